@@ -1,0 +1,52 @@
+/* limits.h - every named limit of Triarch, in one place (docs/limits.md is its table).
+ *
+ * Beyond a limit the answer is a clear error (too_large, busy, …) before memory is allocated,
+ * and nothing acknowledged is dropped.  Units are in the names.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#define KIB 1024ul
+#define MIB (1024ul * KIB)
+
+/* RPC */
+#define LIMIT_FRAME_BYTES          (1 * MIB) /* one framed message, without its length word */
+#define LIMIT_FRAME_DEPTH          8         /* nesting of a MessagePack value */
+#define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
+#define LIMIT_SESSIONS             65536
+#define LIMIT_REQUESTS_WAITING     65536
+#define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+
+/* Log */
+#define LIMIT_ENTRY_BYTES         (256 * KIB)
+#define LIMIT_COMMAND_BYTES       (128 * KIB)
+#define LIMIT_UNCOMMITTED_ENTRIES 1024
+#define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
+#define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log since the snapshot that starts a new one */
+#define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
+#define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */
+#define LIMIT_APPEND_BYTES        (512 * KIB) /* payload of one AppendEntries */
+#define LIMIT_MASTERS             5
+
+/* State */
+#define LIMIT_NAME_BYTES         255
+#define LIMIT_KEY_BYTES          128
+#define LIMIT_ARGV_ENV_BYTES     (64 * KIB)
+#define LIMIT_ARGS               4096
+#define LIMIT_TASKS_PER_JOB      1000000
+#define LIMIT_TASKS              4000000
+#define LIMIT_JOBS               4000000
+#define LIMIT_AGENTS             65536
+#define LIMIT_ATTRIBUTES         64
+#define LIMIT_ATTRIBUTE_BYTES    255 /* a name, or a value */
+#define LIMIT_PORT_RANGES        16
+#define LIMIT_MESSAGE_BYTES      255 /* the text of a task update */
+#define LIMIT_TOMBSTONES         2000000
+#define LIMIT_TOMBSTONE_HOURS    24
+#define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
+#define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
+
+/* Agent */
+#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
+
+#endif

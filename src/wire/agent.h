@@ -1,0 +1,56 @@
+/* agent.h - what an agent says of itself when it registers.
+ *
+ * The key makes registration idempotent: an agent draws it once, keeps it in its checkpoint,
+ * and the same key always gives the same agent id.
+ */
+#ifndef WIRE_AGENT_H
+#define WIRE_AGENT_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "wire/pack.h"
+#include "wire/resources.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct attribute {
+    char *name;
+    char *value;
+};
+
+struct agent_spec {
+    uint8_t key[16];       /* random; the identity of the work directory */
+    char *hostname;        /* 1 to LIMIT_NAME_BYTES */
+    char *http_address;    /* HOST:PORT that clients reach (joint 14); "" if none */
+    struct resources resources;
+    struct port_range ports[LIMIT_PORT_RANGES];
+    size_t port_count;
+    struct attribute *attributes; /* sorted by name, names distinct */
+    size_t attribute_count;
+};
+
+#define AGENT_STATES(X)                                                      \
+    X(0, ACTIVE, "ACTIVE")                                                   \
+    X(1, UNREACHABLE, "UNREACHABLE") /* silent too long; may come back */     \
+    X(2, GONE, "GONE")               /* an operator said so; never comes back */
+
+enum agent_state {
+#define X(number, name, text) AGENT_##name = number,
+    AGENT_STATES(X)
+#undef X
+        AGENT_STATE_COUNT
+};
+
+const char *agent_state_name(enum agent_state state);
+
+void agent_spec_finish(struct agent_spec *spec);
+int agent_spec_check(const struct agent_spec *spec, struct error *err);
+void agent_spec_pack(const struct agent_spec *spec, struct buffer *out);
+int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error *err);
+
+/* 'rack:a;zone:b' -> sorted attributes appended to the spec. */
+int agent_spec_parse_attributes(struct agent_spec *spec, const char *text, struct error *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* resources.h - what an agent has and a task takes, as exact integers.
+ *
+ * One amount per kind: thousandths of a cpu, bytes of memory, bytes of disk, whole gpus
+ * (docs/spec/1-joints.md, joint 15).  No floats anywhere: every master computes the same.
+ * All amounts are in [0, LIMIT_RESOURCE], so sums over LIMIT_TASKS fit in 128 bits and sums on
+ * one agent, which never pass its capacity, fit in 64.
+ */
+#ifndef WIRE_RESOURCES_H
+#define WIRE_RESOURCES_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum resource_kind { RESOURCE_CPUS, RESOURCE_MEM, RESOURCE_DISK, RESOURCE_GPUS, RESOURCE_KINDS };
+
+struct resources {
+    uint64_t amount[RESOURCE_KINDS];
+};
+
+/* "cpus", "mem", "disk", "gpus". */
+const char *resource_name(enum resource_kind kind);
+
+bool resources_contain(const struct resources *whole, const struct resources *part);
+bool resources_equal(const struct resources *a, const struct resources *b);
+bool resources_are_zero(const struct resources *r);
+/* Sum and difference; an overflow or a negative result is a bug (assertion). */
+void resources_add(struct resources *to, const struct resources *r);
+void resources_subtract(struct resources *from, const struct resources *r);
+
+/* "1.5" -> 1500 thousandths; up to three decimals, no sign, no exponent. */
+int resource_parse_cpus(uint64_t *out, const char *text, struct error *err);
+/* "128" -> bytes of 128 MiB; whole MiB or up to three decimals. */
+int resource_parse_mib(uint64_t *out, const char *text, struct error *err);
+
+/* A port range, both ends included. */
+struct port_range {
+    uint16_t first;
+    uint16_t last;
+};
+
+/* 'cpus:4;mem:8192;disk:10240;gpus:1;ports:[31000-32000,33000-33010]' as Mesos's agents take
+ * it: cpus with up to three decimals, mem and disk in MiB.  A kind not named stays as it is in
+ * *out, so the caller fills the defaults first.  ranges has room for LIMIT_PORT_RANGES. */
+int resources_parse(struct resources *out,
+                    struct port_range *ranges,
+                    size_t *range_count,
+                    const char *text,
+                    struct error *err);
+
+#endif
