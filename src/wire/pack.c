@@ -73,8 +73,12 @@ void pack_bytes(struct buffer *out, struct bytes value)
 
 void pack_text(struct buffer *out, const char *zero_ended)
 {
+    pack_text_view(out, text_view(zero_ended));
+}
+
+void pack_text_view(struct buffer *out, struct bytes text)
+{
     msgpack_packer p = packer(out);
-    struct bytes text = text_view(zero_ended);
 
     msgpack_pack_str(&p, text.size);
     msgpack_pack_str_body(&p, text.data, text.size);

@@ -71,6 +71,27 @@ bool text_is_printable(struct bytes text)
     return true;
 }
 
+char *text_clean(struct bytes bytes)
+{
+    static const char REPLACEMENT[] = "\xef\xbf\xbd";
+    const uint8_t *end = bytes.size > 0 ? bytes.data + bytes.size : bytes.data;
+    struct buffer out = {0};
+
+    for (const uint8_t *p = bytes.data; p < end;) {
+        const uint8_t *start = p;
+        int32_t point = take_code_point(&p, end);
+
+        if (point < 0)
+            p++;
+        if (is_printable(point))
+            buffer_append(&out, start, (size_t)(p - start));
+        else
+            buffer_append_text(&out, REPLACEMENT);
+    }
+    buffer_append_u8(&out, 0);
+    return (char *)out.data;
+}
+
 bool text_take_uint(const char **at, uint64_t max, uint64_t *out)
 {
     const char *p = *at;

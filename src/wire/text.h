@@ -18,6 +18,10 @@ bool text_is_printable(struct bytes text);
  * no needless leading zero; false leaves *at where it was. */
 bool text_take_uint(const char **at, uint64_t max, uint64_t *out);
 
+/* A printable, zero-ended copy of bytes that claim to be text: what is not printable
+ * UTF-8 becomes U+FFFD.  The caller frees it. */
+char *text_clean(struct bytes bytes);
+
 /* A zero-ended copy; the caller frees it. */
 char *text_copy(struct bytes text);
 
