@@ -1,8 +1,8 @@
 /* image.c - objects of the state as canonical bytes.
  *
- * One list of fields for each table serves both directions, so writing and reading cannot
- * disagree.  `reading` is a constant in each caller and everything is inlined, so what is
- * left is straight stores or straight loads.
+ * One list of fields for each table serves both directions, so writing and reading
+ * cannot disagree.  `reading` is a constant in each caller and everything is inlined,
+ * so what is left is straight stores or straight loads.
  */
 #include "raft_fsm/image.h"
 
@@ -132,10 +132,8 @@ INLINE void code_short(struct coder *c, bool reading, struct bytes *value, size_
 }
 
 /* The bytes of a spec: hash and size in the head, the rest is the body. */
-INLINE void code_body(struct coder *c,
-                      bool reading,
-                      struct bytes *value,
-                      struct hash128 *hash)
+INLINE void
+code_body(struct coder *c, bool reading, struct bytes *value, struct hash128 *hash)
 {
     uint32_t size = (uint32_t)value->size;
 
@@ -198,11 +196,8 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j)
         j->key = key;
 }
 
-INLINE void code_task(struct coder *c,
-                      bool reading,
-                      uint64_t job_id,
-                      struct task *t,
-                      struct record *r)
+INLINE void code_task(
+    struct coder *c, bool reading, uint64_t job_id, struct task *t, struct record *r)
 {
     struct bytes message = {0};
 
@@ -227,10 +222,8 @@ INLINE void code_task(struct coder *c,
         c->fault = true;
 }
 
-INLINE void code_attempt(struct coder *c,
-                         bool reading,
-                         struct attempt *t,
-                         struct record *r)
+INLINE void
+code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
 {
     uint64_t job_id = reading ? 0 : t->job->id;
     uint64_t agent_id = reading ? 0 : t->agent->id;
@@ -300,6 +293,7 @@ int object_key_compare(struct object_key a, struct object_key b)
 
 uint64_t *object_changed(const struct object *o)
 {
+    ASSERT(o->table != TABLE_END);
     switch (o->table) {
     case TABLE_GLOBALS:
         return &o->globals->changed;
@@ -316,7 +310,6 @@ uint64_t *object_changed(const struct object *o)
     case TABLE_END:
         break;
     }
-    ASSERT(!"an object of the state");
     return NULL;
 }
 
@@ -325,6 +318,7 @@ void image_write(struct image *image, const struct object *o)
     struct coder c = {.at = image->head};
     uint8_t table = (uint8_t)o->table;
 
+    ASSERT(o->table != TABLE_END);
     image->body = (struct bytes){0};
     code_u8(&c, false, &table);
     switch (o->table) {
@@ -349,7 +343,7 @@ void image_write(struct image *image, const struct object *o)
         code_tombstone(&c, false, o->tombstone);
         break;
     case TABLE_END:
-        ASSERT(!"an object of the state");
+        break;
     }
     image->size = (size_t)(c.at - image->head);
     ASSERT(image->size <= IMAGE_HEAD_MAX);

@@ -95,8 +95,8 @@ size_t image_record_size(const struct image *image);
 void image_store(const struct image *image, uint8_t *to);
 void image_append(const struct image *image, struct buffer *out);
 
-/* What a record of a snapshot holds.  Views point into the record; members that a reader
- * derives are zero, and references are ids. */
+/* What a record of a snapshot holds.  Views point into the record; members that a
+ * reader derives are zero, and references are ids. */
 struct record {
     enum table table;
     union {
@@ -108,8 +108,8 @@ struct record {
         struct tombstone tombstone;
         struct hash128 digest; /* of TABLE_END */
     };
-    uint64_t job_id;   /* of a task and an attempt */
-    uint64_t agent_id; /* of an attempt */
+    uint64_t job_id;      /* of a task and an attempt */
+    uint64_t agent_id;    /* of an attempt */
     struct bytes message; /* of a task */
 };
 

@@ -1,17 +1,18 @@
 /* snapshot.c - the state as it was at one index, in slices, while applying goes on.
  *
- * The walk goes through the tables in the order of enum table and through each in order of
- * its keys; `last` is what it emitted last, and everything up to there is passed.
+ * The walk goes through the tables in the order of enum table and through each in order
+ * of its keys; `last` is what it emitted last, and everything up to there is passed.
  *
  *   - An object that changes or goes away, and that the walk has not passed, leaves its
  *     old image in `saved`, once: at its first change since the walk began.
- *   - `changed` is therefore all that tells what to emit.  An object with changed <= the
- *     index of the walk is as it was and is emitted from its table.  Any other was changed,
- *     and has an image in `saved`, or did not exist, and has none.
+ *   - `changed` is therefore all that tells what to emit.  An object with changed <=
+ * the index of the walk is as it was and is emitted from its table.  Any other was
+ * changed, and has an image in `saved`, or did not exist, and has none.
  *
- * So no marks of creation are needed, and an object that was removed and made again under
- * the same key comes out as the old one.  The walk merges two ordered sequences, which have
- * no key in common.  Memory is bounded by the state: one image for each object at most.
+ * So no marks of creation are needed, and an object that was removed and made again
+ * under the same key comes out as the old one.  The walk merges two ordered sequences,
+ * which have no key in common.  Memory is bounded by the state: one image for each
+ * object at most.
  */
 #include "raft_fsm/snapshot.h"
 
@@ -19,8 +20,8 @@
 #include "base/mem.h"
 #include "raft_fsm/fsm.h"
 
-/* Bytes that each step counts for besides what it emits, so that a slice that only meets
- * newer objects ends as well. */
+/* Bytes that each step counts for besides what it emits, so that a slice that only
+ * meets newer objects ends as well. */
 #define STEP_COST 16
 
 struct saved {
@@ -210,7 +211,8 @@ static bool emit(struct state *s, struct object *o, bool *here, struct buffer *o
     struct saved *saved = RB_MIN(saved_tree, &walk->saved);
     struct image image;
 
-    if (saved != NULL && (!*here || object_key_compare(saved->key, object_key(o)) <= 0)) {
+    if (saved != NULL &&
+        (!*here || object_key_compare(saved->key, object_key(o)) <= 0)) {
         buffer_append(out, saved->record, saved->size);
         walk->last = saved->key;
         saved_drop(walk, saved);

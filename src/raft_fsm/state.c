@@ -124,16 +124,14 @@ struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16])
     struct agent wanted;
 
     memcpy(wanted.key, key, sizeof(wanted.key));
-    return RB_FIND(
-        agent_key_tree, (struct agent_key_tree *)&s->agents_by_key, &wanted);
+    return RB_FIND(agent_key_tree, (struct agent_key_tree *)&s->agents_by_key, &wanted);
 }
 
 struct tombstone *state_tombstone(const struct state *s, struct bytes key)
 {
     struct tombstone wanted = {.key = key};
 
-    return RB_FIND(
-        tombstone_tree, (struct tombstone_tree *)&s->tombstones, &wanted);
+    return RB_FIND(tombstone_tree, (struct tombstone_tree *)&s->tombstones, &wanted);
 }
 
 struct task *job_task(const struct job *j, uint32_t instance)

@@ -6,16 +6,15 @@
  *   agent     its spec's bytes, capacity and what is allocated of it
  *   job       the spec's bytes, counters of its tasks, its key
  *   task      (job, instance).  Exists as memory only once it was placed: tasks that no
- *             placement touched yet are `instances - touched` and cost nothing, so a job
- *             of a million tasks is accepted in a moment and is small until it runs
- *   attempt   one try on one agent, from placement until its resources are free again
- *   tombstone key, body hash and id of a purged job (joint 8)
- *   globals   cluster id, counters, last stamp
+ *             placement touched yet are `instances - touched` and cost nothing, so a
+ * job of a million tasks is accepted in a moment and is small until it runs attempt one
+ * try on one agent, from placement until its resources are free again tombstone key,
+ * body hash and id of a purged job (joint 8) globals   cluster id, counters, last stamp
  *
  * Reading is free for everybody (sched, master/core); writing happens only between
  * state_edit() and state_edited() (state_edit.h), which keep digest, snapshot walk,
- * change index and all counters right.  Derived members, marked so, are rebuilt from the
- * rest on restore and are not in the canonical bytes.
+ * change index and all counters right.  Derived members, marked so, are rebuilt from
+ * the rest on restore and are not in the canonical bytes.
  *
  * Specs were checked when they were committed and are not decoded again on restore, so
  * that a later version with another opinion of them still starts: who decodes one
@@ -57,11 +56,6 @@ struct task_chunk {
     uint64_t pending;   /* bit i: tasks[i] is PENDING */
 };
 
-/* A placement touches all tasks up to its own.  It may be this far ahead of the touched
- * ones, so that one that is refused holds up nobody, and no command can ask for a
- * million tasks. */
-#define TASK_AHEAD_MAX 1024
-
 struct job {
     uint64_t id;
     uint64_t changed;      /* of the job or any of its tasks */
@@ -78,7 +72,8 @@ struct job {
     int32_t priority;
 
     /* derived */
-    uint32_t touched; /* tasks [0, touched) have memory; the rest is pending */
+    uint32_t touched; /* tasks [0, touched) have memory; the rest is pending.  More than
+                       * 0: one was placed */
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
     bool is_runnable;  /* in the state's queue of jobs with tasks to place */

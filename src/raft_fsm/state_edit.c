@@ -212,13 +212,17 @@ void bytes_assign(struct bytes *to, struct bytes from)
 
 void task_set_message(struct task *t, struct bytes message)
 {
+    size_t size = 0;
+
+    while (size < message.size && message.data[size] != '\0')
+        size++;
     mem_free(t->message);
     t->message = NULL;
-    if (message.size == 0)
+    if (size == 0)
         return;
-    t->message = mem_alloc(message.size + 1);
-    memcpy(t->message, message.data, message.size);
-    t->message[message.size] = '\0';
+    t->message = mem_alloc(size + 1);
+    memcpy(t->message, message.data, size);
+    t->message[size] = '\0';
 }
 
 struct job *job_create(struct bytes key, struct bytes spec)
@@ -277,20 +281,19 @@ static void object_destroy(struct object o)
     case TABLE_GLOBALS:
     case TABLE_TASKS:
     case TABLE_END:
-        ASSERT(!"an object with memory of its own");
+        break; /* memory of something else */
     }
 }
 
-/* The chunk that the next task goes into.  The array doubles when it is full, which is at
- * powers of two, so its capacity need not be kept. */
+/* The chunk that the next task goes into.  The array doubles when it is full, which is
+ * at powers of two, so its capacity need not be kept. */
 static struct task_chunk *extend_chunks(struct job *j)
 {
     uint32_t n = chunk_count(j->touched);
     uint32_t left = j->instances - j->touched;
 
     if ((n & (n - 1)) == 0)
-        j->chunks =
-            mem_realloc(j->chunks, (n == 0 ? 1 : 2 * n) * sizeof(*j->chunks));
+        j->chunks = mem_realloc(j->chunks, (n == 0 ? 1 : 2 * n) * sizeof(*j->chunks));
     j->chunks[n].pending = 0;
     j->chunks[n].tasks =
         mem_zalloc((left < TASK_CHUNK ? left : TASK_CHUNK) * sizeof(struct task));
@@ -337,8 +340,8 @@ void state_touch(struct state *s, struct job *j, uint32_t instance)
         state_add(s, object_task(j, job_extend(j)));
 }
 
-/* The tasks of a job go at once: a job of a million must not hold up the loop.  Only a walk
- * that still needs them has to be told of each. */
+/* The tasks of a job go at once: a job of a million must not hold up the loop.  Only a
+ * walk that still needs them has to be told of each. */
 static void forget_tasks(struct state *s, struct job *j)
 {
     struct image image;
@@ -392,7 +395,8 @@ void state_clear(struct state *s)
         RB_REMOVE(attempt_tree, &s->attempts, attempt);
         object_destroy(object_attempt(attempt));
     }
-    RB_FOREACH_SAFE (tombstone, tombstone_age_tree, &s->tombstones_by_age, next_tombstone) {
+    RB_FOREACH_SAFE (
+        tombstone, tombstone_age_tree, &s->tombstones_by_age, next_tombstone) {
         RB_REMOVE(tombstone_age_tree, &s->tombstones_by_age, tombstone);
         object_destroy(object_tombstone(tombstone));
     }

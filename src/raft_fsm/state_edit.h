@@ -1,15 +1,15 @@
 /* state_edit.h - the only way in which the state changes (joint 7).
  *
- * Around every change of an object stand state_edit() and state_edited(), or it is added
- * or removed by the calls below.  They keep
+ * Around every change of an object stand state_edit() and state_edited(), or it is
+ * added or removed by the calls below.  They keep
  *   - the digest: the hash of the old image is subtracted, that of the new one added;
  *   - the walk of a snapshot: the old image is saved if the walk still needs it;
  *   - `changed`: the index of the entry being applied;
  *   - everything derived: trees, counters, the queue of runnable jobs.
  *
- * A task or an attempt is changed, added or removed only inside an edit of its job, whose
- * counters and `changed` go with it.  Removing a superseded attempt is the exception: no
- * task has it.  Edits of one object do not nest.
+ * A task or an attempt is changed, added or removed only inside an edit of its job,
+ * whose counters and `changed` go with it.  Removing a superseded attempt is the
+ * exception: no task has it.  Edits of one object do not nest.
  */
 #ifndef RAFT_FSM_STATE_EDIT_H
 #define RAFT_FSM_STATE_EDIT_H
@@ -26,11 +26,13 @@ void state_edited(struct state *s, struct object o);
 void state_add(struct state *s, struct object o);
 /* Drop and free an object; a job with all its tasks. */
 void state_remove(struct state *s, struct object o);
-/* Make the tasks of a job up to and including `instance` exist, inside an edit of it. */
+/* Make the tasks of a job up to and including `instance` exist, inside an edit of it.
+ */
 void state_touch(struct state *s, struct job *j, uint32_t instance);
 
-/* Replace an owned text of bytes. */
+/* Replace owned bytes by a copy. */
 void bytes_assign(struct bytes *to, struct bytes from);
+/* Up to the first zero byte, if there is one. */
 void task_set_message(struct task *t, struct bytes message);
 
 /* A new job with its own copies of key and spec. */
