@@ -30,6 +30,9 @@ void fsm_teardown(struct fsm *f);
 void fsm_apply_entry(struct fsm *f);
 /* Apply these commands as one entry; the result of the last. */
 struct result fsm_entry(struct fsm *f, const struct command *commands, size_t count);
+/* The same without the check of the whole state. */
+struct result
+fsm_entry_fast(struct fsm *f, const struct command *commands, size_t count);
 struct result fsm_run(struct fsm *f, const struct command *c);
 
 struct result fsm_found(struct fsm *f);
