@@ -30,7 +30,7 @@ void pack_bool(struct buffer *out, bool value);
 void pack_nil(struct buffer *out);
 void pack_bytes(struct buffer *out, struct bytes value);    /* bin */
 void pack_text(struct buffer *out, const char *zero_ended); /* str; NULL packs as "" */
-void pack_text_view(struct buffer *out, struct bytes text);   /* str */
+void pack_text_view(struct buffer *out, struct bytes text); /* str */
 
 struct unpack {
     const uint8_t *at;
