@@ -244,6 +244,8 @@ int restore_feed(struct restore *r, struct bytes piece, struct error *err)
     size_t done = 0;
     int64_t n;
 
+    if (piece.size == 0)
+        return 0;
     buffer_append(&r->input, piece.data, piece.size);
     do {
         n = take_some(r, r->input.data + done, r->input.size - done, err);

@@ -73,8 +73,7 @@ START_TEST(test_equal_entries_give_equal_digests_and_bytes)
     }
     fsm_snapshot(f.state, &mine);
     fsm_snapshot(other, &theirs);
-    ck_assert_uint_eq(mine.size, theirs.size);
-    ck_assert_mem_eq(mine.data, theirs.data, mine.size);
+    ck_same_bytes(&mine, &theirs);
     buffer_finish(&mine);
     buffer_finish(&theirs);
     state_destroy(other);
@@ -113,8 +112,7 @@ START_TEST(test_snapshot_and_tail_are_the_live_state)
     buffer_clear(&copied);
     fsm_snapshot(f.state, &live);
     fsm_snapshot(copy, &copied);
-    ck_assert_uint_eq(live.size, copied.size);
-    ck_assert_mem_eq(live.data, copied.data, live.size);
+    ck_same_bytes(&live, &copied);
     buffer_finish(&live);
     buffer_finish(&copied);
     outcome_finish(&out);

@@ -8,12 +8,6 @@
 
 #include <string.h>
 
-static void assert_same(struct buffer *expected, struct buffer *seen)
-{
-    ck_assert_uint_eq(seen->size, expected->size);
-    ck_assert_mem_eq(seen->data, expected->data, expected->size);
-}
-
 /* ---- the walk ---- */
 
 START_TEST(test_slices_of_any_size_give_the_same_bytes_while_commands_are_applied)
@@ -42,7 +36,7 @@ START_TEST(test_slices_of_any_size_give_the_same_bytes_while_commands_are_applie
             more = snapshot_next(f.state, &walked, workload_choose(&w, budget));
         }
         snapshot_end(f.state);
-        assert_same(&at_once, &walked);
+        ck_same_bytes(&at_once, &walked);
         buffer_finish(&at_once);
         buffer_finish(&walked);
     }
@@ -102,7 +96,7 @@ START_TEST(test_a_change_at_each_step_of_the_walk_is_not_seen)
         more = snapshot_next(f.state, &walked, 1);
     } while (more);
     snapshot_end(f.state);
-    assert_same(&at_once, &walked);
+    ck_same_bytes(&at_once, &walked);
     ck_assert_int_ge(steps, 10);
     buffer_finish(&at_once);
     buffer_finish(&walked);
@@ -171,7 +165,7 @@ START_TEST(test_a_walk_that_is_given_up_leaves_nothing_behind)
     while (snapshot_next(f.state, &out, 1))
         ;
     snapshot_end(f.state);
-    assert_same(&at_once, &out);
+    ck_same_bytes(&at_once, &out);
     snapshot_begin(f.state); /* state_destroy() ends it */
     ck_done(fsm_kill(&f, 1), 1);
     buffer_finish(&at_once);
@@ -202,7 +196,7 @@ START_TEST(test_restore_takes_pieces_of_any_size)
     ck_assert_uint_eq(s->index, f.state->index);
     ck_assert_uint_eq(s->term, f.state->term);
     fsm_snapshot(s, &again);
-    assert_same(&bytes, &again);
+    ck_same_bytes(&bytes, &again);
     state_destroy(s);
     buffer_finish(&bytes);
     buffer_finish(&again);
