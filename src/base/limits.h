@@ -21,6 +21,7 @@
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
 #define LIMIT_COMMAND_BYTES       (128 * KIB)
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
+#define LIMIT_INFLIGHT_ENTRIES    256        /* sent to one follower and not acknowledged */
 #define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
 #define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log since the snapshot that starts a new one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
