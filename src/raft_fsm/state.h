@@ -21,6 +21,7 @@
 #define RAFT_FSM_STATE_H
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "wire/agent.h"
 #include "wire/command.h"
 #include "wire/resources.h"
@@ -31,11 +32,6 @@
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-struct hash128 {
-    uint64_t low;
-    uint64_t high;
-};
 
 struct task {
     uint64_t attempt_id; /* of the current or last attempt; 0 before the first */
