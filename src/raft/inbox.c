@@ -11,6 +11,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Versions and features of messages as libraft 0.22 writes them itself.  Below version 2 it
+ * would count a late pre-vote as a vote. */
+#define APPEND_RESULT_VERSION 2
+#define VOTE_VERSION          2
+#define VOTE_RESULT_VERSION   2
+#define FEATURE_CAPACITY      1
+
 static void feed(struct replica *r, uint64_t from, struct raft_message *message)
 {
     struct raft_event event = {.type = RAFT_RECEIVE};
@@ -93,7 +100,6 @@ static void receive_append(struct replica *r, uint64_t from, struct peer_message
             entries[i].batch = batch;
         }
     }
-    message.append_entries.version = 0;
     message.append_entries.term = m->term;
     message.append_entries.prev_log_index = m->append.prev_index;
     message.append_entries.prev_log_term = m->append.prev_term;
@@ -134,6 +140,8 @@ static void receive_append_result(struct replica *r, uint64_t from, struct peer_
         r->counters.guard_stale_reject++;
         return;
     }
+    message.append_entries_result.version = APPEND_RESULT_VERSION;
+    message.append_entries_result.features = FEATURE_CAPACITY;
     message.append_entries_result.term = m->term;
     message.append_entries_result.rejected = m->append_result.rejected;
     message.append_entries_result.last_log_index = m->append_result.last_index;
@@ -145,6 +153,7 @@ static void receive_vote(struct replica *r, uint64_t from, struct peer_message *
 {
     struct raft_message message = {.type = RAFT_REQUEST_VOTE};
 
+    message.request_vote.version = VOTE_VERSION;
     message.request_vote.term = m->term;
     message.request_vote.candidate_id = from;
     message.request_vote.last_log_index = m->vote.last_index;
@@ -163,6 +172,8 @@ static void receive_vote_result(struct replica *r, uint64_t from, struct peer_me
         r->counters.guard_vote_result++;
         return;
     }
+    message.request_vote_result.version = VOTE_RESULT_VERSION;
+    message.request_vote_result.features = FEATURE_CAPACITY;
     message.request_vote_result.term = m->term;
     message.request_vote_result.vote_granted = m->vote_result.granted;
     message.request_vote_result.pre_vote = m->vote_result.pre_vote;

@@ -478,11 +478,10 @@ static void start(struct replica *r, const struct replica_event *event)
         r->applied = r->snapshot.index;
         r->commit = r->snapshot.index;
     }
+    /* The term before the log is known only where the snapshot ends right there. */
     log_memory_init(&r->log,
-                    entries->count > 0 ? entries->first : r->snapshot.index + 1,
-                    r->snapshot.term);
-    if (entries->count > 0 && entries->first != r->snapshot.index + 1)
-        r->log.base_term = 0; /* not known: the snapshot ends elsewhere */
+                    entries->first,
+                    entries->first == r->snapshot.index + 1 ? r->snapshot.term : 0);
     for (uint32_t i = 0; i < entries->count; i++) {
         log_memory_append(&r->log, entries->entries[i]);
         entries->entries[i].payload = NULL;

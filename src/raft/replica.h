@@ -100,8 +100,8 @@ struct replica_event {
             uint64_t term;
             uint64_t vote;
             const struct snapshot_meta *snapshot; /* restored into the machine; or NULL */
-            struct log_entries *entries;          /* whole log; taken.  Payloads up to the
-                                                   * snapshot's index may be absent */
+            struct log_entries *entries;          /* whole log, taken; when it is empty,
+                                                   * `first` is where it would begin */
         } start;
         struct {
             uint64_t from;
