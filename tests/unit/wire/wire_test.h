@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "wire/rpc.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -87,6 +88,23 @@ static inline void check_every_cut(struct bytes whole,
         ck_assert(err.text[0] != '\0');
         free(cut);
     }
+}
+
+/* The envelope of the only frame in `frame`; its params or result. */
+static inline struct bytes frame_params(struct bytes frame,
+                                        enum rpc_type type,
+                                        enum method method,
+                                        struct rpc *rpc)
+{
+    struct error err;
+    int rc;
+
+    ck_assert_int_eq(rpc_frame_size(frame, &err), (int64_t)frame.size);
+    rc = rpc_unpack(rpc, (struct bytes){frame.data + 4, frame.size - 4}, &err);
+    ck_assert_done(rc, err);
+    ck_assert_int_eq(rpc->type, type);
+    ck_assert_int_eq(rpc->method, method);
+    return rpc->params;
 }
 
 #endif
