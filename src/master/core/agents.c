@@ -430,7 +430,7 @@ static void hold(struct master_core *m, struct agent_view *v)
 
 void agents_silence(struct master_core *m)
 {
-    const struct agent *agent;
+    struct agent *agent;
     bool any_held = false;
 
     RB_FOREACH(agent, agent_tree, &m->state->agents)
