@@ -56,6 +56,7 @@
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
 
 #endif
