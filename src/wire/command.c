@@ -163,7 +163,7 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_uint(out, c->expire_keys.before_us);
         return;
     }
-    ASSERT(!"a command has a known kind");
+    assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
 
 static struct bytes unpack_not_empty(struct unpack *u, size_t max, const char *problem)
