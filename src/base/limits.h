@@ -53,6 +53,8 @@
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
 #define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
 #define LIMIT_AGENT_GPUS         1024
+#define LIMIT_JOB_FILE_BYTES     (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH     8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */

@@ -3,7 +3,9 @@
 
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* The code point at *at, or -1 if it is not well formed; steps over it. */
 static int32_t take_code_point(const uint8_t **at, const uint8_t *end)
@@ -109,6 +111,112 @@ bool text_take_uint(const char **at, uint64_t max, uint64_t *out)
     *out = value;
     *at = p;
     return true;
+}
+
+bool text_take_thousandths(const char **at, uint64_t *out)
+{
+    const char *p = *at;
+    uint64_t value;
+    int decimals = 0;
+
+    if (!text_take_uint(&p, UINT64_MAX / 1000 - 1, &value))
+        return false;
+    if (p[0] == '.' && p[1] >= '0' && p[1] <= '9')
+        for (p++; decimals < 3 && *p >= '0' && *p <= '9'; decimals++)
+            value = value * 10 + (uint64_t)(*p++ - '0');
+    for (; decimals < 3; decimals++)
+        value *= 10;
+    *out = value;
+    *at = p;
+    return true;
+}
+
+bool text_parse_duration_ms(const char *text, uint64_t *ms)
+{
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } UNITS[] = {
+        {"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
+    uint64_t thousandths;
+
+    if (!text_take_thousandths(&text, &thousandths))
+        return false;
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+        if (strcmp(text, UNITS[i].name) != 0)
+            continue;
+        if (thousandths > UINT64_MAX / UNITS[i].ms ||
+            thousandths * UNITS[i].ms % 1000 != 0)
+            return false;
+        *ms = thousandths * UNITS[i].ms / 1000;
+        return true;
+    }
+    return false;
+}
+
+void text_time(uint64_t stamp_us, char out[TEXT_TIME_BYTES])
+{
+    time_t seconds = (time_t)(stamp_us / 1000000);
+    char date[TEXT_TIME_BYTES - 8];
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, TEXT_TIME_BYTES, "%s.%06uZ", date, (unsigned)(stamp_us % 1000000));
+}
+
+/* ---- did you mean ---- */
+
+#define WORD_MAX 32
+
+static unsigned min3(unsigned a, unsigned b, unsigned c)
+{
+    unsigned m = a < b ? a : b;
+
+    return m < c ? m : c;
+}
+
+/* Insertions, deletions, changes and swaps of neighbours that make `a` into `b` (optimal
+ * string alignment); both at most WORD_MAX bytes. */
+static unsigned edit_distance(const char *a, const char *b)
+{
+    unsigned rows[3][WORD_MAX + 1];
+    size_t size_a = strlen(a), size_b = strlen(b);
+
+    for (unsigned j = 0; j <= size_b; j++)
+        rows[0][j] = j;
+    for (unsigned i = 1; i <= size_a; i++) {
+        unsigned *row = rows[i % 3], *above = rows[(i + 2) % 3],
+                 *two_above = rows[(i + 1) % 3];
+
+        row[0] = i;
+        for (unsigned j = 1; j <= size_b; j++) {
+            unsigned change = above[j - 1] + (a[i - 1] != b[j - 1]);
+
+            row[j] = min3(above[j] + 1, row[j - 1] + 1, change);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = min3(row[j], row[j], two_above[j - 2] + 1);
+        }
+    }
+    return rows[size_a % 3][size_b];
+}
+
+const char *text_suggest(const char *word, const char *const *names)
+{
+    const char *best = NULL;
+    unsigned least = 3; /* more than two slips are another word */
+
+    if (strlen(word) > WORD_MAX)
+        return NULL;
+    for (; *names != NULL; names++) {
+        unsigned distance = edit_distance(word, *names);
+
+        if (distance < least && distance < strlen(*names)) {
+            least = distance;
+            best = *names;
+        }
+    }
+    return best;
 }
 
 char *text_copy(struct bytes text)
