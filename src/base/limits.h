@@ -15,11 +15,15 @@
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
 #define LIMIT_REQUESTS_WAITING     65536
+#define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
 #define LIMIT_COMMAND_BYTES       (128 * KIB)
+#define LIMIT_SPEC_BYTES          (127 * KIB) /* a packed job_spec or agent_spec in a command */
+#define LIMIT_PLACEMENTS          4096        /* in one command */
+#define LIMIT_UPDATES             400         /* in one command, and in one frame of an agent */
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
 #define LIMIT_INFLIGHT_ENTRIES    256        /* sent to one follower and not acknowledged */
 #define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
@@ -45,6 +49,8 @@
 #define LIMIT_TOMBSTONES         2000000
 #define LIMIT_TOMBSTONE_HOURS    24
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
+#define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
+#define LIMIT_AGENT_GPUS         1024
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */

@@ -30,7 +30,8 @@ struct job_spec {
     uint64_t kill_grace_ms; /* from TERM to KILL */
     char **argv;            /* argv[0] is looked up in the task's PATH; NULL-ended */
     size_t argc;
-    char **env;             /* "NAME=value", added to the agent's base environment; NULL-ended */
+    char **env;             /* "NAME=value", added to the agent's base environment; NULL-ended,
+                             * in order of the names, names distinct */
     size_t env_count;
 };
 
@@ -39,6 +40,7 @@ void job_spec_init(struct job_spec *spec);
 void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fine */
 
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
+/* Keeps the order; a name that is there already is for job_spec_check() to find. */
 void job_spec_add_env(struct job_spec *spec, const char *name_value);
 
 /* Every rule; ERROR_INVALID or ERROR_TOO_LARGE with field, value and limit. */

@@ -1,20 +1,28 @@
 /* resources.h - what an agent has and a task takes, as exact integers.
  *
  * One amount per kind: thousandths of a cpu, bytes of memory, bytes of disk, whole gpus
- * (docs/spec/1-joints.md, joint 15).  No floats anywhere: every master computes the same.
- * All amounts are in [0, LIMIT_RESOURCE], so sums over LIMIT_TASKS fit in 128 bits and sums on
- * one agent, which never pass its capacity, fit in 64.
+ * (docs/spec/1-joints.md, joint 15).  No floats anywhere: every master computes the
+ * same. All amounts are in [0, LIMIT_RESOURCE], so sums over LIMIT_TASKS fit in 128
+ * bits and sums on one agent, which never pass its capacity, fit in 64.
  */
 #ifndef WIRE_RESOURCES_H
 #define WIRE_RESOURCES_H
 
+#include "base/buffer.h"
 #include "base/error.h"
+#include "wire/pack.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum resource_kind { RESOURCE_CPUS, RESOURCE_MEM, RESOURCE_DISK, RESOURCE_GPUS, RESOURCE_KINDS };
+enum resource_kind {
+    RESOURCE_CPUS,
+    RESOURCE_MEM,
+    RESOURCE_DISK,
+    RESOURCE_GPUS,
+    RESOURCE_KINDS
+};
 
 struct resources {
     uint64_t amount[RESOURCE_KINDS];
@@ -30,10 +38,21 @@ bool resources_are_zero(const struct resources *r);
 void resources_add(struct resources *to, const struct resources *r);
 void resources_subtract(struct resources *from, const struct resources *r);
 
+/* As an array of all kinds; unpack refuses amounts above LIMIT_RESOURCE. */
+void resources_pack(const struct resources *r, struct buffer *out);
+void resources_unpack(struct resources *r, struct unpack *u);
+
 /* "1.5" -> 1500 thousandths; up to three decimals, no sign, no exponent. */
 int resource_parse_cpus(uint64_t *out, const char *text, struct error *err);
 /* "128" -> bytes of 128 MiB; whole MiB or up to three decimals. */
 int resource_parse_mib(uint64_t *out, const char *text, struct error *err);
+
+/* The text of a job file or a flag for any kind; the error begins with the kind's name.
+ */
+int resource_parse(enum resource_kind kind,
+                   uint64_t *out,
+                   const char *text,
+                   struct error *err);
 
 /* A port range, both ends included. */
 struct port_range {
@@ -41,9 +60,13 @@ struct port_range {
     uint16_t last;
 };
 
-/* 'cpus:4;mem:8192;disk:10240;gpus:1;ports:[31000-32000,33000-33010]' as Mesos's agents take
- * it: cpus with up to three decimals, mem and disk in MiB.  A kind not named stays as it is in
- * *out, so the caller fills the defaults first.  ranges has room for LIMIT_PORT_RANGES. */
+/* Each from 1 up, in order, apart from each other, at most LIMIT_PORT_RANGES. */
+int port_ranges_check(const struct port_range *ranges, size_t count, struct error *err);
+
+/* 'cpus:4;mem:8192;disk:10240;gpus:1;ports:[31000-32000,33000-33010]' as Mesos's agents
+ * take it: cpus with up to three decimals, mem and disk in MiB.  A kind not named stays
+ * as it is in *out, so the caller fills the defaults first.  ranges has room for
+ * LIMIT_PORT_RANGES. */
 int resources_parse(struct resources *out,
                     struct port_range *ranges,
                     size_t *range_count,

@@ -1,0 +1,301 @@
+/* agent.c - agent specs: their rules and their canonical bytes.
+ *
+ *     [key, hostname, http_address, [amount…], [[first, last]…], [[name, value]…]]
+ */
+#include "wire/agent.h"
+
+#include "base/mem.h"
+#include "wire/text.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* Ports and texts at their limits, with their heads, fit. */
+_Static_assert(LIMIT_ATTRIBUTES *(2 * (LIMIT_ATTRIBUTE_BYTES + 5) + 1) +
+                       LIMIT_PORT_RANGES * 7 + 2 * LIMIT_NAME_BYTES + 128 <=
+                   LIMIT_SPEC_BYTES,
+               "an agent spec that keeps the rules fits its limit");
+
+const char *agent_state_name(enum agent_state state)
+{
+    switch (state) {
+#define X(number, name, text)                                                          \
+    case AGENT_##name:                                                                 \
+        return text;
+        AGENT_STATES(X)
+#undef X
+    case AGENT_STATE_COUNT:
+        break;
+    }
+    return "UNKNOWN";
+}
+
+void agent_spec_finish(struct agent_spec *spec)
+{
+    mem_free(spec->hostname);
+    mem_free(spec->http_address);
+    for (size_t i = 0; i < spec->attribute_count; i++) {
+        mem_free(spec->attributes[i].name);
+        mem_free(spec->attributes[i].value);
+    }
+    mem_free(spec->attributes);
+    *spec = (struct agent_spec){0};
+}
+
+/* ---- rules ---- */
+
+/* Printable, without spaces. */
+static bool is_word(struct bytes text)
+{
+    return text_is_printable(text) &&
+           (text.size == 0 || memchr(text.data, ' ', text.size) == NULL);
+}
+
+static int check_hostname(const struct agent_spec *spec, struct error *err)
+{
+    struct bytes name = text_view(spec->hostname);
+
+    if (name.size == 0 || name.size > LIMIT_NAME_BYTES || !is_word(name))
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "hostname: give 1 to %d bytes of printable text without spaces",
+            LIMIT_NAME_BYTES);
+    return 0;
+}
+
+static int check_http_address(const struct agent_spec *spec, struct error *err)
+{
+    struct bytes address = text_view(spec->http_address);
+    const char *port;
+    uint64_t number = 0;
+
+    if (address.size == 0)
+        return 0;
+    port = strrchr(spec->http_address, ':');
+    if (address.size <= LIMIT_NAME_BYTES && is_word(address) && port != NULL &&
+        port > spec->http_address) {
+        port++;
+        if (text_take_uint(&port, UINT16_MAX, &number) && *port == '\0' && number > 0)
+            return 0;
+    }
+    return error_set(
+        err,
+        ERROR_INVALID,
+        "http address: '%.80s' is not HOST:PORT with a port from 1 to 65535",
+        spec->http_address);
+}
+
+static int check_resources(const struct agent_spec *spec, struct error *err)
+{
+    static const uint64_t MOST[RESOURCE_KINDS] = {
+        [RESOURCE_CPUS] = LIMIT_AGENT_CPUS * 1000ull,
+        [RESOURCE_MEM] = LIMIT_RESOURCE,
+        [RESOURCE_DISK] = LIMIT_RESOURCE,
+        [RESOURCE_GPUS] = LIMIT_AGENT_GPUS,
+    };
+
+    if (spec->resources.amount[RESOURCE_CPUS] == 0)
+        return error_set(
+            err, ERROR_INVALID, "cpus: 0; an agent offers more than 0 cpus");
+    for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
+        if (spec->resources.amount[k] > MOST[k])
+            return error_set(err,
+                             ERROR_TOO_LARGE,
+                             "%s: more than any machine can have; set --resources",
+                             resource_name(k));
+    return port_ranges_check(spec->ports, spec->port_count, err);
+}
+
+/* 1 (for a name) or 0 (for a value) to LIMIT_ATTRIBUTE_BYTES bytes. */
+static bool is_attribute_text(const char *text, size_t min)
+{
+    struct bytes view = text_view(text);
+
+    return view.size >= min && view.size <= LIMIT_ATTRIBUTE_BYTES &&
+           text_is_printable(view);
+}
+
+static int check_attributes(const struct agent_spec *spec, struct error *err)
+{
+    if (spec->attribute_count > LIMIT_ATTRIBUTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "attributes: %zu; the most is %d",
+                         spec->attribute_count,
+                         LIMIT_ATTRIBUTES);
+    for (size_t i = 0; i < spec->attribute_count; i++) {
+        const struct attribute *a = &spec->attributes[i];
+        int order = i == 0 ? -1 : strcmp(a[-1].name, a->name);
+
+        if (!is_attribute_text(a->name, 1) || !is_attribute_text(a->value, 0))
+            return error_set(
+                err,
+                ERROR_INVALID,
+                "attributes: give NAME:VALUE, each printable text of at most %d "
+                "bytes",
+                LIMIT_ATTRIBUTE_BYTES);
+        if (order >= 0)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "attributes: %.80s is %s",
+                             a->name,
+                             order == 0 ? "given twice" : "not in order of the names");
+    }
+    return 0;
+}
+
+int agent_spec_check(const struct agent_spec *spec, struct error *err)
+{
+    static int (*const CHECKS[])(const struct agent_spec *, struct error *) = {
+        check_hostname,
+        check_http_address,
+        check_resources,
+        check_attributes,
+    };
+
+    for (size_t i = 0; i < sizeof(CHECKS) / sizeof(CHECKS[0]); i++) {
+        int rc = CHECKS[i](spec, err);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* ---- bytes ---- */
+
+void agent_spec_pack(const struct agent_spec *spec, struct buffer *out)
+{
+    pack_array(out, 6);
+    pack_bytes(out, (struct bytes){spec->key, sizeof(spec->key)});
+    pack_text(out, spec->hostname);
+    pack_text(out, spec->http_address);
+    resources_pack(&spec->resources, out);
+    pack_array(out, (uint32_t)spec->port_count);
+    for (size_t i = 0; i < spec->port_count; i++) {
+        pack_array(out, 2);
+        pack_uint(out, spec->ports[i].first);
+        pack_uint(out, spec->ports[i].last);
+    }
+    pack_array(out, (uint32_t)spec->attribute_count);
+    for (size_t i = 0; i < spec->attribute_count; i++) {
+        pack_array(out, 2);
+        pack_text(out, spec->attributes[i].name);
+        pack_text(out, spec->attributes[i].value);
+    }
+}
+
+static void unpack_ports(struct agent_spec *spec, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_PORT_RANGES)
+        unpack_fail(u, "more port ranges than the limit");
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        unpack_enter(u);
+        spec->ports[i].first = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+        spec->ports[i].last = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+        unpack_leave(u);
+        spec->port_count = i + 1;
+    }
+    unpack_leave(u);
+}
+
+static void unpack_attributes(struct agent_spec *spec, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_ATTRIBUTES)
+        unpack_fail(u, "more attributes than the limit");
+    else if (n > 0)
+        spec->attributes = mem_zalloc(n * sizeof(*spec->attributes));
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        struct attribute *a = &spec->attributes[spec->attribute_count++];
+
+        unpack_enter(u);
+        a->name = text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES));
+        a->value = text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES));
+        unpack_leave(u);
+    }
+    unpack_leave(u);
+}
+
+int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error *err)
+{
+    struct bytes key;
+    struct unpack u;
+    int rc;
+
+    *spec = (struct agent_spec){0};
+    if (bytes.size > LIMIT_SPEC_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "agent spec: %zu bytes; the most is %lu",
+                         bytes.size,
+                         LIMIT_SPEC_BYTES);
+    unpack_init(&u, bytes);
+    unpack_enter(&u);
+    key = unpack_bytes(&u, sizeof(spec->key));
+    if (key.size == sizeof(spec->key))
+        memcpy(spec->key, key.data, key.size);
+    else
+        unpack_fail(&u, "the key is not 16 bytes");
+    spec->hostname = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
+    spec->http_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
+    resources_unpack(&spec->resources, &u);
+    unpack_ports(spec, &u);
+    unpack_attributes(spec, &u);
+    unpack_leave(&u);
+    rc = unpack_finish(&u, "agent spec", err);
+    if (rc == 0)
+        rc = agent_spec_check(spec, err);
+    if (rc != 0)
+        agent_spec_finish(spec);
+    return rc;
+}
+
+/* ---- 'rack:a;zone:b' ---- */
+
+static void insert_attribute(struct agent_spec *spec, struct attribute attribute)
+{
+    size_t i = spec->attribute_count++;
+
+    spec->attributes = mem_realloc(spec->attributes,
+                                   spec->attribute_count * sizeof(*spec->attributes));
+    for (; i > 0 && strcmp(spec->attributes[i - 1].name, attribute.name) > 0; i--)
+        spec->attributes[i] = spec->attributes[i - 1];
+    spec->attributes[i] = attribute;
+}
+
+/* The bytes from `from` up to `to` as an owned text. */
+static char *copy_span(const char *from, const char *to)
+{
+    return text_copy((struct bytes){(const uint8_t *)from, (size_t)(to - from)});
+}
+
+int agent_spec_parse_attributes(struct agent_spec *spec,
+                                const char *text,
+                                struct error *err)
+{
+    for (const char *at = text, *end; *at != '\0'; at = *end == ';' ? end + 1 : end) {
+        const char *colon = at + strcspn(at, ":;");
+
+        end = at + strcspn(at, ";");
+        if (end == at)
+            continue;
+        if (*colon != ':')
+            return error_set(err,
+                             ERROR_INVALID,
+                             "attributes: '%.*s' is not NAME:VALUE",
+                             (int)(end - at < 80 ? end - at : 80),
+                             at);
+        if (spec->attribute_count == LIMIT_ATTRIBUTES)
+            return error_set(
+                err, ERROR_TOO_LARGE, "attributes: more than %d", LIMIT_ATTRIBUTES);
+        insert_attribute(spec,
+                         (struct attribute){.name = copy_span(at, colon),
+                                            .value = copy_span(colon + 1, end)});
+    }
+    return check_attributes(spec, err);
+}

@@ -1,0 +1,328 @@
+/* command.c - commands and entries as bytes. */
+#include "wire/command.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "wire/list.h"
+
+#include <string.h>
+
+/* The longest elements: a head, then numbers of at most 9 bytes, a text with its head.
+ */
+_Static_assert(LIMIT_PLACEMENTS *(1 + 9 + 5 + 5 + 9) + 16 <= LIMIT_COMMAND_BYTES,
+               "placements at their limit fit a command");
+_Static_assert(LIMIT_UPDATES *(1 + 9 + 1 + 1 + 5 + 2 + LIMIT_MESSAGE_BYTES) + 32 <=
+                   LIMIT_COMMAND_BYTES,
+               "updates at their limit fit a command");
+_Static_assert(LIMIT_SPEC_BYTES + LIMIT_KEY_BYTES + 32 <= LIMIT_COMMAND_BYTES,
+               "a spec at its limit fits a command");
+
+const char *command_name(enum command_kind kind)
+{
+    switch (kind) {
+#define X(number, name, text)                                                          \
+    case COMMAND_##name:                                                               \
+        return text;
+        COMMAND_KINDS(X)
+#undef X
+    }
+    return "unknown";
+}
+
+/* ---- elements ---- */
+
+static void pack_placement(const struct placement *p, struct buffer *out)
+{
+    pack_array(out, 4);
+    pack_uint(out, p->job);
+    pack_uint(out, p->instance);
+    pack_uint(out, p->attempt);
+    pack_uint(out, p->agent);
+}
+
+static void read_placement(struct unpack *u, void *out)
+{
+    struct placement *p = out;
+
+    unpack_enter(u);
+    p->job = unpack_uint(u);
+    p->instance = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB - 1);
+    p->attempt = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    p->agent = unpack_uint(u);
+    unpack_leave(u);
+}
+
+void task_update_pack(const struct task_update *t, struct buffer *out)
+{
+    struct bytes message = t->message;
+
+    if (message.size > LIMIT_MESSAGE_BYTES)
+        message.size = LIMIT_MESSAGE_BYTES;
+    pack_array(out, 5);
+    pack_uint(out, t->attempt);
+    pack_uint(out, t->state);
+    pack_uint(out, t->reason);
+    pack_int(out, t->exit_code);
+    pack_text_view(out, message);
+}
+
+void task_update_read(struct unpack *u, struct task_update *t)
+{
+    unpack_enter(u);
+    t->attempt = unpack_uint(u);
+    t->state = (enum task_state)unpack_uint_max(u, TASK_STATE_COUNT - 1);
+    t->reason = (enum task_reason)unpack_uint_max(u, TASK_REASON_COUNT - 1);
+    t->exit_code = (int32_t)unpack_int_range(u, INT32_MIN, INT32_MAX);
+    /* Not unpack_text(): a text that was cut inside a character must not stop an agent.
+     */
+    t->message = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
+    unpack_leave(u);
+}
+
+static void read_update(struct unpack *u, void *out)
+{
+    struct task_update *t = out;
+
+    task_update_read(u, t);
+    if (t->state < TASK_STARTING || t->state == TASK_KILLING)
+        unpack_fail(u, "a state that no agent reports");
+}
+
+/* ---- commands ---- */
+
+static void pack_kind(struct buffer *out, enum command_kind kind, uint32_t fields)
+{
+    pack_array(out, 1 + fields);
+    pack_uint(out, kind);
+}
+
+static void pack_place(const struct command *c, struct buffer *out)
+{
+    ASSERT(c->place.count <= LIMIT_PLACEMENTS);
+    pack_array(out, c->place.count);
+    for (uint32_t i = 0; i < c->place.count; i++)
+        pack_placement(&c->place.placements[i], out);
+}
+
+static void pack_task_update(const struct command *c, struct buffer *out)
+{
+    ASSERT(c->task_update.count <= LIMIT_UPDATES);
+    pack_uint(out, c->task_update.agent);
+    pack_array(out, c->task_update.count);
+    for (uint32_t i = 0; i < c->task_update.count; i++)
+        task_update_pack(&c->task_update.updates[i], out);
+}
+
+void command_pack(const struct command *c, struct buffer *out)
+{
+    switch (c->kind) {
+    case COMMAND_FOUND:
+        pack_kind(out, c->kind, 1);
+        pack_bytes(out, (struct bytes){c->found.cluster_id, CLUSTER_ID_BYTES});
+        return;
+    case COMMAND_SUBMIT:
+        pack_kind(out, c->kind, 2);
+        pack_bytes(out, c->submit.key);
+        pack_bytes(out, c->submit.spec);
+        return;
+    case COMMAND_KILL:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->kill.job);
+        return;
+    case COMMAND_AGENT_REGISTER:
+        pack_kind(out, c->kind, 1);
+        pack_bytes(out, c->agent_register.spec);
+        return;
+    case COMMAND_AGENT_REREGISTER:
+        pack_kind(out, c->kind, 2);
+        pack_uint(out, c->agent_reregister.agent);
+        pack_bytes(out, c->agent_reregister.spec);
+        return;
+    case COMMAND_AGENT_UNREACHABLE:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->agent_unreachable.agent);
+        return;
+    case COMMAND_AGENT_GONE:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->agent_gone.agent);
+        return;
+    case COMMAND_PLACE:
+        pack_kind(out, c->kind, 1);
+        pack_place(c, out);
+        return;
+    case COMMAND_TASK_UPDATE:
+        pack_kind(out, c->kind, 2);
+        pack_task_update(c, out);
+        return;
+    case COMMAND_PURGE:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->purge.job);
+        return;
+    case COMMAND_EXPIRE_KEYS:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->expire_keys.before_us);
+        return;
+    }
+    ASSERT(!"a command has a known kind");
+}
+
+static struct bytes unpack_not_empty(struct unpack *u, size_t max, const char *problem)
+{
+    struct bytes value = unpack_bytes(u, max);
+
+    if (value.size == 0)
+        unpack_fail(u, problem);
+    return value;
+}
+
+static struct bytes unpack_spec(struct unpack *u)
+{
+    return unpack_not_empty(u, LIMIT_SPEC_BYTES, "the spec is missing");
+}
+
+/* The fields behind the kind.  False if the kind is not known. */
+static bool unpack_fields(struct command *c, struct unpack *u)
+{
+    struct placement placement;
+    struct task_update update;
+
+    switch (c->kind) {
+    case COMMAND_FOUND:
+        unpack_fixed(u, c->found.cluster_id, CLUSTER_ID_BYTES);
+        return true;
+    case COMMAND_SUBMIT:
+        c->submit.key = unpack_not_empty(u, LIMIT_KEY_BYTES, "the key is missing");
+        c->submit.spec = unpack_spec(u);
+        return true;
+    case COMMAND_KILL:
+        c->kill.job = unpack_uint(u);
+        return true;
+    case COMMAND_AGENT_REGISTER:
+        c->agent_register.spec = unpack_spec(u);
+        return true;
+    case COMMAND_AGENT_REREGISTER:
+        c->agent_reregister.agent = unpack_uint(u);
+        c->agent_reregister.spec = unpack_spec(u);
+        return true;
+    case COMMAND_AGENT_UNREACHABLE:
+        c->agent_unreachable.agent = unpack_uint(u);
+        return true;
+    case COMMAND_AGENT_GONE:
+        c->agent_gone.agent = unpack_uint(u);
+        return true;
+    case COMMAND_PLACE:
+        c->place.packed = list_check(
+            u, LIMIT_PLACEMENTS, read_placement, &placement, &c->place.count);
+        return true;
+    case COMMAND_TASK_UPDATE:
+        c->task_update.agent = unpack_uint(u);
+        c->task_update.packed =
+            list_check(u, LIMIT_UPDATES, read_update, &update, &c->task_update.count);
+        return true;
+    case COMMAND_PURGE:
+        c->purge.job = unpack_uint(u);
+        return true;
+    case COMMAND_EXPIRE_KEYS:
+        c->expire_keys.before_us = unpack_uint(u);
+        return true;
+    }
+    return false;
+}
+
+int command_unpack(struct command *c, struct bytes bytes, struct error *err)
+{
+    struct unpack u;
+
+    memset(c, 0, sizeof(*c));
+    if (bytes.size > LIMIT_COMMAND_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "command: %zu bytes; the most is %lu",
+                         bytes.size,
+                         LIMIT_COMMAND_BYTES);
+    unpack_init(&u, bytes);
+    unpack_enter(&u);
+    c->kind = (enum command_kind)unpack_uint_max(&u, UINT8_MAX);
+    if (!unpack_fields(c, &u) && unpack_ok(&u))
+        return error_set(err,
+                         ERROR_VERSION,
+                         "command: kind %d is not known to this version",
+                         (int)c->kind);
+    unpack_leave(&u);
+    return unpack_finish(&u, "command", err);
+}
+
+bool command_next_placement(const struct command *c,
+                            struct command_cursor *at,
+                            struct placement *out)
+{
+    ASSERT(c->kind == COMMAND_PLACE);
+    return list_next(c->place.packed, c->place.count, at, read_placement, out);
+}
+
+bool command_next_update(const struct command *c,
+                         struct command_cursor *at,
+                         struct task_update *out)
+{
+    ASSERT(c->kind == COMMAND_TASK_UPDATE);
+    return list_next(c->task_update.packed, c->task_update.count, at, read_update, out);
+}
+
+/* ---- entries ---- */
+
+void entry_begin(struct buffer *out, uint64_t stamp_us)
+{
+    buffer_append_u8(out, ENTRY_VERSION);
+    buffer_append_u64(out, stamp_us);
+}
+
+void entry_append(struct buffer *out, struct bytes command)
+{
+    ASSERT(command.size > 0 && command.size <= LIMIT_COMMAND_BYTES);
+    buffer_append_u32(out, (uint32_t)command.size);
+    buffer_append(out, command.data, command.size);
+}
+
+/* True if the commands behind the header fill the entry exactly. */
+static bool sizes_are_right(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 4) {
+        uint32_t size = load_u32(at);
+
+        at += 4;
+        if (size == 0 || size > LIMIT_COMMAND_BYTES || size > (size_t)(end - at))
+            return false;
+        at += size;
+    }
+    return at == end;
+}
+
+int entry_open(struct entry_reader *r, struct bytes entry, struct error *err)
+{
+    *r = (struct entry_reader){0};
+    if (entry.size < ENTRY_HEADER_BYTES)
+        return error_set(
+            err, ERROR_INVALID, "entry: %zu bytes are too few", entry.size);
+    if (entry.data[0] != ENTRY_VERSION)
+        return error_set(err,
+                         ERROR_VERSION,
+                         "entry: format version %d, this version reads %d",
+                         entry.data[0],
+                         ENTRY_VERSION);
+    if (!sizes_are_right(entry.data + ENTRY_HEADER_BYTES, entry.data + entry.size))
+        return error_set(
+            err, ERROR_INVALID, "entry: the sizes of its commands are wrong");
+    r->stamp_us = load_u64(entry.data + 1);
+    r->at = entry.data + ENTRY_HEADER_BYTES;
+    r->end = entry.data + entry.size;
+    return 0;
+}
+
+bool entry_next(struct entry_reader *r, struct bytes *command)
+{
+    if (r->at == r->end)
+        return false;
+    *command = (struct bytes){r->at + 4, load_u32(r->at)};
+    r->at = command->data + command->size;
+    return true;
+}

@@ -1,0 +1,376 @@
+/* message_client.c - what clients ask and masters answer, as bytes. */
+#include "wire/message_client.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "wire/list.h"
+#include "wire/pack.h"
+
+/* ---- submit, kill, purge, agent_gone ---- */
+
+void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out)
+{
+    size_t begin = rpc_begin_request(out, id, METHOD_SUBMIT);
+
+    pack_array(out, 2);
+    pack_bytes(out, r->key);
+    pack_bytes(out, r->spec);
+    rpc_end(out, begin);
+}
+
+int submit_unpack(struct submit_request *out, struct bytes params, struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
+    out->spec = unpack_bytes(&u, LIMIT_SPEC_BYTES);
+    if (out->key.size == 0)
+        unpack_fail(&u, "the key is missing");
+    if (out->spec.size == 0)
+        unpack_fail(&u, "the job is missing");
+    unpack_leave(&u);
+    return unpack_finish(&u, "submit", err);
+}
+
+void submit_result_pack(const struct submit_result *r, uint32_t id, struct buffer *out)
+{
+    size_t begin = rpc_begin_result(out, id);
+
+    pack_array(out, 2);
+    pack_uint(out, r->id);
+    pack_uint(out, r->index);
+    rpc_end(out, begin);
+}
+
+int submit_result_unpack(struct submit_result *out,
+                         struct bytes result,
+                         struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, result);
+    unpack_enter(&u);
+    out->id = unpack_uint(&u);
+    out->index = unpack_uint(&u);
+    unpack_leave(&u);
+    return unpack_finish(&u, "result", err);
+}
+
+void id_request_pack(enum method method,
+                     uint64_t target,
+                     uint32_t id,
+                     struct buffer *out)
+{
+    size_t begin = rpc_begin_request(out, id, method);
+
+    pack_array(out, 1);
+    pack_uint(out, target);
+    rpc_end(out, begin);
+}
+
+int id_request_unpack(uint64_t *target, struct bytes params, struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    *target = unpack_uint(&u);
+    unpack_leave(&u);
+    return unpack_finish(&u, "request", err);
+}
+
+/* ---- listings ---- */
+
+void list_pack(enum method method,
+               const struct list_request *r,
+               uint32_t id,
+               struct buffer *out)
+{
+    size_t begin = rpc_begin_request(out, id, method);
+
+    pack_array(out, 4);
+    pack_uint(out, r->of);
+    pack_uint(out, r->after);
+    pack_uint(out, r->limit);
+    pack_bool(out, r->stale);
+    rpc_end(out, begin);
+}
+
+int list_unpack(struct list_request *out, struct bytes params, struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    out->of = unpack_uint(&u);
+    out->after = unpack_uint(&u);
+    out->limit = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
+    out->stale = unpack_bool(&u);
+    unpack_leave(&u);
+    return unpack_finish(&u, "listing", err);
+}
+
+/* next and count are known at the end only, so they have their widest form and a fixed
+ * place: uint64 0xcf and eight bytes, array32 0xdd and four bytes, big-endian. */
+#define WIDE_UINT       0xcf
+#define WIDE_ARRAY      0xdd
+#define WIDE_UINT_SIZE  9
+#define WIDE_ARRAY_SIZE 5
+
+/* The longest element: an agent's spec and some numbers. */
+#define ELEMENT_BYTES_MAX LIMIT_COMMAND_BYTES
+
+static void store_big_endian(uint8_t *at, uint64_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        at[i] = (uint8_t)(value >> (8 * (size - 1 - i)));
+}
+
+void list_begin(struct list_writer *w, struct buffer *out, uint32_t id, uint64_t index)
+{
+    *w = (struct list_writer){.out = out, .frame = rpc_begin_result(out, id)};
+    pack_array(out, 3);
+    pack_uint(out, index);
+    w->count_at = out->size + WIDE_UINT_SIZE;
+    buffer_reserve(out, WIDE_UINT_SIZE + WIDE_ARRAY_SIZE);
+    out->size += WIDE_UINT_SIZE + WIDE_ARRAY_SIZE;
+}
+
+bool list_has_room(const struct list_writer *w)
+{
+    return w->out->size - w->frame + ELEMENT_BYTES_MAX <= LIMIT_FRAME_BYTES;
+}
+
+static struct buffer *begin_element(struct list_writer *w, uint32_t fields)
+{
+    w->count++;
+    pack_array(w->out, fields);
+    return w->out;
+}
+
+void list_end(struct list_writer *w, uint64_t next)
+{
+    uint8_t *count_at = w->out->data + w->count_at;
+    uint8_t *next_at = count_at - WIDE_UINT_SIZE;
+
+    next_at[0] = WIDE_UINT;
+    store_big_endian(next_at + 1, next, 8);
+    count_at[0] = WIDE_ARRAY;
+    store_big_endian(count_at + 1, w->count, 4);
+    rpc_end(w->out, w->frame);
+}
+
+/* ---- elements ---- */
+
+/* At most `max` bytes of a text for people. */
+static struct bytes cut(struct bytes text, size_t max)
+{
+    if (text.size > max)
+        text.size = max;
+    return text;
+}
+
+void job_summary_pack(struct list_writer *w, const struct job_summary *j)
+{
+    struct buffer *out = begin_element(w, 10);
+
+    pack_uint(out, j->id);
+    pack_text_view(out, j->name);
+    pack_uint(out, j->state);
+    pack_uint(out, j->instances);
+    pack_int(out, j->priority);
+    pack_array(out, TASK_STATE_COUNT);
+    for (int s = 0; s < TASK_STATE_COUNT; s++)
+        pack_uint(out, j->tasks[s]);
+    pack_uint(out, j->submitted_us);
+    pack_uint(out, j->ended_us);
+    pack_uint(out, j->changed);
+    pack_text_view(out, cut(j->why, LIMIT_MESSAGE_BYTES));
+}
+
+static void read_job_summary(struct unpack *u, void *out)
+{
+    struct job_summary *j = out;
+
+    unpack_enter(u);
+    j->id = unpack_uint(u);
+    j->name = unpack_text(u, LIMIT_NAME_BYTES);
+    j->state = (enum job_state)unpack_uint_max(u, JOB_STATE_COUNT - 1);
+    j->instances = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB);
+    j->priority = (int32_t)unpack_int_range(u, INT32_MIN, INT32_MAX);
+    unpack_enter(u);
+    for (int s = 0; s < TASK_STATE_COUNT; s++)
+        j->tasks[s] = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB);
+    unpack_leave(u);
+    j->submitted_us = unpack_uint(u);
+    j->ended_us = unpack_uint(u);
+    j->changed = unpack_uint(u);
+    j->why = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
+    unpack_leave(u);
+}
+
+bool job_summary_next(const struct list_result *l,
+                      struct command_cursor *at,
+                      struct job_summary *out)
+{
+    return list_next(l->packed, l->count, at, read_job_summary, out);
+}
+
+void task_info_pack(struct list_writer *w, const struct task_info *t)
+{
+    struct buffer *out = begin_element(w, 11);
+
+    pack_uint(out, t->instance);
+    pack_uint(out, t->attempt);
+    pack_uint(out, t->attempt_id);
+    pack_uint(out, t->agent_id);
+    pack_text_view(out, t->agent_http);
+    pack_uint(out, t->state);
+    pack_uint(out, t->reason);
+    pack_int(out, t->exit_code);
+    pack_text_view(out, cut(t->message, LIMIT_MESSAGE_BYTES));
+    pack_uint(out, t->started_us);
+    pack_uint(out, t->ended_us);
+}
+
+static void read_task_info(struct unpack *u, void *out)
+{
+    struct task_info *t = out;
+
+    unpack_enter(u);
+    t->instance = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB - 1);
+    t->attempt = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    t->attempt_id = unpack_uint(u);
+    t->agent_id = unpack_uint(u);
+    t->agent_http = unpack_text(u, LIMIT_NAME_BYTES);
+    t->state = (enum task_state)unpack_uint_max(u, TASK_STATE_COUNT - 1);
+    t->reason = (enum task_reason)unpack_uint_max(u, TASK_REASON_COUNT - 1);
+    t->exit_code = (int32_t)unpack_int_range(u, INT32_MIN, INT32_MAX);
+    t->message = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
+    t->started_us = unpack_uint(u);
+    t->ended_us = unpack_uint(u);
+    unpack_leave(u);
+}
+
+bool task_info_next(const struct list_result *l,
+                    struct command_cursor *at,
+                    struct task_info *out)
+{
+    return list_next(l->packed, l->count, at, read_task_info, out);
+}
+
+void agent_info_pack(struct list_writer *w, const struct agent_info *a)
+{
+    struct buffer *out = begin_element(w, 6);
+
+    pack_uint(out, a->id);
+    pack_uint(out, a->state);
+    pack_bytes(out, a->spec);
+    resources_pack(&a->allocated, out);
+    pack_uint(out, a->tasks);
+    pack_uint(out, a->superseded);
+}
+
+static void read_agent_info(struct unpack *u, void *out)
+{
+    struct agent_info *a = out;
+
+    unpack_enter(u);
+    a->id = unpack_uint(u);
+    a->state = (enum agent_state)unpack_uint_max(u, AGENT_STATE_COUNT - 1);
+    a->spec = unpack_bytes(u, LIMIT_SPEC_BYTES);
+    resources_unpack(&a->allocated, u);
+    a->tasks = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    a->superseded = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    unpack_leave(u);
+}
+
+bool agent_info_next(const struct list_result *l,
+                     struct command_cursor *at,
+                     struct agent_info *out)
+{
+    return list_next(l->packed, l->count, at, read_agent_info, out);
+}
+
+void master_info_pack(struct list_writer *w, const struct master_info *m)
+{
+    struct buffer *out = begin_element(w, 9);
+
+    pack_uint(out, m->id);
+    pack_text_view(out, m->address);
+    pack_text_view(out, m->role);
+    pack_uint(out, m->leader);
+    pack_uint(out, m->term);
+    pack_uint(out, m->commit_index);
+    pack_uint(out, m->applied_index);
+    pack_bytes(out, m->digest);
+    pack_uint(out, m->digest_index);
+}
+
+static void read_master_info(struct unpack *u, void *out)
+{
+    struct master_info *m = out;
+
+    unpack_enter(u);
+    m->id = unpack_uint(u);
+    m->address = unpack_text(u, LIMIT_NAME_BYTES);
+    m->role = unpack_text(u, LIMIT_NAME_BYTES);
+    m->leader = unpack_uint(u);
+    m->term = unpack_uint(u);
+    m->commit_index = unpack_uint(u);
+    m->applied_index = unpack_uint(u);
+    m->digest = unpack_bytes(u, DIGEST_BYTES);
+    m->digest_index = unpack_uint(u);
+    unpack_leave(u);
+}
+
+bool master_info_next(const struct list_result *l,
+                      struct command_cursor *at,
+                      struct master_info *out)
+{
+    return list_next(l->packed, l->count, at, read_master_info, out);
+}
+
+/* ---- the result of a listing ---- */
+
+static list_read *element_reader(enum method method)
+{
+    switch (method) {
+    case METHOD_JOBS:
+        return read_job_summary;
+    case METHOD_TASKS:
+        return read_task_info;
+    case METHOD_AGENTS:
+        return read_agent_info;
+    case METHOD_MASTERS:
+        return read_master_info;
+    default:
+        return NULL;
+    }
+}
+
+int list_result_unpack(struct list_result *out,
+                       enum method method,
+                       struct bytes result,
+                       struct error *err)
+{
+    list_read *read = element_reader(method);
+    union {
+        struct job_summary job;
+        struct task_info task;
+        struct agent_info agent;
+        struct master_info master;
+    } scratch;
+    struct unpack u;
+
+    ASSERT(read != NULL);
+    unpack_init(&u, result);
+    unpack_enter(&u);
+    out->index = unpack_uint(&u);
+    out->next = unpack_uint(&u);
+    out->packed = list_check(&u, UINT32_MAX, read, &scratch, &out->count);
+    unpack_leave(&u);
+    return unpack_finish(&u, method_name(method), err);
+}

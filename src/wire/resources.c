@@ -1,0 +1,345 @@
+/* resources.c - exact arithmetic over what an agent has and a task takes. */
+#include "wire/resources.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "wire/text.h"
+
+#include <string.h>
+
+static const char *const NAMES[RESOURCE_KINDS] = {"cpus", "mem", "disk", "gpus"};
+
+const char *resource_name(enum resource_kind kind)
+{
+    ASSERT(kind < RESOURCE_KINDS);
+    return NAMES[kind];
+}
+
+bool resources_contain(const struct resources *whole, const struct resources *part)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (part->amount[k] > whole->amount[k])
+            return false;
+    return true;
+}
+
+bool resources_equal(const struct resources *a, const struct resources *b)
+{
+    return memcmp(a->amount, b->amount, sizeof(a->amount)) == 0;
+}
+
+bool resources_are_zero(const struct resources *r)
+{
+    static const struct resources ZERO;
+
+    return resources_equal(r, &ZERO);
+}
+
+void resources_add(struct resources *to, const struct resources *r)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        ASSERT(to->amount[k] <= UINT64_MAX - r->amount[k]);
+        to->amount[k] += r->amount[k];
+    }
+}
+
+void resources_subtract(struct resources *from, const struct resources *r)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        ASSERT(from->amount[k] >= r->amount[k]);
+        from->amount[k] -= r->amount[k];
+    }
+}
+
+void resources_pack(const struct resources *r, struct buffer *out)
+{
+    pack_array(out, RESOURCE_KINDS);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        pack_uint(out, r->amount[k]);
+}
+
+void resources_unpack(struct resources *r, struct unpack *u)
+{
+    unpack_enter(u);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        r->amount[k] = unpack_uint_max(u, LIMIT_RESOURCE);
+    unpack_leave(u);
+}
+
+/* ---- text ---- */
+
+static const char *const HINTS[RESOURCE_KINDS] = {
+    "give a number of cpus above 0, with at most three decimals",
+    "give a number of MiB, with at most three decimals",
+    "give a number of MiB, with at most three decimals",
+    "give a whole number of gpus",
+};
+
+#define SHOWN "%.40s" /* of a wrong text, at most this much */
+
+/* "1.25" -> 1250: exact, without a float. */
+static int
+parse_thousandths(uint64_t *out, const char *text, const char *hint, struct error *err)
+{
+    const char *at = text;
+    uint64_t thousandths;
+    size_t decimals = 0;
+
+    if (*at == '-')
+        return error_set(err, ERROR_INVALID, SHOWN " is negative; %s", text, hint);
+    if (!text_take_uint(&at, UINT64_MAX / 1000 - 1, &thousandths))
+        return error_set(
+            err, ERROR_INVALID, "'" SHOWN "' is not a number; %s", text, hint);
+    if (at[0] == '.' && at[1] != '\0')
+        decimals = strspn(++at, "0123456789");
+    if (at[decimals] != '\0')
+        return error_set(
+            err, ERROR_INVALID, "'" SHOWN "' is not a number; %s", text, hint);
+    if (decimals > 3)
+        return error_set(
+            err, ERROR_INVALID, SHOWN " has too many decimals; %s", text, hint);
+    for (size_t i = 0; i < 3; i++)
+        thousandths = thousandths * 10 + (i < decimals ? (uint64_t)(at[i] - '0') : 0);
+    *out = thousandths;
+    return 0;
+}
+
+static int
+too_large(const char *text, uint64_t most, const char *unit, struct error *err)
+{
+    return error_set(err,
+                     ERROR_TOO_LARGE,
+                     SHOWN " is too large; the most is %llu %s",
+                     text,
+                     (unsigned long long)most,
+                     unit);
+}
+
+int resource_parse_cpus(uint64_t *out, const char *text, struct error *err)
+{
+    uint64_t milli;
+    int rc = parse_thousandths(&milli, text, HINTS[RESOURCE_CPUS], err);
+
+    if (rc != 0)
+        return rc;
+    if (milli > LIMIT_RESOURCE)
+        return too_large(text, LIMIT_RESOURCE / 1000, "cpus", err);
+    *out = milli;
+    return 0;
+}
+
+int resource_parse_mib(uint64_t *out, const char *text, struct error *err)
+{
+    uint64_t milli;
+    int rc = parse_thousandths(&milli, text, HINTS[RESOURCE_MEM], err);
+
+    if (rc != 0)
+        return rc;
+    if (milli > LIMIT_RESOURCE / MIB * 1000)
+        return too_large(text, LIMIT_RESOURCE / MIB, "MiB", err);
+    /* Two steps, so that nothing overflows; a part of a byte is dropped. */
+    *out = milli / 1000 * MIB + milli % 1000 * MIB / 1000;
+    return 0;
+}
+
+static int parse_gpus(uint64_t *out, const char *text, struct error *err)
+{
+    const char *at = text;
+
+    if (!text_take_uint(&at, LIMIT_RESOURCE, out) || *at != '\0')
+        return error_set(err,
+                         ERROR_INVALID,
+                         "'" SHOWN "' is not a whole number; %s",
+                         text,
+                         HINTS[RESOURCE_GPUS]);
+    return 0;
+}
+
+int resource_parse(enum resource_kind kind,
+                   uint64_t *out,
+                   const char *text,
+                   struct error *err)
+{
+    static int (*const PARSE[RESOURCE_KINDS])(
+        uint64_t *, const char *, struct error *) = {
+        resource_parse_cpus,
+        resource_parse_mib,
+        resource_parse_mib,
+        parse_gpus,
+    };
+    int rc;
+
+    ASSERT(kind < RESOURCE_KINDS);
+    rc = PARSE[kind](out, text, err);
+    return rc == 0 ? 0 : error_wrap(err, "%s", NAMES[kind]);
+}
+
+/* ---- 'cpus:4;mem:8192;ports:[31000-32000]' ---- */
+
+#define ITEM_MAX 512 /* longer than any list of LIMIT_PORT_RANGES ranges */
+
+/* "31000-32000", or one port; steps over it. */
+static bool take_range(const char **at, struct port_range *out)
+{
+    uint64_t first, last;
+
+    if (!text_take_uint(at, UINT16_MAX, &first))
+        return false;
+    last = first;
+    if (**at == '-') {
+        (*at)++;
+        if (!text_take_uint(at, UINT16_MAX, &last))
+            return false;
+    }
+    *out = (struct port_range){(uint16_t)first, (uint16_t)last};
+    return true;
+}
+
+/* In order of their first port; what overlaps stays for the check to find. */
+static void
+insert_range(struct port_range *ranges, size_t *count, struct port_range range)
+{
+    size_t i = (*count)++;
+
+    for (; i > 0 && ranges[i - 1].first > range.first; i--)
+        ranges[i] = ranges[i - 1];
+    ranges[i] = range;
+}
+
+int port_ranges_check(const struct port_range *ranges, size_t count, struct error *err)
+{
+    if (count > LIMIT_PORT_RANGES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "ports: %zu ranges; the most is %d",
+                         count,
+                         LIMIT_PORT_RANGES);
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].first == 0 || ranges[i].last < ranges[i].first)
+            return error_set(
+                err,
+                ERROR_INVALID,
+                "ports: %u-%u is not a range; give FIRST-LAST, from 1 to 65535",
+                ranges[i].first,
+                ranges[i].last);
+        if (i > 0 && ranges[i].first <= ranges[i - 1].last)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "ports: %u-%u and %u-%u overlap or are not in order",
+                             ranges[i - 1].first,
+                             ranges[i - 1].last,
+                             ranges[i].first,
+                             ranges[i].last);
+    }
+    return 0;
+}
+
+static int parse_ports(struct port_range *ranges,
+                       size_t *count,
+                       const char *text,
+                       struct error *err)
+{
+    const char *at = text;
+
+    *count = 0;
+    if (*at++ != '[')
+        goto malformed;
+    while (*at != ']') {
+        struct port_range range;
+
+        if ((*count > 0 && *at++ != ',') || !take_range(&at, &range))
+            goto malformed;
+        if (*count == LIMIT_PORT_RANGES)
+            return error_set(
+                err, ERROR_TOO_LARGE, "ports: more than %d ranges", LIMIT_PORT_RANGES);
+        insert_range(ranges, count, range);
+    }
+    if (at[1] == '\0')
+        return port_ranges_check(ranges, *count, err);
+malformed:
+    return error_set(err,
+                     ERROR_INVALID,
+                     "ports: '" SHOWN
+                     "' is not a list of ranges; give [31000-32000,33000-33010]",
+                     text);
+}
+
+/* Which kind is named by the first `size` bytes; RESOURCE_KINDS for ports, -1 for none.
+ */
+static int kind_of(const char *name, size_t size)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (strlen(NAMES[k]) == size && memcmp(NAMES[k], name, size) == 0)
+            return k;
+    return size == 5 && memcmp(name, "ports", 5) == 0 ? RESOURCE_KINDS : -1;
+}
+
+/* One item, "cpus:4".  `seen` has a bit for each kind that was given before. */
+static int parse_item(struct resources *out,
+                      struct port_range *ranges,
+                      size_t *range_count,
+                      unsigned *seen,
+                      const char *item,
+                      struct error *err)
+{
+    const char *colon = strchr(item, ':');
+    int kind = colon == NULL ? -1 : kind_of(item, (size_t)(colon - item));
+
+    if (kind < 0)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "resources: '" SHOWN
+                         "' is none; give cpus:N, mem:MiB, disk:MiB, gpus:N or "
+                         "ports:[FIRST-LAST]",
+                         item);
+    if (*seen & 1u << kind)
+        return error_set(
+            err, ERROR_INVALID, "resources: '" SHOWN "' is given twice", item);
+    *seen |= 1u << kind;
+    if (kind == RESOURCE_KINDS)
+        return parse_ports(ranges, range_count, colon + 1, err);
+    return resource_parse((enum resource_kind)kind, &out->amount[kind], colon + 1, err);
+}
+
+/* Copy the item at *at without its spaces and step behind its ';'. */
+static bool take_item(const char **at, char item[ITEM_MAX])
+{
+    size_t size = 0;
+
+    for (; **at != '\0' && **at != ';'; (*at)++) {
+        if (**at == ' ')
+            continue;
+        if (size == ITEM_MAX - 1)
+            return false;
+        item[size++] = **at;
+    }
+    item[size] = '\0';
+    if (**at == ';')
+        (*at)++;
+    return true;
+}
+
+int resources_parse(struct resources *out,
+                    struct port_range *ranges,
+                    size_t *range_count,
+                    const char *text,
+                    struct error *err)
+{
+    const char *at = text;
+    unsigned seen = 0;
+
+    while (*at != '\0') {
+        char item[ITEM_MAX];
+        int rc;
+
+        if (!take_item(&at, item))
+            return error_set(
+                err, ERROR_TOO_LARGE, "resources: '" SHOWN "…' is too long", text);
+        if (item[0] == '\0')
+            continue;
+        rc = parse_item(out, ranges, range_count, &seen, item, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
