@@ -24,6 +24,11 @@
 #define LIMIT_UNACKNOWLEDGED_MS    30000      /* TCP: sent and not acknowledged, then cut */
 #define LIMIT_SNAPSHOT_STALL_MS    30000      /* a transfer that does not move */
 
+/* HTTP */
+#define LIMIT_HTTP_CONNECTIONS 1024
+#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_IDLE_MS     30000
+
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
 #define LIMIT_COMMAND_BYTES       (128 * KIB)
