@@ -106,6 +106,7 @@ struct sim_client {
     unsigned number;
     struct client_core *core;
     struct connection *links[CLIENT_MASTERS_MAX];
+    bool greeted[CLIENT_MASTERS_MAX]; /* the master's hello came */
     uint64_t timer;
     uint64_t connects[CLIENT_MASTERS_MAX]; /* the newest CLIENT_CONNECT counts */
 };

@@ -19,10 +19,10 @@ static int compare_finals(const struct final_record *a, const struct final_recor
     return a->instance < b->instance ? -1 : a->instance > b->instance;
 }
 
-RB_PROTOTYPE_STATIC(launch_tree, launch_record, link, )
-RB_PROTOTYPE_STATIC(final_tree, final_record, link, )
-RB_GENERATE_STATIC(launch_tree, launch_record, link, compare_launches)
-RB_GENERATE_STATIC(final_tree, final_record, link, compare_finals)
+RB_PROTOTYPE(launch_tree, launch_record, link, )
+RB_PROTOTYPE(final_tree, final_record, link, )
+RB_GENERATE(launch_tree, launch_record, link, compare_launches)
+RB_GENERATE(final_tree, final_record, link, compare_finals)
 
 /* One leader in a term. */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term)
@@ -65,7 +65,7 @@ static void check_durable(struct cluster *c, struct sim_master *m, uint64_t from
 /* Equal index, equal state. */
 static void check_digest(struct cluster *c, struct sim_master *m)
 {
-    const struct state *s = master_state(m->core);
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
     struct hash128 *known;
 
     ASSERT(s->index < INDEX_MAX);
@@ -167,7 +167,7 @@ static void check_finals(struct cluster *c, const struct job *job)
 
 static void check_state(struct cluster *c, struct sim_master *m)
 {
-    const struct state *s = master_state(m->core);
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
     struct error err;
     struct job *job;
     struct agent *agent;
@@ -207,7 +207,7 @@ void check_end(struct cluster *c)
 
     check_sweep(c);
     for (unsigned i = 0; i < c->masters && !c->world.failed; i++) {
-        const struct state *s = master_state(c->master[i].core);
+        struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
         struct job *job;
 
         if (index == 0)

@@ -16,6 +16,9 @@ enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ };
 
 static void step(struct sim_client *x, struct client_event *event);
 
+static const struct error REFUSED = {ERROR_UNAVAILABLE, "connection refused"};
+static const struct error CLOSED = {ERROR_UNAVAILABLE, "connection closed"};
+
 /* ---- links ---- */
 
 static unsigned slot_of(const struct sim_client *x, const struct connection *link)
@@ -24,6 +27,19 @@ static unsigned slot_of(const struct sim_client *x, const struct connection *lin
         if (x->links[i] == link)
             return i;
     return CLIENT_MASTERS_MAX;
+}
+
+static void say_hello(struct connection *link)
+{
+    struct hello hello = {.protocol = PROTOCOL_VERSION,
+                          .role = ROLE_CLIENT,
+                          .incarnation = 1,
+                          .version = {(const uint8_t *)"sim", 3}};
+    struct buffer frame = {0};
+
+    hello_pack(&hello, &frame);
+    network_send(link, 0, buffer_view(&frame));
+    buffer_finish(&frame);
 }
 
 static void connect_now(struct world *w, void *context, uint64_t a, uint64_t b)
@@ -44,17 +60,32 @@ static void connect_now(struct world *w, void *context, uint64_t a, uint64_t b)
         c->net.paused_until_us[master] > c->world.now_us) {
         step(x,
              &(struct client_event){.kind = CLIENT_REFUSED,
-                                    .refused = {.master = (uint32_t)a,
-                                                .why = "connection refused"}});
+                                    .refused = {.master = (uint32_t)a, .reason = &REFUSED}});
         return;
     }
     link = network_connect(&c->net, x->number, master, false);
     link->user[0] = x;
     link->user[1] = &c->master[master];
     x->links[a] = link;
+    x->greeted[a] = false;
     sim_master_accept(&c->master[master], link);
+    say_hello(link);
+}
+
+/* The first frame of a master. */
+static void greeted(struct sim_client *x, unsigned i, struct bytes frame)
+{
+    struct rpc rpc;
+    struct hello hello;
+
+    if (rpc_unpack(&rpc, frame, NULL) != 0 || hello_unpack(&hello, rpc.params, NULL) != 0) {
+        world_fail(&x->cluster->world, "a master's hello does not decode");
+        return;
+    }
+    x->greeted[i] = true;
     step(x,
-         &(struct client_event){.kind = CLIENT_CONNECTED, .connected.master = (uint32_t)a});
+         &(struct client_event){.kind = CLIENT_CONNECTED,
+                                .connected = {.master = i, .hello = &hello}});
 }
 
 void sim_client_bytes(struct sim_client *x, struct connection *link, struct bytes bytes)
@@ -66,8 +97,11 @@ void sim_client_bytes(struct sim_client *x, struct connection *link, struct byte
 
         if (i == CLIENT_MASTERS_MAX)
             return;
-        step(x,
-             &(struct client_event){.kind = CLIENT_FRAME, .frame = {.master = i, .bytes = frame}});
+        if (!x->greeted[i])
+            greeted(x, i, frame);
+        else
+            step(x,
+                 &(struct client_event){.kind = CLIENT_FRAME,     .frame = {.master = i, .bytes = frame}});
     }
 }
 
@@ -79,8 +113,8 @@ void sim_client_closed(struct sim_client *x, struct connection *link)
         return;
     x->links[i] = NULL;
     step(x,
-         &(struct client_event){.kind = CLIENT_CLOSED,
-                                .closed = {.master = i, .why = "connection closed"}});
+         &(struct client_event){.kind = x->greeted[i] ? CLIENT_CLOSED : CLIENT_REFUSED,
+                                .closed = {.master = i, .reason = &CLOSED}});
 }
 
 /* ---- answers ---- */
@@ -353,7 +387,6 @@ void sim_client_init(struct cluster *c, unsigned number)
     config.masters = masters;
     config.master_count = c->masters;
     config.entropy = rng_next(&c->world.rng);
-    config.version = "sim";
     config.reach_ms = 0;
     x->core = client_core_create(&config);
     world_in(&c->world, pick(&c->world, 0, SECOND), work, x, 0, 0);
