@@ -25,6 +25,7 @@
 #define LIMIT_PLACEMENTS          4096        /* in one command */
 #define LIMIT_UPDATES             400         /* in one command, and in one frame of an agent */
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
+#define LIMIT_INFLIGHT_ENTRIES    256        /* sent to one follower and not acknowledged */
 #define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
 #define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log since the snapshot that starts a new one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
@@ -45,7 +46,9 @@
 #define LIMIT_ATTRIBUTE_BYTES    255 /* a name, or a value */
 #define LIMIT_PORT_RANGES        16
 #define LIMIT_MESSAGE_BYTES      255 /* the text of a task update */
+#define LIMIT_PLACE_AHEAD        1024 /* a placement is this near to the tasks placed before */
 #define LIMIT_TOMBSTONES         2000000
+#define LIMIT_EXPIRED_KEYS       4096 /* by one command */
 #define LIMIT_TOMBSTONE_HOURS    24
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
 #define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
