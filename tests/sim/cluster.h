@@ -183,6 +183,7 @@ void sim_master_bytes(struct sim_master *m, struct connection *c, struct bytes b
 void sim_master_closed(struct sim_master *m, struct connection *c);
 void sim_master_accept(struct sim_master *m, struct connection *c); /* agent or client */
 void sim_masters_connect(struct cluster *c);
+void sim_master_count(struct sim_master *m); /* add its counters to the totals */
 void sim_master_finish(struct sim_master *m);
 void sim_master_shutdown(struct sim_master *m);
 

@@ -327,12 +327,15 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         forget(a, action->forget_run.attempt);
         break;
     case AGENT_TIMER:
+        a->timer++;
+        if (action->timer.deadline_ms == UINT64_MAX)
+            break;
         world_at(&c->world,
-                 (action->timer.deadline_ms - 1000) * MS,
+                 clock_us(action->timer.deadline_ms),
                  on_timer,
                  a,
                  a->incarnation,
-                 ++a->timer);
+                 a->timer);
         break;
     case AGENT_LOG:
         world_note(&c->world, 1, action->log.text, a->number, 0, 0);
@@ -353,7 +356,7 @@ static void step(struct sim_agent *a, struct agent_event *event)
         return;
     ASSERT(!a->stepping);
     a->stepping = true;
-    event->now_ms = c->world.now_us / MS + 1000;
+    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
     agent_step(a->core, event, &actions);
     a->stepping = false;
     for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation; i++)

@@ -260,12 +260,12 @@ static void step(struct sim_client *x, struct client_event *event)
 
     if (c->world.failed)
         return;
-    event->now_ms = c->world.now_us / MS + 1000;
+    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
     client_step(x->core, event, &actions);
     for (size_t i = 0; i < actions.count; i++)
         carry_out(x, &actions.list[i]);
     if (actions.deadline_ms != UINT64_MAX)
-        world_at(&c->world, (actions.deadline_ms - 1000) * MS, on_timer, x, ++x->timer, 0);
+        world_at(&c->world, clock_us(actions.deadline_ms), on_timer, x, ++x->timer, 0);
     client_actions_finish(&actions);
 }
 
@@ -298,7 +298,7 @@ static void spec_of(struct cluster *c, const struct sim_job *j, struct buffer *o
     spec.resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
     spec.kill_grace_ms = rng_between(&r, 50, 1000);
     job_spec_add_arg(&spec, "run");
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)rng_between(&r, 1, 2500));
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)rng_between(&r, 1, rng_percent(&r, 10) ? 4000 : 400));
     job_spec_add_arg(&spec, text);
     job_spec_add_arg(&spec, rng_percent(&r, 10) ? "3" : "0");
     job_spec_add_arg(&spec, rng_percent(&r, 20) ? "deaf" : "polite");
@@ -369,7 +369,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             ask_read(x, slot);
     }
     if (!c->healing)
-        world_in(w, pick(w, 20 * MS, 1200 * MS), work, x, a, b);
+        world_in(w, pick(w, 50 * MS, 1500 * MS), work, x, a, b);
 }
 
 void sim_client_init(struct cluster *c, unsigned number)

@@ -44,11 +44,7 @@ static void on_turn(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     }
     m->turn_due = false;
-    step(m,
-         &(struct master_event){.kind = MASTER_REPLICA,
-                                .replica = &(struct replica_event){.kind = REPLICA_CONTINUE}});
-    if (m->alive)
-        step(m, &(struct master_event){.kind = MASTER_TURN});
+    step(m, &(struct master_event){.kind = MASTER_TURN});
 }
 
 static void replica(struct sim_master *m, struct replica_event event)
@@ -350,7 +346,7 @@ static void step(struct sim_master *m, struct master_event *event)
         return;
     ASSERT(!m->stepping);
     m->stepping = true;
-    event->now_ms = c->world.now_us / MS + 1000;
+    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
     event->wall_us =
         (uint64_t)((int64_t)(c->world.now_us + 1700000000ull * SECOND) + m->wall_offset_us);
     master_step(m->core, event, &actions);
@@ -367,7 +363,7 @@ static void step(struct sim_master *m, struct master_event *event)
     }
     if (m->alive)
         world_at(&c->world,
-                 (actions.deadline_ms - 1000) * MS,
+                 clock_us(actions.deadline_ms),
                  on_timer,
                  m,
                  m->incarnation,
@@ -592,12 +588,14 @@ static void destroy_later(struct world *w, void *context, uint64_t a, uint64_t b
     master_destroy(context);
 }
 
-static void keep_counters(struct sim_master *m)
+void sim_master_count(struct sim_master *m)
 {
     struct totals *t = &m->cluster->totals;
-    const struct master_counters *mc = master_counters(m->core);
-    const struct replica *r = master_replica(m->core);
+    const struct master_counters *mc = m->alive ? master_counters(m->core) : NULL;
+    const struct replica *r = m->alive ? master_replica(m->core) : NULL;
 
+    if (mc == NULL)
+        return;
 #define X(name) t->master.name += mc->name;
     MASTER_COUNTERS(X)
 #undef X
@@ -619,7 +617,7 @@ void sim_master_crash(struct sim_master *m, uint64_t down_us)
     c->totals.crashes++;
     c->totals.faults++;
     world_note(&c->world, 1, "crash master", m->number + 1, down_us / MS, 0);
-    keep_counters(m);
+    sim_master_count(m);
     m->alive = false;
     m->incarnation++;
     network_crash(&c->net, m->number);
@@ -652,9 +650,7 @@ void sim_master_shutdown(struct sim_master *m)
 
 void sim_master_finish(struct sim_master *m)
 {
-    if (m->alive) {
-        keep_counters(m);
+    if (m->alive)
         master_destroy(m->core);
-    }
     sim_store_finish(&m->store);
 }

@@ -317,10 +317,10 @@ static struct report run_seed(uint64_t seed, uint64_t seconds, int trace)
     for (unsigned i = 0; i < c->masters; i++)
         if (c->master[i].alive && master_state(c->master[i].core)->globals.founded)
             c->totals.founded = 1;
-    if (!report.failed || trace > 0)
-        teardown(c); /* a failed one may be in the middle of a step */
-    else
-        return report;
+    for (unsigned i = 0; i < c->masters; i++)
+        sim_master_count(&c->master[i]);
+    report.totals = c->totals;
+    teardown(c);
     return report;
 }
 
