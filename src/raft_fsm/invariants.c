@@ -372,8 +372,7 @@ static int check_tombstones(const struct state *s, struct sums *sums, struct err
 {
     struct tombstone *t;
 
-    RB_FOREACH (
-        t, tombstone_age_tree, (struct tombstone_age_tree *)&s->tombstones_by_age) {
+    RB_FOREACH (t, tombstone_age_tree, (struct tombstone_age_tree *)&s->tombstones) {
         RULE(t->key.size > 0 && t->key.size <= LIMIT_KEY_BYTES &&
                  state_tombstone(s, t->key) == t,
              "the tombstone of job %" PRIu64 " is not found by its key",

@@ -140,6 +140,7 @@ struct master_core {
     uint64_t now_ms;
     uint64_t wall_us;
     uint64_t replica_deadline_ms;
+    bool replica_again; /* it has work left */
     bool started;
     bool shutting_down;
     uint64_t shutdown_until_ms;

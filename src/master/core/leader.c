@@ -71,6 +71,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
 
     switch (effect->kind) {
     case EFFECT_LAUNCH:
+        sched_agent_changed(m->sched, m->state, effect->agent);
         v = agents_view(m, effect->agent);
         if (v != NULL && v->synced)
             orders_add(m, v, ORDER_LAUNCH, effect->id);
@@ -86,6 +87,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     case EFFECT_JOB: {
         const struct job *job = state_job(m->state, effect->id);
 
+        sched_job_changed(m->sched, m->state, effect->id);
         if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
             break;
         MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
@@ -93,7 +95,9 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         break;
     }
     case EFFECT_UPDATED:
-        break; /* the reports themselves are acknowledged: agents.c */
+        /* The reports themselves are acknowledged: agents.c. */
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        break;
     }
 }
 
@@ -139,7 +143,7 @@ static void round_begin(struct master_core *m)
         (version == m->leading.placeable_seen && !m->leading.round_more))
         return;
     command.place.count =
-        sched_round(m->sched, m->state, placements, ROUND_PLACEMENTS, &more);
+        (uint32_t)sched_round(m->sched, m->state, placements, ROUND_PLACEMENTS, &more);
     m->counters.rounds++;
     m->leading.placeable_seen = version;
     m->leading.round_more = more;

@@ -109,7 +109,8 @@ START_TEST(test_many_reports_in_one_command)
                               {.attempt = 2, .state = TASK_FINISHED},
                               {.attempt = 2, .state = TASK_FINISHED},
                               {.attempt = 1, .state = TASK_FINISHED}};
-    struct command c = {.kind = COMMAND_TASK_UPDATE, .task_update = {1, u, 5}};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = 1, .updates = u, .count = 5}};
 
     place_all();
     ck_done(fsm_run(&f, &c), 3);
@@ -124,7 +125,8 @@ START_TEST(test_a_message_ends_at_its_first_zero_byte)
     struct task_update u = {.attempt = 1,
                             .state = TASK_RUNNING,
                             .message = {(const uint8_t *)"up\0here", 7}};
-    struct command c = {.kind = COMMAND_TASK_UPDATE, .task_update = {1, &u, 1}};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = 1, .updates = &u, .count = 1}};
 
     place_all();
     ck_done(fsm_run(&f, &c), 1);
