@@ -4,7 +4,6 @@
  * way from the root to this process counts.  In a container the mount shows our group
  * as the root.
  */
-#include "config.h"
 
 #include "agent/host.h"
 

@@ -7,7 +7,6 @@
  *
  * Every notice to the listener is sent by dispatch(), from one list, in order.
  */
-#include "config.h"
 
 #include "agent/launcher.h"
 

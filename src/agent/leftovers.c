@@ -5,7 +5,6 @@
  * with.  A process is held by a descriptor from before its environment is read until it
  * is killed, so that its number cannot pass to another one meanwhile.
  */
-#include "config.h"
 
 #include "agent/leftovers.h"
 

@@ -9,7 +9,6 @@
  * The task is started with vfork(): the child borrows the shim's memory until it has
  * called exec, so a failure to do so comes back in a variable.
  */
-#include "config.h"
 
 #include "agent/shim.h"
 

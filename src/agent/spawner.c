@@ -4,7 +4,6 @@
  * fork is cheap; shims run this same program without an exec.  It ends when its agent
  * closes the requests or dies; shims do not notice.
  */
-#include "config.h"
 
 #include "agent/shim.h"
 

@@ -1,5 +1,4 @@
 /* spawning.c - the agent's end of its spawner. */
-#include "config.h"
 
 #include "agent/spawning.h"
 

@@ -1,5 +1,4 @@
 /* hooks.c - how the threads of the store speak to the loop. */
-#define _GNU_SOURCE /* pthread_setname_np() */
 #include "store/hooks.h"
 
 #include "base/assert.h"

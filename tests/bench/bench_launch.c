@@ -6,7 +6,6 @@
  * at a time, then the same number of tasks through the process launcher, with up to
  * AT_ONCE at once.  JSON on stdout.
  */
-#include "config.h"
 
 #include "agent/launcher.h"
 #include "base/clock.h"

@@ -15,20 +15,20 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#define UNIT_TESTS(...)                                                                \
-    (const TTest *const[]){__VA_ARGS__},                                               \
+#define UNIT_TESTS(...)                  \
+    (const TTest *const[]){__VA_ARGS__}, \
         sizeof((const TTest *[]){__VA_ARGS__}) / sizeof(TTest *)
 
 /* A case of tests that end well; and one of tests that must end in an assertion. */
 #define unit_case(name, ...)        unit_case_of(name, 0, UNIT_TESTS(__VA_ARGS__))
 #define unit_case_aborts(name, ...) unit_case_of(name, SIGABRT, UNIT_TESTS(__VA_ARGS__))
 
-#define UNIT_MAIN(name, ...)                                                           \
-    int main(void)                                                                     \
-    {                                                                                  \
-        TCase *cases[] = {__VA_ARGS__};                                                \
-                                                                                       \
-        return unit_run(name, cases, sizeof(cases) / sizeof(cases[0]));                \
+#define UNIT_MAIN(name, ...)                                            \
+    int main(void)                                                      \
+    {                                                                   \
+        TCase *cases[] = {__VA_ARGS__};                                 \
+                                                                        \
+        return unit_run(name, cases, sizeof(cases) / sizeof(cases[0])); \
     }
 
 static inline TCase *

@@ -10,7 +10,6 @@
  *                        |   v            v
  *                       RESTING    (no answer: REGISTERING)
  */
-#include "config.h"
 
 #include "agent/core/core_internal.h"
 

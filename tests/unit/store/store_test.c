@@ -1,5 +1,4 @@
 /* store_test.c - a data directory of its own for each test, and what most tests do with it. */
-#define _GNU_SOURCE /* nftw() */
 #include "store_test.h"
 
 #include "base/entropy.h"
