@@ -8,7 +8,10 @@
 
 #define FRAMES_MAX 32
 
-void assert_failed(const char *condition, const char *file, int line, const char *function)
+void assert_failed(const char *condition,
+                   const char *file,
+                   int line,
+                   const char *function)
 {
     void *frames[FRAMES_MAX];
     char text[512];

@@ -10,9 +10,7 @@
 #define ASSERT(condition) \
     ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__, __func__))
 
-_Noreturn void assert_failed(const char *condition,
-                             const char *file,
-                             int line,
-                             const char *function);
+_Noreturn void
+assert_failed(const char *condition, const char *file, int line, const char *function);
 
 #endif

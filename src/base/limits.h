@@ -57,14 +57,19 @@
 #define LIMIT_ATTRIBUTE_BYTES    255 /* a name, or a value */
 #define LIMIT_PORT_RANGES        16
 #define LIMIT_MESSAGE_BYTES      255 /* the text of a task update */
+#define LIMIT_PLACE_AHEAD        1024 /* a placement is this near to the tasks placed before */
 #define LIMIT_TOMBSTONES         2000000
+#define LIMIT_EXPIRED_KEYS       4096 /* by one command */
 #define LIMIT_TOMBSTONE_HOURS    24
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
 #define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
 #define LIMIT_AGENT_GPUS         1024
+#define LIMIT_JOB_FILE_BYTES     (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH     8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
 
 #endif

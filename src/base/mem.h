@@ -11,7 +11,8 @@
 
 void *mem_alloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_zalloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull));
-void *mem_realloc(void *old, size_t size) __attribute__((alloc_size(2), returns_nonnull));
+void *mem_realloc(void *old, size_t size)
+    __attribute__((alloc_size(2), returns_nonnull));
 void *mem_dup(const void *bytes, size_t size) __attribute__((malloc, returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 void mem_free(void *old);

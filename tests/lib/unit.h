@@ -1,29 +1,47 @@
-/* unit.h - main() of a unit test: TAP on stdout, exit status 1 if a check failed.
+/* unit.h - cases and main() of a unit test: TAP on stdout, exit status 1 if a check
+ * failed.
  *
- * Each test runs in its own process; CK_FORK=no keeps it in this one for a debugger.
+ *     UNIT_MAIN("buffer",
+ *               unit_case("growing", test_a, test_b),
+ *               unit_case_aborts("mistakes", test_c))
+ *
+ * Each test runs in its own process; CK_FORK=no keeps it in this one for a debugger,
+ * and CK_RUN_CASE=growing runs one case only.
  */
 #ifndef TESTS_LIB_UNIT_H
 #define TESTS_LIB_UNIT_H
 
 #include <check.h>
+#include <signal.h>
 #include <stdlib.h>
 
-/* A test case with all the given tests: unit_case("name", test_a, test_b). */
-#define unit_case(name, ...)                                                           \
-    unit_case_of(name,                                                                 \
-                 (const TTest *[]){__VA_ARGS__},                                       \
-                 sizeof((const TTest *[]){__VA_ARGS__}) / sizeof(const TTest *))
+#define UNIT_TESTS(...)                  \
+    (const TTest *const[]){__VA_ARGS__}, \
+        sizeof((const TTest *[]){__VA_ARGS__}) / sizeof(TTest *)
 
-static inline TCase *unit_case_of(const char *name, const TTest **tests, size_t count)
+/* A case of tests that end well; and one of tests that must end in an assertion. */
+#define unit_case(name, ...)        unit_case_of(name, 0, UNIT_TESTS(__VA_ARGS__))
+#define unit_case_aborts(name, ...) unit_case_of(name, SIGABRT, UNIT_TESTS(__VA_ARGS__))
+
+#define UNIT_MAIN(name, ...)                                            \
+    int main(void)                                                      \
+    {                                                                   \
+        TCase *cases[] = {__VA_ARGS__};                                 \
+                                                                        \
+        return unit_run(name, cases, sizeof(cases) / sizeof(cases[0])); \
+    }
+
+static inline TCase *
+unit_case_of(const char *name, int signal, const TTest *const *tests, size_t count)
 {
     TCase *c = tcase_create(name);
 
     for (size_t i = 0; i < count; i++)
-        tcase_add_test(c, tests[i]);
+        tcase_add_test_raise_signal(c, tests[i], signal);
     return c;
 }
 
-/* Run the cases and free them; return this from main(). */
+/* Run the cases and free them; the status of main(). */
 static inline int unit_run(const char *name, TCase **cases, size_t count)
 {
     Suite *suite = suite_create(name);
@@ -38,13 +56,5 @@ static inline int unit_run(const char *name, TCase **cases, size_t count)
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
-
-#define UNIT_MAIN(name, ...)                                                           \
-    int main(void)                                                                     \
-    {                                                                                  \
-        TCase *cases[] = {__VA_ARGS__};                                                \
-                                                                                       \
-        return unit_run(name, cases, sizeof(cases) / sizeof(cases[0]));                \
-    }
 
 #endif

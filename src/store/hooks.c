@@ -1,0 +1,35 @@
+/* hooks.c - how the threads of the store speak to the loop. */
+#include "store/hooks.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+
+#include <signal.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+void store_fatal(const struct store_hooks *hooks, const struct error *err)
+{
+    if (hooks->fatal != NULL) {
+        hooks->fatal(hooks->arg, err);
+        return;
+    }
+    log_error("store", "stopping, because storage failed: %s", err->text);
+    _exit(EX_SOFTWARE);
+}
+
+void store_thread_start(pthread_t *thread,
+                        const char *name,
+                        void *(*run)(void *),
+                        void *arg)
+{
+    sigset_t all, old;
+    int rc;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rc = pthread_create(thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    ASSERT(rc == 0); /* like memory: a few threads, all of them at start */
+    pthread_setname_np(*thread, name);
+}

@@ -1,0 +1,33 @@
+/* hooks.h - how the threads of the store speak to the loop.
+ *
+ * A thread calls notify() after it left something to be fetched: a higher durable
+ * sequence, an answer, a completion.  The loop wakes itself there (uv_async_send()) and
+ * fetches.  Nothing else of the caller runs on a thread of the store.
+ *
+ * Storage failure is fail-stop.  A commit or a sync that failed is never tried again:
+ * what is on disk is not known any more, and only a start that reads it all can tell.
+ * The thread calls fatal(), which ends the process; left NULL it prints one line and
+ * exits with status 70.
+ */
+#ifndef STORE_HOOKS_H
+#define STORE_HOOKS_H
+
+#include "base/error.h"
+
+#include <pthread.h>
+
+struct store_hooks {
+    void (*notify)(void *arg);
+    void (*fatal)(void *arg, const struct error *err); /* NULL: print and exit */
+    void *arg;
+};
+
+void store_fatal(const struct store_hooks *hooks, const struct error *err);
+
+/* Start a thread that gets no signals: those are the loop's. */
+void store_thread_start(pthread_t *thread,
+                        const char *name,
+                        void *(*run)(void *),
+                        void *arg);
+
+#endif
