@@ -124,11 +124,7 @@ static void dispatch_one(struct client_core *c)
         struct master *m = &c->masters[r->only];
 
         if (m->hopeless != ERROR_NONE)
-            requests_end(c,
-                         r,
-                         CLIENT_NOBODY,
-                         m->hopeless,
-                         text_view(m->trouble));
+            requests_end(c, r, CLIENT_NOBODY, m->hopeless, text_view(m->trouble));
         else if (m->link == LINK_UP)
             requests_ask(c, r, r->only);
         else if (m->link == LINK_DOWN)
@@ -147,7 +143,8 @@ static uint32_t any_master(const struct client_core *c)
     return CLIENT_NOBODY;
 }
 
-static void dispatch(struct client_core *c, struct request_queue *queue, uint32_t master)
+static void
+dispatch(struct client_core *c, struct request_queue *queue, uint32_t master)
 {
     struct request *r;
 
@@ -283,11 +280,10 @@ uint64_t search_deadline(const struct client_core *c)
     uint64_t deadline = NEVER;
 
     for (uint32_t m = 0; m < c->master_count; m++) {
-        bool linking = c->masters[m].link == LINK_CONNECTING ||
-                       c->masters[m].link == LINK_GREETING;
-        uint64_t at = linking ? c->masters[m].connect_ms
-                              : needed ? next_approach(c, m) : NEVER;
+        uint64_t at = needed ? next_approach(c, m) : NEVER;
 
+        if (c->masters[m].link == LINK_CONNECTING)
+            at = c->masters[m].connect_ms;
         if (at < deadline)
             deadline = at;
     }
