@@ -2,7 +2,7 @@
 #include "wire/field_path.h"
 
 #include "base/mem.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>

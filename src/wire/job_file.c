@@ -7,7 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "wire/text.h"
+#include "base/text.h"
 #include "wire/yaml.h"
 
 #include <stdbool.h>
@@ -59,25 +59,19 @@ static int wrong_type(struct reader *r, const json_t *value, const char *hint)
 
 /* ---- maps ---- */
 
-#define FIELDS_MAX 64
-
 static int unknown_field(struct reader *r, const struct field *fields, const char *key)
 {
-    const char *names[FIELDS_MAX + 1];
-    const char *meant;
-    size_t n = 0;
+    struct text_nearest meant = {.word = key};
 
-    for (; fields[n].name != NULL; n++)
-        names[n] = fields[n].name;
-    names[n] = NULL;
-    meant = text_suggest(key, names);
+    for (; fields->name != NULL; fields++)
+        text_nearest_offer(&meant, fields->name);
+    if (meant.best == NULL)
+        return error_set(r->err, ERROR_INVALID, "%s: unknown field", r->path.text);
     return error_set(r->err,
                      ERROR_INVALID,
-                     "%s: unknown field%s%s%s",
+                     "%s: unknown field; did you mean %s?",
                      r->path.text,
-                     meant != NULL ? "; did you mean " : "",
-                     meant != NULL ? meant : "",
-                     meant != NULL ? "?" : "");
+                     meant.best);
 }
 
 static int read_field(struct reader *r,
@@ -174,24 +168,26 @@ static int read_priority(struct reader *r, const json_t *value)
     return rc;
 }
 
+/* "5s" or a number of seconds. */
+static bool parse_grace(const json_t *value, uint64_t *ms)
+{
+    char number[NUMBER_TEXT_MAX];
+    const char *at = number;
+
+    if (number_text(value, number)) /* thousandths of a second are milliseconds */
+        return text_take_thousandths(&at, ms) && *at == '\0';
+    return text_parse_duration_ms(ms, json_string_value(value), NULL) == 0;
+}
+
 static int read_kill_grace(struct reader *r, const json_t *value)
 {
-    static const char HINT[] =
-        "a time like 5s, 1.5s, 500ms, 2m, or a number of seconds";
-    char number[NUMBER_TEXT_MAX];
-    const char *text = json_string_value(value);
+    static const char HINT[] = "a time like 500ms, 5s or 2m, or a number of seconds";
 
-    if (number_text(value, number))
-        text = number;
-    if (text == NULL)
+    if (!json_is_number(value) && !json_is_string(value))
         return wrong_type(r, value, HINT);
-    if (!text_parse_duration_ms(text, &r->spec->kill_grace_ms))
-        return error_set(r->err,
-                         ERROR_INVALID,
-                         "%s: '%.40s' is not a time; give %s",
-                         r->path.text,
-                         text,
-                         HINT);
+    if (!parse_grace(value, &r->spec->kill_grace_ms))
+        return error_set(
+            r->err, ERROR_INVALID, "%s: not a time; give %s", r->path.text, HINT);
     return 0;
 }
 
@@ -325,9 +321,6 @@ static const struct field JOB_FIELDS[] = {
     {"kill_grace", read_kill_grace},
     {NULL, NULL},
 };
-
-_Static_assert(sizeof(JOB_FIELDS) / sizeof(JOB_FIELDS[0]) <= FIELDS_MAX + 1,
-               "FIELDS_MAX");
 
 static bool is_field(const struct field *fields, const char *name)
 {

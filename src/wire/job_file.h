@@ -6,7 +6,7 @@
  *     command: sha256sum "$FILE"  # run by /bin/sh -c; or argv: [sha256sum, /etc/hosts]
  *     env: {FILE: /etc/hosts}
  *     resources: {cpus: 0.5, mem: 64, disk: 0, gpus: 0}   # mem and disk in MiB
- *     kill_grace: 5s              # a number is seconds; also ms, m, h
+ *     kill_grace: 5s              # a number is seconds; also 500ms, 2m
  *
  * Both formats become one JSON value, and one validator reads that: HTTP bodies and tests
  * use it too.  What is not given has its default (job.h).  Errors name the place and what to

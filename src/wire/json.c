@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,11 +33,11 @@ static json_t *text(struct bytes bytes)
 
 static json_t *time_or_null(uint64_t stamp_us)
 {
-    char at[TEXT_TIME_BYTES];
+    char at[TEXT_TIME_MAX];
 
     if (stamp_us == 0)
         return json_null();
-    text_time(stamp_us, at);
+    text_time(at, stamp_us);
     return json_string(at);
 }
 

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* wire_values.c - values of src/wire for tests: fixed ones, and random ones from a
  * seed. */
-#include "wire_values.h"
+#include "tests/lib/wire_values.h"
 
 #include "base/limits.h"
 #include "base/mem.h"

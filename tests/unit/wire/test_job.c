@@ -3,9 +3,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "tests/lib/wire_values.h"
 #include "wire/pack.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 static struct job_spec spec;
 static struct buffer out;
@@ -39,12 +39,12 @@ static char *repeat(char c, size_t n)
     return text;
 }
 
-#define ck_assert_broken(code, part)                                                   \
+#define ck_assert_broken(code, part) \
     ck_assert_error(job_spec_check(&spec, &err), err, code, part)
-#define ck_assert_valid()                                                              \
-    do {                                                                               \
-        int valid_rc = job_spec_check(&spec, &err);                                    \
-        ck_assert_done(valid_rc, err);                                                 \
+#define ck_assert_valid()                           \
+    do {                                            \
+        int valid_rc = job_spec_check(&spec, &err); \
+        ck_assert_done(valid_rc, err);              \
     } while (0)
 
 START_TEST(test_defaults_are_valid)
@@ -364,7 +364,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("job");
     TCase *t = tcase_create("job");
 
     tcase_add_checked_fixture(t, setup, teardown);
@@ -387,6 +386,5 @@ int main(void)
     tcase_add_test(t, test_too_large);
     tcase_add_test(t, test_largest);
     tcase_add_loop_test(t, test_random_round_trip, 0, 4);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("job", &t, 1);
 }

@@ -2,8 +2,8 @@
 #include "wire/job_file.h"
 
 #include "base/limits.h"
+#include "tests/lib/wire_values.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 static struct job_spec spec;
 static struct error err;
@@ -190,16 +190,20 @@ static const struct {
     {"name: x\ncommand: x\nenv:\n  1A: x\n",
      "j.yaml:3: env: '1A=x' is not NAME=value with a NAME of letters, digits and _"},
     {"kill_grace: soon\n",
-     "j.yaml:1: kill_grace: 'soon' is not a time; give a time like 5s, 1.5s, 500ms, "
-     "2m, or a "
-     "number of seconds"},
+     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
+     "of "
+     "seconds"},
     {"kill_grace: -5\n",
-     "j.yaml:1: kill_grace: '-5' is not a time; give a time like 5s, 1.5s, 500ms, 2m, "
-     "or a "
-     "number of seconds"},
+     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
+     "of "
+     "seconds"},
+    {"kill_grace: '5'\n",
+     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
+     "of "
+     "seconds"},
     {"kill_grace: true\n",
-     "j.yaml:1: kill_grace: it is true or false; give a time like 5s, 1.5s, 500ms, 2m, "
-     "or a "
+     "j.yaml:1: kill_grace: it is true or false; give a time like 500ms, 5s or 2m, or "
+     "a "
      "number of seconds"},
     {"name: x\ncommand: x\nkill_grace: 25h\n",
      "j.yaml:3: kill_grace: 90000000 ms; the most is 86400000 ms (24 hours)"},
@@ -278,7 +282,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("job_file");
     TCase *t = tcase_create("job_file");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -290,6 +293,5 @@ int main(void)
     tcase_add_test(t, test_too_large);
     tcase_add_test(t, test_too_long_command);
     tcase_add_test(t, test_path);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("job_file", &t, 1);
 }

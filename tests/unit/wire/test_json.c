@@ -2,8 +2,8 @@
 #include "wire/json.h"
 
 #include "base/limits.h"
+#include "tests/lib/wire_values.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 static struct buffer out;
 static struct error err;
@@ -251,7 +251,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("json");
     TCase *t = tcase_create("json");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -265,6 +264,5 @@ int main(void)
     tcase_add_test(t, test_unreachable_master);
     tcase_add_loop_test(t, test_cpus_text, 0, COUNT(CPUS));
     tcase_add_test(t, test_write);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("json", &t, 1);
 }

@@ -3,9 +3,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "tests/lib/wire_values.h"
 #include "wire/pack.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 #include <signal.h>
 
@@ -370,7 +370,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("message_agent");
     TCase *t = tcase_create("message_agent");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -393,6 +392,5 @@ int main(void)
     tcase_add_loop_test(t, test_most_acks, 0, 1);
     tcase_add_loop_test_raise_signal(t, test_most_acks, SIGABRT, 1, 2);
     tcase_add_test(t, test_heartbeat);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("message_agent", &t, 1);
 }

@@ -177,7 +177,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("yaml");
     TCase *t = tcase_create("yaml");
 
     tcase_add_loop_test(t, test_same, 0, COUNT(SAME));
@@ -187,6 +186,5 @@ int main(void)
     tcase_add_test(t, test_without_error);
     tcase_add_loop_test(t, test_lines, 0, COUNT(PATHS));
     tcase_add_test(t, test_line_before_an_error);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("yaml", &t, 1);
 }
