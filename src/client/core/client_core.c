@@ -180,6 +180,7 @@ static void on_time(struct client_core *c)
             c->now_ms >= c->masters[m].connect_ms)
             core_drop(c, m, &silent);
     requests_tick(c);
+    search_tick(c);
 }
 
 void client_step(struct client_core *core,

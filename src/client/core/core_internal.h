@@ -165,8 +165,7 @@ uint64_t requests_deadline(const struct client_core *c);
 void search_confirm(struct client_core *c, uint32_t master, uint64_t term);
 /* This master does not lead; `hint` may name the one that does. */
 void search_refute(struct client_core *c, uint32_t master, struct bytes hint);
-/* The leader has been silent for too long. */
-void search_suspect(struct client_core *c, uint32_t silent);
+void search_tick(struct client_core *c);
 /* Ask whom there is to ask.  At the end of every step. */
 void search_dispatch(struct client_core *c);
 uint64_t search_deadline(const struct client_core *c);

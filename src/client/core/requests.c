@@ -481,10 +481,8 @@ void requests_tick(struct client_core *c)
     while ((r = TAILQ_FIRST(&c->by_deadline)) != NULL && c->now_ms >= r->deadline_ms)
         expire(c, r);
     while ((r = TAILQ_FIRST(&c->asked)) != NULL &&
-           c->now_ms >= r->since_ms + CLIENT_HEDGE_MS) {
+           c->now_ms >= r->since_ms + CLIENT_HEDGE_MS)
         requests_move(c, r, PLACE_RESTLESS);
-        search_suspect(c, r->asked);
-    }
     while ((r = TAILQ_FIRST(&c->restless)) != NULL &&
            c->now_ms >= r->since_ms + CLIENT_REASK_MS) {
         r->uncertain = true;

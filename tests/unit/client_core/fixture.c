@@ -1,8 +1,8 @@
 #include "fixture.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "wire/message.h"
-#include "wire/text.h"
 
 #include <stdio.h>
 #include <string.h>

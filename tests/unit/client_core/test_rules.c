@@ -1,9 +1,9 @@
 /* Each rule of joint 11, one by one. */
 #include "base/rng.h"
+#include "base/text.h"
 #include "fixture.h"
-#include "lib/unit.h"
+#include "tests/lib/unit.h"
 #include "wire/message.h"
-#include "wire/text.h"
 
 #include <string.h>
 
@@ -246,19 +246,18 @@ START_TEST(hints_to_many_addresses_are_bounded)
 {
     begin();
     fixture_connected(&f, a);
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 80; i++) {
         char hint[32];
 
         snprintf(hint, sizeof(hint), "host-%u:1", i);
         fixture_error(&f, a, last_id(), ERROR_NOT_LEADER, hint);
         for (uint32_t m = 3; m < client_core_masters(f.core); m++)
             fixture_refused(&f, m);
-        while (fixture_last_sent(&f)->at_ms + 1 < f.now_ms)
-            fixture_wait(&f, 1);
-        fixture_wait(&f, 100);
+        fixture_wait(&f, 300);
     }
-    ck_assert_uint_le(client_core_masters(f.core), CLIENT_MASTERS_MAX);
-    ck_assert_uint_le(all_connects(), 200);
+    ck_assert_uint_gt(fixture_sent_to(&f, a), 50);
+    ck_assert_uint_eq(client_core_masters(f.core), CLIENT_MASTERS_MAX);
+    ck_assert_uint_lt(all_connects(), 80 * 16);
 }
 END_TEST
 
@@ -699,7 +698,7 @@ START_TEST(one_of_another_version_is_left_alone)
 {
     begin();
     fixture_refused_for(&f, a, ERROR_VERSION);
-    fixture_wait(&f, 3000);
+    fixture_wait(&f, 2000);
     ck_assert_uint_eq(f.connects[a], 1);
     fixture_connected(&f, b);
     fixture_result(&f, b, last_id(), 17);
