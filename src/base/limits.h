@@ -17,6 +17,17 @@
 #define LIMIT_REQUESTS_WAITING     65536
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+#define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
+#define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
+#define LIMIT_HELLO_MS             5000       /* from connected to the other side's hello */
+#define LIMIT_LINGER_MS            1000       /* for the other side to read our last words */
+#define LIMIT_UNACKNOWLEDGED_MS    30000      /* TCP: sent and not acknowledged, then cut */
+#define LIMIT_SNAPSHOT_STALL_MS    30000      /* a transfer that does not move */
+
+/* HTTP */
+#define LIMIT_HTTP_CONNECTIONS 1024
+#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
