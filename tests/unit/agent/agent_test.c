@@ -1,5 +1,4 @@
 /* agent_test.c - a work directory and a launcher with real processes, for tests. */
-#include "config.h"
 
 #include "tests/unit/agent/agent_test.h"
 
