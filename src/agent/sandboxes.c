@@ -1,6 +1,4 @@
 /* sandboxes.c - how long the files of ended runs stay. */
-#include "config.h"
-
 #include "agent/sandboxes.h"
 
 #include "base/limits.h"

@@ -1,6 +1,4 @@
 /* test_sandboxes.c - the newest sandboxes stay, the oldest go. */
-#include "config.h"
-
 #include "agent/sandboxes.h"
 #include "base/clock.h"
 #include "tests/lib/unit.h"
