@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,19 +241,24 @@ static void shim_ended(struct launcher_process *l, struct process *p)
         tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
 }
 
-/* A descriptor of the shim, or -1 if it is gone (errno 0) or cannot be had (errno). */
+/* A descriptor of the shim; or -1 and errno, which is ESRCH when it is gone.  A shim that waits
+ * to be reaped is gone. */
 static int open_shim(const struct process *p)
 {
-    int fd = p->shim <= 0 ? -1 : pidfd_open(p->shim, 0);
+    struct pollfd poll_fd = {.events = POLLIN};
+    int fd;
 
-    if (fd >= 0 && process_start(p->shim) == p->start)
+    errno = ESRCH;
+    if (p->shim <= 0)
+        return -1;
+    fd = pidfd_open(p->shim, 0);
+    if (fd < 0)
+        return -1;
+    poll_fd.fd = fd;
+    if (process_start(p->shim) == p->start && poll(&poll_fd, 1, 0) == 0)
         return fd;
-    if (fd >= 0) {
-        close(fd);
-        errno = 0;
-    } else if (p->shim <= 0 || errno == ESRCH) {
-        errno = 0;
-    }
+    close(fd);
+    errno = ESRCH;
     return -1;
 }
 
@@ -263,7 +269,7 @@ static void adopt_here(struct launcher_process *l, struct process *p)
 
     p->state = PROCESS_ALIVE;
     p->pidfd = open_shim(p);
-    if (p->pidfd < 0 && errno != 0) {
+    if (p->pidfd < 0 && errno != ESRCH) {
         error_set(
             &err, ERROR_IO, "pidfd_open: %s (raise LimitNOFILE)", strerror(errno));
         fail(l, &err);

@@ -184,6 +184,12 @@ void loop_stop(struct loop *l)
     uv_stop(&l->uv);
 }
 
+static void must_be_closing(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    ASSERT(uv_is_closing(handle));
+}
+
 void loop_destroy(struct loop *l)
 {
     if (l == NULL)
@@ -197,8 +203,9 @@ void loop_destroy(struct loop *l)
     uv_close((uv_handle_t *)&l->timer, NULL);
     for (unsigned i = 0; i < l->signal_count; i++)
         uv_close((uv_handle_t *)&l->signals[i].handle, NULL);
+    uv_walk(&l->uv, must_be_closing, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
-    ASSERT(RB_EMPTY(&l->timers));
+    ASSERT(RB_EMPTY(&l->timers) && TAILQ_EMPTY(&l->deferred));
     ASSERT(uv_loop_close(&l->uv) == 0);
     mem_free(l->scratch);
     mem_free(l);

@@ -369,7 +369,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             ask_read(x, slot);
     }
     if (!c->healing)
-        world_in(w, pick(w, 50 * MS, 1500 * MS), work, x, a, b);
+        world_in(w, pick(w, 100 * MS, 2500 * MS), work, x, a, b);
 }
 
 void sim_client_init(struct cluster *c, unsigned number)
