@@ -41,6 +41,20 @@ AC_DEFUN([TRIARCH_COVERAGE], [
   AM_CONDITIONAL([COVERAGE], [test "x$enable_coverage" = xyes])
 ])
 
+# TRIARCH_STATIC: flags that link a small program statically, where that works: not with
+# sanitizers or coverage, and not without a static libc.
+AC_DEFUN([TRIARCH_STATIC], [
+  STATIC_LDFLAGS=
+  AC_MSG_CHECKING([whether small programs can be linked statically])
+  save_CFLAGS=$CFLAGS save_LDFLAGS=$LDFLAGS
+  CFLAGS="$CFLAGS $SANITIZER_CFLAGS $COVERAGE_CFLAGS" LDFLAGS="$LDFLAGS -static"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("");]])],
+    [AC_MSG_RESULT([yes]); STATIC_LDFLAGS=-static],
+    [AC_MSG_RESULT([no])])
+  CFLAGS=$save_CFLAGS LDFLAGS=$save_LDFLAGS
+  AC_SUBST([STATIC_LDFLAGS])
+])
+
 # TRIARCH_MUTANT: --enable-mutant=NAME builds one deliberate bug of the zoo
 # (docs/testing.md).  Such a build is only ever run by tests/zoo.
 AC_DEFUN([TRIARCH_MUTANT], [

@@ -17,6 +17,17 @@
 #define LIMIT_REQUESTS_WAITING     65536
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+#define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
+#define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
+#define LIMIT_HELLO_MS             5000       /* from connected to the other side's hello */
+#define LIMIT_LINGER_MS            1000       /* for the other side to read our last words */
+#define LIMIT_UNACKNOWLEDGED_MS    30000      /* TCP: sent and not acknowledged, then cut */
+#define LIMIT_SNAPSHOT_STALL_MS    30000      /* a transfer that does not move */
+
+/* HTTP */
+#define LIMIT_HTTP_CONNECTIONS 1024
+#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
@@ -25,6 +36,7 @@
 #define LIMIT_PLACEMENTS          4096        /* in one command */
 #define LIMIT_UPDATES             400         /* in one command, and in one frame of an agent */
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
+#define LIMIT_INFLIGHT_ENTRIES    256        /* sent to one follower and not acknowledged */
 #define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
 #define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log since the snapshot that starts a new one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
@@ -45,14 +57,19 @@
 #define LIMIT_ATTRIBUTE_BYTES    255 /* a name, or a value */
 #define LIMIT_PORT_RANGES        16
 #define LIMIT_MESSAGE_BYTES      255 /* the text of a task update */
+#define LIMIT_PLACE_AHEAD        1024 /* a placement is this near to the tasks placed before */
 #define LIMIT_TOMBSTONES         2000000
+#define LIMIT_EXPIRED_KEYS       4096 /* by one command */
 #define LIMIT_TOMBSTONE_HOURS    24
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
 #define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
 #define LIMIT_AGENT_GPUS         1024
+#define LIMIT_JOB_FILE_BYTES     (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH     8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
 
 #endif

@@ -1,11 +1,11 @@
 /* fsm.h - the replicated state machine: entries in, results and effects out.
  *
- * Total and deterministic: every entry that decodes has one defined result on every master,
- * and one that does not decode changes nothing but the index.  A rejected command changes
- * nothing else than the index and the stamp.
+ * Total and deterministic: every entry that decodes has one defined result on every
+ * master, and one that does not decode changes nothing but the index.  A rejected
+ * command changes nothing else than the index and the stamp.
  *
- * Effects are hints for the leader (joint 9): what might be worth doing now.  They carry ids,
- * no pointers; a leader that missed them derives the same from the state.
+ * Effects are hints for the leader (joint 9): what might be worth doing now.  They
+ * carry ids, no pointers; a leader that missed them derives the same from the state.
  */
 #ifndef RAFT_FSM_FSM_H
 #define RAFT_FSM_FSM_H
@@ -19,15 +19,15 @@ struct result {
     enum error_code code; /* ERROR_NONE, or why the command was rejected */
     uint64_t id;          /* submit: job; agent_register: agent; place: number accepted;
                            * task_update: number that changed something */
-    uint64_t index;       /* index at which it took effect (the first time, for a repeat) */
+    uint64_t index; /* index at which it took effect (the first time, for a repeat) */
 };
 
 enum effect_kind {
-    EFFECT_LAUNCH,     /* id = attempt, agent = where */
-    EFFECT_KILL,       /* id = attempt, agent = where: it is to end */
-    EFFECT_UPDATED,    /* id = attempt, agent = who reported: may be acknowledged */
-    EFFECT_AGENT,      /* agent changed its state or spec */
-    EFFECT_JOB,        /* id = job: it changed its state */
+    EFFECT_LAUNCH,  /* id = attempt, agent = where */
+    EFFECT_KILL,    /* id = attempt, agent = where: it is to end */
+    EFFECT_UPDATED, /* id = attempt, agent = who reported: may be acknowledged */
+    EFFECT_AGENT,   /* agent changed its state or spec */
+    EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again */
 };
 
 struct effect {
@@ -60,10 +60,11 @@ void fsm_skip(struct state *s, uint64_t index, uint64_t term);
 
 /* ---- snapshots (docs/spec/5-log-and-snapshots.md) ----
  *
- * A walk gives the state as it was at snapshot_begin(), in slices, while applying goes on.
- * One walk at a time.  Bytes are the same on every master for the same index. */
+ * A walk gives the state as it was at snapshot_begin(), in slices, while applying goes
+ * on. One walk at a time.  Bytes are the same on every master for the same index. */
 void snapshot_begin(struct state *s);
-/* Append about `budget` bytes to out (at least one object); true while there is more. */
+/* Append about `budget` bytes to out (at least one object); true while there is more.
+ */
 bool snapshot_next(struct state *s, struct buffer *out, size_t budget);
 void snapshot_end(struct state *s); /* also to give up half-way */
 

@@ -1,21 +1,24 @@
 /* state.h - the replicated state: tables of jobs, tasks, attempts, agents and keys.
  *
- * Every master holds the same state at the same index.  So: integers, tables ordered by id
- * (red-black trees), no pointer, hash or wall-clock order, no floats.
+ * Every master holds the same state at the same index.  So: integers, tables ordered by
+ * id (red-black trees), no pointer, hash or wall-clock order, no floats.
  *
- *   job       the spec's bytes, counters of its tasks, its key
- *   task      (job, instance).  Exists as memory only once it was placed: the tasks that no
- *             placement touched yet are `instances - touched` and cost nothing, so a job of a
- *             million tasks is accepted in a moment and is small until it runs
- *   attempt   one try on one agent, from placement until its resources are free again
  *   agent     its spec's bytes, capacity and what is allocated of it
- *   tombstone key, body hash and id of a purged job (joint 8)
- *   globals   cluster id, counters, last stamp, index
+ *   job       the spec's bytes, counters of its tasks, its key
+ *   task      (job, instance).  Exists as memory only once it was placed: tasks that no
+ *             placement touched yet are `instances - touched` and cost nothing, so a
+ * job of a million tasks is accepted in a moment and is small until it runs attempt one
+ * try on one agent, from placement until its resources are free again tombstone key,
+ * body hash and id of a purged job (joint 8) globals   cluster id, counters, last stamp
  *
  * Reading is free for everybody (sched, master/core); writing happens only between
- * state_edit() and state_edited() (state_edit.h), which keep digest, snapshot walk and change
- * index right.  Derived members, marked so, are rebuilt from the rest on restore and are not in
- * the canonical bytes.
+ * state_edit() and state_edited() (state_edit.h), which keep digest, snapshot walk,
+ * change index and all counters right.  Derived members, marked so, are rebuilt from
+ * the rest on restore and are not in the canonical bytes.
+ *
+ * Specs were checked when they were committed and are not decoded again on restore, so
+ * that a later version with another opinion of them still starts: who decodes one
+ * handles the error.
  */
 #ifndef RAFT_FSM_STATE_H
 #define RAFT_FSM_STATE_H
@@ -27,10 +30,9 @@
 #include "wire/resources.h"
 #include "wire/task.h"
 
-#include <stddef.h>
-#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct task {
@@ -38,7 +40,7 @@ struct task {
     uint64_t agent_id;   /* of that attempt */
     uint64_t changed;    /* index of the last change */
     uint32_t instance;
-    uint32_t attempt;    /* its number, from 1 */
+    uint32_t attempt; /* its number, from 1; 0 before the first */
     int32_t exit_code;
     uint8_t state;       /* enum task_state; PENDING again when a successor is due */
     uint8_t reason;      /* enum task_reason */
@@ -47,53 +49,56 @@ struct task {
     uint64_t ended_us;   /* stamp of the final state; 0 before */
 };
 
-#define TASK_CHUNK 64 /* tasks that are given memory together */
+#define TASK_CHUNK 64 /* tasks that are given memory together, a bit for each */
+
+struct task_chunk {
+    struct task *tasks; /* owned; the last chunk is as short as the job needs */
+    uint64_t pending;   /* bit i: tasks[i] is PENDING */
+};
 
 struct job {
     uint64_t id;
-    uint64_t changed;
-    uint64_t submit_index;  /* what the submitter was told */
+    RB_ENTRY(job) by_id; /* derived; beside what a search compares, as in the others */
+    uint64_t changed;    /* of the job or any of its tasks */
+    uint64_t submit_index; /* what the submitter was told */
     uint64_t submitted_us;
-    uint64_t ended_us;      /* 0 while not final */
-    struct bytes key;       /* owned */
-    struct hash128 body;    /* hash of the canonical spec bytes: same key, other body = conflict */
-    struct bytes spec;      /* owned canonical bytes */
+    uint64_t ended_us;   /* 0 while not final */
+    uint64_t kill_index; /* of the first kill, 0 before.  From then on no task starts,
+                          * pending ones count as KILLED and live ones are to end */
+    struct bytes key;    /* owned */
+    struct bytes spec;   /* owned canonical bytes; valid when they were submitted */
+    struct hash128 body; /* hash of the spec: same key, other body = conflict */
     struct resources resources; /* of one task */
     uint32_t instances;
     int32_t priority;
-    bool killed;            /* a kill took effect: pending tasks never run, live ones end */
-    uint32_t touched;       /* tasks [0, touched) have memory; the rest is pending */
-    uint32_t ended[TASK_STATE_COUNT]; /* tasks by final state */
 
     /* derived */
-    uint32_t waiting;       /* touched tasks that are PENDING again (lost once) */
-    uint32_t live;          /* tasks with a live current attempt */
-    struct task **chunks;   /* touched tasks, TASK_CHUNK each */
-    TAILQ_ENTRY(job) runnable; /* in the state's queue while it has tasks to place */
-    bool is_runnable;
-    RB_ENTRY(job) by_id;
+    uint32_t touched; /* tasks [0, touched) have memory; the rest is pending.  More than
+                       * 0: one was placed */
+    uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
+    uint32_t attempts; /* that exist: one for each live task, and superseded ones */
+    bool is_runnable;  /* in the state's queue of jobs with tasks to place */
+    struct task_chunk *chunks;
+    struct hash128 task_digest; /* the part of the digest that its tasks have */
+    uint64_t key_hash;
     RB_ENTRY(job) by_key;
-    RB_ENTRY(job) by_order; /* runnable queue: priority, then id */
+    RB_ENTRY(job) by_order; /* runnable queue: priority down, then id */
 };
 
+/* Its job and its agent outlive it: a job with an attempt left cannot be purged. */
 struct attempt {
     uint64_t id;
+    RB_ENTRY(attempt) by_id;    /* derived */
+    RB_ENTRY(attempt) by_agent; /* derived; in the agent's tree, by id */
     uint64_t changed;
-    uint64_t job_id;
-    uint64_t agent_id;
     uint64_t placed_us;
     uint32_t instance;
     uint32_t number;
-    uint8_t state;      /* STAGING, STARTING, RUNNING; LOST while superseded (see below) */
-    bool superseded;    /* its agent was unreachable: the task went on without it; it holds
-                         * resources until the agent says that it is over, or is gone */
-
-    /* derived */
-    struct job *job;    /* NULL when the job was purged */
-    struct agent *agent;
-    struct resources resources; /* of its job at placement: canonical, not derived */
-    RB_ENTRY(attempt) by_id;
-    RB_ENTRY(attempt) by_agent; /* in the agent's tree, by id */
+    uint8_t state;   /* STAGING, STARTING, RUNNING; LOST while superseded (see below) */
+    bool superseded; /* its agent was unreachable: the task went on without it; it holds
+                      * resources until the agent says that it is over, or is gone */
+    struct job *job; /* in the canonical bytes by its id */
+    struct agent *agent; /* likewise */
 };
 
 RB_HEAD(attempt_tree, attempt);
@@ -102,14 +107,14 @@ RB_HEAD(agent_attempts, attempt);
 struct agent {
     uint64_t id;
     uint64_t changed;
-    uint8_t state;       /* enum agent_state */
+    uint8_t state; /* enum agent_state */
     uint8_t key[16];
-    struct bytes spec;   /* owned canonical bytes */
+    struct bytes spec; /* owned canonical bytes; valid when they were registered */
+    struct resources capacity; /* of the spec */
     uint64_t registered_us;
-    uint64_t since_us;   /* stamp of the last change of state */
+    uint64_t since_us; /* stamp of the last change of state */
 
     /* derived */
-    struct resources capacity;
     struct resources allocated;
     uint32_t attempts_count;
     uint32_t superseded_count; /* > 0: takes no new work (joint 10, I-15) */
@@ -120,13 +125,16 @@ struct agent {
 
 struct tombstone {
     uint64_t changed;
-    struct bytes key;   /* owned */
+    struct bytes key; /* owned */
     struct hash128 body;
     uint64_t job_id;
     uint64_t submit_index;
     uint64_t purged_us; /* in purge order, so also the order of expiry */
+
+    /* derived */
+    uint64_t key_hash;
     RB_ENTRY(tombstone) by_key;
-    RB_ENTRY(tombstone) by_age; /* purged_us, then key */
+    RB_ENTRY(tombstone) by_age; /* purged_us, then job_id */
 };
 
 RB_HEAD(job_tree, job);
@@ -159,30 +167,35 @@ struct globals {
 
 struct snapshot_walk;
 
+/* Keys are spread over many small trees by their hash: with millions of keys the way down
+ * one large tree is twenty cache misses.  Nothing walks them in order. */
+#define KEY_TREES 65536
+
 struct state {
     uint64_t index; /* of the last applied entry */
     uint64_t term;  /* of that entry */
     struct globals globals;
-    struct hash128 digest; /* sum mod 2^128 over all objects of the hash of their bytes */
+    struct hash128 digest; /* sum over all objects of the hash of their images */
 
     struct job_tree jobs;
     struct attempt_tree attempts;
     struct agent_tree agents;
-    struct tombstone_tree tombstones;
+    struct tombstone_age_tree tombstones; /* in order of expiry */
 
     /* derived */
-    struct job_key_tree jobs_by_key;
+    struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
+    struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
     struct agent_key_tree agents_by_key;
-    struct tombstone_age_tree tombstones_by_age;
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
     uint64_t agent_count;
     uint64_t tombstone_count;
-    uint64_t tasks_by_state[TASK_STATE_COUNT];
+    uint64_t tasks_by_state[TASK_STATE_COUNT]; /* as job_task_state() shows them */
     uint64_t jobs_by_state[JOB_STATE_COUNT];
     uint64_t agents_by_state[AGENT_STATE_COUNT];
-    uint64_t placeable_version; /* grows when free resources or runnable tasks changed */
+    uint64_t placeable_version; /* grows when something may be placeable that was not,
+                                 * and when a placement was refused */
     struct snapshot_walk *walk; /* the snapshot being taken, or NULL */
 };
 
@@ -198,19 +211,32 @@ struct tombstone *state_tombstone(const struct state *s, struct bytes key);
 
 /* A touched task, or NULL (then it is PENDING, or KILLED if the job is killed). */
 struct task *job_task(const struct job *j, uint32_t instance);
-/* What a user sees of any task of the job, touched or not. */
+/* What a user sees of any task of the job, touched or not: KILLING and KILLED where the
+ * job is killed and the stored state does not say so. */
 enum task_state job_task_state(const struct job *j, uint32_t instance);
+/* How many tasks job_task_state() shows in that state; O(1). */
+uint32_t job_tasks_in(const struct job *j, enum task_state state);
 enum job_state job_state(const struct job *j);
+/* Tasks with a live attempt. */
+uint32_t job_live(const struct job *j);
 /* Tasks that could be placed now. */
 uint32_t job_pending(const struct job *j);
-/* The lowest instance to place at or after `from`: *instance and the attempt number it will
- * have; false when there is none. */
-bool job_next_pending(const struct job *j, uint32_t from, uint32_t *instance, uint32_t *attempt);
+/* The lowest instance to place at or after `from`: *instance and the attempt number it
+ * will have; false when there is none. */
+bool job_next_pending(const struct job *j,
+                      uint32_t from,
+                      uint32_t *instance,
+                      uint32_t *attempt);
 
 /* True if the scheduler may place on it: ACTIVE with nothing superseded. */
 bool agent_takes_work(const struct agent *a);
+/* True if that much more fits: never while more is allocated than it has. */
+bool agent_has_room(const struct agent *a, const struct resources *need);
 
-/* Every invariant across the tables, and the digest from scratch; asserts.  O(state). */
+/* Every invariant across the tables, and counters and digest from scratch.  O(state).
+ * Returns 0 or ERROR_CORRUPT with the first rule that is broken. */
+int state_verify(const struct state *s, struct error *err);
+/* The same as an assertion, for tests, simulation and debug builds. */
 void state_check(const struct state *s);
 
 #endif

@@ -20,8 +20,8 @@ _Static_assert(LIMIT_SPEC_BYTES + LIMIT_KEY_BYTES + 32 <= LIMIT_COMMAND_BYTES,
 const char *command_name(enum command_kind kind)
 {
     switch (kind) {
-#define X(number, name, text)                                                          \
-    case COMMAND_##name:                                                               \
+#define X(number, name, text) \
+    case COMMAND_##name:      \
         return text;
         COMMAND_KINDS(X)
 #undef X
@@ -163,7 +163,7 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_uint(out, c->expire_keys.before_us);
         return;
     }
-    ASSERT(!"a command has a known kind");
+    assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
 
 static struct bytes unpack_not_empty(struct unpack *u, size_t max, const char *problem)

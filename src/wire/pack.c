@@ -7,7 +7,7 @@
 #include "wire/pack.h"
 
 #include "base/assert.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <msgpack.h>
 #include <string.h>

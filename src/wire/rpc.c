@@ -3,9 +3,9 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "wire/command.h"
 #include "wire/pack.h"
-#include "wire/text.h"
 
 #include <string.h>
 

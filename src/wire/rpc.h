@@ -23,28 +23,28 @@
 #define PROTOCOL_VERSION 1
 
 /* Method names are on the wire. */
-#define METHODS(X)                                                                     \
-    X(HELLO, "hello")                                                                  \
-    /* between masters */                                                              \
-    X(RAFT, "raft") /* one message of src/raft/message.h */                            \
-    /* client to master: requests */                                                   \
-    X(SUBMIT, "submit")                                                                \
-    X(KILL, "kill")                                                                    \
-    X(JOBS, "jobs")   /* summaries, in pages */                                        \
-    X(TASKS, "tasks") /* the tasks of a job, in pages */                               \
-    X(AGENTS, "agents")                                                                \
-    X(MASTERS, "masters")                                                              \
-    X(PURGE, "purge")                                                                  \
-    X(AGENT_GONE, "agent_gone")                                                        \
-    /* agent to master */                                                              \
-    X(REGISTER, "register")   /* request */                                            \
-    X(RUNS, "runs")           /* request: all runs, when the digest differs */         \
-    X(HEARTBEAT, "heartbeat") /* notify */                                             \
-    X(UPDATE, "update")       /* notify: states of runs, until acknowledged */         \
-    /* master to agent: notifies, each with the leader's term */                       \
-    X(LEADING, "leading")                                                              \
-    X(LAUNCH, "launch")                                                                \
-    X(STOP, "stop")                                                                    \
+#define METHODS(X)                                                             \
+    X(HELLO, "hello")                                                          \
+    /* between masters */                                                      \
+    X(RAFT, "raft") /* one message of src/raft/message.h */                    \
+    /* client to master: requests */                                           \
+    X(SUBMIT, "submit")                                                        \
+    X(KILL, "kill")                                                            \
+    X(JOBS, "jobs")   /* summaries, in pages */                                \
+    X(TASKS, "tasks") /* the tasks of a job, in pages */                       \
+    X(AGENTS, "agents")                                                        \
+    X(MASTERS, "masters")                                                      \
+    X(PURGE, "purge")                                                          \
+    X(AGENT_GONE, "agent_gone")                                                \
+    /* agent to master */                                                      \
+    X(REGISTER, "register")   /* request */                                    \
+    X(RUNS, "runs")           /* request: all runs, when the digest differs */ \
+    X(HEARTBEAT, "heartbeat") /* notify */                                     \
+    X(UPDATE, "update")       /* notify: states of runs, until acknowledged */ \
+    /* master to agent: notifies, each with the leader's term */               \
+    X(LEADING, "leading")                                                      \
+    X(LAUNCH, "launch")                                                        \
+    X(STOP, "stop")                                                            \
     X(ACK, "ack")
 
 enum method {

@@ -1,0 +1,462 @@
+/* agents.c - sessions of agents: registration, re-attaching, reports, silence.
+ *
+ * An agent keeps a session with every master.  The leader says leading{term} on all of them;
+ * the agent answers with `register`: who it is, and a digest of its runs.  If the state knows
+ * the agent with the same spec and the digest agrees, it is attached with nothing written.
+ * Otherwise it registers through the log, or sends all its runs, and what differs is repaired
+ * (joint 9).
+ *
+ * Silence (joint 10) counts from the last frame of the agent, but never from before this leader
+ * began or its own loop stood still.  At most UNREACHABLE_PERCENT of the registered agents are
+ * declared unreachable within UNREACHABLE_WINDOW_MS: when more are silent, the fault is likely
+ * ours.
+ */
+#include "master/core/internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+static int compare_views(const struct agent_view *a, const struct agent_view *b)
+{
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+RB_GENERATE(view_tree, agent_view, link, compare_views)
+
+/* ---- views ---- */
+
+struct agent_view *agents_view(struct master_core *m, uint64_t agent)
+{
+    struct agent_view key = {.id = agent};
+
+    return RB_FIND(view_tree, &m->views, &key);
+}
+
+static struct agent_view *view_of(struct master_core *m, uint64_t agent)
+{
+    struct agent_view *v = agents_view(m, agent);
+
+    if (v != NULL)
+        return v;
+    v = mem_zalloc(sizeof(*v));
+    v->id = agent;
+    ASSERT(RB_INSERT(view_tree, &m->views, v) == NULL);
+    return v;
+}
+
+static void detach(struct master_core *m, struct agent_view *v)
+{
+    orders_forget(m, v);
+    v->session = 0;
+    v->synced = false;
+    v->reported_count = 0;
+    v->next_part = 0;
+}
+
+void agents_end(struct master_core *m)
+{
+    struct agent_view *v, *next;
+    struct session *session;
+
+    RB_FOREACH_SAFE(v, view_tree, &m->views, next)
+    {
+        detach(m, v);
+        RB_REMOVE(view_tree, &m->views, v);
+        mem_free(v->reported);
+        mem_free(v->orders);
+        mem_free(v->acks);
+        mem_free(v);
+    }
+    RB_FOREACH(session, session_tree, &m->sessions)
+        session->agent = 0;
+}
+
+/* ---- leading ---- */
+
+static void say_leading(struct master_core *m, uint64_t session)
+{
+    size_t begin = core_begin(m);
+
+    leading_pack(m->leading.term, core_out(m));
+    core_end(m, session, begin);
+}
+
+void agents_begin(struct master_core *m, uint64_t term)
+{
+    struct session *session;
+
+    ASSERT(term == m->leading.term);
+    RB_FOREACH(session, session_tree, &m->sessions)
+        if (session->role == ROLE_AGENT)
+            say_leading(m, session->number);
+}
+
+void agents_opened(struct master_core *m, struct session *session)
+{
+    if (m->leading.active)
+        say_leading(m, session->number);
+}
+
+void agents_closed(struct master_core *m, struct session *session)
+{
+    struct agent_view *v = session->agent != 0 ? agents_view(m, session->agent) : NULL;
+
+    if (v != NULL && v->session == session->number)
+        detach(m, v);
+}
+
+/* ---- attach ---- */
+
+static void expected_runs(const struct agent *agent, uint64_t *digest, uint32_t *count)
+{
+    struct attempt *a;
+
+    *digest = 0;
+    *count = 0;
+    RB_FOREACH(a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts)
+    {
+        *digest += run_digest(a->id, (enum task_state)a->state);
+        (*count)++;
+    }
+}
+
+static void attach(struct master_core *m,
+                   uint64_t number,
+                   uint32_t rpc,
+                   uint64_t id,
+                   uint64_t digest,
+                   uint32_t count)
+{
+    struct session key = {.number = number};
+    struct session *session = RB_FIND(session_tree, &m->sessions, &key);
+    const struct agent *agent = state_agent(m->state, id);
+    struct agent_view *v;
+    struct register_result result = {.agent = id, .term = m->leading.term};
+    uint64_t expected_digest;
+    uint32_t expected_count;
+    size_t begin;
+
+    if (session == NULL || agent == NULL)
+        return; /* it went away while its registration was committed */
+    v = view_of(m, id);
+    if (v->session != 0 && v->session != number)
+        core_close(m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
+    detach(m, v);
+    v->session = number;
+    v->heard_ms = m->now_ms;
+    v->held = false;
+    session->agent = id;
+    m->counters.agents_attached++;
+
+    expected_runs(agent, &expected_digest, &expected_count);
+    result.send_runs = expected_digest != digest || expected_count != count;
+    memcpy(result.cluster_id, m->cluster_id, sizeof(result.cluster_id));
+    begin = core_begin(m);
+    register_result_pack(&result, rpc, core_out(m));
+    core_end(m, number, begin);
+    if (result.send_runs) {
+        m->counters.agents_reconciled++;
+        return;
+    }
+    v->synced = true;
+    orders_derive(m, v, true);
+}
+
+void agents_registered(struct master_core *m, const struct origin *origin, const struct result *r)
+{
+    uint64_t id = r->id != 0 ? r->id : origin->agent;
+
+    if (r->code != ERROR_NONE) {
+        core_refuse(m,
+                    origin->session,
+                    origin->rpc,
+                    r->code,
+                    r->code == ERROR_CONFLICT
+                        ? "this agent's key is not that of agent %llu; start it with an empty "
+                          "work directory"
+                        : "agent %llu cannot register: it is gone, or its resources are invalid; "
+                          "start it with an empty work directory",
+                    (unsigned long long)origin->agent);
+        return;
+    }
+    attach(m, origin->session, origin->rpc, id, origin->runs_digest, origin->runs_count);
+}
+
+static bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static void handle_register(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct register_request q;
+    struct error err;
+    const struct agent *agent;
+    struct command command;
+    struct origin origin = {.kind = ORIGIN_REGISTER,
+                            .session = session->number,
+                            .rpc = rpc->id};
+
+    if (!m->leading.active || !m->state->globals.founded) {
+        core_not_leader(m, session->number, rpc->id);
+        return;
+    }
+    if (register_unpack(&q, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
+    if (agent != NULL && agent->state == AGENT_ACTIVE && bytes_equal(agent->spec, q.spec)) {
+        attach(m, session->number, rpc->id, q.agent, q.runs_digest, q.runs_count);
+        return;
+    }
+    if (!propose_has_room(m)) {
+        core_refuse(m, session->number, rpc->id, ERROR_BUSY, "the leader is busy; register again");
+        return;
+    }
+    origin.agent = q.agent;
+    origin.runs_digest = q.runs_digest;
+    origin.runs_count = q.runs_count;
+    if (q.agent == 0)
+        command = (struct command){.kind = COMMAND_AGENT_REGISTER, .agent_register.spec = q.spec};
+    else
+        command = (struct command){.kind = COMMAND_AGENT_REREGISTER,
+                                   .agent_reregister = {.agent = q.agent, .spec = q.spec}};
+    propose(m, &command, &origin);
+}
+
+/* ---- reports ---- */
+
+/* Reports that the state does not have yet go into the log and are acknowledged after commit;
+ * those that it has, or will never want, at once. */
+static void take_reports(struct master_core *m, struct agent_view *v, const struct run_list *list)
+{
+    struct task_update updates[LIMIT_UPDATES];
+    struct command command = {.kind = COMMAND_TASK_UPDATE,
+                              .task_update = {.agent = v->id, .updates = updates}};
+    struct origin origin = {.kind = ORIGIN_UPDATE, .agent = v->id};
+    struct command_cursor at = {0};
+    struct run_report run;
+    uint32_t n = 0;
+
+    while (run_list_next(list, &at, &run)) {
+        const struct attempt *a = state_attempt(m->state, run.attempt);
+
+        if (a == NULL || a->agent->id != v->id) {
+            /* Removed from the state: a live one has no right to run any more. */
+            if (task_state_is_final(run.state))
+                orders_ack(m, v, run.attempt, run.state);
+            else
+                orders_add(m, v, ORDER_STOP, run.attempt);
+            continue;
+        }
+        if (run.state <= a->state && !(a->superseded && task_state_is_final(run.state))) {
+            orders_ack(m, v, run.attempt, run.state);
+            continue;
+        }
+        if (run.state < TASK_STARTING || run.state == TASK_KILLING)
+            continue;
+        updates[n++] = (struct task_update){.attempt = run.attempt,
+                                            .state = run.state,
+                                            .reason = run.reason,
+                                            .exit_code = run.exit_code,
+                                            .message = run.message};
+    }
+    if (n == 0 || !propose_has_room(m))
+        return; /* when there is no room the agent repeats itself */
+    origin.acks = mem_alloc(n * sizeof(*origin.acks));
+    origin.ack_count = n;
+    for (uint32_t i = 0; i < n; i++)
+        origin.acks[i] = (struct ack){updates[i].attempt, updates[i].state};
+    command.task_update.count = n;
+    propose(m, &command, &origin);
+}
+
+void agents_updated(struct master_core *m, const struct origin *origin, const struct result *r)
+{
+    struct agent_view *v = agents_view(m, origin->agent);
+
+    if (v == NULL || v->session == 0 || r->code != ERROR_NONE)
+        return;
+    for (uint32_t i = 0; i < origin->ack_count; i++)
+        orders_ack(m, v, origin->acks[i].attempt, origin->acks[i].state);
+}
+
+static struct agent_view *attached(struct master_core *m, const struct session *session)
+{
+    struct agent_view *v = session->agent != 0 ? agents_view(m, session->agent) : NULL;
+
+    return m->leading.active && v != NULL && v->session == session->number ? v : NULL;
+}
+
+static void handle_runs(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct agent_view *v = attached(m, session);
+    struct run_list list;
+    struct error err;
+    struct command_cursor at = {0};
+    struct run_report run;
+    size_t begin, frame;
+
+    if (v == NULL) {
+        core_not_leader(m, session->number, rpc->id);
+        return;
+    }
+    if (run_list_unpack(&list, rpc->params, &err) != 0 || list.agent != v->id ||
+        list.part != v->next_part) {
+        core_close(m, session->number, "`runs` out of order or malformed; register again");
+        return;
+    }
+    v->next_part++;
+    while (run_list_next(&list, &at, &run)) {
+        MEM_GROW(v->reported, v->reported_capacity, v->reported_count + 1);
+        v->reported[v->reported_count++] = run.attempt;
+    }
+    take_reports(m, v, &list);
+    begin = core_begin(m);
+    frame = rpc_begin_result(core_out(m), rpc->id);
+    pack_array(core_out(m), 0);
+    rpc_end(core_out(m), frame);
+    core_end(m, session->number, begin);
+    if (list.part + 1 < list.parts)
+        return;
+    v->synced = true;
+    orders_derive(m, v, false);
+    v->reported_count = 0;
+    v->next_part = 0;
+}
+
+static void handle_update(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct agent_view *v = attached(m, session);
+    struct run_list list;
+
+    if (v == NULL || run_list_unpack(&list, rpc->params, NULL) != 0 || list.agent != v->id)
+        return; /* it repeats itself to whoever leads */
+    take_reports(m, v, &list);
+}
+
+void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct agent_view *v = attached(m, session);
+    const struct agent *agent = v != NULL ? state_agent(m->state, v->id) : NULL;
+
+    if (v != NULL)
+        v->heard_ms = m->now_ms;
+    if (agent != NULL && agent->state != AGENT_ACTIVE && rpc->method != METHOD_REGISTER) {
+        /* It was silent for too long and never noticed. */
+        core_close(m, session->number, "declared unreachable; register again");
+        return;
+    }
+    switch (rpc->method) {
+    case METHOD_REGISTER:
+        handle_register(m, session, rpc);
+        break;
+    case METHOD_RUNS:
+        handle_runs(m, session, rpc);
+        break;
+    case METHOD_UPDATE:
+        handle_update(m, session, rpc);
+        break;
+    case METHOD_HEARTBEAT:
+        break;
+    default:
+        if (rpc->type == RPC_REQUEST)
+            core_refuse(m,
+                        session->number,
+                        rpc->id,
+                        ERROR_INVALID,
+                        "an agent cannot ask for `%s`",
+                        method_name(rpc->method));
+        break;
+    }
+}
+
+/* ---- silence ---- */
+
+static uint64_t registered_agents(const struct master_core *m)
+{
+    return m->state->agents_by_state[AGENT_ACTIVE] + m->state->agents_by_state[AGENT_UNREACHABLE];
+}
+
+static bool brake_allows(struct master_core *m)
+{
+    struct leading *l = &m->leading;
+    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
+
+    while (l->declared_count > 0 &&
+           l->declared_ms[l->declared_head] + UNREACHABLE_WINDOW_MS <= m->now_ms) {
+        l->declared_head = (l->declared_head + 1) % UNREACHABLE_MARKS;
+        l->declared_count--;
+    }
+    if (most < 1)
+        most = 1;
+    return l->declared_count < most && l->declared_count < UNREACHABLE_MARKS;
+}
+
+static void declare_unreachable(struct master_core *m, struct agent_view *v)
+{
+    struct leading *l = &m->leading;
+    struct command command = {.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable.agent = v->id};
+
+    l->declared_ms[(l->declared_head + l->declared_count++) % UNREACHABLE_MARKS] = m->now_ms;
+    v->declared = true;
+    m->counters.agents_silent++;
+    core_log(m,
+             MASTER_LOG_WARNING,
+             "agent %llu is silent for %u ms: unreachable",
+             (unsigned long long)v->id,
+             m->config.agent_silence_ms);
+    propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
+}
+
+static void hold(struct master_core *m, struct agent_view *v)
+{
+    if (!v->held)
+        m->counters.agents_held++;
+    v->held = true;
+    if (m->leading.brake_said)
+        return;
+    m->leading.brake_said = true;
+    core_log(m,
+             MASTER_LOG_WARNING,
+             "more than %u %% of the agents went silent within %u s: holding, this looks like a "
+             "fault of the network or of this master",
+             UNREACHABLE_PERCENT,
+             UNREACHABLE_WINDOW_MS / 1000);
+}
+
+void agents_silence(struct master_core *m)
+{
+    struct agent *agent;
+    bool any_held = false;
+
+    RB_FOREACH(agent, agent_tree, &m->state->agents)
+    {
+        struct agent_view *v;
+        uint64_t since = m->leading.since_ms;
+
+        if (agent->state != AGENT_ACTIVE)
+            continue;
+        v = view_of(m, agent->id);
+        if (v->heard_ms > since)
+            since = v->heard_ms;
+        if (m->now_ms < since + m->config.agent_silence_ms) {
+            v->held = false;
+            v->declared = false;
+            continue;
+        }
+        if (v->declared || !propose_has_room(m))
+            continue;
+        if (brake_allows(m)) {
+            declare_unreachable(m, v);
+        } else {
+            hold(m, v);
+            any_held = true;
+        }
+    }
+    if (!any_held)
+        m->leading.brake_said = false;
+}

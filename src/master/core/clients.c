@@ -1,0 +1,261 @@
+/* clients.c - requests of clients.
+ *
+ * What changes something goes through the log and is answered when it was applied, with its
+ * index.  A listing waits until a majority confirms that we lead (reads.c of the replica),
+ * unless the client said stale.  A follower answers not_leader with the leader's address.
+ */
+#include "master/core/internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+static int compare_reads(const struct read_request *a, const struct read_request *b)
+{
+    return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
+}
+
+RB_GENERATE(read_tree, read_request, link, compare_reads)
+
+/* ---- changes ---- */
+
+static bool may_propose(struct master_core *m, const struct session *session, const struct rpc *rpc)
+{
+    if (!m->leading.active || m->shutting_down) {
+        core_not_leader(m, session->number, rpc->id);
+        return false;
+    }
+    if (!m->state->globals.founded) {
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_UNAVAILABLE,
+                    "the cluster is being founded: not all masters were here yet");
+        return false;
+    }
+    if (!propose_has_room(m)) {
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_BUSY,
+                    "%u requests wait already, the limit; try again",
+                    LIMIT_REQUESTS_WAITING);
+        return false;
+    }
+    return true;
+}
+
+static void propose_for(struct master_core *m,
+                        const struct session *session,
+                        const struct rpc *rpc,
+                        const struct command *command)
+{
+    propose(m,
+            command,
+            &(struct origin){.kind = ORIGIN_CLIENT,
+                             .method = rpc->method,
+                             .session = session->number,
+                             .rpc = rpc->id});
+}
+
+static void handle_submit(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct submit_request q;
+    struct error err;
+    struct command command = {.kind = COMMAND_SUBMIT};
+
+    if (submit_unpack(&q, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    if (!may_propose(m, session, rpc))
+        return;
+    command.submit.key = q.key;
+    command.submit.spec = q.spec;
+    propose_for(m, session, rpc, &command);
+}
+
+static void handle_by_id(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct command command = {.kind = COMMAND_KILL};
+    struct error err;
+    uint64_t id;
+
+    if (id_request_unpack(&id, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    if (!may_propose(m, session, rpc))
+        return;
+    switch (rpc->method) {
+    case METHOD_KILL:
+        command.kill.job = id;
+        break;
+    case METHOD_PURGE:
+        command.kind = COMMAND_PURGE;
+        command.purge.job = id;
+        break;
+    default:
+        command.kind = COMMAND_AGENT_GONE;
+        command.agent_gone.agent = id;
+        break;
+    }
+    propose_for(m, session, rpc, &command);
+}
+
+/* What a rejected command means to the one who sent it. */
+static const char *explain(enum method method, enum error_code code)
+{
+    switch (code) {
+    case ERROR_CONFLICT:
+        return "this key was used for another job; use a new key for a new job";
+    case ERROR_NOT_FOUND:
+        return method == METHOD_AGENT_GONE ? "no agent has this id" : "no job has this id";
+    case ERROR_BUSY:
+        return "the cluster keeps as many jobs, tasks or keys as it may; purge or wait, then "
+               "repeat";
+    case ERROR_TOO_LARGE:
+        return "this is more than the cluster may hold; ask for fewer tasks";
+    case ERROR_INVALID:
+        return method == METHOD_PURGE ? "the job has not ended yet; kill it first"
+                                      : "the job is not valid";
+    default:
+        return "the command was rejected";
+    }
+}
+
+void clients_result(struct master_core *m, const struct origin *origin, const struct result *r)
+{
+    struct submit_result answer = {.id = r->id, .index = r->index};
+    size_t begin;
+
+    if (r->code != ERROR_NONE) {
+        core_refuse(m,
+                    origin->session,
+                    origin->rpc,
+                    r->code,
+                    "%s",
+                    explain(origin->method, r->code));
+        return;
+    }
+    begin = core_begin(m);
+    submit_result_pack(&answer, origin->rpc, core_out(m));
+    core_end(m, origin->session, begin);
+}
+
+/* ---- listings ---- */
+
+static void handle_list(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct list_request list;
+    struct error err;
+    struct read_request *q;
+    struct replica_event event = {.kind = REPLICA_READ};
+
+    if (list_unpack(&list, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    /* Each master speaks for itself; anybody may say what it has. */
+    if (rpc->method == METHOD_MASTERS || list.stale) {
+        listing_answer(m, session->number, rpc->id, rpc->method, &list);
+        return;
+    }
+    if (!m->leading.active) {
+        core_not_leader(m, session->number, rpc->id);
+        return;
+    }
+    if (m->read_count >= LIMIT_REQUESTS_WAITING) {
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_BUSY,
+                    "%u reads wait already, the limit; try again",
+                    LIMIT_REQUESTS_WAITING);
+        return;
+    }
+    q = mem_zalloc(sizeof(*q));
+    q->ticket = ++m->last_ticket;
+    q->session = session->number;
+    q->rpc = rpc->id;
+    q->method = rpc->method;
+    q->list = list;
+    ASSERT(RB_INSERT(read_tree, &m->reads, q) == NULL);
+    m->read_count++;
+    event.read.ticket = q->ticket;
+    core_replica(m, &event);
+}
+
+static void read_finish(struct master_core *m, struct read_request *q)
+{
+    RB_REMOVE(read_tree, &m->reads, q);
+    m->read_count--;
+    mem_free(q);
+}
+
+void clients_read(struct master_core *m, uint64_t ticket, bool ready)
+{
+    struct read_request key = {.ticket = ticket};
+    struct read_request *q = RB_FIND(read_tree, &m->reads, &key);
+
+    if (q == NULL)
+        return;
+    if (q->session == 0)
+        ; /* its session closed */
+    else if (ready)
+        listing_answer(m, q->session, q->rpc, q->method, &q->list);
+    else
+        core_not_leader(m, q->session, q->rpc);
+    read_finish(m, q);
+}
+
+void clients_session_closed(struct master_core *m, uint64_t session)
+{
+    struct read_request *q;
+
+    if (m->read_count == 0)
+        return;
+    RB_FOREACH(q, read_tree, &m->reads)
+        if (q->session == session)
+            q->session = 0;
+}
+
+void clients_finish(struct master_core *m)
+{
+    struct read_request *q, *next;
+
+    RB_FOREACH_SAFE(q, read_tree, &m->reads, next)
+        read_finish(m, q);
+}
+
+/* ---- dispatch ---- */
+
+void clients_frame(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    if (rpc->type != RPC_REQUEST)
+        return;
+    switch (rpc->method) {
+    case METHOD_SUBMIT:
+        handle_submit(m, session, rpc);
+        break;
+    case METHOD_KILL:
+    case METHOD_PURGE:
+    case METHOD_AGENT_GONE:
+        handle_by_id(m, session, rpc);
+        break;
+    case METHOD_JOBS:
+    case METHOD_TASKS:
+    case METHOD_AGENTS:
+    case METHOD_MASTERS:
+        handle_list(m, session, rpc);
+        break;
+    default:
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_INVALID,
+                    "a client cannot ask for `%.*s`",
+                    (int)(rpc->method_text.size < 64 ? rpc->method_text.size : 64),
+                    (const char *)rpc->method_text.data);
+        break;
+    }
+}

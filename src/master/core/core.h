@@ -1,0 +1,212 @@
+/* core.h - what a master decides: the pure half of triarch-master.
+ *
+ * master_step() takes one event and appends actions (joint 1).  Inside it steps the replica,
+ * whose actions it hands on, and the state machine; it knows sessions as numbers, peers as ids,
+ * and time only as what events bring.  The shell (src/master) and the simulator (tests/sim)
+ * link the same object.
+ *
+ *   founding   an empty cluster agrees on entry 1 (joint 2)
+ *   propose    the only door to the log: commands gather into entries (DESIGN 2.2)
+ *   machine    entries -> state machine -> results to whoever waits
+ *   leader     what begins and ends with leading; scheduling rounds; housekeeping
+ *   agents     registration, silence (joint 10), re-attaching
+ *   orders     what an agent is to launch, stop and forget (joint 9)
+ *   clients    requests of clients; listings (linearizable or stale)
+ *
+ * The shell feeds MASTER_TURN at the end of each turn of its loop: then batches are proposed,
+ * orders go out and rounds run, so that whatever arrived together travels together.
+ */
+#ifndef MASTER_CORE_CORE_H
+#define MASTER_CORE_CORE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "raft/replica.h"
+#include "raft_fsm/state.h"
+#include "wire/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define AGENT_SILENCE_MS       3000u /* then an agent is unreachable */
+#define LOOP_GAP_MS            500u  /* a longer gap of our loop restarts every silence */
+#define UNREACHABLE_PERCENT    30u   /* of the registered agents, at most, … */
+#define UNREACHABLE_WINDOW_MS  10000u /* … in this time */
+#define BATCHES_IN_FLIGHT      2u
+#define DIGEST_INTERVAL        256u  /* `masters` shows the digest at its latest multiple */
+#define JOB_RETENTION_US       (7ull * 24 * 3600 * 1000000)
+
+struct master_member {
+    uint64_t id;
+    const char *address; /* HOST:PORT of its RPC listener; borrowed for the core's life */
+};
+
+struct master_config {
+    uint64_t id;
+    struct master_member members[LIMIT_MASTERS]; /* of --cluster, sorted by id, with us */
+    unsigned member_count;
+    uint8_t cluster_hash[16]; /* of the canonical --cluster text */
+    uint64_t incarnation;     /* random for this start */
+    struct replica_config replica; /* id, voters and entropy are filled in by the core */
+    unsigned agent_silence_ms;
+    uint64_t job_retention_us; /* a final job is purged after this */
+};
+
+void master_config_init(struct master_config *config);
+
+/* ---- events ---- */
+
+enum master_event_kind {
+    MASTER_START,          /* once, first */
+    MASTER_FOUNDED,        /* what MASTER_FOUND asked for is durable */
+    MASTER_TIME,           /* at the latest at actions.deadline_ms */
+    MASTER_TURN,           /* end of a turn of the loop */
+    MASTER_REPLICA,        /* an event of the replica, from store or bulk transfer */
+    MASTER_PEER_UP,
+    MASTER_PEER_BYTES,
+    MASTER_PEER_DOWN,
+    MASTER_SESSION_OPENED, /* an agent or client said hello */
+    MASTER_SESSION_FRAME,  /* one frame, without its size word */
+    MASTER_SESSION_CLOSED,
+    MASTER_SHUTDOWN,       /* SIGTERM: hand over, then MASTER_EXIT */
+};
+
+struct master_event {
+    enum master_event_kind kind;
+    uint64_t now_ms;  /* monotonic; always set */
+    uint64_t wall_us; /* since 1970; always set */
+    union {
+        struct {
+            bool empty; /* nothing was ever founded here; the rest is zero then */
+            uint64_t term;
+            uint64_t vote;
+            const struct snapshot_meta *snapshot; /* its bytes were restored before */
+            struct log_entries *entries;          /* taken */
+            bool has_cluster_id;
+            uint8_t cluster_id[CLUSTER_ID_BYTES];
+            uint64_t entropy[2]; /* becomes the cluster id if we found */
+        } start;
+        const struct replica_event *replica; /* now_ms is filled in by the core */
+        struct {
+            uint64_t peer;
+            uint64_t incarnation;
+            bool leads;
+        } peer_up;
+        struct {
+            uint64_t peer;
+            struct bytes bytes;
+        } peer_bytes;
+        uint64_t peer_down;
+        struct {
+            uint64_t session; /* never used again */
+            enum role role;
+        } opened;
+        struct {
+            uint64_t session;
+            struct bytes frame;
+        } frame;
+        uint64_t closed;
+    };
+};
+
+/* ---- actions ---- */
+
+enum master_action_kind {
+    MASTER_SEND,       /* bytes [offset, offset + size) of actions.bytes to a session */
+    MASTER_CLOSE,      /* close a session: text says why */
+    MASTER_FOUND,      /* write entry 1, term 1 in one transaction; answer MASTER_FOUNDED */
+    MASTER_CLUSTER_ID, /* make it durable beside the log */
+    MASTER_ROLE,       /* our hello changed (leads, term) */
+    MASTER_LOG,        /* a line for the operator */
+    MASTER_EXIT,       /* stop in good order */
+};
+
+enum master_log_level { MASTER_LOG_ERROR, MASTER_LOG_WARNING, MASTER_LOG_INFO };
+
+struct master_action {
+    enum master_action_kind kind;
+    union {
+        struct {
+            uint64_t session;
+            size_t offset;
+            size_t size;
+        } send;
+        uint64_t close;
+        struct blob *configuration; /* of entry 1; owned */
+        uint8_t cluster_id[CLUSTER_ID_BYTES];
+        enum master_log_level level;
+    };
+    char text[200];
+};
+
+struct master_actions {
+    struct replica_actions replica; /* to be carried out as replica.h says */
+    struct master_action *items;
+    size_t count, capacity;
+    struct buffer bytes; /* frames of MASTER_SEND */
+    uint64_t deadline_ms;
+    bool again; /* work is left: feed MASTER_TURN soon */
+};
+
+void master_actions_clear(struct master_actions *actions);
+void master_actions_finish(struct master_actions *actions);
+
+/* ---- the core ---- */
+
+struct master_core;
+
+struct master_core *master_create(const struct master_config *config);
+void master_destroy(struct master_core *m);
+
+/* Before MASTER_START: the bytes of the current snapshot, in order, then the end. */
+int master_restore(struct master_core *m, struct bytes piece, struct error *err);
+int master_restore_end(struct master_core *m, const struct snapshot_meta *meta, struct error *err);
+
+void master_step(struct master_core *m,
+                 const struct master_event *event,
+                 struct master_actions *actions);
+
+/* What our hello says now (strings and hashes borrowed until the next step). */
+void master_hello(const struct master_core *m, struct hello *out);
+/* May this master or agent or client talk to us?  The text goes to both sides. */
+int master_check_hello(const struct master_core *m, const struct hello *hello, struct error *err);
+
+/* Invariants between the leader's indexes and the state (assertions), for tests and simulation. */
+void master_verify(const struct master_core *m);
+
+/* ---- looking in ---- */
+
+const struct state *master_state(const struct master_core *m);
+const struct replica *master_replica(const struct master_core *m); /* NULL before founding */
+bool master_leads(const struct master_core *m);
+
+#define MASTER_COUNTERS(X)                                                    \
+    X(requests)              /* frames of clients and agents */               \
+    X(requests_refused)      /* busy, not_leader, invalid */                  \
+    X(commands_proposed)                                                      \
+    X(entries_proposed)                                                       \
+    X(outcomes_unknown)      /* leadership was lost while they were in the log */ \
+    X(agents_silent)         /* declared unreachable by us */                 \
+    X(agents_held)           /* would have been, but for the brake */         \
+    X(agents_attached)       /* registrations answered */                     \
+    X(agents_reconciled)     /* had to send all their runs */                 \
+    X(loop_gaps)                                                              \
+    X(rounds)                                                                 \
+    X(placements)                                                             \
+    X(launches_sent)                                                          \
+    X(stops_sent)                                                             \
+    X(jobs_purged)
+
+struct master_counters {
+#define X(name) uint64_t name;
+    MASTER_COUNTERS(X)
+#undef X
+};
+
+const struct master_counters *master_counters(const struct master_core *m);
+/* Commands that wait to be proposed; entries in flight; sessions. */
+size_t master_queue_length(const struct master_core *m);
+size_t master_session_count(const struct master_core *m);
+
+#endif

@@ -1,0 +1,265 @@
+/* internal.h - what the files of the master's core share.  Nobody else includes it. */
+#ifndef MASTER_CORE_INTERNAL_H
+#define MASTER_CORE_INTERNAL_H
+
+#include "master/core/core.h"
+#include "raft_fsm/fsm.h"
+#include "sched/round.h"
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+
+/* Who waits for the result of a command. */
+enum origin_kind {
+    ORIGIN_NONE,     /* nobody: housekeeping */
+    ORIGIN_CLIENT,   /* a request of a client: answer it */
+    ORIGIN_REGISTER, /* an agent's (re-)registration: answer it and attach the agent */
+    ORIGIN_UPDATE,   /* states reported by an agent: acknowledge them */
+    ORIGIN_ROUND,    /* the placements of a round: the next one may run */
+};
+
+struct origin {
+    enum origin_kind kind;
+    enum method method; /* ORIGIN_CLIENT */
+    uint32_t rpc;       /* id of the request to answer */
+    uint64_t session;
+    uint64_t agent;     /* ORIGIN_UPDATE */
+    struct ack *acks;   /* ORIGIN_UPDATE: owned */
+    uint32_t ack_count;
+    /* ORIGIN_REGISTER: what the agent said of its runs */
+    uint64_t runs_digest;
+    uint32_t runs_count;
+};
+
+struct batch {
+    STAILQ_ENTRY(batch) link;
+    uint64_t index;
+    struct origin *origins;
+    size_t count;
+};
+
+struct proposals {
+    struct buffer bytes; /* (u32 size, command)… not yet proposed, from `taken` on */
+    size_t taken;
+    struct origin *origins; /* of those, from `first` on */
+    size_t first, count, capacity;
+    STAILQ_HEAD(batch_list, batch) flying;
+    unsigned flying_count;
+    uint64_t last_stamp_us;
+};
+
+enum order_kind { ORDER_LAUNCH, ORDER_STOP };
+
+struct order {
+    enum order_kind kind;
+    uint64_t attempt;
+};
+
+/* What the leader knows of an agent beyond the state; forgotten when it stops leading. */
+struct agent_view {
+    RB_ENTRY(agent_view) link;
+    uint64_t id;
+    uint64_t session;  /* 0: not attached */
+    uint64_t heard_ms; /* last frame */
+    bool synced;       /* its runs are known: orders may go out */
+    bool held;         /* silent, but the brake holds it */
+    bool declared;     /* unreachable is on its way to the log */
+    uint32_t next_part; /* of `runs` */
+    uint64_t *reported; /* attempts of the parts so far, sorted by arrival */
+    size_t reported_count, reported_capacity;
+    struct order *orders; /* to send at the end of the turn, in order */
+    size_t order_count, order_capacity;
+    struct ack *acks;
+    size_t ack_count, ack_capacity;
+    bool dirty; /* in the list of those with something to send */
+    STAILQ_ENTRY(agent_view) dirty_link;
+};
+
+RB_HEAD(view_tree, agent_view);
+
+struct session {
+    RB_ENTRY(session) link;
+    uint64_t number;
+    enum role role;
+    uint64_t agent; /* bound agent id, 0: none */
+};
+
+RB_HEAD(session_tree, session);
+
+/* A listing that waits until it may be answered linearizably. */
+struct read_request {
+    RB_ENTRY(read_request) link;
+    uint64_t ticket;
+    uint64_t session;
+    uint32_t rpc;
+    enum method method;
+    struct list_request list;
+};
+
+RB_HEAD(read_tree, read_request);
+
+enum founding_state { FOUND_EMPTY, FOUND_WRITING, FOUND_AGREED, FOUND_MEMBER };
+
+#define FOUNDING_MESSAGE 0x80 /* first byte; the replica's messages are below */
+
+struct founding_peer {
+    uint64_t id;
+    bool up;
+    uint64_t incarnation;
+    bool leads;
+    enum founding said; /* 0: nothing yet */
+    bool warned;
+};
+
+#define UNREACHABLE_MARKS 1024 /* remembered declarations of the window */
+
+struct leading {
+    bool active;
+    uint64_t term;
+    uint64_t since_ms;     /* leading, or last gap of the loop: silence counts from here */
+    uint64_t next_tick_ms;
+    bool round_due;    /* something changed, or the last round did not get to the end */
+    bool round_flying; /* its placements are on their way through the log */
+    uint64_t declared_ms[UNREACHABLE_MARKS]; /* ring of times */
+    size_t declared_head, declared_count;
+    bool brake_said;
+    uint64_t purge_cursor;
+    uint64_t kill_job;     /* walking its attempts to stop them; 0: none */
+    uint64_t kill_cursor;
+};
+
+struct master_core {
+    struct master_config config;
+    struct state *state;
+    struct restore *restoring;
+    struct replica *replica;
+    struct outcome outcome;
+    struct sched *sched;
+
+    uint64_t now_ms;
+    uint64_t wall_us;
+    uint64_t replica_deadline_ms;
+    bool replica_again; /* it has work left */
+    bool started;
+    bool shutting_down;
+    uint64_t shutdown_until_ms;
+
+    enum founding_state founding;
+    struct founding_peer founding_peers[LIMIT_MASTERS];
+    unsigned founding_peer_count;
+    uint64_t entropy[2];
+    bool found_proposed;
+    bool cluster_id_known;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+
+    struct proposals proposals;
+    struct leading leading;
+    struct view_tree views;
+    STAILQ_HEAD(, agent_view) dirty;
+    struct session_tree sessions;
+    size_t session_count;
+    struct read_tree reads;
+    uint64_t last_ticket;
+    size_t read_count;
+    uint64_t *jobs_to_stop; /* killed jobs whose attempts are still to be told */
+    size_t jobs_to_stop_count, jobs_to_stop_capacity;
+
+    struct hash128 digest;
+    uint64_t digest_index;
+
+    struct master_counters counters;
+    struct master_actions *actions; /* of the current step */
+};
+
+RB_PROTOTYPE(view_tree, agent_view, link, )
+RB_PROTOTYPE(session_tree, session, link, )
+RB_PROTOTYPE(read_tree, read_request, link, )
+
+/* core.c */
+void core_log(struct master_core *m, enum master_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_close(struct master_core *m, uint64_t session, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+struct master_action *core_act(struct master_core *m, enum master_action_kind kind);
+void core_replica(struct master_core *m, struct replica_event *event);
+/* Frames for a session are packed into core_out() between begin and end. */
+struct buffer *core_out(struct master_core *m);
+size_t core_begin(struct master_core *m);
+void core_end(struct master_core *m, uint64_t session, size_t begin);
+void core_refuse(struct master_core *m,
+                 uint64_t session,
+                 uint32_t rpc,
+                 enum error_code code,
+                 const char *format,
+                 ...) __attribute__((format(printf, 5, 6)));
+/* not_leader with the leader's address if it is known. */
+void core_not_leader(struct master_core *m, uint64_t session, uint32_t rpc);
+const char *core_leader_hint(const struct master_core *m);
+
+/* machine.c */
+struct machine machine_of(struct master_core *m);
+
+/* founding.c */
+void founding_start(struct master_core *m, bool empty);
+void founding_peer_up(struct master_core *m, uint64_t peer, uint64_t incarnation, bool leads);
+void founding_peer_down(struct master_core *m, uint64_t peer);
+void founding_message(struct master_core *m, uint64_t peer, struct bytes bytes);
+void founding_written(struct master_core *m);
+void founding_leading(struct master_core *m);
+void founding_applied(struct master_core *m);
+
+/* propose.c */
+bool propose_has_room(const struct master_core *m);
+/* Queue a command; the origin's parts are taken over. */
+void propose(struct master_core *m, const struct command *command, const struct origin *origin);
+void propose_flush(struct master_core *m);
+/* Results of the entry at index, of `outcome`. */
+void propose_applied(struct master_core *m, uint64_t index);
+void propose_lost(struct master_core *m); /* leadership is over */
+void propose_finish(struct master_core *m);
+
+/* leader.c */
+void leader_begin(struct master_core *m, uint64_t term);
+void leader_end(struct master_core *m);
+void leader_gap(struct master_core *m, uint64_t now_ms); /* our loop stood still */
+void leader_time(struct master_core *m);
+void leader_turn(struct master_core *m);
+void leader_round_applied(struct master_core *m);
+void leader_effect(struct master_core *m, const struct effect *effect);
+uint64_t leader_deadline(const struct master_core *m);
+
+/* agents.c */
+void agents_opened(struct master_core *m, struct session *session);
+void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc);
+void agents_closed(struct master_core *m, struct session *session);
+void agents_registered(struct master_core *m, const struct origin *origin, const struct result *r);
+void agents_updated(struct master_core *m, const struct origin *origin, const struct result *r);
+void agents_silence(struct master_core *m);
+struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
+void agents_begin(struct master_core *m, uint64_t term);
+void agents_end(struct master_core *m);
+
+/* orders.c */
+void orders_add(struct master_core *m, struct agent_view *v, enum order_kind kind, uint64_t attempt);
+void orders_ack(struct master_core *m, struct agent_view *v, uint64_t attempt, enum task_state s);
+/* Its runs are known (knows_all: it has them all, else those in v->reported): derive everything
+ * it is to do from the state, in order of attempts. */
+void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all);
+void orders_flush(struct master_core *m);
+void orders_forget(struct master_core *m, struct agent_view *v);
+
+/* clients.c */
+void clients_frame(struct master_core *m, struct session *session, const struct rpc *rpc);
+void clients_result(struct master_core *m, const struct origin *origin, const struct result *r);
+void clients_read(struct master_core *m, uint64_t ticket, bool ready);
+void clients_session_closed(struct master_core *m, uint64_t session);
+void clients_finish(struct master_core *m);
+
+/* listing.c */
+void listing_answer(struct master_core *m,
+                    uint64_t session,
+                    uint32_t rpc,
+                    enum method method,
+                    const struct list_request *request);
+
+#endif

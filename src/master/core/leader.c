@@ -1,0 +1,236 @@
+/* leader.c - what begins and ends with leading; rounds and housekeeping.
+ *
+ * A leader begins when its own no-op is applied: then everything committed is in the state, and
+ * what is to be done is derived from it (joint 9).  It ends at the first step in which the
+ * replica is not that leader any more; nothing it knew beyond the state survives.
+ *
+ * A scheduling round runs at the end of a turn when the state changed since the last one, one at
+ * a time: its placements are applied before the next begins.
+ */
+#include "master/core/internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define TICK_MS           250u
+#define ROUND_PLACEMENTS  1024u /* in one batch */
+#define STOPS_PER_TURN    4096u
+#define PURGES_PER_TICK   256u
+#define PURGE_LOOKS       4096u /* jobs looked at in one tick */
+
+void leader_begin(struct master_core *m, uint64_t term)
+{
+    ASSERT(!m->leading.active);
+    m->leading = (struct leading){
+        .active = true,
+        .term = term,
+        .since_ms = m->now_ms,
+        .next_tick_ms = m->now_ms + TICK_MS,
+        .round_due = true,
+    };
+    core_log(m,
+             MASTER_LOG_INFO,
+             "leading in term %llu from index %llu",
+             (unsigned long long)term,
+             (unsigned long long)m->state->index);
+    core_act(m, MASTER_ROLE);
+    sched_reset(m->sched, m->state);
+    agents_begin(m, term);
+    m->found_proposed = false;
+    founding_leading(m);
+}
+
+void leader_end(struct master_core *m)
+{
+    m->leading.active = false;
+    core_log(m,
+             MASTER_LOG_INFO,
+             "no longer leading in term %llu",
+             (unsigned long long)m->leading.term);
+    propose_lost(m);
+    agents_end(m);
+    m->jobs_to_stop_count = 0;
+}
+
+/* Joint 10: while our loop stood still nobody could be heard. */
+void leader_gap(struct master_core *m, uint64_t now_ms)
+{
+    if (!m->leading.active)
+        return;
+    m->counters.loop_gaps++;
+    m->leading.since_ms = now_ms;
+}
+
+/* ---- effects ---- */
+
+void leader_effect(struct master_core *m, const struct effect *effect)
+{
+    struct agent_view *v;
+
+    m->leading.round_due = true;
+    switch (effect->kind) {
+    case EFFECT_LAUNCH:
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        v = agents_view(m, effect->agent);
+        if (v != NULL && v->synced)
+            orders_add(m, v, ORDER_LAUNCH, effect->id);
+        break;
+    case EFFECT_KILL:
+        v = agents_view(m, effect->agent);
+        if (v != NULL && v->synced)
+            orders_add(m, v, ORDER_STOP, effect->id);
+        break;
+    case EFFECT_AGENT:
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        break;
+    case EFFECT_JOB: {
+        const struct job *job = state_job(m->state, effect->id);
+
+        sched_job_changed(m->sched, m->state, effect->id);
+        if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
+            break;
+        MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
+        m->jobs_to_stop[m->jobs_to_stop_count++] = effect->id;
+        break;
+    }
+    case EFFECT_UPDATED:
+        /* The reports themselves are acknowledged: agents.c. */
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        break;
+    }
+}
+
+/* The attempts of killed jobs, some in each turn. */
+static void stop_killed_jobs(struct master_core *m)
+{
+    unsigned budget = STOPS_PER_TURN;
+
+    while (m->jobs_to_stop_count > 0 && budget > 0) {
+        uint64_t id = m->jobs_to_stop[m->jobs_to_stop_count - 1];
+        const struct job *job = state_job(m->state, id);
+
+        while (job != NULL && m->leading.kill_cursor < job->touched && budget > 0) {
+            const struct task *task = job_task(job, (uint32_t)m->leading.kill_cursor++);
+            struct agent_view *v;
+
+            budget--;
+            if (task->state == TASK_PENDING || task_state_is_final(task->state))
+                continue;
+            v = agents_view(m, task->agent_id);
+            if (v != NULL && v->synced)
+                orders_add(m, v, ORDER_STOP, task->attempt_id);
+        }
+        if (job != NULL && m->leading.kill_cursor < job->touched)
+            break;
+        m->leading.kill_cursor = 0;
+        m->jobs_to_stop_count--;
+    }
+    if (m->jobs_to_stop_count > 0)
+        m->actions->again = true;
+}
+
+/* ---- rounds ---- */
+
+static void round_begin(struct master_core *m)
+{
+    struct placement placements[ROUND_PLACEMENTS];
+    struct command command = {.kind = COMMAND_PLACE, .place = {.placements = placements}};
+    bool more = false;
+
+    if (!m->leading.round_due || m->leading.round_flying || !propose_has_room(m))
+        return;
+    command.place.count =
+        (uint32_t)sched_round(m->sched, m->state, placements, ROUND_PLACEMENTS, &more);
+    m->counters.rounds++;
+    m->leading.round_due = more;
+    if (command.place.count > 0) {
+        m->leading.round_flying = true;
+        propose(m, &command, &(struct origin){.kind = ORIGIN_ROUND});
+    } else if (more) {
+        m->actions->again = true;
+    }
+}
+
+void leader_round_applied(struct master_core *m)
+{
+    m->leading.round_flying = false;
+    m->leading.round_due = true; /* what was refused is still pending */
+}
+
+/* ---- housekeeping ---- */
+
+/* Jobs that ended long ago make room; their keys stay as tombstones (joint 8). */
+static void purge_old_jobs(struct master_core *m)
+{
+    uint64_t now = m->state->globals.last_stamp_us;
+    struct job key = {.id = m->leading.purge_cursor + 1};
+    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    unsigned looks = 0, purges = 0;
+
+    if (m->wall_us > now)
+        now = m->wall_us;
+    for (; job != NULL && looks < PURGE_LOOKS && purges < PURGES_PER_TICK && propose_has_room(m);
+         job = RB_NEXT(job_tree, &m->state->jobs, job)) {
+        struct command command = {.kind = COMMAND_PURGE, .purge.job = job->id};
+
+        looks++;
+        m->leading.purge_cursor = job->id;
+        if (job->ended_us == 0 || job->attempts > 0 ||
+            job->ended_us + m->config.job_retention_us > now)
+            continue;
+        purges++;
+        m->counters.jobs_purged++;
+        propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
+    }
+    if (job == NULL)
+        m->leading.purge_cursor = 0;
+}
+
+static void expire_keys(struct master_core *m)
+{
+    const uint64_t keep_us = LIMIT_TOMBSTONE_HOURS * 3600ull * 1000000;
+    struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones);
+    struct command command = {.kind = COMMAND_EXPIRE_KEYS};
+
+    if (oldest == NULL || oldest->purged_us + keep_us >= m->wall_us || !propose_has_room(m))
+        return;
+    command.expire_keys.before_us = m->wall_us - keep_us;
+    propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
+}
+
+/* ---- time ---- */
+
+void leader_time(struct master_core *m)
+{
+    if (!m->leading.active || m->now_ms < m->leading.next_tick_ms)
+        return;
+    m->leading.next_tick_ms = m->now_ms + TICK_MS;
+    founding_leading(m);
+    if (!m->state->globals.founded)
+        return;
+    agents_silence(m);
+    purge_old_jobs(m);
+    expire_keys(m);
+}
+
+void leader_turn(struct master_core *m)
+{
+    if (!m->leading.active)
+        return;
+    stop_killed_jobs(m);
+    round_begin(m);
+}
+
+uint64_t leader_deadline(const struct master_core *m)
+{
+    return m->leading.active ? m->leading.next_tick_ms : UINT64_MAX;
+}
+
+/* A scheduler with nothing left to do agrees with the state. */
+void master_verify(const struct master_core *m)
+{
+    if (m->leading.active && !m->leading.round_flying && !m->leading.round_due)
+        sched_check(m->sched, m->state);
+}

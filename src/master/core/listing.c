@@ -1,0 +1,234 @@
+/* listing.c - pages of jobs, tasks, agents and masters, from the state as it is now.
+ *
+ * A page is bounded in elements looked at, so that a large listing never holds the loop: the
+ * client continues after `next`.  Every answer carries the index it was read at.
+ */
+#include "master/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PAGE_MAX 1000u /* elements of one page */
+
+static uint32_t page(const struct list_request *q)
+{
+    return q->limit > 0 && q->limit < PAGE_MAX ? q->limit : PAGE_MAX;
+}
+
+static struct bytes text(const char *zero_ended)
+{
+    return (struct bytes){(const uint8_t *)zero_ended, strlen(zero_ended)};
+}
+
+/* ---- jobs ---- */
+
+static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
+{
+    struct job_spec spec;
+    char why[SCHED_WHY_BYTES] = "";
+    struct job_summary s = {
+        .id = job->id,
+        .state = job_state(job),
+        .instances = job->instances,
+        .priority = job->priority,
+        .submitted_us = job->submitted_us,
+        .ended_us = job->ended_us,
+        .changed = job->changed,
+    };
+
+    if (job_spec_unpack(&spec, job->spec, NULL) != 0)
+        job_spec_init(&spec);
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        s.tasks[i] = job_tasks_in(job, (enum task_state)i);
+    if (m->leading.active && job_pending(job) > 0)
+        sched_explain(m->sched, m->state, job, why, sizeof(why));
+    s.name = text(spec.name != NULL ? spec.name : "");
+    s.why = text(why);
+    job_summary_pack(w, &s);
+    job_spec_finish(&spec);
+}
+
+static void list_jobs(struct master_core *m, struct list_writer *w, const struct list_request *q)
+{
+    struct job key = {.id = q->after + 1};
+    const struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    uint64_t next = 0;
+
+    for (uint32_t n = 0; job != NULL; n++) {
+        if (n == page(q) || !list_has_room(w)) {
+            next = job->id - 1;
+            break;
+        }
+        put_job(m, w, job);
+        job = RB_NEXT(job_tree, &m->state->jobs, (struct job *)(uintptr_t)job);
+    }
+    list_end(w, next);
+}
+
+/* ---- tasks ---- */
+
+struct agent_address {
+    uint64_t agent; /* of the last one looked up: neighbours often share it */
+    struct agent_spec spec;
+};
+
+static struct bytes address_of(struct master_core *m, struct agent_address *cache, uint64_t id)
+{
+    const struct agent *agent = id != 0 ? state_agent(m->state, id) : NULL;
+
+    if (agent == NULL)
+        return text("");
+    if (cache->agent != id) {
+        agent_spec_finish(&cache->spec);
+        cache->agent = agent_spec_unpack(&cache->spec, agent->spec, NULL) == 0 ? id : 0;
+    }
+    return text(cache->agent == id ? cache->spec.http_address : "");
+}
+
+static void put_task(struct master_core *m,
+                     struct list_writer *w,
+                     const struct job *job,
+                     uint32_t instance,
+                     struct agent_address *cache)
+{
+    const struct task *t = job_task(job, instance);
+    struct task_info info = {.instance = instance, .state = job_task_state(job, instance)};
+
+    if (t != NULL) {
+        info.attempt = t->attempt;
+        info.attempt_id = t->attempt_id;
+        info.agent_id = t->agent_id;
+        info.agent_http = address_of(m, cache, t->agent_id);
+        info.reason = (enum task_reason)t->reason;
+        info.exit_code = t->exit_code;
+        info.message = text(t->message != NULL ? t->message : "");
+        info.started_us = t->started_us;
+        info.ended_us = t->ended_us;
+    }
+    task_info_pack(w, &info);
+}
+
+static void list_tasks(struct master_core *m,
+                       struct list_writer *w,
+                       const struct list_request *q,
+                       const struct job *job)
+{
+    struct agent_address cache = {0};
+    uint64_t instance = q->after;
+    uint64_t next = 0;
+
+    for (uint32_t n = 0; instance < job->instances; n++, instance++) {
+        if (n == page(q) || !list_has_room(w)) {
+            next = instance;
+            break;
+        }
+        put_task(m, w, job, (uint32_t)instance, &cache);
+    }
+    agent_spec_finish(&cache.spec);
+    list_end(w, next);
+}
+
+/* ---- agents, masters ---- */
+
+static void list_agents(struct master_core *m, struct list_writer *w, const struct list_request *q)
+{
+    struct agent key = {.id = q->after + 1};
+    const struct agent *agent = RB_NFIND(agent_tree, &m->state->agents, &key);
+    uint64_t next = 0;
+
+    for (uint32_t n = 0; agent != NULL; n++) {
+        if (n == page(q) || !list_has_room(w)) {
+            next = agent->id - 1;
+            break;
+        }
+        agent_info_pack(w,
+                        &(struct agent_info){.id = agent->id,
+                                             .state = (enum agent_state)agent->state,
+                                             .spec = agent->spec,
+                                             .allocated = agent->allocated,
+                                             .tasks = agent->attempts_count,
+                                             .superseded = agent->superseded_count});
+        agent = RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
+    }
+    list_end(w, next);
+}
+
+static const char *role_name(enum replica_role role)
+{
+    switch (role) {
+    case REPLICA_LEADER:
+        return "leader";
+    case REPLICA_CANDIDATE:
+        return "candidate";
+    case REPLICA_FOLLOWER:
+        break;
+    }
+    return "follower";
+}
+
+static void list_masters(struct master_core *m, struct list_writer *w)
+{
+    struct master_info info = {.id = m->config.id, .role = text("candidate")};
+    uint8_t digest[DIGEST_BYTES];
+
+    for (unsigned i = 0; i < m->config.member_count; i++)
+        if (m->config.members[i].id == m->config.id)
+            info.address = text(m->config.members[i].address);
+    if (m->replica != NULL) {
+        info.role = text(role_name(replica_role(m->replica)));
+        info.leader = replica_leader(m->replica);
+        info.term = replica_term(m->replica);
+        info.commit_index = replica_commit_index(m->replica);
+        info.applied_index = replica_applied_index(m->replica);
+    }
+    if (m->digest_index != 0) {
+        hash128_store(digest, m->digest);
+        info.digest = (struct bytes){digest, sizeof(digest)};
+        info.digest_index = m->digest_index;
+    }
+    master_info_pack(w, &info);
+    list_end(w, 0);
+}
+
+void listing_answer(struct master_core *m,
+                    uint64_t session,
+                    uint32_t rpc,
+                    enum method method,
+                    const struct list_request *q)
+{
+    const struct job *job = q->of != 0 ? state_job(m->state, q->of) : NULL;
+    struct list_writer w;
+    size_t begin;
+
+    if (job == NULL && (method == METHOD_TASKS || (method == METHOD_JOBS && q->of != 0))) {
+        core_refuse(m,
+                    session,
+                    rpc,
+                    ERROR_NOT_FOUND,
+                    "there is no job %llu",
+                    (unsigned long long)q->of);
+        return;
+    }
+    begin = core_begin(m);
+    list_begin(&w, core_out(m), rpc, m->state->index);
+    switch (method) {
+    case METHOD_JOBS:
+        if (job != NULL) {
+            put_job(m, &w, job);
+            list_end(&w, 0);
+        } else {
+            list_jobs(m, &w, q);
+        }
+        break;
+    case METHOD_TASKS:
+        list_tasks(m, &w, q, job);
+        break;
+    case METHOD_AGENTS:
+        list_agents(m, &w, q);
+        break;
+    default:
+        list_masters(m, &w);
+        break;
+    }
+    core_end(m, session, begin);
+}

@@ -1,0 +1,173 @@
+/* orders.c - what an agent is told: launch, stop, and that its reports are in the log.
+ *
+ * Orders for one agent go out in the order of attempt ids, launches before anything later: the
+ * agent launches an id at most once by remembering the highest it accepted (spec 3).  They are
+ * gathered in its view and leave at the end of the turn.
+ */
+#include "master/core/internal.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+#define ORDERS_MAX 1024u /* in one frame */
+
+static void mark(struct master_core *m, struct agent_view *v)
+{
+    if (v->dirty)
+        return;
+    v->dirty = true;
+    STAILQ_INSERT_TAIL(&m->dirty, v, dirty_link);
+}
+
+void orders_add(struct master_core *m, struct agent_view *v, enum order_kind kind, uint64_t attempt)
+{
+    MEM_GROW(v->orders, v->order_capacity, v->order_count + 1);
+    v->orders[v->order_count++] = (struct order){kind, attempt};
+    mark(m, v);
+}
+
+void orders_ack(struct master_core *m, struct agent_view *v, uint64_t attempt, enum task_state s)
+{
+    MEM_GROW(v->acks, v->ack_capacity, v->ack_count + 1);
+    v->acks[v->ack_count++] = (struct ack){attempt, s};
+    mark(m, v);
+}
+
+void orders_forget(struct master_core *m, struct agent_view *v)
+{
+    if (v->dirty)
+        STAILQ_REMOVE(&m->dirty, v, agent_view, dirty_link);
+    v->dirty = false;
+    v->order_count = 0;
+    v->ack_count = 0;
+}
+
+static bool is_to_end(const struct attempt *a)
+{
+    return a->superseded || a->job->kill_index != 0;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
+{
+    const struct agent *agent = state_agent(m->state, v->id);
+    struct attempt *a;
+
+    if (agent == NULL)
+        return;
+    if (v->reported_count > 1)
+        qsort(v->reported, v->reported_count, sizeof(*v->reported), compare_ids);
+    RB_FOREACH(a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts)
+    {
+        bool known = knows_all || (v->reported_count > 0 &&
+                                   bsearch(&a->id,
+                                           v->reported,
+                                           v->reported_count,
+                                           sizeof(*v->reported),
+                                           compare_ids) != NULL);
+
+        if (is_to_end(a))
+            orders_add(m, v, ORDER_STOP, a->id);
+        else if (!known)
+            orders_add(m, v, ORDER_LAUNCH, a->id);
+    }
+}
+
+/* ---- sending ---- */
+
+static bool launch_of(const struct master_core *m, uint64_t id, struct launch *out)
+{
+    const struct attempt *a = state_attempt(m->state, id);
+
+    /* What ended or is to end meanwhile is not launched; its stop follows. */
+    if (a == NULL || is_to_end(a))
+        return false;
+    *out = (struct launch){.attempt = a->id,
+                           .job = a->job->id,
+                           .instance = a->instance,
+                           .number = a->number,
+                           .spec = a->job->spec};
+    return true;
+}
+
+static void send_launches(struct master_core *m, const struct agent_view *v, size_t from, size_t to)
+{
+    struct launch launches[ORDERS_MAX];
+    uint32_t count = 0;
+    uint32_t sent = 0;
+
+    for (size_t i = from; i < to; i++)
+        if (launch_of(m, v->orders[i].attempt, &launches[count]))
+            count++;
+    m->counters.launches_sent += count;
+    while (sent < count) {
+        size_t begin = core_begin(m);
+
+        sent += launch_pack(m->leading.term, launches + sent, count - sent, core_out(m));
+        core_end(m, v->session, begin);
+    }
+}
+
+static void send_stops(struct master_core *m, const struct agent_view *v, size_t from, size_t to)
+{
+    struct stop stops[ORDERS_MAX];
+    size_t begin = core_begin(m);
+
+    for (size_t i = from; i < to; i++)
+        stops[i - from] = (struct stop){v->orders[i].attempt};
+    m->counters.stops_sent += to - from;
+    stop_pack(m->leading.term, stops, (uint32_t)(to - from), core_out(m));
+    core_end(m, v->session, begin);
+}
+
+static void send_orders(struct master_core *m, struct agent_view *v)
+{
+    size_t from = 0;
+
+    while (from < v->order_count) {
+        size_t to = from + 1;
+
+        while (to < v->order_count && to - from < ORDERS_MAX &&
+               v->orders[to].kind == v->orders[from].kind)
+            to++;
+        if (v->orders[from].kind == ORDER_LAUNCH)
+            send_launches(m, v, from, to);
+        else
+            send_stops(m, v, from, to);
+        from = to;
+    }
+}
+
+static void send_acks(struct master_core *m, struct agent_view *v)
+{
+    for (size_t from = 0; from < v->ack_count; from += ORDERS_MAX) {
+        size_t n = v->ack_count - from < ORDERS_MAX ? v->ack_count - from : ORDERS_MAX;
+        size_t begin = core_begin(m);
+
+        ack_pack(m->leading.term, v->acks + from, (uint32_t)n, core_out(m));
+        core_end(m, v->session, begin);
+    }
+}
+
+void orders_flush(struct master_core *m)
+{
+    while (!STAILQ_EMPTY(&m->dirty)) {
+        struct agent_view *v = STAILQ_FIRST(&m->dirty);
+
+        STAILQ_REMOVE_HEAD(&m->dirty, dirty_link);
+        v->dirty = false;
+        if (v->session != 0) {
+            send_acks(m, v);
+            send_orders(m, v);
+        }
+        v->order_count = 0;
+        v->ack_count = 0;
+    }
+}

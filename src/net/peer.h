@@ -1,0 +1,56 @@
+/* peer.h - the mesh between masters: one control connection for each pair.
+ *
+ * The master with the higher id dials the lower one (link.h); the other takes the
+ * connection from its server after hello and hands it over with peers_adopt().  A newer
+ * connection of the same process replaces the older one.  Who does not belong here is
+ * told why in an error frame, which the other side reports as `refused`:
+ *
+ *     wrong_cluster   another cluster id, another --cluster list, or an id not in it
+ *     conflict        our own id, or an id that another process uses right now
+ *     version         another protocol
+ *
+ * Messages may be lost: when a connection ends, and when a peer does not read
+ * LIMIT_PEER_OUT_BYTES (raft repeats them).
+ */
+#ifndef NET_PEER_H
+#define NET_PEER_H
+
+#include "net/address.h"
+#include "net/conn.h"
+
+struct peers;
+
+struct peers_events {
+    /* Fill in our hello as it is right now (role and id are set); views must outlive
+     * the call.  Also read to judge the hello of others. */
+    void (*greet)(void *user, struct hello *hello);
+    void (*up)(void *user, uint64_t id, const struct hello *hello);
+    void (*bytes)(void *user,
+                  uint64_t id,
+                  struct bytes bytes); /* of one raft message */
+    /* Once for each up: a hint that the process died (joint 12). */
+    void (*down)(void *user, uint64_t id, const struct error *reason);
+    /* Not a peer: refused by us (id as it claims) or us by it (the id we dialled). */
+    void (*refused)(void *user, uint64_t id, const struct error *reason);
+};
+
+/* Begins to dial every member with a lower id than own_id, which is a member. */
+struct peers *peers_create(struct loop *l,
+                           const struct cluster *cluster,
+                           uint64_t own_id,
+                           const struct peers_events *events,
+                           void *user);
+void peers_destroy(struct peers *p); /* no callbacks; NULL is fine */
+
+/* Called by the owner of the server in conn_events.hello for ROLE_MASTER; takes the
+ * connection, answers hello or refuses. */
+void peers_adopt(struct peers *p, struct conn *c, const struct hello *hello);
+
+/* False: not connected or too slow, and the message is dropped. */
+bool peers_send(struct peers *p, uint64_t id, struct bytes raft_message);
+bool peers_connected(const struct peers *p, uint64_t id);
+/* Drop every connection and dial again with a new hello: after founding. */
+void peers_greet_again(struct peers *p);
+uint64_t peers_dropped(const struct peers *p); /* messages, since the start */
+
+#endif

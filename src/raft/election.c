@@ -1,0 +1,220 @@
+/* election.c - what to do when the connection to the leader closes (joint 12).
+ *
+ * A closed connection is seen in under a millisecond, silence only after the election timeout.
+ * But followers that still believe in the leader refuse votes, and two that stand at once split
+ * them.  The policy, with its rules numbered as in docs/spec/1-joints.md:
+ *
+ *   1. A hint is the close of the connection to the believed leader, or its RESIGN.
+ *   2. To skip is to move the library's clock to its election timer.  Never while a write is
+ *      pending: the library would stay follower and keep its belief.
+ *   3. At the hint, skip silently: become a candidate of the pre-vote, throw the requests away.
+ *      Now nobody believes, and nobody has asked.
+ *   4. The first slot is FIRST + rank * STEP later; rank = live voters with a lower id.
+ *   5. In a slot: nothing if there is a leader; not within HOLD of a real vote or candidacy;
+ *      else skip and ask.  The next slot is live * STEP later, until the window is over.
+ *   6. Who stops leading says RESIGN and starts the policy itself.
+ *   7. The lost leader is back, the same incarnation, still leading: stop, unless real votes
+ *      were asked for.
+ */
+#include "raft/internal.h"
+
+#include "base/assert.h"
+
+static void look_at(struct replica *r, uint64_t when_ms)
+{
+    r->election.slot_ms = when_ms > r->now_ms ? when_ms : r->now_ms + 1;
+}
+
+static unsigned rank_of_us(const struct replica *r, unsigned *live)
+{
+    unsigned rank = 0;
+
+    *live = 1;
+    for (unsigned i = 0; i < r->peer_count; i++) {
+        if (!r->peers[i].up || r->peers[i].id == r->election.lost)
+            continue;
+        (*live)++;
+        if (r->peers[i].id < r->config.id)
+            rank++;
+    }
+    return rank;
+}
+
+static bool write_pending(const struct replica *r)
+{
+    return r->raft.last_stored < log_memory_last(&r->log);
+}
+
+/* We lead, or follow a leader that is connected and has not resigned. */
+static bool leader_is_known(struct replica *r)
+{
+    uint64_t leader = replica_believed(r);
+    struct peer *peer;
+
+    if (raft_state(&r->raft) == RAFT_LEADER)
+        return true;
+    if (raft_state(&r->raft) != RAFT_FOLLOWER || leader == 0)
+        return false;
+    if (r->election.lost_resigned && leader == r->election.lost)
+        return false;
+    peer = replica_peer(r, leader);
+    return peer != NULL && peer->up;
+}
+
+/* Rule 2. */
+static void skip(struct replica *r, bool silently)
+{
+    struct raft_event event = {.type = RAFT_TIMEOUT};
+    uint64_t at = raft_timeout(&r->raft);
+    int rv;
+
+    if (raft_state(&r->raft) == RAFT_LEADER)
+        return;
+    if (at > replica_raft_now(r))
+        r->skew_ms += at - replica_raft_now(r);
+    r->counters.hint_skips++;
+    r->election.mute = silently;
+    rv = replica_raft_step(r, &event);
+    r->election.mute = false;
+    if (rv != 0)
+        replica_fatal(r, "libraft: timeout: %s", raft_strerror(rv));
+    if (raft_state(&r->raft) == RAFT_CANDIDATE)
+        r->election.lost_resigned = false; /* the belief is gone for real */
+}
+
+/* Rule 3; when a write is pending, at its completion. */
+static void drop_belief(struct replica *r)
+{
+    struct election *e = &r->election;
+    unsigned live;
+
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && write_pending(r)) {
+        e->on_durable = true;
+        return;
+    }
+    e->silent_due = false;
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && replica_believed(r) != 0)
+        skip(r, true);
+    look_at(r, r->now_ms + ELECTION_FIRST_MS + rank_of_us(r, &live) * ELECTION_STEP_MS);
+}
+
+static void begin(struct replica *r, uint64_t lost)
+{
+    struct election *e = &r->election;
+
+    r->counters.hints++;
+    e->active = true;
+    e->silent_due = true;
+    e->on_durable = false;
+    e->lost = lost;
+    e->until_ms = r->now_ms + r->config.election_timeout_ms;
+    e->granted_ms = 0;
+    e->stood_ms = 0;
+    look_at(r, r->now_ms);
+    if (r->installing == INSTALL_NONE)
+        drop_belief(r);
+}
+
+void election_peer_down(struct replica *r, struct peer *peer)
+{
+    if (raft_state(&r->raft) != RAFT_FOLLOWER || replica_believed(r) != peer->id)
+        return;
+    r->election.lost_incarnation = peer->incarnation;
+    r->election.lost_resigned = false;
+    begin(r, peer->id);
+}
+
+/* Rule 7. */
+void election_peer_up(struct replica *r, struct peer *peer, bool leads)
+{
+    struct election *e = &r->election;
+    bool asked = raft_state(&r->raft) == RAFT_CANDIDATE && e->stood_ms != 0;
+
+    if (e->active && e->lost == peer->id && leads && !asked &&
+        peer->incarnation == e->lost_incarnation)
+        e->active = false;
+}
+
+/* Rule 6.  `who` is ourselves or a peer. */
+void election_resigned(struct replica *r, uint64_t who)
+{
+    uint64_t believed = replica_believed(r);
+
+    if (raft_state(&r->raft) != RAFT_FOLLOWER)
+        return;
+    if (who == r->config.id ? believed != 0 : believed != who)
+        return;
+    r->election.lost_incarnation = 0; /* no way back by rule 7 */
+    r->election.lost_resigned = who != r->config.id;
+    begin(r, who == r->config.id ? 0 : who);
+}
+
+/* Rule 5 (d): the end of the pause after a real vote or candidacy, 0 if there is none. */
+static uint64_t hold_until(struct replica *r, unsigned rank)
+{
+    struct election *e = &r->election;
+    uint64_t since = e->granted_ms;
+
+    if (raft_state(&r->raft) == RAFT_CANDIDATE && e->stood_ms > since)
+        since = e->stood_ms;
+    if (since == 0 || r->now_ms >= since + ELECTION_HOLD_MS)
+        return 0;
+    return since + ELECTION_HOLD_MS + rank * ELECTION_STEP_MS;
+}
+
+/* Rule 5. */
+static void slot(struct replica *r)
+{
+    struct election *e = &r->election;
+    unsigned live;
+    unsigned rank = rank_of_us(r, &live);
+    uint64_t hold;
+
+    if (r->now_ms > e->until_ms) {
+        e->active = false;
+        return;
+    }
+    if (leader_is_known(r) || r->installing != INSTALL_NONE) {
+        look_at(r, r->now_ms + live * ELECTION_STEP_MS);
+        return;
+    }
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && write_pending(r)) {
+        e->on_durable = true;
+        look_at(r, e->until_ms + 1);
+        return;
+    }
+    hold = hold_until(r, rank);
+    if (hold > r->now_ms) {
+        look_at(r, hold);
+        return;
+    }
+    skip(r, false);
+    look_at(r, r->now_ms + live * ELECTION_STEP_MS);
+}
+
+static void look(struct replica *r)
+{
+    if (r->election.silent_due)
+        drop_belief(r);
+    else
+        slot(r);
+}
+
+void election_time(struct replica *r)
+{
+    if (r->election.active && r->now_ms >= r->election.slot_ms)
+        look(r);
+}
+
+void election_durable(struct replica *r)
+{
+    if (!r->election.active || !r->election.on_durable || write_pending(r))
+        return;
+    r->election.on_durable = false;
+    look(r);
+}
+
+uint64_t election_deadline(const struct replica *r)
+{
+    return r->election.active ? r->election.slot_ms : UINT64_MAX;
+}

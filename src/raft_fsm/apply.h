@@ -1,0 +1,59 @@
+/* apply.h - what the handlers of commands share (docs/spec/2-commands.md).
+ *
+ * A handler checks all its rules before it changes anything, so that a rejected command
+ * leaves nothing behind.
+ */
+#ifndef RAFT_FSM_APPLY_H
+#define RAFT_FSM_APPLY_H
+
+#include "raft_fsm/fsm.h"
+#include "raft_fsm/state_edit.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct apply {
+    struct state *state;
+    uint64_t stamp_us;   /* of the entry */
+    struct outcome *out; /* NULL when nobody looks */
+};
+
+typedef struct result apply_handler(struct apply *a, const struct command *c);
+
+/* apply_job.c */
+apply_handler apply_submit;
+apply_handler apply_kill;
+/* apply_agent.c */
+apply_handler apply_agent_register;
+apply_handler apply_agent_reregister;
+apply_handler apply_agent_unreachable;
+apply_handler apply_agent_gone;
+/* apply_task.c */
+apply_handler apply_place;
+apply_handler apply_task_update;
+/* apply_key.c */
+apply_handler apply_purge;
+apply_handler apply_expire_keys;
+
+struct result result_done(const struct apply *a, uint64_t id);
+struct result result_rejected(enum error_code code);
+void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t agent);
+
+/* Around a change of a job or of its tasks: stamps its end and tells the leader when
+ * its state changed or it has tasks to place again. */
+struct job_before {
+    enum job_state state;
+    bool runnable;
+};
+struct job_before job_open(struct apply *a, struct job *j);
+void job_close(struct apply *a, struct job *j, struct job_before before);
+
+/* A live attempt is lost with its agent: its task waits for a successor, or is KILLED
+ * if the job is.  With `superseded` it holds its resources until the agent speaks
+ * again. */
+void attempt_lose(struct apply *a,
+                  struct attempt *t,
+                  enum task_reason reason,
+                  bool superseded);
+
+#endif

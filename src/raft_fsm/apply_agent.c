@@ -1,0 +1,158 @@
+/* apply_agent.c - register, re-register, unreachable, gone. */
+#include "raft_fsm/apply.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+static void agent_move(struct apply *a, struct agent *agent, enum agent_state state)
+{
+    if (agent->state != state)
+        agent->since_us = a->stamp_us;
+    agent->state = (uint8_t)state;
+}
+
+static void
+agent_take_spec(struct agent *agent, const struct agent_spec *spec, struct bytes bytes)
+{
+    bytes_assign(&agent->spec, bytes);
+    agent->capacity = spec->resources;
+}
+
+/* Those that are gone are kept to be seen, as long as there is room. */
+static bool agent_make_room(struct state *s)
+{
+    struct agent *agent;
+
+    if (s->agent_count < LIMIT_AGENTS)
+        return true;
+    RB_FOREACH (agent, agent_tree, &s->agents) {
+        if (agent->state == AGENT_GONE) {
+            state_remove(s, object_agent(agent));
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct result
+agent_add(struct apply *a, const struct agent_spec *spec, struct bytes bytes)
+{
+    struct agent *agent;
+
+    if (!agent_make_room(a->state))
+        return result_rejected(ERROR_BUSY);
+    agent = mem_zalloc(sizeof(*agent));
+    agent->id = ++a->state->globals.last_agent_id;
+    agent->state = AGENT_ACTIVE;
+    agent->registered_us = a->stamp_us;
+    agent->since_us = a->stamp_us;
+    memcpy(agent->key, spec->key, sizeof(agent->key));
+    agent_take_spec(agent, spec, bytes);
+    RB_INIT(&agent->attempts);
+    state_add(a->state, object_agent(agent));
+    a->state->placeable_version++;
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    return result_done(a, agent->id);
+}
+
+static struct result agent_return(struct apply *a,
+                                  struct agent *agent,
+                                  const struct agent_spec *spec,
+                                  struct bytes bytes)
+{
+    bool same = agent->spec.size == bytes.size &&
+                memcmp(agent->spec.data, bytes.data, bytes.size) == 0;
+
+    if (agent->state == AGENT_GONE)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (memcmp(agent->key, spec->key, sizeof(agent->key)) != 0)
+        return result_rejected(ERROR_CONFLICT);
+    if (same && agent->state == AGENT_ACTIVE)
+        return result_done(a, agent->id);
+    state_edit(a->state, object_agent(agent));
+    agent_take_spec(agent, spec, bytes);
+    agent_move(a, agent, AGENT_ACTIVE);
+    state_edited(a->state, object_agent(agent));
+    a->state->placeable_version++;
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    return result_done(a, agent->id);
+}
+
+struct result apply_agent_register(struct apply *a, const struct command *c)
+{
+    struct bytes bytes = c->agent_register.spec;
+    struct agent_spec spec;
+    struct agent *agent;
+    struct result result;
+    int rc = agent_spec_unpack(&spec, bytes, NULL);
+
+    if (rc != 0)
+        return result_rejected((enum error_code) - rc);
+    agent = state_agent_by_key(a->state, spec.key);
+    result = agent == NULL ? agent_add(a, &spec, bytes)
+                           : agent_return(a, agent, &spec, bytes);
+    agent_spec_finish(&spec);
+    return result;
+}
+
+struct result apply_agent_reregister(struct apply *a, const struct command *c)
+{
+    struct agent *agent = state_agent(a->state, c->agent_reregister.agent);
+    struct bytes bytes = c->agent_reregister.spec;
+    struct agent_spec spec;
+    struct result result;
+    int rc = agent_spec_unpack(&spec, bytes, NULL);
+
+    if (rc != 0)
+        return result_rejected((enum error_code) - rc);
+    result = agent == NULL ? result_rejected(ERROR_NOT_FOUND)
+                           : agent_return(a, agent, &spec, bytes);
+    agent_spec_finish(&spec);
+    return result;
+}
+
+static void agent_leave(struct apply *a, struct agent *agent, enum agent_state state)
+{
+    state_edit(a->state, object_agent(agent));
+    agent_move(a, agent, state);
+    state_edited(a->state, object_agent(agent));
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+}
+
+struct result apply_agent_unreachable(struct apply *a, const struct command *c)
+{
+    struct agent *agent = state_agent(a->state, c->agent_unreachable.agent);
+    struct attempt *t;
+
+    if (agent == NULL)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (agent->state != AGENT_ACTIVE)
+        return result_rejected(ERROR_INVALID);
+    agent_leave(a, agent, AGENT_UNREACHABLE);
+    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+        if (t->superseded)
+            continue;
+        attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
+        apply_effect(a, EFFECT_KILL, t->id, agent->id);
+    }
+    return result_done(a, agent->id);
+}
+
+struct result apply_agent_gone(struct apply *a, const struct command *c)
+{
+    struct agent *agent = state_agent(a->state, c->agent_gone.agent);
+    struct attempt *t, *next;
+
+    if (agent == NULL || agent->state == AGENT_GONE)
+        return result_rejected(ERROR_NOT_FOUND);
+    agent_leave(a, agent, AGENT_GONE);
+    RB_FOREACH_SAFE (t, agent_attempts, &agent->attempts, next) {
+        if (t->superseded)
+            state_remove(a->state, object_attempt(t));
+        else
+            attempt_lose(a, t, TASK_REASON_AGENT_GONE, false);
+    }
+    return result_done(a, agent->id);
+}

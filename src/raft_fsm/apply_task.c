@@ -1,0 +1,195 @@
+/* apply_task.c - placements and reports: the life of attempts
+ * (docs/spec/3-task-states.md). */
+#include "raft_fsm/apply.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+/* ---- place ---- */
+
+static bool
+may_place(const struct job *j, const struct agent *agent, const struct placement *p)
+{
+    const struct task *t;
+
+    if (j == NULL || agent == NULL)
+        return false;
+    if (j->kill_index != 0 || p->instance >= j->instances ||
+        p->instance >= (uint64_t)j->touched + LIMIT_PLACE_AHEAD)
+        return false;
+    if (!agent_takes_work(agent) || !agent_has_room(agent, &j->resources))
+        return false;
+    t = job_task(j, p->instance);
+    if (t == NULL)
+        return p->attempt == 1;
+    return t->state == TASK_PENDING && p->attempt == t->attempt + 1ull;
+}
+
+static struct attempt *attempt_add(struct apply *a,
+                                   struct job *j,
+                                   struct agent *agent,
+                                   const struct placement *p)
+{
+    struct attempt *t = mem_zalloc(sizeof(*t));
+
+    t->id = ++a->state->globals.last_attempt_id;
+    t->placed_us = a->stamp_us;
+    t->instance = p->instance;
+    t->number = p->attempt;
+    t->state = TASK_STAGING;
+    t->job = j;
+    t->agent = agent;
+    state_add(a->state, object_attempt(t));
+    return t;
+}
+
+static bool place(struct apply *a, const struct placement *p)
+{
+    struct job *j = state_job(a->state, p->job);
+    struct agent *agent = state_agent(a->state, p->agent);
+    struct job_before before;
+    struct attempt *attempt;
+    struct task *t;
+
+    if (!may_place(j, agent, p))
+        return false;
+    before = job_open(a, j);
+    attempt = attempt_add(a, j, agent, p);
+    state_touch(a->state, j, p->instance);
+    t = job_task(j, p->instance);
+    state_edit(a->state, object_task(j, t));
+    t->attempt_id = attempt->id;
+    t->agent_id = agent->id;
+    t->attempt = p->attempt;
+    t->state = TASK_STAGING;
+    t->reason = TASK_REASON_NONE;
+    t->exit_code = 0;
+    task_set_message(t, (struct bytes){0});
+    state_edited(a->state, object_task(j, t));
+    job_close(a, j, before);
+    apply_effect(a, EFFECT_LAUNCH, attempt->id, agent->id);
+    return true;
+}
+
+struct result apply_place(struct apply *a, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct placement p;
+    uint64_t accepted = 0;
+
+    while (command_next_placement(c, &at, &p))
+        accepted += place(a, &p);
+    if (accepted < c->place.count)
+        a->state->placeable_version++; /* whoever planned this has to plan again */
+    return result_done(a, accepted);
+}
+
+/* ---- reports ---- */
+
+/* The task of a live attempt takes what was reported, inside an edit of the job. */
+static void
+task_take(struct apply *a, const struct attempt *attempt, const struct task_update *u)
+{
+    struct job *j = attempt->job;
+    struct task *t = job_task(j, attempt->instance);
+
+    state_edit(a->state, object_task(j, t));
+    t->state = (uint8_t)u->state;
+    if (u->state == TASK_LOST)
+        t->state = j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+    t->reason = (uint8_t)u->reason;
+    t->exit_code = u->exit_code;
+    task_set_message(t, u->message);
+    if (t->state == TASK_RUNNING)
+        t->started_us = a->stamp_us;
+    if (task_state_is_final(t->state))
+        t->ended_us = a->stamp_us;
+    if (t->state == TASK_PENDING)
+        t->started_us = 0;
+    state_edited(a->state, object_task(j, t));
+}
+
+void attempt_lose(struct apply *a,
+                  struct attempt *t,
+                  enum task_reason reason,
+                  bool superseded)
+{
+    struct task_update lost = {.state = TASK_LOST, .reason = reason};
+    struct job *j = t->job;
+    struct job_before before = job_open(a, j);
+
+#ifdef MUTANT_KILL_FORGOTTEN
+    if (superseded)
+        j->kill_index = 0;
+#endif
+    task_take(a, t, &lost);
+    if (superseded) {
+        state_edit(a->state, object_attempt(t));
+        t->state = TASK_LOST;
+        t->superseded = true;
+        state_edited(a->state, object_attempt(t));
+    } else {
+        state_remove(a->state, object_attempt(t));
+    }
+    job_close(a, j, before);
+    a->state->placeable_version++;
+}
+
+/* The agent says that an attempt is over which its task does not have any more: nothing
+ * is left of it but its resources. */
+static bool release(struct apply *a, struct attempt *t, const struct task_update *u)
+{
+    if (!task_state_is_final(u->state))
+        return false;
+#ifdef MUTANT_DOUBLE_RELEASE
+    struct agent *agent = t->agent;
+    struct resources twice = t->job->resources;
+#endif
+    state_remove(a->state, object_attempt(t));
+#ifdef MUTANT_DOUBLE_RELEASE
+    if (resources_contain(&agent->allocated, &twice))
+        resources_subtract(&agent->allocated, &twice);
+#endif
+    a->state->placeable_version++;
+    return true;
+}
+
+static bool update(struct apply *a, uint64_t reporter, const struct task_update *u)
+{
+    struct attempt *t = state_attempt(a->state, u->attempt);
+    struct job_before before;
+    struct job *j;
+
+    if (t == NULL || t->agent->id != reporter)
+        return false;
+    if (t->superseded)
+        return release(a, t, u);
+    if (u->state <= t->state)
+        return false;
+    j = t->job;
+    before = job_open(a, j);
+    task_take(a, t, u);
+    if (task_state_is_final(u->state)) {
+        state_remove(a->state, object_attempt(t));
+        a->state->placeable_version++;
+    } else {
+        state_edit(a->state, object_attempt(t));
+        t->state = (uint8_t)u->state;
+        state_edited(a->state, object_attempt(t));
+    }
+    job_close(a, j, before);
+    return true;
+}
+
+struct result apply_task_update(struct apply *a, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct task_update u;
+    uint64_t changed = 0;
+
+    while (command_next_update(c, &at, &u)) {
+        changed += update(a, c->task_update.agent, &u);
+        apply_effect(a, EFFECT_UPDATED, u.attempt, c->task_update.agent);
+    }
+    return result_done(a, changed);
+}

@@ -1,0 +1,278 @@
+/* restore.c - a state from the bytes of a snapshot.
+ *
+ * Three steps, so that any bytes give a state that keeps every invariant, or an error:
+ *   1. image.c decodes a record and refuses what is not canonical;
+ *   2. here each object is put into its table: order, no key twice, references to what
+ * came before, and all that linking it rests on;
+ *   3. at the end state_verify() holds everything else, and the digest from scratch
+ *      against the one that the snapshot names.
+ */
+#include "raft_fsm/fsm.h"
+
+#include "base/mem.h"
+#include "raft_fsm/snapshot.h"
+#include "raft_fsm/state_edit.h"
+
+#include <inttypes.h>
+
+#define RECORD_BYTES_MAX (IMAGE_HEAD_MAX + LIMIT_SPEC_BYTES)
+
+struct restore {
+    struct state *state;
+    struct buffer input;    /* what is not decoded yet */
+    bool started;           /* the header was read */
+    struct object_key last; /* of the last record; TABLE_END when complete */
+};
+
+static int corrupt(struct error *err, const char *what)
+{
+    return error_set(
+        err, ERROR_CORRUPT, "snapshot: %s; take it from another master again", what);
+}
+
+struct restore *restore_begin(void)
+{
+    struct restore *r = mem_zalloc(sizeof(*r));
+
+    r->state = state_create();
+    return r;
+}
+
+void restore_abandon(struct restore *r)
+{
+    if (r == NULL)
+        return;
+    state_destroy(r->state);
+    buffer_finish(&r->input);
+    mem_free(r);
+}
+
+static int read_header(struct restore *r, const uint8_t *at, struct error *err)
+{
+    if (load_u32(at) != SNAPSHOT_MAGIC)
+        return corrupt(err, "it does not begin like one");
+    if (at[4] != SNAPSHOT_VERSION)
+        return error_set(err,
+                         ERROR_VERSION,
+                         "snapshot: format version %d, this version reads %d",
+                         at[4],
+                         SNAPSHOT_VERSION);
+    r->state->index = load_u64(at + 5);
+    r->state->term = load_u64(at + 13);
+    r->started = true;
+    return 0;
+}
+
+/* ---- one object of each table; NULL or what is wrong with it ---- */
+
+static const char *take_globals(struct state *s, const struct record *r)
+{
+    s->globals = r->globals;
+    return NULL;
+}
+
+static const char *take_agent(struct state *s, const struct record *r)
+{
+    struct agent *a;
+
+    if (state_agent_by_key(s, r->agent.key) != NULL)
+        return "two agents have one key";
+    a = mem_alloc(sizeof(*a));
+    *a = r->agent;
+    a->spec = (struct bytes){0};
+    bytes_assign(&a->spec, r->agent.spec);
+    RB_INIT(&a->attempts);
+    state_link(s, object_agent(a));
+    state_count(s, object_agent(a));
+    return NULL;
+}
+
+static const char *take_job(struct state *s, const struct record *r)
+{
+    struct bytes key, spec;
+    struct job *j;
+
+    if (state_job_by_key(s, r->job.key) != NULL)
+        return "two jobs have one key";
+    j = job_create(r->job.key, r->job.spec);
+    key = j->key;
+    spec = j->spec;
+    *j = r->job;
+    j->key = key;
+    j->spec = spec;
+    state_link(s, object_job(j));
+    return NULL;
+}
+
+static const char *take_task(struct state *s, const struct record *r)
+{
+    struct job *j = state_job(s, r->job_id);
+    struct image image;
+    struct object o;
+    struct task *t;
+
+    if (j == NULL)
+        return "a task has no job";
+    if (r->task.instance != j->touched || j->touched >= j->instances)
+        return "the tasks of a job have a gap or are too many";
+    t = job_extend(j);
+    *t = r->task;
+    task_set_message(t, r->message);
+    o = object_task(j, t);
+    image_write(&image, &o);
+    j->task_digest = hash128_add(j->task_digest, image_hash(&image));
+    state_count(s, o);
+    return NULL;
+}
+
+static const char *take_attempt(struct state *s, const struct record *r)
+{
+    struct agent *agent = state_agent(s, r->agent_id);
+    struct job *j = state_job(s, r->job_id);
+    struct attempt *t;
+
+    if (j == NULL || agent == NULL)
+        return "an attempt has no job or no agent";
+    for (int i = 0; i < RESOURCE_KINDS; i++)
+        if (j->resources.amount[i] > LIMIT_RESOURCE - agent->allocated.amount[i])
+            return "an agent has more allocated than the limit of a resource";
+    t = mem_alloc(sizeof(*t));
+    *t = r->attempt;
+    t->job = j;
+    t->agent = agent;
+    state_link(s, object_attempt(t));
+    state_count(s, object_attempt(t));
+    return NULL;
+}
+
+static const char *take_tombstone(struct state *s, const struct record *r)
+{
+    struct tombstone *t;
+
+    if (state_tombstone(s, r->tombstone.key) != NULL)
+        return "two tombstones have one key";
+    t = tombstone_create(r->tombstone.key);
+    t->changed = r->tombstone.changed;
+    t->body = r->tombstone.body;
+    t->job_id = r->tombstone.job_id;
+    t->submit_index = r->tombstone.submit_index;
+    t->purged_us = r->tombstone.purged_us;
+    state_link(s, object_tombstone(t));
+    return NULL;
+}
+
+static const char *take_end(struct state *s, const struct record *r)
+{
+    s->digest = r->digest;
+    return NULL;
+}
+
+static struct object_key record_key(struct record *r)
+{
+    struct job owner = {.id = r->job_id};
+    struct object o = {.table = r->table, .job = &owner};
+
+    if (r->table == TABLE_TASKS)
+        o.task = &r->task;
+    else if (r->table == TABLE_JOBS)
+        o.job = &r->job;
+    else if (r->table == TABLE_AGENTS)
+        o.agent = &r->agent;
+    else if (r->table == TABLE_ATTEMPTS)
+        o.attempt = &r->attempt;
+    else if (r->table == TABLE_TOMBSTONES)
+        o.tombstone = &r->tombstone;
+    return object_key(&o);
+}
+
+static int take_record(struct restore *r, struct bytes bytes, struct error *err)
+{
+    static const char *(*const TAKE[])(struct state *, const struct record *) = {
+        [TABLE_GLOBALS] = take_globals,
+        [TABLE_AGENTS] = take_agent,
+        [TABLE_JOBS] = take_job,
+        [TABLE_TASKS] = take_task,
+        [TABLE_ATTEMPTS] = take_attempt,
+        [TABLE_TOMBSTONES] = take_tombstone,
+        [TABLE_END] = take_end,
+    };
+    struct record record;
+    struct object_key key;
+    const char *problem;
+
+    if (!record_read(&record, bytes))
+        return corrupt(err, "a record cannot be read");
+    if (r->last.table == 0 && record.table != TABLE_GLOBALS)
+        return corrupt(err, "it does not begin with the globals");
+    key = record_key(&record);
+    if (r->last.table == TABLE_END || object_key_compare(key, r->last) <= 0)
+        return corrupt(err, "its records are not in order");
+    r->last = key;
+    problem = TAKE[record.table](r->state, &record);
+    return problem == NULL ? 0 : corrupt(err, problem);
+}
+
+/* ---- the stream ---- */
+
+/* Decode from `at`, at most `left` bytes.  Returns how many were used, 0 when more is
+ * needed, or a negative error. */
+static int64_t
+take_some(struct restore *r, const uint8_t *at, size_t left, struct error *err)
+{
+    uint32_t size;
+    int rc;
+
+    if (!r->started) {
+        if (left < SNAPSHOT_HEADER_BYTES)
+            return 0;
+        rc = read_header(r, at, err);
+        return rc < 0 ? rc : SNAPSHOT_HEADER_BYTES;
+    }
+    if (left < 4)
+        return 0;
+    size = load_u32(at);
+    if (size > RECORD_BYTES_MAX)
+        return corrupt(err, "a record is longer than any can be");
+    if (left - 4 < size)
+        return 0;
+    rc = take_record(r, (struct bytes){at + 4, size}, err);
+    return rc < 0 ? rc : 4 + (int64_t)size;
+}
+
+int restore_feed(struct restore *r, struct bytes piece, struct error *err)
+{
+    size_t done = 0;
+    int64_t n;
+
+    if (piece.size == 0)
+        return 0;
+    buffer_append(&r->input, piece.data, piece.size);
+    do {
+        n = take_some(r, r->input.data + done, r->input.size - done, err);
+        if (n < 0)
+            return (int)n;
+        done += (size_t)n;
+    } while (n > 0);
+    buffer_consume(&r->input, done);
+    return 0;
+}
+
+int restore_end(struct restore *r, struct state **out, struct error *err)
+{
+    struct job *j;
+    int rc;
+
+    if (r->last.table != TABLE_END || r->input.size > 0) {
+        restore_abandon(r);
+        return corrupt(err, "it ends too early or goes on after its end");
+    }
+    RB_FOREACH (j, job_tree, &r->state->jobs)
+        state_count(r->state, object_job(j));
+    rc = state_verify(r->state, err);
+    if (rc == 0) {
+        *out = r->state;
+        r->state = NULL;
+    }
+    restore_abandon(r);
+    return rc;
+}

@@ -1,0 +1,256 @@
+/* snapshot.c - the state as it was at one index, in slices, while applying goes on.
+ *
+ * The walk goes through the tables in the order of enum table and through each in order
+ * of its keys; `last` is what it emitted last, and everything up to there is passed.
+ *
+ *   - An object that changes or goes away, and that the walk has not passed, leaves its
+ *     old image in `saved`, once: at its first change since the walk began.
+ *   - `changed` is therefore all that tells what to emit.  An object with changed <=
+ * the index of the walk is as it was and is emitted from its table.  Any other was
+ * changed, and has an image in `saved`, or did not exist, and has none.
+ *
+ * So no marks of creation are needed, and an object that was removed and made again
+ * under the same key comes out as the old one.  The walk merges two ordered sequences,
+ * which have no key in common.  Memory is bounded by the state: one image for each
+ * object at most.
+ */
+#include "raft_fsm/snapshot.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft_fsm/fsm.h"
+
+/* Bytes that each step counts for besides what it emits, so that a slice that only
+ * meets newer objects ends as well. */
+#define STEP_COST 16
+
+struct saved {
+    RB_ENTRY(saved) link;
+    struct object_key key;
+    size_t size;
+    uint8_t record[];
+};
+
+RB_HEAD(saved_tree, saved);
+RB_PROTOTYPE(saved_tree, saved, link, )
+
+struct snapshot_walk {
+    uint64_t index;
+    struct hash128 digest;
+    struct buffer head; /* header and globals, until emitted */
+    struct object_key last;
+    struct saved_tree saved;
+};
+
+static int compare_saved(const struct saved *a, const struct saved *b)
+{
+    return object_key_compare(a->key, b->key);
+}
+
+RB_GENERATE(saved_tree, saved, link, compare_saved)
+
+bool snapshot_wants(const struct snapshot_walk *walk, const struct object *o)
+{
+    return *object_changed(o) <= walk->index &&
+           object_key_compare(object_key(o), walk->last) > 0;
+}
+
+void snapshot_save(struct snapshot_walk *walk,
+                   const struct object *o,
+                   const struct image *image)
+{
+    size_t size = image_record_size(image);
+    struct saved *saved = mem_alloc(sizeof(*saved) + size);
+
+    saved->key = object_key(o);
+    saved->size = size;
+    image_store(image, saved->record);
+    ASSERT(RB_INSERT(saved_tree, &walk->saved, saved) == NULL);
+}
+
+static void saved_drop(struct snapshot_walk *walk, struct saved *saved)
+{
+    RB_REMOVE(saved_tree, &walk->saved, saved);
+    mem_free(saved);
+}
+
+void snapshot_begin(struct state *s)
+{
+    struct snapshot_walk *walk = mem_zalloc(sizeof(*walk));
+    struct object globals = object_globals(s);
+    struct image image;
+
+    ASSERT(s->walk == NULL);
+    RB_INIT(&walk->saved);
+    walk->index = s->index;
+    walk->digest = s->digest;
+    walk->last.table = TABLE_GLOBALS;
+    buffer_append_u32(&walk->head, SNAPSHOT_MAGIC);
+    buffer_append_u8(&walk->head, SNAPSHOT_VERSION);
+    buffer_append_u64(&walk->head, s->index);
+    buffer_append_u64(&walk->head, s->term);
+    image_write(&image, &globals);
+    image_append(&image, &walk->head);
+    s->walk = walk;
+}
+
+void snapshot_end(struct state *s)
+{
+    struct snapshot_walk *walk = s->walk;
+    struct saved *saved, *next;
+
+    if (walk == NULL)
+        return;
+    RB_FOREACH_SAFE (saved, saved_tree, &walk->saved, next)
+        saved_drop(walk, saved);
+    buffer_finish(&walk->head);
+    mem_free(walk);
+    s->walk = NULL;
+}
+
+/* ---- the tables as one ordered sequence ---- */
+
+/* First task of the job or of a later one, from `instance` on. */
+static bool seek_task(struct job *j, uint64_t instance, struct object *o)
+{
+    while (j != NULL && instance >= j->touched) {
+        j = RB_NEXT(job_tree, NULL, j);
+        instance = 0;
+    }
+    if (j == NULL)
+        return false;
+    *o = object_task(j, job_task(j, (uint32_t)instance));
+    return true;
+}
+
+/* First object of the key's table at or after the key. */
+static bool seek(struct state *s, struct object_key key, struct object *o)
+{
+    struct tombstone old = {.purged_us = key.major, .job_id = key.minor};
+    uint64_t id = key.major + (key.minor > 0); /* where minor is always 0 */
+    struct attempt attempt = {.id = id};
+    struct agent agent = {.id = id};
+    struct job job = {.id = id};
+
+    *o = (struct object){.table = key.table};
+    switch (key.table) {
+    case TABLE_AGENTS:
+        o->agent = RB_NFIND(agent_tree, &s->agents, &agent);
+        return o->agent != NULL;
+    case TABLE_JOBS:
+        o->job = RB_NFIND(job_tree, &s->jobs, &job);
+        return o->job != NULL;
+    case TABLE_TASKS:
+        job.id = key.major;
+        o->job = RB_NFIND(job_tree, &s->jobs, &job);
+        if (o->job != NULL && o->job->id > key.major)
+            key.minor = 0;
+        return seek_task(o->job, key.minor, o);
+    case TABLE_ATTEMPTS:
+        o->attempt = RB_NFIND(attempt_tree, &s->attempts, &attempt);
+        return o->attempt != NULL;
+    case TABLE_TOMBSTONES:
+        o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones, &old);
+        return o->tombstone != NULL;
+    case TABLE_GLOBALS:
+    case TABLE_END:
+        break;
+    }
+    return false;
+}
+
+/* The next object of the same table. */
+static bool step(struct object *o)
+{
+    switch (o->table) {
+    case TABLE_AGENTS:
+        o->agent = RB_NEXT(agent_tree, NULL, o->agent);
+        return o->agent != NULL;
+    case TABLE_JOBS:
+        o->job = RB_NEXT(job_tree, NULL, o->job);
+        return o->job != NULL;
+    case TABLE_TASKS:
+        return seek_task(o->job, o->task->instance + 1ull, o);
+    case TABLE_ATTEMPTS:
+        o->attempt = RB_NEXT(attempt_tree, NULL, o->attempt);
+        return o->attempt != NULL;
+    case TABLE_TOMBSTONES:
+        o->tombstone = RB_NEXT(tombstone_age_tree, NULL, o->tombstone);
+        return o->tombstone != NULL;
+    case TABLE_GLOBALS:
+    case TABLE_END:
+        break;
+    }
+    return false;
+}
+
+/* First object of any table at or after the key. */
+static bool seek_on(struct state *s, struct object_key key, struct object *o)
+{
+    while (key.table < TABLE_END) {
+        if (seek(s, key, o))
+            return true;
+        key = (struct object_key){.table = key.table + 1};
+    }
+    return false;
+}
+
+static bool step_on(struct state *s, struct object *o)
+{
+    struct object_key next = {.table = o->table + 1};
+
+    return step(o) || seek_on(s, next, o);
+}
+
+/* ---- the walk ---- */
+
+/* Emit the next object or step over a newer one; false when there is none left. */
+static bool emit(struct state *s, struct object *o, bool *here, struct buffer *out)
+{
+    struct snapshot_walk *walk = s->walk;
+    struct saved *saved = RB_MIN(saved_tree, &walk->saved);
+    struct image image;
+
+    if (saved != NULL &&
+        (!*here || object_key_compare(saved->key, object_key(o)) <= 0)) {
+        buffer_append(out, saved->record, saved->size);
+        walk->last = saved->key;
+        saved_drop(walk, saved);
+        return true;
+    }
+    if (!*here)
+        return false;
+    if (*object_changed(o) <= walk->index) {
+        image_write(&image, o);
+        image_append(&image, out);
+    }
+    walk->last = object_key(o);
+    *here = step_on(s, o);
+    return true;
+}
+
+bool snapshot_next(struct state *s, struct buffer *out, size_t budget)
+{
+    struct snapshot_walk *walk = s->walk;
+    struct object_key from = walk->last;
+    struct object o;
+    size_t begin = out->size;
+    size_t steps = 0;
+    bool here;
+
+    if (from.table == TABLE_END)
+        return false;
+    buffer_append(out, walk->head.data, walk->head.size);
+    buffer_finish(&walk->head);
+    from.minor++;
+    here = seek_on(s, from, &o);
+    do {
+        if (!emit(s, &o, &here, out)) {
+            record_append_end(walk->digest, out);
+            walk->last.table = TABLE_END;
+            return false;
+        }
+        steps++;
+    } while (out->size - begin + steps * STEP_COST < budget);
+    return true;
+}

@@ -1,0 +1,249 @@
+/* state.c - tables of the replicated state and what everybody may read from them. */
+#include "raft_fsm/state.h"
+
+#include "base/mem.h"
+#include "raft_fsm/fsm.h"
+#include "raft_fsm/state_edit.h"
+
+#include <string.h>
+
+static int compare_u64(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_bytes(struct bytes a, struct bytes b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size == 0 ? 0 : memcmp(a.data, b.data, size);
+
+    return order != 0 ? order : compare_u64(a.size, b.size);
+}
+
+static int job_by_id(const struct job *a, const struct job *b)
+{
+    return compare_u64(a->id, b->id);
+}
+
+static int job_by_key(const struct job *a, const struct job *b)
+{
+    if (a->key_hash != b->key_hash)
+        return a->key_hash < b->key_hash ? -1 : 1;
+    return compare_bytes(a->key, b->key);
+}
+
+static int job_by_order(const struct job *a, const struct job *b)
+{
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? -1 : 1;
+    return compare_u64(a->id, b->id);
+}
+
+static int attempt_by_id(const struct attempt *a, const struct attempt *b)
+{
+    return compare_u64(a->id, b->id);
+}
+
+static int agent_by_id(const struct agent *a, const struct agent *b)
+{
+    return compare_u64(a->id, b->id);
+}
+
+static int agent_by_key(const struct agent *a, const struct agent *b)
+{
+    return memcmp(a->key, b->key, sizeof(a->key));
+}
+
+static int tombstone_by_key(const struct tombstone *a, const struct tombstone *b)
+{
+    if (a->key_hash != b->key_hash)
+        return a->key_hash < b->key_hash ? -1 : 1;
+    return compare_bytes(a->key, b->key);
+}
+
+static int tombstone_by_age(const struct tombstone *a, const struct tombstone *b)
+{
+    int order = compare_u64(a->purged_us, b->purged_us);
+
+    return order != 0 ? order : compare_u64(a->job_id, b->job_id);
+}
+
+RB_GENERATE(job_tree, job, by_id, job_by_id)
+RB_GENERATE(job_key_tree, job, by_key, job_by_key)
+RB_GENERATE(job_order_tree, job, by_order, job_by_order)
+RB_GENERATE(attempt_tree, attempt, by_id, attempt_by_id)
+RB_GENERATE(agent_attempts, attempt, by_agent, attempt_by_id)
+RB_GENERATE(agent_tree, agent, by_id, agent_by_id)
+RB_GENERATE(agent_key_tree, agent, by_key, agent_by_key)
+RB_GENERATE(tombstone_tree, tombstone, by_key, tombstone_by_key)
+RB_GENERATE(tombstone_age_tree, tombstone, by_age, tombstone_by_age)
+
+struct state *state_create(void)
+{
+    struct state *s = mem_zalloc(sizeof(*s));
+
+    state_start(s);
+    return s;
+}
+
+void state_destroy(struct state *s)
+{
+    if (s == NULL)
+        return;
+    snapshot_end(s);
+    state_clear(s);
+    mem_free(s);
+}
+
+struct job *state_job(const struct state *s, uint64_t id)
+{
+    struct job wanted = {.id = id};
+
+    return RB_FIND(job_tree, (struct job_tree *)&s->jobs, &wanted);
+}
+
+struct job *state_job_by_key(const struct state *s, struct bytes key)
+{
+    struct job wanted = {.key = key, .key_hash = hash128_of(key).low};
+    const struct job_key_tree *tree = &s->jobs_by_key[wanted.key_hash % KEY_TREES];
+
+    return RB_FIND(job_key_tree, (struct job_key_tree *)tree, &wanted);
+}
+
+struct attempt *state_attempt(const struct state *s, uint64_t id)
+{
+    struct attempt wanted = {.id = id};
+
+    return RB_FIND(attempt_tree, (struct attempt_tree *)&s->attempts, &wanted);
+}
+
+struct agent *state_agent(const struct state *s, uint64_t id)
+{
+    struct agent wanted = {.id = id};
+
+    return RB_FIND(agent_tree, (struct agent_tree *)&s->agents, &wanted);
+}
+
+struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16])
+{
+    struct agent wanted;
+
+    memcpy(wanted.key, key, sizeof(wanted.key));
+    return RB_FIND(agent_key_tree, (struct agent_key_tree *)&s->agents_by_key, &wanted);
+}
+
+struct tombstone *state_tombstone(const struct state *s, struct bytes key)
+{
+    struct tombstone wanted = {.key = key, .key_hash = hash128_of(key).low};
+    const struct tombstone_tree *tree =
+        &s->tombstones_by_key[wanted.key_hash % KEY_TREES];
+
+    return RB_FIND(tombstone_tree, (struct tombstone_tree *)tree, &wanted);
+}
+
+struct task *job_task(const struct job *j, uint32_t instance)
+{
+    if (instance >= j->touched)
+        return NULL;
+    return &j->chunks[instance / TASK_CHUNK].tasks[instance % TASK_CHUNK];
+}
+
+enum task_state job_task_state(const struct job *j, uint32_t instance)
+{
+    const struct task *t = job_task(j, instance);
+    enum task_state state = t == NULL ? TASK_PENDING : (enum task_state)t->state;
+
+    if (j->kill_index == 0 || task_state_is_final(state))
+        return state;
+    return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
+}
+
+/* Tasks whose stored state is PENDING, touched or not. */
+static uint32_t job_unplaced(const struct job *j)
+{
+    return j->instances - j->touched + j->tasks[TASK_PENDING];
+}
+
+uint32_t job_live(const struct job *j)
+{
+    return j->tasks[TASK_STAGING] + j->tasks[TASK_STARTING] + j->tasks[TASK_RUNNING];
+}
+
+uint32_t job_pending(const struct job *j)
+{
+    return j->kill_index != 0 ? 0 : job_unplaced(j);
+}
+
+uint32_t job_tasks_in(const struct job *j, enum task_state state)
+{
+    bool killed = j->kill_index != 0;
+
+    switch (state) {
+    case TASK_PENDING:
+        return job_pending(j);
+    case TASK_STAGING:
+    case TASK_STARTING:
+    case TASK_RUNNING:
+        return killed ? 0 : j->tasks[state];
+    case TASK_KILLING:
+        return killed ? job_live(j) : 0;
+    case TASK_KILLED:
+        return j->tasks[TASK_KILLED] + (killed ? job_unplaced(j) : 0);
+    default:
+        return j->tasks[state];
+    }
+}
+
+enum job_state job_state(const struct job *j)
+{
+    uint32_t killed = job_tasks_in(j, TASK_KILLED);
+
+    if (job_live(j) > 0 || job_pending(j) > 0)
+        return j->touched == 0 ? JOB_PENDING : JOB_RUNNING;
+    if (j->kill_index != 0 && killed > 0)
+        return JOB_KILLED;
+    if (j->tasks[TASK_FAILED] + j->tasks[TASK_ERROR] + killed > 0)
+        return JOB_FAILED;
+    return JOB_COMPLETE;
+}
+
+bool job_next_pending(const struct job *j,
+                      uint32_t from,
+                      uint32_t *instance,
+                      uint32_t *attempt)
+{
+    uint32_t at = from;
+
+    if (j->kill_index != 0)
+        return false;
+    if (j->tasks[TASK_PENDING] == 0)
+        at = j->touched;
+    for (; at < j->touched; at = (at / TASK_CHUNK + 1) * TASK_CHUNK) {
+        uint64_t bits = j->chunks[at / TASK_CHUNK].pending >> (at % TASK_CHUNK);
+
+        if (bits != 0) {
+            *instance = at + (uint32_t)__builtin_ctzll(bits);
+            *attempt = job_task(j, *instance)->attempt + 1;
+            return true;
+        }
+    }
+    at = from > j->touched ? from : j->touched;
+    if (at >= j->instances)
+        return false;
+    *instance = at;
+    *attempt = 1;
+    return true;
+}
+
+bool agent_takes_work(const struct agent *a)
+{
+    return a->state == AGENT_ACTIVE && a->superseded_count == 0;
+}
+
+bool agent_has_room(const struct agent *a, const struct resources *need)
+{
+    for (int i = 0; i < RESOURCE_KINDS; i++)
+        if (a->allocated.amount[i] + need->amount[i] > a->capacity.amount[i])
+            return false;
+    return true;
+}

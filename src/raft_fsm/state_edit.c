@@ -1,0 +1,415 @@
+/* state_edit.c - the only way in which the state changes. */
+#include "raft_fsm/state_edit.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft_fsm/snapshot.h"
+
+#include <string.h>
+
+/* ---- digest, walk and change index ---- */
+
+static void digest_add(struct state *s, const struct object *o, struct hash128 hash)
+{
+    s->digest = hash128_add(s->digest, hash);
+    if (o->table == TABLE_TASKS)
+        o->job->task_digest = hash128_add(o->job->task_digest, hash);
+}
+
+/* The object as it is stops being part of the state. */
+static void forget(struct state *s, const struct object *o)
+{
+    struct image image;
+    struct hash128 hash;
+
+    image_write(&image, o);
+    if (s->walk != NULL && snapshot_wants(s->walk, o))
+        snapshot_save(s->walk, o, &image);
+    hash = image_hash(&image);
+    s->digest = hash128_subtract(s->digest, hash);
+    if (o->table == TABLE_TASKS)
+        o->job->task_digest = hash128_subtract(o->job->task_digest, hash);
+}
+
+/* The object as it is now becomes part of the state. */
+static void commit(struct state *s, const struct object *o)
+{
+    struct image image;
+
+    *object_changed(o) = s->index;
+    image_write(&image, o);
+    digest_add(s, o, image_hash(&image));
+}
+
+/* ---- derived: counters and queues ---- */
+
+static void queue_job(struct state *s, struct job *j)
+{
+    bool runnable = job_pending(j) > 0;
+
+    if (runnable == j->is_runnable)
+        return;
+    if (runnable)
+        RB_INSERT(job_order_tree, &s->runnable, j);
+    else
+        RB_REMOVE(job_order_tree, &s->runnable, j);
+    j->is_runnable = runnable;
+}
+
+/* Sums are mod 2^64, so that adding and taking away is one path. */
+static void count_job(struct state *s, const struct job *j, uint64_t sign)
+{
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        s->tasks_by_state[i] += sign * job_tasks_in(j, (enum task_state)i);
+    s->jobs_by_state[job_state(j)] += sign;
+}
+
+static void count_task(struct job *j, const struct task *t, bool add)
+{
+    uint64_t bit = 1ull << (t->instance % TASK_CHUNK);
+    struct task_chunk *chunk = &j->chunks[t->instance / TASK_CHUNK];
+
+    j->tasks[t->state] += add ? 1 : UINT32_MAX;
+    if (add && t->state == TASK_PENDING)
+        chunk->pending |= bit;
+    else
+        chunk->pending &= ~bit;
+}
+
+void state_count(struct state *s, struct object o)
+{
+    switch (o.table) {
+    case TABLE_AGENTS:
+        s->agents_by_state[o.agent->state]++;
+        break;
+    case TABLE_JOBS:
+        count_job(s, o.job, 1);
+        queue_job(s, o.job);
+        break;
+    case TABLE_TASKS:
+        count_task(o.job, o.task, true);
+        break;
+    case TABLE_ATTEMPTS:
+        o.attempt->agent->superseded_count += o.attempt->superseded;
+        break;
+    case TABLE_GLOBALS:
+    case TABLE_TOMBSTONES:
+    case TABLE_END:
+        break;
+    }
+}
+
+static void uncount(struct state *s, struct object o)
+{
+    switch (o.table) {
+    case TABLE_AGENTS:
+        s->agents_by_state[o.agent->state]--;
+        break;
+    case TABLE_JOBS:
+        count_job(s, o.job, UINT64_MAX);
+        break;
+    case TABLE_TASKS:
+        count_task(o.job, o.task, false);
+        break;
+    case TABLE_ATTEMPTS:
+        o.attempt->agent->superseded_count -= o.attempt->superseded;
+        break;
+    case TABLE_GLOBALS:
+    case TABLE_TOMBSTONES:
+    case TABLE_END:
+        break;
+    }
+}
+
+/* ---- derived: trees ---- */
+
+/* The tree of an object with a key. */
+#define KEY_TREE(trees, object) (&(trees)[(object)->key_hash % KEY_TREES])
+
+static void link_attempt(struct state *s, struct attempt *t)
+{
+    RB_INSERT(attempt_tree, &s->attempts, t);
+    RB_INSERT(agent_attempts, &t->agent->attempts, t);
+    t->agent->attempts_count++;
+    resources_add(&t->agent->allocated, &t->job->resources);
+    t->job->attempts++;
+}
+
+static void unlink_attempt(struct state *s, struct attempt *t)
+{
+    RB_REMOVE(attempt_tree, &s->attempts, t);
+    RB_REMOVE(agent_attempts, &t->agent->attempts, t);
+    t->agent->attempts_count--;
+    resources_subtract(&t->agent->allocated, &t->job->resources);
+    t->job->attempts--;
+}
+
+void state_link(struct state *s, struct object o)
+{
+    switch (o.table) {
+    case TABLE_AGENTS:
+        RB_INSERT(agent_tree, &s->agents, o.agent);
+        RB_INSERT(agent_key_tree, &s->agents_by_key, o.agent);
+        s->agent_count++;
+        break;
+    case TABLE_JOBS:
+        RB_INSERT(job_tree, &s->jobs, o.job);
+        o.job->key_hash = hash128_of(o.job->key).low;
+        RB_INSERT(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
+        s->job_count++;
+        s->task_count += o.job->instances;
+        break;
+    case TABLE_ATTEMPTS:
+        link_attempt(s, o.attempt);
+        break;
+    case TABLE_TOMBSTONES:
+        RB_INSERT(tombstone_age_tree, &s->tombstones, o.tombstone);
+        o.tombstone->key_hash = hash128_of(o.tombstone->key).low;
+        RB_INSERT(
+            tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
+        s->tombstone_count++;
+        break;
+    case TABLE_GLOBALS:
+    case TABLE_TASKS:
+    case TABLE_END:
+        break;
+    }
+}
+
+static void state_unlink(struct state *s, struct object o)
+{
+    switch (o.table) {
+    case TABLE_AGENTS:
+        RB_REMOVE(agent_tree, &s->agents, o.agent);
+        RB_REMOVE(agent_key_tree, &s->agents_by_key, o.agent);
+        s->agent_count--;
+        break;
+    case TABLE_JOBS:
+        if (o.job->is_runnable)
+            RB_REMOVE(job_order_tree, &s->runnable, o.job);
+        RB_REMOVE(job_tree, &s->jobs, o.job);
+        RB_REMOVE(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
+        s->job_count--;
+        s->task_count -= o.job->instances;
+        break;
+    case TABLE_ATTEMPTS:
+        unlink_attempt(s, o.attempt);
+        break;
+    case TABLE_TOMBSTONES:
+        RB_REMOVE(tombstone_age_tree, &s->tombstones, o.tombstone);
+        RB_REMOVE(
+            tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
+        s->tombstone_count--;
+        break;
+    case TABLE_GLOBALS:
+    case TABLE_TASKS:
+    case TABLE_END:
+        break;
+    }
+}
+
+/* ---- memory ---- */
+
+void bytes_assign(struct bytes *to, struct bytes from)
+{
+    mem_free((void *)to->data);
+    to->data = mem_dup(from.data, from.size);
+    to->size = from.size;
+}
+
+void task_set_message(struct task *t, struct bytes message)
+{
+    size_t size = 0;
+
+    while (size < message.size && message.data[size] != '\0')
+        size++;
+    mem_free(t->message);
+    t->message = NULL;
+    if (size == 0)
+        return;
+    t->message = mem_alloc(size + 1);
+    memcpy(t->message, message.data, size);
+    t->message[size] = '\0';
+}
+
+struct job *job_create(struct bytes key, struct bytes spec)
+{
+    struct job *j = mem_zalloc(sizeof(*j));
+    uint8_t *block = mem_alloc(key.size + spec.size); /* one for both */
+
+    memcpy(block, key.data, key.size);
+    memcpy(block + key.size, spec.data, spec.size);
+    j->key = (struct bytes){block, key.size};
+    j->spec = (struct bytes){block + key.size, spec.size};
+    return j;
+}
+
+struct tombstone *tombstone_create(struct bytes key)
+{
+    struct tombstone *t = mem_zalloc(sizeof(*t));
+
+    bytes_assign(&t->key, key);
+    return t;
+}
+
+static uint32_t chunk_count(uint32_t tasks)
+{
+    return (tasks + TASK_CHUNK - 1) / TASK_CHUNK;
+}
+
+static void job_destroy(struct job *j)
+{
+    for (uint32_t i = 0; i < j->touched; i++)
+        mem_free(job_task(j, i)->message);
+    for (uint32_t i = 0; i < chunk_count(j->touched); i++)
+        mem_free(j->chunks[i].tasks);
+    mem_free(j->chunks);
+    mem_free((void *)j->key.data);
+    mem_free(j);
+}
+
+static void object_destroy(struct object o)
+{
+    switch (o.table) {
+    case TABLE_AGENTS:
+        mem_free((void *)o.agent->spec.data);
+        mem_free(o.agent);
+        break;
+    case TABLE_JOBS:
+        job_destroy(o.job);
+        break;
+    case TABLE_ATTEMPTS:
+        mem_free(o.attempt);
+        break;
+    case TABLE_TOMBSTONES:
+        mem_free((void *)o.tombstone->key.data);
+        mem_free(o.tombstone);
+        break;
+    case TABLE_GLOBALS:
+    case TABLE_TASKS:
+    case TABLE_END:
+        break; /* memory of something else */
+    }
+}
+
+/* The chunk that the next task goes into.  The array doubles when it is full, which is
+ * at powers of two, so its capacity need not be kept. */
+static struct task_chunk *extend_chunks(struct job *j)
+{
+    uint32_t n = chunk_count(j->touched);
+    uint32_t left = j->instances - j->touched;
+
+    if ((n & (n - 1)) == 0)
+        j->chunks = mem_realloc(j->chunks, (n == 0 ? 1 : 2 * n) * sizeof(*j->chunks));
+    j->chunks[n].pending = 0;
+    j->chunks[n].tasks =
+        mem_zalloc((left < TASK_CHUNK ? left : TASK_CHUNK) * sizeof(struct task));
+    return &j->chunks[n];
+}
+
+struct task *job_extend(struct job *j)
+{
+    struct task *t;
+
+    ASSERT(j->touched < j->instances);
+    if (j->touched % TASK_CHUNK == 0)
+        extend_chunks(j);
+    j->touched++;
+    t = job_task(j, j->touched - 1);
+    t->instance = j->touched - 1;
+    return t;
+}
+
+/* ---- changes ---- */
+
+void state_edit(struct state *s, struct object o)
+{
+    forget(s, &o);
+    uncount(s, o);
+}
+
+void state_edited(struct state *s, struct object o)
+{
+    commit(s, &o);
+    state_count(s, o);
+}
+
+void state_add(struct state *s, struct object o)
+{
+    state_link(s, o);
+    commit(s, &o);
+    state_count(s, o);
+}
+
+void state_touch(struct state *s, struct job *j, uint32_t instance)
+{
+    while (j->touched <= instance)
+        state_add(s, object_task(j, job_extend(j)));
+}
+
+/* The tasks of a job go at once: a job of a million must not hold up the loop.  Only a
+ * walk that still needs them has to be told of each. */
+static void forget_tasks(struct state *s, struct job *j)
+{
+    struct image image;
+
+    s->digest = hash128_subtract(s->digest, j->task_digest);
+    if (s->walk == NULL)
+        return;
+    for (uint32_t i = 0; i < j->touched; i++) {
+        struct object o = object_task(j, job_task(j, i));
+
+        if (!snapshot_wants(s->walk, &o))
+            continue;
+        image_write(&image, &o);
+        snapshot_save(s->walk, &o, &image);
+    }
+}
+
+void state_remove(struct state *s, struct object o)
+{
+    if (o.table == TABLE_JOBS)
+        forget_tasks(s, o.job);
+    forget(s, &o);
+    uncount(s, o);
+    state_unlink(s, o);
+    object_destroy(o);
+}
+
+/* ---- begin and end ---- */
+
+void state_start(struct state *s)
+{
+    RB_INIT(&s->jobs);
+    RB_INIT(&s->attempts);
+    RB_INIT(&s->agents);
+    RB_INIT(&s->tombstones);
+    RB_INIT(&s->runnable);
+    RB_INIT(&s->agents_by_key);
+    commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
+}
+
+void state_clear(struct state *s)
+{
+    struct attempt *attempt, *next_attempt;
+    struct tombstone *tombstone, *next_tombstone;
+    struct agent *agent, *next_agent;
+    struct job *job, *next_job;
+
+    RB_FOREACH_SAFE (attempt, attempt_tree, &s->attempts, next_attempt) {
+        RB_REMOVE(attempt_tree, &s->attempts, attempt);
+        object_destroy(object_attempt(attempt));
+    }
+    RB_FOREACH_SAFE (tombstone, tombstone_age_tree, &s->tombstones, next_tombstone) {
+        RB_REMOVE(tombstone_age_tree, &s->tombstones, tombstone);
+        object_destroy(object_tombstone(tombstone));
+    }
+    RB_FOREACH_SAFE (agent, agent_tree, &s->agents, next_agent) {
+        RB_REMOVE(agent_tree, &s->agents, agent);
+        object_destroy(object_agent(agent));
+    }
+    RB_FOREACH_SAFE (job, job_tree, &s->jobs, next_job) {
+        RB_REMOVE(job_tree, &s->jobs, job);
+        object_destroy(object_job(job));
+    }
+}

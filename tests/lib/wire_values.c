@@ -1,0 +1,460 @@
+/* wire_values.c - values of src/wire for tests: fixed ones, and random ones from a
+ * seed. */
+#include "tests/lib/wire_values.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void sample_job_spec(struct job_spec *spec)
+{
+    job_spec_init(spec);
+    spec->name = mem_strdup("hash headers ✓");
+    spec->instances = 300;
+    spec->priority = -7;
+    spec->resources = (struct resources){{1500, 64ull << 20, 1ull << 30, 1}};
+    spec->kill_grace_ms = 10000;
+    job_spec_add_arg(spec, "/bin/sh");
+    job_spec_add_arg(spec, "-c");
+    job_spec_add_arg(spec, "sha256sum \"$FILE\"");
+    job_spec_add_arg(spec, "");
+    job_spec_add_env(spec, "PATH=/usr/bin:/bin");
+    job_spec_add_env(spec, "EMPTY=");
+    job_spec_add_env(spec, "LATIN=\xe9");
+}
+
+static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
+{
+    size_t n = spec->attribute_count++;
+
+    spec->attributes =
+        mem_realloc(spec->attributes, (n + 1) * sizeof(*spec->attributes));
+    spec->attributes[n] = (struct attribute){mem_strdup(name), mem_strdup(value)};
+}
+
+void sample_agent_spec(struct agent_spec *spec)
+{
+    *spec = (struct agent_spec){
+        .hostname = mem_strdup("node7.example.org"),
+        .http_address = mem_strdup("192.0.2.7:5051"),
+        .resources = {{32000, 64ull << 30, 1ull << 40, 2}},
+        .ports = {{31000, 32000}, {33000, 33010}},
+        .port_count = 2,
+    };
+    for (uint8_t i = 0; i < sizeof(spec->key); i++)
+        spec->key[i] = (uint8_t)(i * 17);
+    add_attribute(spec, "rack", "a");
+    add_attribute(spec, "zone", "");
+}
+
+static void sample_specs(struct command *c, struct buffer *out)
+{
+    struct job_spec job;
+    struct agent_spec agent;
+
+    if (c->kind == COMMAND_SUBMIT) {
+        sample_job_spec(&job);
+        job_spec_pack(&job, out);
+        job_spec_finish(&job);
+        c->submit.key = text_view("3fb2c1d0-key");
+        c->submit.spec = buffer_view(out);
+        return;
+    }
+    sample_agent_spec(&agent);
+    agent_spec_pack(&agent, out);
+    agent_spec_finish(&agent);
+    if (c->kind == COMMAND_AGENT_REGISTER) {
+        c->agent_register.spec = buffer_view(out);
+        return;
+    }
+    c->agent_reregister.agent = 70000;
+    c->agent_reregister.spec = buffer_view(out);
+}
+
+static void sample_lists(struct command *c, struct command_elements *e)
+{
+    e->placements[0] =
+        (struct placement){.job = 1, .instance = 0, .attempt = 1, .agent = 2};
+    e->placements[1] = (struct placement){
+        .job = 1ull << 40, .instance = 999999, .attempt = 300, .agent = 65536};
+    e->updates[0] = (struct task_update){.attempt = 7, .state = TASK_RUNNING};
+    e->updates[1] = (struct task_update){.attempt = 1ull << 33,
+                                         .state = TASK_FAILED,
+                                         .reason = TASK_REASON_SIGNALED,
+                                         .exit_code = 137,
+                                         .message = text_view("killed by signal 9 ✗")};
+    e->updates[2] = (struct task_update){.attempt = 8,
+                                         .state = TASK_ERROR,
+                                         .reason = TASK_REASON_NOT_STARTED,
+                                         .exit_code = -1};
+    if (c->kind == COMMAND_PLACE) {
+        c->place.placements = e->placements;
+        c->place.count = 2;
+    } else {
+        c->task_update.agent = 3;
+        c->task_update.updates = e->updates;
+        c->task_update.count = 3;
+    }
+}
+
+void sample_command(enum command_kind kind,
+                    struct command *c,
+                    struct command_elements *elements,
+                    struct buffer *spec)
+{
+    memset(c, 0, sizeof(*c));
+    c->kind = kind;
+    buffer_clear(spec);
+    switch (kind) {
+    case COMMAND_FOUND:
+        memcpy(c->found.cluster_id, "0123456789abcdef", CLUSTER_ID_BYTES);
+        break;
+    case COMMAND_SUBMIT:
+    case COMMAND_AGENT_REGISTER:
+    case COMMAND_AGENT_REREGISTER:
+        sample_specs(c, spec);
+        break;
+    case COMMAND_PLACE:
+    case COMMAND_TASK_UPDATE:
+        sample_lists(c, elements);
+        break;
+    case COMMAND_KILL:
+        c->kill.job = 23;
+        break;
+    case COMMAND_AGENT_UNREACHABLE:
+        c->agent_unreachable.agent = 127;
+        break;
+    case COMMAND_AGENT_GONE:
+        c->agent_gone.agent = 128;
+        break;
+    case COMMAND_PURGE:
+        c->purge.job = UINT64_MAX;
+        break;
+    case COMMAND_EXPIRE_KEYS:
+        c->expire_keys.before_us = 1717763696000001;
+        break;
+    }
+}
+
+/* ---- random ---- */
+
+uint64_t random_number(struct rng *r)
+{
+    return rng_next(r) >> rng_below(r, 64);
+}
+
+struct bytes random_bytes(struct rng *r, size_t max)
+{
+    static uint8_t ring[16][4096];
+    static unsigned next;
+    uint8_t *bytes = ring[next++ % 16];
+    size_t size = rng_below(r, (max < 4096 ? max : 4096) + 1);
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)rng_between(r, 1, 255);
+    return (struct bytes){bytes, size};
+}
+
+/* An owned text of min to max characters that are plain, or two bytes long when `wide`.
+ */
+static char *random_text(struct rng *r, size_t min, size_t max, bool wide)
+{
+    size_t size = rng_between(r, min, max), i = 0;
+    char *text = mem_alloc(size + 1);
+
+    while (i < size) {
+        if (wide && i + 2 <= size && rng_percent(r, 20)) {
+            text[i++] = '\xc3';
+            text[i++] = (char)rng_between(r, 0xa0, 0xbf);
+        } else {
+            text[i++] = (char)rng_between(r, 'a', 'z');
+        }
+    }
+    text[size] = '\0';
+    return text;
+}
+
+void random_job_spec(struct rng *r, struct job_spec *spec)
+{
+    uint64_t args = rng_between(r, 1, rng_percent(r, 5) ? 500 : 8),
+             env = rng_below(r, 8);
+
+    job_spec_init(spec);
+    spec->name = random_text(r, 1, rng_percent(r, 10) ? LIMIT_NAME_BYTES : 30, true);
+    spec->instances = (uint32_t)rng_between(r, 1, LIMIT_TASKS_PER_JOB);
+    spec->priority = (int32_t)rng_between(r, 0, 2000) + JOB_PRIORITY_MIN;
+    spec->kill_grace_ms = rng_below(r, LIMIT_KILL_GRACE_MS + 1);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        spec->resources.amount[k] = (random_number(r) & (LIMIT_RESOURCE - 1)) + 1;
+    for (uint64_t i = 0; i < args; i++) {
+        struct bytes b = random_bytes(r, 60);
+        char arg[80];
+
+        snprintf(arg,
+                 sizeof(arg),
+                 "%s%.*s",
+                 i == 0 ? "x" : "",
+                 (int)b.size,
+                 (const char *)b.data);
+        job_spec_add_arg(spec, arg);
+    }
+    for (uint64_t i = 0; i < env; i++) {
+        struct bytes b = random_bytes(r, 60);
+        char entry[80];
+
+        snprintf(entry,
+                 sizeof(entry),
+                 "%c_%d=%.*s",
+                 (char)rng_between(r, 'A', 'Z'),
+                 (int)i,
+                 (int)b.size,
+                 (const char *)b.data);
+        job_spec_add_env(spec, entry);
+    }
+}
+
+void random_agent_spec(struct rng *r, struct agent_spec *spec)
+{
+    uint64_t attributes = rng_percent(r, 10) ? LIMIT_ATTRIBUTES : rng_below(r, 5);
+    uint64_t port = 1;
+
+    *spec = (struct agent_spec){0};
+    for (size_t i = 0; i < sizeof(spec->key); i++)
+        spec->key[i] = (uint8_t)rng_next(r);
+    spec->hostname = random_text(r, 1, LIMIT_NAME_BYTES, true);
+    spec->http_address = mem_strdup(rng_percent(r, 50) ? "" : "[2001:db8::7]:65535");
+    spec->resources.amount[RESOURCE_CPUS] =
+        rng_between(r, 1, LIMIT_AGENT_CPUS * 1000ull);
+    spec->resources.amount[RESOURCE_MEM] = rng_below(r, LIMIT_RESOURCE + 1);
+    spec->resources.amount[RESOURCE_DISK] = rng_below(r, LIMIT_RESOURCE + 1);
+    spec->resources.amount[RESOURCE_GPUS] = rng_below(r, LIMIT_AGENT_GPUS + 1);
+    for (spec->port_count = 0;
+         rng_percent(r, 80) && spec->port_count < LIMIT_PORT_RANGES;) {
+        struct port_range *range = &spec->ports[spec->port_count++];
+
+        range->first = (uint16_t)rng_between(r, port, port + 1000);
+        range->last = (uint16_t)rng_between(r, range->first, range->first + 1000u);
+        port = range->last + 1u;
+    }
+    for (uint64_t i = 0; i < attributes; i++) {
+        char name[16];
+        char *value = random_text(r, 0, LIMIT_ATTRIBUTE_BYTES, true);
+
+        snprintf(name, sizeof(name), "name%03d", (int)i);
+        add_attribute(spec, name, value);
+        mem_free(value);
+    }
+}
+
+static void random_update(struct rng *r, struct task_update *t)
+{
+    static const enum task_state STATES[] = {TASK_STARTING,
+                                             TASK_RUNNING,
+                                             TASK_FINISHED,
+                                             TASK_FAILED,
+                                             TASK_KILLED,
+                                             TASK_ERROR,
+                                             TASK_LOST};
+
+    t->attempt = random_number(r);
+    t->state = STATES[rng_below(r, sizeof(STATES) / sizeof(STATES[0]))];
+    t->reason = (enum task_reason)rng_below(r, TASK_REASON_COUNT);
+    t->exit_code = (int32_t)random_number(r);
+    t->message =
+        (struct bytes){(const uint8_t *)"exited with status 3", rng_below(r, 21)};
+}
+
+static void random_placement(struct rng *r, struct placement *p)
+{
+    p->job = random_number(r);
+    p->instance = (uint32_t)rng_below(r, LIMIT_TASKS_PER_JOB);
+    p->attempt = (uint32_t)random_number(r);
+    p->agent = random_number(r);
+}
+
+static struct bytes pack_random_job(struct rng *r, struct buffer *out)
+{
+    struct job_spec spec;
+
+    random_job_spec(r, &spec);
+    job_spec_pack(&spec, out);
+    job_spec_finish(&spec);
+    return buffer_view(out);
+}
+
+static struct bytes pack_random_agent(struct rng *r, struct buffer *out)
+{
+    struct agent_spec spec;
+
+    random_agent_spec(r, &spec);
+    agent_spec_pack(&spec, out);
+    agent_spec_finish(&spec);
+    return buffer_view(out);
+}
+
+void random_command(struct rng *r,
+                    enum command_kind kind,
+                    struct command *c,
+                    struct command_elements *elements,
+                    struct buffer *spec)
+{
+    memset(c, 0, sizeof(*c));
+    c->kind = kind;
+    buffer_clear(spec);
+    switch (kind) {
+    case COMMAND_FOUND:
+        for (int i = 0; i < CLUSTER_ID_BYTES; i++)
+            c->found.cluster_id[i] = (uint8_t)rng_next(r);
+        break;
+    case COMMAND_SUBMIT:
+        c->submit.key = random_bytes(r, LIMIT_KEY_BYTES - 1);
+        if (c->submit.key.size == 0)
+            c->submit.key = (struct bytes){(const uint8_t *)"k", 1};
+        c->submit.spec = pack_random_job(r, spec);
+        break;
+    case COMMAND_AGENT_REGISTER:
+        c->agent_register.spec = pack_random_agent(r, spec);
+        break;
+    case COMMAND_AGENT_REREGISTER:
+        c->agent_reregister.agent = random_number(r);
+        c->agent_reregister.spec = pack_random_agent(r, spec);
+        break;
+    case COMMAND_PLACE:
+        c->place.count = (uint32_t)rng_below(r, 65);
+        c->place.placements = elements->placements;
+        for (uint32_t i = 0; i < c->place.count; i++)
+            random_placement(r, &elements->placements[i]);
+        break;
+    case COMMAND_TASK_UPDATE:
+        c->task_update.agent = random_number(r);
+        c->task_update.count = (uint32_t)rng_below(r, 65);
+        c->task_update.updates = elements->updates;
+        for (uint32_t i = 0; i < c->task_update.count; i++)
+            random_update(r, &elements->updates[i]);
+        break;
+    case COMMAND_KILL:
+    case COMMAND_AGENT_UNREACHABLE:
+    case COMMAND_AGENT_GONE:
+    case COMMAND_PURGE:
+    case COMMAND_EXPIRE_KEYS:
+        c->kill.job = random_number(r); /* each has one number */
+        break;
+    }
+}
+
+/* ---- equality ---- */
+
+static bool bytes_equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
+static bool
+strings_equal(char *const *a, size_t count_a, char *const *b, size_t count_b)
+{
+    if (count_a != count_b)
+        return false;
+    for (size_t i = 0; i < count_a; i++)
+        if (strcmp(a[i], b[i]) != 0)
+            return false;
+    return count_a == 0 || b[count_b] == NULL;
+}
+
+bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->instances == b->instances &&
+           a->priority == b->priority &&
+           resources_equal(&a->resources, &b->resources) &&
+           a->kill_grace_ms == b->kill_grace_ms &&
+           strings_equal(a->argv, a->argc, b->argv, b->argc) &&
+           strings_equal(a->env, a->env_count, b->env, b->env_count);
+}
+
+static bool attributes_equal(const struct agent_spec *a, const struct agent_spec *b)
+{
+    if (a->attribute_count != b->attribute_count)
+        return false;
+    for (size_t i = 0; i < a->attribute_count; i++)
+        if (strcmp(a->attributes[i].name, b->attributes[i].name) != 0 ||
+            strcmp(a->attributes[i].value, b->attributes[i].value) != 0)
+            return false;
+    return true;
+}
+
+bool agent_specs_equal(const struct agent_spec *a, const struct agent_spec *b)
+{
+    return memcmp(a->key, b->key, sizeof(a->key)) == 0 &&
+           strcmp(a->hostname, b->hostname) == 0 &&
+           strcmp(a->http_address, b->http_address) == 0 &&
+           resources_equal(&a->resources, &b->resources) &&
+           a->port_count == b->port_count &&
+           memcmp(a->ports, b->ports, a->port_count * sizeof(a->ports[0])) == 0 &&
+           attributes_equal(a, b);
+}
+
+static bool placements_equal(const struct command *c, const struct command *decoded)
+{
+    struct command_cursor at = {0};
+    struct placement p;
+    uint32_t n = 0;
+
+    while (command_next_placement(decoded, &at, &p)) {
+        const struct placement *q = &c->place.placements[n++];
+
+        if (p.job != q->job || p.instance != q->instance || p.attempt != q->attempt ||
+            p.agent != q->agent)
+            return false;
+    }
+    return n == c->place.count && n == decoded->place.count;
+}
+
+static bool updates_equal(const struct command *c, const struct command *decoded)
+{
+    struct command_cursor at = {0};
+    struct task_update t;
+    uint32_t n = 0;
+
+    while (command_next_update(decoded, &at, &t)) {
+        const struct task_update *q = &c->task_update.updates[n++];
+
+        if (t.attempt != q->attempt || t.state != q->state || t.reason != q->reason ||
+            t.exit_code != q->exit_code || !bytes_equal(t.message, q->message))
+            return false;
+    }
+    return n == c->task_update.count && n == decoded->task_update.count;
+}
+
+bool commands_equal(const struct command *c, const struct command *decoded)
+{
+    if (c->kind != decoded->kind)
+        return false;
+    switch (c->kind) {
+    case COMMAND_FOUND:
+        return memcmp(c->found.cluster_id,
+                      decoded->found.cluster_id,
+                      CLUSTER_ID_BYTES) == 0;
+    case COMMAND_SUBMIT:
+        return bytes_equal(c->submit.key, decoded->submit.key) &&
+               bytes_equal(c->submit.spec, decoded->submit.spec);
+    case COMMAND_AGENT_REGISTER:
+        return bytes_equal(c->agent_register.spec, decoded->agent_register.spec);
+    case COMMAND_AGENT_REREGISTER:
+        return c->agent_reregister.agent == decoded->agent_reregister.agent &&
+               bytes_equal(c->agent_reregister.spec, decoded->agent_reregister.spec);
+    case COMMAND_PLACE:
+        return placements_equal(c, decoded);
+    case COMMAND_TASK_UPDATE:
+        return c->task_update.agent == decoded->task_update.agent &&
+               updates_equal(c, decoded);
+    case COMMAND_KILL:
+    case COMMAND_AGENT_UNREACHABLE:
+    case COMMAND_AGENT_GONE:
+    case COMMAND_PURGE:
+    case COMMAND_EXPIRE_KEYS:
+        return c->kill.job == decoded->kill.job;
+    }
+    return false;
+}
