@@ -1,0 +1,276 @@
+/* fit_tree.c - an ordered set of resource vectors: the first one that fits. */
+#include "sched/fit_tree.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+/* ---- signatures ---- */
+
+#define MANTISSA_BITS 10
+#define DOUBLED       (1 << MANTISSA_BITS) /* what a factor of 2 adds to a logarithm */
+
+/* The base 2 logarithm in 1/1024, rounded down, plus 1; 0 of 0. */
+static int log_of(uint64_t amount)
+{
+    int exponent;
+    uint64_t mantissa;
+
+    ASSERT(amount <= LIMIT_RESOURCE);
+    if (amount == 0)
+        return 0;
+    exponent = 63 - __builtin_clzll(amount);
+    mantissa = exponent >= MANTISSA_BITS ? amount >> (exponent - MANTISSA_BITS)
+                                         : amount << (MANTISSA_BITS - exponent);
+    return (exponent << MANTISSA_BITS) + (int)(mantissa - DOUBLED) + 1;
+}
+
+/* What is low becomes high. */
+static void turn(struct fit_signature *s)
+{
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        s->number[i] = (uint16_t)(UINT16_MAX - s->number[i]);
+}
+
+/* For a thousandth of a cpu there are 2^18 (256 MiB for a cpu) to 2^26 bytes (64 GiB). */
+#define MEM_PRICE_FIRST 18
+#define MEM_PRICES      9
+#define DISK_PRICE      25    /* 32 GiB of disk for a cpu */
+#define GPU_PRICE       (-64) /* one counts for more than any amount of the others */
+
+/* The lesser of two logarithms, the second one divided by its price. */
+static uint16_t lesser(int a, int b, int price)
+{
+    int priced = b == 0 ? 0 : b - price * DOUBLED;
+    int low = a < priced ? a : priced;
+
+    return low > 0 ? (uint16_t)low : 0;
+}
+
+static void
+sign(const struct fit_tree *t, struct fit_signature *s, const struct resources *r)
+{
+    int cpus = log_of(r->amount[RESOURCE_CPUS]);
+    int mem = log_of(r->amount[RESOURCE_MEM]);
+    int disk = log_of(r->amount[RESOURCE_DISK]);
+    int gpus = log_of(r->amount[RESOURCE_GPUS]);
+    int i = 0;
+
+    s->number[i++] = (uint16_t)cpus;
+    s->number[i++] = (uint16_t)mem;
+    s->number[i++] = (uint16_t)disk;
+    s->number[i++] = (uint16_t)gpus;
+    s->number[i++] = lesser(cpus, gpus, GPU_PRICE);
+    s->number[i++] = lesser(mem, gpus, GPU_PRICE);
+    s->number[i++] = lesser(cpus, disk, DISK_PRICE);
+    for (int price = 0; price < MEM_PRICES; price++)
+        s->number[i++] = lesser(cpus, mem, MEM_PRICE_FIRST + price);
+    ASSERT(i == FIT_NUMBERS);
+    if (t->of_needs)
+        turn(s);
+}
+
+/* Whether something with this signature may fit. */
+static bool may_fit(const struct fit_signature *s, const struct fit_signature *asked)
+{
+    unsigned short_of = 0;
+
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        short_of |= s->number[i] < asked->number[i];
+    return short_of == 0;
+}
+
+static void raise_to(struct fit_signature *s, const struct fit_node *below)
+{
+    if (below == NULL)
+        return;
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        s->number[i] =
+            s->number[i] > below->all.number[i] ? s->number[i] : below->all.number[i];
+}
+
+/* ---- the tree ---- */
+
+static int height(const struct fit_node *n)
+{
+    return n == NULL ? 0 : n->height;
+}
+
+/* What a node knows of the nodes below it, after those changed. */
+static void refresh(struct fit_node *n)
+{
+    int left = height(n->left);
+    int right = height(n->right);
+
+    n->height = 1 + (left > right ? left : right);
+    n->all = n->own;
+    raise_to(&n->all, n->left);
+    raise_to(&n->all, n->right);
+}
+
+static struct fit_node *rotate_right(struct fit_node *n)
+{
+    struct fit_node *top = n->left;
+
+    n->left = top->right;
+    top->right = n;
+    refresh(n);
+    refresh(top);
+    return top;
+}
+
+static struct fit_node *rotate_left(struct fit_node *n)
+{
+    struct fit_node *top = n->right;
+
+    n->right = top->left;
+    top->left = n;
+    refresh(n);
+    refresh(top);
+    return top;
+}
+
+/* The root of this subtree when the heights of its two sides differ by at most 1 again. */
+static struct fit_node *balance(struct fit_node *n)
+{
+    int lean = height(n->left) - height(n->right);
+
+    if (lean > 1) {
+        if (height(n->left->left) < height(n->left->right))
+            n->left = rotate_left(n->left);
+        return rotate_right(n);
+    }
+    if (lean < -1) {
+        if (height(n->right->right) < height(n->right->left))
+            n->right = rotate_right(n->right);
+        return rotate_left(n);
+    }
+    refresh(n);
+    return n;
+}
+
+static struct fit_node *insert_below(struct fit_node *at, struct fit_node *n)
+{
+    int order;
+
+    if (at == NULL)
+        return n;
+    order = fit_key_compare(&n->key, &at->key);
+    ASSERT(order != 0);
+    if (order < 0)
+        at->left = insert_below(at->left, n);
+    else
+        at->right = insert_below(at->right, n);
+    return balance(at);
+}
+
+static struct fit_node *take_first(struct fit_node *at, struct fit_node **first)
+{
+    if (at->left == NULL) {
+        *first = at;
+        return at->right;
+    }
+    at->left = take_first(at->left, first);
+    return balance(at);
+}
+
+static struct fit_node *remove_below(struct fit_node *at, struct fit_node *n)
+{
+    struct fit_node *heir, *right;
+
+    ASSERT(at != NULL);
+    if (at != n) {
+        if (fit_key_compare(&n->key, &at->key) < 0)
+            at->left = remove_below(at->left, n);
+        else
+            at->right = remove_below(at->right, n);
+        return balance(at);
+    }
+    if (n->right == NULL)
+        return n->left;
+    right = take_first(n->right, &heir);
+    heir->left = n->left;
+    heir->right = right;
+    return balance(heir);
+}
+
+void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
+{
+    ASSERT(n->height == 0);
+    n->left = NULL;
+    n->right = NULL;
+    sign(t, &n->own, &n->vector);
+    refresh(n);
+    t->root = insert_below(t->root, n);
+}
+
+void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
+{
+    ASSERT(n->height > 0);
+    t->root = remove_below(t->root, n);
+    n->height = 0;
+}
+
+struct fit_node *fit_tree_first(const struct fit_tree *t)
+{
+    struct fit_node *n = t->root;
+
+    while (n != NULL && n->left != NULL)
+        n = n->left;
+    return n;
+}
+
+/* ---- searches ---- */
+
+struct search {
+    struct fit_key from;
+    const struct resources *need; /* NULL: the signature is enough */
+    struct fit_signature signature;
+};
+
+static bool fits(const struct search *s, const struct fit_node *n)
+{
+    return s->need != NULL ? resources_contain(&n->vector, s->need)
+                           : may_fit(&n->own, &s->signature);
+}
+
+static struct fit_node *find_below(const struct search *s, struct fit_node *at)
+{
+    struct fit_node *found;
+
+    while (at != NULL && may_fit(&at->all, &s->signature)) {
+        if (fit_key_compare(&at->key, &s->from) >= 0) {
+            found = find_below(s, at->left);
+            if (found != NULL)
+                return found;
+            if (fits(s, at))
+                return at;
+        }
+        at = at->right;
+    }
+    return NULL;
+}
+
+struct fit_node *fit_tree_find(const struct fit_tree *t,
+                               struct fit_key from,
+                               const struct resources *need)
+{
+    struct search s = {.from = from, .need = need};
+
+    ASSERT(!t->of_needs);
+    sign(t, &s.signature, need);
+    return find_below(&s, t->root);
+}
+
+struct fit_node *fit_tree_find_need(const struct fit_tree *needs,
+                                    struct fit_key from,
+                                    const struct fit_tree *room)
+{
+    struct search s = {.from = from};
+
+    ASSERT(needs->of_needs && !room->of_needs);
+    if (room->root == NULL)
+        return NULL;
+    s.signature = room->root->all;
+    turn(&s.signature);
+    return find_below(&s, needs->root);
+}

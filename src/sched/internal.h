@@ -1,0 +1,35 @@
+/* internal.h - the parts of the scheduler. */
+#ifndef SCHED_INTERNAL_H
+#define SCHED_INTERNAL_H
+
+#include "sched/fleet.h"
+#include "sched/policy.h"
+#include "sched/queue.h"
+#include "sched/round.h"
+
+struct sched {
+    const struct policy *policy;
+    struct fleet fleet; /* where */
+    struct queue queue; /* what */
+
+    /* Sleeping shapes are compared with the agents that have grown in order of rank; those
+     * before `from` fit on none of them.  When an agent grows, that begins again: at once,
+     * or after the end when the looks of a round were not enough to get there. */
+    struct {
+        struct fit_key from;
+        bool was_cut;
+        bool again;
+    } waking;
+
+    /* Jobs of which the last round placed every task: out of the queue, and read again
+     * when the next one begins. */
+    uint64_t *drained;
+    size_t drained_count, drained_capacity;
+
+    /* Jobs that waited when leading began: those behind this one are not loaded yet. */
+    bool is_loading;
+    int32_t load_priority;
+    uint64_t load_id;
+};
+
+#endif
