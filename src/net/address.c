@@ -1,5 +1,4 @@
 /* address.c - HOST:PORT, and the list of masters. */
-#include "config.h" /* memrchr() */
 
 #include "net/address.h"
 

@@ -1,5 +1,4 @@
 /* listener.c - a listening socket that hands out connected ones. */
-#include "config.h" /* accept4() */
 
 #include "net/listener.h"
 

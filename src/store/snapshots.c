@@ -101,16 +101,14 @@ static uint64_t *kept_ids(struct snapshots *s, size_t *count)
     struct pin *p;
 
     *count = 0;
-    LIST_FOREACH(d, &s->drafts, link)
-    {
+    LIST_FOREACH (d, &s->drafts, link) {
         MEM_GROW(ids, capacity, *count + 1);
         ids[(*count)++] = d->info.id;
     }
     pthread_mutex_lock(&s->lock);
     MEM_GROW(ids, capacity, *count + 1);
     ids[(*count)++] = s->current.id;
-    LIST_FOREACH(p, &s->pins, link)
-    {
+    LIST_FOREACH (p, &s->pins, link) {
         MEM_GROW(ids, capacity, *count + 1);
         ids[(*count)++] = p->id;
     }
@@ -169,8 +167,7 @@ static struct draft *find_draft(struct snapshots *s, uint64_t id)
 {
     struct draft *d;
 
-    LIST_FOREACH(d, &s->drafts, link)
-    {
+    LIST_FOREACH (d, &s->drafts, link) {
         if (d->info.id == id)
             return d;
     }
@@ -613,8 +610,7 @@ static struct pin *find_pin(struct snapshots *s, uint64_t id)
 {
     struct pin *p;
 
-    LIST_FOREACH(p, &s->pins, link)
-    {
+    LIST_FOREACH (p, &s->pins, link) {
         if (p->id == id)
             return p;
     }

@@ -1,0 +1,62 @@
+/* check.c - the scheduler against the state that it was built from. */
+#include "sched/internal.h"
+
+#include "base/assert.h"
+
+static void check_agent(const struct fleet *f, const struct agent *agent)
+{
+    struct fleet_agent wanted = {.id = agent->id};
+    struct resources free = agent->capacity;
+    const struct fleet_agent *a =
+        RB_FIND(fleet_tree, (struct fleet_tree *)&f->agents, &wanted);
+
+    if (agent->state == AGENT_GONE) {
+        ASSERT(a == NULL);
+        return;
+    }
+    ASSERT(a != NULL);
+    ASSERT(resources_equal(&a->size->capacity, &agent->capacity));
+    ASSERT(a->is_away == (agent->state == AGENT_UNREACHABLE));
+    if (!agent_takes_work(agent) ||
+        !resources_contain(&agent->capacity, &agent->allocated)) {
+        ASSERT(a->fit.height == 0);
+        return;
+    }
+    ASSERT(a->fit.height > 0);
+    resources_subtract(&free, &agent->allocated);
+    ASSERT(resources_equal(&a->fit.has, &free));
+}
+
+static void check_job(const struct sched *s, const struct job *j)
+{
+    struct shape wanted = {.need = j->resources};
+    struct waiting first = {.rank = s->policy->rank(j)};
+    struct shape *shape =
+        RB_FIND(shape_tree, (struct shape_tree *)&s->queue.shapes, &wanted);
+
+    ASSERT(shape != NULL);
+    ASSERT(shape->is_asleep);
+    ASSERT(RB_FIND(waiting_tree, &shape->jobs, &first) != NULL);
+    ASSERT(fit_key_compare(&shape->place.key, &first.rank) <= 0);
+}
+
+void sched_check(const struct sched *s, const struct state *state)
+{
+    struct fleet_agent *a;
+    struct shape *shape;
+    struct agent *agent;
+    struct job *job;
+
+    ASSERT(!s->is_loading);
+    ASSERT(RB_EMPTY(&s->fleet.grown));
+    ASSERT(queue_next(&s->queue) == NULL);
+    RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
+        check_agent(&s->fleet, agent);
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
+        ASSERT(state_agent(state, a->id) != NULL);
+    RB_FOREACH (job, job_order_tree, (struct job_order_tree *)&state->runnable)
+        check_job(s, job);
+    RB_FOREACH (shape, shape_tree, (struct shape_tree *)&s->queue.shapes)
+        RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
+            ASSERT(!agent_takes_work(agent) || !agent_has_room(agent, &shape->need));
+}

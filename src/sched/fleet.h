@@ -1,0 +1,78 @@
+/* fleet.h - the agents as the scheduler sees them.
+ *
+ * Those that take work are in `open`, ordered by the worth of what they have free and then
+ * by id: the first one that can hold a task is the best for it.  Free resources are those
+ * of the state less what the running round has placed, until they are read again.
+ *
+ * An agent has *grown* when it has more of something than when the sleeping shapes
+ * (queue.h) were compared with it.  Only such an agent can wake one.
+ */
+#ifndef SCHED_FLEET_H
+#define SCHED_FLEET_H
+
+#include "raft_fsm/state.h"
+#include "sched/fit_tree.h"
+#include "sched/policy.h"
+
+#include <bsd/sys/tree.h>
+
+/* Agents of one size, which is what explanations count. */
+struct size_class {
+    struct resources capacity;
+    uint32_t active;
+    uint32_t away; /* unreachable */
+    RB_ENTRY(size_class) by_capacity;
+};
+
+struct fleet_agent {
+    uint64_t id;
+    struct fit_node fit;     /* in `open` while it takes work; has = what is free */
+    struct size_class *size; /* where it is counted; NULL before the first refresh */
+    bool is_away;            /* how it is counted there */
+    bool is_taken;           /* its id is in `taken` */
+    bool is_grown;           /* it is in `grown` */
+    struct fit_key wakes;    /* grown: no shape earlier than this fits here */
+    RB_ENTRY(fleet_agent) by_id;
+    RB_ENTRY(fleet_agent) by_wakes;
+};
+
+RB_HEAD(size_tree, size_class);
+RB_HEAD(fleet_tree, fleet_agent);
+RB_HEAD(grown_tree, fleet_agent);
+
+RB_PROTOTYPE(size_tree, size_class, by_capacity, )
+RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
+RB_PROTOTYPE(grown_tree, fleet_agent, by_wakes, )
+
+struct fleet {
+    const struct policy *policy;
+    struct fleet_tree agents;
+    struct fit_tree open;
+    struct grown_tree grown; /* by `wakes` */
+    struct size_tree sizes;
+    uint64_t *taken; /* ids of the agents that the last round placed on */
+    size_t taken_count, taken_capacity;
+};
+
+void fleet_init(struct fleet *f, const struct policy *policy);
+void fleet_finish(struct fleet *f);
+
+/* Read an agent from the state; one that is gone is forgotten. */
+void fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
+/* Read all that the last round placed on. */
+void fleet_refresh_taken(struct fleet *f, const struct state *s);
+
+/* The best agent for a task: of those with a key of at least `from` (NULL: of all) that
+ * have room, the one that is worth least.  NULL when there is none. */
+struct fleet_agent *fleet_best(const struct fleet *f,
+                               const struct fit_key *from,
+                               const struct resources *need);
+
+/* Tasks were planned for it and leave it with this. */
+void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);
+
+/* Whom it may wake is known better, or it cannot wake anybody. */
+void fleet_grown_until(struct fleet *f, struct fleet_agent *a, struct fit_key wakes);
+void fleet_grown_end(struct fleet *f, struct fleet_agent *a);
+
+#endif

@@ -1,0 +1,26 @@
+/* internal.h - the parts of the scheduler. */
+#ifndef SCHED_INTERNAL_H
+#define SCHED_INTERNAL_H
+
+#include "sched/fleet.h"
+#include "sched/policy.h"
+#include "sched/queue.h"
+#include "sched/round.h"
+
+struct sched {
+    const struct policy *policy;
+    struct fleet fleet; /* where */
+    struct queue queue; /* what */
+
+    /* Jobs of which the last round placed every task: out of the queue, and read again
+     * when the next one begins. */
+    uint64_t *drained;
+    size_t drained_count, drained_capacity;
+
+    /* Jobs that waited when leading began: those behind this one are not loaded yet. */
+    bool is_loading;
+    int32_t load_priority;
+    uint64_t load_id;
+};
+
+#endif

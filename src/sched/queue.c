@@ -1,0 +1,178 @@
+/* queue.c - jobs with tasks to place, by what their tasks need. */
+#include "sched/queue.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+static int waiting_compare(const struct waiting *a, const struct waiting *b)
+{
+    return fit_key_compare(&a->rank, &b->rank);
+}
+
+static int shape_compare(const struct shape *a, const struct shape *b)
+{
+    return resources_compare(&a->need, &b->need);
+}
+
+RB_GENERATE(waiting_tree, waiting, by_rank, waiting_compare)
+RB_GENERATE(shape_tree, shape, by_need, shape_compare)
+
+void queue_init(struct queue *q, const struct policy *policy)
+{
+    *q = (struct queue){.policy = policy};
+    RB_INIT(&q->shapes);
+}
+
+void queue_finish(struct queue *q)
+{
+    struct waiting *w, *next_waiting;
+    struct shape *shape, *next_shape;
+
+    RB_FOREACH_SAFE (shape, shape_tree, &q->shapes, next_shape) {
+        RB_REMOVE(shape_tree, &q->shapes, shape);
+        RB_FOREACH_SAFE (w, waiting_tree, &shape->jobs, next_waiting) {
+            RB_REMOVE(waiting_tree, &shape->jobs, w);
+            mem_free(w);
+        }
+        mem_free(shape);
+    }
+    *q = (struct queue){0};
+}
+
+/* ---- order of shapes ---- */
+
+/* A small need is a large vector here: what fits into x has at least inverse(x). */
+static struct resources inverse(const struct resources *r)
+{
+    struct resources rest;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        ASSERT(r->amount[k] <= LIMIT_RESOURCE);
+        rest.amount[k] = LIMIT_RESOURCE - r->amount[k];
+    }
+    return rest;
+}
+
+static void leave(struct queue *q, struct shape *shape)
+{
+    if (shape->place.height > 0)
+        fit_tree_remove(shape->is_asleep ? &q->asleep : &q->ready, &shape->place);
+}
+
+/* Where it belongs by its first job; a shape without jobs ends. */
+static void enter(struct queue *q, struct shape *shape, bool asleep)
+{
+    struct waiting *first = RB_MIN(waiting_tree, &shape->jobs);
+
+    leave(q, shape);
+    if (first == NULL) {
+        RB_REMOVE(shape_tree, &q->shapes, shape);
+        mem_free(shape);
+        return;
+    }
+    shape->is_asleep = asleep;
+    shape->place.key = first->rank;
+    fit_tree_insert(asleep ? &q->asleep : &q->ready, &shape->place);
+}
+
+static struct shape *find_shape(const struct queue *q, const struct job *j)
+{
+    struct shape wanted = {.need = j->resources};
+
+    return RB_FIND(shape_tree, (struct shape_tree *)&q->shapes, &wanted);
+}
+
+static struct shape *add_shape(struct queue *q, const struct job *j)
+{
+    struct shape *shape = mem_zalloc(sizeof(*shape));
+
+    shape->need = j->resources;
+    shape->place.has = inverse(&j->resources);
+    shape->place.owner = shape;
+    RB_INIT(&shape->jobs);
+    RB_INSERT(shape_tree, &q->shapes, shape);
+    return shape;
+}
+
+/* ---- jobs ---- */
+
+void queue_add(struct queue *q, const struct job *j, bool wake)
+{
+    struct shape *shape = find_shape(q, j);
+    struct waiting *w;
+
+    if (shape == NULL)
+        shape = add_shape(q, j);
+    w = mem_zalloc(sizeof(*w));
+    w->rank = q->policy->rank(j);
+    w->job = j->id;
+    if (RB_INSERT(waiting_tree, &shape->jobs, w) != NULL) {
+        mem_free(w); /* it waits already */
+        return;
+    }
+    q->job_count++;
+    if (w == RB_MIN(waiting_tree, &shape->jobs))
+        enter(q, shape, shape->is_asleep && !wake);
+}
+
+static void drop(struct queue *q, struct shape *shape, struct waiting *w)
+{
+    bool was_first = w == RB_MIN(waiting_tree, &shape->jobs);
+
+    RB_REMOVE(waiting_tree, &shape->jobs, w);
+    mem_free(w);
+    q->job_count--;
+    if (was_first)
+        enter(q, shape, shape->is_asleep);
+}
+
+void queue_remove(struct queue *q, const struct job *j)
+{
+    struct waiting wanted = {.rank = q->policy->rank(j)};
+    struct shape *shape = find_shape(q, j);
+    struct waiting *w;
+
+    if (shape == NULL)
+        return;
+    w = RB_FIND(waiting_tree, &shape->jobs, &wanted);
+    if (w != NULL)
+        drop(q, shape, w);
+}
+
+uint64_t shape_first_job(struct shape *shape)
+{
+    return RB_MIN(waiting_tree, &shape->jobs)->job;
+}
+
+void queue_pop(struct queue *q, struct shape *shape)
+{
+    drop(q, shape, RB_MIN(waiting_tree, &shape->jobs));
+}
+
+/* ---- shapes ---- */
+
+struct shape *queue_next(const struct queue *q)
+{
+    struct fit_node *n = fit_tree_first(&q->ready);
+
+    return n == NULL ? NULL : n->owner;
+}
+
+void queue_sleep(struct queue *q, struct shape *shape)
+{
+    enter(q, shape, true);
+}
+
+void queue_wake(struct queue *q, struct shape *shape)
+{
+    enter(q, shape, false);
+}
+
+struct shape *queue_find_asleep(const struct queue *q, const struct resources *free)
+{
+    struct resources wanted = inverse(free);
+    struct fit_node *n = fit_tree_find(&q->asleep, (struct fit_key){0}, &wanted);
+
+    return n == NULL ? NULL : n->owner;
+}

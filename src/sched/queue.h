@@ -1,0 +1,69 @@
+/* queue.h - jobs with tasks to place, by what their tasks need.
+ *
+ * Tasks with equal needs fit or do not fit together, so the queue knows *shapes*: a vector
+ * of needs and the jobs that have it, in order of their rank.  A shape has the rank of its
+ * first job.  It is
+ *
+ *     ready     to be tried on all agents, in order of rank
+ *     sleeping  it was tried and no agent had room.  Nobody looks at it until an agent has
+ *               grown that can hold it, however many jobs it has; asleep[] is ordered by
+ *               rank and finds the first shape that some free vector can hold.
+ */
+#ifndef SCHED_QUEUE_H
+#define SCHED_QUEUE_H
+
+#include "raft_fsm/state.h"
+#include "sched/fit_tree.h"
+#include "sched/policy.h"
+
+#include <bsd/sys/tree.h>
+
+struct waiting {
+    struct fit_key rank;
+    uint64_t job;
+    RB_ENTRY(waiting) by_rank;
+};
+
+RB_HEAD(waiting_tree, waiting);
+
+struct shape {
+    struct resources need;
+    struct waiting_tree jobs; /* never empty */
+    bool is_asleep;
+    struct fit_node place; /* in `ready` or `asleep`; key = rank of the first job */
+    RB_ENTRY(shape) by_need;
+};
+
+RB_HEAD(shape_tree, shape);
+
+RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
+RB_PROTOTYPE(shape_tree, shape, by_need, )
+
+struct queue {
+    const struct policy *policy;
+    struct shape_tree shapes;
+    struct fit_tree ready;
+    struct fit_tree asleep;
+    uint64_t job_count;
+};
+
+void queue_init(struct queue *q, const struct policy *policy);
+void queue_finish(struct queue *q);
+
+/* Both do nothing when there is nothing to do. `wake`: a sleeping shape that gets an
+ * earlier rank is to be tried again. */
+void queue_add(struct queue *q, const struct job *j, bool wake);
+void queue_remove(struct queue *q, const struct job *j);
+
+/* The shape that is to be tried next, or NULL; and its first job. */
+struct shape *queue_next(const struct queue *q);
+uint64_t shape_first_job(struct shape *shape);
+/* Its first job has nothing to place any more: the shape goes on with the next, or ends. */
+void queue_pop(struct queue *q, struct shape *shape);
+
+void queue_sleep(struct queue *q, struct shape *shape);
+void queue_wake(struct queue *q, struct shape *shape);
+/* The first sleeping shape that fits into that much, or NULL. */
+struct shape *queue_find_asleep(const struct queue *q, const struct resources *free);
+
+#endif

@@ -1,0 +1,68 @@
+/* round.h - what the leader of the moment proposes to place (docs/spec/7-scheduling.md).
+ *
+ * The scheduler keeps an index over agents and waiting jobs between rounds.  It is built
+ * from the state when leading begins and kept by telling it of changes; nothing in it is
+ * more than a quick way to what the state says, and a new leader finds the same.
+ *
+ * One round at a time: a round counts what it places as taken, and what it placed is read
+ * again from the state when the next one begins.  So the leader proposes the placements of
+ * a round as one batch and waits until that is applied (or is certain never to be) before
+ * it calls sched_round() again.  Applying checks each placement once more; one that is
+ * refused there is simply still pending in the next round.
+ *
+ * Not for use from several threads.
+ */
+#ifndef SCHED_ROUND_H
+#define SCHED_ROUND_H
+
+#include "raft_fsm/state.h"
+#include "wire/command.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Searches, jobs begun and the like in one round: some milliseconds at most. */
+#define SCHED_LOOKS 4096
+
+/* Long enough for any text of sched_explain(). */
+#define SCHED_WHY_BYTES 256
+
+struct sched;
+
+struct sched *sched_create(void);
+void sched_destroy(struct sched *s); /* NULL is fine */
+
+/* Leading begins: forget everything and build on this state.  Agents are read at once,
+ * jobs in slices by the first rounds. */
+void sched_reset(struct sched *s, const struct state *state);
+
+/* Something of this agent changed: it registered, its state, its capacity, or what is
+ * allocated on it (EFFECT_AGENT, EFFECT_UPDATED; after a round it is read anyway). */
+void sched_agent_changed(struct sched *s, const struct state *state, uint64_t agent);
+
+/* Something of this job changed: it has tasks to place, or none any more (EFFECT_JOB). */
+void sched_job_changed(struct sched *s, const struct state *state, uint64_t job);
+
+/* At most `max` placements, in the order in which they are to be applied; returns how
+ * many.  *more: the round ended by its budget, call it again when this batch is applied.
+ * Otherwise nothing that waits fits anywhere until something changes. */
+size_t sched_round(struct sched *s,
+                   const struct state *state,
+                   struct placement *out,
+                   size_t max,
+                   bool *more);
+
+/* Why tasks of this job wait, as one line without an end; empty when none does. */
+void sched_explain(const struct sched *s,
+                   const struct state *state,
+                   const struct job *job,
+                   char *out,
+                   size_t size);
+
+/* For tests and simulation, when no batch is on its way and a round just ended without
+ * `more`: everything in here is what the state says, and nothing that waits fits anywhere
+ * (assertions).  O(state). */
+void sched_check(const struct sched *s, const struct state *state);
+
+#endif
