@@ -5,7 +5,6 @@
 #include "base/entropy.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "config.h"
 #include "net/conn.h"
 
 #include <string.h>

@@ -1,6 +1,5 @@
 /* cmd_version.c - triarch version. */
 #include "client/session.h"
-#include "config.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 #include "client/http_response.h"
-#include "config.h"
 #include "net/stream.h"
 
 struct http_get {

@@ -2,7 +2,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "client/session.h"
-#include "config.h"
 
 #include <stdlib.h>
 #include <string.h>
