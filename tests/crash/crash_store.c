@@ -556,6 +556,7 @@ int main(int argc, char **argv)
             rounds = (unsigned)strtoul(argv[k + 1], NULL, 10);
     }
     rng.state = seed;
+    setvbuf(stdout, NULL, _IOLBF, 0); /* children must not inherit lines */
     printf("# seed %" PRIu64 "\n", seed);
     if (mutant != NULL) {
         printf("1..1\n");
