@@ -26,7 +26,7 @@
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
-#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
@@ -70,6 +70,7 @@
 
 /* Agent */
 #define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
+#define LIMIT_SANDBOXES_KEPT 100000 /* of runs that ended and are acknowledged */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
 
 #endif

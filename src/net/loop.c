@@ -162,6 +162,7 @@ struct loop *loop_create(void)
     RB_INIT(&l->timers);
     TAILQ_INIT(&l->deferred);
     TAILQ_INIT(&l->output);
+    l->slept_at_ms = loop_now_ms();
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     uv_prepare_init(&l->uv, &l->prepare);
     uv_idle_init(&l->uv, &l->idle);
@@ -174,14 +175,19 @@ struct loop *loop_create(void)
 
 void loop_run(struct loop *l)
 {
-    l->slept_at_ms = loop_now_ms();
-    l->sleep_ms = -1;
+    l->slept_at_ms = loop_now_ms(); /* what came before was no turn */
     uv_run(&l->uv, UV_RUN_DEFAULT);
 }
 
 void loop_stop(struct loop *l)
 {
     uv_stop(&l->uv);
+}
+
+static void must_be_closing(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    ASSERT(uv_is_closing(handle));
 }
 
 void loop_destroy(struct loop *l)
@@ -197,8 +203,9 @@ void loop_destroy(struct loop *l)
     uv_close((uv_handle_t *)&l->timer, NULL);
     for (unsigned i = 0; i < l->signal_count; i++)
         uv_close((uv_handle_t *)&l->signals[i].handle, NULL);
+    uv_walk(&l->uv, must_be_closing, NULL);
     uv_run(&l->uv, UV_RUN_DEFAULT);
-    ASSERT(RB_EMPTY(&l->timers));
+    ASSERT(RB_EMPTY(&l->timers) && TAILQ_EMPTY(&l->deferred));
     ASSERT(uv_loop_close(&l->uv) == 0);
     mem_free(l->scratch);
     mem_free(l);

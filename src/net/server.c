@@ -7,6 +7,9 @@
 
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* The default one falls through its cases without saying so, which clang refuses. */
+#define HASH_FUNCTION HASH_FNV
 #include <uthash.h>
 
 struct session {

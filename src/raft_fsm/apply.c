@@ -50,22 +50,23 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
     outcome_add_effect(a->out, (struct effect){kind, id, agent});
 }
 
-struct job_before job_open(struct apply *a, struct job *j)
+enum job_state job_open(struct apply *a, struct job *j)
 {
-    struct job_before before = {job_state(j), j->is_runnable};
+    enum job_state before = job_state(j);
 
     state_edit(a->state, object_job(j));
     return before;
 }
 
-void job_close(struct apply *a, struct job *j, struct job_before before)
+void job_close(struct apply *a, struct job *j, enum job_state before)
 {
     enum job_state now = job_state(j);
+    bool was_runnable = j->is_runnable;
 
     if (job_state_is_final(now) && j->ended_us == 0)
         j->ended_us = a->stamp_us;
     state_edited(a->state, object_job(j));
-    if (now != before.state || (j->is_runnable && !before.runnable))
+    if (now != before || (j->is_runnable && !was_runnable))
         apply_effect(a, EFFECT_JOB, j->id, 0);
 }
 

@@ -41,12 +41,8 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
 
 /* Around a change of a job or of its tasks: stamps its end and tells the leader when
  * its state changed or it has tasks to place again. */
-struct job_before {
-    enum job_state state;
-    bool runnable;
-};
-struct job_before job_open(struct apply *a, struct job *j);
-void job_close(struct apply *a, struct job *j, struct job_before before);
+enum job_state job_open(struct apply *a, struct job *j);
+void job_close(struct apply *a, struct job *j, enum job_state before);
 
 /* A live attempt is lost with its agent: its task waits for a successor, or is KILLED
  * if the job is.  With `superseded` it holds its resources until the agent speaks

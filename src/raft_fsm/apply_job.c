@@ -61,7 +61,7 @@ struct result apply_submit(struct apply *a, const struct command *c)
 struct result apply_kill(struct apply *a, const struct command *c)
 {
     struct job *j = state_job(a->state, c->kill.job);
-    struct job_before before;
+    enum job_state before;
 
     if (j == NULL)
         return result_rejected(ERROR_NOT_FOUND);
@@ -72,7 +72,7 @@ struct result apply_kill(struct apply *a, const struct command *c)
     before = job_open(a, j);
     j->kill_index = a->state->index;
     job_close(a, j, before);
-    if (job_state(j) == before.state)
+    if (job_state(j) == before)
         apply_effect(a, EFFECT_JOB, j->id, 0);
     return result_done(a, j->id);
 }

@@ -47,7 +47,7 @@ static bool place(struct apply *a, const struct placement *p)
 {
     struct job *j = state_job(a->state, p->job);
     struct agent *agent = state_agent(a->state, p->agent);
-    struct job_before before;
+    enum job_state before;
     struct attempt *attempt;
     struct task *t;
 
@@ -116,7 +116,7 @@ void attempt_lose(struct apply *a,
 {
     struct task_update lost = {.state = TASK_LOST, .reason = reason};
     struct job *j = t->job;
-    struct job_before before = job_open(a, j);
+    enum job_state before = job_open(a, j);
 
 #ifdef MUTANT_KILL_FORGOTTEN
     if (superseded)
@@ -157,7 +157,7 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
 static bool update(struct apply *a, uint64_t reporter, const struct task_update *u)
 {
     struct attempt *t = state_attempt(a->state, u->attempt);
-    struct job_before before;
+    enum job_state before;
     struct job *j;
 
     if (t == NULL || t->agent->id != reporter)

@@ -150,7 +150,7 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
         o->attempt = RB_NFIND(attempt_tree, &s->attempts, &attempt);
         return o->attempt != NULL;
     case TABLE_TOMBSTONES:
-        o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones, &old);
+        o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones_by_age, &old);
         return o->tombstone != NULL;
     case TABLE_GLOBALS:
     case TABLE_END:

@@ -180,7 +180,7 @@ struct state {
     struct job_tree jobs;
     struct attempt_tree attempts;
     struct agent_tree agents;
-    struct tombstone_age_tree tombstones; /* in order of expiry */
+    struct tombstone_age_tree tombstones_by_age;
 
     /* derived */
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */

@@ -191,7 +191,7 @@ static void purge_old_jobs(struct master_core *m)
 static void expire_keys(struct master_core *m)
 {
     const uint64_t keep_us = LIMIT_TOMBSTONE_HOURS * 3600ull * 1000000;
-    struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones);
+    struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones_by_age);
     struct command command = {.kind = COMMAND_EXPIRE_KEYS};
 
     if (oldest == NULL || oldest->purged_us + keep_us >= m->wall_us || !propose_has_room(m))

@@ -597,10 +597,10 @@ void model_apply(struct model *m,
 /* ---- comparing ---- */
 
 /* ck_assert() writes to a pipe each time it holds: too slow for millions. */
-#define HOLDS(condition)                                                               \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            ck_abort_msg("not so: %s", #condition);                                    \
+#define HOLDS(condition)                            \
+    do {                                            \
+        if (!(condition))                           \
+            ck_abort_msg("not so: %s", #condition); \
     } while (0)
 #define SAME(a, b) HOLDS((a) == (b))
 
