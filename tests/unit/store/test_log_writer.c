@@ -237,6 +237,7 @@ START_TEST(ends_the_process)
     char text[1024] = "";
     pid_t pid;
 
+    test_dir(); /* so that this process removes it */
     ck_assert_int_eq(pipe(out), 0);
     pid = fork();
     ck_assert_int_ge(pid, 0);
