@@ -1,5 +1,4 @@
 /* sandboxes.c - how long the files of ended runs stay. */
-
 #include "agent/sandboxes.h"
 
 #include "base/limits.h"

@@ -113,6 +113,12 @@ static void on_refused(struct conn *c, const struct rpc *rpc)
     conn_close(c, &reason);
 }
 
+static void be_greeted(struct conn *c)
+{
+    c->greeted = true;
+    timer_stop(c->loop, &c->hello_timer);
+}
+
 static void on_first_frame(struct conn *c, struct bytes frame)
 {
     struct error err = {0};
@@ -132,9 +138,15 @@ static void on_first_frame(struct conn *c, struct bytes frame)
         refuse(c, &err);
         return;
     }
-    c->greeted = true;
-    timer_stop(c->loop, &c->hello_timer);
+    be_greeted(c);
     c->events->hello(c->user, c, &hello);
+}
+
+static void deliver(struct conn *c, struct bytes frame)
+{
+    if (!c->greeted)
+        be_greeted(c);
+    c->events->frame(c->user, c, frame);
 }
 
 /* [1, 0, …]: only an error about the connection has this beginning, so that no frame
@@ -152,10 +164,10 @@ static void on_frame(struct conn *c, struct bytes frame)
 
     if (is_refusal(frame, &rpc))
         on_refused(c, &rpc);
-    else if (!c->greeted)
+    else if (!c->greeted && c->events->hello != NULL)
         on_first_frame(c, frame);
     else
-        c->events->frame(c->user, c, frame);
+        deliver(c, frame);
 }
 
 static size_t on_received(void *user, struct bytes bytes)
@@ -272,6 +284,11 @@ void conn_hand_over(struct conn *c, const struct conn_events *events, void *user
 {
     c->events = events;
     c->user = user;
+}
+
+void conn_set_out_max(struct conn *c, size_t bytes)
+{
+    stream_set_out_max(c->stream, bytes);
 }
 
 void conn_on_gone(struct conn *c, void (*gone)(void *user, struct conn *c), void *user)

@@ -1,8 +1,9 @@
 /* conn.h - a connection that carries frames (wire/rpc.h).
  *
- * The first frame each way is `hello`; it is decoded here, and a connection that does
- * not send it in time is closed.  All other frames go to the owner one at a time, as
- * views into the read buffer.  What breaks a rule is answered by an error frame (a
+ * The first frame each way is `hello`; a connection that does not send it in time is
+ * closed.  It is decoded here, or goes with all other frames to an owner who has no
+ * `hello` callback (the cores of agent and client judge it themselves).  Frames are
+ * delivered one at a time, as views into the read buffer.  What breaks a rule is answered by an error frame (a
  * response with id 0, which means the connection) and the connection is closed; such a
  * frame from the other side is the reason that `closed` tells.
  *
@@ -24,9 +25,10 @@
 struct conn;
 
 struct conn_events {
-    /* conn_dial() is connected: send our hello.  NULL for accepted ones. */
+    /* conn_dial() is connected: send our hello.  Not used for accepted ones. */
     void (*opened)(void *user, struct conn *c);
-    /* The other side's hello: once, before all frames.  Views are valid in the call. */
+    /* The other side's hello: once, before all frames; views are valid in the call.
+     * NULL: hello comes as the first frame. */
     void (*hello)(void *user, struct conn *c, const struct hello *hello);
     /* One frame without its size word, valid in the call. */
     void (*frame)(void *user, struct conn *c, struct bytes frame);
@@ -58,6 +60,7 @@ struct conn *conn_accept(struct loop *l,
 
 /* Hand the connection to another owner, who gets everything from now on. */
 void conn_hand_over(struct conn *c, const struct conn_events *events, void *user);
+void conn_set_out_max(struct conn *c, size_t bytes);
 
 /* Append whole frames between the two:  rpc_begin_…(conn_begin(c), …); …; conn_end(c).
  * They leave at the end of the turn, together. */

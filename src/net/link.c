@@ -69,23 +69,30 @@ static void on_closed(void *user, struct conn *c, const struct error *reason)
 
 /* ---- the connection ---- */
 
+static void come_up(struct link *k, const struct hello *hello)
+{
+    k->up = true;
+    k->up_since_ms = loop_now_ms();
+    k->events->up(k->user, hello);
+}
+
 static void on_opened(void *user, struct conn *c)
 {
     struct link *k = user;
     struct hello hello = {.protocol = PROTOCOL_VERSION};
 
+    if (k->events->greet == NULL) {
+        come_up(k, NULL);
+        return;
+    }
     k->events->greet(k->user, &hello);
     conn_hello(c, &hello);
 }
 
 static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
-    struct link *k = user;
-
     (void)c;
-    k->up = true;
-    k->up_since_ms = loop_now_ms();
-    k->events->up(k->user, hello);
+    come_up(user, hello);
 }
 
 static void on_frame(void *user, struct conn *c, struct bytes frame)
@@ -113,13 +120,24 @@ static const struct conn_events CONN_EVENTS = {
     .closed = on_closed,
 };
 
+static const struct conn_events PLAIN_EVENTS = {
+    .opened = on_opened,
+    .frame = on_frame,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
 static void dial(void *user)
 {
     struct link *k = user;
 
     ASSERT(k->conn == NULL);
     timer_stop(k->loop, &k->retry);
-    k->conn = conn_dial(k->loop, &k->address, &k->options, &CONN_EVENTS, k);
+    k->conn = conn_dial(k->loop,
+                        &k->address,
+                        &k->options,
+                        k->events->greet == NULL ? &PLAIN_EVENTS : &CONN_EVENTS,
+                        k);
 }
 
 /* ---- life ---- */

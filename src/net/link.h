@@ -13,9 +13,10 @@ struct link;
 
 struct link_events {
     /* Fill in our hello for a connection that was just made; its views must outlive
-     * the call. */
+     * the call.  NULL: the owner sends and reads hello like any frame. */
     void (*greet)(void *user, struct hello *hello);
-    void (*up)(void *user, const struct hello *hello); /* the other side's */
+    /* The other side's hello came.  Without `greet`: connected, and hello is NULL. */
+    void (*up)(void *user, const struct hello *hello);
     void (*frame)(void *user, struct bytes frame);
     void (*drained)(void *user); /* may be NULL */
     /* Once for each up.  The link is dialling again already. */

@@ -162,6 +162,7 @@ struct loop *loop_create(void)
     RB_INIT(&l->timers);
     TAILQ_INIT(&l->deferred);
     TAILQ_INIT(&l->output);
+    l->slept_at_ms = loop_now_ms();
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     uv_prepare_init(&l->uv, &l->prepare);
     uv_idle_init(&l->uv, &l->idle);
@@ -174,8 +175,7 @@ struct loop *loop_create(void)
 
 void loop_run(struct loop *l)
 {
-    l->slept_at_ms = loop_now_ms();
-    l->sleep_ms = -1;
+    l->slept_at_ms = loop_now_ms(); /* what came before was no turn */
     uv_run(&l->uv, UV_RUN_DEFAULT);
 }
 

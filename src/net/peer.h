@@ -5,8 +5,9 @@
  * connection of the same process replaces the older one.  Who does not belong here is
  * told why in an error frame, which the other side reports as `refused`:
  *
- *     wrong_cluster   another cluster id, another --cluster list, or an id not in it
+ *     wrong_cluster   another cluster, or another --cluster list: the owner's judgement
  *     conflict        our own id, or an id that another process uses right now
+ *     invalid         an id that we do not know or did not dial
  *     version         another protocol
  *
  * Messages may be lost: when a connection ends, and when a peer does not read
@@ -21,16 +22,18 @@
 struct peers;
 
 struct peers_events {
-    /* Fill in our hello as it is right now (role and id are set); views must outlive
-     * the call.  Also read to judge the hello of others. */
+    /* Fill in our hello as it is right now; its views must outlive the call. */
     void (*greet)(void *user, struct hello *hello);
+    /* May this process be a peer?  A negative error with what to tell it. */
+    int (*check)(void *user, const struct hello *hello, struct error *err);
     void (*up)(void *user, uint64_t id, const struct hello *hello);
     void (*bytes)(void *user,
                   uint64_t id,
                   struct bytes bytes); /* of one raft message */
     /* Once for each up: a hint that the process died (joint 12). */
     void (*down)(void *user, uint64_t id, const struct error *reason);
-    /* Not a peer: refused by us (id as it claims) or us by it (the id we dialled). */
+    /* Not a peer: refused by us (id as it claims) or we by it.  Comes again with each
+     * attempt, about once a second. */
     void (*refused)(void *user, uint64_t id, const struct error *reason);
 };
 
@@ -49,8 +52,6 @@ void peers_adopt(struct peers *p, struct conn *c, const struct hello *hello);
 /* False: not connected or too slow, and the message is dropped. */
 bool peers_send(struct peers *p, uint64_t id, struct bytes raft_message);
 bool peers_connected(const struct peers *p, uint64_t id);
-/* Drop every connection and dial again with a new hello: after founding. */
-void peers_greet_again(struct peers *p);
 uint64_t peers_dropped(const struct peers *p); /* messages, since the start */
 
 #endif

@@ -268,8 +268,7 @@ static unsigned gather_output(struct stream *s, uv_buf_t *to, size_t *size, bool
     struct chunk *c;
 
     *size = 0;
-    STAILQ_FOREACH(c, &s->out, link)
-    {
+    STAILQ_FOREACH (c, &s->out, link) {
         if (count == WRITE_CHUNKS)
             break;
         to[count] = uv_buf_init((char *)c->bytes.data + c->sent,
@@ -418,6 +417,11 @@ void stream_take(struct stream *s, struct buffer *b)
 size_t stream_queued(const struct stream *s)
 {
     return s->queued;
+}
+
+void stream_set_out_max(struct stream *s, size_t bytes)
+{
+    s->out_max = bytes;
 }
 
 static void on_linger_expired(void *user)

@@ -64,6 +64,7 @@ void stream_take(struct stream *s, struct buffer *b);   /* moves; b is empty the
 
 /* Bytes sent and not with the kernel yet. */
 size_t stream_queued(const struct stream *s);
+void stream_set_out_max(struct stream *s, size_t bytes);
 
 /* Back-pressure: while paused nothing is read from the socket.  Both are idempotent and
  * may be called from `received`. */

@@ -27,7 +27,8 @@ void agent_actions_clear(struct agent_actions *a)
     buffer_clear(&a->record_bytes);
 }
 
-struct agent_action *agent_actions_add(struct agent_actions *a, enum agent_action_kind kind)
+struct agent_action *agent_actions_add(struct agent_actions *a,
+                                       enum agent_action_kind kind)
 {
     struct agent_action *action;
 
@@ -46,7 +47,10 @@ void agent_actions_send(struct agent_actions *a, uint64_t session, size_t offset
     action->send.bytes.size = a->bytes.size - offset;
 }
 
-void agent_actions_log(struct agent_actions *a, enum log_level level, const char *format, ...)
+void agent_actions_log(struct agent_actions *a,
+                       enum log_level level,
+                       const char *format,
+                       ...)
 {
     char text[ERROR_TEXT_MAX];
     size_t offset = a->bytes.size;

@@ -169,12 +169,15 @@ struct agent_core {
 };
 
 /* actions.c */
-struct agent_action *agent_actions_add(struct agent_actions *a, enum agent_action_kind kind);
+struct agent_action *agent_actions_add(struct agent_actions *a,
+                                       enum agent_action_kind kind);
 void agent_actions_clear(struct agent_actions *a);
 /* Everything appended to a->bytes since `offset` goes to the session. */
 void agent_actions_send(struct agent_actions *a, uint64_t session, size_t offset);
-void agent_actions_log(struct agent_actions *a, enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void agent_actions_log(struct agent_actions *a,
+                       enum log_level level,
+                       const char *format,
+                       ...) __attribute__((format(printf, 3, 4)));
 /* The list is complete: make its pointers right. */
 void agent_actions_settle(struct agent_actions *a);
 

@@ -100,10 +100,10 @@ static void session_close(struct agent_core *core, struct session *s)
 static void session_reject(struct agent_core *core, struct session *s, const char *why)
 {
     agent_actions_log(core->out,
-                LOG_LEVEL_WARNING,
-                "closing the session with master %u of the list: %s",
-                master_of(core, s) + 1,
-                why);
+                      LOG_LEVEL_WARNING,
+                      "closing the session with master %u of the list: %s",
+                      master_of(core, s) + 1,
+                      why);
     session_close(core, s);
 }
 
@@ -158,7 +158,7 @@ static void leader_obeyed(struct agent_core *core)
 static void leader_rest(struct agent_core *core)
 {
     uint32_t doublings = core->leader.tries < 5 ? core->leader.tries : 5;
-    uint64_t wait_ms = REGISTER_RETRY_MS << doublings;
+    uint64_t wait_ms = (uint64_t)REGISTER_RETRY_MS << doublings;
 
     if (wait_ms > REGISTER_RETRY_MAX_MS)
         wait_ms = REGISTER_RETRY_MAX_MS;
@@ -204,9 +204,9 @@ void leading_durable(struct agent_core *core)
 static void on_gone(struct agent_core *core)
 {
     agent_actions_log(core->out,
-                LOG_LEVEL_ERROR,
-                "this agent was declared gone: ending its %u runs",
-                core->run_count);
+                      LOG_LEVEL_ERROR,
+                      "this agent was declared gone: ending its %u runs",
+                      core->run_count);
     core->gone = true;
     core->leader = (struct leader){.deadline_ms = NEVER};
     runs_stop_all(core);
@@ -234,10 +234,10 @@ on_register_error(struct agent_core *core, struct session *s, const struct rpc *
         return;
     default:
         agent_actions_log(core->out,
-                    LOG_LEVEL_INFO,
-                    "cannot register yet: %.*s",
-                    (int)rpc->text.size,
-                    (const char *)rpc->text.data);
+                          LOG_LEVEL_INFO,
+                          "cannot register yet: %.*s",
+                          (int)rpc->text.size,
+                          (const char *)rpc->text.data);
         leader_rest(core);
     }
 }
@@ -263,13 +263,14 @@ on_register_result(struct agent_core *core, struct session *s, struct bytes byte
         core->agent = result.agent;
         core->identity_changed = true;
     }
-    agent_actions_log(core->out,
-                LOG_LEVEL_INFO,
-                "agent %llu follows master %u of the list in term %llu with %u runs",
-                (unsigned long long)core->agent,
-                core->leader.master + 1,
-                (unsigned long long)core->term,
-                core->run_count);
+    agent_actions_log(
+        core->out,
+        LOG_LEVEL_INFO,
+        "agent %llu follows master %u of the list in term %llu with %u runs",
+        (unsigned long long)core->agent,
+        core->leader.master + 1,
+        (unsigned long long)core->term,
+        core->run_count);
     if (result.send_runs) {
         updates_restart(core);
         core->leader.answers = updates_tell_all(core);

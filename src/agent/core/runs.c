@@ -270,7 +270,7 @@ note_ended(struct agent_core *core, struct run *r, const struct agent_event *e)
                               : "nothing is left of it after the agent restarted");
         return;
     }
-    ASSERT(!"an end that has a name");
+    ASSERT(e->run_ended.how <= RUN_END_VANISHED);
 }
 
 /* It was told to end, and did: whatever its last word was.  What nobody saw end stays

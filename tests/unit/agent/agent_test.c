@@ -1,5 +1,4 @@
 /* agent_test.c - a work directory and a launcher with real processes, for tests. */
-
 #include "tests/unit/agent/agent_test.h"
 
 #include "base/clock.h"
@@ -21,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_US                                                                    \
+#define PATIENCE_US \
     (20 * 1000000ull) /* more than any of this takes on a busy machine */
 #define NOBODY 65534
 

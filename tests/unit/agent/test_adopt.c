@@ -1,5 +1,4 @@
 /* test_adopt.c - an agent that was killed finds its runs again. */
-
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
 

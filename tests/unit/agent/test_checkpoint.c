@@ -1,5 +1,4 @@
 /* test_checkpoint.c - what is durable is there again, and nothing else. */
-
 #include "agent/checkpoint.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"

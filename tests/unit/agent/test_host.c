@@ -1,5 +1,4 @@
 /* test_host.c - what this host has. */
-
 #include "agent/host.h"
 #include "agent/process.h"
 #include "tests/lib/unit.h"

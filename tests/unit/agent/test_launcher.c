@@ -1,5 +1,4 @@
 /* test_launcher.c - runs as plain processes: start, end, signals, what a task finds. */
-
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"

@@ -1,5 +1,4 @@
 /* test_sandboxes.c - the newest sandboxes stay, the oldest go. */
-
 #include "agent/sandboxes.h"
 #include "base/clock.h"
 #include "tests/lib/unit.h"

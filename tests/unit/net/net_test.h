@@ -21,10 +21,10 @@ static inline TCase *patient(TCase *c)
 }
 
 /* Turn the loop until the condition holds; the test's time limit ends it otherwise. */
-#define wait_until(l, condition)                                                       \
-    do {                                                                               \
-        while (!(condition))                                                           \
-            loop_turn(l);                                                              \
+#define wait_until(l, condition) \
+    do {                         \
+        while (!(condition))     \
+            loop_turn(l);        \
     } while (0)
 
 void loop_turn(struct loop *l);
