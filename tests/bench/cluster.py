@@ -202,7 +202,7 @@ def main():
         print(f"{name:12} " + "  ".join(f"{k} {v}" for k, v in kw.items()), file=sys.stderr)
 
     if "submit" in only:
-        r = [closed(a.build, 4096, a.seconds) for _ in range(a.runs)]
+        r = [closed(a.build, 1024, a.seconds) for _ in range(a.runs)]
         say("submit", rate_median=round(statistics.median(x["rate"] for x in r)),
             rates=[round(x["rate"]) for x in r],
             p50_ms=statistics.median(x["p50_ms"] for x in r),
