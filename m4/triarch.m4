@@ -29,6 +29,9 @@ AC_DEFUN([TRIARCH_SANITIZERS], [
   AS_IF([test -n "$SANITIZER_CFLAGS"],
     [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fno-omit-frame-pointer -fno-sanitize-recover=all -g"])
   AC_SUBST([SANITIZER_CFLAGS])
+  # The thread sanitizer turns vfork() into fork(): not for programs that need the difference.
+  AS_CASE([$enable_sanitizers], [*thread*], [FORKING_CFLAGS=], [FORKING_CFLAGS=$SANITIZER_CFLAGS])
+  AC_SUBST([FORKING_CFLAGS])
 ])
 
 # TRIARCH_COVERAGE: --enable-coverage, for `make coverage` (gcovr).
@@ -47,7 +50,7 @@ AC_DEFUN([TRIARCH_STATIC], [
   STATIC_LDFLAGS=
   AC_MSG_CHECKING([whether small programs can be linked statically])
   save_CFLAGS=$CFLAGS save_LDFLAGS=$LDFLAGS
-  CFLAGS="$CFLAGS $SANITIZER_CFLAGS $COVERAGE_CFLAGS" LDFLAGS="$LDFLAGS -static"
+  CFLAGS="$CFLAGS $FORKING_CFLAGS $COVERAGE_CFLAGS" LDFLAGS="$LDFLAGS -static"
   AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("");]])],
     [AC_MSG_RESULT([yes]); STATIC_LDFLAGS=-static],
     [AC_MSG_RESULT([no])])

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAP_BYTES                                                                      \
+#define MAP_BYTES \
     ((size_t)16 << 30) /* address space: specs of all runs, at their largest */
 
 enum { RECORDS };

@@ -19,9 +19,11 @@
 #include "base/mem.h"
 
 #include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +33,6 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <uthash.h>
 
 #define EVENTS_AT_ONCE 64
 
@@ -57,10 +57,11 @@ struct process {
     int code;
     char *message; /* owned, or NULL */
     TAILQ_ENTRY(process) telling;
-    UT_hash_handle hh;
+    RB_ENTRY(process) by_attempt;
 };
 
 TAILQ_HEAD(process_list, process);
+RB_HEAD(process_tree, process);
 
 struct launcher_process {
     struct launcher base;
@@ -72,7 +73,7 @@ struct launcher_process {
     bool settled;     /* what was not adopted is free */
     bool failed;
     int wake; /* an eventfd: `telling` is not empty */
-    struct process *processes;
+    struct process_tree processes;
     struct process_list telling;
 };
 
@@ -83,12 +84,19 @@ static struct launcher_process *of(struct launcher *l)
 
 /* ---- table of processes ---- */
 
+static int compare(const struct process *a, const struct process *b)
+{
+    return (a->attempt > b->attempt) - (a->attempt < b->attempt);
+}
+
+RB_GENERATE_INTERNAL(
+    process_tree, process, by_attempt, compare, __attribute__((unused)) static)
+
 static struct process *find(struct launcher_process *l, uint64_t attempt)
 {
-    struct process *p;
+    struct process key = {.attempt = attempt};
 
-    HASH_FIND(hh, l->processes, &attempt, sizeof(attempt), p);
-    return p;
+    return RB_FIND(process_tree, &l->processes, &key);
 }
 
 static struct process *add(struct launcher_process *l, uint64_t attempt)
@@ -97,13 +105,13 @@ static struct process *add(struct launcher_process *l, uint64_t attempt)
 
     p->attempt = attempt;
     p->pidfd = -1;
-    HASH_ADD(hh, l->processes, attempt, sizeof(p->attempt), p);
+    RB_INSERT(process_tree, &l->processes, p);
     return p;
 }
 
 static void drop(struct launcher_process *l, struct process *p)
 {
-    HASH_DEL(l->processes, p);
+    RB_REMOVE(process_tree, &l->processes, p);
     if (p->tell_started || p->tell_ended)
         TAILQ_REMOVE(&l->telling, p, telling);
     if (p->has_slot)
@@ -240,19 +248,24 @@ static void shim_ended(struct launcher_process *l, struct process *p)
         tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
 }
 
-/* A descriptor of the shim, or -1 if it is gone (errno 0) or cannot be had (errno). */
+/* A descriptor of the shim; or -1 and errno, which is ESRCH when it is gone.  A shim that waits
+ * to be reaped is gone. */
 static int open_shim(const struct process *p)
 {
-    int fd = p->shim <= 0 ? -1 : pidfd_open(p->shim, 0);
+    struct pollfd poll_fd = {.events = POLLIN};
+    int fd;
 
-    if (fd >= 0 && process_start(p->shim) == p->start)
+    errno = ESRCH;
+    if (p->shim <= 0)
+        return -1;
+    fd = pidfd_open(p->shim, 0);
+    if (fd < 0)
+        return -1;
+    poll_fd.fd = fd;
+    if (process_start(p->shim) == p->start && poll(&poll_fd, 1, 0) == 0)
         return fd;
-    if (fd >= 0) {
-        close(fd);
-        errno = 0;
-    } else if (p->shim <= 0 || errno == ESRCH) {
-        errno = 0;
-    }
+    close(fd);
+    errno = ESRCH;
     return -1;
 }
 
@@ -263,7 +276,7 @@ static void adopt_here(struct launcher_process *l, struct process *p)
 
     p->state = PROCESS_ALIVE;
     p->pidfd = open_shim(p);
-    if (p->pidfd < 0 && errno != 0) {
+    if (p->pidfd < 0 && errno != ESRCH) {
         error_set(
             &err, ERROR_IO, "pidfd_open: %s (raise LimitNOFILE)", strerror(errno));
         fail(l, &err);
@@ -317,7 +330,7 @@ static void settle(struct launcher_process *l)
     if (l->settled)
         return;
     l->settled = true;
-    HASH_ITER (hh, l->processes, p, next) {
+    RB_FOREACH_SAFE (p, process_tree, &l->processes, next) {
         if (p->state == PROCESS_FOUND)
             drop(l, p);
     }
@@ -453,7 +466,7 @@ static void process_destroy(struct launcher *base)
     struct process *p, *next;
 
     spawning_stop(&l->spawning);
-    HASH_ITER (hh, l->processes, p, next)
+    RB_FOREACH_SAFE (p, process_tree, &l->processes, next)
         drop(l, p);
     slots_close(&l->slots);
     if (l->wake >= 0)
@@ -563,6 +576,7 @@ int launcher_process_create(struct launcher **out,
     l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&l->spawning.queue);
     TAILQ_INIT(&l->telling);
+    RB_INIT(&l->processes);
     l->work_dir = mem_strdup(options->work_dir);
     rv = read_boot_id(l->boot_id, err);
     if (rv == 0)

@@ -7,6 +7,7 @@
 
 #include "agent/shim.h"
 
+#include <bsd/sys/tree.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,18 +20,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <uthash.h>
-
 struct child {
     pid_t pid;
     uint64_t attempt;
-    UT_hash_handle hh;
+    RB_ENTRY(child) by_pid;
 };
+
+RB_HEAD(child_tree, child);
+
+static int compare(const struct child *a, const struct child *b)
+{
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+RB_GENERATE_INTERNAL(child_tree, child, by_pid, compare, __attribute__((unused)) static)
 
 struct spawner {
     char boot_id[BOOT_ID_BYTES];
     int signals; /* a signalfd: SIGCHLD */
-    struct child *children;
+    struct child_tree children;
     union {
         struct shim_request request;
         char bytes[sizeof(struct shim_request) + SHIM_REQUEST_MAX];
@@ -83,7 +91,7 @@ static void spawn(struct spawner *s)
     if (child == NULL)
         fail("memory");
     *child = (struct child){.pid = pid, .attempt = s->request.attempt};
-    HASH_ADD(hh, s->children, pid, sizeof(child->pid), child);
+    RB_INSERT(child_tree, &s->children, child);
 }
 
 static void on_request(struct spawner *s)
@@ -113,12 +121,14 @@ static void on_child(struct spawner *s)
     if (read(s->signals, &info, sizeof(info)) < 0 && errno != EINTR && errno != EAGAIN)
         fail("signalfd");
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        HASH_FIND(hh, s->children, &pid, sizeof(pid), child);
+        struct child key = {.pid = pid};
+
+        child = RB_FIND(child_tree, &s->children, &key);
         if (child == NULL)
             continue;
         if (status != 0)
             tell_gone(child->attempt);
-        HASH_DEL(s->children, child);
+        RB_REMOVE(child_tree, &s->children, child);
         free(child);
     }
 }

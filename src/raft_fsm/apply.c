@@ -40,9 +40,9 @@ struct result result_done(const struct apply *a, uint64_t id)
     return (struct result){.id = id, .index = a->state->index};
 }
 
-struct result result_rejected(enum error_code code)
+struct result result_rejected(int code)
 {
-    return (struct result){.code = code};
+    return (struct result){.code = (enum error_code)code};
 }
 
 void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t agent)
@@ -61,11 +61,12 @@ enum job_state job_open(struct apply *a, struct job *j)
 void job_close(struct apply *a, struct job *j, enum job_state before)
 {
     enum job_state now = job_state(j);
+    bool was_runnable = j->is_runnable;
 
     if (job_state_is_final(now) && j->ended_us == 0)
         j->ended_us = a->stamp_us;
     state_edited(a->state, object_job(j));
-    if (now != before)
+    if (now != before || (j->is_runnable && !was_runnable))
         apply_effect(a, EFFECT_JOB, j->id, 0);
 }
 
@@ -75,7 +76,7 @@ static struct result apply_command(struct apply *a, struct bytes bytes)
     int rc = command_unpack(&c, bytes, NULL);
 
     if (rc != 0)
-        return result_rejected((enum error_code) - rc);
+        return result_rejected(-rc);
     if (!a->state->globals.founded && c.kind != COMMAND_FOUND)
         return result_rejected(ERROR_UNAVAILABLE);
     return HANDLERS[c.kind](a, &c);

@@ -33,7 +33,7 @@ struct result apply_purge(struct apply *a, const struct command *c)
 
 struct result apply_expire_keys(struct apply *a, const struct command *c)
 {
-    struct tombstone_age_tree *tree = &a->state->tombstones;
+    struct tombstone_age_tree *tree = &a->state->tombstones_by_age;
     struct tombstone *t, *next;
     uint64_t count = 0;
 

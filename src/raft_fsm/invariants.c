@@ -14,10 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RULE(condition, ...)                                                           \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            return error_set(err, ERROR_CORRUPT, __VA_ARGS__);                         \
+#define RULE(condition, ...)                                   \
+    do {                                                       \
+        if (!(condition))                                      \
+            return error_set(err, ERROR_CORRUPT, __VA_ARGS__); \
     } while (0)
 
 #define ID_MAX ((uint64_t)INT64_MAX)
@@ -372,7 +372,8 @@ static int check_tombstones(const struct state *s, struct sums *sums, struct err
 {
     struct tombstone *t;
 
-    RB_FOREACH (t, tombstone_age_tree, (struct tombstone_age_tree *)&s->tombstones) {
+    RB_FOREACH (
+        t, tombstone_age_tree, (struct tombstone_age_tree *)&s->tombstones_by_age) {
         RULE(t->key.size > 0 && t->key.size <= LIMIT_KEY_BYTES &&
                  state_tombstone(s, t->key) == t,
              "the tombstone of job %" PRIu64 " is not found by its key",

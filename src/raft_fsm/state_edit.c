@@ -163,7 +163,7 @@ void state_link(struct state *s, struct object o)
         link_attempt(s, o.attempt);
         break;
     case TABLE_TOMBSTONES:
-        RB_INSERT(tombstone_age_tree, &s->tombstones, o.tombstone);
+        RB_INSERT(tombstone_age_tree, &s->tombstones_by_age, o.tombstone);
         o.tombstone->key_hash = hash128_of(o.tombstone->key).low;
         RB_INSERT(
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
@@ -196,7 +196,7 @@ static void state_unlink(struct state *s, struct object o)
         unlink_attempt(s, o.attempt);
         break;
     case TABLE_TOMBSTONES:
-        RB_REMOVE(tombstone_age_tree, &s->tombstones, o.tombstone);
+        RB_REMOVE(tombstone_age_tree, &s->tombstones_by_age, o.tombstone);
         RB_REMOVE(
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count--;
@@ -383,7 +383,7 @@ void state_start(struct state *s)
     RB_INIT(&s->jobs);
     RB_INIT(&s->attempts);
     RB_INIT(&s->agents);
-    RB_INIT(&s->tombstones);
+    RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
     RB_INIT(&s->agents_by_key);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
@@ -400,8 +400,9 @@ void state_clear(struct state *s)
         RB_REMOVE(attempt_tree, &s->attempts, attempt);
         object_destroy(object_attempt(attempt));
     }
-    RB_FOREACH_SAFE (tombstone, tombstone_age_tree, &s->tombstones, next_tombstone) {
-        RB_REMOVE(tombstone_age_tree, &s->tombstones, tombstone);
+    RB_FOREACH_SAFE (
+        tombstone, tombstone_age_tree, &s->tombstones_by_age, next_tombstone) {
+        RB_REMOVE(tombstone_age_tree, &s->tombstones_by_age, tombstone);
         object_destroy(object_tombstone(tombstone));
     }
     RB_FOREACH_SAFE (agent, agent_tree, &s->agents, next_agent) {

@@ -52,8 +52,7 @@ const char *command_name(enum command_kind kind);
 struct placement {
     uint64_t job;
     uint32_t instance;
-    uint32_t
-        attempt; /* number the attempt will have: 1 + the last; else it is rejected */
+    uint32_t attempt; /* its number: 1 + the last one's, else it is rejected */
     uint64_t agent;
 };
 
@@ -94,8 +93,7 @@ struct command {
             struct bytes packed; /* decoded: read with command_next_placement() */
         } place;
         struct {
-            uint64_t
-                agent; /* the reporter; updates of attempts elsewhere are ignored */
+            uint64_t agent; /* the reporter: others' attempts are ignored */
             const struct task_update *updates;
             uint32_t count;
             struct bytes packed; /* decoded: read with command_next_update() */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "wire/job.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -166,11 +167,16 @@ int main(int argc, char **argv)
 {
     unsigned tasks = argc > 2 ? (unsigned)atoi(argv[2]) : 2000;
     unsigned at_once = argc > 3 ? (unsigned)atoi(argv[3]) : 32;
-    char work_dir[] = "/tmp/triarch-bench-XXXXXX";
+    const char *parent = getenv("TMPDIR");
+    char work_dir[PATH_MAX];
     double plain[ROUNDS], launched[ROUNDS], p, l;
     struct bench b = {.next = 1};
     struct buffer spec = {0};
 
+    snprintf(work_dir,
+             sizeof(work_dir),
+             "%s/triarch-bench-XXXXXX",
+             parent != NULL ? parent : "/tmp");
     if (argc < 2 || tasks == 0 || at_once == 0 || mkdtemp(work_dir) == NULL)
         fail("usage: bench_launch SHIM [TASKS [AT_ONCE]]");
     pack_spec(&spec);

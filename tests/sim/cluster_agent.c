@@ -60,6 +60,7 @@ static void report_end(struct sim_agent *a, const struct sim_task *t)
 
 static void end_task(struct sim_task *t, bool signaled, int code)
 {
+    world_note(&t->agent->cluster->world, 2, "end", t->agent->number, t->attempt, (uint64_t)code);
     t->ended = true;
     t->signaled = signaled;
     t->code = code;
@@ -137,6 +138,7 @@ static void start_task(struct sim_agent *a, const struct run_start *run)
     t->deaf = strcmp(spec.argv[3], "deaf") == 0;
     job_spec_finish(&spec);
     LIST_INSERT_HEAD(&a->tasks, t, link);
+    world_note(&c->world, 2, "launch", a->number, t->attempt, t->job);
     check_launch(c, a, t);
     c->totals.launches++;
     world_in(&c->world,
@@ -286,6 +288,7 @@ static void forget(struct sim_agent *a, uint64_t attempt)
 {
     struct sim_task *t = task_of(a, attempt);
 
+    world_note(&a->cluster->world, 2, "forget", a->number, attempt, 0);
     if (t != NULL && !t->ended)
         world_fail(&a->cluster->world,
                    "agent %u forgets attempt %llu while it runs",
@@ -438,7 +441,7 @@ void sim_agent_init(struct cluster *c, unsigned number)
     LIST_INIT(&a->tasks);
     a->spec.hostname = mem_strdup("sim");
     a->spec.http_address = mem_strdup("127.0.0.1:5051");
-    a->spec.resources.amount[RESOURCE_CPUS] = 1000 * pick(&c->world, 1, 8);
+    a->spec.resources.amount[RESOURCE_CPUS] = 1000 * pick(&c->world, c->agents < 3 ? 6 : 2, 8);
     a->spec.resources.amount[RESOURCE_MEM] = 1024 * MIB * pick(&c->world, 1, 4);
     a->spec.resources.amount[RESOURCE_DISK] = 10240 * MIB;
 }

@@ -176,6 +176,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
         world_fail(&c->world, "master %u: %s", m->number + 1, err.text);
         return;
     }
+    master_verify(m->core);
     RB_FOREACH(job, job_tree, &s->jobs)
         check_finals(c, job);
     RB_FOREACH(agent, agent_tree, &s->agents)
@@ -200,12 +201,42 @@ void check_sweep(struct cluster *c)
             check_state(c, &c->master[i]);
 }
 
+/* For whoever replays a seed that got stuck. */
+static void describe(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->masters; i++) {
+        struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
+        struct agent *a;
+
+        printf("master %u leads=%d index=%llu queue=%zu runnable=%d placeable=%llu\n",
+               i + 1,
+               master_leads(c->master[i].core),
+               (unsigned long long)s->index,
+               master_queue_length(c->master[i].core),
+               !RB_EMPTY(&s->runnable),
+               (unsigned long long)s->placeable_version);
+        RB_FOREACH(a, agent_tree, &s->agents)
+            printf("  agent %llu state=%d attempts=%u superseded=%u cpus %llu of %llu, mem %llu of "
+                   "%llu MiB\n",
+                   (unsigned long long)a->id,
+                   a->state,
+                   a->attempts_count,
+                   a->superseded_count,
+                   (unsigned long long)a->allocated.amount[RESOURCE_CPUS],
+                   (unsigned long long)a->capacity.amount[RESOURCE_CPUS],
+                   (unsigned long long)(a->allocated.amount[RESOURCE_MEM] / MIB),
+                   (unsigned long long)(a->capacity.amount[RESOURCE_MEM] / MIB));
+    }
+}
+
 /* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
 void check_end(struct cluster *c)
 {
     uint64_t index = 0;
 
     check_sweep(c);
+    if (c->world.trace > 0)
+        describe(c);
     for (unsigned i = 0; i < c->masters && !c->world.failed; i++) {
         struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
         struct job *job;

@@ -2,7 +2,7 @@
  *
  * Frames and texts are appended to one buffer, keys and values of records to another.
  * Both move while they grow; so actions hold offsets and records sizes until the list
- * is complete, then actions_settle() makes them pointers.
+ * is complete, then agent_actions_settle() makes them pointers.
  */
 #include "agent/core/core_internal.h"
 #include "base/mem.h"
@@ -19,7 +19,7 @@ void agent_actions_finish(struct agent_actions *actions)
     *actions = (struct agent_actions){0};
 }
 
-void actions_clear(struct agent_actions *a)
+void agent_actions_clear(struct agent_actions *a)
 {
     a->count = 0;
     a->record_count = 0;
@@ -27,7 +27,8 @@ void actions_clear(struct agent_actions *a)
     buffer_clear(&a->record_bytes);
 }
 
-struct agent_action *actions_add(struct agent_actions *a, enum agent_action_kind kind)
+struct agent_action *agent_actions_add(struct agent_actions *a,
+                                       enum agent_action_kind kind)
 {
     struct agent_action *action;
 
@@ -37,20 +38,23 @@ struct agent_action *actions_add(struct agent_actions *a, enum agent_action_kind
     return action;
 }
 
-void actions_send(struct agent_actions *a, uint64_t session, size_t offset)
+void agent_actions_send(struct agent_actions *a, uint64_t session, size_t offset)
 {
-    struct agent_action *action = actions_add(a, AGENT_SEND);
+    struct agent_action *action = agent_actions_add(a, AGENT_SEND);
 
     action->offset = offset;
     action->send.session = session;
     action->send.bytes.size = a->bytes.size - offset;
 }
 
-void actions_log(struct agent_actions *a, enum log_level level, const char *format, ...)
+void agent_actions_log(struct agent_actions *a,
+                       enum log_level level,
+                       const char *format,
+                       ...)
 {
     char text[ERROR_TEXT_MAX];
     size_t offset = a->bytes.size;
-    struct agent_action *action = actions_add(a, AGENT_LOG);
+    struct agent_action *action = agent_actions_add(a, AGENT_LOG);
     va_list args;
 
     va_start(args, format);
@@ -62,7 +66,7 @@ void actions_log(struct agent_actions *a, enum log_level level, const char *form
     action->log.level = level;
 }
 
-void actions_settle(struct agent_actions *a)
+void agent_actions_settle(struct agent_actions *a)
 {
     for (size_t i = 0; i < a->count; i++) {
         struct agent_action *action = &a->list[i];

@@ -39,7 +39,7 @@ void core_fatal(struct agent_core *core, enum error_code code, const char *forma
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     error_set(err, code, "%s", text);
-    actions_add(core->out, AGENT_FATAL)->fatal.error = err;
+    agent_actions_add(core->out, AGENT_FATAL)->fatal.error = err;
     core->stopped = true;
 }
 
@@ -134,14 +134,14 @@ static void set_timer(struct agent_core *core)
     if (deadline == core->timer_ms)
         return;
     core->timer_ms = deadline;
-    actions_add(core->out, AGENT_TIMER)->timer.deadline_ms = deadline;
+    agent_actions_add(core->out, AGENT_TIMER)->timer.deadline_ms = deadline;
 }
 
 void agent_step(struct agent_core *core,
                 const struct agent_event *event,
                 struct agent_actions *actions)
 {
-    actions_clear(actions);
+    agent_actions_clear(actions);
     if (core->stopped)
         return;
     ASSERT(event->now_ms >= core->now_ms);
@@ -156,7 +156,7 @@ void agent_step(struct agent_core *core,
         records_flush(core);
         set_timer(core);
     }
-    actions_settle(actions);
+    agent_actions_settle(actions);
     core->out = NULL;
 }
 

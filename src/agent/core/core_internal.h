@@ -169,14 +169,17 @@ struct agent_core {
 };
 
 /* actions.c */
-struct agent_action *actions_add(struct agent_actions *a, enum agent_action_kind kind);
-void actions_clear(struct agent_actions *a);
+struct agent_action *agent_actions_add(struct agent_actions *a,
+                                       enum agent_action_kind kind);
+void agent_actions_clear(struct agent_actions *a);
 /* Everything appended to a->bytes since `offset` goes to the session. */
-void actions_send(struct agent_actions *a, uint64_t session, size_t offset);
-void actions_log(struct agent_actions *a, enum log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void agent_actions_send(struct agent_actions *a, uint64_t session, size_t offset);
+void agent_actions_log(struct agent_actions *a,
+                       enum log_level level,
+                       const char *format,
+                       ...) __attribute__((format(printf, 3, 4)));
 /* The list is complete: make its pointers right. */
-void actions_settle(struct agent_actions *a);
+void agent_actions_settle(struct agent_actions *a);
 
 /* records.c */
 int records_load(struct agent_core *core,

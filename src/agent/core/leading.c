@@ -51,7 +51,7 @@ static void send_hello(struct agent_core *core, const struct session *s)
     };
 
     hello_pack(&h, out);
-    actions_send(core->out, s->id, offset);
+    agent_actions_send(core->out, s->id, offset);
 }
 
 static void send_heartbeat(struct agent_core *core, const struct session *s)
@@ -60,7 +60,7 @@ static void send_heartbeat(struct agent_core *core, const struct session *s)
     struct heartbeat h = {.agent = core->agent, .term = core->term};
 
     heartbeat_pack(&h, &core->out->bytes);
-    actions_send(core->out, s->id, offset);
+    agent_actions_send(core->out, s->id, offset);
 }
 
 static void send_register(struct agent_core *core)
@@ -78,7 +78,7 @@ static void send_register(struct agent_core *core)
     core->leader.request = ++core->last_request;
     core->leader.deadline_ms = core->now_ms + REGISTER_TIMEOUT_MS;
     register_pack(&request, core->leader.request, &core->out->bytes);
-    actions_send(core->out, core->leader.session, offset);
+    agent_actions_send(core->out, core->leader.session, offset);
 }
 
 /* ---- sessions ---- */
@@ -93,17 +93,17 @@ static void session_end(struct agent_core *core, struct session *s)
 
 static void session_close(struct agent_core *core, struct session *s)
 {
-    actions_add(core->out, AGENT_CLOSE)->close.session = s->id;
+    agent_actions_add(core->out, AGENT_CLOSE)->close.session = s->id;
     session_end(core, s);
 }
 
 static void session_reject(struct agent_core *core, struct session *s, const char *why)
 {
-    actions_log(core->out,
-                LOG_LEVEL_WARNING,
-                "closing the session with master %u of the list: %s",
-                master_of(core, s) + 1,
-                why);
+    agent_actions_log(core->out,
+                      LOG_LEVEL_WARNING,
+                      "closing the session with master %u of the list: %s",
+                      master_of(core, s) + 1,
+                      why);
     session_close(core, s);
 }
 
@@ -158,7 +158,7 @@ static void leader_obeyed(struct agent_core *core)
 static void leader_rest(struct agent_core *core)
 {
     uint32_t doublings = core->leader.tries < 5 ? core->leader.tries : 5;
-    uint64_t wait_ms = REGISTER_RETRY_MS << doublings;
+    uint64_t wait_ms = (uint64_t)REGISTER_RETRY_MS << doublings;
 
     if (wait_ms > REGISTER_RETRY_MAX_MS)
         wait_ms = REGISTER_RETRY_MAX_MS;
@@ -203,10 +203,10 @@ void leading_durable(struct agent_core *core)
 
 static void on_gone(struct agent_core *core)
 {
-    actions_log(core->out,
-                LOG_LEVEL_ERROR,
-                "this agent was declared gone: ending its %u runs",
-                core->run_count);
+    agent_actions_log(core->out,
+                      LOG_LEVEL_ERROR,
+                      "this agent was declared gone: ending its %u runs",
+                      core->run_count);
     core->gone = true;
     core->leader = (struct leader){.deadline_ms = NEVER};
     runs_stop_all(core);
@@ -233,11 +233,11 @@ on_register_error(struct agent_core *core, struct session *s, const struct rpc *
                    (const char *)rpc->text.data);
         return;
     default:
-        actions_log(core->out,
-                    LOG_LEVEL_INFO,
-                    "cannot register yet: %.*s",
-                    (int)rpc->text.size,
-                    (const char *)rpc->text.data);
+        agent_actions_log(core->out,
+                          LOG_LEVEL_INFO,
+                          "cannot register yet: %.*s",
+                          (int)rpc->text.size,
+                          (const char *)rpc->text.data);
         leader_rest(core);
     }
 }
@@ -263,13 +263,14 @@ on_register_result(struct agent_core *core, struct session *s, struct bytes byte
         core->agent = result.agent;
         core->identity_changed = true;
     }
-    actions_log(core->out,
-                LOG_LEVEL_INFO,
-                "agent %llu follows master %u of the list in term %llu with %u runs",
-                (unsigned long long)core->agent,
-                core->leader.master + 1,
-                (unsigned long long)core->term,
-                core->run_count);
+    agent_actions_log(
+        core->out,
+        LOG_LEVEL_INFO,
+        "agent %llu follows master %u of the list in term %llu with %u runs",
+        (unsigned long long)core->agent,
+        core->leader.master + 1,
+        (unsigned long long)core->term,
+        core->run_count);
     if (result.send_runs) {
         updates_restart(core);
         core->leader.answers = updates_tell_all(core);
@@ -392,7 +393,7 @@ on_request(struct agent_core *core, struct session *s, const struct rpc *rpc)
 
     rpc_error(
         &core->out->bytes, rpc->id, ERROR_INVALID, "an agent answers no requests", "");
-    actions_send(core->out, s->id, offset);
+    agent_actions_send(core->out, s->id, offset);
 }
 
 void leading_frame(struct agent_core *core, uint64_t session, struct bytes frame)

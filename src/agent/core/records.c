@@ -117,7 +117,7 @@ void records_flush(struct agent_core *core)
     core->fence_changed = false;
     if (core->out->record_count == 0)
         return;
-    action = actions_add(core->out, AGENT_RECORD);
+    action = agent_actions_add(core->out, AGENT_RECORD);
     action->record.sequence = ++core->sequence;
     action->record.count = core->out->record_count;
 }

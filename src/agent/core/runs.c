@@ -106,7 +106,7 @@ static void set_end(struct agent_core *core,
 
 static void signal_run(struct agent_core *core, struct run *r, enum run_signal signal)
 {
-    struct agent_action *action = actions_add(core->out, AGENT_SIGNAL_RUN);
+    struct agent_action *action = agent_actions_add(core->out, AGENT_SIGNAL_RUN);
 
     action->signal_run.attempt = r->attempt;
     action->signal_run.signal = signal;
@@ -156,7 +156,7 @@ static void refuse(struct agent_core *core, struct run *r, const struct agent_ev
 
 static void start(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
-    struct agent_action *action = actions_add(core->out, AGENT_START_RUN);
+    struct agent_action *action = agent_actions_add(core->out, AGENT_START_RUN);
 
     (void)e;
     action->start_run = (struct run_start){
@@ -270,7 +270,7 @@ note_ended(struct agent_core *core, struct run *r, const struct agent_event *e)
                               : "nothing is left of it after the agent restarted");
         return;
     }
-    ASSERT(!"an end that has a name");
+    ASSERT(e->run_ended.how <= RUN_END_VANISHED);
 }
 
 /* It was told to end, and did: whatever its last word was.  What nobody saw end stays
@@ -305,7 +305,7 @@ static void forget(struct agent_core *core, struct run *r, const struct agent_ev
     (void)e;
     if (r->kept) {
         records_erase_run(core, r);
-        actions_add(core->out, AGENT_FORGET_RUN)->forget_run.attempt = r->attempt;
+        agent_actions_add(core->out, AGENT_FORGET_RUN)->forget_run.attempt = r->attempt;
     }
     if (r->is_waiting)
         TAILQ_REMOVE(&core->waiting, r, waiting);
@@ -423,7 +423,7 @@ struct run *runs_restore(struct agent_core *core, uint64_t attempt)
 
     r->kept = true;
     set_state(core, r, TASK_STARTING);
-    actions_add(core->out, AGENT_ADOPT_RUN)->adopt_run.attempt = attempt;
+    agent_actions_add(core->out, AGENT_ADOPT_RUN)->adopt_run.attempt = attempt;
     return r;
 }
 

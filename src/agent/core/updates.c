@@ -96,7 +96,7 @@ static void send_due(struct agent_core *core)
             move(core, r, UPDATE_SENT, UPDATE_RESEND_MS);
         }
         update_pack(core->agent, reports, count, &core->out->bytes);
-        actions_send(core->out, core->leader.session, offset);
+        agent_actions_send(core->out, core->leader.session, offset);
         core->updates_sent += count;
     }
     mem_free(reports);
@@ -172,7 +172,7 @@ uint32_t updates_tell_all(struct agent_core *core)
                   count,
                   ++core->last_request,
                   &core->out->bytes);
-        actions_send(core->out, core->leader.session, offset);
+        agent_actions_send(core->out, core->leader.session, offset);
     }
     mem_free(reports);
     return parts;

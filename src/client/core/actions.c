@@ -29,8 +29,8 @@ actions_add(struct client_actions *a, enum client_action_kind kind, uint32_t mas
 
     MEM_GROW(a->list, a->capacity, a->count + 1);
     action = &a->list[a->count++];
-    *action = (struct client_action){
-        .kind = kind, .master = master, .offset = a->bytes.size};
+    *action =
+        (struct client_action){.kind = kind, .master = master, .offset = a->bytes.size};
     return action;
 }
 
@@ -68,8 +68,7 @@ void actions_settle(struct client_actions *a)
 
         if (action->kind == CLIENT_SEND)
             action->send.bytes.data = at;
-        else if (action->kind == CLIENT_FINISHED &&
-                 action->finished.code == ERROR_NONE)
+        else if (action->kind == CLIENT_FINISHED && action->finished.code == ERROR_NONE)
             action->finished.result.data = at;
         else if (action->kind == CLIENT_FINISHED)
             action->finished.text = (const char *)at;

@@ -4,15 +4,14 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "client/core/core_internal.h"
-#include "wire/text.h"
+#include "wire/message_agent.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 void client_config_init(struct client_config *config)
 {
-    *config = (struct client_config){.version = "", .reach_ms = CLIENT_REACH_MS};
+    *config = (struct client_config){.reach_ms = CLIENT_REACH_MS};
 }
 
 struct client_core *client_core_create(const struct client_config *config)
@@ -21,8 +20,6 @@ struct client_core *client_core_create(const struct client_config *config)
 
     ASSERT(config->master_count > 0 && config->master_count <= CLIENT_LISTED_MAX);
     c->rng.state = config->entropy;
-    c->incarnation = rng_next(&c->rng);
-    c->version = config->version;
     c->reach_ms = config->reach_ms;
     c->preferred = CLIENT_NOBODY;
     c->master_count = config->master_count;
@@ -56,13 +53,27 @@ uint64_t core_back_off(struct client_core *c, uint64_t *wait_ms, uint64_t max)
 
 /* ---- connections ---- */
 
-void core_disconnected(struct client_core *c, uint32_t master, const char *why)
+/* No later connection will be better. */
+static bool is_for_good(enum error_code code)
+{
+    return code == ERROR_VERSION || code == ERROR_WRONG_CLUSTER;
+}
+
+void core_disconnected(struct client_core *c,
+                       uint32_t master,
+                       const struct error *reason)
 {
     struct master *m = &c->masters[master];
 
     m->link = LINK_DOWN;
-    m->connect_ms = c->now_ms + core_back_off(c, &m->connect_wait_ms, CONNECT_WAIT_MAX_MS);
-    snprintf(m->trouble, sizeof(m->trouble), "%s", why);
+    m->connect_ms =
+        c->now_ms + core_back_off(c, &m->connect_wait_ms, CONNECT_WAIT_MAX_MS);
+    m->hopeless = is_for_good(reason->code) ? reason->code : ERROR_NONE;
+    snprintf(m->trouble,
+             sizeof(m->trouble),
+             "%.*s",
+             TROUBLE_MAX - 1,
+             reason->text[0] != 0 ? reason->text : "the connection was closed");
     if (c->preferred == master) {
         c->preferred = CLIENT_NOBODY;
         c->confirmed = false;
@@ -72,44 +83,10 @@ void core_disconnected(struct client_core *c, uint32_t master, const char *why)
     requests_unreachable(c, master);
 }
 
-void core_drop(struct client_core *c, uint32_t master, const char *why)
+void core_drop(struct client_core *c, uint32_t master, const struct error *reason)
 {
     actions_add(c->out, CLIENT_CLOSE, master);
-    core_disconnected(c, master, why);
-}
-
-static void on_connected(struct client_core *c, uint32_t master)
-{
-    struct hello hello = {
-        .protocol = PROTOCOL_VERSION,
-        .role = ROLE_CLIENT,
-        .incarnation = c->incarnation,
-        .version = text_view(c->version),
-    };
-
-    if (c->masters[master].link != LINK_CONNECTING)
-        return;
-    c->masters[master].link = LINK_GREETING;
-    buffer_clear(&c->scratch);
-    hello_pack(&hello, &c->scratch);
-    actions_send(c->out, master, buffer_view(&c->scratch));
-}
-
-static void on_closed(struct client_core *c, uint32_t master, const char *why)
-{
-    if (c->masters[master].link != LINK_DOWN)
-        core_disconnected(c, master, why);
-}
-
-/* ---- frames ---- */
-
-static void give_up_master(struct client_core *c,
-                           uint32_t master,
-                           enum error_code code,
-                           const char *why)
-{
-    c->masters[master].hopeless = code;
-    core_drop(c, master, why);
+    core_disconnected(c, master, reason);
 }
 
 /* A master of another cluster in the list would take jobs that nobody looks for there. */
@@ -124,35 +101,47 @@ static bool is_foreign(struct client_core *c, const struct hello *h)
     return false;
 }
 
-static void on_hello(struct client_core *c, uint32_t master, struct bytes params)
+static int check_hello(struct client_core *c, const struct hello *h, struct error *err)
+{
+    if (h->role != ROLE_MASTER)
+        return error_set(err, ERROR_WRONG_CLUSTER, "this is not a master");
+    if (is_foreign(c, h))
+        return error_set(err,
+                         ERROR_WRONG_CLUSTER,
+                         "it belongs to another cluster than the masters that answered "
+                         "before: name the masters of one cluster");
+    return 0;
+}
+
+static void
+on_connected(struct client_core *c, uint32_t master, const struct hello *hello)
 {
     struct master *m = &c->masters[master];
-    struct hello h;
     struct error err;
-    int rc = hello_unpack(&h, params, &err);
 
-    if (rc == -(int)ERROR_VERSION) {
-        give_up_master(c, master, ERROR_VERSION, err.text);
-    } else if (rc != 0) {
-        core_drop(c, master, err.text);
-    } else if (h.role != ROLE_MASTER) {
-        give_up_master(c, master, ERROR_INVALID, "this is not a master");
-    } else if (is_foreign(c, &h)) {
-        give_up_master(c,
-                       master,
-                       ERROR_WRONG_CLUSTER,
-                       "belongs to another cluster than the other masters; name the "
-                       "masters of one cluster");
-    } else {
-        m->link = LINK_UP;
-        m->trouble[0] = 0;
-        m->connect_wait_ms = CONNECT_WAIT_MS;
-        m->probe_ms = c->now_ms;
-        c->reached = true;
-        if (h.leads)
-            search_confirm(c, master, h.term);
+    if (m->link != LINK_CONNECTING)
+        return;
+    if (check_hello(c, hello, &err) != 0) {
+        core_drop(c, master, &err);
+        return;
     }
+    m->link = LINK_UP;
+    m->trouble[0] = 0;
+    m->connect_wait_ms = CONNECT_WAIT_MS;
+    m->probe_ms = c->now_ms;
+    c->reached = true;
+    if (hello->leads)
+        search_confirm(c, master, hello->term);
 }
+
+static void
+on_closed(struct client_core *c, uint32_t master, const struct error *reason)
+{
+    if (c->masters[master].link != LINK_DOWN)
+        core_disconnected(c, master, reason);
+}
+
+/* ---- frames ---- */
 
 static void on_leading(struct client_core *c, uint32_t master, struct bytes params)
 {
@@ -160,7 +149,7 @@ static void on_leading(struct client_core *c, uint32_t master, struct bytes para
     uint64_t term;
 
     if (leading_unpack(&term, params, &err) != 0)
-        core_drop(c, master, err.text);
+        core_drop(c, master, &err);
     else
         search_confirm(c, master, term);
 }
@@ -170,14 +159,10 @@ static void on_frame(struct client_core *c, uint32_t master, struct bytes bytes)
     struct error err;
     struct rpc rpc;
 
-    if (c->masters[master].link != LINK_GREETING && c->masters[master].link != LINK_UP)
+    if (c->masters[master].link != LINK_UP)
         return;
     if (rpc_unpack(&rpc, bytes, &err) != 0)
-        core_drop(c, master, err.text);
-    else if (rpc.type == RPC_NOTIFY && rpc.method == METHOD_HELLO)
-        on_hello(c, master, rpc.params);
-    else if (c->masters[master].link == LINK_GREETING)
-        core_drop(c, master, "it did not say hello first; is it a Triarch master?");
+        core_drop(c, master, &err);
     else if (rpc.type == RPC_RESPONSE)
         requests_answer(c, master, &rpc);
     else if (rpc.type == RPC_NOTIFY && rpc.method == METHOD_LEADING)
@@ -188,12 +173,14 @@ static void on_frame(struct client_core *c, uint32_t master, struct bytes bytes)
 
 static void on_time(struct client_core *c)
 {
+    static const struct error silent = {ERROR_UNAVAILABLE, "no answer"};
+
     for (uint32_t m = 0; m < c->master_count; m++)
-        if ((c->masters[m].link == LINK_CONNECTING ||
-             c->masters[m].link == LINK_GREETING) &&
+        if (c->masters[m].link == LINK_CONNECTING &&
             c->now_ms >= c->masters[m].connect_ms)
-            core_drop(c, m, "no answer");
+            core_drop(c, m, &silent);
     requests_tick(c);
+    search_tick(c);
 }
 
 void client_step(struct client_core *core,
@@ -211,13 +198,13 @@ void client_step(struct client_core *core,
         requests_start(core, event);
         break;
     case CLIENT_CONNECTED:
-        on_connected(core, event->connected.master);
+        on_connected(core, event->connected.master, event->connected.hello);
         break;
     case CLIENT_REFUSED:
-        on_closed(core, event->refused.master, event->refused.why);
+        on_closed(core, event->refused.master, event->refused.reason);
         break;
     case CLIENT_CLOSED:
-        on_closed(core, event->closed.master, event->closed.why);
+        on_closed(core, event->closed.master, event->closed.reason);
         break;
     case CLIENT_FRAME:
         on_frame(core, event->frame.master, event->frame.bytes);

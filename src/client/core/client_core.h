@@ -41,15 +41,14 @@
 #define CLIENT_HEDGE_MS     300   /* silence until the others are asked as well */
 #define CLIENT_REASK_MS     5000  /* silence until the same master is asked again */
 #define CLIENT_DEADLINE_MS  30000 /* of a request that names none */
-#define CLIENT_REACH_MS     5000  /* until a cluster that never answered is given up */
-#define CLIENT_CONNECT_MS   3000  /* for a connection and its hello */
+#define CLIENT_REACH_MS     5000 /* until a cluster that was never reached is given up */
+#define CLIENT_CONNECT_MS   3000      /* for a connection and its hello */
 #define CLIENT_WINDOW_BYTES (8 * MIB) /* of requests without an answer, to one master */
 
 struct client_config {
     const char *const *masters; /* HOST:PORT; copied */
     uint32_t master_count;      /* 1 to CLIENT_LISTED_MAX */
-    uint64_t entropy;           /* for jitter and incarnation */
-    const char *version;        /* of the program, for people; borrowed */
+    uint64_t entropy;           /* for jitter */
     uint64_t reach_ms;          /* 0: requests wait until their own deadline */
 };
 
@@ -65,7 +64,7 @@ enum client_route {
 
 enum client_event_kind {
     CLIENT_REQUEST,   /* exactly one CLIENT_FINISHED follows, now or later */
-    CLIENT_CONNECTED, /* the answer to CLIENT_CONNECT */
+    CLIENT_CONNECTED, /* the answer to CLIENT_CONNECT: hellos were exchanged */
     CLIENT_REFUSED,   /* the other answer to CLIENT_CONNECT */
     CLIENT_CLOSED,    /* the connection is gone; not after CLIENT_CLOSE */
     CLIENT_FRAME,
@@ -86,10 +85,11 @@ struct client_event {
         } request;
         struct {
             uint32_t master;
+            const struct hello *hello; /* the master's */
         } connected;
         struct {
             uint32_t master;
-            const char *why; /* "connection refused" */
+            const struct error *reason;
         } refused, closed;
         struct {
             uint32_t master;
@@ -121,10 +121,10 @@ struct client_action {
         struct {
             uint64_t ticket;
             enum error_code code; /* ERROR_NONE, or why not */
-            bool repeated;        /* an earlier try may have taken effect: not_found after
+            bool repeated; /* an earlier try may have taken effect: not_found after
                                    * a purge can mean that it was this purge */
-            struct bytes result;  /* packed, of an answer without error */
-            const char *text;     /* of an error; from outside: escape before printing */
+            struct bytes result; /* packed, of an answer without error */
+            const char *text;    /* of an error; from outside: escape before printing */
         } finished;
     };
 };

@@ -16,15 +16,15 @@
 
 #define NEVER UINT64_MAX
 
-#define PROBE_MS       10  /* between two requests to a master that is not known to lead */
-#define PROBE_MAX_MS   250 /* doubled each time until here */
-#define CONNECT_WAIT_MS     20 /* after a refused connection; doubled */
+#define PROBE_MS            10 /* between two requests to a master that is not known to lead */
+#define PROBE_MAX_MS        250 /* doubled each time until here */
+#define CONNECT_WAIT_MS     20  /* after a refused connection; doubled */
 #define CONNECT_WAIT_MAX_MS 1000
-#define REST_MS        20 /* after busy; doubled */
-#define REST_MAX_MS    2000
-#define HINTS_AT_ONCE  4   /* followed without a pause, until a leader is found */
-#define TROUBLE_MAX    160 /* bytes of why a master cannot be asked */
-#define CLIENT_HASH_BYTES 16
+#define REST_MS             20 /* after busy; doubled */
+#define REST_MAX_MS         2000
+#define HINTS_AT_ONCE       4   /* followed without a pause, until a leader is found */
+#define TROUBLE_MAX         160 /* bytes of why a master cannot be asked */
+#define CLIENT_HASH_BYTES   16
 
 /* Where a request waits.  It may be asked at masters in every place: their answers are
  * taken whenever they come. */
@@ -44,9 +44,9 @@ struct request {
     uint32_t only; /* CLIENT_ONE: the master */
     uint64_t ticket;
     enum place place;
-    uint32_t asked;      /* bit of each master that still owes an answer */
-    bool uncertain;      /* a try ended without saying whether it took effect */
-    uint8_t refused;     /* enum error_code of the last refusal */
+    uint32_t asked;  /* bit of each master that still owes an answer */
+    bool uncertain;  /* a try ended without saying whether it took effect */
+    uint8_t refused; /* enum error_code of the last refusal */
     uint64_t deadline_ms;
     uint64_t timeout_ms;
     uint64_t since_ms; /* of the last ask */
@@ -65,8 +65,7 @@ RB_PROTOTYPE(rest_tree, request, by_rest, )
 
 enum link {
     LINK_DOWN,
-    LINK_CONNECTING,
-    LINK_GREETING, /* connected, its hello has not come */
+    LINK_CONNECTING, /* until its hello comes */
     LINK_UP,
 };
 
@@ -74,7 +73,7 @@ struct master {
     char *address;
     enum link link;
     enum error_code hopeless; /* it can never be asked: another version or cluster */
-    uint64_t connect_ms;      /* DOWN: not before; CONNECTING, GREETING: at the latest */
+    uint64_t connect_ms;      /* DOWN: not before; CONNECTING: at the latest */
     uint64_t connect_wait_ms;
     uint64_t probe_ms; /* not before, while it is not known to lead */
     uint64_t probe_wait_ms;
@@ -86,16 +85,15 @@ struct client_core {
     struct client_actions *out; /* of the step that runs */
     uint64_t now_ms;
     struct rng rng;
-    const char *version;
-    uint64_t incarnation;
     uint64_t reach_ms;
 
     struct master masters[CLIENT_MASTERS_MAX];
     uint32_t master_count;
     uint32_t listed;
     bool has_cluster;
-    uint8_t cluster[CLIENT_HASH_BYTES]; /* the hash of --cluster that the first hello named */
-    bool reached; /* some master said a good hello, ever */
+    uint8_t cluster
+        [CLIENT_HASH_BYTES]; /* the hash of --cluster that the first hello named */
+    bool reached;            /* some master said a good hello, ever */
 
     /* whom to ask */
     uint32_t preferred; /* leads, or is said to: asked first */
@@ -116,18 +114,17 @@ struct client_core {
     struct request_queue queued;      /* CLIENT_LEADER */
     struct request_queue queued_any;
     struct request_queue queued_one;
-    struct request_queue asked;       /* in order of since_ms */
-    struct request_queue asked_one;   /* CLIENT_ONE: nobody else is asked */
-    struct request_queue restless;    /* in order of since_ms */
+    struct request_queue asked;     /* in order of since_ms */
+    struct request_queue asked_one; /* CLIENT_ONE: nobody else is asked */
+    struct request_queue restless;  /* in order of since_ms */
     struct rest_tree resting;
     struct buffer scratch; /* a frame being made */
 };
 
 /* actions.c */
 void actions_clear(struct client_actions *a);
-struct client_action *actions_add(struct client_actions *a,
-                                  enum client_action_kind kind,
-                                  uint32_t master);
+struct client_action *
+actions_add(struct client_actions *a, enum client_action_kind kind, uint32_t master);
 /* Frames for the same master join into one action. */
 void actions_send(struct client_actions *a, uint32_t master, struct bytes frames);
 struct client_action *actions_finished(struct client_actions *a,
@@ -168,17 +165,18 @@ uint64_t requests_deadline(const struct client_core *c);
 void search_confirm(struct client_core *c, uint32_t master, uint64_t term);
 /* This master does not lead; `hint` may name the one that does. */
 void search_refute(struct client_core *c, uint32_t master, struct bytes hint);
-/* The leader has been silent for too long. */
-void search_suspect(struct client_core *c, uint32_t silent);
+void search_tick(struct client_core *c);
 /* Ask whom there is to ask.  At the end of every step. */
 void search_dispatch(struct client_core *c);
 uint64_t search_deadline(const struct client_core *c);
 
 /* client_core.c */
 /* Nothing passes on the connection any more. */
-void core_disconnected(struct client_core *c, uint32_t master, const char *why);
+void core_disconnected(struct client_core *c,
+                       uint32_t master,
+                       const struct error *reason);
 /* Close it ourselves. */
-void core_drop(struct client_core *c, uint32_t master, const char *why);
+void core_drop(struct client_core *c, uint32_t master, const struct error *reason);
 /* A time between half and the whole of *wait_ms, which is doubled up to `max`. */
 uint64_t core_back_off(struct client_core *c, uint64_t *wait_ms, uint64_t max);
 

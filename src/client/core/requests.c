@@ -56,7 +56,7 @@ void requests_finish(struct client_core *c)
 /* ---- ids ----
  *
  * One id for all masters, and never again before 2^32 others: an answer that comes too
- * late finds nobody. */
+ * late finds nobody.  Answers with id 0 are about the connection. */
 
 static struct request **ring_slot(const struct client_core *c, uint32_t id)
 {
@@ -82,7 +82,7 @@ static uint32_t ring_next_id(struct client_core *c)
         ring_grow(c);
     do
         c->last_id++;
-    while (*ring_slot(c, c->last_id) != NULL);
+    while (c->last_id == 0 || *ring_slot(c, c->last_id) != NULL);
     return c->last_id;
 }
 
@@ -101,8 +101,9 @@ static struct request_queue *queue_of(struct client_core *c, const struct reques
 
     switch (r->place) {
     case PLACE_QUEUED:
-        return one ? &c->queued_one
-                   : r->route == CLIENT_ANY ? &c->queued_any : &c->queued;
+        return one                      ? &c->queued_one
+               : r->route == CLIENT_ANY ? &c->queued_any
+                                        : &c->queued;
     case PLACE_ASKED:
         return one ? &c->asked_one : &c->asked;
     case PLACE_RESTLESS:
@@ -240,7 +241,8 @@ void requests_end(struct client_core *c,
                   enum error_code code,
                   struct bytes result_or_text)
 {
-    struct client_action *action = actions_finished(c->out, master, code, result_or_text);
+    struct client_action *action =
+        actions_finished(c->out, master, code, result_or_text);
 
     action->finished.ticket = r->ticket;
     action->finished.repeated = r->uncertain || r->asked != 0;
@@ -270,11 +272,8 @@ static void end_with_text(struct client_core *c,
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    requests_end(c,
-                 r,
-                 CLIENT_NOBODY,
-                 code,
-                 (struct bytes){(const uint8_t *)text, strlen(text)});
+    requests_end(
+        c, r, CLIENT_NOBODY, code, (struct bytes){(const uint8_t *)text, strlen(text)});
 }
 
 /* ---- answers ---- */
@@ -282,9 +281,8 @@ static void end_with_text(struct client_core *c,
 /* Only the leader says so of a request that needs the leader. */
 static bool proves_leading(const struct request *r, enum error_code code)
 {
-    return r->route == CLIENT_LEADER && (code == ERROR_NONE ||
-                                         code == ERROR_NOT_FOUND ||
-                                         code == ERROR_CONFLICT);
+    return r->route == CLIENT_LEADER &&
+           (code == ERROR_NONE || code == ERROR_NOT_FOUND || code == ERROR_CONFLICT);
 }
 
 static void rest(struct client_core *c, struct request *r)
@@ -295,8 +293,10 @@ static void rest(struct client_core *c, struct request *r)
     requests_move(c, r, PLACE_RESTING);
 }
 
-static void
-refused(struct client_core *c, struct request *r, uint32_t master, const struct rpc *rpc)
+static void refused(struct client_core *c,
+                    struct request *r,
+                    uint32_t master,
+                    const struct rpc *rpc)
 {
     bool may_be_done = rpc->code == ERROR_UNKNOWN || rpc->code == ERROR_TIMEOUT;
 
@@ -350,8 +350,7 @@ void requests_lost(struct client_core *c, uint32_t master)
             continue;
         r->uncertain = true;
         if (r->route == CLIENT_ONE)
-            end_with_text(
-                c, r, ERROR_UNAVAILABLE, "%s", c->masters[master].trouble);
+            end_with_text(c, r, ERROR_UNAVAILABLE, "%s", c->masters[master].trouble);
         else
             queue_if_unasked(c, r);
     }
@@ -375,8 +374,7 @@ void requests_requeue(struct client_core *c)
     TAILQ_CONCAT(&newer, &c->queued, in_place);
     for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++)
         TAILQ_FOREACH_SAFE (r, from[i], in_place, next)
-            if (r->route == CLIENT_LEADER &&
-                (r->asked & master_bit(c->preferred)) == 0)
+            if (r->route == CLIENT_LEADER && (r->asked & master_bit(c->preferred)) == 0)
                 requests_move(c, r, PLACE_QUEUED);
     TAILQ_CONCAT(&c->queued, &newer, in_place);
 }
@@ -483,10 +481,8 @@ void requests_tick(struct client_core *c)
     while ((r = TAILQ_FIRST(&c->by_deadline)) != NULL && c->now_ms >= r->deadline_ms)
         expire(c, r);
     while ((r = TAILQ_FIRST(&c->asked)) != NULL &&
-           c->now_ms >= r->since_ms + CLIENT_HEDGE_MS) {
+           c->now_ms >= r->since_ms + CLIENT_HEDGE_MS)
         requests_move(c, r, PLACE_RESTLESS);
-        search_suspect(c, r->asked);
-    }
     while ((r = TAILQ_FIRST(&c->restless)) != NULL &&
            c->now_ms >= r->since_ms + CLIENT_REASK_MS) {
         r->uncertain = true;

@@ -10,8 +10,8 @@
  */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "client/core/core_internal.h"
-#include "wire/text.h"
 
 #include <string.h>
 
@@ -89,15 +89,24 @@ void search_refute(struct client_core *c, uint32_t master, struct bytes hint)
         c->masters[hinted].connect_ms = c->now_ms;
 }
 
-void search_suspect(struct client_core *c, uint32_t silent)
+/* When the leader is no longer believed to lead: it owes an answer that is overdue, and
+ * has given no other for as long. */
+static uint64_t silent_at(const struct client_core *c)
 {
-    if (!c->confirmed) {
-        c->wide = true;
-    } else if ((silent & master_bit(c->preferred)) != 0 &&
-               c->now_ms >= c->heard_ms + CLIENT_HEDGE_MS) {
-        c->confirmed = false;
-        c->wide = true;
-    }
+    const struct request *oldest = TAILQ_FIRST(&c->restless);
+
+    if (!c->confirmed || oldest == NULL ||
+        (oldest->asked & master_bit(c->preferred)) == 0)
+        return NEVER;
+    return c->heard_ms + CLIENT_HEDGE_MS;
+}
+
+void search_tick(struct client_core *c)
+{
+    if (c->now_ms < silent_at(c))
+        return;
+    c->confirmed = false;
+    c->wide = true;
 }
 
 /* ---- requests that are in no need of the leader ---- */
@@ -124,11 +133,7 @@ static void dispatch_one(struct client_core *c)
         struct master *m = &c->masters[r->only];
 
         if (m->hopeless != ERROR_NONE)
-            requests_end(c,
-                         r,
-                         CLIENT_NOBODY,
-                         m->hopeless,
-                         text_view(m->trouble));
+            requests_end(c, r, CLIENT_NOBODY, m->hopeless, text_view(m->trouble));
         else if (m->link == LINK_UP)
             requests_ask(c, r, r->only);
         else if (m->link == LINK_DOWN)
@@ -147,7 +152,8 @@ static uint32_t any_master(const struct client_core *c)
     return CLIENT_NOBODY;
 }
 
-static void dispatch(struct client_core *c, struct request_queue *queue, uint32_t master)
+static void
+dispatch(struct client_core *c, struct request_queue *queue, uint32_t master)
 {
     struct request *r;
 
@@ -280,14 +286,13 @@ void search_dispatch(struct client_core *c)
 uint64_t search_deadline(const struct client_core *c)
 {
     bool needed = is_needed(c);
-    uint64_t deadline = NEVER;
+    uint64_t deadline = silent_at(c);
 
     for (uint32_t m = 0; m < c->master_count; m++) {
-        bool linking = c->masters[m].link == LINK_CONNECTING ||
-                       c->masters[m].link == LINK_GREETING;
-        uint64_t at = linking ? c->masters[m].connect_ms
-                              : needed ? next_approach(c, m) : NEVER;
+        uint64_t at = needed ? next_approach(c, m) : NEVER;
 
+        if (c->masters[m].link == LINK_CONNECTING)
+            at = c->masters[m].connect_ms;
         if (at < deadline)
             deadline = at;
     }

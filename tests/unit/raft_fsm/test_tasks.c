@@ -145,6 +145,7 @@ START_TEST(test_lost_is_repeated_once)
     place_all();
     ck_done(fsm_update(&f, 1, 1, TASK_RUNNING), 1);
     ck_done(fsm_update(&f, 1, 1, TASK_LOST), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1); /* something to place again */
     ck_assert_int_eq(job_task_state(job(), 0), TASK_PENDING);
     ck_assert_uint_eq(task(0)->attempt, 1);
     ck_assert_uint_eq(task(0)->started_us, 0);
@@ -202,6 +203,7 @@ START_TEST(test_unreachable_supersedes_and_keeps_the_resources)
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 1), 1);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 2), 0);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 3), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1);
     ck_done(fsm_place(&f, 1, 0, 2), 1);
     ck_assert_uint_eq(task(0)->attempt, 2);
 }
@@ -390,6 +392,17 @@ START_TEST(test_a_job_that_lost_its_only_attempt_is_running)
 }
 END_TEST
 
+START_TEST(test_the_leader_hears_of_a_job_that_has_tasks_to_place_again)
+{
+    place_all();
+    ck_assert_ptr_null(RB_MIN(job_order_tree, &f.state->runnable));
+    ck_done(fsm_update(&f, 1, 1, TASK_LOST), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1);
+    ck_done(fsm_update(&f, 1, 2, TASK_LOST), 1); /* it has some already */
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c =
@@ -413,7 +426,8 @@ int main(void)
                   test_killed_stays_killed_when_agents_go,
                   test_a_kill_that_comes_too_late_does_not_make_the_job_killed,
                   test_all_finished_is_complete,
-                  test_a_job_that_lost_its_only_attempt_is_running);
+                  test_a_job_that_lost_its_only_attempt_is_running,
+                  test_the_leader_hears_of_a_job_that_has_tasks_to_place_again);
 
     tcase_add_loop_test(c, test_one_failed_is_failed, 0, 3);
     tcase_add_checked_fixture(c, setup, teardown);

@@ -122,6 +122,16 @@ START_TEST(test_attributes)
 }
 END_TEST
 
+START_TEST(test_too_many_attributes)
+{
+    size_t count = spec.attribute_count;
+
+    spec.attribute_count = LIMIT_ATTRIBUTES + 1;
+    ck_assert_broken(ERROR_TOO_LARGE, "attributes: 65; the most is 64");
+    spec.attribute_count = count;
+}
+END_TEST
+
 START_TEST(test_parse_attributes)
 {
     int rc;
@@ -262,6 +272,7 @@ int main(void)
     tcase_add_test(t, test_absurd_resources);
     tcase_add_test(t, test_ports);
     tcase_add_test(t, test_attributes);
+    tcase_add_test(t, test_too_many_attributes);
     tcase_add_test(t, test_parse_attributes);
     tcase_add_test(t, test_parse_wrong_attributes);
     tcase_add_test(t, test_sample_and_every_cut);

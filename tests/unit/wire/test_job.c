@@ -305,6 +305,26 @@ START_TEST(test_zero_byte_in_argument)
 }
 END_TEST
 
+/* The count alone is enough to refuse it. */
+START_TEST(test_too_many_arguments)
+{
+    pack_array(&out, 7);
+    pack_text(&out, "j");
+    pack_uint(&out, 1);
+    pack_uint(&out, 0);
+    resources_pack(&spec.resources, &out);
+    pack_uint(&out, 0);
+    pack_array(&out, LIMIT_ARGS + 1);
+    for (int i = 0; i <= LIMIT_ARGS; i++)
+        pack_bytes(&out, LITERAL(""));
+    pack_array(&out, 0);
+    ck_assert_error(decode(buffer_view(&out), &err),
+                    err,
+                    ERROR_INVALID,
+                    "more arguments or variables");
+}
+END_TEST
+
 START_TEST(test_too_large)
 {
     buffer_reserve(&out, LIMIT_SPEC_BYTES + 1);
@@ -383,6 +403,7 @@ int main(void)
     tcase_add_test(t, test_unsorted_env_is_refused);
     tcase_add_test(t, test_sample_and_every_cut);
     tcase_add_test(t, test_zero_byte_in_argument);
+    tcase_add_test(t, test_too_many_arguments);
     tcase_add_test(t, test_too_large);
     tcase_add_test(t, test_largest);
     tcase_add_loop_test(t, test_random_round_trip, 0, 4);

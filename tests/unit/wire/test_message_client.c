@@ -295,6 +295,12 @@ START_TEST(test_long_texts_are_cut)
 }
 END_TEST
 
+START_TEST(test_list_of_another_method_is_a_bug)
+{
+    list_result_unpack(&list, METHOD_SUBMIT, LITERAL("\x93\x01\x00\x90"), &err);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("message_client");
@@ -311,5 +317,6 @@ int main(void)
     tcase_add_test(t, test_empty_list);
     tcase_add_test(t, test_full_page);
     tcase_add_test(t, test_long_texts_are_cut);
+    tcase_add_test_raise_signal(t, test_list_of_another_method_is_a_bug, SIGABRT);
     return unit_run("message_client", &t, 1);
 }
