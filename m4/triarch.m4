@@ -29,6 +29,9 @@ AC_DEFUN([TRIARCH_SANITIZERS], [
   AS_IF([test -n "$SANITIZER_CFLAGS"],
     [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fno-omit-frame-pointer -fno-sanitize-recover=all -g"])
   AC_SUBST([SANITIZER_CFLAGS])
+  # The thread sanitizer turns vfork() into fork(): not for programs that need the difference.
+  AS_CASE([$enable_sanitizers], [*thread*], [FORKING_CFLAGS=], [FORKING_CFLAGS=$SANITIZER_CFLAGS])
+  AC_SUBST([FORKING_CFLAGS])
 ])
 
 # TRIARCH_COVERAGE: --enable-coverage, for `make coverage` (gcovr).
@@ -39,6 +42,20 @@ AC_DEFUN([TRIARCH_COVERAGE], [
   AS_IF([test "x$enable_coverage" = xyes], [COVERAGE_CFLAGS="--coverage -O0 -g"], [COVERAGE_CFLAGS=])
   AC_SUBST([COVERAGE_CFLAGS])
   AM_CONDITIONAL([COVERAGE], [test "x$enable_coverage" = xyes])
+])
+
+# TRIARCH_STATIC: flags that link a small program statically, where that works: not with
+# sanitizers or coverage, and not without a static libc.
+AC_DEFUN([TRIARCH_STATIC], [
+  STATIC_LDFLAGS=
+  AC_MSG_CHECKING([whether small programs can be linked statically])
+  save_CFLAGS=$CFLAGS save_LDFLAGS=$LDFLAGS
+  CFLAGS="$CFLAGS $FORKING_CFLAGS $COVERAGE_CFLAGS" LDFLAGS="$LDFLAGS -static"
+  AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>]], [[puts("");]])],
+    [AC_MSG_RESULT([yes]); STATIC_LDFLAGS=-static],
+    [AC_MSG_RESULT([no])])
+  CFLAGS=$save_CFLAGS LDFLAGS=$save_LDFLAGS
+  AC_SUBST([STATIC_LDFLAGS])
 ])
 
 # TRIARCH_MUTANT: --enable-mutant=NAME builds one deliberate bug of the zoo

@@ -17,6 +17,17 @@
 #define LIMIT_REQUESTS_WAITING     65536
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+#define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
+#define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
+#define LIMIT_HELLO_MS             5000       /* from connected to the other side's hello */
+#define LIMIT_LINGER_MS            1000       /* for the other side to read our last words */
+#define LIMIT_UNACKNOWLEDGED_MS    30000      /* TCP: sent and not acknowledged, then cut */
+#define LIMIT_SNAPSHOT_STALL_MS    30000      /* a transfer that does not move */
+
+/* HTTP */
+#define LIMIT_HTTP_CONNECTIONS 1024
+#define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
+#define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
@@ -53,9 +64,13 @@
 #define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
 #define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
 #define LIMIT_AGENT_GPUS         1024
+#define LIMIT_JOB_FILE_BYTES     (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH     8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
+#define LIMIT_SANDBOXES_KEPT 100000 /* of runs that ended and are acknowledged */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
 
 #endif

@@ -1,10 +1,13 @@
 /* text.c - small things about text that people write and read. */
 #include "base/text.h"
 
+#include "base/mem.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define SECOND_MS UINT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
@@ -44,6 +47,43 @@ bool text_parse_u64(uint64_t *out, const char *text)
     if (!read_digits(&value, &text) || *text != '\0')
         return false;
     *out = value;
+    return true;
+}
+
+bool text_take_uint(const char **at, uint64_t max, uint64_t *out)
+{
+    const char *p = *at;
+    uint64_t value = 0;
+
+    if (*p < '0' || *p > '9' || (p[0] == '0' && p[1] >= '0' && p[1] <= '9'))
+        return false;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        uint64_t digit = (uint64_t)(*p - '0');
+
+        if (digit > max || value > (max - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *out = value;
+    *at = p;
+    return true;
+}
+
+bool text_take_thousandths(const char **at, uint64_t *out)
+{
+    const char *p = *at;
+    uint64_t value;
+    int decimals = 0;
+
+    if (!text_take_uint(&p, UINT64_MAX / 1000 - 1, &value))
+        return false;
+    if (p[0] == '.' && p[1] >= '0' && p[1] <= '9')
+        for (p++; decimals < 3 && *p >= '0' && *p <= '9'; decimals++)
+            value = value * 10 + (uint64_t)(*p++ - '0');
+    for (; decimals < 3; decimals++)
+        value *= 10;
+    *out = value;
+    *at = p;
     return true;
 }
 
@@ -154,6 +194,17 @@ const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes)
     return out;
 }
 
+void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us)
+{
+    time_t seconds = (time_t)(stamp_us / 1000000);
+    char date[TEXT_TIME_MAX - 8];
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, TEXT_TIME_MAX, "%s.%06uZ", date, (unsigned)(stamp_us % 1000000));
+}
+
 /* Length of the well-formed sequence at p, 0 if there is none; *code is its number. */
 static size_t utf8_next(const uint8_t *p, size_t left, uint32_t *code)
 {
@@ -178,6 +229,16 @@ static size_t utf8_next(const uint8_t *p, size_t left, uint32_t *code)
     return size;
 }
 
+/* One code point that may be shown on a terminal or in a log line as it is. */
+static bool is_printable(uint32_t code)
+{
+    if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+        return false;
+    if (code == 0x2028 || code == 0x2029)
+        return false;
+    return !(code >= 0x202a && code <= 0x202e) && !(code >= 0x2066 && code <= 0x2069);
+}
+
 static bool all_utf8(struct bytes bytes, bool controls_allowed)
 {
     size_t size;
@@ -188,7 +249,7 @@ static bool all_utf8(struct bytes bytes, bool controls_allowed)
         size = utf8_next(bytes.data + i, bytes.size - i, &code);
         if (size == 0)
             return false;
-        if (!controls_allowed && (code < 0x20 || (code >= 0x7f && code < 0xa0)))
+        if (!controls_allowed && !is_printable(code))
             return false;
     }
     return true;
@@ -202,6 +263,43 @@ bool text_is_utf8(struct bytes bytes)
 bool text_is_printable(struct bytes bytes)
 {
     return all_utf8(bytes, false);
+}
+
+char *text_clean(struct bytes bytes)
+{
+    struct buffer out = {0};
+    size_t size;
+
+    for (size_t i = 0; i < bytes.size; i += size) {
+        uint32_t code;
+
+        size = utf8_next(bytes.data + i, bytes.size - i, &code);
+        if (size > 0 && is_printable(code))
+            buffer_append(&out, bytes.data + i, size);
+        else
+            buffer_append_text(&out, "\xef\xbf\xbd");
+        if (size == 0)
+            size = 1;
+    }
+    buffer_append_u8(&out, 0);
+    return (char *)out.data;
+}
+
+char *text_copy(struct bytes text)
+{
+    char *copy = mem_alloc(text.size + 1);
+
+    if (text.size > 0)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    return copy;
+}
+
+struct bytes text_view(const char *zero_ended)
+{
+    if (zero_ended == NULL)
+        return (struct bytes){0};
+    return (struct bytes){(const uint8_t *)zero_ended, strlen(zero_ended)};
 }
 
 static size_t least_of(size_t a, size_t b)

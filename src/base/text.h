@@ -12,6 +12,14 @@
 /* Digits only, up to 2^64 - 1: no sign, no space, no other base. */
 bool text_parse_u64(uint64_t *out, const char *text);
 
+/* Read a decimal number of at most `max` at *at and step over it.  No sign, no space, no
+ * needless leading zero; false leaves *at where it was. */
+bool text_take_uint(const char **at, uint64_t max, uint64_t *out);
+
+/* Read "1.25" as 1250: a number with at most three decimals, exact.  Steps over it; false
+ * leaves *at where it was.  A fourth decimal is left standing at *at. */
+bool text_take_thousandths(const char **at, uint64_t *out);
+
 /* "500ms", "3s", "1.5s", "2m", "1h", "7d".  A number without a unit is refused, except
  * 0. */
 int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err);
@@ -22,11 +30,22 @@ int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err);
 const char *text_duration(char out[TEXT_SHORT_MAX], uint64_t ms);
 const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes);
 
+/* RFC 3339, UTC, microseconds: "2024-06-07T12:34:56.000001Z". */
+#define TEXT_TIME_MAX 40
+void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us);
+
 /* Well-formed UTF-8 (no overlong forms, surrogates or numbers above U+10FFFF). */
 bool text_is_utf8(struct bytes bytes);
-/* The same without control characters (C0, DEL, C1): may be shown on a terminal as it
- * is. */
+/* The same without control characters (C0, DEL, C1), line and paragraph separators and what
+ * changes the direction of the text behind it: may be shown on a terminal as it is. */
 bool text_is_printable(struct bytes bytes);
+/* A copy, zero-ended and owned by the caller, in which each thing that is not printable
+ * became U+FFFD. */
+char *text_clean(struct bytes bytes);
+
+/* A zero-ended copy, owned by the caller; and a view, empty for NULL. */
+char *text_copy(struct bytes text);
+struct bytes text_view(const char *zero_ended);
 
 /* Edits from a to b: insert, drop or replace a byte, or swap two neighbours.  Texts
  * that are longer than TEXT_DISTANCE_MAX have the distance SIZE_MAX unless they are

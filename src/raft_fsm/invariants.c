@@ -14,10 +14,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RULE(condition, ...)                                                           \
-    do {                                                                               \
-        if (!(condition))                                                              \
-            return error_set(err, ERROR_CORRUPT, __VA_ARGS__);                         \
+#define RULE(condition, ...)                                   \
+    do {                                                       \
+        if (!(condition))                                      \
+            return error_set(err, ERROR_CORRUPT, __VA_ARGS__); \
     } while (0)
 
 #define ID_MAX ((uint64_t)INT64_MAX)

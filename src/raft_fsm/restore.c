@@ -107,6 +107,8 @@ static const char *take_job(struct state *s, const struct record *r)
 static const char *take_task(struct state *s, const struct record *r)
 {
     struct job *j = state_job(s, r->job_id);
+    struct image image;
+    struct object o;
     struct task *t;
 
     if (j == NULL)
@@ -116,7 +118,10 @@ static const char *take_task(struct state *s, const struct record *r)
     t = job_extend(j);
     *t = r->task;
     task_set_message(t, r->message);
-    state_count(s, object_task(j, t));
+    o = object_task(j, t);
+    image_write(&image, &o);
+    j->task_digest = hash128_add(j->task_digest, image_hash(&image));
+    state_count(s, o);
     return NULL;
 }
 
@@ -239,6 +244,8 @@ int restore_feed(struct restore *r, struct bytes piece, struct error *err)
     size_t done = 0;
     int64_t n;
 
+    if (piece.size == 0)
+        return 0;
     buffer_append(&r->input, piece.data, piece.size);
     do {
         n = take_some(r, r->input.data + done, r->input.size - done, err);

@@ -27,6 +27,8 @@ static int job_by_id(const struct job *a, const struct job *b)
 
 static int job_by_key(const struct job *a, const struct job *b)
 {
+    if (a->key_hash != b->key_hash)
+        return a->key_hash < b->key_hash ? -1 : 1;
     return compare_bytes(a->key, b->key);
 }
 
@@ -54,6 +56,8 @@ static int agent_by_key(const struct agent *a, const struct agent *b)
 
 static int tombstone_by_key(const struct tombstone *a, const struct tombstone *b)
 {
+    if (a->key_hash != b->key_hash)
+        return a->key_hash < b->key_hash ? -1 : 1;
     return compare_bytes(a->key, b->key);
 }
 
@@ -100,9 +104,10 @@ struct job *state_job(const struct state *s, uint64_t id)
 
 struct job *state_job_by_key(const struct state *s, struct bytes key)
 {
-    struct job wanted = {.key = key};
+    struct job wanted = {.key = key, .key_hash = hash128_of(key).low};
+    const struct job_key_tree *tree = &s->jobs_by_key[wanted.key_hash % KEY_TREES];
 
-    return RB_FIND(job_key_tree, (struct job_key_tree *)&s->jobs_by_key, &wanted);
+    return RB_FIND(job_key_tree, (struct job_key_tree *)tree, &wanted);
 }
 
 struct attempt *state_attempt(const struct state *s, uint64_t id)
@@ -129,9 +134,11 @@ struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16])
 
 struct tombstone *state_tombstone(const struct state *s, struct bytes key)
 {
-    struct tombstone wanted = {.key = key};
+    struct tombstone wanted = {.key = key, .key_hash = hash128_of(key).low};
+    const struct tombstone_tree *tree =
+        &s->tombstones_by_key[wanted.key_hash % KEY_TREES];
 
-    return RB_FIND(tombstone_tree, (struct tombstone_tree *)&s->tombstones, &wanted);
+    return RB_FIND(tombstone_tree, (struct tombstone_tree *)tree, &wanted);
 }
 
 struct task *job_task(const struct job *j, uint32_t instance)

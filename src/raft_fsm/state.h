@@ -6,10 +6,11 @@
  *   agent     its spec's bytes, capacity and what is allocated of it
  *   job       the spec's bytes, counters of its tasks, its key
  *   task      (job, instance).  Exists as memory only once it was placed: tasks that no
- *             placement touched yet are `instances - touched` and cost nothing, so a
- * job of a million tasks is accepted in a moment and is small until it runs attempt one
- * try on one agent, from placement until its resources are free again tombstone key,
- * body hash and id of a purged job (joint 8) globals   cluster id, counters, last stamp
+ *             placement touched yet are `instances - touched` and cost nothing, so a job
+ *             of a million tasks is accepted in a moment and is small until it runs
+ *   attempt   one try on one agent, from placement until its resources are free again
+ *   tombstone key, body hash and id of a purged job (joint 8)
+ *   globals   cluster id, counters, last stamp
  *
  * Reading is free for everybody (sched, master/core); writing happens only between
  * state_edit() and state_edited() (state_edit.h), which keep digest, snapshot walk,
@@ -58,7 +59,8 @@ struct task_chunk {
 
 struct job {
     uint64_t id;
-    uint64_t changed;      /* of the job or any of its tasks */
+    RB_ENTRY(job) by_id; /* derived; beside what a search compares, as in the others */
+    uint64_t changed;    /* of the job or any of its tasks */
     uint64_t submit_index; /* what the submitter was told */
     uint64_t submitted_us;
     uint64_t ended_us;   /* 0 while not final */
@@ -79,7 +81,7 @@ struct job {
     bool is_runnable;  /* in the state's queue of jobs with tasks to place */
     struct task_chunk *chunks;
     struct hash128 task_digest; /* the part of the digest that its tasks have */
-    RB_ENTRY(job) by_id;
+    uint64_t key_hash;
     RB_ENTRY(job) by_key;
     RB_ENTRY(job) by_order; /* runnable queue: priority down, then id */
 };
@@ -87,6 +89,8 @@ struct job {
 /* Its job and its agent outlive it: a job with an attempt left cannot be purged. */
 struct attempt {
     uint64_t id;
+    RB_ENTRY(attempt) by_id;    /* derived */
+    RB_ENTRY(attempt) by_agent; /* derived; in the agent's tree, by id */
     uint64_t changed;
     uint64_t placed_us;
     uint32_t instance;
@@ -96,10 +100,6 @@ struct attempt {
                       * resources until the agent says that it is over, or is gone */
     struct job *job; /* in the canonical bytes by its id */
     struct agent *agent; /* likewise */
-
-    /* derived */
-    RB_ENTRY(attempt) by_id;
-    RB_ENTRY(attempt) by_agent; /* in the agent's tree, by id */
 };
 
 RB_HEAD(attempt_tree, attempt);
@@ -131,6 +131,9 @@ struct tombstone {
     uint64_t job_id;
     uint64_t submit_index;
     uint64_t purged_us; /* in purge order, so also the order of expiry */
+
+    /* derived */
+    uint64_t key_hash;
     RB_ENTRY(tombstone) by_key;
     RB_ENTRY(tombstone) by_age; /* purged_us, then job_id */
 };
@@ -165,23 +168,26 @@ struct globals {
 
 struct snapshot_walk;
 
+/* Keys are spread over many small trees by their hash: with millions of keys the way down
+ * one large tree is twenty cache misses.  Nothing walks them in order. */
+#define KEY_TREES 65536
+
 struct state {
     uint64_t index; /* of the last applied entry */
     uint64_t term;  /* of that entry */
     struct globals globals;
-    struct hash128
-        digest; /* sum mod 2^128 over all objects of the hash of their bytes */
+    struct hash128 digest; /* sum over all objects of the hash of their images */
 
     struct job_tree jobs;
     struct attempt_tree attempts;
     struct agent_tree agents;
-    struct tombstone_tree tombstones;
+    struct tombstone_age_tree tombstones_by_age;
 
     /* derived */
-    struct job_key_tree jobs_by_key;
+    struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
+    struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
     struct agent_key_tree agents_by_key;
-    struct tombstone_age_tree tombstones_by_age;
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
     uint64_t agent_count;

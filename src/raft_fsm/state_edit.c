@@ -123,6 +123,9 @@ static void uncount(struct state *s, struct object o)
 
 /* ---- derived: trees ---- */
 
+/* The tree of an object with a key. */
+#define KEY_TREE(trees, object) (&(trees)[(object)->key_hash % KEY_TREES])
+
 static void link_attempt(struct state *s, struct attempt *t)
 {
     RB_INSERT(attempt_tree, &s->attempts, t);
@@ -151,7 +154,8 @@ void state_link(struct state *s, struct object o)
         break;
     case TABLE_JOBS:
         RB_INSERT(job_tree, &s->jobs, o.job);
-        RB_INSERT(job_key_tree, &s->jobs_by_key, o.job);
+        o.job->key_hash = hash128_of(o.job->key).low;
+        RB_INSERT(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
         s->job_count++;
         s->task_count += o.job->instances;
         break;
@@ -159,8 +163,10 @@ void state_link(struct state *s, struct object o)
         link_attempt(s, o.attempt);
         break;
     case TABLE_TOMBSTONES:
-        RB_INSERT(tombstone_tree, &s->tombstones, o.tombstone);
         RB_INSERT(tombstone_age_tree, &s->tombstones_by_age, o.tombstone);
+        o.tombstone->key_hash = hash128_of(o.tombstone->key).low;
+        RB_INSERT(
+            tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count++;
         break;
     case TABLE_GLOBALS:
@@ -182,7 +188,7 @@ static void state_unlink(struct state *s, struct object o)
         if (o.job->is_runnable)
             RB_REMOVE(job_order_tree, &s->runnable, o.job);
         RB_REMOVE(job_tree, &s->jobs, o.job);
-        RB_REMOVE(job_key_tree, &s->jobs_by_key, o.job);
+        RB_REMOVE(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
         s->job_count--;
         s->task_count -= o.job->instances;
         break;
@@ -190,8 +196,9 @@ static void state_unlink(struct state *s, struct object o)
         unlink_attempt(s, o.attempt);
         break;
     case TABLE_TOMBSTONES:
-        RB_REMOVE(tombstone_tree, &s->tombstones, o.tombstone);
         RB_REMOVE(tombstone_age_tree, &s->tombstones_by_age, o.tombstone);
+        RB_REMOVE(
+            tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count--;
         break;
     case TABLE_GLOBALS:
@@ -376,11 +383,9 @@ void state_start(struct state *s)
     RB_INIT(&s->jobs);
     RB_INIT(&s->attempts);
     RB_INIT(&s->agents);
-    RB_INIT(&s->tombstones);
-    RB_INIT(&s->jobs_by_key);
+    RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
     RB_INIT(&s->agents_by_key);
-    RB_INIT(&s->tombstones_by_age);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
 }
 

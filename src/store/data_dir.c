@@ -217,8 +217,8 @@ static bool exists(const char *path)
     return lstat(path, &st) == 0;
 }
 
-/* `snap` is made before `log`: so `log` alone, or `log` missing beside a founded `snap`
- * (check_snap), means that somebody removed what a crash cannot. */
+/* `snap` is made, and durable, before `log` is: so `log` alone, or `log` missing beside a founded
+ * `snap` (check_snap), means that somebody removed what a crash cannot. */
 static int open_environments(struct data_dir *d,
                              const struct data_dir_options *o,
                              struct error *err)
@@ -236,10 +236,10 @@ static int open_environments(struct data_dir *d,
         return error_set(err, ERROR_CORRUPT, "%s is missing beside %s", snap, log);
     if (!exists(snap))
         rv = lmdb_create(snap, &snapshots_schema, err);
-    if (rv == 0 && !exists(log))
-        rv = lmdb_create(log, &raft_log_schema, err);
     if (rv == 0)
         rv = lmdb_open(&d->snap, snap, &snapshots_schema, snap_bytes, err);
+    if (rv == 0 && !exists(log))
+        rv = lmdb_create(log, &raft_log_schema, err);
     if (rv == 0)
         rv = lmdb_open(&d->log, log, &raft_log_schema, log_bytes, err);
     return rv;
@@ -260,7 +260,8 @@ int data_dir_advise(int rv, struct error *err)
         "start with an empty directory under a new id";
     size_t used;
 
-    if (rv != -(int)ERROR_CORRUPT || err == NULL)
+    if (rv != -(int)ERROR_CORRUPT || err == NULL ||
+        strstr(err->text, advice + 2) != NULL)
         return rv;
     used = strnlen(err->text, sizeof(err->text) - sizeof(advice));
     snprintf(err->text + used, sizeof(err->text) - used, "%s", advice);

@@ -19,7 +19,7 @@ _Static_assert(
 
 enum {
     MAGIC = 0xBEEFC0DE,
-    LMDB_VERSION = 1,
+    FORMAT = 1,
     METAS = 2,
     PAGE_HEADER = 16,
     NODE_HEADER = 8,
@@ -154,13 +154,13 @@ static int read_meta(struct check *c, unsigned slot, struct meta *m)
     if (load_u16(page + 10) != PAGE_META || load_u64(page) != slot ||
         load_u32(p) != MAGIC)
         return damaged(c, "meta page %u is not one", slot);
-    if (load_u32(p + 4) != LMDB_VERSION)
+    if (load_u32(p + 4) != FORMAT)
         return error_set(c->err,
                          ERROR_VERSION,
                          "%s has LMDB format %" PRIu32 ", this program reads %d",
                          c->path,
                          load_u32(p + 4),
-                         LMDB_VERSION);
+                         FORMAT);
     m->free_list = load_tree(p + 24);
     m->names = load_tree(p + 24 + TREE_BYTES);
     m->last_page = load_u64(p + 24 + 2 * TREE_BYTES);

@@ -72,35 +72,19 @@ static void destroy_ops(struct log_op_list *ops)
     }
 }
 
-static void publish(struct log_writer *w, const struct group *g)
-{
-    if (g->sequence == 0)
-        return;
-    atomic_store_explicit(&w->durable, g->sequence, memory_order_release);
-    w->hooks.notify(w->hooks.arg);
-}
-
 static int commit_group(struct log_writer *w, const struct group *g, struct error *err)
 {
     struct lmdb_txn t;
     struct log_op *op;
-    int rv;
 
     lmdb_begin_write(&t, w->env);
     STAILQ_FOREACH (op, &g->ops, link)
         raft_log_apply(w->log, &t, op);
     if (g->cluster_id != NULL)
         data_dir_put_cluster_id(&t, g->cluster_id);
-    /* A slice of what was trimmed rides along, so that it costs no sync while there is
-     * work. */
+    /* A slice of what was trimmed rides along, so that it costs no sync while there is work. */
     raft_log_sweep(w->log, &t);
-#ifdef MUTANT_ACK_BEFORE_COMMIT
-    publish(w, g);
-#endif
-    rv = lmdb_commit(&t, err);
-    if (rv == 0)
-        publish(w, g);
-    return rv;
+    return lmdb_commit(&t, err);
 }
 
 static void count_commit(struct log_writer_stats *s, const struct group *g, uint64_t us)
@@ -116,6 +100,31 @@ static void count_commit(struct log_writer_stats *s, const struct group *g, uint
         s->commit_us_max = us;
     s->commit_us_buckets[bucket < LOG_WRITER_BUCKETS ? bucket
                                                      : LOG_WRITER_BUCKETS - 1]++;
+}
+
+/* The group is on disk: say so. */
+static void publish(struct log_writer *w, const struct group *g, uint64_t us)
+{
+    pthread_mutex_lock(&w->lock);
+    count_commit(&w->stats, g, us);
+    pthread_mutex_unlock(&w->lock);
+    if (g->sequence == 0)
+        return;
+    atomic_store_explicit(&w->durable, g->sequence, memory_order_release);
+    w->hooks.notify(w->hooks.arg);
+}
+
+static void measure_free_bytes(struct log_writer *w, uint64_t now)
+{
+    uint64_t free_bytes;
+
+    if (now - w->free_checked_us < FREE_BYTES_AGE_US)
+        return;
+    free_bytes = lmdb_free_bytes(w->env);
+    w->free_checked_us = now;
+    pthread_mutex_lock(&w->lock);
+    w->stats.free_bytes = free_bytes;
+    pthread_mutex_unlock(&w->lock);
 }
 
 /* Wait for work and take all of it; false: there is none and none will come. */
@@ -146,26 +155,21 @@ write_group(struct log_writer *w, struct log_op_list *ops, const uint8_t *id)
 {
     struct group g = {.cluster_id = id};
     struct error err = {0};
-    uint64_t start = clock_monotonic_us(), end, free_bytes;
-    bool old;
+    uint64_t start = clock_monotonic_us();
     int rv;
 
     fill_group(&g, ops);
+#ifdef MUTANT_ACK_BEFORE_COMMIT
+    publish(w, &g, 0);
+#endif
     rv = commit_group(w, &g, &err);
-    end = clock_monotonic_us();
-    old = end - w->free_checked_us >= FREE_BYTES_AGE_US;
-    if (old) {
-        free_bytes = lmdb_free_bytes(w->env);
-        w->free_checked_us = end;
-    }
-    pthread_mutex_lock(&w->lock);
-    count_commit(&w->stats, &g, end - start);
-    if (old)
-        w->stats.free_bytes = free_bytes;
-    pthread_mutex_unlock(&w->lock);
+    if (rv == 0)
+        publish(w, &g, clock_monotonic_us() - start);
     destroy_ops(&g.ops);
     if (rv != 0)
         store_fatal(&w->hooks, &err);
+    else
+        measure_free_bytes(w, start);
     return rv == 0;
 }
 
@@ -197,6 +201,7 @@ struct log_writer *log_writer_start(struct raft_log *log,
     w->hooks = *hooks;
     STAILQ_INIT(&w->queue);
     w->stats.free_bytes = lmdb_free_bytes(env);
+    w->free_checked_us = clock_monotonic_us();
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     store_thread_start(&w->thread, "log-writer", run, w);

@@ -5,7 +5,7 @@
 #include "wire/agent.h"
 
 #include "base/mem.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -19,8 +19,8 @@ _Static_assert(LIMIT_ATTRIBUTES *(2 * (LIMIT_ATTRIBUTE_BYTES + 5) + 1) +
 const char *agent_state_name(enum agent_state state)
 {
     switch (state) {
-#define X(number, name, text)                                                          \
-    case AGENT_##name:                                                                 \
+#define X(number, name, text) \
+    case AGENT_##name:        \
         return text;
         AGENT_STATES(X)
 #undef X

@@ -21,9 +21,9 @@ struct attribute {
 };
 
 struct agent_spec {
-    uint8_t key[16];       /* random; the identity of the work directory */
-    char *hostname;        /* 1 to LIMIT_NAME_BYTES */
-    char *http_address;    /* HOST:PORT that clients reach (joint 14); "" if none */
+    uint8_t key[16];    /* random; the identity of the work directory */
+    char *hostname;     /* 1 to LIMIT_NAME_BYTES */
+    char *http_address; /* HOST:PORT that clients reach (joint 14); "" if none */
     struct resources resources;
     struct port_range ports[LIMIT_PORT_RANGES];
     size_t port_count;
@@ -31,9 +31,9 @@ struct agent_spec {
     size_t attribute_count;
 };
 
-#define AGENT_STATES(X)                                                      \
-    X(0, ACTIVE, "ACTIVE")                                                   \
-    X(1, UNREACHABLE, "UNREACHABLE") /* silent too long; may come back */     \
+#define AGENT_STATES(X)                                                   \
+    X(0, ACTIVE, "ACTIVE")                                                \
+    X(1, UNREACHABLE, "UNREACHABLE") /* silent too long; may come back */ \
     X(2, GONE, "GONE")               /* an operator said so; never comes back */
 
 enum agent_state {
@@ -51,6 +51,8 @@ void agent_spec_pack(const struct agent_spec *spec, struct buffer *out);
 int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error *err);
 
 /* 'rack:a;zone:b' -> sorted attributes appended to the spec. */
-int agent_spec_parse_attributes(struct agent_spec *spec, const char *text, struct error *err);
+int agent_spec_parse_attributes(struct agent_spec *spec,
+                                const char *text,
+                                struct error *err);
 
 #endif

@@ -20,8 +20,8 @@ _Static_assert(LIMIT_SPEC_BYTES + LIMIT_KEY_BYTES + 32 <= LIMIT_COMMAND_BYTES,
 const char *command_name(enum command_kind kind)
 {
     switch (kind) {
-#define X(number, name, text)                                                          \
-    case COMMAND_##name:                                                               \
+#define X(number, name, text) \
+    case COMMAND_##name:      \
         return text;
         COMMAND_KINDS(X)
 #undef X

@@ -28,17 +28,17 @@
 #define CLUSTER_ID_BYTES   16
 
 /* Numbers are in the log for ever; new kinds go to the end. */
-#define COMMAND_KINDS(X)                     \
-    X(1, FOUND, "found")                     \
-    X(2, SUBMIT, "submit")                   \
-    X(3, KILL, "kill")                       \
-    X(4, AGENT_REGISTER, "agent_register")   \
-    X(5, AGENT_REREGISTER, "agent_reregister") \
+#define COMMAND_KINDS(X)                         \
+    X(1, FOUND, "found")                         \
+    X(2, SUBMIT, "submit")                       \
+    X(3, KILL, "kill")                           \
+    X(4, AGENT_REGISTER, "agent_register")       \
+    X(5, AGENT_REREGISTER, "agent_reregister")   \
     X(6, AGENT_UNREACHABLE, "agent_unreachable") \
-    X(7, AGENT_GONE, "agent_gone")           \
-    X(8, PLACE, "place")                     \
-    X(9, TASK_UPDATE, "task_update")         \
-    X(10, PURGE, "purge")                    \
+    X(7, AGENT_GONE, "agent_gone")               \
+    X(8, PLACE, "place")                         \
+    X(9, TASK_UPDATE, "task_update")             \
+    X(10, PURGE, "purge")                        \
     X(11, EXPIRE_KEYS, "expire_keys")
 
 enum command_kind {
@@ -52,7 +52,7 @@ const char *command_name(enum command_kind kind);
 struct placement {
     uint64_t job;
     uint32_t instance;
-    uint32_t attempt; /* number the attempt will have: 1 + the last; else it is rejected */
+    uint32_t attempt; /* its number: 1 + the last one's, else it is rejected */
     uint64_t agent;
 };
 
@@ -60,8 +60,8 @@ struct task_update {
     uint64_t attempt;      /* attempt id */
     enum task_state state; /* STARTING, RUNNING or final */
     enum task_reason reason;
-    int32_t exit_code;     /* FINISHED, FAILED: exit status or 128 + signal */
-    struct bytes message;  /* text for people, at most LIMIT_MESSAGE_BYTES */
+    int32_t exit_code;    /* FINISHED, FAILED: exit status or 128 + signal */
+    struct bytes message; /* text for people, at most LIMIT_MESSAGE_BYTES */
 };
 
 struct command {
@@ -93,7 +93,7 @@ struct command {
             struct bytes packed; /* decoded: read with command_next_placement() */
         } place;
         struct {
-            uint64_t agent; /* the reporter; updates of attempts elsewhere are ignored */
+            uint64_t agent; /* the reporter: others' attempts are ignored */
             const struct task_update *updates;
             uint32_t count;
             struct bytes packed; /* decoded: read with command_next_update() */

@@ -9,8 +9,8 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "wire/pack.h"
-#include "wire/text.h"
 
 #include <stdbool.h>
 #include <string.h>

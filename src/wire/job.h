@@ -15,22 +15,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JOB_CPUS_DEFAULT_MILLI  1000ull
-#define JOB_MEM_DEFAULT_BYTES   (128ull << 20)
-#define JOB_DISK_DEFAULT_BYTES  0ull
-#define JOB_KILL_GRACE_MS       5000ull
-#define JOB_PRIORITY_MIN        (-1000)
-#define JOB_PRIORITY_MAX        1000
+#define JOB_CPUS_DEFAULT_MILLI 1000ull
+#define JOB_MEM_DEFAULT_BYTES  (128ull << 20)
+#define JOB_DISK_DEFAULT_BYTES 0ull
+#define JOB_KILL_GRACE_MS      5000ull
+#define JOB_PRIORITY_MIN       (-1000)
+#define JOB_PRIORITY_MAX       1000
 
 struct job_spec {
-    char *name;             /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
-    uint32_t instances;     /* 1 to LIMIT_TASKS_PER_JOB */
-    int32_t priority;       /* higher first; 0 by default */
+    char *name;                 /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
+    uint32_t instances;         /* 1 to LIMIT_TASKS_PER_JOB */
+    int32_t priority;           /* higher first; 0 by default */
     struct resources resources; /* of each task; cpus > 0 */
-    uint64_t kill_grace_ms; /* from TERM to KILL */
-    char **argv;            /* argv[0] is looked up in the task's PATH; NULL-ended */
+    uint64_t kill_grace_ms;     /* from TERM to KILL */
+    char **argv; /* argv[0] is looked up in the task's PATH; NULL-ended */
     size_t argc;
-    char **env;             /* "NAME=value", added to the agent's base environment; NULL-ended,
+    char **env; /* "NAME=value", added to the agent's base environment; NULL-ended,
                              * in order of the names, names distinct */
     size_t env_count;
 };

@@ -37,8 +37,8 @@ void log_entries_finish(struct log_entries *e);
 enum log_op_kind {
     LOG_META,   /* term and vote */
     LOG_APPEND, /* drop everything from entries.first on, then append: one transaction */
-    LOG_TRIM,   /* entries up to and including trim_to are in a snapshot: drop, in slices */
-    LOG_RESET,  /* drop the whole log; the next entry will be reset_to + 1 */
+    LOG_TRIM, /* entries up to and including trim_to are in a snapshot: drop, in slices */
+    LOG_RESET, /* drop the whole log; the next entry will be reset_to + 1 */
 };
 
 struct log_op {

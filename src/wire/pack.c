@@ -7,7 +7,7 @@
 #include "wire/pack.h"
 
 #include "base/assert.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <msgpack.h>
 #include <string.h>
@@ -335,9 +335,7 @@ int64_t unpack_int_range(struct unpack *u, int64_t min, int64_t max)
         return 0;
     if (h.kind != KIND_UINT && h.kind != KIND_INT)
         unpack_fail(u, "a number is expected");
-    else if (h.kind == KIND_UINT && h.number > INT64_MAX)
-        unpack_fail(u, "a number is too large");
-    else if ((int64_t)h.number > max)
+    else if ((h.kind == KIND_UINT && h.number > INT64_MAX) || (int64_t)h.number > max)
         unpack_fail(u, "a number is too large");
     else if ((int64_t)h.number < min)
         unpack_fail(u, "a number is too small");

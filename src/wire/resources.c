@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -77,30 +77,19 @@ static const char *const HINTS[RESOURCE_KINDS] = {
 
 #define SHOWN "%.40s" /* of a wrong text, at most this much */
 
-/* "1.25" -> 1250: exact, without a float. */
 static int
 parse_thousandths(uint64_t *out, const char *text, const char *hint, struct error *err)
 {
     const char *at = text;
-    uint64_t thousandths;
-    size_t decimals = 0;
 
     if (*at == '-')
         return error_set(err, ERROR_INVALID, SHOWN " is negative; %s", text, hint);
-    if (!text_take_uint(&at, UINT64_MAX / 1000 - 1, &thousandths))
+    if (!text_take_thousandths(&at, out) || at[strspn(at, "0123456789")] != '\0')
         return error_set(
             err, ERROR_INVALID, "'" SHOWN "' is not a number; %s", text, hint);
-    if (at[0] == '.' && at[1] != '\0')
-        decimals = strspn(++at, "0123456789");
-    if (at[decimals] != '\0')
-        return error_set(
-            err, ERROR_INVALID, "'" SHOWN "' is not a number; %s", text, hint);
-    if (decimals > 3)
+    if (*at != '\0')
         return error_set(
             err, ERROR_INVALID, SHOWN " has too many decimals; %s", text, hint);
-    for (size_t i = 0; i < 3; i++)
-        thousandths = thousandths * 10 + (i < decimals ? (uint64_t)(at[i] - '0') : 0);
-    *out = thousandths;
     return 0;
 }
 

@@ -2,15 +2,15 @@
 #include "wire/task.h"
 
 #include "base/limits.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 static const char UNKNOWN[] = "UNKNOWN"; /* a number of a newer version */
 
 const char *task_state_name(enum task_state state)
 {
     switch (state) {
-#define X(number, name, text)                                                          \
-    case TASK_##name:                                                                  \
+#define X(number, name, text) \
+    case TASK_##name:         \
         return text;
         TASK_STATES(X)
 #undef X
@@ -23,8 +23,8 @@ const char *task_state_name(enum task_state state)
 const char *task_reason_name(enum task_reason reason)
 {
     switch (reason) {
-#define X(number, name, text)                                                          \
-    case TASK_REASON_##name:                                                           \
+#define X(number, name, text) \
+    case TASK_REASON_##name:  \
         return text;
         TASK_REASONS(X)
 #undef X
@@ -37,8 +37,8 @@ const char *task_reason_name(enum task_reason reason)
 const char *job_state_name(enum job_state state)
 {
     switch (state) {
-#define X(number, name, text)                                                          \
-    case JOB_##name:                                                                   \
+#define X(number, name, text) \
+    case JOB_##name:          \
         return text;
         JOB_STATES(X)
 #undef X

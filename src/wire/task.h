@@ -39,15 +39,17 @@ static inline bool task_state_is_final(enum task_state state)
 const char *task_state_name(enum task_state state);
 
 /* Why an attempt ended, or why it is as it is.  Numbers are on the wire and on disk. */
-#define TASK_REASONS(X)                                                              \
-    X(0, NONE, "")                                                                   \
-    X(1, EXITED, "REASON_COMMAND_EXITED")         /* by itself; see exit_code */      \
-    X(2, SIGNALED, "REASON_COMMAND_SIGNALED")     /* exit_code = 128 + signal */      \
-    X(3, NOT_STARTED, "REASON_COMMAND_NOT_STARTED") /* no such command, no directory */ \
-    X(4, KILLED_BY_USER, "REASON_TASK_KILLED")                                       \
-    X(5, AGENT_UNREACHABLE, "REASON_AGENT_UNREACHABLE")                              \
-    X(6, AGENT_GONE, "REASON_AGENT_GONE")                                            \
-    X(7, AGENT_RESTARTED, "REASON_AGENT_RESTARTED") /* host rebooted, run vanished */ \
+#define TASK_REASONS(X)                                                                \
+    X(0, NONE, "")                                                                     \
+    X(1, EXITED, "REASON_COMMAND_EXITED")     /* by itself; see exit_code */           \
+    X(2, SIGNALED, "REASON_COMMAND_SIGNALED") /* exit_code = 128 + signal */           \
+    X(3,                                                                               \
+      NOT_STARTED,                                                                     \
+      "REASON_COMMAND_NOT_STARTED") /* no such command, no directory */                \
+    X(4, KILLED_BY_USER, "REASON_TASK_KILLED")                                         \
+    X(5, AGENT_UNREACHABLE, "REASON_AGENT_UNREACHABLE")                                \
+    X(6, AGENT_GONE, "REASON_AGENT_GONE")                                              \
+    X(7, AGENT_RESTARTED, "REASON_AGENT_RESTARTED") /* host rebooted, run vanished */  \
     X(8, LAUNCH_REFUSED, "REASON_LAUNCH_REFUSED")   /* superseded or never accepted */ \
     X(9, SHIM_LOST, "REASON_SHIM_LOST")             /* exit status could not be kept */
 

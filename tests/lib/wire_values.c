@@ -1,9 +1,10 @@
 /* wire_values.c - values of src/wire for tests: fixed ones, and random ones from a
  * seed. */
-#include "wire_values.h"
+#include "tests/lib/wire_values.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +48,95 @@ void sample_agent_spec(struct agent_spec *spec)
         spec->key[i] = (uint8_t)(i * 17);
     add_attribute(spec, "rack", "a");
     add_attribute(spec, "zone", "");
+}
+
+static void sample_specs(struct command *c, struct buffer *out)
+{
+    struct job_spec job;
+    struct agent_spec agent;
+
+    if (c->kind == COMMAND_SUBMIT) {
+        sample_job_spec(&job);
+        job_spec_pack(&job, out);
+        job_spec_finish(&job);
+        c->submit.key = text_view("3fb2c1d0-key");
+        c->submit.spec = buffer_view(out);
+        return;
+    }
+    sample_agent_spec(&agent);
+    agent_spec_pack(&agent, out);
+    agent_spec_finish(&agent);
+    if (c->kind == COMMAND_AGENT_REGISTER) {
+        c->agent_register.spec = buffer_view(out);
+        return;
+    }
+    c->agent_reregister.agent = 70000;
+    c->agent_reregister.spec = buffer_view(out);
+}
+
+static void sample_lists(struct command *c, struct command_elements *e)
+{
+    e->placements[0] =
+        (struct placement){.job = 1, .instance = 0, .attempt = 1, .agent = 2};
+    e->placements[1] = (struct placement){
+        .job = 1ull << 40, .instance = 999999, .attempt = 300, .agent = 65536};
+    e->updates[0] = (struct task_update){.attempt = 7, .state = TASK_RUNNING};
+    e->updates[1] = (struct task_update){.attempt = 1ull << 33,
+                                         .state = TASK_FAILED,
+                                         .reason = TASK_REASON_SIGNALED,
+                                         .exit_code = 137,
+                                         .message = text_view("killed by signal 9 ✗")};
+    e->updates[2] = (struct task_update){.attempt = 8,
+                                         .state = TASK_ERROR,
+                                         .reason = TASK_REASON_NOT_STARTED,
+                                         .exit_code = -1};
+    if (c->kind == COMMAND_PLACE) {
+        c->place.placements = e->placements;
+        c->place.count = 2;
+    } else {
+        c->task_update.agent = 3;
+        c->task_update.updates = e->updates;
+        c->task_update.count = 3;
+    }
+}
+
+void sample_command(enum command_kind kind,
+                    struct command *c,
+                    struct command_elements *elements,
+                    struct buffer *spec)
+{
+    memset(c, 0, sizeof(*c));
+    c->kind = kind;
+    buffer_clear(spec);
+    switch (kind) {
+    case COMMAND_FOUND:
+        memcpy(c->found.cluster_id, "0123456789abcdef", CLUSTER_ID_BYTES);
+        break;
+    case COMMAND_SUBMIT:
+    case COMMAND_AGENT_REGISTER:
+    case COMMAND_AGENT_REREGISTER:
+        sample_specs(c, spec);
+        break;
+    case COMMAND_PLACE:
+    case COMMAND_TASK_UPDATE:
+        sample_lists(c, elements);
+        break;
+    case COMMAND_KILL:
+        c->kill.job = 23;
+        break;
+    case COMMAND_AGENT_UNREACHABLE:
+        c->agent_unreachable.agent = 127;
+        break;
+    case COMMAND_AGENT_GONE:
+        c->agent_gone.agent = 128;
+        break;
+    case COMMAND_PURGE:
+        c->purge.job = UINT64_MAX;
+        break;
+    case COMMAND_EXPIRE_KEYS:
+        c->expire_keys.before_us = 1717763696000001;
+        break;
+    }
 }
 
 /* ---- random ---- */

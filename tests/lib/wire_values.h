@@ -14,7 +14,7 @@
 
 #include <stdbool.h>
 
-/* The same for ever: tests/golden has their bytes. */
+/* sample_ values are the same for ever: tests/golden has their bytes. */
 void sample_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
 
@@ -36,6 +36,10 @@ struct command_elements {
 };
 /* A command of this kind.  Specs in it are packed into *spec; elements lie in
  * *elements. */
+void sample_command(enum command_kind kind,
+                    struct command *c,
+                    struct command_elements *elements,
+                    struct buffer *spec);
 void random_command(struct rng *r,
                     enum command_kind kind,
                     struct command *c,

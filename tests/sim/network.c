@@ -140,8 +140,10 @@ void network_send(struct connection *c, int from_end, struct bytes bytes)
         return;
     }
     if (cut || !STAILQ_EMPTY(&c->stalled[end])) {
+        struct packet *p = packet_create(bytes);
+
         n->stalled++;
-        STAILQ_INSERT_TAIL(&c->stalled[end], packet_create(bytes), link);
+        STAILQ_INSERT_TAIL(&c->stalled[end], p, link);
         return;
     }
     dispatch(c, end, packet_create(bytes));

@@ -198,7 +198,7 @@ static void crash(struct master *m, uint64_t down_us);
 
 static uint64_t now_ms(const struct sim *s)
 {
-    return s->world.now_us / MS + 1000;
+    return s->world.now_us / MS + CLOCK_BASE_MS;
 }
 
 static bool paused(const struct master *m)
@@ -578,7 +578,7 @@ static uint64_t step_index(struct master *m, struct replica_event *event)
         world_in(&s->world, 20, on_continue, m, m->incarnation, 0);
     }
     world_at(&s->world,
-             (actions.deadline_ms - 1000) * MS,
+             clock_us(actions.deadline_ms),
              on_timer,
              m,
              m->incarnation,

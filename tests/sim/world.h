@@ -17,6 +17,13 @@
 #define SECOND (1000 * MS)
 #define NODES_MAX 96
 
+/* What a node's monotonic clock says, in ms, and the time in us of such a reading. */
+#define CLOCK_BASE_MS 1000ull
+static inline uint64_t clock_us(uint64_t ms)
+{
+    return ms > CLOCK_BASE_MS ? (ms - CLOCK_BASE_MS) * MS : 0;
+}
+
 struct world;
 typedef void (*world_fn)(struct world *w, void *context, uint64_t a, uint64_t b);
 

@@ -184,12 +184,12 @@ static void took(struct master_core *m, const struct replica_action *action)
 void core_replica(struct master_core *m, struct replica_event *event)
 {
     size_t before = m->actions->replica.count;
-    bool again = m->actions->replica.again;
 
     event->now_ms = m->now_ms;
+    m->actions->replica.again = false;
     replica_step(m->replica, event, &m->actions->replica);
     m->replica_deadline_ms = m->actions->replica.deadline_ms;
-    m->actions->replica.again |= again;
+    m->replica_again = m->actions->replica.again;
     for (size_t i = before; i < m->actions->replica.count; i++) {
         struct replica_action action = m->actions->replica.items[i];
 
@@ -369,6 +369,10 @@ static void time_passed(struct master_core *m)
 
 static void turn(struct master_core *m)
 {
+    struct replica_event event = {.kind = REPLICA_CONTINUE};
+
+    if (m->replica_again)
+        core_replica(m, &event);
     leader_turn(m);
     propose_flush(m);
     orders_flush(m);
@@ -418,6 +422,7 @@ static void handle(struct master_core *m, const struct master_event *event)
         turn(m);
         break;
     case MASTER_REPLICA:
+        ASSERT(m->replica != NULL);
         replica = *event->replica;
         core_replica(m, &replica);
         break;
@@ -469,7 +474,7 @@ void master_step(struct master_core *m,
     if (m->shutting_down)
         deadline = min_u64(deadline, m->shutdown_until_ms);
     actions->deadline_ms = deadline > m->now_ms ? deadline : m->now_ms + 1;
-    actions->again |= actions->replica.again;
+    actions->again |= m->replica_again;
     m->actions = NULL;
 }
 

@@ -172,6 +172,9 @@ void master_hello(const struct master_core *m, struct hello *out);
 /* May this master or agent or client talk to us?  The text goes to both sides. */
 int master_check_hello(const struct master_core *m, const struct hello *hello, struct error *err);
 
+/* Invariants between the leader's indexes and the state (assertions), for tests and simulation. */
+void master_verify(const struct master_core *m);
+
 /* ---- looking in ---- */
 
 const struct state *master_state(const struct master_core *m);

@@ -118,9 +118,8 @@ struct leading {
     uint64_t term;
     uint64_t since_ms;     /* leading, or last gap of the loop: silence counts from here */
     uint64_t next_tick_ms;
-    uint64_t placeable_seen; /* state->placeable_version of the last round that ended */
-    bool round_flying;
-    bool round_more;
+    bool round_due;    /* something changed, or the last round did not get to the end */
+    bool round_flying; /* its placements are on their way through the log */
     uint64_t declared_ms[UNREACHABLE_MARKS]; /* ring of times */
     size_t declared_head, declared_count;
     bool brake_said;
@@ -140,6 +139,7 @@ struct master_core {
     uint64_t now_ms;
     uint64_t wall_us;
     uint64_t replica_deadline_ms;
+    bool replica_again; /* it has work left */
     bool started;
     bool shutting_down;
     uint64_t shutdown_until_ms;

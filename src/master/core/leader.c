@@ -4,8 +4,8 @@
  * what is to be done is derived from it (joint 9).  It ends at the first step in which the
  * replica is not that leader any more; nothing it knew beyond the state survives.
  *
- * A scheduling round runs at the end of a turn when free resources or runnable tasks changed
- * since the last one looked, one at a time: its placements are applied before the next begins.
+ * A scheduling round runs at the end of a turn when the state changed since the last one, one at
+ * a time: its placements are applied before the next begins.
  */
 #include "master/core/internal.h"
 
@@ -28,7 +28,7 @@ void leader_begin(struct master_core *m, uint64_t term)
         .term = term,
         .since_ms = m->now_ms,
         .next_tick_ms = m->now_ms + TICK_MS,
-        .placeable_seen = m->state->placeable_version - 1, /* look once in any case */
+        .round_due = true,
     };
     core_log(m,
              MASTER_LOG_INFO,
@@ -69,8 +69,10 @@ void leader_effect(struct master_core *m, const struct effect *effect)
 {
     struct agent_view *v;
 
+    m->leading.round_due = true;
     switch (effect->kind) {
     case EFFECT_LAUNCH:
+        sched_agent_changed(m->sched, m->state, effect->agent);
         v = agents_view(m, effect->agent);
         if (v != NULL && v->synced)
             orders_add(m, v, ORDER_LAUNCH, effect->id);
@@ -86,6 +88,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     case EFFECT_JOB: {
         const struct job *job = state_job(m->state, effect->id);
 
+        sched_job_changed(m->sched, m->state, effect->id);
         if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
             break;
         MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
@@ -93,7 +96,9 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         break;
     }
     case EFFECT_UPDATED:
-        break; /* the reports themselves are acknowledged: agents.c */
+        /* The reports themselves are acknowledged: agents.c. */
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        break;
     }
 }
 
@@ -132,17 +137,14 @@ static void round_begin(struct master_core *m)
 {
     struct placement placements[ROUND_PLACEMENTS];
     struct command command = {.kind = COMMAND_PLACE, .place = {.placements = placements}};
-    uint64_t version = m->state->placeable_version;
     bool more = false;
 
-    if (m->leading.round_flying || !propose_has_room(m) ||
-        (version == m->leading.placeable_seen && !m->leading.round_more))
+    if (!m->leading.round_due || m->leading.round_flying || !propose_has_room(m))
         return;
     command.place.count =
-        sched_round(m->sched, m->state, placements, ROUND_PLACEMENTS, &more);
+        (uint32_t)sched_round(m->sched, m->state, placements, ROUND_PLACEMENTS, &more);
     m->counters.rounds++;
-    m->leading.placeable_seen = version;
-    m->leading.round_more = more;
+    m->leading.round_due = more;
     if (command.place.count > 0) {
         m->leading.round_flying = true;
         propose(m, &command, &(struct origin){.kind = ORIGIN_ROUND});
@@ -154,6 +156,7 @@ static void round_begin(struct master_core *m)
 void leader_round_applied(struct master_core *m)
 {
     m->leading.round_flying = false;
+    m->leading.round_due = true; /* what was refused is still pending */
 }
 
 /* ---- housekeeping ---- */
@@ -223,4 +226,11 @@ void leader_turn(struct master_core *m)
 uint64_t leader_deadline(const struct master_core *m)
 {
     return m->leading.active ? m->leading.next_tick_ms : UINT64_MAX;
+}
+
+/* A scheduler with nothing left to do agrees with the state. */
+void master_verify(const struct master_core *m)
+{
+    if (m->leading.active && !m->leading.round_flying && !m->leading.round_due)
+        sched_check(m->sched, m->state);
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define PAGE_MAX 1000u /* elements of one page */
-#define WHY_MAX  160u
 
 static uint32_t page(const struct list_request *q)
 {
@@ -26,7 +25,7 @@ static struct bytes text(const char *zero_ended)
 static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
 {
     struct job_spec spec;
-    char why[WHY_MAX] = "";
+    char why[SCHED_WHY_BYTES] = "";
     struct job_summary s = {
         .id = job->id,
         .state = job_state(job),

@@ -30,10 +30,10 @@ static int note(void *user,
                 const char *value,
                 struct error *err)
 {
-    const char *refused = user;
+    const char *const *refused = user;
 
     buffer_printf(&seen, "%s %s=%s|", strrchr(where, ':'), name, value);
-    if (refused != NULL && strcmp(name, refused) == 0)
+    if (*refused != NULL && strcmp(name, *refused) == 0)
         return error_set(err, ERROR_CONFLICT, "refused");
     return 0;
 }
@@ -46,7 +46,7 @@ static int read_text(const char *text, const char *refused, struct error *err)
     fputs(text, file);
     fclose(file);
     buffer_clear(&seen);
-    return settings_read(path, note, (void *)(uintptr_t)refused, err);
+    return settings_read(path, note, &refused, err);
 }
 
 static void check_seen(const char *expected)
@@ -136,9 +136,11 @@ START_TEST(unreadable_files)
 {
     struct error err;
 
-    ck_assert_int_eq(settings_read("/no/such/file", note, NULL, &err), -(int)ERROR_IO);
+    ck_assert_int_eq(settings_read("/no/such/file", note, &(const char *){NULL}, &err),
+                     -(int)ERROR_IO);
     ck_assert_str_eq(err.text, "cannot read /no/such/file: No such file or directory");
-    ck_assert_int_eq(settings_read("/tmp", note, NULL, &err), -(int)ERROR_IO);
+    ck_assert_int_eq(settings_read("/tmp", note, &(const char *){NULL}, &err),
+                     -(int)ERROR_IO);
     ck_assert_str_eq(err.text, "cannot read /tmp: Is a directory");
 }
 END_TEST

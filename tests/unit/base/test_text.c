@@ -105,6 +105,85 @@ START_TEST(durations_for_people)
 }
 END_TEST
 
+static const struct {
+    const char *text;
+    uint64_t max;
+    bool ok;
+    uint64_t value;
+    char next;
+} leading_numbers[] = {
+    {"0", 10, true, 0, '\0'},
+    {"10;", 10, true, 10, ';'},
+    {"11", 10, false, 0, '1'},
+    {"5", 4, false, 0, '5'},
+    {"01", 10, false, 0, '0'},
+    {"0.5", 10, true, 0, '.'},
+    {"", 10, false, 0, '\0'},
+    {"-1", 10, false, 0, '-'},
+    {"+1", 10, false, 0, '+'},
+    {" 1", 10, false, 0, ' '},
+    {"18446744073709551615", UINT64_MAX, true, UINT64_MAX, '\0'},
+    {"18446744073709551616", UINT64_MAX, false, 0, '1'},
+    {"99999999999999999999", UINT64_MAX, false, 0, '9'},
+};
+
+START_TEST(numbers_in_front)
+{
+    for (size_t i = 0; i < sizeof(leading_numbers) / sizeof(leading_numbers[0]); i++) {
+        const char *at = leading_numbers[i].text;
+        uint64_t value = 0;
+        bool ok = text_take_uint(&at, leading_numbers[i].max, &value);
+
+        ck_assert_msg(ok == leading_numbers[i].ok, "\"%s\"", leading_numbers[i].text);
+        ck_assert_uint_eq(value, leading_numbers[i].value);
+        ck_assert_int_eq(*at, leading_numbers[i].next);
+    }
+}
+END_TEST
+
+static const struct {
+    const char *text;
+    bool ok;
+    uint64_t value;
+    const char *rest;
+} thousandths[] = {
+    {"1", true, 1000, ""},
+    {"1.5", true, 1500, ""},
+    {"1.25x", true, 1250, "x"},
+    {"0.001", true, 1, ""},
+    {"0.0019", true, 1, "9"},
+    {"1.", true, 1000, "."},
+    {".5", false, 0, ".5"},
+    {"18446744073709550", true, 18446744073709550000u, ""},
+    {"18446744073709551", false, 0, "18446744073709551"},
+};
+
+START_TEST(thousandths_in_front)
+{
+    for (size_t i = 0; i < sizeof(thousandths) / sizeof(thousandths[0]); i++) {
+        const char *at = thousandths[i].text;
+        uint64_t value = 0;
+
+        ck_assert_int_eq(text_take_thousandths(&at, &value), thousandths[i].ok);
+        ck_assert_uint_eq(value, thousandths[i].value);
+        ck_assert_str_eq(at, thousandths[i].rest);
+    }
+}
+END_TEST
+
+START_TEST(times)
+{
+    char text[TEXT_TIME_MAX];
+
+    text_time(text, 0);
+    ck_assert_str_eq(text, "1970-01-01T00:00:00.000000Z");
+    text_time(text, 1709210096789012);
+    ck_assert_str_eq(text, "2024-02-29T12:34:56.789012Z");
+    text_time(text, UINT64_MAX); /* far away, but whole */
+    ck_assert_str_eq(text, "586524-01-19T08:01:49.551615Z");
+}
+END_TEST
+
 START_TEST(sizes_for_people)
 {
     char out[TEXT_SHORT_MAX];
@@ -158,7 +237,14 @@ END_TEST
 
 START_TEST(printable_has_no_controls)
 {
-    static const char *const controls[] = {"a\nb", "\t", "\x1b[0m", "\x7f", "\xc2\x9b"};
+    static const char *const controls[] = {"a\nb",
+                                           "\t",
+                                           "\x1b[0m",
+                                           "\x7f",
+                                           "\xc2\x9b",
+                                           "\xe2\x80\xa8",  /* line separator */
+                                           "\xe2\x80\xae",  /* right-to-left override */
+                                           "\xe2\x81\xa6"}; /* isolate */
 
     ck_assert(text_is_printable(view("na\xc3\xafve job 1")));
     ck_assert(text_is_printable(view("\xc2\xa0")));
@@ -167,6 +253,36 @@ START_TEST(printable_has_no_controls)
         ck_assert(text_is_utf8(view(controls[i])));
         ck_assert_msg(!text_is_printable(view(controls[i])), "%zu", i);
     }
+}
+END_TEST
+
+START_TEST(cleaned_text)
+{
+    char *clean =
+        text_clean((struct bytes){(const uint8_t *)"a\0\nb\xff\xc3\xbc\xc3", 8});
+    char *empty = text_clean((struct bytes){0});
+
+    ck_assert_str_eq(clean,
+                     "a\xef\xbf\xbd\xef\xbf\xbd"
+                     "b\xef\xbf\xbd\xc3\xbc\xef\xbf\xbd");
+    ck_assert_str_eq(empty, "");
+    free(clean);
+    free(empty);
+}
+END_TEST
+
+START_TEST(copies_and_views)
+{
+    char *copy = text_copy(view("abc"));
+    char *empty = text_copy((struct bytes){0});
+
+    ck_assert_str_eq(copy, "abc");
+    ck_assert_str_eq(empty, "");
+    ck_assert_uint_eq(text_view(copy).size, 3);
+    ck_assert_ptr_eq(text_view(copy).data, copy);
+    ck_assert_uint_eq(text_view(NULL).size, 0);
+    free(copy);
+    free(empty);
 }
 END_TEST
 
@@ -233,9 +349,13 @@ END_TEST
 UNIT_MAIN("text",
           unit_case("numbers",
                     whole_numbers,
+                    numbers_in_front,
+                    thousandths_in_front,
+                    times,
                     durations_with_units,
                     no_durations,
                     durations_for_people,
                     sizes_for_people),
-          unit_case("utf8", well_formed_utf8, printable_has_no_controls),
+          unit_case("utf8", well_formed_utf8, printable_has_no_controls, cleaned_text),
+          unit_case("views", copies_and_views),
           unit_case("distance", distances, did_you_mean))

@@ -255,3 +255,10 @@ void fsm_objects(const struct state *s, struct buffer *out)
     buffer_append(out, all.data + globals, all.size - globals - end);
     buffer_finish(&all);
 }
+
+void ck_same_bytes(const struct buffer *expected, const struct buffer *seen)
+{
+    ck_assert_uint_eq(seen->size, expected->size);
+    if (seen->size > 0)
+        ck_assert_mem_eq(seen->data, expected->data, expected->size);
+}

@@ -109,7 +109,8 @@ START_TEST(test_many_reports_in_one_command)
                               {.attempt = 2, .state = TASK_FINISHED},
                               {.attempt = 2, .state = TASK_FINISHED},
                               {.attempt = 1, .state = TASK_FINISHED}};
-    struct command c = {.kind = COMMAND_TASK_UPDATE, .task_update = {1, u, 5}};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = 1, .updates = u, .count = 5}};
 
     place_all();
     ck_done(fsm_run(&f, &c), 3);
@@ -124,7 +125,8 @@ START_TEST(test_a_message_ends_at_its_first_zero_byte)
     struct task_update u = {.attempt = 1,
                             .state = TASK_RUNNING,
                             .message = {(const uint8_t *)"up\0here", 7}};
-    struct command c = {.kind = COMMAND_TASK_UPDATE, .task_update = {1, &u, 1}};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = 1, .updates = &u, .count = 1}};
 
     place_all();
     ck_done(fsm_run(&f, &c), 1);
@@ -143,6 +145,7 @@ START_TEST(test_lost_is_repeated_once)
     place_all();
     ck_done(fsm_update(&f, 1, 1, TASK_RUNNING), 1);
     ck_done(fsm_update(&f, 1, 1, TASK_LOST), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1); /* something to place again */
     ck_assert_int_eq(job_task_state(job(), 0), TASK_PENDING);
     ck_assert_uint_eq(task(0)->attempt, 1);
     ck_assert_uint_eq(task(0)->started_us, 0);
@@ -200,6 +203,7 @@ START_TEST(test_unreachable_supersedes_and_keeps_the_resources)
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 1), 1);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 2), 0);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 3), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1);
     ck_done(fsm_place(&f, 1, 0, 2), 1);
     ck_assert_uint_eq(task(0)->attempt, 2);
 }

@@ -4,7 +4,6 @@
 #include "base/entropy.h"
 #include "base/mem.h"
 
-#include <check.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -100,12 +99,12 @@ test_open_log(struct data_dir *d, uint64_t snapshot_index, uint64_t term)
     return log;
 }
 
-static int see_entry(void *arg,
-                     uint64_t index,
-                     uint64_t term,
-                     enum entry_kind kind,
-                     struct bytes payload,
-                     struct error *err)
+int test_see_entry(void *arg,
+                   uint64_t index,
+                   uint64_t term,
+                   enum entry_kind kind,
+                   struct bytes payload,
+                   struct error *err)
 {
     (void)arg;
     (void)index;
@@ -143,7 +142,7 @@ int test_start(struct error *err)
         rv = raft_log_open(&log, data_dir_log(d), &point, err);
     }
     if (rv == 0)
-        rv = raft_log_load(log, see_entry, NULL, &state, err);
+        rv = raft_log_load(log, test_see_entry, NULL, &state, err);
     raft_log_close(log);
     snapshots_close(s);
     data_dir_close(d);
@@ -223,6 +222,12 @@ void test_apply(struct raft_log *log, struct lmdb *env, struct log_op *op)
     raft_log_apply(log, &t, op);
     ck_assert_msg(lmdb_commit(&t, &err) == 0, "%s", err.text);
     log_op_destroy(op);
+}
+
+TCase *test_slow(TCase *c)
+{
+    tcase_set_timeout(c, 120);
+    return c;
 }
 
 uint64_t test_seed(void)

@@ -6,6 +6,8 @@
 #include "store/raft_log.h"
 #include "store/snapshots.h"
 
+#include <check.h>
+
 #define TEST_MAP_BYTES ((size_t)256 << 20)
 
 /* A new directory under TMPDIR; removed by test_dir_finish() or at the end of the process. */
@@ -26,6 +28,9 @@ test_open_log(struct data_dir *d, uint64_t snapshot_index, uint64_t term);
 /* Open everything as a master's start does, read every record, close; the first error. */
 int test_start(struct error *err);
 
+/* A raft_log_visit that takes everything. */
+raft_log_visit test_see_entry;
+
 /* Operations of the log, made by hand. */
 struct log_op *test_meta(uint64_t sequence, uint64_t term, uint64_t vote);
 struct log_op *test_append(uint64_t sequence,
@@ -41,6 +46,9 @@ void test_apply(struct raft_log *log, struct lmdb *env, struct log_op *op);
 
 /* The payload that test_append() gives to an entry. */
 void test_payload(uint64_t index, uint64_t term, uint8_t *bytes, size_t size);
+
+/* More time for tests that wait for a busy disk. */
+TCase *test_slow(TCase *c);
 
 /* A seed for random tests: STORE_SEED of the environment, or a new one; printed. */
 uint64_t test_seed(void);

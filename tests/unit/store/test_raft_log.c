@@ -385,7 +385,7 @@ END_TEST
 
 UNIT_MAIN(
     "raft_log",
-    unit_case("model", follows_a_model),
+    test_slow(unit_case("model", follows_a_model)),
     unit_case("use", starts_with_what_was_founded, reads_ranges, sweeps_in_slices),
     unit_case("settle",
               keeps_a_log_around_the_snapshot,

@@ -2,8 +2,8 @@
 #include "wire/agent.h"
 
 #include "base/mem.h"
+#include "tests/lib/wire_values.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 static struct agent_spec spec;
 static struct buffer out;
@@ -26,12 +26,12 @@ static void replace(char **text, const char *by)
     *text = mem_strdup(by);
 }
 
-#define ck_assert_broken(code, part)                                                   \
+#define ck_assert_broken(code, part) \
     ck_assert_error(agent_spec_check(&spec, &err), err, code, part)
-#define ck_assert_valid()                                                              \
-    do {                                                                               \
-        int valid_rc = agent_spec_check(&spec, &err);                                  \
-        ck_assert_done(valid_rc, err);                                                 \
+#define ck_assert_valid()                             \
+    do {                                              \
+        int valid_rc = agent_spec_check(&spec, &err); \
+        ck_assert_done(valid_rc, err);                \
     } while (0)
 
 START_TEST(test_state_names)
@@ -119,6 +119,16 @@ START_TEST(test_attributes)
     replace(&spec.attributes[1].name, "zone");
     replace(&spec.attributes[1].value, "\n");
     ck_assert_broken(ERROR_INVALID, "attributes: give NAME:VALUE");
+}
+END_TEST
+
+START_TEST(test_too_many_attributes)
+{
+    size_t count = spec.attribute_count;
+
+    spec.attribute_count = LIMIT_ATTRIBUTES + 1;
+    ck_assert_broken(ERROR_TOO_LARGE, "attributes: 65; the most is 64");
+    spec.attribute_count = count;
 }
 END_TEST
 
@@ -253,7 +263,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("agent");
     TCase *t = tcase_create("agent");
 
     tcase_add_checked_fixture(t, setup, teardown);
@@ -263,12 +272,12 @@ int main(void)
     tcase_add_test(t, test_absurd_resources);
     tcase_add_test(t, test_ports);
     tcase_add_test(t, test_attributes);
+    tcase_add_test(t, test_too_many_attributes);
     tcase_add_test(t, test_parse_attributes);
     tcase_add_test(t, test_parse_wrong_attributes);
     tcase_add_test(t, test_sample_and_every_cut);
     tcase_add_test(t, test_too_many_elements);
     tcase_add_test(t, test_too_large);
     tcase_add_loop_test(t, test_random_round_trip, 0, 4);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("agent", &t, 1);
 }

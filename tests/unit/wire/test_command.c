@@ -2,9 +2,9 @@
 #include "wire/command.h"
 
 #include "base/limits.h"
+#include "tests/lib/wire_values.h"
 #include "wire/pack.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 #include <signal.h>
 
@@ -299,7 +299,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("command");
     TCase *t = tcase_create("command");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -319,6 +318,5 @@ int main(void)
     tcase_add_test(t, test_entry_cut);
     tcase_add_test(t, test_entry_rules);
     tcase_add_test_raise_signal(t, test_empty_command_is_a_bug, SIGABRT);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("command", &t, 1);
 }

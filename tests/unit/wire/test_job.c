@@ -3,9 +3,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "tests/lib/wire_values.h"
 #include "wire/pack.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 static struct job_spec spec;
 static struct buffer out;
@@ -39,12 +39,12 @@ static char *repeat(char c, size_t n)
     return text;
 }
 
-#define ck_assert_broken(code, part)                                                   \
+#define ck_assert_broken(code, part) \
     ck_assert_error(job_spec_check(&spec, &err), err, code, part)
-#define ck_assert_valid()                                                              \
-    do {                                                                               \
-        int valid_rc = job_spec_check(&spec, &err);                                    \
-        ck_assert_done(valid_rc, err);                                                 \
+#define ck_assert_valid()                           \
+    do {                                            \
+        int valid_rc = job_spec_check(&spec, &err); \
+        ck_assert_done(valid_rc, err);              \
     } while (0)
 
 START_TEST(test_defaults_are_valid)
@@ -305,6 +305,26 @@ START_TEST(test_zero_byte_in_argument)
 }
 END_TEST
 
+/* The count alone is enough to refuse it. */
+START_TEST(test_too_many_arguments)
+{
+    pack_array(&out, 7);
+    pack_text(&out, "j");
+    pack_uint(&out, 1);
+    pack_uint(&out, 0);
+    resources_pack(&spec.resources, &out);
+    pack_uint(&out, 0);
+    pack_array(&out, LIMIT_ARGS + 1);
+    for (int i = 0; i <= LIMIT_ARGS; i++)
+        pack_bytes(&out, LITERAL(""));
+    pack_array(&out, 0);
+    ck_assert_error(decode(buffer_view(&out), &err),
+                    err,
+                    ERROR_INVALID,
+                    "more arguments or variables");
+}
+END_TEST
+
 START_TEST(test_too_large)
 {
     buffer_reserve(&out, LIMIT_SPEC_BYTES + 1);
@@ -364,7 +384,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("job");
     TCase *t = tcase_create("job");
 
     tcase_add_checked_fixture(t, setup, teardown);
@@ -384,9 +403,9 @@ int main(void)
     tcase_add_test(t, test_unsorted_env_is_refused);
     tcase_add_test(t, test_sample_and_every_cut);
     tcase_add_test(t, test_zero_byte_in_argument);
+    tcase_add_test(t, test_too_many_arguments);
     tcase_add_test(t, test_too_large);
     tcase_add_test(t, test_largest);
     tcase_add_loop_test(t, test_random_round_trip, 0, 4);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("job", &t, 1);
 }

@@ -3,9 +3,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "tests/lib/wire_values.h"
 #include "wire/pack.h"
 #include "wire_test.h"
-#include "wire_values.h"
 
 #include <signal.h>
 
@@ -356,6 +356,14 @@ START_TEST(test_most_acks)
 }
 END_TEST
 
+START_TEST(test_orders_of_another_method_are_a_bug)
+{
+    struct order_list list;
+
+    order_list_unpack(&list, METHOD_UPDATE, LITERAL("\x92\x01\x90"), &err);
+}
+END_TEST
+
 START_TEST(test_heartbeat)
 {
     struct heartbeat h = {.agent = 7, .term = 12}, got;
@@ -370,7 +378,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("message_agent");
     TCase *t = tcase_create("message_agent");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -392,7 +399,7 @@ int main(void)
     tcase_add_test(t, test_ack);
     tcase_add_loop_test(t, test_most_acks, 0, 1);
     tcase_add_loop_test_raise_signal(t, test_most_acks, SIGABRT, 1, 2);
+    tcase_add_test_raise_signal(t, test_orders_of_another_method_are_a_bug, SIGABRT);
     tcase_add_test(t, test_heartbeat);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("message_agent", &t, 1);
 }

@@ -26,19 +26,19 @@ static void read_literal(struct bytes bytes)
     unpack_init(&u, bytes);
 }
 
-#define ck_assert_finished()                                                           \
-    do {                                                                               \
-        struct error finish_err;                                                       \
-        int finish_rc = unpack_finish(&u, "x", &finish_err);                           \
-        ck_assert_done(finish_rc, finish_err);                                         \
+#define ck_assert_finished()                                 \
+    do {                                                     \
+        struct error finish_err;                             \
+        int finish_rc = unpack_finish(&u, "x", &finish_err); \
+        ck_assert_done(finish_rc, finish_err);               \
     } while (0)
 
-#define ck_assert_problem(part)                                                        \
-    do {                                                                               \
-        struct error finish_err;                                                       \
-        int finish_rc = unpack_finish(&u, "thing", &finish_err);                       \
-        ck_assert_error(finish_rc, finish_err, ERROR_INVALID, "thing: ");              \
-        ck_assert_error(finish_rc, finish_err, ERROR_INVALID, part);                   \
+#define ck_assert_problem(part)                                           \
+    do {                                                                  \
+        struct error finish_err;                                          \
+        int finish_rc = unpack_finish(&u, "thing", &finish_err);          \
+        ck_assert_error(finish_rc, finish_err, ERROR_INVALID, "thing: "); \
+        ck_assert_error(finish_rc, finish_err, ERROR_INVALID, part);      \
     } while (0)
 
 static const uint64_t UINTS[] = {0,
@@ -451,7 +451,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("pack");
     TCase *t = tcase_create("pack");
 
     tcase_add_checked_fixture(t, setup, teardown);
@@ -472,6 +471,5 @@ int main(void)
     tcase_add_test(t, test_left_over);
     tcase_add_test(t, test_array_view);
     tcase_add_loop_test(t, test_random_values_and_every_cut, 0, 50);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("pack", &t, 1);
 }

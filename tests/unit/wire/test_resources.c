@@ -238,7 +238,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("resources");
     TCase *t = tcase_create("resources");
 
     tcase_add_test(t, test_arithmetic);
@@ -250,6 +249,5 @@ int main(void)
     tcase_add_loop_test(t, test_parse_wrong, 0, COUNT(WRONG));
     tcase_add_test(t, test_parse_too_long);
     tcase_add_loop_test(t, test_random_cpus, 0, 4);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("resources", &t, 1);
 }

@@ -291,7 +291,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("rpc");
     TCase *t = tcase_create("rpc");
 
     tcase_add_checked_fixture(t, NULL, teardown);
@@ -310,6 +309,5 @@ int main(void)
     tcase_add_test(t, test_hello);
     tcase_add_test(t, test_short_hello);
     tcase_add_test(t, test_hello_rules);
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("rpc", &t, 1);
 }

@@ -67,12 +67,10 @@ END_TEST
 
 int main(void)
 {
-    Suite *s = suite_create("task");
     TCase *t = tcase_create("task");
 
     tcase_add_test(t, test_names);
     tcase_add_test(t, test_numbers);
     tcase_add_loop_test(t, test_parse, 0, COUNT(TASK_NAMES));
-    suite_add_tcase(s, t);
-    return run_suite(s);
+    return unit_run("task", &t, 1);
 }

@@ -1,0 +1,203 @@
+/* agent_core.h - what an agent decides: whom it obeys, and the life of each run.
+ *
+ * Pure (joint 1): an event goes in, a list of actions comes out.  The production agent
+ * and the simulator link this same object.  docs/spec/6-agent.md has the rules; in
+ * short:
+ *
+ *   - The highest term is durable before its leader is obeyed; lower ones are refused.
+ *   - A launch is durable before it is started, and no attempt is ever started twice:
+ * an id that is not above the highest ever accepted, and not among the runs, is refused
+ * for good.
+ *   - Every change of a run is repeated to the leader until it is acknowledged.
+ *
+ * Durable means: the shell has reported AGENT_DURABLE with the sequence of that record
+ * or a later one.  Records are applied in order of their sequence, each wholly or not
+ * at all.
+ */
+#ifndef AGENT_CORE_AGENT_CORE_H
+#define AGENT_CORE_AGENT_CORE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "wire/agent.h"
+#include "wire/command.h"
+#include "wire/task.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define AGENT_ENTROPY_BYTES 32
+
+/* One key of the checkpoint and its new value; the core alone knows what is inside. */
+struct agent_record {
+    struct bytes key;
+    struct bytes value; /* empty: erase the key */
+};
+
+/* How a run ended, as its launcher saw it. */
+enum run_end {
+    RUN_END_EXITED,      /* code = exit status */
+    RUN_END_SIGNALED,    /* code = signal */
+    RUN_END_NOT_STARTED, /* the command could not be started; message says why */
+    RUN_END_SHIM_LOST,   /* its shim is gone and left no exit status */
+    RUN_END_VANISHED, /* nothing of it is left: never started, or the host rebooted */
+};
+
+enum agent_event_kind {
+    AGENT_START,          /* the first event, once */
+    AGENT_TICK,           /* the deadline of the last AGENT_TIMER came */
+    AGENT_SESSION_OPENED, /* a connection with a master stands; session numbers never
+                             repeat */
+    AGENT_SESSION_CLOSED, /* by the other side, or because of AGENT_CLOSE */
+    AGENT_FRAME,          /* one whole frame, without its size word */
+    AGENT_DURABLE,        /* all records up to `sequence` are on disk */
+    AGENT_RUN_STARTED,    /* the command runs; also the answer to AGENT_ADOPT_RUN */
+    AGENT_RUN_ENDED, /* nothing of the run is left; also an answer to AGENT_ADOPT_RUN */
+};
+
+struct agent_event {
+    enum agent_event_kind kind;
+    uint64_t now_ms; /* monotonic; never falls */
+    union {
+        struct {
+            const struct agent_spec *spec; /* its key is not read */
+            uint32_t masters;              /* 1 to LIMIT_MASTERS, numbered from 0 */
+            const struct agent_record *records; /* the checkpoint, in any order */
+            size_t record_count;
+            uint8_t entropy[AGENT_ENTROPY_BYTES];
+        } start;
+        struct {
+            uint64_t session;
+            uint32_t master;
+        } opened;
+        struct {
+            uint64_t session;
+        } closed;
+        struct {
+            uint64_t session;
+            struct bytes bytes;
+        } frame;
+        struct {
+            uint64_t sequence;
+        } durable;
+        struct {
+            uint64_t attempt;
+        } run_started;
+        struct {
+            uint64_t attempt;
+            enum run_end how;
+            int code;
+            const char *message; /* NULL: the core finds the words */
+        } run_ended;
+    };
+};
+
+enum agent_action_kind {
+    AGENT_SEND,   /* whole frames, to be written to the session in order */
+    AGENT_CLOSE,  /* close the session */
+    AGENT_RECORD, /* write these records in one transaction, then report AGENT_DURABLE
+                   */
+    AGENT_START_RUN,  /* start it: RUN_STARTED and RUN_ENDED follow, or RUN_ENDED alone
+                       */
+    AGENT_ADOPT_RUN,  /* find what became of it: answer with RUN_STARTED or RUN_ENDED */
+    AGENT_SIGNAL_RUN, /* to all its processes; a run that ended already is left alone */
+    AGENT_FORGET_RUN, /* nobody will ask for this run again; its log files stay for a
+                         while */
+    AGENT_TIMER,      /* send AGENT_TICK at the deadline; replaces the last one */
+    AGENT_LOG,
+    AGENT_FATAL, /* stop the agent with this error; its tasks go on */
+};
+
+enum run_signal { RUN_SIGNAL_TERM, RUN_SIGNAL_KILL };
+
+struct run_start {
+    uint64_t attempt;
+    uint64_t job;
+    uint32_t instance;
+    uint32_t number;   /* of the attempt, from 1 */
+    uint64_t term;     /* of the leader that ordered it */
+    uint64_t agent;    /* this agent's id */
+    struct bytes spec; /* canonical job_spec bytes */
+};
+
+struct agent_action {
+    enum agent_action_kind kind;
+    size_t offset; /* private: where bytes or text lie while the list grows */
+    union {
+        struct {
+            uint64_t session;
+            struct bytes bytes;
+        } send;
+        struct {
+            uint64_t session;
+        } close;
+        struct {
+            uint64_t sequence; /* from 1, growing by 1 */
+            const struct agent_record *records;
+            size_t count;
+        } record;
+        struct run_start start_run;
+        struct {
+            uint64_t attempt;
+        } adopt_run, forget_run;
+        struct {
+            uint64_t attempt;
+            enum run_signal signal;
+        } signal_run;
+        struct {
+            uint64_t deadline_ms;
+        } timer;
+        struct {
+            enum log_level level;
+            const char *text;
+        } log;
+        struct {
+            struct error *error;
+        } fatal;
+    };
+};
+
+/* Zeroed is empty.  Pointers in it live until the next agent_step() or finish. */
+struct agent_actions {
+    struct agent_action *list;
+    size_t count, capacity;
+    struct agent_record *records;
+    size_t record_count, record_capacity;
+    struct buffer bytes, record_bytes;
+    struct error fatal;
+};
+
+void agent_actions_finish(struct agent_actions *actions);
+
+struct agent_core;
+
+struct agent_core *agent_core_create(void);
+void agent_core_destroy(struct agent_core *core); /* NULL is fine */
+
+/* Clears *actions, then fills it: carry them out in order. */
+void agent_step(struct agent_core *core,
+                const struct agent_event *event,
+                struct agent_actions *actions);
+
+/* What a person or a metric wants to know. */
+struct agent_status {
+    uint64_t agent;           /* 0: never registered */
+    uint64_t term;            /* the highest seen */
+    uint64_t highest_attempt; /* the highest ever accepted */
+    bool registered;          /* with the leader of that term, now */
+    uint32_t leader;          /* its number in the list of masters, while registered */
+    uint32_t recorded, starting, running, stopping, ended;
+    uint64_t digest;            /* sum of run_digest() over all runs */
+    uint64_t launches_accepted; /* these count since the start of the process */
+    uint64_t attempts_refused;  /* orders about attempts that it will never start */
+    uint64_t orders_refused;    /* from somebody who does not lead */
+    uint64_t updates_sent;
+    bool has_cluster;
+    uint8_t cluster[CLUSTER_ID_BYTES];
+};
+
+void agent_core_status(const struct agent_core *core, struct agent_status *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* launcher.h - starting, watching and ending the processes of runs.
+ *
+ * Behind this table stands one way of doing so: launcher_process.c, plain processes
+ * under a shim. Another one (containers) fills the same table.  A launcher is used from
+ * one thread; it never blocks for long, and tells what happened from
+ * launcher_dispatch(), never from within a call.
+ */
+#ifndef AGENT_LAUNCHER_H
+#define AGENT_LAUNCHER_H
+
+#include "agent/core/agent_core.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What a run uses now; for /metrics. */
+struct run_usage {
+    uint64_t cpu_us; /* of the task and its children that ended */
+    uint64_t memory_bytes;
+};
+
+struct launcher_listener {
+    void (*started)(void *context, uint64_t attempt);
+    /* Nothing of the run is left.  message may be NULL. */
+    void (*ended)(void *context,
+                  uint64_t attempt,
+                  enum run_end how,
+                  int code,
+                  const char *message);
+    /* It cannot go on: the agent stops with this error and finds its runs again when it
+     * is restarted. */
+    void (*failed)(void *context, const struct error *err);
+    void *context;
+};
+
+struct launcher;
+
+struct launcher_ops {
+    void (*start)(struct launcher *l, const struct run_start *run);
+    void (*adopt)(struct launcher *l, uint64_t attempt);
+    void (*signal)(struct launcher *l, uint64_t attempt, enum run_signal signal);
+    void (*forget)(struct launcher *l, uint64_t attempt);
+    bool (*usage)(struct launcher *l, uint64_t attempt, struct run_usage *out);
+    void (*dispatch)(struct launcher *l);
+    void (*destroy)(struct launcher *l);
+};
+
+struct launcher {
+    const struct launcher_ops *ops;
+    struct launcher_listener listener;
+    int fd; /* readable when launcher_dispatch() is due */
+};
+
+/* Start it: started and ended follow, or ended alone. */
+static inline void launcher_start(struct launcher *l, const struct run_start *run)
+{
+    l->ops->start(l, run);
+}
+
+/* A run of an earlier agent process: find what became of it. */
+static inline void launcher_adopt(struct launcher *l, uint64_t attempt)
+{
+    l->ops->adopt(l, attempt);
+}
+
+/* To all processes of the run; nothing happens when it has ended or is not known. */
+static inline void
+launcher_signal(struct launcher *l, uint64_t attempt, enum run_signal signal)
+{
+    l->ops->signal(l, attempt, signal);
+}
+
+/* The run ended and nobody will ask for it again. */
+static inline void launcher_forget(struct launcher *l, uint64_t attempt)
+{
+    l->ops->forget(l, attempt);
+}
+
+/* False if it does not run. */
+static inline bool
+launcher_usage(struct launcher *l, uint64_t attempt, struct run_usage *out)
+{
+    return l->ops->usage(l, attempt, out);
+}
+
+static inline void launcher_dispatch(struct launcher *l)
+{
+    l->ops->dispatch(l);
+}
+
+/* The runs go on.  NULL is fine. */
+static inline void launcher_destroy(struct launcher *l)
+{
+    if (l != NULL)
+        l->ops->destroy(l);
+}
+
+struct launcher_process_options {
+    const char *work_dir; /* absolute, exists */
+    const char *shim;     /* path of triarch-shim */
+};
+
+/* Waits for the fence of an earlier agent, at most some seconds. */
+int launcher_process_create(struct launcher **out,
+                            const struct launcher_process_options *options,
+                            const struct launcher_listener *listener,
+                            struct error *err);
+
+#endif

@@ -1,0 +1,590 @@
+/* launcher_process.c - runs as plain processes, each under a shim (shim.h).
+ *
+ * A shim that was started by this agent reports through the notices, and its spawner
+ * reports if it was killed.  A shim of an earlier agent is adopted: it is known by pid,
+ * start time and boot, held by a descriptor of the process, and its slot is read when
+ * it ends.
+ *
+ * Every notice to the listener is sent by dispatch(), from one list, in order.
+ */
+
+#include "agent/launcher.h"
+
+#include "agent/leftovers.h"
+#include "agent/process.h"
+#include "agent/request.h"
+#include "agent/shim.h"
+#include "agent/slots.h"
+#include "agent/spawning.h"
+#include "base/mem.h"
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define EVENTS_AT_ONCE 64
+
+enum process_state {
+    PROCESS_FOUND, /* in the slots at start; not adopted yet */
+    PROCESS_ALIVE, /* it was started, or will be */
+    PROCESS_LOST,  /* its shim is gone; its processes are still to be killed */
+    PROCESS_ENDED,
+};
+
+struct process {
+    uint64_t attempt;
+    enum process_state state;
+    bool has_slot;
+    uint32_t slot;
+    pid_t shim;     /* 0 until known */
+    uint64_t start; /* of the shim */
+    int pidfd;      /* of an adopted shim; else -1 */
+
+    bool tell_started, tell_ended; /* in the list `telling` for this */
+    enum run_end how;
+    int code;
+    char *message; /* owned, or NULL */
+    TAILQ_ENTRY(process) telling;
+    RB_ENTRY(process) by_attempt;
+};
+
+TAILQ_HEAD(process_list, process);
+RB_HEAD(process_tree, process);
+
+struct launcher_process {
+    struct launcher base;
+    char *work_dir;
+    char boot_id[BOOT_ID_BYTES];
+    struct slots slots;
+    struct spawning spawning;
+    bool wants_write; /* the spawner's socket was full */
+    bool settled;     /* what was not adopted is free */
+    bool failed;
+    int wake; /* an eventfd: `telling` is not empty */
+    struct process_tree processes;
+    struct process_list telling;
+};
+
+static struct launcher_process *of(struct launcher *l)
+{
+    return (struct launcher_process *)l;
+}
+
+/* ---- table of processes ---- */
+
+static int compare(const struct process *a, const struct process *b)
+{
+    return (a->attempt > b->attempt) - (a->attempt < b->attempt);
+}
+
+RB_GENERATE_INTERNAL(
+    process_tree, process, by_attempt, compare, __attribute__((unused)) static)
+
+static struct process *find(struct launcher_process *l, uint64_t attempt)
+{
+    struct process key = {.attempt = attempt};
+
+    return RB_FIND(process_tree, &l->processes, &key);
+}
+
+static struct process *add(struct launcher_process *l, uint64_t attempt)
+{
+    struct process *p = mem_zalloc(sizeof(*p));
+
+    p->attempt = attempt;
+    p->pidfd = -1;
+    RB_INSERT(process_tree, &l->processes, p);
+    return p;
+}
+
+static void drop(struct launcher_process *l, struct process *p)
+{
+    RB_REMOVE(process_tree, &l->processes, p);
+    if (p->tell_started || p->tell_ended)
+        TAILQ_REMOVE(&l->telling, p, telling);
+    if (p->has_slot)
+        slots_give(&l->slots, p->slot);
+    if (p->pidfd >= 0)
+        close(p->pidfd);
+    mem_free(p->message);
+    mem_free(p);
+}
+
+/* ---- telling ---- */
+
+static void fail(struct launcher_process *l, const struct error *err)
+{
+    if (l->failed)
+        return;
+    l->failed = true;
+    l->base.listener.failed(l->base.listener.context, err);
+}
+
+static void tell(struct launcher_process *l, struct process *p)
+{
+    if (TAILQ_EMPTY(&l->telling))
+        eventfd_write(l->wake, 1);
+    if (!p->tell_started && !p->tell_ended)
+        TAILQ_INSERT_TAIL(&l->telling, p, telling);
+}
+
+static void tell_started(struct launcher_process *l, struct process *p)
+{
+    tell(l, p);
+    p->tell_started = true;
+}
+
+static void tell_ended(struct launcher_process *l,
+                       struct process *p,
+                       enum run_end how,
+                       int code,
+                       const char *message)
+{
+    tell(l, p);
+    p->tell_ended = true;
+    p->state = how == RUN_END_SHIM_LOST ? PROCESS_LOST : PROCESS_ENDED;
+    p->how = how;
+    p->code = code;
+    p->message = message == NULL || message[0] == 0 ? NULL : mem_strdup(message);
+    if (p->pidfd >= 0)
+        close(p->pidfd); /* leaves the epoll set by this */
+    p->pidfd = -1;
+}
+
+static int compare_attempts(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* One pass over /proc for all of them. */
+static void kill_leftovers(struct launcher_process *l)
+{
+    uint64_t *attempts = NULL;
+    size_t count = 0, capacity = 0;
+    struct process *p;
+
+    TAILQ_FOREACH (p, &l->telling, telling) {
+        if (p->state != PROCESS_LOST)
+            continue;
+        MEM_GROW(attempts, capacity, count + 1);
+        attempts[count++] = p->attempt;
+        p->state = PROCESS_ENDED;
+    }
+    if (count > 0) {
+        qsort(attempts, count, sizeof(*attempts), compare_attempts);
+        leftovers_kill(l->work_dir, attempts, count);
+    }
+    mem_free(attempts);
+}
+
+/* The listener may start, signal and forget runs meanwhile. */
+static void tell_all(struct launcher_process *l)
+{
+    const struct launcher_listener *to = &l->base.listener;
+    struct process *p;
+
+    kill_leftovers(l);
+    while ((p = TAILQ_FIRST(&l->telling)) != NULL) {
+        uint64_t attempt = p->attempt;
+
+        if (p->tell_started) {
+            p->tell_started = false;
+            if (!p->tell_ended)
+                TAILQ_REMOVE(&l->telling, p, telling);
+            to->started(to->context, attempt);
+        } else {
+            p->tell_ended = false;
+            TAILQ_REMOVE(&l->telling, p, telling);
+            to->ended(to->context, attempt, p->how, p->code, p->message);
+        }
+    }
+}
+
+/* ---- what became of a run ---- */
+
+/* True if its slot says how it ended. */
+static bool end_from_slot(struct launcher_process *l, struct process *p)
+{
+    struct slot slot;
+    struct error err;
+
+    if (slots_read(&l->slots, p->slot, &slot, &err) != 0) {
+        fail(l, &err);
+        return false;
+    }
+    if (!slot_end_valid(&slot) || slot.end.attempt != p->attempt)
+        return false;
+    switch (slot.end.how) {
+    case SLOT_EXITED:
+        tell_ended(l, p, RUN_END_EXITED, slot.end.code, NULL);
+        return true;
+    case SLOT_SIGNALED:
+        tell_ended(l, p, RUN_END_SIGNALED, slot.end.code, NULL);
+        return true;
+    case SLOT_NOT_STARTED:
+        tell_ended(l, p, RUN_END_NOT_STARTED, 0, slot.end.text);
+        return true;
+    }
+    return false;
+}
+
+static void shim_ended(struct launcher_process *l, struct process *p)
+{
+    if (p->state == PROCESS_ALIVE && !end_from_slot(l, p))
+        tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
+}
+
+/* A descriptor of the shim; or -1 and errno, which is ESRCH when it is gone.  A shim that waits
+ * to be reaped is gone. */
+static int open_shim(const struct process *p)
+{
+    struct pollfd poll_fd = {.events = POLLIN};
+    int fd;
+
+    errno = ESRCH;
+    if (p->shim <= 0)
+        return -1;
+    fd = pidfd_open(p->shim, 0);
+    if (fd < 0)
+        return -1;
+    poll_fd.fd = fd;
+    if (process_start(p->shim) == p->start && poll(&poll_fd, 1, 0) == 0)
+        return fd;
+    close(fd);
+    errno = ESRCH;
+    return -1;
+}
+
+static void adopt_here(struct launcher_process *l, struct process *p)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = p};
+    struct error err;
+
+    p->state = PROCESS_ALIVE;
+    p->pidfd = open_shim(p);
+    if (p->pidfd < 0 && errno != ESRCH) {
+        error_set(
+            &err, ERROR_IO, "pidfd_open: %s (raise LimitNOFILE)", strerror(errno));
+        fail(l, &err);
+        return;
+    }
+    if (p->pidfd < 0) {
+        shim_ended(l, p);
+        return;
+    }
+    if (epoll_ctl(l->base.fd, EPOLL_CTL_ADD, p->pidfd, &event) != 0) {
+        error_set(&err, ERROR_IO, "epoll_ctl: %s", strerror(errno));
+        fail(l, &err);
+        return;
+    }
+    tell_started(l, p);
+}
+
+/* ---- the table's functions ---- */
+
+static void process_adopt(struct launcher *base, uint64_t attempt)
+{
+    struct launcher_process *l = of(base);
+    struct process *p = find(l, attempt);
+    struct slot slot = {0};
+    struct error err;
+
+    if (p == NULL) {
+        p = add(l, attempt);
+        tell_ended(
+            l, p, RUN_END_VANISHED, 0, "the agent ended before it started the command");
+        return;
+    }
+    if (p->state != PROCESS_FOUND)
+        return;
+    if (slots_read(&l->slots, p->slot, &slot, &err) != 0) {
+        fail(l, &err);
+        return;
+    }
+    if (memcmp(slot.start.boot_id, l->boot_id, BOOT_ID_BYTES) == 0) {
+        adopt_here(l, p);
+    } else if (!end_from_slot(l, p)) {
+        tell_ended(l, p, RUN_END_VANISHED, 0, "the host was restarted");
+    }
+}
+
+/* Adoption is over: what nobody asked for was forgotten long ago. */
+static void settle(struct launcher_process *l)
+{
+    struct process *p, *next;
+
+    if (l->settled)
+        return;
+    l->settled = true;
+    RB_FOREACH_SAFE (p, process_tree, &l->processes, next) {
+        if (p->state == PROCESS_FOUND)
+            drop(l, p);
+    }
+}
+
+static void watch_spawner(struct launcher_process *l, bool write)
+{
+    struct epoll_event event = {
+        .events = write ? EPOLLIN | EPOLLOUT : EPOLLIN,
+        .data.ptr = &l->spawning,
+    };
+
+    if (l->wants_write != write)
+        epoll_ctl(l->base.fd, EPOLL_CTL_MOD, l->spawning.requests, &event);
+    l->wants_write = write;
+}
+
+static void process_start_run(struct launcher *base, const struct run_start *run)
+{
+    struct launcher_process *l = of(base);
+    struct buffer request = {0};
+    struct process *p;
+    struct error err;
+
+    settle(l);
+    if (find(l, run->attempt) != NULL)
+        return;
+    p = add(l, run->attempt);
+    if (request_build(&request, run, l->work_dir, &err) != 0 ||
+        slots_take(&l->slots, &p->slot, &err) != 0) {
+        buffer_finish(&request);
+        tell_ended(l, p, RUN_END_NOT_STARTED, 0, err.text);
+        return;
+    }
+    p->has_slot = true;
+    p->state = PROCESS_ALIVE;
+    ((struct shim_request *)(void *)request.data)->slot = p->slot;
+    watch_spawner(l, !spawning_send(&l->spawning, &request));
+}
+
+static void
+process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal)
+{
+    struct process *p = find(of(base), attempt);
+    int fd;
+
+    if (p == NULL || p->state != PROCESS_ALIVE)
+        return;
+    fd = open_shim(p);
+    if (fd < 0)
+        return;
+    pidfd_send_signal(
+        fd, signal == RUN_SIGNAL_TERM ? SIGTERM : SHIM_SIGNAL_KILL, NULL, 0);
+    close(fd);
+}
+
+static void process_forget(struct launcher *base, uint64_t attempt)
+{
+    struct process *p = find(of(base), attempt);
+
+    if (p != NULL && p->state != PROCESS_ALIVE)
+        drop(of(base), p);
+}
+
+static bool
+process_usage(struct launcher *base, uint64_t attempt, struct run_usage *out)
+{
+    struct process *p = find(of(base), attempt);
+
+    return p != NULL && p->state == PROCESS_ALIVE && p->shim > 0 &&
+           process_children_usage(p->shim, &out->cpu_us, &out->memory_bytes);
+}
+
+static void on_notices(struct launcher_process *l)
+{
+    struct shim_notice notices[256];
+    ssize_t n;
+
+    while ((n = read(l->spawning.notices, notices, sizeof(notices))) > 0) {
+        for (size_t i = 0; i < (size_t)n / sizeof(notices[0]); i++) {
+            struct process *p = find(l, notices[i].attempt);
+
+            if (p == NULL || p->state != PROCESS_ALIVE)
+                continue;
+            if (notices[i].kind == SHIM_STARTED) {
+                p->shim = notices[i].shim_pid;
+                p->start = notices[i].shim_start;
+                tell_started(l, p);
+            } else {
+                shim_ended(l, p);
+            }
+        }
+    }
+}
+
+static void on_spawner(struct launcher_process *l, uint32_t events)
+{
+    struct error err;
+
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+        spawning_reason(&l->spawning, &err);
+        fail(l, &err);
+    } else if ((events & EPOLLOUT) != 0) {
+        watch_spawner(l, !spawning_flush(&l->spawning));
+    }
+}
+
+static void process_dispatch(struct launcher *base)
+{
+    struct launcher_process *l = of(base);
+    struct epoll_event events[EVENTS_AT_ONCE];
+    int n = epoll_wait(base->fd, events, EVENTS_AT_ONCE, 0);
+    eventfd_t woken;
+
+    for (int i = 0; i < n; i++) {
+        void *source = events[i].data.ptr;
+
+        if (source == &l->wake)
+            eventfd_read(l->wake, &woken);
+        else if (source == &l->slots)
+            on_notices(l);
+        else if (source == &l->spawning)
+            on_spawner(l, events[i].events);
+        else
+            shim_ended(l, source);
+    }
+    tell_all(l);
+}
+
+static void process_destroy(struct launcher *base)
+{
+    struct launcher_process *l = of(base);
+    struct process *p, *next;
+
+    spawning_stop(&l->spawning);
+    RB_FOREACH_SAFE (p, process_tree, &l->processes, next)
+        drop(l, p);
+    slots_close(&l->slots);
+    if (l->wake >= 0)
+        close(l->wake);
+    if (base->fd >= 0)
+        close(base->fd);
+    mem_free(l->work_dir);
+    mem_free(l);
+}
+
+static const struct launcher_ops process_ops = {
+    .start = process_start_run,
+    .adopt = process_adopt,
+    .signal = process_signal,
+    .forget = process_forget,
+    .usage = process_usage,
+    .dispatch = process_dispatch,
+    .destroy = process_destroy,
+};
+
+/* ---- create ---- */
+
+static int read_boot_id(char out[BOOT_ID_BYTES], struct error *err)
+{
+    int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, BOOT_ID_BYTES);
+
+    if (fd >= 0)
+        close(fd);
+    if (n != BOOT_ID_BYTES)
+        return error_set(err, ERROR_IO, "cannot read %s", BOOT_ID_PATH);
+    return 0;
+}
+
+static int load_slots(struct launcher_process *l, struct error *err)
+{
+    struct slot slot;
+
+    for (uint32_t i = 0; i < l->slots.count; i++) {
+        struct process *p;
+
+        if (slots_read(&l->slots, i, &slot, err) != 0)
+            return -ERROR_IO;
+        if (!slot_start_valid(&slot) || find(l, slot.start.attempt) != NULL) {
+            slots_give(&l->slots, i);
+            continue;
+        }
+        p = add(l, slot.start.attempt);
+        p->state = PROCESS_FOUND;
+        p->has_slot = true;
+        p->slot = i;
+        p->shim = slot.start.shim_pid;
+        p->start = slot.start.shim_start;
+    }
+    return 0;
+}
+
+static int watch(struct launcher_process *l, int fd, void *source, struct error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+
+    if (epoll_ctl(l->base.fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return error_set(err, ERROR_IO, "epoll_ctl: %s", strerror(errno));
+    return 0;
+}
+
+static int open_all(struct launcher_process *l,
+                    const struct launcher_process_options *options,
+                    struct error *err)
+{
+    char path[PATH_MAX];
+    int rv;
+
+    l->base.fd = epoll_create1(EPOLL_CLOEXEC);
+    l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->base.fd < 0 || l->wake < 0)
+        return error_set(err, ERROR_IO, "epoll: %s", strerror(errno));
+    snprintf(path, sizeof(path), "%s/runs", l->work_dir);
+    if (mkdir(path, 0755) != 0 && errno != EEXIST)
+        return error_set(err, ERROR_IO, "mkdir %s: %s", path, strerror(errno));
+    snprintf(path, sizeof(path), "%s/slots", l->work_dir);
+    rv = slots_open(&l->slots, path, err);
+    if (rv == 0) /* waits for the fence: then the slots stand still */
+        rv = spawning_start(&l->spawning, l->work_dir, options->shim, l->slots.fd, err);
+    if (rv == 0)
+        rv = load_slots(l, err);
+    if (rv == 0)
+        rv = watch(l, l->wake, &l->wake, err);
+    if (rv == 0)
+        rv = watch(l, l->spawning.notices, &l->slots, err);
+    if (rv == 0)
+        rv = watch(l, l->spawning.requests, &l->spawning, err);
+    return rv;
+}
+
+int launcher_process_create(struct launcher **out,
+                            const struct launcher_process_options *options,
+                            const struct launcher_listener *listener,
+                            struct error *err)
+{
+    struct launcher_process *l = mem_zalloc(sizeof(*l));
+    int rv;
+
+    l->base = (struct launcher){.ops = &process_ops, .listener = *listener, .fd = -1};
+    l->wake = -1;
+    l->slots.fd = -1;
+    l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
+    STAILQ_INIT(&l->spawning.queue);
+    TAILQ_INIT(&l->telling);
+    RB_INIT(&l->processes);
+    l->work_dir = mem_strdup(options->work_dir);
+    rv = read_boot_id(l->boot_id, err);
+    if (rv == 0)
+        rv = open_all(l, options, err);
+    if (rv != 0) {
+        process_destroy(&l->base);
+        return rv;
+    }
+    *out = &l->base;
+    return 0;
+}

@@ -1,0 +1,123 @@
+/* leftovers.c - processes of runs whose shim is gone.
+ *
+ * The kernel kills the task itself when its shim dies, but not what the task had
+ * started.  Those still carry TRIARCH_SANDBOX in the environment that they were started
+ * with.  A process is held by a descriptor from before its environment is read until it
+ * is killed, so that its number cannot pass to another one meanwhile.
+ */
+
+#include "agent/leftovers.h"
+
+#include "base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#define ROUNDS_MAX      10 /* what is killed may just have forked */
+#define ENVIRONMENT_MAX (256u * 1024)
+
+struct search {
+    const char *marker; /* "TRIARCH_SANDBOX=…/runs/" */
+    const uint64_t *attempts;
+    size_t count;
+    char *text; /* ENVIRONMENT_MAX */
+};
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static bool text_matches(const struct search *s, size_t size)
+{
+    size_t marker = strlen(s->marker);
+
+    for (const char *at = s->text; at < s->text + size; at += strlen(at) + 1) {
+        if (strncmp(at, s->marker, marker) == 0) {
+            uint64_t attempt = strtoull(at + marker, NULL, 10);
+
+            return bsearch(&attempt, s->attempts, s->count, sizeof(attempt), compare) !=
+                   NULL;
+        }
+    }
+    return false;
+}
+
+static bool belongs(const struct search *s, pid_t pid)
+{
+    char path[64];
+    size_t size = 0;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    while (size < ENVIRONMENT_MAX - 1 &&
+           (n = read(fd, s->text + size, ENVIRONMENT_MAX - 1 - size)) > 0)
+        size += (size_t)n;
+    close(fd);
+    s->text[size] = 0;
+    return text_matches(s, size);
+}
+
+static size_t kill_one(const struct search *s, pid_t pid)
+{
+    int fd = pidfd_open(pid, 0);
+    size_t killed = 0;
+
+    if (fd < 0)
+        return 0;
+    if (belongs(s, pid) && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0)
+        killed = 1;
+    close(fd);
+    return killed;
+}
+
+static size_t kill_round(const struct search *s)
+{
+    DIR *proc = opendir("/proc");
+    struct dirent *entry;
+    size_t killed = 0;
+
+    if (proc == NULL)
+        return 0;
+    while ((entry = readdir(proc)) != NULL) {
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+        if (pid > 0)
+            killed += kill_one(s, pid);
+    }
+    closedir(proc);
+    return killed;
+}
+
+size_t leftovers_kill(const char *work_dir, const uint64_t *attempts, size_t count)
+{
+    size_t size = strlen(work_dir) + sizeof("TRIARCH_SANDBOX=/runs/");
+    char *marker = mem_alloc(size);
+    struct search s = {.marker = marker, .attempts = attempts, .count = count};
+    size_t killed = 0, n;
+    int rounds = 0;
+
+    snprintf(marker, size, "TRIARCH_SANDBOX=%s/runs/", work_dir);
+    s.text = mem_alloc(ENVIRONMENT_MAX);
+    do {
+        n = kill_round(&s);
+        killed += n;
+    } while (n > 0 && ++rounds < ROUNDS_MAX);
+    mem_free(s.text);
+    mem_free(marker);
+    return killed;
+}

@@ -1,0 +1,113 @@
+/* shim.h - what an agent and its shims say to each other.
+ *
+ * The agent starts one spawner (triarch-shim), a small process without threads.  For
+ * each run the spawner forks a shim, which starts the task, waits for it and keeps its
+ * exit status.  The spawner ends with its agent; the shims stay.
+ *
+ *   requests  agent -> spawner, a SOCK_SEQPACKET: one message is one run to start
+ *   notices   shims and spawner -> agent, a pipe: each is written whole (it is small)
+ *   slots     a file with a slot for each run, written by its shim: how it started and
+ * how it ended.  This is what a restarted agent reads fence     a lock that the spawner
+ * holds, and each new shim until its slot is written.  An agent that has got it knows
+ * that no run of its predecessor can start any more, and that every run that did start
+ * is in its slot
+ *
+ * All of this stays on one machine, so integers are in its own byte order.
+ */
+#ifndef AGENT_SHIM_H
+#define AGENT_SHIM_H
+
+#include "base/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Descriptors that the spawner is started with; its standard input is /dev/null. */
+enum shim_fd {
+    SHIM_FD_REQUESTS = 3,
+    SHIM_FD_NOTICES = 4,
+    SHIM_FD_SLOTS = 5,
+    SHIM_FD_FENCE = 6,
+    SHIM_FD_END = 7,
+};
+
+/* Signals to a shim.  SIGTERM is passed on to the task's process group. */
+#define SHIM_SIGNAL_KILL SIGUSR1 /* kill everything of the run */
+
+/* A run to start.  After it come argc and then envc zero-ended strings. */
+struct shim_request {
+    uint64_t attempt;
+    uint32_t slot;
+    uint32_t argc; /* at least 1 */
+    uint32_t envc;
+    uint32_t size; /* bytes of the strings */
+};
+
+#define SHIM_REQUEST_MAX (LIMIT_ARGV_ENV_BYTES + 32 * KIB)
+
+enum shim_notice_kind {
+    SHIM_STARTED, /* the command runs */
+    SHIM_ENDED,   /* and its slot says how */
+    SHIM_GONE,    /* from the spawner: the shim ended badly; its slot may say how far it
+                     came */
+};
+
+struct shim_notice {
+    uint64_t attempt;
+    uint64_t shim_start; /* start time of the shim, in ticks since boot */
+    int32_t shim_pid;
+    uint32_t kind; /* enum shim_notice_kind */
+};
+
+/* As text, as the kernel gives it. */
+#define BOOT_ID_BYTES 36
+#define BOOT_ID_PATH  "/proc/sys/kernel/random/boot_id"
+
+#define SLOT_BYTES   512
+#define SLOT_VERSION 1
+
+/* Written before the task is started.  A shim is known by pid, start time and boot. */
+struct slot_start {
+    uint64_t attempt;
+    uint64_t shim_start;
+    int32_t shim_pid;
+    uint32_t version;
+    char boot_id[BOOT_ID_BYTES];
+    uint32_t crc; /* of what stands before it */
+};
+
+enum slot_how { SLOT_EXITED = 1, SLOT_SIGNALED = 2, SLOT_NOT_STARTED = 3 };
+
+/* Written when nothing of the task is left. */
+struct slot_end {
+    uint64_t attempt;
+    uint32_t how;                       /* enum slot_how */
+    int32_t code;                       /* exit status or signal */
+    char text[LIMIT_MESSAGE_BYTES + 1]; /* NOT_STARTED: why */
+    uint32_t crc;
+};
+
+struct slot {
+    struct slot_start start;
+    struct slot_end end;
+    char room[SLOT_BYTES - sizeof(struct slot_start) - sizeof(struct slot_end)];
+};
+
+_Static_assert(sizeof(struct slot) == SLOT_BYTES, "a slot has no gaps");
+
+/* 0 or -errno.  Each is one write of a few bytes inside one page: a process that is
+ * killed leaves the old or the new bytes, and the checksum tells a host that crashed.
+ */
+int slot_write_start(int fd, uint32_t slot, struct slot_start *start);
+int slot_write_end(int fd, uint32_t slot, struct slot_end *end);
+
+/* True if the bytes verify; an end must be of the same attempt as its start. */
+bool slot_start_valid(const struct slot *slot);
+bool slot_end_valid(const struct slot *slot);
+
+/* shim.c: start the run, wait, keep how it ended; does not return. */
+_Noreturn void shim_run(const struct shim_request *request,
+                        const char boot_id[BOOT_ID_BYTES]);
+
+#endif

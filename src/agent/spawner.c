@@ -1,0 +1,189 @@
+/* spawner.c - triarch-shim: forks a shim for each run.
+ *
+ * It has no threads, few pages and few mappings (it is linked statically), so that a
+ * fork is cheap; shims run this same program without an exec.  It ends when its agent
+ * closes the requests or dies; shims do not notice.
+ */
+
+#include "agent/shim.h"
+
+#include <bsd/sys/tree.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child {
+    pid_t pid;
+    uint64_t attempt;
+    RB_ENTRY(child) by_pid;
+};
+
+RB_HEAD(child_tree, child);
+
+static int compare(const struct child *a, const struct child *b)
+{
+    return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+RB_GENERATE_INTERNAL(child_tree, child, by_pid, compare, __attribute__((unused)) static)
+
+struct spawner {
+    char boot_id[BOOT_ID_BYTES];
+    int signals; /* a signalfd: SIGCHLD */
+    struct child_tree children;
+    union {
+        struct shim_request request;
+        char bytes[sizeof(struct shim_request) + SHIM_REQUEST_MAX];
+    };
+};
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "triarch-shim: %s: %s\n", what, strerror(errno));
+    _exit(1);
+}
+
+static void tell_gone(uint64_t attempt)
+{
+    struct shim_notice notice = {.attempt = attempt, .kind = SHIM_GONE};
+
+    if (write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 && errno != EPIPE)
+        fail("notice");
+}
+
+/* The size field is the sender's; count the strings ourselves. */
+static bool request_valid(const struct shim_request *r, size_t size)
+{
+    const char *text = (const char *)(r + 1);
+    uint64_t strings = 0;
+
+    if (size < sizeof(*r) || size != sizeof(*r) + r->size || r->argc == 0)
+        return false;
+    for (uint32_t i = 0; i < r->size; i++)
+        strings += text[i] == 0 ? 1 : 0;
+    return r->size > 0 && text[r->size - 1] == 0 &&
+           strings == (uint64_t)r->argc + r->envc;
+}
+
+static void spawn(struct spawner *s)
+{
+    struct child *child;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        close(SHIM_FD_REQUESTS);
+        close(s->signals);
+        shim_run(&s->request, s->boot_id);
+    }
+    if (pid < 0) {
+        tell_gone(s->request.attempt);
+        return;
+    }
+    child = malloc(sizeof(*child));
+    if (child == NULL)
+        fail("memory");
+    *child = (struct child){.pid = pid, .attempt = s->request.attempt};
+    RB_INSERT(child_tree, &s->children, child);
+}
+
+static void on_request(struct spawner *s)
+{
+    ssize_t n = recv(SHIM_FD_REQUESTS, s->bytes, sizeof(s->bytes), 0);
+
+    if (n == 0)
+        _exit(0); /* the agent is gone */
+    if (n < 0 && errno == EINTR)
+        return;
+    if (n < 0)
+        fail("requests");
+    if (!request_valid(&s->request, (size_t)n)) {
+        errno = EBADMSG;
+        fail("request");
+    }
+    spawn(s);
+}
+
+static void on_child(struct spawner *s)
+{
+    struct signalfd_siginfo info;
+    struct child *child;
+    int status;
+    pid_t pid;
+
+    if (read(s->signals, &info, sizeof(info)) < 0 && errno != EINTR && errno != EAGAIN)
+        fail("signalfd");
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        struct child key = {.pid = pid};
+
+        child = RB_FIND(child_tree, &s->children, &key);
+        if (child == NULL)
+            continue;
+        if (status != 0)
+            tell_gone(child->attempt);
+        RB_REMOVE(child_tree, &s->children, child);
+        free(child);
+    }
+}
+
+static void read_boot_id(struct spawner *s)
+{
+    int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || read(fd, s->boot_id, sizeof(s->boot_id)) != sizeof(s->boot_id))
+        fail("boot_id");
+    close(fd);
+}
+
+/* Tasks inherit what is set here: default signals, no descriptors. */
+static void prepare(struct spawner *s)
+{
+    sigset_t all, chld;
+
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    s->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signals < 0)
+        fail("signalfd");
+    if (close_range(SHIM_FD_REQUESTS, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
+        fail("close_range");
+    setsid();
+    read_boot_id(s);
+}
+
+int main(int argc, char **argv)
+{
+    static struct spawner s;
+
+    if (argc != 2 || fcntl(SHIM_FD_FENCE, F_GETFD) < 0) {
+        fprintf(stderr, "triarch-shim is started by triarch-agent\n");
+        return 2;
+    }
+    if (chdir(argv[1]) != 0)
+        fail(argv[1]);
+    prepare(&s);
+    for (;;) {
+        struct pollfd fds[] = {
+            {.fd = SHIM_FD_REQUESTS, .events = POLLIN},
+            {.fd = s.signals, .events = POLLIN},
+        };
+
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            fail("poll");
+        if (fds[1].revents != 0)
+            on_child(&s);
+        if (fds[0].revents != 0)
+            on_request(&s);
+    }
+}

@@ -1,0 +1,181 @@
+/* drive.c - events into the core, its actions into the world. */
+#include "master/master.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "master/storage.h"
+#include "master/transfers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void take_turn(void *user);
+
+/* ---- actions of the replica ---- */
+
+static void carry_out_replica(struct master *m, struct replica_action *a)
+{
+    switch (a->kind) {
+    case REPLICA_SEND:
+        peers_send(m->peers, a->send.peer, buffer_view(&a->send.bytes));
+        break;
+    case REPLICA_PERSIST:
+        storage_persist(m->storage, a->op);
+        a->op = NULL;
+        break;
+    case REPLICA_READ_ENTRIES:
+        storage_read(m->storage,
+                     a->read_entries.peer,
+                     a->read_entries.from,
+                     a->read_entries.count,
+                     a->read_entries.bytes);
+        break;
+    case REPLICA_SNAPSHOT_BEGIN:
+        log_info("master",
+                 "taking a snapshot index=%llu",
+                 (unsigned long long)a->snapshot_begin.index);
+        storage_snapshot_begin(m->storage, &a->snapshot_begin);
+        break;
+    case REPLICA_SNAPSHOT_CHUNK:
+        storage_snapshot_chunk(m->storage, a->snapshot_chunk);
+        a->snapshot_chunk = NULL;
+        break;
+    case REPLICA_SNAPSHOT_COMMIT:
+        storage_snapshot_commit(m->storage);
+        break;
+    case REPLICA_SNAPSHOT_ABANDON:
+        storage_snapshot_abandon(m->storage);
+        break;
+    case REPLICA_SNAPSHOT_SEND:
+        transfers_send(m->transfers, a->snapshot_send.peer);
+        break;
+    case REPLICA_SNAPSHOT_PROMOTE:
+        transfers_promote(m->transfers, a->snapshot_promote.from);
+        break;
+    case REPLICA_SNAPSHOT_LOAD:
+        storage_snapshot_load(m->storage);
+        break;
+    case REPLICA_FATAL:
+        log_error("master", "%s; stopping, nothing acknowledged is lost", a->fatal.text);
+        abort();
+    case REPLICA_ROLE_CHANGED:
+    case REPLICA_LEADING:
+    case REPLICA_READ_READY:
+    case REPLICA_READ_FAILED:
+        break; /* the core's own business */
+    }
+}
+
+/* ---- actions of the core ---- */
+
+static void send_to_session(struct master *m, const struct master_action *a)
+{
+    struct conn *c = server_find(m->server, a->send.session);
+
+    if (c != NULL)
+        conn_send(c, (struct bytes){m->actions.bytes.data + a->send.offset, a->send.size});
+}
+
+static void close_session(struct master *m, const struct master_action *a)
+{
+    struct conn *c = server_find(m->server, a->close);
+    struct error reason;
+
+    if (c == NULL)
+        return;
+    error_set(&reason, ERROR_INVALID, "%s", a->text);
+    conn_refuse(c, &reason);
+}
+
+static void found(struct master *m, const struct master_action *a)
+{
+    struct error err;
+
+    if (storage_found(m->storage, blob_view(a->configuration), &err) != 0) {
+        log_error("master", "founding: %s", err.text);
+        exit(70);
+    }
+}
+
+static void say(const struct master_action *a)
+{
+    static const enum log_level LEVELS[] = {
+        [MASTER_LOG_ERROR] = LOG_LEVEL_ERROR,
+        [MASTER_LOG_WARNING] = LOG_LEVEL_WARNING,
+        [MASTER_LOG_INFO] = LOG_LEVEL_INFO,
+    };
+
+    log_write(LEVELS[a->level], "master", "%s", a->text);
+}
+
+/* True if the core wants to hear that the founding is durable. */
+static bool carry_out(struct master *m, const struct master_action *a)
+{
+    switch (a->kind) {
+    case MASTER_SEND:
+        send_to_session(m, a);
+        break;
+    case MASTER_CLOSE:
+        close_session(m, a);
+        break;
+    case MASTER_FOUND:
+        found(m, a);
+        return true;
+    case MASTER_CLUSTER_ID:
+        storage_cluster_id(m->storage, a->cluster_id);
+        break;
+    case MASTER_ROLE:
+        break; /* hellos are asked for when they are needed */
+    case MASTER_LOG:
+        say(a);
+        break;
+    case MASTER_EXIT:
+        loop_stop(m->loop);
+        break;
+    }
+    return false;
+}
+
+/* ---- steps ---- */
+
+static void on_timer(void *user)
+{
+    drive(user, &(struct master_event){.kind = MASTER_TIME});
+}
+
+void drive(struct master *m, struct master_event *event)
+{
+    bool founded = false;
+
+    event->now_ms = loop_now_ms();
+    event->wall_us = clock_wall_us();
+    master_actions_clear(&m->actions);
+    master_step(m->core, event, &m->actions);
+    for (size_t i = 0; i < m->actions.replica.count; i++)
+        carry_out_replica(m, &m->actions.replica.items[i]);
+    storage_submit(m->storage);
+    for (size_t i = 0; i < m->actions.count; i++)
+        founded |= carry_out(m, &m->actions.items[i]);
+    timer_set_at(m->loop, &m->timer, m->actions.deadline_ms, on_timer, m);
+    if (event->kind != MASTER_TURN || m->actions.again)
+        loop_defer(m->loop, &m->turn, take_turn, m);
+    if (founded)
+        drive(m, &(struct master_event){.kind = MASTER_FOUNDED});
+}
+
+static void take_turn(void *user)
+{
+    drive(user, &(struct master_event){.kind = MASTER_TURN});
+}
+
+void drive_replica(struct master *m, struct replica_event *event)
+{
+    drive(m, &(struct master_event){.kind = MASTER_REPLICA, .replica = event});
+}
+
+void drive_stop(struct master *m)
+{
+    timer_stop(m->loop, &m->timer);
+    deferred_cancel(m->loop, &m->turn);
+}

@@ -1,0 +1,616 @@
+/* stream.c - one connection as a stream of bytes: TCP, on one loop.
+ *
+ *     CONNECTING ──▶ OPEN ──▶ FINISHING ──▶ CLOSED
+ *          └───────────┴──────────────────────▲
+ *
+ * Output is a list of chunks.  At the end of a turn they go to the kernel in one
+ * uv_try_write(); what it leaves goes into one uv_write(), and until that is done new
+ * chunks wait.  Input is read into the loop's scratch bytes and shown from there; only
+ * what the reader leaves (a part of a frame) is copied into the stream's own buffer, and
+ * then read into directly until the reader has taken all of it.
+ */
+#include "net/stream.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/resolve.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+#define WRITE_CHUNKS 64         /* in one system call */
+#define CHUNK_BYTES  (64 * KIB) /* then a new one is begun */
+#define READ_BYTES   (64 * KIB) /* behind the part of a frame */
+#define KEEPALIVE_S  15
+
+enum stream_state { CONNECTING, OPEN, FINISHING, CLOSED };
+
+struct chunk {
+    STAILQ_ENTRY(chunk) link;
+    struct buffer bytes;
+    size_t sent;
+    bool flying; /* uv_write() has it: do not touch */
+};
+
+/* Only while connecting: the addresses that are left to try. */
+struct dial {
+    struct resolve *resolve;
+    struct resolved targets;
+    unsigned next;
+    uv_connect_t request;
+    struct error last;
+};
+
+struct stream {
+    struct loop *loop;
+    uv_tcp_t tcp;
+    enum stream_state state;
+    const struct stream_events *events; /* NULL: destroyed */
+    void *user;
+    char *peer;
+    struct dial *dial;
+    struct loop_timer timer; /* connect, then linger */
+    struct error *reason;
+
+    struct buffer in; /* shown and not consumed */
+    bool paused;
+    struct deferred redeliver;
+
+    STAILQ_HEAD(, chunk) out;
+    size_t out_max;
+    size_t queued; /* bytes in out */
+    size_t begun;  /* size of the open chunk at stream_begin() */
+    bool writing;
+    bool undrained; /* `drained` is owed */
+    uv_write_t write;
+    struct deferred flush;
+    struct deferred drained;
+};
+
+static void flush(void *user);
+static void try_next_target(struct stream *s);
+
+/* ---- the end ---- */
+
+static void drop_output(struct stream *s)
+{
+    struct chunk *c;
+
+    while ((c = STAILQ_FIRST(&s->out)) != NULL) {
+        STAILQ_REMOVE_HEAD(&s->out, link);
+        buffer_finish(&c->bytes);
+        mem_free(c);
+    }
+    s->queued = 0;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    static const struct error none = {0};
+    struct stream *s = handle->data;
+
+    if (s->events != NULL)
+        s->events->closed(s->user, s->reason == NULL ? &none : s->reason);
+    drop_output(s);
+    buffer_finish(&s->in);
+    mem_free(s->dial);
+    mem_free(s->reason);
+    mem_free(s->peer);
+    mem_free(s);
+}
+
+void stream_close(struct stream *s, const struct error *reason)
+{
+    if (s->state == CLOSED)
+        return;
+    if (reason != NULL && s->reason == NULL)
+        s->reason = mem_dup(reason, sizeof(*reason));
+    if (s->dial != NULL && s->dial->resolve != NULL)
+        resolve_cancel(s->dial->resolve);
+    s->state = CLOSED;
+    timer_stop(s->loop, &s->timer);
+    deferred_cancel(s->loop, &s->redeliver);
+    deferred_cancel(s->loop, &s->drained);
+    deferred_cancel_output(s->loop, &s->flush);
+    /* A handle that is closing already is between two targets, and its callback will
+     * see CLOSED. */
+    if (!uv_is_closing((uv_handle_t *)&s->tcp))
+        uv_close((uv_handle_t *)&s->tcp, on_closed);
+}
+
+void stream_destroy(struct stream *s)
+{
+    if (s == NULL)
+        return;
+    s->events = NULL;
+    stream_close(s, NULL);
+}
+
+bool stream_closing(const struct stream *s)
+{
+    return s->state >= FINISHING;
+}
+
+static void fail(struct stream *s, enum error_code code, const char *what, int status)
+{
+    struct error reason;
+
+    error_set(&reason, code, "%s: %s: %s", s->peer, what, uv_strerror(status));
+    stream_close(s, &reason);
+}
+
+/* ---- input ---- */
+
+static size_t show(struct stream *s, const uint8_t *data, size_t size)
+{
+    size_t used = s->events->received(s->user, (struct bytes){data, size});
+
+    ASSERT(used <= size);
+    return used;
+}
+
+static void show_kept(struct stream *s)
+{
+    size_t used = show(s, s->in.data, s->in.size);
+
+    if (used == s->in.size)
+        buffer_finish(&s->in);
+    else
+        buffer_consume(&s->in, used);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    struct stream *s = handle->data;
+
+    (void)suggested;
+    if (s->in.size == 0)
+        *out = uv_buf_init((char *)loop_scratch(s->loop), LOOP_SCRATCH_BYTES);
+    else
+        *out = uv_buf_init((char *)buffer_reserve(&s->in, READ_BYTES), READ_BYTES);
+}
+
+static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
+{
+    struct stream *s = handle->data;
+    struct error reason;
+    size_t used;
+
+    if (got < 0 && s->state == FINISHING) {
+        stream_close(s, NULL);
+        return;
+    }
+    if (got == UV_EOF) {
+        error_set(&reason, ERROR_UNAVAILABLE, "%s: the other side closed", s->peer);
+        stream_close(s, &reason);
+        return;
+    }
+    if (got < 0) {
+        fail(s, ERROR_UNAVAILABLE, "read", (int)got);
+        return;
+    }
+    if (got == 0 || s->state != OPEN) /* what comes while finishing is dropped */
+        return;
+    loop_counters(s->loop)->bytes_in += (uint64_t)got;
+    if (s->in.size > 0) {
+        s->in.size += (size_t)got;
+        show_kept(s);
+        return;
+    }
+    used = show(s, (const uint8_t *)buf->base, (size_t)got);
+    buffer_append(&s->in, buf->base + used, (size_t)got - used);
+}
+
+static void start_reading(struct stream *s)
+{
+    uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
+}
+
+static void redeliver(void *user)
+{
+    struct stream *s = user;
+
+    if (s->in.size > 0)
+        show_kept(s);
+}
+
+void stream_pause(struct stream *s)
+{
+    if (s->state == FINISHING)
+        return;
+    s->paused = true;
+    uv_read_stop((uv_stream_t *)&s->tcp);
+    deferred_cancel(s->loop, &s->redeliver);
+}
+
+void stream_resume(struct stream *s)
+{
+    if (!s->paused)
+        return;
+    s->paused = false;
+    if (s->state != OPEN)
+        return;
+    start_reading(s);
+    loop_defer(s->loop, &s->redeliver, redeliver, s);
+}
+
+bool stream_paused(const struct stream *s)
+{
+    return s->paused;
+}
+
+/* ---- output ---- */
+
+static void consume_output(struct stream *s, size_t size)
+{
+    s->queued -= size;
+    loop_counters(s->loop)->bytes_out += size;
+    while (size > 0) {
+        struct chunk *c = STAILQ_FIRST(&s->out);
+        size_t left = c->bytes.size - c->sent;
+
+        if (size < left) {
+            c->sent += size;
+            return;
+        }
+        size -= left;
+        STAILQ_REMOVE_HEAD(&s->out, link);
+        buffer_finish(&c->bytes);
+        mem_free(c);
+    }
+}
+
+static unsigned gather_output(struct stream *s, uv_buf_t *to, size_t *size, bool fly)
+{
+    unsigned count = 0;
+    struct chunk *c;
+
+    *size = 0;
+    STAILQ_FOREACH (c, &s->out, link) {
+        if (count == WRITE_CHUNKS)
+            break;
+        to[count] = uv_buf_init((char *)c->bytes.data + c->sent,
+                                (unsigned)(c->bytes.size - c->sent));
+        *size += to[count++].len;
+        c->flying = fly;
+    }
+    loop_counters(s->loop)->writes++;
+    return count;
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct stream *s = request->handle->data;
+
+    if (s->state == CLOSED)
+        return;
+    if (status < 0) {
+        fail(s, ERROR_UNAVAILABLE, "write", status);
+        return;
+    }
+    consume_output(s, (size_t)(uintptr_t)request->data);
+    s->writing = false;
+    loop_defer_output(s->loop, &s->flush, flush, s);
+}
+
+/* The kernel's buffer is full: libuv writes the rest when it can. */
+static void write_later(struct stream *s)
+{
+    uv_buf_t bufs[WRITE_CHUNKS];
+    size_t size;
+    unsigned count = gather_output(s, bufs, &size, true);
+    int r;
+
+    s->write.data = (void *)(uintptr_t)size;
+    r = uv_write(&s->write, (uv_stream_t *)&s->tcp, bufs, count, on_written);
+    if (r < 0)
+        fail(s, ERROR_UNAVAILABLE, "write", r);
+    else
+        s->writing = true;
+}
+
+static void linger(struct stream *s)
+{
+    uv_os_fd_t fd;
+
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+        shutdown(fd, SHUT_WR);
+}
+
+static void on_drained(void *user)
+{
+    struct stream *s = user;
+
+    if (s->queued == 0)
+        s->events->drained(s->user);
+}
+
+static void flush(void *user)
+{
+    struct stream *s = user;
+    uv_buf_t bufs[WRITE_CHUNKS];
+
+    while (s->queued > 0 && !s->writing) {
+        size_t size;
+        unsigned count = gather_output(s, bufs, &size, false);
+        int n = uv_try_write((uv_stream_t *)&s->tcp, bufs, count);
+
+        if (n < 0 && n != UV_EAGAIN) {
+            fail(s, ERROR_UNAVAILABLE, "write", n);
+            return;
+        }
+        consume_output(s, n < 0 ? 0 : (size_t)n);
+        if (n < 0 || (size_t)n < size)
+            write_later(s);
+    }
+    if (s->queued > 0 || s->state == CLOSED)
+        return;
+    if (s->state == FINISHING)
+        linger(s);
+    else if (s->undrained && s->events->drained != NULL)
+        loop_defer(s->loop, &s->drained, on_drained, s);
+    s->undrained = false;
+}
+
+static struct chunk *open_chunk(struct stream *s)
+{
+    struct chunk *c = STAILQ_LAST(&s->out, chunk, link);
+
+    if (c != NULL && !c->flying && c->bytes.size < CHUNK_BYTES)
+        return c;
+    c = mem_zalloc(sizeof(*c));
+    STAILQ_INSERT_TAIL(&s->out, c, link);
+    return c;
+}
+
+struct buffer *stream_begin(struct stream *s)
+{
+    struct chunk *c = open_chunk(s);
+
+    s->begun = c->bytes.size;
+    return &c->bytes;
+}
+
+void stream_end(struct stream *s)
+{
+    struct chunk *c = STAILQ_LAST(&s->out, chunk, link);
+    struct error reason;
+
+    if (s->state >= FINISHING) {
+        c->bytes.size = s->begun;
+        return;
+    }
+    s->queued += c->bytes.size - s->begun;
+    s->undrained = true;
+    if (s->queued > s->out_max) {
+        error_set(&reason,
+                  ERROR_BUSY,
+                  "%s: does not read: %zu bytes wait, the most is %zu",
+                  s->peer,
+                  s->queued,
+                  s->out_max);
+        stream_close(s, &reason);
+    } else if (s->state == OPEN) {
+        loop_defer_output(s->loop, &s->flush, flush, s);
+    }
+}
+
+void stream_send(struct stream *s, struct bytes bytes)
+{
+    buffer_append(stream_begin(s), bytes.data, bytes.size);
+    stream_end(s);
+}
+
+void stream_take(struct stream *s, struct buffer *b)
+{
+    struct chunk *c = mem_zalloc(sizeof(*c));
+
+    STAILQ_INSERT_TAIL(&s->out, c, link);
+    c->bytes = *b;
+    *b = (struct buffer){0};
+    s->begun = 0;
+    stream_end(s);
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return s->queued;
+}
+
+void stream_set_out_max(struct stream *s, size_t bytes)
+{
+    s->out_max = bytes;
+}
+
+static void on_linger_expired(void *user)
+{
+    stream_close(user, NULL);
+}
+
+void stream_finish(struct stream *s, const struct error *reason)
+{
+    if (s->state >= FINISHING)
+        return;
+    if (s->state == CONNECTING) {
+        stream_close(s, reason);
+        return;
+    }
+    if (reason != NULL)
+        s->reason = mem_dup(reason, sizeof(*reason));
+    s->state = FINISHING;
+    deferred_cancel(s->loop, &s->redeliver);
+    deferred_cancel(s->loop, &s->drained);
+    timer_set_in(s->loop, &s->timer, LIMIT_LINGER_MS, on_linger_expired, s);
+    start_reading(s); /* to see that the other side closes */
+    loop_defer_output(s->loop, &s->flush, flush, s);
+}
+
+/* ---- the beginning ---- */
+
+static void set_options(struct stream *s)
+{
+    unsigned unacknowledged_ms = LIMIT_UNACKNOWLEDGED_MS;
+    uv_os_fd_t fd;
+
+    uv_tcp_nodelay(&s->tcp, 1);
+    uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+        setsockopt(fd,
+                   IPPROTO_TCP,
+                   TCP_USER_TIMEOUT,
+                   &unacknowledged_ms,
+                   sizeof(unacknowledged_ms));
+}
+
+static void open_stream(struct stream *s)
+{
+    s->state = OPEN;
+    set_options(s);
+    if (!s->paused)
+        start_reading(s);
+    if (s->queued > 0)
+        loop_defer_output(s->loop, &s->flush, flush, s);
+}
+
+static struct stream *create(struct loop *l,
+                             const struct stream_options *options,
+                             const struct stream_events *events,
+                             void *user)
+{
+    struct stream *s = mem_zalloc(sizeof(*s));
+
+    s->loop = l;
+    s->events = events;
+    s->user = user;
+    s->out_max =
+        options->out_bytes_max > 0 ? options->out_bytes_max : LIMIT_SESSION_OUT_BYTES;
+    STAILQ_INIT(&s->out);
+    ASSERT(uv_tcp_init(loop_uv(l), &s->tcp) == 0);
+    s->tcp.data = s;
+    return s;
+}
+
+struct stream *stream_accept(struct loop *l,
+                             int fd,
+                             const struct stream_options *options,
+                             const struct stream_events *events,
+                             void *user)
+{
+    struct stream *s = create(l, options, events, user);
+    struct sockaddr_storage from = {0};
+    int size = sizeof(from);
+    char text[ADDRESS_TEXT_MAX];
+
+    ASSERT(uv_tcp_open(&s->tcp, fd) == 0);
+    uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&from, &size);
+    sockaddr_text(&from, text);
+    s->peer = mem_strdup(text);
+    open_stream(s);
+    return s;
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct stream *s = request->handle->data;
+
+    if (s->state != CONNECTING)
+        return;
+    if (status < 0) {
+        error_set(&s->dial->last,
+                  ERROR_UNAVAILABLE,
+                  "connect to %s: %s",
+                  s->peer,
+                  uv_strerror(status));
+        try_next_target(s);
+        return;
+    }
+    timer_stop(s->loop, &s->timer);
+    mem_free(s->dial);
+    s->dial = NULL;
+    open_stream(s);
+    s->events->opened(s->user);
+}
+
+static void connect_target(struct stream *s)
+{
+    struct dial *d = s->dial;
+    const struct sockaddr_storage *to = &d->targets.addresses[d->next++];
+    int r =
+        uv_tcp_connect(&d->request, &s->tcp, (const struct sockaddr *)to, on_connected);
+
+    if (r < 0) {
+        error_set(
+            &d->last, ERROR_UNAVAILABLE, "connect to %s: %s", s->peer, uv_strerror(r));
+        try_next_target(s);
+    }
+}
+
+/* A socket that failed to connect is of no more use: begin with a new one. */
+static void on_closed_between_targets(uv_handle_t *handle)
+{
+    struct stream *s = handle->data;
+
+    if (s->state == CLOSED) {
+        on_closed(handle);
+        return;
+    }
+    ASSERT(uv_tcp_init(loop_uv(s->loop), &s->tcp) == 0);
+    s->tcp.data = s;
+    connect_target(s);
+}
+
+static void try_next_target(struct stream *s)
+{
+    if (s->dial->next == s->dial->targets.count)
+        stream_close(s, &s->dial->last);
+    else
+        uv_close((uv_handle_t *)&s->tcp, on_closed_between_targets);
+}
+
+static void on_resolved(void *user, const struct resolved *found, struct error *err)
+{
+    struct stream *s = user;
+
+    s->dial->resolve = NULL;
+    if (found == NULL) {
+        stream_close(s, err);
+        return;
+    }
+    s->dial->targets = *found;
+    connect_target(s);
+}
+
+static void on_connect_expired(void *user)
+{
+    struct stream *s = user;
+    struct error reason;
+
+    error_set(&reason, ERROR_TIMEOUT, "connect to %s: no answer in time", s->peer);
+    stream_close(s, &reason);
+}
+
+struct stream *stream_connect(struct loop *l,
+                              const struct address *to,
+                              const struct stream_options *options,
+                              const struct stream_events *events,
+                              void *user)
+{
+    struct stream *s = create(l, options, events, user);
+
+    s->peer = mem_strdup(to->text);
+    s->dial = mem_zalloc(sizeof(*s->dial));
+    s->dial->resolve = resolve_start(l, to, on_resolved, s);
+    timer_set_in(l,
+                 &s->timer,
+                 options->connect_ms > 0 ? options->connect_ms : LIMIT_CONNECT_MS,
+                 on_connect_expired,
+                 s);
+    return s;
+}
+
+const char *stream_peer(const struct stream *s)
+{
+    return s->peer;
+}

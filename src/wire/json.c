@@ -1,0 +1,234 @@
+/* json.c - what people and programs are shown, as JSON. */
+#include "wire/json.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- values ---- */
+
+static json_t *number(uint64_t value)
+{
+    return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
+}
+
+static json_t *number_if(bool known, uint64_t value)
+{
+    return known ? number(value) : json_null();
+}
+
+static json_t *text(struct bytes bytes)
+{
+    char *clean = text_clean(bytes);
+    json_t *value = json_string(clean);
+
+    mem_free(clean);
+    return value;
+}
+
+static json_t *time_or_null(uint64_t stamp_us)
+{
+    char at[TEXT_TIME_MAX];
+
+    if (stamp_us == 0)
+        return json_null();
+    text_time(at, stamp_us);
+    return json_string(at);
+}
+
+static json_t *thousandths(uint64_t value)
+{
+    if (value % 1000 == 0)
+        return number(value / 1000);
+    return json_real((double)value / 1000);
+}
+
+/* To the nearest thousandth, in two steps, so that nothing overflows. */
+static json_t *mib(uint64_t bytes)
+{
+    return thousandths(bytes / MIB * 1000 + (bytes % MIB * 1000 + MIB / 2) / MIB);
+}
+
+static json_t *resources(const struct resources *r)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "cpus", thousandths(r->amount[RESOURCE_CPUS]));
+    json_object_set_new(o, "mem", mib(r->amount[RESOURCE_MEM]));
+    json_object_set_new(o, "disk", mib(r->amount[RESOURCE_DISK]));
+    json_object_set_new(o, "gpus", number(r->amount[RESOURCE_GPUS]));
+    return o;
+}
+
+/* ---- jobs and tasks ---- */
+
+static json_t *task_counts(const struct job_summary *j)
+{
+    json_t *counts = json_object();
+
+    for (enum task_state s = 0; s < TASK_STATE_COUNT; s++)
+        if (j->tasks[s] > 0)
+            json_object_set_new(counts, task_state_name(s), number(j->tasks[s]));
+    return counts;
+}
+
+json_t *json_job(const struct job_summary *j, json_t *tasks)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "id", number(j->id));
+    json_object_set_new(o, "name", text(j->name));
+    json_object_set_new(o, "state", json_string(job_state_name(j->state)));
+    json_object_set_new(o, "instances", number(j->instances));
+    json_object_set_new(o, "tasks", tasks);
+    json_object_set_new(o, "priority", json_integer(j->priority));
+    json_object_set_new(o, "submitted", time_or_null(j->submitted_us));
+    json_object_set_new(o, "ended", time_or_null(j->ended_us));
+    json_object_set_new(o, "why", j->why.size > 0 ? text(j->why) : json_null());
+    return o;
+}
+
+json_t *json_job_summary(const struct job_summary *j)
+{
+    return json_job(j, task_counts(j));
+}
+
+/* A task that ran to an end has an exit code; one that was lost or never started has not. */
+static json_t *exit_code(const struct task_info *t)
+{
+    if (t->state == TASK_FINISHED || t->state == TASK_FAILED ||
+        t->reason == TASK_REASON_EXITED || t->reason == TASK_REASON_SIGNALED)
+        return json_integer(t->exit_code);
+    return json_null();
+}
+
+json_t *json_task(uint64_t job, const struct task_info *t)
+{
+    json_t *o = json_object();
+    char id[48];
+
+    snprintf(id, sizeof(id), "%llu.%u", (unsigned long long)job, t->instance);
+    json_object_set_new(o, "id", json_string(id));
+    json_object_set_new(o, "instance", number(t->instance));
+    json_object_set_new(o, "attempt", number(t->attempt));
+    json_object_set_new(o, "state", json_string(task_state_name(t->state)));
+    json_object_set_new(o, "agent_id", number_if(t->agent_id != 0, t->agent_id));
+    json_object_set_new(o, "exit_code", exit_code(t));
+    json_object_set_new(o,
+                        "reason",
+                        t->reason == TASK_REASON_NONE
+                            ? json_null()
+                            : json_string(task_reason_name(t->reason)));
+    json_object_set_new(o, "message", text(t->message));
+    json_object_set_new(o, "started", time_or_null(t->started_us));
+    json_object_set_new(o, "ended", time_or_null(t->ended_us));
+    return o;
+}
+
+/* ---- agents ---- */
+
+static json_t *attributes(const struct agent_spec *spec)
+{
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < spec->attribute_count; i++)
+        json_object_set_new(
+            o, spec->attributes[i].name, text(text_view(spec->attributes[i].value)));
+    return o;
+}
+
+static json_t *ports(const struct agent_spec *spec)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < spec->port_count; i++) {
+        char range[16];
+
+        snprintf(
+            range, sizeof(range), "%u-%u", spec->ports[i].first, spec->ports[i].last);
+        json_array_append_new(list, json_string(range));
+    }
+    return list;
+}
+
+json_t *json_agent(const struct agent_info *a, struct error *err)
+{
+    struct agent_spec spec;
+    json_t *o, *offered;
+
+    if (agent_spec_unpack(&spec, a->spec, err) != 0)
+        return NULL;
+    o = json_object();
+    offered = resources(&spec.resources);
+    json_object_set_new(offered, "ports", ports(&spec));
+    json_object_set_new(o, "id", number(a->id));
+    json_object_set_new(o, "hostname", text(text_view(spec.hostname)));
+    json_object_set_new(o, "address", text(text_view(spec.http_address)));
+    json_object_set_new(o, "state", json_string(agent_state_name(a->state)));
+    json_object_set_new(o, "resources", offered);
+    json_object_set_new(o, "allocated", resources(&a->allocated));
+    json_object_set_new(o, "attributes", attributes(&spec));
+    json_object_set_new(o, "tasks", number(a->tasks));
+    agent_spec_finish(&spec);
+    return o;
+}
+
+/* ---- masters ---- */
+
+static json_t *digest(struct bytes bytes)
+{
+    char hex[2 * DIGEST_BYTES + 1];
+
+    if (bytes.size != DIGEST_BYTES)
+        return json_null();
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        snprintf(hex + 2 * i, 3, "%02x", bytes.data[i]);
+    return json_string(hex);
+}
+
+static bool is_unreachable(const struct master_info *m)
+{
+    struct bytes role = text_view("unreachable");
+
+    return m->role.size == role.size && memcmp(m->role.data, role.data, role.size) == 0;
+}
+
+json_t *json_master(const struct master_info *m)
+{
+    bool answers = !is_unreachable(m);
+    json_t *o = json_object();
+
+    json_object_set_new(o, "id", number(m->id));
+    json_object_set_new(o, "address", text(m->address));
+    json_object_set_new(o, "role", text(m->role));
+    json_object_set_new(o, "term", number_if(answers, m->term));
+    json_object_set_new(o, "commit_index", number_if(answers, m->commit_index));
+    json_object_set_new(o, "applied_index", number_if(answers, m->applied_index));
+    json_object_set_new(o, "digest", digest(m->digest));
+    json_object_set_new(
+        o, "digest_index", number_if(m->digest.size > 0, m->digest_index));
+    return o;
+}
+
+/* ---- text ---- */
+
+static int append_piece(const char *piece, size_t size, void *out)
+{
+    buffer_append(out, piece, size);
+    return 0;
+}
+
+void json_write(const json_t *value, struct buffer *out)
+{
+    /* Fifteen digits print each number of thousandths as it was typed. */
+    int rc = json_dump_callback(
+        value, append_piece, out, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+
+    ASSERT(rc == 0);
+    buffer_append_u8(out, '\n');
+}

@@ -1,0 +1,33 @@
+/* json.h - what people and programs are shown of jobs, tasks, agents and masters, as JSON.
+ *
+ * The names of the fields are stable: scripts read them.  cpus are numbers with at most three
+ * decimals, mem and disk are MiB; times are RFC 3339 in UTC or null; ids of jobs, attempts and
+ * agents are numbers, a task's is the text "JOB.INSTANCE".  What does not apply is null.
+ * Texts that came from outside are made printable.  Each function gives a new reference. */
+#ifndef WIRE_JSON_H
+#define WIRE_JSON_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "wire/message_client.h"
+
+#include <jansson.h>
+
+/* One element of `status --json`; "tasks" counts by state, without zeroes. */
+json_t *json_job_summary(const struct job_summary *j);
+
+/* `status JOB --json`: as above, but "tasks" is the list given (the reference is taken). */
+json_t *json_job(const struct job_summary *j, json_t *tasks);
+json_t *json_task(uint64_t job, const struct task_info *t);
+
+/* One element of `agents --json`.  NULL with an error if the spec in it does not decode. */
+json_t *json_agent(const struct agent_info *a, struct error *err);
+
+/* One element of `masters --json`.  A master whose role is "unreachable" has an id and an
+ * address; the rest is null. */
+json_t *json_master(const struct master_info *m);
+
+/* One document, indented, with a newline at its end. */
+void json_write(const json_t *value, struct buffer *out);
+
+#endif

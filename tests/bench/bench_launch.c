@@ -1,0 +1,204 @@
+/* bench_launch.c - how many `true` tasks a second one agent starts and reaps.
+ *
+ *     bench_launch SHIM [TASKS [AT_ONCE]]
+ *
+ * Five rounds, medians.  Each round first runs a plain loop of fork, exec and wait, one
+ * at a time, then the same number of tasks through the process launcher, with up to
+ * AT_ONCE at once.  JSON on stdout.
+ */
+
+#include "agent/launcher.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "wire/job.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ROUNDS 5
+
+static const char command[] = "/bin/true";
+
+struct bench {
+    struct launcher *launcher;
+    struct bytes spec;
+    uint64_t next; /* attempt id */
+    uint64_t end;
+    uint64_t running;
+    uint64_t failed;
+};
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "bench_launch: %s\n", what);
+    exit(1);
+}
+
+static double plain_per_second(unsigned tasks)
+{
+    uint64_t begin = clock_monotonic_us();
+
+    for (unsigned i = 0; i < tasks; i++) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+            execl(command, command, (char *)NULL);
+            _exit(127);
+        }
+        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+            fail("plain loop");
+    }
+    return tasks * 1e6 / (double)(clock_monotonic_us() - begin);
+}
+
+static void start_next(struct bench *b)
+{
+    struct run_start run = {.attempt = b->next, .job = 1, .number = 1, .spec = b->spec};
+
+    if (b->next >= b->end)
+        return;
+    b->next++;
+    b->running++;
+    launcher_start(b->launcher, &run);
+}
+
+static void on_started(void *context, uint64_t attempt)
+{
+    (void)context;
+    (void)attempt;
+}
+
+static void on_ended(
+    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+{
+    struct bench *b = context;
+
+    if (how != RUN_END_EXITED || code != 0) {
+        b->failed++;
+        fprintf(stderr, "task: %d %d %s\n", (int)how, code, message ? message : "");
+    }
+    launcher_forget(b->launcher, attempt);
+    b->running--;
+    start_next(b);
+}
+
+static void on_failed(void *context, const struct error *err)
+{
+    (void)context;
+    fail(err->text);
+}
+
+static double launcher_per_second(struct bench *b, unsigned tasks, unsigned at_once)
+{
+    uint64_t begin = clock_monotonic_us();
+
+    b->end = b->next + tasks;
+    while (b->running < at_once && b->next < b->end)
+        start_next(b);
+    while (b->running > 0) {
+        struct pollfd fd = {.fd = b->launcher->fd, .events = POLLIN};
+
+        poll(&fd, 1, -1);
+        launcher_dispatch(b->launcher);
+    }
+    if (b->failed > 0)
+        fail("a task failed");
+    return tasks * 1e6 / (double)(clock_monotonic_us() - begin);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(double values[ROUNDS])
+{
+    qsort(values, ROUNDS, sizeof(values[0]), compare);
+    return values[ROUNDS / 2];
+}
+
+static void open_launcher(struct bench *b, const char *work_dir, const char *shim)
+{
+    const struct launcher_listener listener = {
+        .started = on_started,
+        .ended = on_ended,
+        .failed = on_failed,
+        .context = b,
+    };
+    const struct launcher_process_options options = {work_dir, shim};
+    struct error err;
+
+    if (launcher_process_create(&b->launcher, &options, &listener, &err) != 0)
+        fail(err.text);
+}
+
+static void pack_spec(struct buffer *out)
+{
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("true");
+    spec.instances = 1;
+    job_spec_add_arg(&spec, command);
+    job_spec_pack(&spec, out);
+    job_spec_finish(&spec);
+}
+
+static void remove_tree(const char *path)
+{
+    char *argv[] = {"rm", "-rf", (char *)(uintptr_t)path, NULL};
+    extern char **environ;
+    pid_t pid;
+
+    if (posix_spawnp(&pid, "rm", NULL, NULL, argv, environ) == 0)
+        waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned tasks = argc > 2 ? (unsigned)atoi(argv[2]) : 2000;
+    unsigned at_once = argc > 3 ? (unsigned)atoi(argv[3]) : 32;
+    const char *parent = getenv("TMPDIR");
+    char work_dir[PATH_MAX];
+    double plain[ROUNDS], launched[ROUNDS], p, l;
+    struct bench b = {.next = 1};
+    struct buffer spec = {0};
+
+    snprintf(work_dir,
+             sizeof(work_dir),
+             "%s/triarch-bench-XXXXXX",
+             parent != NULL ? parent : "/tmp");
+    if (argc < 2 || tasks == 0 || at_once == 0 || mkdtemp(work_dir) == NULL)
+        fail("usage: bench_launch SHIM [TASKS [AT_ONCE]]");
+    pack_spec(&spec);
+    b.spec = buffer_view(&spec);
+    open_launcher(&b, work_dir, argv[1]);
+    for (int i = 0; i < ROUNDS; i++) {
+        plain[i] = plain_per_second(tasks);
+        launched[i] = launcher_per_second(&b, tasks, at_once);
+    }
+    launcher_destroy(b.launcher);
+    buffer_finish(&spec);
+    remove_tree(work_dir);
+    p = median(plain);
+    l = median(launched);
+    printf(
+        "{\"bench\": \"launch\", \"tasks\": %u, \"at_once\": %u, "
+        "\"plain_per_second\": %.0f, \"launched_per_second\": %.0f, "
+        "\"percent_of_plain\": %.0f}\n",
+        tasks,
+        at_once,
+        p,
+        l,
+        100 * l / p);
+    return 0;
+}

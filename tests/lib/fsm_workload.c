@@ -1,0 +1,338 @@
+/* fsm_workload.c - random entries of commands. */
+#include "tests/lib/fsm_workload.h"
+
+#include "base/mem.h"
+#include "wire/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define START_US     1700000000000000ull
+#define HOUR_US      (3600ull * 1000000)
+#define KEYS         24 /* of jobs */
+#define BODIES       3  /* for each key */
+#define AGENT_KEYS   10
+#define ELEMENTS_MAX 8 /* placements or updates in a command */
+
+static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Weights before a seed changes them. */
+static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
+    [0] = 1,
+    [COMMAND_FOUND] = 1,
+    [COMMAND_SUBMIT] = 12,
+    [COMMAND_KILL] = 3,
+    [COMMAND_AGENT_REGISTER] = 6,
+    [COMMAND_AGENT_REREGISTER] = 5,
+    [COMMAND_AGENT_UNREACHABLE] = 3,
+    [COMMAND_AGENT_GONE] = 1,
+    [COMMAND_PLACE] = 30,
+    [COMMAND_TASK_UPDATE] = 40,
+    [COMMAND_PURGE] = 8,
+    [COMMAND_EXPIRE_KEYS] = 2,
+    [12] = 1,
+};
+
+void workload_init(struct workload *w, uint64_t seed)
+{
+    *w = (struct workload){.rng = {seed}, .now_us = START_US};
+    for (int i = 0; i < WORKLOAD_KINDS; i++) {
+        static const unsigned FACTORS[] = {0, 1, 1, 1, 2, 4};
+
+        w->weights[i] = WEIGHTS[i] * FACTORS[workload_choose(w, COUNT(FACTORS))];
+    }
+    w->weights[COMMAND_SUBMIT] += 2;
+    w->weights[COMMAND_AGENT_REGISTER] += 2;
+    w->weights[COMMAND_PLACE] += 2;
+}
+
+void workload_init_fuzzed(struct workload *w, struct bytes data)
+{
+    *w = (struct workload){.data = data, .fuzzed = true, .now_us = START_US};
+    for (int i = 0; i < WORKLOAD_KINDS; i++)
+        w->weights[i] = WEIGHTS[i];
+}
+
+void workload_finish(struct workload *w)
+{
+    buffer_finish(&w->packed);
+}
+
+bool workload_is_over(const struct workload *w)
+{
+    return w->fuzzed && w->data.size == 0;
+}
+
+uint64_t workload_choose(struct workload *w, uint64_t n)
+{
+    uint64_t value;
+
+    if (!w->fuzzed)
+        return rng_below(&w->rng, n);
+    if (w->data.size == 0)
+        return 0;
+    value = w->data.data[0];
+    w->data.data++;
+    w->data.size--;
+    return value * n / 256;
+}
+
+static bool percent(struct workload *w, unsigned p)
+{
+    return workload_choose(w, 100) < p;
+}
+
+/* ---- parts ---- */
+
+static struct bytes job_key(struct workload *w, char text[16])
+{
+    int n = snprintf(text, 16, "key-%d", (int)workload_choose(w, KEYS));
+
+    return (struct bytes){(const uint8_t *)text, (size_t)n};
+}
+
+/* The same key has one of a few bodies, so that repeats and conflicts both happen. */
+static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
+{
+    uint64_t body = percent(w, 75) ? 0 : workload_choose(w, BODIES);
+    uint64_t kind = key.data[key.size - 1] + body;
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("random");
+    spec.instances = INSTANCES[kind % COUNT(INSTANCES)];
+    spec.priority = (int32_t)(kind % 3) - 1;
+    spec.resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
+    job_spec_add_arg(&spec, "/bin/true");
+    if (percent(w, 3))
+        spec.instances = 0; /* against the rules */
+    job_spec_pack(&spec, out);
+    job_spec_finish(&spec);
+}
+
+/* With the key of `known` if there is one, else with any. */
+static void
+agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
+{
+    struct agent_spec spec = {.hostname = mem_strdup("host"),
+                              .http_address = mem_strdup("")};
+
+    memset(spec.key, (int)workload_choose(w, AGENT_KEYS), sizeof(spec.key));
+    if (known != NULL)
+        memcpy(spec.key, known->key, sizeof(spec.key));
+    spec.resources =
+        (struct resources){{1000 * (1 + workload_choose(w, 16)), 1ull << 30}};
+    agent_spec_pack(&spec, out);
+    agent_spec_finish(&spec);
+}
+
+/* One of the newest, sometimes one that is not there yet. */
+static uint64_t recent_id(struct workload *w, uint64_t last)
+{
+    uint64_t back = workload_choose(w, 16);
+
+    return last + 1 > back ? last + 1 - back : last;
+}
+
+static uint64_t agent_id(struct workload *w, const struct state *s)
+{
+    return recent_id(w, s->globals.last_agent_id);
+}
+
+static void placement(struct workload *w, const struct state *s, struct placement *p)
+{
+    struct job *j = state_job(s, recent_id(w, s->globals.last_job_id));
+    uint32_t from = 0;
+
+    if (percent(w, 60))
+        j = RB_MIN(job_order_tree, (struct job_order_tree *)&s->runnable);
+    *p = (struct placement){.job = j == NULL ? 1 : j->id, .agent = agent_id(w, s)};
+    if (j != NULL && percent(w, 40))
+        from = (uint32_t)workload_choose(w, j->instances);
+    if (j == NULL || percent(w, 10) ||
+        !job_next_pending(j, from, &p->instance, &p->attempt)) {
+        p->instance = (uint32_t)workload_choose(w, 3);
+        p->attempt = (uint32_t)workload_choose(w, 4);
+    }
+    if (j != NULL && percent(w, 5)) /* leave tasks out */
+        p->instance = (uint32_t)workload_choose(w, j->instances);
+}
+
+static void update(struct workload *w,
+                   const struct agent *agent,
+                   const struct state *s,
+                   struct task_update *u)
+{
+    static const enum task_state STATES[] = {TASK_STARTING,
+                                             TASK_RUNNING,
+                                             TASK_RUNNING,
+                                             TASK_FINISHED,
+                                             TASK_FINISHED,
+                                             TASK_FAILED,
+                                             TASK_KILLED,
+                                             TASK_ERROR,
+                                             TASK_LOST};
+    static const char *const MESSAGES[] = {"", "", "exited", "no such file", "\xff"};
+    const char *message = MESSAGES[workload_choose(w, COUNT(MESSAGES))];
+    struct attempt *t = NULL;
+    uint64_t n;
+
+    *u = (struct task_update){.attempt = recent_id(w, s->globals.last_attempt_id)};
+    if (agent != NULL && agent->attempts_count > 0 && percent(w, 85)) {
+        n = workload_choose(w, agent->attempts_count);
+        RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+            if (n-- == 0)
+                break;
+        u->attempt = t->id;
+    }
+    u->state = STATES[workload_choose(w, COUNT(STATES))];
+    u->reason = (enum task_reason)workload_choose(w, TASK_REASON_COUNT);
+    u->exit_code = (int32_t)workload_choose(w, 5) - 1;
+    u->message = (struct bytes){(const uint8_t *)message, strlen(message)};
+}
+
+/* ---- commands ---- */
+
+static void pack(const struct command *c, struct buffer *entry, struct buffer *packed)
+{
+    buffer_clear(packed);
+    command_pack(c, packed);
+    entry_append(entry, buffer_view(packed));
+}
+
+static void append_with_spec(struct workload *w,
+                             const struct state *s,
+                             struct command *c,
+                             struct buffer *entry)
+{
+    const struct agent *known;
+    struct buffer spec = {0};
+    char text[16];
+
+    if (c->kind == COMMAND_SUBMIT) {
+        c->submit.key = job_key(w, text);
+        job_spec(w, c->submit.key, &spec);
+        c->submit.spec = buffer_view(&spec);
+    } else if (c->kind == COMMAND_AGENT_REGISTER) {
+        agent_spec(w, NULL, &spec);
+        c->agent_register.spec = buffer_view(&spec);
+    } else {
+        c->agent_reregister.agent = agent_id(w, s);
+        known = percent(w, 90) ? state_agent(s, c->agent_reregister.agent) : NULL;
+        agent_spec(w, known, &spec);
+        c->agent_reregister.spec = buffer_view(&spec);
+    }
+    pack(c, entry, &w->packed);
+    buffer_finish(&spec);
+}
+
+static void append_list(struct workload *w,
+                        const struct state *s,
+                        struct command *c,
+                        struct buffer *entry)
+{
+    uint32_t count = 1 + (uint32_t)workload_choose(w, ELEMENTS_MAX);
+    struct placement placements[ELEMENTS_MAX];
+    struct task_update updates[ELEMENTS_MAX];
+
+    if (c->kind == COMMAND_PLACE) {
+        for (uint32_t i = 0; i < count; i++)
+            placement(w, s, &placements[i]);
+        c->place.placements = placements;
+        c->place.count = count;
+    } else {
+        c->task_update.agent = agent_id(w, s);
+        for (uint32_t i = 0; i < count; i++)
+            update(w, state_agent(s, c->task_update.agent), s, &updates[i]);
+        c->task_update.updates = updates;
+        c->task_update.count = count;
+    }
+    pack(c, entry, &w->packed);
+}
+
+static void append_junk(struct workload *w, struct buffer *entry)
+{
+    uint8_t junk[12];
+    size_t size = 1 + workload_choose(w, sizeof(junk));
+
+    for (size_t i = 0; i < size; i++)
+        junk[i] = (uint8_t)workload_choose(w, 256);
+    entry_append(entry, (struct bytes){junk, size});
+}
+
+static unsigned choose_kind(struct workload *w)
+{
+    unsigned sum = 0, at;
+
+    for (int i = 0; i < WORKLOAD_KINDS; i++)
+        sum += w->weights[i];
+    at = (unsigned)workload_choose(w, sum);
+    for (unsigned i = 0;; i++) {
+        if (at < w->weights[i])
+            return i;
+        at -= w->weights[i];
+    }
+}
+
+static void
+append_command(struct workload *w, const struct state *s, struct buffer *entry)
+{
+    struct command c = {.kind = (enum command_kind)choose_kind(w)};
+
+    switch (c.kind) {
+    case COMMAND_FOUND:
+        memset(c.found.cluster_id, (int)workload_choose(w, 256), CLUSTER_ID_BYTES);
+        break;
+    case COMMAND_SUBMIT:
+    case COMMAND_AGENT_REGISTER:
+    case COMMAND_AGENT_REREGISTER:
+        append_with_spec(w, s, &c, entry);
+        return;
+    case COMMAND_PLACE:
+    case COMMAND_TASK_UPDATE:
+        append_list(w, s, &c, entry);
+        return;
+    case COMMAND_KILL:
+        c.kill.job = recent_id(w, s->globals.last_job_id);
+        break;
+    case COMMAND_AGENT_UNREACHABLE:
+        c.agent_unreachable.agent = agent_id(w, s);
+        break;
+    case COMMAND_AGENT_GONE:
+        c.agent_gone.agent = agent_id(w, s);
+        break;
+    case COMMAND_PURGE:
+        c.purge.job = recent_id(w, s->globals.last_job_id);
+        break;
+    case COMMAND_EXPIRE_KEYS:
+        c.expire_keys.before_us = w->now_us - workload_choose(w, 30) * HOUR_US;
+        break;
+    default:
+        append_junk(w, entry);
+        return;
+    }
+    pack(&c, entry, &w->packed);
+}
+
+void workload_entry(struct workload *w, const struct state *s, struct buffer *entry)
+{
+    uint64_t count = 1 + workload_choose(w, 4);
+
+    if (percent(w, 3))
+        w->now_us += HOUR_US * (1 + workload_choose(w, 10));
+    else
+        w->now_us += workload_choose(w, 100000);
+    buffer_clear(entry);
+    if (percent(w, 1)) { /* no entry at all */
+        buffer_append(entry, "\x07 not an entry", workload_choose(w, 14));
+        return;
+    }
+    /* Sometimes the clock of a new leader is behind. */
+    entry_begin(entry, percent(w, 5) ? w->now_us - HOUR_US : w->now_us);
+    if (!s->globals.founded && percent(w, 80))
+        pack(&(struct command){.kind = COMMAND_FOUND}, entry, &w->packed);
+    for (uint64_t i = 0; i < count; i++)
+        append_command(w, s, entry);
+}

@@ -1,0 +1,216 @@
+/* cluster.h - a whole cluster on virtual time: masters, agents with their tasks, clients.
+ *
+ * The cores are the production objects; what is simulated is the world around them: disks
+ * (store.h), network (network.h), processes of tasks, clocks, crashes.  Nodes are numbered
+ * masters first, then agents, then clients.
+ */
+#ifndef SIM_CLUSTER_H
+#define SIM_CLUSTER_H
+
+#include "agent/core/agent_core.h"
+#include "client/core/client_core.h"
+#include "master/core/core.h"
+#include "network.h"
+#include "store.h"
+#include "world.h"
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+
+#define MASTERS_MAX 5
+#define AGENTS_MAX  12
+#define CLIENTS_MAX 4
+#define JOBS_MAX    4096
+#define INDEX_MAX   200000
+#define TERMS_MAX   100000
+#define FLOWS_MAX   1024 /* open sessions of one master */
+
+struct cluster;
+
+/* ---- masters ---- */
+
+/* A session of an agent or client, as the RPC server keeps it. */
+struct flow {
+    struct connection *connection;
+    uint64_t session;
+    bool opened; /* its hello came and was accepted */
+};
+
+struct sim_master {
+    struct cluster *cluster;
+    unsigned number;
+    bool alive;
+    bool stepping;
+    uint64_t incarnation;
+    struct master_core *core;
+    struct sim_store store;
+    bool empty; /* nothing founded on this disk */
+    bool has_cluster_id;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    int64_t wall_offset_us; /* clocks of hosts differ, and jump */
+    struct connection *links[MASTERS_MAX];
+    struct flow flows[FLOWS_MAX];
+    uint64_t timer;
+    bool turn_due;
+    uint64_t commit, applied;
+    enum replica_role role;
+};
+
+/* ---- agents and their tasks ---- */
+
+/* A process of a task on a host; outlives the agent's process. */
+struct sim_task {
+    LIST_ENTRY(sim_task) link;
+    struct sim_agent *agent;
+    uint64_t attempt, job;
+    uint32_t instance;
+    struct resources resources;
+    uint64_t identity; /* events on the way name it */
+    bool started;
+    bool ended;
+    bool deaf; /* ignores TERM */
+    int code;  /* exit status, or signal */
+    bool signaled;
+};
+
+/* Records of the checkpoint: durable, and on their way. */
+struct sim_record {
+    STAILQ_ENTRY(sim_record) link;
+    uint64_t sequence;
+    struct buffer key, value;
+};
+
+struct sim_agent {
+    struct cluster *cluster;
+    unsigned number; /* node */
+    bool alive;
+    bool stepping;
+    uint64_t incarnation; /* of the process */
+    uint64_t host;        /* grows with each reboot */
+    struct agent_core *core;
+    struct agent_spec spec;
+    STAILQ_HEAD(, sim_record) disk;
+    STAILQ_HEAD(, sim_record) writing;
+    bool writing_any;
+    struct connection *links[MASTERS_MAX];
+    uint64_t sessions[MASTERS_MAX];
+    uint64_t last_session;
+    uint64_t timer;
+    LIST_HEAD(, sim_task) tasks;
+};
+
+/* ---- clients ---- */
+
+struct sim_client {
+    struct cluster *cluster;
+    unsigned number;
+    struct client_core *core;
+    struct connection *links[CLIENT_MASTERS_MAX];
+    bool greeted[CLIENT_MASTERS_MAX]; /* the master's hello came */
+    uint64_t timer;
+    uint64_t connects[CLIENT_MASTERS_MAX]; /* the newest CLIENT_CONNECT counts */
+};
+
+/* What was asked of the cluster, and what it said. */
+struct sim_job {
+    uint64_t key;
+    uint32_t instances;
+    uint64_t asked_us;
+    bool acknowledged;
+    uint64_t id, index; /* as acknowledged */
+    bool kill_asked;
+    bool kill_acknowledged;
+    uint64_t kill_attempts; /* no attempt above this id may be launched */
+};
+
+struct totals {
+    uint64_t elections, commits, crashes, agent_crashes, reboots, pauses, cuts, faults;
+    uint64_t submits, acknowledged, repeated, conflicts, kills, reads, launches, finished;
+    uint64_t superseded_seen, founded;
+    struct replica_counters replica;
+    struct master_counters master;
+};
+
+struct plan { /* drawn from the seed */
+    bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints, one_way;
+    bool founding_faults;
+};
+
+struct launch_record {
+    RB_ENTRY(launch_record) link;
+    uint64_t attempt;
+};
+
+RB_HEAD(launch_tree, launch_record);
+
+struct final_record { /* a task that was seen with a final state */
+    RB_ENTRY(final_record) link;
+    uint64_t job;
+    uint32_t instance;
+    uint8_t state;
+    uint32_t attempt;
+};
+
+RB_HEAD(final_tree, final_record);
+
+struct cluster {
+    struct world world;
+    struct network net;
+    unsigned masters, agents, clients;
+    struct plan plan;
+    bool healing;
+    struct sim_master master[MASTERS_MAX];
+    struct sim_agent agent[AGENTS_MAX];
+    struct sim_client client[CLIENTS_MAX];
+    char addresses[MASTERS_MAX][32];
+    uint64_t last_session, last_identity;
+    struct sim_job jobs[JOBS_MAX];
+    unsigned job_count;
+    struct launch_tree launches;
+    struct final_tree finals;
+    struct hash128 *digests; /* state digest after each index */
+    uint64_t *commit_terms;
+    uint8_t *leaders;
+    struct totals totals;
+};
+
+/* cluster_master.c */
+void sim_master_init(struct cluster *c, unsigned number);
+void sim_master_start(struct sim_master *m);
+void sim_master_crash(struct sim_master *m, uint64_t down_us);
+void sim_master_pause(struct sim_master *m, uint64_t for_us);
+void sim_master_bytes(struct sim_master *m, struct connection *c, struct bytes bytes);
+void sim_master_closed(struct sim_master *m, struct connection *c);
+void sim_master_accept(struct sim_master *m, struct connection *c); /* agent or client */
+void sim_masters_connect(struct cluster *c);
+void sim_master_count(struct sim_master *m); /* add its counters to the totals */
+void sim_master_finish(struct sim_master *m);
+void sim_master_shutdown(struct sim_master *m);
+
+/* cluster_agent.c */
+void sim_agent_init(struct cluster *c, unsigned number);
+void sim_agent_start(struct sim_agent *a);
+void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us);
+void sim_agent_bytes(struct sim_agent *a, struct connection *c, struct bytes bytes);
+void sim_agent_closed(struct sim_agent *a, struct connection *c);
+void sim_agents_connect(struct cluster *c);
+void sim_agent_finish(struct sim_agent *a);
+
+/* cluster_client.c */
+void sim_client_init(struct cluster *c, unsigned number);
+void sim_client_bytes(struct sim_client *x, struct connection *c, struct bytes bytes);
+void sim_client_closed(struct sim_client *x, struct connection *c);
+void sim_client_finish(struct sim_client *x);
+
+/* cluster_checks.c */
+void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);
+void check_step(struct cluster *c, struct sim_master *m);
+void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t);
+void check_sweep(struct cluster *c); /* now and then: whole states */
+void check_end(struct cluster *c);
+void checks_finish(struct cluster *c);
+
+/* Split a run of bytes into frames (without their size words). */
+bool next_frame(struct bytes *rest, struct bytes *frame);
+
+#endif

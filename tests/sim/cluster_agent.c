@@ -1,0 +1,541 @@
+/* cluster_agent.c - an agent's shell and its host in the simulation.
+ *
+ * The host has a disk for the checkpoint (records become durable in order, a crash loses the
+ * rest) and processes of tasks that outlive the agent's own process, and end with the host.  A
+ * task runs as its argv says: "run", milliseconds, exit code, "deaf" if it ignores TERM.
+ */
+#include "cluster.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void step(struct sim_agent *a, struct agent_event *event);
+
+static bool paused(const struct sim_agent *a)
+{
+    return a->cluster->net.paused_until_us[a->number] > a->cluster->world.now_us;
+}
+
+/* ---- tasks ---- */
+
+static struct sim_task *task_of(struct sim_agent *a, uint64_t attempt)
+{
+    struct sim_task *t;
+
+    LIST_FOREACH(t, &a->tasks, link)
+        if (t->attempt == attempt)
+            return t;
+    return NULL;
+}
+
+static void task_destroy(struct sim_task *t)
+{
+    LIST_REMOVE(t, link);
+    mem_free(t);
+}
+
+static struct sim_task *task_by_identity(struct sim_agent *a, uint64_t identity)
+{
+    struct sim_task *t;
+
+    LIST_FOREACH(t, &a->tasks, link)
+        if (t->identity == identity)
+            return t;
+    return NULL;
+}
+
+static void report_end(struct sim_agent *a, const struct sim_task *t)
+{
+    step(a,
+         &(struct agent_event){.kind = AGENT_RUN_ENDED,
+                               .run_ended = {.attempt = t->attempt,
+                                             .how = t->signaled ? RUN_END_SIGNALED
+                                                                : RUN_END_EXITED,
+                                             .code = t->code}});
+}
+
+static void end_task(struct sim_task *t, bool signaled, int code)
+{
+    world_note(&t->agent->cluster->world, 2, "end", t->agent->number, t->attempt, (uint64_t)code);
+    t->ended = true;
+    t->signaled = signaled;
+    t->code = code;
+    /* The agent sees it now, or asks for the exit record when it adopts the run. */
+    if (t->agent->alive && !paused(t->agent))
+        report_end(t->agent, t);
+}
+
+static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+
+    if (t == NULL || t->ended)
+        return;
+    if (paused(agent)) {
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_exits, context, a, b);
+        return;
+    }
+    end_task(t, false, (int)b);
+}
+
+static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+
+    if (t == NULL || t->ended)
+        return;
+    if (paused(agent)) {
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_dies, context, a, b);
+        return;
+    }
+    end_task(t, true, (int)b);
+}
+
+static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+
+    if (t == NULL || t->ended)
+        return;
+    if (paused(agent)) {
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_execs, context, a, b);
+        return;
+    }
+    t->started = true;
+    world_in(w, (b >> 8) * MS, task_exits, agent, a, b & 0xff);
+    if (agent->alive)
+        step(agent,
+             &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = t->attempt});
+}
+
+static void start_task(struct sim_agent *a, const struct run_start *run)
+{
+    struct cluster *c = a->cluster;
+    struct sim_task *t = mem_zalloc(sizeof(*t));
+    struct job_spec spec;
+    uint64_t ms = 0, code = 0;
+
+    t->agent = a;
+    t->attempt = run->attempt;
+    t->job = run->job;
+    t->instance = run->instance;
+    t->identity = ++c->last_identity;
+    if (job_spec_unpack(&spec, run->spec, NULL) != 0 || spec.argc < 4) {
+        world_fail(&c->world, "a launch carries a spec that does not decode");
+        mem_free(t);
+        return;
+    }
+    t->resources = spec.resources;
+    ms = strtoull(spec.argv[1], NULL, 10);
+    code = strtoull(spec.argv[2], NULL, 10);
+    t->deaf = strcmp(spec.argv[3], "deaf") == 0;
+    job_spec_finish(&spec);
+    LIST_INSERT_HEAD(&a->tasks, t, link);
+    world_note(&c->world, 2, "launch", a->number, t->attempt, t->job);
+    check_launch(c, a, t);
+    c->totals.launches++;
+    world_in(&c->world,
+             pick(&c->world, 500, 5 * MS),
+             task_execs,
+             a,
+             t->identity,
+             ms << 8 | (code & 0xff));
+}
+
+static void signal_task(struct sim_agent *a, uint64_t attempt, enum run_signal signal)
+{
+    struct sim_task *t = task_of(a, attempt);
+
+    if (t == NULL || t->ended || (signal == RUN_SIGNAL_TERM && t->deaf))
+        return;
+    world_in(&a->cluster->world,
+             pick(&a->cluster->world, 100, 3 * MS),
+             task_dies,
+             a,
+             t->identity,
+             signal == RUN_SIGNAL_TERM ? 15 : 9);
+}
+
+static void adopt_answer(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t;
+
+    if (!agent->alive || agent->incarnation != b)
+        return;
+    if (paused(agent)) {
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], adopt_answer, context, a, b);
+        return;
+    }
+    t = task_of(agent, a);
+    if (t != NULL && t->ended)
+        report_end(agent, t);
+    else if (t != NULL && t->started)
+        step(agent, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = a});
+    else if (t == NULL)
+        step(agent,
+             &(struct agent_event){.kind = AGENT_RUN_ENDED,
+                                   .run_ended = {.attempt = a, .how = RUN_END_VANISHED}});
+    /* else: it is between fork and exec; task_execs() will tell */
+}
+
+/* ---- checkpoint ---- */
+
+static bool same(const struct buffer *a, const struct buffer *b)
+{
+    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+}
+
+static void record_destroy(struct sim_record *r)
+{
+    buffer_finish(&r->key);
+    buffer_finish(&r->value);
+    mem_free(r);
+}
+
+static void record_apply(struct sim_agent *a, struct sim_record *r)
+{
+    struct sim_record *old, *next;
+
+    STAILQ_FOREACH_SAFE(old, &a->disk, link, next)
+        if (same(&old->key, &r->key)) {
+            STAILQ_REMOVE(&a->disk, old, sim_record, link);
+            record_destroy(old);
+        }
+    if (r->value.size > 0)
+        STAILQ_INSERT_TAIL(&a->disk, r, link);
+    else
+        record_destroy(r);
+}
+
+static void records_durable(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_record *r;
+
+    if (agent->incarnation != a)
+        return;
+    if (paused(agent)) {
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], records_durable, context, a, b);
+        return;
+    }
+    while ((r = STAILQ_FIRST(&agent->writing)) != NULL && r->sequence <= b) {
+        STAILQ_REMOVE_HEAD(&agent->writing, link);
+        record_apply(agent, r);
+    }
+    step(agent, &(struct agent_event){.kind = AGENT_DURABLE, .durable.sequence = b});
+}
+
+static void record(struct sim_agent *a, const struct agent_action *action)
+{
+    for (size_t i = 0; i < action->record.count; i++) {
+        const struct agent_record *from = &action->record.records[i];
+        struct sim_record *r = mem_zalloc(sizeof(*r));
+
+        r->sequence = action->record.sequence;
+        buffer_append(&r->key, from->key.data, from->key.size);
+        buffer_append(&r->value, from->value.data, from->value.size);
+        STAILQ_INSERT_TAIL(&a->writing, r, link);
+    }
+    world_in(&a->cluster->world,
+             5 * MS, /* one latency for all: they become durable in order */
+             records_durable,
+             a,
+             a->incarnation,
+             action->record.sequence);
+}
+
+/* ---- actions ---- */
+
+static void on_timer(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+
+    if (!agent->alive || agent->incarnation != a || agent->timer != b)
+        return;
+    if (paused(agent))
+        world_at(w, agent->cluster->net.paused_until_us[agent->number], on_timer, context, a, b);
+    else
+        step(agent, &(struct agent_event){.kind = AGENT_TICK});
+}
+
+static void later_adopt(struct sim_agent *a, uint64_t attempt)
+{
+    world_in(&a->cluster->world,
+             pick(&a->cluster->world, 100, 5 * MS),
+             adopt_answer,
+             a,
+             attempt,
+             a->incarnation);
+}
+
+static struct connection *link_of(struct sim_agent *a, uint64_t session)
+{
+    for (unsigned i = 0; i < a->cluster->masters; i++)
+        if (a->links[i] != NULL && a->sessions[i] == session)
+            return a->links[i];
+    return NULL;
+}
+
+static void forget(struct sim_agent *a, uint64_t attempt)
+{
+    struct sim_task *t = task_of(a, attempt);
+
+    world_note(&a->cluster->world, 2, "forget", a->number, attempt, 0);
+    if (t != NULL && !t->ended)
+        world_fail(&a->cluster->world,
+                   "agent %u forgets attempt %llu while it runs",
+                   a->number,
+                   (unsigned long long)attempt);
+    if (t != NULL)
+        task_destroy(t);
+}
+
+static void carry_out(struct sim_agent *a, struct agent_action *action)
+{
+    struct cluster *c = a->cluster;
+    struct connection *link;
+
+    switch (action->kind) {
+    case AGENT_SEND:
+        link = link_of(a, action->send.session);
+        if (link != NULL)
+            network_send(link, 0, action->send.bytes);
+        break;
+    case AGENT_CLOSE:
+        link = link_of(a, action->close.session);
+        if (link != NULL)
+            network_close(link);
+        break;
+    case AGENT_RECORD:
+        record(a, action);
+        break;
+    case AGENT_START_RUN:
+        start_task(a, &action->start_run);
+        break;
+    case AGENT_ADOPT_RUN:
+        later_adopt(a, action->adopt_run.attempt);
+        break;
+    case AGENT_SIGNAL_RUN:
+        signal_task(a, action->signal_run.attempt, action->signal_run.signal);
+        break;
+    case AGENT_FORGET_RUN:
+        forget(a, action->forget_run.attempt);
+        break;
+    case AGENT_TIMER:
+        a->timer++;
+        if (action->timer.deadline_ms == UINT64_MAX)
+            break;
+        world_at(&c->world,
+                 clock_us(action->timer.deadline_ms),
+                 on_timer,
+                 a,
+                 a->incarnation,
+                 a->timer);
+        break;
+    case AGENT_LOG:
+        world_note(&c->world, 1, action->log.text, a->number, 0, 0);
+        break;
+    case AGENT_FATAL:
+        world_fail(&c->world, "agent %u stops: %s", a->number, action->fatal.error->text);
+        break;
+    }
+}
+
+static void step(struct sim_agent *a, struct agent_event *event)
+{
+    struct cluster *c = a->cluster;
+    struct agent_actions actions = {0};
+    uint64_t incarnation = a->incarnation;
+
+    if (c->world.failed || !a->alive)
+        return;
+    ASSERT(!a->stepping);
+    a->stepping = true;
+    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
+    agent_step(a->core, event, &actions);
+    a->stepping = false;
+    for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation; i++)
+        carry_out(a, &actions.list[i]);
+    agent_actions_finish(&actions);
+}
+
+/* ---- links ---- */
+
+void sim_agents_connect(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->agents; i++)
+        for (unsigned j = 0; j < c->masters; j++) {
+            struct sim_agent *a = &c->agent[i];
+            struct connection *link;
+
+            if (!a->alive || a->links[j] != NULL || paused(a) ||
+                !network_reachable(&c->net, a->number, j) ||
+                c->net.paused_until_us[j] > c->world.now_us)
+                continue;
+            link = network_connect(&c->net, a->number, j, false);
+            link->user[0] = a;
+            link->user[1] = &c->master[j];
+            a->links[j] = link;
+            a->sessions[j] = ++a->last_session;
+            sim_master_accept(&c->master[j], link);
+            step(a,
+                 &(struct agent_event){.kind = AGENT_SESSION_OPENED,
+                                       .opened = {.session = a->sessions[j], .master = j}});
+        }
+}
+
+static unsigned slot_of(const struct sim_agent *a, const struct connection *link)
+{
+    for (unsigned i = 0; i < MASTERS_MAX; i++)
+        if (a->links[i] == link)
+            return i;
+    return MASTERS_MAX;
+}
+
+void sim_agent_bytes(struct sim_agent *a, struct connection *link, struct bytes bytes)
+{
+    struct bytes frame;
+    uint64_t incarnation = a->incarnation;
+
+    while (a->alive && a->incarnation == incarnation && next_frame(&bytes, &frame)) {
+        unsigned i = slot_of(a, link);
+
+        if (i == MASTERS_MAX)
+            return;
+        step(a,
+             &(struct agent_event){.kind = AGENT_FRAME,
+                                   .frame = {.session = a->sessions[i], .bytes = frame}});
+    }
+}
+
+void sim_agent_closed(struct sim_agent *a, struct connection *link)
+{
+    unsigned i = slot_of(a, link);
+
+    if (i == MASTERS_MAX)
+        return;
+    a->links[i] = NULL;
+    step(a,
+         &(struct agent_event){.kind = AGENT_SESSION_CLOSED, .closed.session = a->sessions[i]});
+}
+
+/* ---- life ---- */
+
+void sim_agent_init(struct cluster *c, unsigned number)
+{
+    struct sim_agent *a = &c->agent[number];
+
+    a->cluster = c;
+    a->number = c->masters + number;
+    a->incarnation = 1;
+    STAILQ_INIT(&a->disk);
+    STAILQ_INIT(&a->writing);
+    LIST_INIT(&a->tasks);
+    a->spec.hostname = mem_strdup("sim");
+    a->spec.http_address = mem_strdup("127.0.0.1:5051");
+    a->spec.resources.amount[RESOURCE_CPUS] = 1000 * pick(&c->world, c->agents < 3 ? 6 : 2, 8);
+    a->spec.resources.amount[RESOURCE_MEM] = 1024 * MIB * pick(&c->world, 1, 4);
+    a->spec.resources.amount[RESOURCE_DISK] = 10240 * MIB;
+}
+
+void sim_agent_start(struct sim_agent *a)
+{
+    struct cluster *c = a->cluster;
+    struct agent_event event = {.kind = AGENT_START};
+    struct agent_record *records;
+    struct sim_record *r;
+    size_t n = 0;
+
+    STAILQ_FOREACH(r, &a->disk, link)
+        n++;
+    records = mem_zalloc(n * sizeof(*records));
+    n = 0;
+    STAILQ_FOREACH(r, &a->disk, link)
+        records[n++] = (struct agent_record){buffer_view(&r->key), buffer_view(&r->value)};
+    a->alive = true;
+    c->net.alive[a->number] = true;
+    a->core = agent_core_create();
+    event.start.spec = &a->spec;
+    event.start.masters = c->masters;
+    event.start.records = records;
+    event.start.record_count = n;
+    for (size_t i = 0; i < AGENT_ENTROPY_BYTES; i++)
+        event.start.entropy[i] = (uint8_t)rng_next(&c->world.rng);
+    step(a, &event);
+    mem_free(records);
+}
+
+static void restart(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    world_note(w, 1, "restart agent", ((struct sim_agent *)context)->number, 0, 0);
+    sim_agent_start(context);
+}
+
+static void destroy_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)w;
+    (void)a;
+    (void)b;
+    agent_core_destroy(context);
+}
+
+static void drop_writing(struct sim_agent *a)
+{
+    struct sim_record *r;
+
+    while ((r = STAILQ_FIRST(&a->writing)) != NULL) {
+        STAILQ_REMOVE_HEAD(&a->writing, link);
+        record_destroy(r);
+    }
+}
+
+void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
+{
+    struct cluster *c = a->cluster;
+
+    if (!a->alive)
+        return;
+    c->totals.faults++;
+    world_note(&c->world, 1, reboot ? "reboot host" : "crash agent", a->number, down_us / MS, 0);
+    a->alive = false;
+    a->incarnation++;
+    network_crash(&c->net, a->number);
+    memset(a->links, 0, sizeof(a->links));
+    drop_writing(a);
+    if (reboot) {
+        c->totals.reboots++;
+        a->host++;
+        while (!LIST_EMPTY(&a->tasks))
+            task_destroy(LIST_FIRST(&a->tasks));
+    } else {
+        c->totals.agent_crashes++;
+    }
+    world_in(&c->world, 0, destroy_later, a->core, 0, 0);
+    world_in(&c->world, down_us, restart, a, 0, 0);
+}
+
+void sim_agent_finish(struct sim_agent *a)
+{
+    struct sim_record *r;
+
+    if (a->alive)
+        agent_core_destroy(a->core);
+    drop_writing(a);
+    while ((r = STAILQ_FIRST(&a->disk)) != NULL) {
+        STAILQ_REMOVE_HEAD(&a->disk, link);
+        record_destroy(r);
+    }
+    while (!LIST_EMPTY(&a->tasks))
+        task_destroy(LIST_FIRST(&a->tasks));
+    agent_spec_finish(&a->spec);
+}

@@ -1,0 +1,289 @@
+/* cluster_checks.c - what must always hold, looked at from outside of every process. */
+#include "cluster.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int compare_launches(const struct launch_record *a, const struct launch_record *b)
+{
+    return a->attempt < b->attempt ? -1 : a->attempt > b->attempt;
+}
+
+static int compare_finals(const struct final_record *a, const struct final_record *b)
+{
+    if (a->job != b->job)
+        return a->job < b->job ? -1 : 1;
+    return a->instance < b->instance ? -1 : a->instance > b->instance;
+}
+
+RB_PROTOTYPE(launch_tree, launch_record, link, )
+RB_PROTOTYPE(final_tree, final_record, link, )
+RB_GENERATE(launch_tree, launch_record, link, compare_launches)
+RB_GENERATE(final_tree, final_record, link, compare_finals)
+
+/* One leader in a term. */
+void check_leader(struct cluster *c, struct sim_master *m, uint64_t term)
+{
+    ASSERT(term < TERMS_MAX);
+    if (c->leaders[term] != 0 && c->leaders[term] != m->number + 1)
+        world_fail(&c->world,
+                   "TWO LEADERS in term %llu: masters %u and %u",
+                   (unsigned long long)term,
+                   c->leaders[term],
+                   m->number + 1);
+    c->leaders[term] = (uint8_t)(m->number + 1);
+}
+
+/* A commit is durable on a majority at that moment. */
+static void check_durable(struct cluster *c, struct sim_master *m, uint64_t from, uint64_t to)
+{
+    const struct replica *r = master_replica(m->core);
+
+    for (uint64_t i = from; i <= to; i++) {
+        uint64_t term = replica_entry_term(r, i);
+        unsigned on = 0;
+
+        for (unsigned j = 0; j < c->masters; j++) {
+            uint64_t held = sim_store_holds(&c->master[j].store, i);
+
+            on += held == UINT64_MAX || (held != 0 && held == term);
+        }
+        c->totals.commits++;
+        if (on <= c->masters / 2)
+            world_fail(&c->world,
+                       "leader %u commits %llu while %u of %u disks hold it",
+                       m->number + 1,
+                       (unsigned long long)i,
+                       on,
+                       c->masters);
+    }
+}
+
+/* Equal index, equal state. */
+static void check_digest(struct cluster *c, struct sim_master *m)
+{
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
+    struct hash128 *known;
+
+    ASSERT(s->index < INDEX_MAX);
+    known = &c->digests[s->index];
+    if (known->low == 0 && known->high == 0)
+        *known = s->digest;
+    else if (!hash128_equal(*known, s->digest))
+        world_fail(&c->world,
+                   "master %u: the digest at index %llu differs from another's",
+                   m->number + 1,
+                   (unsigned long long)s->index);
+}
+
+void check_step(struct cluster *c, struct sim_master *m)
+{
+    const struct replica *r = master_replica(m->core);
+    uint64_t commit, applied;
+
+    if (r == NULL || c->world.failed)
+        return;
+    commit = replica_commit_index(r);
+    applied = replica_applied_index(r);
+    if (commit < m->commit || applied < m->applied)
+        world_fail(&c->world, "master %u: commit or applied index goes back", m->number + 1);
+    if (replica_role(r) == REPLICA_LEADER)
+        check_durable(c, m, m->commit + 1, commit);
+    if (applied != m->applied)
+        check_digest(c, m);
+    m->commit = commit;
+    m->applied = applied;
+}
+
+static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
+{
+    for (unsigned i = 0; i < c->job_count; i++)
+        if (c->jobs[i].acknowledged && c->jobs[i].id == id)
+            return &c->jobs[i];
+    return NULL;
+}
+
+/* An attempt is launched at most once; a host never holds more than it has; a killed job stays
+ * killed. */
+void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t)
+{
+    struct launch_record *record = mem_zalloc(sizeof(*record));
+    const struct sim_job *job = job_of(c, t->job);
+    struct resources sum = {0};
+    const struct sim_task *other;
+
+    record->attempt = t->attempt;
+    if (RB_INSERT(launch_tree, &c->launches, record) != NULL) {
+        world_fail(&c->world,
+                   "attempt %llu is launched twice, now on agent %u",
+                   (unsigned long long)t->attempt,
+                   a->number);
+        mem_free(record);
+    }
+    LIST_FOREACH(other, &a->tasks, link)
+        if (!other->ended)
+            resources_add(&sum, &other->resources);
+    if (!resources_contain(&a->spec.resources, &sum))
+        world_fail(&c->world, "the host of agent %u holds more than it has", a->number);
+    if (job != NULL && job->kill_acknowledged && t->attempt > job->kill_attempts)
+        world_fail(&c->world,
+                   "job %llu was killed, and attempt %llu of it is launched after",
+                   (unsigned long long)t->job,
+                   (unsigned long long)t->attempt);
+}
+
+/* ---- whole states ---- */
+
+/* Terminal is final. */
+static void check_finals(struct cluster *c, const struct job *job)
+{
+    for (uint32_t i = 0; i < job->touched; i++) {
+        const struct task *t = job_task(job, i);
+        struct final_record *record, *known;
+
+        if (!task_state_is_final((enum task_state)t->state))
+            continue;
+        record = mem_zalloc(sizeof(*record));
+        *record = (struct final_record){.job = job->id,
+                                        .instance = i,
+                                        .state = t->state,
+                                        .attempt = t->attempt};
+        known = RB_INSERT(final_tree, &c->finals, record);
+        if (known == NULL)
+            continue;
+        mem_free(record);
+        if (known->state != t->state || known->attempt != t->attempt)
+            world_fail(&c->world,
+                       "task %llu.%u was final as %s and is now %s",
+                       (unsigned long long)job->id,
+                       i,
+                       task_state_name((enum task_state)known->state),
+                       task_state_name((enum task_state)t->state));
+    }
+}
+
+static void check_state(struct cluster *c, struct sim_master *m)
+{
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
+    struct error err;
+    struct job *job;
+    struct agent *agent;
+
+    if (state_verify(s, &err) != 0) {
+        world_fail(&c->world, "master %u: %s", m->number + 1, err.text);
+        return;
+    }
+    master_verify(m->core);
+    RB_FOREACH(job, job_tree, &s->jobs)
+        check_finals(c, job);
+    RB_FOREACH(agent, agent_tree, &s->agents)
+        c->totals.superseded_seen += agent->superseded_count;
+    for (unsigned i = 0; i < c->job_count; i++) {
+        const struct sim_job *j = &c->jobs[i];
+
+        if (j->acknowledged && j->index <= s->index && state_job(s, j->id) == NULL)
+            world_fail(&c->world,
+                       "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
+                       m->number + 1,
+                       (unsigned long long)s->index,
+                       (unsigned long long)j->id,
+                       (unsigned long long)j->index);
+    }
+}
+
+void check_sweep(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->masters && !c->world.failed; i++)
+        if (c->master[i].alive)
+            check_state(c, &c->master[i]);
+}
+
+/* For whoever replays a seed that got stuck. */
+static void describe(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->masters; i++) {
+        struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
+        struct agent *a;
+
+        printf("master %u leads=%d index=%llu queue=%zu runnable=%d placeable=%llu\n",
+               i + 1,
+               master_leads(c->master[i].core),
+               (unsigned long long)s->index,
+               master_queue_length(c->master[i].core),
+               !RB_EMPTY(&s->runnable),
+               (unsigned long long)s->placeable_version);
+        RB_FOREACH(a, agent_tree, &s->agents)
+            printf("  agent %llu state=%d attempts=%u superseded=%u cpus %llu of %llu, mem %llu of "
+                   "%llu MiB\n",
+                   (unsigned long long)a->id,
+                   a->state,
+                   a->attempts_count,
+                   a->superseded_count,
+                   (unsigned long long)a->allocated.amount[RESOURCE_CPUS],
+                   (unsigned long long)a->capacity.amount[RESOURCE_CPUS],
+                   (unsigned long long)(a->allocated.amount[RESOURCE_MEM] / MIB),
+                   (unsigned long long)(a->capacity.amount[RESOURCE_MEM] / MIB));
+    }
+}
+
+/* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
+void check_end(struct cluster *c)
+{
+    uint64_t index = 0;
+
+    check_sweep(c);
+    if (c->world.trace > 0)
+        describe(c);
+    for (unsigned i = 0; i < c->masters && !c->world.failed; i++) {
+        struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
+        struct job *job;
+
+        if (index == 0)
+            index = s->index;
+        if (s->index + 50 < index || s->index > index + 50)
+            world_fail(&c->world, "master %u is not at the index of the others", i + 1);
+        RB_FOREACH(job, job_tree, &s->jobs)
+            if (!job_state_is_final(job_state(job)))
+                world_fail(&c->world,
+                           "job %llu is still %s at the end: %u pending, %u live",
+                           (unsigned long long)job->id,
+                           job_state_name(job_state(job)),
+                           job_pending(job),
+                           job_live(job));
+        if (!RB_EMPTY(&s->attempts))
+            world_fail(&c->world, "an attempt is left at the end");
+    }
+    for (unsigned i = 0; i < c->job_count; i++)
+        if (c->jobs[i].acknowledged)
+            c->totals.finished++;
+    for (unsigned i = 0; i < c->agents && !c->world.failed; i++) {
+        const struct sim_task *t;
+
+        LIST_FOREACH(t, &c->agent[i].tasks, link)
+            if (!t->ended)
+                world_fail(&c->world,
+                           "attempt %llu still runs on agent %u and nobody knows",
+                           (unsigned long long)t->attempt,
+                           c->agent[i].number);
+    }
+}
+
+void checks_finish(struct cluster *c)
+{
+    struct launch_record *l, *next_l;
+    struct final_record *f, *next_f;
+
+    RB_FOREACH_SAFE(l, launch_tree, &c->launches, next_l)
+    {
+        RB_REMOVE(launch_tree, &c->launches, l);
+        mem_free(l);
+    }
+    RB_FOREACH_SAFE(f, final_tree, &c->finals, next_f)
+    {
+        RB_REMOVE(final_tree, &c->finals, f);
+        mem_free(f);
+    }
+}

@@ -1,0 +1,399 @@
+/* cluster_client.c - clients: what they ask, and what the cluster said to it.
+ *
+ * A ticket names what was asked: kind in the low bits, the job's slot above.  Every submit has
+ * a key of its own; sometimes another client repeats it, and sometimes it is repeated with
+ * another body, which must conflict.
+ */
+#include "cluster.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ };
+
+static void step(struct sim_client *x, struct client_event *event);
+
+static const struct error REFUSED = {ERROR_UNAVAILABLE, "connection refused"};
+static const struct error CLOSED = {ERROR_UNAVAILABLE, "connection closed"};
+
+/* ---- links ---- */
+
+static unsigned slot_of(const struct sim_client *x, const struct connection *link)
+{
+    for (unsigned i = 0; i < CLIENT_MASTERS_MAX; i++)
+        if (x->links[i] == link)
+            return i;
+    return CLIENT_MASTERS_MAX;
+}
+
+static void say_hello(struct connection *link)
+{
+    struct hello hello = {.protocol = PROTOCOL_VERSION,
+                          .role = ROLE_CLIENT,
+                          .incarnation = 1,
+                          .version = {(const uint8_t *)"sim", 3}};
+    struct buffer frame = {0};
+
+    hello_pack(&hello, &frame);
+    network_send(link, 0, buffer_view(&frame));
+    buffer_finish(&frame);
+}
+
+static void connect_now(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+    struct cluster *c = x->cluster;
+    unsigned master = 0;
+    struct connection *link;
+
+    (void)w;
+    if (x->connects[a] != b || x->links[a] != NULL)
+        return;
+    while (master < c->masters &&
+           strcmp(c->addresses[master], client_core_address(x->core, (uint32_t)a)) != 0)
+        master++;
+    ASSERT(master < c->masters);
+    if (!network_reachable(&c->net, x->number, master) ||
+        c->net.paused_until_us[master] > c->world.now_us) {
+        step(x,
+             &(struct client_event){.kind = CLIENT_REFUSED,
+                                    .refused = {.master = (uint32_t)a, .reason = &REFUSED}});
+        return;
+    }
+    link = network_connect(&c->net, x->number, master, false);
+    link->user[0] = x;
+    link->user[1] = &c->master[master];
+    x->links[a] = link;
+    x->greeted[a] = false;
+    sim_master_accept(&c->master[master], link);
+    say_hello(link);
+}
+
+/* The first frame of a master. */
+static void greeted(struct sim_client *x, unsigned i, struct bytes frame)
+{
+    struct rpc rpc;
+    struct hello hello;
+
+    if (rpc_unpack(&rpc, frame, NULL) != 0 || hello_unpack(&hello, rpc.params, NULL) != 0) {
+        world_fail(&x->cluster->world, "a master's hello does not decode");
+        return;
+    }
+    x->greeted[i] = true;
+    step(x,
+         &(struct client_event){.kind = CLIENT_CONNECTED,
+                                .connected = {.master = i, .hello = &hello}});
+}
+
+void sim_client_bytes(struct sim_client *x, struct connection *link, struct bytes bytes)
+{
+    struct bytes frame;
+
+    while (next_frame(&bytes, &frame)) {
+        unsigned i = slot_of(x, link);
+
+        if (i == CLIENT_MASTERS_MAX)
+            return;
+        if (!x->greeted[i])
+            greeted(x, i, frame);
+        else
+            step(x,
+                 &(struct client_event){.kind = CLIENT_FRAME,     .frame = {.master = i, .bytes = frame}});
+    }
+}
+
+void sim_client_closed(struct sim_client *x, struct connection *link)
+{
+    unsigned i = slot_of(x, link);
+
+    if (i == CLIENT_MASTERS_MAX)
+        return;
+    x->links[i] = NULL;
+    step(x,
+         &(struct client_event){.kind = x->greeted[i] ? CLIENT_CLOSED : CLIENT_REFUSED,
+                                .closed = {.master = i, .reason = &CLOSED}});
+}
+
+/* ---- answers ---- */
+
+static void submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
+{
+    struct cluster *c = x->cluster;
+    struct submit_result result;
+    struct error err;
+
+    if (submit_result_unpack(&result, a->finished.result, &err) != 0) {
+        world_fail(&c->world, "the answer to a submit does not decode: %s", err.text);
+        return;
+    }
+    if (j->acknowledged && (j->id != result.id || j->index != result.index)) {
+        world_fail(&c->world,
+                   "one key made jobs %llu@%llu and %llu@%llu",
+                   (unsigned long long)j->id,
+                   (unsigned long long)j->index,
+                   (unsigned long long)result.id,
+                   (unsigned long long)result.index);
+        return;
+    }
+    c->totals.repeated += j->acknowledged;
+    c->totals.acknowledged += !j->acknowledged;
+    j->acknowledged = true;
+    j->id = result.id;
+    j->index = result.index;
+}
+
+/* All attempts of the job that a kill did not find were placed before it took effect. */
+static void killed(struct sim_client *x, struct sim_job *j)
+{
+    struct cluster *c = x->cluster;
+
+    if (j->kill_acknowledged)
+        return;
+    j->kill_acknowledged = true;
+    c->totals.kills++;
+    for (unsigned i = 0; i < c->masters; i++)
+        if (c->master[i].alive) {
+            uint64_t last = master_state(c->master[i].core)->globals.last_attempt_id;
+
+            if (last > j->kill_attempts)
+                j->kill_attempts = last;
+        }
+}
+
+/* A linearizable listing shows every job that was acknowledged before it was asked. */
+static void was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
+{
+    struct cluster *c = x->cluster;
+    struct list_result list;
+    struct command_cursor at = {0};
+    struct job_summary job;
+
+    c->totals.reads++;
+    if (list_result_unpack(&list, METHOD_JOBS, a->finished.result, NULL) != 0 ||
+        !job_summary_next(&list, &at, &job)) {
+        world_fail(&c->world, "a listing of one job does not decode");
+        return;
+    }
+    if (job.id != j->id || list.index < j->index)
+        world_fail(&c->world,
+                   "STALE READ: index %llu, job %llu was acknowledged at %llu before",
+                   (unsigned long long)list.index,
+                   (unsigned long long)j->id,
+                   (unsigned long long)j->index);
+}
+
+static void finished(struct sim_client *x, const struct client_action *a)
+{
+    struct cluster *c = x->cluster;
+    enum ask ask = (enum ask)(a->finished.ticket & 3);
+    struct sim_job *j = &c->jobs[a->finished.ticket >> 2];
+    enum error_code code = a->finished.code;
+
+    if (ask == ASK_CONFLICT) {
+        c->totals.conflicts += code == ERROR_CONFLICT;
+        if (code == ERROR_NONE)
+            world_fail(&c->world, "one key was taken for two different jobs");
+    } else if (code == ERROR_NONE && ask == ASK_SUBMIT) {
+        submitted(x, j, a);
+    } else if (code == ERROR_NONE && ask == ASK_KILL) {
+        killed(x, j);
+    } else if (code == ERROR_NONE) {
+        was_read(x, j, a);
+    } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
+        world_fail(&c->world,
+                   "a request of kind %d failed: %s (%s)",
+                   (int)ask,
+                   error_name(code),
+                   a->finished.text);
+    }
+}
+
+static void on_timer(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+
+    (void)w;
+    (void)b;
+    if (x->timer == a)
+        step(x, &(struct client_event){.kind = CLIENT_TIME});
+}
+
+static void carry_out(struct sim_client *x, const struct client_action *a)
+{
+    struct cluster *c = x->cluster;
+
+    switch (a->kind) {
+    case CLIENT_CONNECT:
+        world_in(&c->world,
+                 pick(&c->world, 200, 3 * MS),
+                 connect_now,
+                 x,
+                 a->master,
+                 ++x->connects[a->master]);
+        break;
+    case CLIENT_CLOSE:
+        x->connects[a->master]++;
+        if (x->links[a->master] != NULL) {
+            struct connection *link = x->links[a->master];
+
+            x->links[a->master] = NULL;
+            network_close(link);
+        }
+        break;
+    case CLIENT_SEND:
+        if (x->links[a->master] != NULL)
+            network_send(x->links[a->master], 0, a->send.bytes);
+        break;
+    case CLIENT_FINISHED:
+        finished(x, a);
+        break;
+    }
+}
+
+static void step(struct sim_client *x, struct client_event *event)
+{
+    struct cluster *c = x->cluster;
+    struct client_actions actions = {0};
+
+    if (c->world.failed)
+        return;
+    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
+    client_step(x->core, event, &actions);
+    for (size_t i = 0; i < actions.count; i++)
+        carry_out(x, &actions.list[i]);
+    if (actions.deadline_ms != UINT64_MAX)
+        world_at(&c->world, clock_us(actions.deadline_ms), on_timer, x, ++x->timer, 0);
+    client_actions_finish(&actions);
+}
+
+/* ---- what they ask ---- */
+
+static void ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffer *frame)
+{
+    step(x,
+         &(struct client_event){.kind = CLIENT_REQUEST,
+                                .request = {.ticket = (uint64_t)slot << 2 | kind,
+                                            .frame = buffer_view(frame),
+                                            .route = CLIENT_LEADER}});
+    buffer_finish(frame);
+}
+
+/* The spec follows from the key alone, so that a repeat has the same body. */
+static void spec_of(const struct sim_job *j, struct buffer *out)
+{
+    struct rng r = {.state = j->key};
+    struct job_spec spec;
+    char text[32];
+    /* Long tasks come in small jobs, so that all can end after the faults. */
+    uint64_t run_ms = rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
+
+    job_spec_init(&spec);
+    snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
+    spec.name = mem_strdup(text);
+    spec.instances = j->instances;
+    spec.priority = (int32_t)rng_between(&r, 0, 2);
+    spec.resources.amount[RESOURCE_CPUS] = 100 * rng_between(&r, 1, 10);
+    spec.resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
+    spec.kill_grace_ms = rng_between(&r, 50, 1000);
+    job_spec_add_arg(&spec, "run");
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)run_ms);
+    job_spec_add_arg(&spec, text);
+    job_spec_add_arg(&spec, rng_percent(&r, 10) ? "3" : "0");
+    job_spec_add_arg(&spec, rng_percent(&r, 20) ? "deaf" : "polite");
+    job_spec_pack(&spec, out);
+    job_spec_finish(&spec);
+}
+
+static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
+{
+    struct cluster *c = x->cluster;
+    struct sim_job copy = c->jobs[slot];
+    struct buffer spec = {0}, frame = {0};
+    struct submit_request q = {.key = {(const uint8_t *)&copy.key, sizeof(copy.key)}};
+
+    copy.instances += other_body;
+    spec_of(&copy, &spec);
+    q.spec = buffer_view(&spec);
+    submit_pack(&q, 0, &frame);
+    c->totals.submits++;
+    ask(x, other_body ? ASK_CONFLICT : ASK_SUBMIT, slot, &frame);
+    buffer_finish(&spec);
+}
+
+static void ask_kill(struct sim_client *x, unsigned slot)
+{
+    struct buffer frame = {0};
+
+    x->cluster->jobs[slot].kill_asked = true;
+    id_request_pack(METHOD_KILL, x->cluster->jobs[slot].id, 0, &frame);
+    ask(x, ASK_KILL, slot, &frame);
+}
+
+static void ask_read(struct sim_client *x, unsigned slot)
+{
+    struct buffer frame = {0};
+    struct list_request q = {.of = x->cluster->jobs[slot].id, .limit = 1};
+
+    list_pack(METHOD_JOBS, &q, 0, &frame);
+    ask(x, ASK_READ, slot, &frame);
+}
+
+static void work(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+    struct cluster *c = x->cluster;
+    unsigned slot;
+
+    if (w->failed)
+        return;
+    if (!c->healing && c->job_count < JOBS_MAX) {
+        slot = c->job_count++;
+        c->jobs[slot] = (struct sim_job){.key = rng_next(&w->rng),
+                                         .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
+                                         .asked_us = w->now_us};
+        ask_submit(x, slot, false);
+        if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
+            ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
+    }
+    if (c->job_count > 0) {
+        slot = (unsigned)pick(w, 0, c->job_count - 1);
+        if (chance(w, 10))
+            ask_submit(x, slot, false);
+        if (c->jobs[slot].acknowledged && chance(w, 10))
+            ask_submit(x, slot, true);
+        if (c->jobs[slot].acknowledged && chance(w, 8))
+            ask_kill(x, slot);
+        if (c->jobs[slot].acknowledged && chance(w, 25))
+            ask_read(x, slot);
+    }
+    if (!c->healing)
+        world_in(w, pick(w, 100 * MS, 2500 * MS), work, x, a, b);
+}
+
+void sim_client_init(struct cluster *c, unsigned number)
+{
+    struct sim_client *x = &c->client[number];
+    struct client_config config;
+    const char *masters[MASTERS_MAX];
+
+    x->cluster = c;
+    x->number = c->masters + c->agents + number;
+    c->net.alive[x->number] = true;
+    for (unsigned i = 0; i < c->masters; i++)
+        masters[i] = c->addresses[i];
+    client_config_init(&config);
+    config.masters = masters;
+    config.master_count = c->masters;
+    config.entropy = rng_next(&c->world.rng);
+    config.reach_ms = 0;
+    x->core = client_core_create(&config);
+    world_in(&c->world, pick(&c->world, 0, SECOND), work, x, 0, 0);
+}
+
+void sim_client_finish(struct sim_client *x)
+{
+    client_core_destroy(x->core);
+}

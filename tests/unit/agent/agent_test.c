@@ -1,0 +1,355 @@
+/* agent_test.c - a work directory and a launcher with real processes, for tests. */
+#include "tests/unit/agent/agent_test.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "wire/job.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_US \
+    (20 * 1000000ull) /* more than any of this takes on a busy machine */
+#define NOBODY 65534
+
+struct agent_test t;
+static int ready = -1;
+
+/* ---- directory ---- */
+
+static void copy_shim(void)
+{
+    char buffer[65536];
+    int from = open(TEST_SHIM, O_RDONLY | O_CLOEXEC);
+    int to = open(t.shim, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    ssize_t n;
+
+    ck_assert_int_ge(from, 0);
+    ck_assert_int_ge(to, 0);
+    while ((n = read(from, buffer, sizeof(buffer))) > 0)
+        ck_assert_int_eq(write(to, buffer, (size_t)n), n);
+    close(from);
+    close(to);
+}
+
+/* The shim is copied because `nobody` may not be able to reach the build tree. */
+void agent_test_setup(void)
+{
+    memset(&t, 0, sizeof(t));
+    snprintf(t.work_dir, sizeof(t.work_dir), "/tmp/triarch-agent-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(t.work_dir));
+    snprintf(t.shim, sizeof(t.shim), "%s/triarch-shim", t.work_dir);
+    copy_shim();
+    umask(022);
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(chown(t.work_dir, NOBODY, NOBODY), 0);
+    ck_assert_int_eq(setgroups(0, NULL), 0);
+    ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
+    ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+    prctl(PR_SET_DUMPABLE, 1); /* sanitizers look into their own process */
+}
+
+void agent_test_teardown(void)
+{
+    char *argv[] = {"rm", "-rf", t.work_dir, NULL};
+    char *env[] = {NULL};
+    pid_t pid;
+
+    test_launcher_close();
+    ck_assert_int_eq(posix_spawnp(&pid, "rm", NULL, NULL, argv, env), 0);
+    waitpid(pid, NULL, 0);
+}
+
+/* ---- launcher ---- */
+
+static struct seen *seen(uint64_t attempt)
+{
+    ck_assert_uint_lt(attempt, TEST_ATTEMPTS);
+    return &t.seen[attempt];
+}
+
+static void on_started(void *context, uint64_t attempt)
+{
+    (void)context;
+    ck_assert(!seen(attempt)->started);
+    ck_assert(!seen(attempt)->ended);
+    seen(attempt)->started = true;
+}
+
+static void on_ended(
+    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+{
+    struct seen *s = seen(attempt);
+
+    (void)context;
+    ck_assert(!s->ended);
+    s->ended = true;
+    s->how = how;
+    s->code = code;
+    snprintf(s->message, sizeof(s->message), "%s", message != NULL ? message : "");
+    t.ended++;
+}
+
+static void on_failed(void *context, const struct error *err)
+{
+    (void)context;
+    t.failed = *err;
+}
+
+void test_launcher_open(void)
+{
+    const struct launcher_process_options options = {t.work_dir, t.shim};
+    const struct launcher_listener listener = {
+        .started = on_started,
+        .ended = on_ended,
+        .failed = on_failed,
+    };
+    struct error err = {0};
+    int rv = launcher_process_create(&t.launcher, &options, &listener, &err);
+
+    ck_assert_msg(rv == 0, "%s", err.text);
+}
+
+void test_launcher_close(void)
+{
+    launcher_destroy(t.launcher);
+    t.launcher = NULL;
+}
+
+void test_command(uint64_t attempt, char *const *argv, char *const *env)
+{
+    struct run_start run = {
+        .attempt = attempt,
+        .job = 17,
+        .instance = 3,
+        .number = 2,
+        .term = 5,
+        .agent = 9,
+    };
+    struct buffer bytes = {0};
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("test");
+    spec.instances = 4;
+    for (; *argv != NULL; argv++)
+        job_spec_add_arg(&spec, *argv);
+    for (; env != NULL && *env != NULL; env++)
+        job_spec_add_env(&spec, *env);
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    run.spec = buffer_view(&bytes);
+    launcher_start(t.launcher, &run);
+    buffer_finish(&bytes);
+}
+
+void test_script(uint64_t attempt, const char *script)
+{
+    char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
+
+    test_command(attempt, argv, NULL);
+}
+
+/* ---- waiting ---- */
+
+static void wait_for(const bool *condition, const char *what, uint64_t attempt)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (!*condition) {
+        struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
+
+        poll(&fd, 1, 100);
+        launcher_dispatch(t.launcher);
+        ck_assert_msg(clock_monotonic_us() < end,
+                      "attempt %llu has not %s",
+                      (unsigned long long)attempt,
+                      what);
+    }
+}
+
+void test_wait_started(uint64_t attempt)
+{
+    wait_for(&seen(attempt)->started, "started", attempt);
+}
+
+void test_wait_ended(uint64_t attempt)
+{
+    wait_for(&seen(attempt)->ended, "ended", attempt);
+}
+
+void test_wait_failed(void)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (t.failed.code == ERROR_NONE) {
+        struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
+
+        poll(&fd, 1, 100);
+        launcher_dispatch(t.launcher);
+        ck_assert(clock_monotonic_us() < end);
+    }
+}
+
+void test_check_end(uint64_t attempt, enum run_end how, int code)
+{
+    test_wait_ended(attempt);
+    ck_assert_msg(seen(attempt)->how == how,
+                  "end %d: %s",
+                  (int)seen(attempt)->how,
+                  seen(attempt)->message);
+    ck_assert_int_eq(seen(attempt)->code, code);
+}
+
+static void pause_briefly(uint64_t end, const char *what)
+{
+    ck_assert_msg(clock_monotonic_us() < end, "waited for %s", what);
+    poll(NULL, 0, 2);
+}
+
+void test_read(uint64_t attempt, const char *name, char *text, size_t room)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    char path[128];
+    ssize_t n = 0;
+
+    snprintf(path,
+             sizeof(path),
+             "%s/runs/%llu/%s",
+             t.work_dir,
+             (unsigned long long)attempt,
+             name);
+    for (;;) {
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd >= 0) {
+            n = read(fd, text, room - 1);
+            close(fd);
+        }
+        if (n > 0 && text[n - 1] == '\n')
+            break;
+        pause_briefly(end, path);
+    }
+    text[n - 1] = 0;
+}
+
+void test_wait_ready(uint64_t attempt)
+{
+    char text[8];
+
+    test_wait_started(attempt);
+    test_read(attempt, "ready", text, sizeof(text));
+}
+
+pid_t test_read_pid(uint64_t attempt, const char *name)
+{
+    char text[32];
+
+    test_read(attempt, name, text, sizeof(text));
+    ck_assert_int_gt(atoi(text), 1);
+    return atoi(text);
+}
+
+/* A zombie that somebody else has not reaped yet is gone too. */
+static bool is_gone(pid_t pid)
+{
+    char path[32], text[256] = "", *state;
+    int fd;
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    state = strrchr(text, ')');
+    return n <= 0 || state == NULL || state[2] == 'Z' || state[2] == 'X';
+}
+
+void test_wait_gone(pid_t pid)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (!is_gone(pid))
+        pause_briefly(end, "the end of a process");
+}
+
+/* ---- slots ---- */
+
+static int open_slots(void)
+{
+    char path[80];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/slots", t.work_dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+uint32_t test_slot(uint64_t attempt, struct slot *out)
+{
+    int fd = open_slots();
+
+    for (uint32_t i = 0; pread(fd, out, sizeof(*out), (off_t)i * SLOT_BYTES) > 0; i++) {
+        if (slot_start_valid(out) && out->start.attempt == attempt) {
+            close(fd);
+            return i;
+        }
+    }
+    ck_abort_msg("no slot of attempt %llu", (unsigned long long)attempt);
+}
+
+void test_slot_write(uint32_t number, const struct slot *slot)
+{
+    int fd = open_slots();
+
+    ck_assert_int_eq(pwrite(fd, slot, sizeof(*slot), (off_t)number * SLOT_BYTES),
+                     sizeof(*slot));
+    close(fd);
+}
+
+/* ---- an agent that is killed ---- */
+
+_Noreturn void test_ready(void)
+{
+    ck_assert_int_eq(write(ready, "", 1), 1);
+    for (;;)
+        pause();
+}
+
+void test_agent_killed(void (*play)(void))
+{
+    int wire[2];
+    char byte;
+    pid_t pid;
+
+    ck_assert_int_eq(pipe2(wire, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        close(wire[0]);
+        ready = wire[1];
+        test_launcher_open();
+        play();
+        test_ready();
+    }
+    close(wire[1]);
+    ck_assert_int_eq(read(wire[0], &byte, 1), 1);
+    close(wire[0]);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}

@@ -1,0 +1,360 @@
+/* test_stream.c - bytes over one connection: gathering, limits, back-pressure, ends. */
+#include "net_test.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/listener.h"
+#include "net/stream.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One end of a connection, and what happened to it. */
+struct end {
+    struct stream *stream;
+    struct buffer in;
+    size_t consume; /* at most so many bytes of each delivery */
+    unsigned opened, deliveries, drained, closed;
+    enum error_code reason;
+    void (*on_received)(struct end *e);
+};
+
+static struct loop *loop;
+static struct listener *listener;
+static struct end server, client;
+static struct stream_options options;
+
+static void on_opened(void *user)
+{
+    ((struct end *)user)->opened++;
+}
+
+static size_t on_received(void *user, struct bytes bytes)
+{
+    struct end *e = user;
+    size_t n = bytes.size < e->consume ? bytes.size : e->consume;
+
+    e->deliveries++;
+    buffer_append(&e->in, bytes.data, n);
+    if (e->on_received != NULL)
+        e->on_received(e);
+    return n;
+}
+
+static void on_drained(void *user)
+{
+    ((struct end *)user)->drained++;
+}
+
+static void on_closed(void *user, const struct error *reason)
+{
+    struct end *e = user;
+
+    e->stream = NULL;
+    e->closed++;
+    e->reason = reason->code;
+}
+
+static const struct stream_events EVENTS = {
+    .opened = on_opened,
+    .received = on_received,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void on_accepted(void *user, int fd)
+{
+    (void)user;
+    server.stream = stream_accept(loop, fd, &options, &EVENTS, &server);
+}
+
+static const struct listener_events LISTENER_EVENTS = {.accepted = on_accepted};
+
+static void setup(void)
+{
+    struct address any = local_address(0);
+
+    loop = loop_create();
+    listener = listener_create(loop, &any, &LISTENER_EVENTS, NULL, NULL);
+    server = client = (struct end){.consume = SIZE_MAX};
+    options = (struct stream_options){0};
+}
+
+static void teardown(void)
+{
+    listener_destroy(listener);
+    stream_destroy(server.stream);
+    stream_destroy(client.stream);
+    loop_destroy(loop);
+    buffer_finish(&server.in);
+    buffer_finish(&client.in);
+}
+
+static void connect_ends(void)
+{
+    struct address to = local_address(listener_port(listener));
+
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    wait_until(loop, client.opened && server.stream != NULL);
+}
+
+static void send_text(struct end *e, const char *text)
+{
+    stream_send(e->stream, (struct bytes){(const uint8_t *)text, strlen(text)});
+}
+
+START_TEST(what_is_sent_arrives)
+{
+    struct buffer moved = {0};
+
+    connect_ends();
+    send_text(&client, "one");
+    buffer_append_text(stream_begin(client.stream), " two");
+    stream_end(client.stream);
+    buffer_append_text(&moved, " three");
+    stream_take(client.stream, &moved);
+    ck_assert_ptr_null(moved.data);
+    send_text(&client, " four");
+    wait_until(loop, server.in.size == strlen("one two three four"));
+    ck_assert_mem_eq(server.in.data, "one two three four", server.in.size);
+    wait_until(loop, client.drained);
+    ck_assert_uint_eq(client.drained, 1);
+    ck_assert_uint_eq(stream_queued(client.stream), 0);
+    send_text(&server, "back");
+    wait_until(loop, client.in.size == 4);
+}
+END_TEST
+
+START_TEST(one_turn_is_one_write)
+{
+    uint64_t before;
+
+    connect_ends();
+    before = loop_counters(loop)->writes;
+    for (unsigned i = 0; i < 1000; i++)
+        send_text(&client, "0123456789");
+    wait_until(loop, server.in.size == 10000);
+    ck_assert_uint_eq(loop_counters(loop)->writes - before, 1);
+    ck_assert_uint_eq(loop_counters(loop)->bytes_out, 10000);
+}
+END_TEST
+
+START_TEST(what_is_sent_while_connecting_waits)
+{
+    struct address to = local_address(listener_port(listener));
+
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    send_text(&client, "early");
+    wait_until(loop, server.in.size == 5);
+    ck_assert_uint_eq(client.opened, 1);
+}
+END_TEST
+
+START_TEST(what_is_not_consumed_is_shown_again)
+{
+    connect_ends();
+    server.consume = 3;
+    send_text(&client, "abcdefgh");
+    wait_until(loop, server.in.size == 3);
+    send_text(&client, "i");
+    wait_until(loop, server.in.size == 6);
+    server.consume = SIZE_MAX;
+    send_text(&client, "j");
+    wait_until(loop, server.in.size == 10);
+    ck_assert_mem_eq(server.in.data, "abcdefghij", 10);
+}
+END_TEST
+
+static void pause_reading(struct end *e)
+{
+    stream_pause(e->stream);
+}
+
+START_TEST(a_paused_stream_does_not_read)
+{
+    struct buffer big = {0};
+
+    connect_ends();
+    server.consume = 2;
+    server.on_received = pause_reading;
+    send_text(&client, "abcd");
+    wait_until(loop, server.deliveries == 1);
+    buffer_reserve(&big, 8 * MIB);
+    memset(big.data, 'x', big.size = 8 * MIB);
+    stream_take(client.stream, &big);
+    let_pass(loop, 20);
+    ck_assert_uint_eq(server.deliveries, 1);
+    ck_assert_uint_gt(stream_queued(client.stream), 0);
+    server.consume = SIZE_MAX;
+    server.on_received = NULL;
+    stream_resume(server.stream);
+    wait_until(loop, server.in.size == 8 * MIB + 4);
+    ck_assert_mem_eq(server.in.data, "abcdxxxx", 8);
+    wait_until(loop, client.drained);
+}
+END_TEST
+
+START_TEST(a_peer_that_does_not_read_is_closed_at_the_limit)
+{
+    options.out_bytes_max = 1 * MIB;
+    connect_ends();
+    stream_pause(server.stream);
+    while (client.stream != NULL && !stream_closing(client.stream)) {
+        struct buffer b = {0};
+
+        buffer_reserve(&b, 256 * KIB);
+        memset(b.data, 0, b.size = 256 * KIB);
+        stream_take(client.stream, &b);
+        let_pass(loop, 1);
+    }
+    wait_until(loop, client.closed);
+    ck_assert_int_eq(client.reason, ERROR_BUSY);
+    ck_assert_uint_eq(client.closed, 1);
+    stream_resume(server.stream);
+    wait_until(loop, server.closed);
+    ck_assert_int_eq(server.reason, ERROR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(finish_sends_everything_first)
+{
+    struct buffer big = {0};
+
+    connect_ends();
+    buffer_reserve(&big, 4 * MIB);
+    memset(big.data, 'y', big.size = 4 * MIB);
+    stream_take(client.stream, &big);
+    stream_finish(client.stream, NULL);
+    send_text(&client, "never");
+    wait_until(loop, client.closed && server.closed);
+    ck_assert_uint_eq(server.in.size, 4 * MIB);
+    ck_assert_int_eq(client.reason, ERROR_NONE);
+    ck_assert_int_eq(server.reason, ERROR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(finish_does_not_wait_for_ever)
+{
+    int fd = raw_connect(listener_port(listener));
+
+    wait_until(loop, server.stream != NULL);
+    send_text(&server, "last words");
+    stream_finish(server.stream, &(struct error){.code = ERROR_INVALID});
+    wait_until(loop, server.closed);
+    ck_assert_int_eq(server.reason, ERROR_INVALID);
+    close(fd);
+}
+END_TEST
+
+START_TEST(close_tells_once_and_later)
+{
+    connect_ends();
+    stream_close(client.stream, &(struct error){.code = ERROR_CORRUPT});
+    stream_close(client.stream, &(struct error){.code = ERROR_INVALID});
+    stream_finish(client.stream, NULL);
+    send_text(&client, "never");
+    ck_assert_uint_eq(client.closed, 0);
+    wait_until(loop, client.closed && server.closed);
+    ck_assert_uint_eq(client.closed, 1);
+    ck_assert_int_eq(client.reason, ERROR_CORRUPT);
+    ck_assert_uint_eq(server.in.size, 0);
+}
+END_TEST
+
+static void destroy_self(struct end *e)
+{
+    stream_destroy(e->stream);
+    e->stream = NULL;
+}
+
+START_TEST(destroy_inside_a_callback_is_silent)
+{
+    connect_ends();
+    server.on_received = destroy_self;
+    server.consume = 1;
+    send_text(&client, "abc");
+    wait_until(loop, client.closed);
+    ck_assert_uint_eq(server.deliveries, 1);
+    ck_assert_uint_eq(server.closed, 0);
+}
+END_TEST
+
+START_TEST(a_refused_connection_is_told_at_once)
+{
+    struct address to = local_address(unused_port());
+    uint64_t began = loop_now_ms();
+
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    wait_until(loop, client.closed);
+    ck_assert_int_eq(client.reason, ERROR_UNAVAILABLE);
+    ck_assert_uint_lt(loop_now_ms() - began, LIMIT_CONNECT_MS);
+}
+END_TEST
+
+START_TEST(no_answer_ends_at_the_limit)
+{
+    struct address to;
+
+    /* Reserved for documentation (RFC 5737): either unreachable or silent. */
+    ck_assert_int_eq(address_parse(&to, "192.0.2.1:9", NULL), 0);
+    options.connect_ms = 30;
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    wait_until(loop, client.closed);
+    ck_assert(client.reason == ERROR_TIMEOUT || client.reason == ERROR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(names_are_looked_up)
+{
+    struct address to = local_address(listener_port(listener));
+
+    /* localhost may be ::1 first, where nobody listens: the next one is tried. */
+    strcpy(to.host, "localhost");
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    wait_until(loop, client.opened || client.closed);
+    ck_assert_uint_eq(client.opened, 1);
+}
+END_TEST
+
+START_TEST(destroy_while_connecting_is_silent)
+{
+    struct address to = local_address(listener_port(listener));
+
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    stream_destroy(client.stream);
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    loop_turn(loop);
+    stream_destroy(client.stream);
+    strcpy(to.host, "name.invalid");
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    loop_turn(loop);
+    stream_destroy(client.stream);
+    client.stream = NULL;
+    client.opened = 0;
+    let_pass(loop, 5);
+    ck_assert_uint_eq(client.opened + client.closed, 0);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = net_case("stream",
+                        what_is_sent_arrives,
+                        one_turn_is_one_write,
+                        what_is_sent_while_connecting_waits,
+                        what_is_not_consumed_is_shown_again,
+                        a_paused_stream_does_not_read,
+                        a_peer_that_does_not_read_is_closed_at_the_limit,
+                        finish_sends_everything_first,
+                        finish_does_not_wait_for_ever,
+                        close_tells_once_and_later,
+                        destroy_inside_a_callback_is_silent,
+                        a_refused_connection_is_told_at_once,
+                        no_answer_ends_at_the_limit,
+                        names_are_looked_up,
+                        destroy_while_connecting_is_silent);
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    return unit_run("stream", &c, 1);
+}

@@ -1,0 +1,784 @@
+/* model.c - docs/spec/2 and 3 written a second time, as simply as possible. */
+#include "tests/unit/raft_fsm/model.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "raft_fsm/effects.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_US (24ull * 3600 * 1000000)
+
+struct m_task {
+    enum task_state state; /* stored: PENDING, or that of the current attempt */
+    uint32_t attempt;
+    uint64_t attempt_id, agent_id, changed, started_us, ended_us;
+    enum task_reason reason;
+    int32_t exit_code;
+    char message[LIMIT_MESSAGE_BYTES + 1];
+};
+
+struct m_job {
+    uint64_t id, submit_index, kill_index, changed, submitted_us, ended_us, purged_us;
+    bool purged, forgotten; /* then the key is still known; then nothing is */
+    struct bytes key, body;
+    struct job_spec spec;
+    struct m_task *tasks;
+};
+
+struct m_attempt {
+    uint64_t id, job, agent, placed_us;
+    uint32_t instance, number;
+    enum task_state state;
+    bool superseded, over;
+};
+
+struct m_agent {
+    uint64_t id, changed, registered_us, since_us;
+    enum agent_state state;
+    struct bytes spec_bytes;
+    struct agent_spec spec;
+};
+
+struct model {
+    bool founded;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    uint64_t index, stamp;
+    struct m_job *jobs; /* id - 1; also those that are gone */
+    size_t job_count, job_capacity;
+    struct m_attempt *attempts;
+    size_t attempt_count, attempt_capacity;
+    struct m_agent *agents;
+    size_t agent_count, agent_capacity;
+    struct outcome *out;
+};
+
+struct model *model_create(void)
+{
+    return mem_zalloc(sizeof(struct model));
+}
+
+void model_destroy(struct model *m)
+{
+    for (size_t i = 0; i < m->job_count; i++) {
+        mem_free((void *)m->jobs[i].key.data);
+        mem_free((void *)m->jobs[i].body.data);
+        mem_free(m->jobs[i].tasks);
+        job_spec_finish(&m->jobs[i].spec);
+    }
+    for (size_t i = 0; i < m->agent_count; i++) {
+        mem_free((void *)m->agents[i].spec_bytes.data);
+        agent_spec_finish(&m->agents[i].spec);
+    }
+    mem_free(m->jobs);
+    mem_free(m->attempts);
+    mem_free(m->agents);
+    mem_free(m);
+}
+
+/* ---- looking ---- */
+
+static struct bytes copy(struct bytes b)
+{
+    return (struct bytes){mem_dup(b.data, b.size), b.size};
+}
+
+static bool equal(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+static struct m_job *find_job(struct model *m, uint64_t id)
+{
+    if (id == 0 || id > m->job_count || m->jobs[id - 1].purged)
+        return NULL;
+    return &m->jobs[id - 1];
+}
+
+static struct m_agent *find_agent(struct model *m, uint64_t id)
+{
+    return id == 0 || id > m->agent_count ? NULL : &m->agents[id - 1];
+}
+
+static struct m_attempt *find_attempt(struct model *m, uint64_t id)
+{
+    if (id == 0 || id > m->attempt_count || m->attempts[id - 1].over)
+        return NULL;
+    return &m->attempts[id - 1];
+}
+
+static enum task_state shown(const struct m_job *j, uint32_t i)
+{
+    enum task_state state = j->tasks[i].state;
+
+    if (j->kill_index == 0 || state >= TASK_FINISHED)
+        return state;
+    return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
+}
+
+static uint32_t count_shown(const struct m_job *j, enum task_state state)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < j->spec.instances; i++)
+        n += shown(j, i) == state;
+    return n;
+}
+
+static enum job_state state_of(const struct m_job *j)
+{
+    uint32_t finished = count_shown(j, TASK_FINISHED);
+    uint32_t killed = count_shown(j, TASK_KILLED);
+    uint32_t failed = count_shown(j, TASK_FAILED) + count_shown(j, TASK_ERROR);
+
+    if (finished + killed + failed == j->spec.instances) {
+        if (killed > 0 && j->kill_index != 0)
+            return JOB_KILLED;
+        return failed + killed > 0 ? JOB_FAILED : JOB_COMPLETE;
+    }
+    for (uint32_t i = 0; i < j->spec.instances; i++)
+        if (j->tasks[i].attempt > 0)
+            return JOB_RUNNING;
+    return JOB_PENDING;
+}
+
+/* One more than the highest instance that was ever placed. */
+static uint32_t touched(const struct m_job *j)
+{
+    uint32_t n = j->spec.instances;
+
+    while (n > 0 && j->tasks[n - 1].attempt == 0)
+        n--;
+    return n;
+}
+
+static struct resources allocated(const struct model *m, uint64_t agent)
+{
+    struct resources sum = {0};
+
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        const struct m_attempt *t = &m->attempts[i];
+
+        if (!t->over && t->agent == agent)
+            resources_add(&sum, &m->jobs[t->job - 1].spec.resources);
+    }
+    return sum;
+}
+
+static bool has_superseded(const struct model *m, uint64_t agent)
+{
+    for (size_t i = 0; i < m->attempt_count; i++)
+        if (!m->attempts[i].over && m->attempts[i].agent == agent &&
+            m->attempts[i].superseded)
+            return true;
+    return false;
+}
+
+/* ---- answers ---- */
+
+static struct result done(const struct model *m, uint64_t id)
+{
+    return (struct result){.id = id, .index = m->index};
+}
+
+static struct result refused(int code)
+{
+    return (struct result){.code = (enum error_code)code};
+}
+
+static void effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent)
+{
+    outcome_add_effect(m->out, (struct effect){kind, id, agent});
+}
+
+/* ---- commands about jobs ---- */
+
+static struct result m_submit(struct model *m, const struct command *c)
+{
+    struct job_spec spec;
+    struct m_job *j;
+    int rc;
+
+    for (size_t i = 0; i < m->job_count; i++) {
+        j = &m->jobs[i];
+        if (j->forgotten || !equal(j->key, c->submit.key))
+            continue;
+        if (!equal(j->body, c->submit.spec))
+            return refused(ERROR_CONFLICT);
+        return (struct result){.id = j->id, .index = j->submit_index};
+    }
+    rc = job_spec_unpack(&spec, c->submit.spec, NULL);
+    if (rc != 0)
+        return refused(-rc);
+    MEM_GROW(m->jobs, m->job_capacity, m->job_count + 1);
+    j = &m->jobs[m->job_count++];
+    *j = (struct m_job){.id = m->job_count,
+                        .submit_index = m->index,
+                        .changed = m->index,
+                        .submitted_us = m->stamp,
+                        .key = copy(c->submit.key),
+                        .body = copy(c->submit.spec),
+                        .spec = spec};
+    j->tasks = mem_zalloc(spec.instances * sizeof(struct m_task));
+    effect(m, EFFECT_JOB, j->id, 0);
+    return done(m, j->id);
+}
+
+static struct result m_kill(struct model *m, const struct command *c)
+{
+    struct m_job *j = find_job(m, c->kill.job);
+
+    if (j == NULL)
+        return refused(ERROR_NOT_FOUND);
+    if (j->kill_index != 0)
+        return (struct result){.id = j->id, .index = j->kill_index};
+    if (job_state_is_final(state_of(j)))
+        return (struct result){.id = j->id, .index = j->changed};
+    j->kill_index = m->index;
+    j->changed = m->index;
+    if (!job_state_is_final(state_of(j)))
+        effect(m, EFFECT_JOB, j->id, 0); /* else because its state changed */
+    return done(m, j->id);
+}
+
+static struct result m_purge(struct model *m, const struct command *c)
+{
+    struct m_job *j = find_job(m, c->purge.job);
+
+    if (j == NULL)
+        return refused(ERROR_NOT_FOUND);
+    if (!job_state_is_final(state_of(j)))
+        return refused(ERROR_INVALID);
+    for (size_t i = 0; i < m->attempt_count; i++)
+        if (!m->attempts[i].over && m->attempts[i].job == j->id)
+            return refused(ERROR_BUSY);
+    j->purged = true;
+    j->purged_us = m->stamp;
+    return done(m, j->id);
+}
+
+static struct result m_expire(struct model *m, const struct command *c)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < m->job_count; i++) {
+        struct m_job *j = &m->jobs[i];
+
+        if (!j->purged || j->forgotten || j->purged_us >= c->expire_keys.before_us ||
+            j->purged_us + DAY_US > m->stamp)
+            continue;
+        j->forgotten = true;
+        n++;
+    }
+    return done(m, n);
+}
+
+/* ---- commands about agents ---- */
+
+static void take_spec(struct m_agent *a, struct agent_spec *spec, struct bytes bytes)
+{
+    mem_free((void *)a->spec_bytes.data);
+    agent_spec_finish(&a->spec);
+    a->spec = *spec;
+    a->spec_bytes = copy(bytes);
+    *spec = (struct agent_spec){0};
+}
+
+static struct result come_back(struct model *m,
+                               struct m_agent *a,
+                               struct agent_spec *spec,
+                               struct bytes bytes)
+{
+    if (a->state == AGENT_GONE)
+        return refused(ERROR_NOT_FOUND);
+    if (memcmp(a->spec.key, spec->key, 16) != 0)
+        return refused(ERROR_CONFLICT);
+    if (a->state == AGENT_ACTIVE && equal(a->spec_bytes, bytes))
+        return done(m, a->id);
+    take_spec(a, spec, bytes);
+    if (a->state != AGENT_ACTIVE)
+        a->since_us = m->stamp;
+    a->state = AGENT_ACTIVE;
+    a->changed = m->index;
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    return done(m, a->id);
+}
+
+static struct result m_register(struct model *m, const struct command *c)
+{
+    struct bytes bytes = c->agent_register.spec;
+    struct agent_spec spec;
+    struct result result;
+    struct m_agent *a;
+    int rc = agent_spec_unpack(&spec, bytes, NULL);
+
+    if (rc != 0)
+        return refused(-rc);
+    for (size_t i = 0; i < m->agent_count; i++) {
+        if (memcmp(m->agents[i].spec.key, spec.key, 16) != 0)
+            continue;
+        result = come_back(m, &m->agents[i], &spec, bytes);
+        agent_spec_finish(&spec);
+        return result;
+    }
+    MEM_GROW(m->agents, m->agent_capacity, m->agent_count + 1);
+    a = &m->agents[m->agent_count++];
+    *a = (struct m_agent){.id = m->agent_count,
+                          .changed = m->index,
+                          .registered_us = m->stamp,
+                          .since_us = m->stamp};
+    take_spec(a, &spec, bytes);
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    return done(m, a->id);
+}
+
+static struct result m_reregister(struct model *m, const struct command *c)
+{
+    struct m_agent *a = find_agent(m, c->agent_reregister.agent);
+    struct agent_spec spec;
+    struct result result;
+    int rc = agent_spec_unpack(&spec, c->agent_reregister.spec, NULL);
+
+    if (rc != 0)
+        return refused(-rc);
+    result = a == NULL ? refused(ERROR_NOT_FOUND)
+                       : come_back(m, a, &spec, c->agent_reregister.spec);
+    agent_spec_finish(&spec);
+    return result;
+}
+
+/* The task of a live attempt is told how it is. */
+static void
+tell_task(struct model *m, const struct m_attempt *at, const struct task_update *u)
+{
+    struct m_job *j = &m->jobs[at->job - 1];
+    struct m_task *t = &j->tasks[at->instance];
+
+    t->state = u->state;
+    t->reason = u->reason;
+    t->exit_code = u->exit_code;
+    memset(t->message, 0, sizeof(t->message));
+    if (u->message.size > 0)
+        strncpy(t->message, (const char *)u->message.data, u->message.size);
+    if (u->state == TASK_LOST && j->kill_index != 0)
+        t->state = TASK_KILLED;
+    if (u->state == TASK_LOST && j->kill_index == 0) {
+        t->state = TASK_PENDING;
+        t->started_us = 0;
+    }
+    if (u->state == TASK_RUNNING)
+        t->started_us = m->stamp;
+    if (t->state >= TASK_FINISHED)
+        t->ended_us = m->stamp;
+    t->changed = j->changed = m->index;
+}
+
+static struct result m_unreachable(struct model *m, const struct command *c)
+{
+    struct task_update lost = {.state = TASK_LOST,
+                               .reason = TASK_REASON_AGENT_UNREACHABLE};
+    struct m_agent *a = find_agent(m, c->agent_unreachable.agent);
+
+    if (a == NULL)
+        return refused(ERROR_NOT_FOUND);
+    if (a->state != AGENT_ACTIVE)
+        return refused(ERROR_INVALID);
+    a->state = AGENT_UNREACHABLE;
+    a->since_us = m->stamp;
+    a->changed = m->index;
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        struct m_attempt *t = &m->attempts[i];
+
+        if (t->over || t->superseded || t->agent != a->id)
+            continue;
+        tell_task(m, t, &lost);
+        t->state = TASK_LOST;
+        t->superseded = true;
+        effect(m, EFFECT_KILL, t->id, a->id);
+    }
+    return done(m, a->id);
+}
+
+static struct result m_gone(struct model *m, const struct command *c)
+{
+    struct task_update lost = {.state = TASK_LOST, .reason = TASK_REASON_AGENT_GONE};
+    struct m_agent *a = find_agent(m, c->agent_gone.agent);
+
+    if (a == NULL || a->state == AGENT_GONE)
+        return refused(ERROR_NOT_FOUND);
+    a->state = AGENT_GONE;
+    a->since_us = m->stamp;
+    a->changed = m->index;
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        struct m_attempt *t = &m->attempts[i];
+
+        if (t->over || t->agent != a->id)
+            continue;
+        if (!t->superseded)
+            tell_task(m, t, &lost);
+        t->over = true;
+    }
+    return done(m, a->id);
+}
+
+/* ---- commands about tasks ---- */
+
+static bool m_place_one(struct model *m, const struct placement *p)
+{
+    struct m_job *j = find_job(m, p->job);
+    struct m_agent *a = find_agent(m, p->agent);
+    struct m_attempt *t;
+    struct m_task *task;
+    struct resources sum;
+
+    if (j == NULL || a == NULL || p->instance >= j->spec.instances ||
+        p->instance >= touched(j) + LIMIT_PLACE_AHEAD)
+        return false;
+    task = &j->tasks[p->instance];
+    if (shown(j, p->instance) != TASK_PENDING || p->attempt != task->attempt + 1)
+        return false;
+    if (a->state != AGENT_ACTIVE || has_superseded(m, a->id))
+        return false;
+    sum = allocated(m, a->id);
+    resources_add(&sum, &j->spec.resources);
+    if (!resources_contain(&a->spec.resources, &sum))
+        return false;
+    MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
+    t = &m->attempts[m->attempt_count++];
+    *t = (struct m_attempt){.id = m->attempt_count,
+                            .job = j->id,
+                            .agent = a->id,
+                            .placed_us = m->stamp,
+                            .instance = p->instance,
+                            .number = p->attempt,
+                            .state = TASK_STAGING};
+    *task = (struct m_task){.state = TASK_STAGING,
+                            .attempt = p->attempt,
+                            .attempt_id = t->id,
+                            .agent_id = a->id,
+                            .changed = m->index};
+    j->changed = m->index;
+    effect(m, EFFECT_LAUNCH, t->id, a->id);
+    return true;
+}
+
+static struct result m_place(struct model *m, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct placement p;
+    uint64_t n = 0;
+
+    while (command_next_placement(c, &at, &p))
+        n += m_place_one(m, &p);
+    return done(m, n);
+}
+
+static bool m_update_one(struct model *m, uint64_t agent, const struct task_update *u)
+{
+    struct m_attempt *t = find_attempt(m, u->attempt);
+
+    if (t == NULL || t->agent != agent)
+        return false;
+    if (t->superseded) {
+        t->over = u->state >= TASK_FINISHED;
+        return t->over;
+    }
+    if (u->state <= t->state)
+        return false;
+    tell_task(m, t, u);
+    t->state = u->state;
+    t->over = u->state >= TASK_FINISHED;
+    return true;
+}
+
+static struct result m_update(struct model *m, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct task_update u;
+    uint64_t n = 0;
+
+    while (command_next_update(c, &at, &u)) {
+        n += m_update_one(m, c->task_update.agent, &u);
+        effect(m, EFFECT_UPDATED, u.attempt, c->task_update.agent);
+    }
+    return done(m, n);
+}
+
+/* ---- entries ---- */
+
+static struct result m_found(struct model *m, const struct command *c)
+{
+    if (m->founded)
+        return refused(ERROR_CONFLICT);
+    m->founded = true;
+    memcpy(m->cluster_id, c->found.cluster_id, CLUSTER_ID_BYTES);
+    return done(m, 0);
+}
+
+static struct result run(struct model *m, const struct command *c)
+{
+    if (c->kind != COMMAND_FOUND && !m->founded)
+        return refused(ERROR_UNAVAILABLE);
+    switch (c->kind) {
+    case COMMAND_FOUND:
+        return m_found(m, c);
+    case COMMAND_SUBMIT:
+        return m_submit(m, c);
+    case COMMAND_KILL:
+        return m_kill(m, c);
+    case COMMAND_AGENT_REGISTER:
+        return m_register(m, c);
+    case COMMAND_AGENT_REREGISTER:
+        return m_reregister(m, c);
+    case COMMAND_AGENT_UNREACHABLE:
+        return m_unreachable(m, c);
+    case COMMAND_AGENT_GONE:
+        return m_gone(m, c);
+    case COMMAND_PLACE:
+        return m_place(m, c);
+    case COMMAND_TASK_UPDATE:
+        return m_update(m, c);
+    case COMMAND_PURGE:
+        return m_purge(m, c);
+    case COMMAND_EXPIRE_KEYS:
+        return m_expire(m, c);
+    }
+    ck_abort_msg("kind %d is not a command", (int)c->kind);
+}
+
+struct view {
+    enum job_state state;
+    bool to_place;
+};
+
+static struct view view_of(const struct m_job *j)
+{
+    return (struct view){state_of(j), count_shown(j, TASK_PENDING) > 0};
+}
+
+/* A command, and an effect for each job that it moved to another state or that has tasks
+ * to place again. */
+static struct result run_and_watch(struct model *m, struct bytes bytes)
+{
+    size_t count = m->job_count;
+    struct view *before = mem_alloc((count + 1) * sizeof(*before));
+    struct command c;
+    struct result result;
+    int rc = command_unpack(&c, bytes, NULL);
+
+    for (size_t i = 0; i < count; i++)
+        before[i] = view_of(&m->jobs[i]);
+    result = rc != 0 ? refused(-rc) : run(m, &c);
+    for (size_t i = 0; i < count; i++) {
+        struct m_job *j = &m->jobs[i];
+        struct view now = view_of(j);
+
+        if (now.state != before[i].state && job_state_is_final(now.state))
+            j->ended_us = m->stamp;
+        if (now.state != before[i].state || (now.to_place && !before[i].to_place))
+            effect(m, EFFECT_JOB, j->id, 0);
+    }
+    mem_free(before);
+    return result;
+}
+
+void model_apply(struct model *m,
+                 uint64_t index,
+                 struct bytes entry,
+                 struct outcome *out)
+{
+    struct entry_reader reader;
+    struct bytes command;
+
+    outcome_clear(out);
+    m->out = out;
+    m->index = index;
+    if (entry_open(&reader, entry, NULL) != 0)
+        return;
+    m->stamp = reader.stamp_us > m->stamp ? reader.stamp_us : m->stamp + 1;
+    while (entry_next(&reader, &command))
+        outcome_add_result(out, run_and_watch(m, command));
+}
+
+/* ---- comparing ---- */
+
+/* ck_assert() writes to a pipe each time it holds: too slow for millions. */
+#define HOLDS(condition)                            \
+    do {                                            \
+        if (!(condition))                           \
+            ck_abort_msg("not so: %s", #condition); \
+    } while (0)
+#define SAME(a, b) HOLDS((a) == (b))
+
+static void compare_task(const struct m_job *j, const struct job *seen, uint32_t i)
+{
+    const struct m_task *expected = &j->tasks[i];
+    const struct task *t = job_task(seen, i);
+
+    SAME(job_task_state(seen, i), shown(j, i));
+    if (t == NULL)
+        return;
+    SAME(t->instance, i);
+    SAME(t->state, expected->state);
+    SAME(t->attempt, expected->attempt);
+    SAME(t->attempt_id, expected->attempt_id);
+    SAME(t->agent_id, expected->agent_id);
+    SAME(t->reason, expected->reason);
+    SAME(t->exit_code, expected->exit_code);
+    SAME(strcmp(t->message == NULL ? "" : t->message, expected->message), 0);
+    SAME(t->started_us, expected->started_us);
+    SAME(t->ended_us, expected->ended_us);
+    if (expected->attempt > 0)
+        SAME(t->changed, expected->changed);
+}
+
+static void compare_job(const struct m_job *j, const struct job *seen)
+{
+    uint32_t instance, attempt, next = 0;
+
+    SAME(seen->id, j->id);
+    SAME(job_state(seen), state_of(j));
+    SAME(seen->changed, j->changed);
+    SAME(seen->submit_index, j->submit_index);
+    SAME(seen->kill_index, j->kill_index);
+    SAME(seen->submitted_us, j->submitted_us);
+    SAME(seen->ended_us, j->ended_us);
+    SAME(seen->touched, touched(j));
+    SAME(seen->priority, j->spec.priority);
+    HOLDS(equal(seen->key, j->key) && equal(seen->spec, j->body));
+    HOLDS(resources_equal(&seen->resources, &j->spec.resources));
+    SAME(job_pending(seen), count_shown(j, TASK_PENDING));
+    for (uint32_t i = 0; i < j->spec.instances; i++) {
+        compare_task(j, seen, i);
+        if (shown(j, i) != TASK_PENDING)
+            continue;
+        HOLDS(job_next_pending(seen, next, &instance, &attempt));
+        SAME(instance, i);
+        SAME(attempt, j->tasks[i].attempt + 1);
+        next = i + 1;
+    }
+    HOLDS(!job_next_pending(seen, next, &instance, &attempt));
+}
+
+static void compare_jobs(const struct model *m, const struct state *s)
+{
+    uint64_t tasks[TASK_STATE_COUNT] = {0}, jobs[JOB_STATE_COUNT] = {0};
+    uint64_t tombstones = 0;
+    struct job *seen = RB_MIN(job_tree, (struct job_tree *)&s->jobs);
+
+    for (size_t i = 0; i < m->job_count; i++) {
+        const struct m_job *j = &m->jobs[i];
+        const struct tombstone *t = state_tombstone(s, j->key);
+
+        if (j->purged) {
+            SAME(state_job(s, j->id), NULL);
+            HOLDS((t != NULL && t->job_id == j->id) == !j->forgotten);
+            tombstones += !j->forgotten;
+            continue;
+        }
+        HOLDS(seen != NULL);
+        SAME(state_job_by_key(s, j->key), seen);
+        compare_job(j, seen);
+        jobs[state_of(j)]++;
+        for (uint32_t k = 0; k < j->spec.instances; k++)
+            tasks[shown(j, k)]++;
+        seen = RB_NEXT(job_tree, &s->jobs, seen);
+    }
+    SAME(seen, NULL);
+    SAME(s->tombstone_count, tombstones);
+    SAME(memcmp(s->tasks_by_state, tasks, sizeof(tasks)), 0);
+    SAME(memcmp(s->jobs_by_state, jobs, sizeof(jobs)), 0);
+}
+
+static void compare_attempts(const struct model *m, const struct state *s)
+{
+    struct attempt *seen = RB_MIN(attempt_tree, (struct attempt_tree *)&s->attempts);
+
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        const struct m_attempt *t = &m->attempts[i];
+
+        if (t->over)
+            continue;
+        HOLDS(seen != NULL);
+        SAME(seen->id, t->id);
+        SAME(seen->job->id, t->job);
+        SAME(seen->agent->id, t->agent);
+        SAME(seen->instance, t->instance);
+        SAME(seen->number, t->number);
+        SAME(seen->placed_us, t->placed_us);
+        SAME(seen->state, t->state);
+        SAME(seen->superseded, t->superseded);
+        seen = RB_NEXT(attempt_tree, &s->attempts, seen);
+    }
+    SAME(seen, NULL);
+    SAME(s->globals.last_attempt_id, m->attempt_count);
+}
+
+static void compare_agents(const struct model *m, const struct state *s)
+{
+    SAME(s->agent_count, m->agent_count);
+    for (size_t i = 0; i < m->agent_count; i++) {
+        const struct m_agent *a = &m->agents[i];
+        const struct agent *seen = state_agent(s, a->id);
+        struct resources sum = allocated(m, a->id);
+
+        HOLDS(seen != NULL);
+        SAME(state_agent_by_key(s, a->spec.key), seen);
+        SAME(seen->state, a->state);
+        SAME(seen->changed, a->changed);
+        SAME(seen->registered_us, a->registered_us);
+        SAME(seen->since_us, a->since_us);
+        HOLDS(equal(seen->spec, a->spec_bytes));
+        HOLDS(resources_equal(&seen->capacity, &a->spec.resources));
+        HOLDS(resources_equal(&seen->allocated, &sum));
+        SAME(agent_takes_work(seen),
+             a->state == AGENT_ACTIVE && !has_superseded(m, a->id));
+    }
+}
+
+void model_compare(const struct model *m, const struct state *s)
+{
+    SAME(s->index, m->index);
+    SAME(s->globals.last_stamp_us, m->stamp);
+    SAME(s->globals.founded, m->founded);
+    SAME(memcmp(s->globals.cluster_id, m->cluster_id, CLUSTER_ID_BYTES), 0);
+    compare_jobs(m, s);
+    compare_attempts(m, s);
+    compare_agents(m, s);
+}
+
+static int compare_effects(const void *a, const void *b)
+{
+    const struct effect *x = a, *y = b;
+
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->id != y->id)
+        return x->id < y->id ? -1 : 1;
+    return (x->agent > y->agent) - (x->agent < y->agent);
+}
+
+static void sort_effects(const struct outcome *o)
+{
+    if (o->effect_count > 0)
+        qsort(o->effects, o->effect_count, sizeof(*o->effects), compare_effects);
+}
+
+void model_compare_outcomes(const struct outcome *expected, struct outcome *seen)
+{
+    SAME(seen->result_count, expected->result_count);
+    for (size_t i = 0; i < expected->result_count; i++) {
+        SAME(seen->results[i].code, expected->results[i].code);
+        SAME(seen->results[i].id, expected->results[i].id);
+        SAME(seen->results[i].index, expected->results[i].index);
+    }
+    sort_effects(expected);
+    sort_effects(seen);
+    SAME(seen->effect_count, expected->effect_count);
+    for (size_t i = 0; i < expected->effect_count; i++)
+        SAME(compare_effects(&seen->effects[i], &expected->effects[i]), 0);
+}
