@@ -41,20 +41,20 @@ static const char *reason_for_people(enum task_reason reason)
     return "";
 }
 
+/* What the agent says of an end by itself is enough; else the reason goes first. */
 void task_append_why(struct buffer *out, const struct task_info *t)
 {
     const char *reason = reason_for_people(t->reason);
     char *message = text_clean(t->message);
 
-    if (t->reason == TASK_REASON_SIGNALED && t->exit_code > 128)
+    if (reason[0] != '\0' && message[0] != '\0')
+        buffer_printf(out, "%s: %s", reason, message);
+    else if (reason[0] != '\0' || message[0] != '\0')
+        buffer_printf(out, "%s%s", reason, message);
+    else if (t->reason == TASK_REASON_SIGNALED && t->exit_code > 128)
         buffer_printf(out, "signal %d", (int)t->exit_code - 128);
     else if (t->state == TASK_FAILED)
-        buffer_printf(out, "exit %d", (int)t->exit_code);
-    else
-        buffer_append_text(out, reason);
-    if (message[0] != '\0')
-        buffer_printf(
-            out, "%s%s", out->size > 0 && reason[0] != '\0' ? ": " : "", message);
+        buffer_printf(out, "exit status %d", (int)t->exit_code);
     mem_free(message);
 }
 

@@ -103,7 +103,7 @@ is "run --wait: the id alone on stdout" "$out" 4
 contains "run --wait: progress on stderr" "$err" "job 4 COMPLETE: 3 of 3 finished"
 run run --wait -- false
 is "run --wait of a failure: status 1" "$status" 1
-contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exit 3"
+contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exited with "
 is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
 printf 'name: from-file\ncommand: "true"\ninstances: 2\n' >"$work/job.yaml"
 run submit --wait "$work/job.yaml"
