@@ -16,15 +16,17 @@
 
 #define NEVER UINT64_MAX
 
-#define PROBE_MS            10 /* between two requests to a master that is not known to lead */
-#define PROBE_MAX_MS        250 /* doubled each time until here */
-#define CONNECT_WAIT_MS     20  /* after a refused connection; doubled */
+/* Pauses; the next one is half as long again, up to the second number. */
+#define PROBE_MS            10 /* between two requests to one that may not lead */
+#define PROBE_MAX_MS        250
+#define CONNECT_WAIT_MS     20 /* after a refused connection */
 #define CONNECT_WAIT_MAX_MS 1000
-#define REST_MS             20 /* after busy; doubled */
+#define REST_MS             20 /* after busy */
 #define REST_MAX_MS         2000
-#define HINTS_AT_ONCE       4   /* followed without a pause, until a leader is found */
-#define TROUBLE_MAX         160 /* bytes of why a master cannot be asked */
-#define CLIENT_HASH_BYTES   16
+
+#define HINTS_AT_ONCE     4   /* followed without a pause, until a leader is found */
+#define TROUBLE_MAX       160 /* bytes of why a master cannot be asked */
+#define CLIENT_HASH_BYTES 16
 
 /* Where a request waits.  It may be asked at masters in every place: their answers are
  * taken whenever they come. */
@@ -177,7 +179,7 @@ void core_disconnected(struct client_core *c,
                        const struct error *reason);
 /* Close it ourselves. */
 void core_drop(struct client_core *c, uint32_t master, const struct error *reason);
-/* A time between half and the whole of *wait_ms, which is doubled up to `max`. */
+/* A time between half and the whole of *wait_ms, which grows by half, up to `max`. */
 uint64_t core_back_off(struct client_core *c, uint64_t *wait_ms, uint64_t max);
 
 static inline uint32_t master_bit(uint32_t master)

@@ -103,7 +103,7 @@ is "run --wait: the id alone on stdout" "$out" 4
 contains "run --wait: progress on stderr" "$err" "job 4 COMPLETE: 3 of 3 finished"
 run run --wait -- false
 is "run --wait of a failure: status 1" "$status" 1
-contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exit 3"
+contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exited with "
 is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
 printf 'name: from-file\ncommand: "true"\ninstances: 2\n' >"$work/job.yaml"
 run submit --wait "$work/job.yaml"
@@ -225,14 +225,18 @@ contains "wait tells who leads" "$(cat "$work/wait.err")" "leader is now 127.0.0
 
 start 3
 run run -- sleep
-"$triarch" wait "$out" >"$work/wait" 2>"$work/wait.err" &
+"$triarch" wait "$out" >"$work/again" 2>"$work/again.err" &
 waiter=$!
-while ! grep -q RUNNING "$work/wait"; do :; done
+tries=0
+until [ -s "$work/again" ] || [ "$tries" -gt 500 ]; do
+    tries=$((tries + 1))
+    sleep 0.01
+done
 kill -INT "$waiter"
 status=0
 wait "$waiter" || status=$?
 is "an interrupted wait: status 130" "$status" 130
-contains "an interrupted wait: the job goes on" "$(cat "$work/wait.err")" "job 2 goes on"
+contains "an interrupted wait: the job goes on" "$(cat "$work/again.err")" "job 2 goes on"
 
 # ---- a terminal ----
 
