@@ -125,7 +125,8 @@ void transfers_send(struct transfers *t, uint64_t peer)
                                    &member->address,
                                    replica_term(master_replica(t->master->core)),
                                    &s->info.meta,
-                                   0, &SENDER_EVENTS,
+                                   0,
+                                   &SENDER_EVENTS,
                                    s);
 }
 
