@@ -26,7 +26,7 @@
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
-#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
