@@ -121,6 +121,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
              (unsigned long long)s->info.meta.index,
              (unsigned long long)s->info.meta.size);
     s->sender = bulk_sender_create(t->master->loop,
+                                   peer,
                                    &member->address,
                                    replica_term(master_replica(t->master->core)),
                                    &s->info.meta,

@@ -56,7 +56,7 @@ void requests_finish(struct client_core *c)
 /* ---- ids ----
  *
  * One id for all masters, and never again before 2^32 others: an answer that comes too
- * late finds nobody. */
+ * late finds nobody.  Answers with id 0 are about the connection. */
 
 static struct request **ring_slot(const struct client_core *c, uint32_t id)
 {
@@ -82,7 +82,7 @@ static uint32_t ring_next_id(struct client_core *c)
         ring_grow(c);
     do
         c->last_id++;
-    while (*ring_slot(c, c->last_id) != NULL);
+    while (c->last_id == 0 || *ring_slot(c, c->last_id) != NULL);
     return c->last_id;
 }
 
