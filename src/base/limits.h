@@ -11,6 +11,7 @@
 
 /* RPC */
 #define LIMIT_FRAME_BYTES          (1 * MIB) /* one framed message, without its length word */
+#define LIMIT_HELLO_BYTES          (4 * KIB) /* the first frame of a connection */
 #define LIMIT_FRAME_DEPTH          8         /* nesting of a MessagePack value */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536

@@ -19,7 +19,8 @@ struct server_options {
 };
 
 /* events.opened is not called; user is given to all callbacks, and conn_number() tells
- * the session.  The owner of all sessions may hand single ones over. */
+ * the session.  `closed` also comes for those who never said hello.  The owner may hand
+ * single sessions over. */
 struct server *server_create(struct loop *l,
                              const struct server_options *options,
                              const struct conn_events *events,

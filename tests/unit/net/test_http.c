@@ -344,6 +344,23 @@ START_TEST(an_idle_connection_is_closed)
 }
 END_TEST
 
+START_TEST(a_client_that_stops_reading_is_cut)
+{
+    char *big = mem_zalloc(24 * MIB);
+    int fd;
+
+    options.idle_ms = 100; /* a whole second for answers: libmicrohttpd's clock */
+    start();
+    write_file(big, 24 * MIB, 0);
+    mem_free(big);
+    fd = send_request("GET /file HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_until(loop, closed == 1);
+    ck_assert_uint_eq(opened, 1);
+    wait_until(loop, http_connections(http) == 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(too_many_connections_are_told)
 {
     int fds[2];
@@ -587,6 +604,7 @@ int main(void)
                                an_oversized_head_is_refused,
                                a_slow_head_is_cut,
                                an_idle_connection_is_closed,
+                               a_client_that_stops_reading_is_cut,
                                too_many_connections_are_told,
                                a_taken_port_is_an_error),
                       net_case("files",
