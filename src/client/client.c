@@ -33,15 +33,20 @@ static void step(struct client *c, struct client_event *event);
 
 /* ---- connections ---- */
 
-/* "127.0.0.1:5049: connect: connection refused": the core names the master itself. */
+/* "connect to 127.0.0.1:5049: connection refused", "127.0.0.1:5049: …": the core names the
+ * master itself. */
 static struct error without_peer(const struct conn *conn, const struct error *reason)
 {
+    static const char dialling[] = "connect to ";
     struct error bare = *reason;
     const char *peer = conn_peer(conn);
     size_t size = strlen(peer);
+    const char *at = bare.text;
 
-    if (strncmp(bare.text, peer, size) == 0 && strncmp(bare.text + size, ": ", 2) == 0)
-        memmove(bare.text, bare.text + size + 2, strlen(bare.text + size + 2) + 1);
+    if (strncmp(at, dialling, sizeof(dialling) - 1) == 0)
+        at += sizeof(dialling) - 1;
+    if (strncmp(at, peer, size) == 0 && strncmp(at + size, ": ", 2) == 0)
+        memmove(bare.text, at + size + 2, strlen(at + size + 2) + 1);
     return bare;
 }
 

@@ -150,6 +150,16 @@ static void append_row(struct table *t, const struct master_info *m, const char 
     table_cell(t, STYLE_DIM, "%s", why);
 }
 
+/* One that does not answer has an id, but nobody told it. */
+static json_t *json_of(const struct master_info *m)
+{
+    json_t *value = json_master(m);
+
+    if (m->id == 0)
+        json_object_set_new(value, "id", json_null());
+    return value;
+}
+
 static void write_all(struct session *s, const struct asked *asked, uint32_t count)
 {
     struct table *t = table_create(columns, sizeof(columns) / sizeof(columns[0]));
@@ -159,7 +169,7 @@ static void write_all(struct session *s, const struct asked *asked, uint32_t cou
         struct master_info info = info_of(s, &asked[m], m);
 
         append_row(t, &info, asked[m].answered ? "" : asked[m].trouble.text);
-        json_array_append_new(list, json_master(&info));
+        json_array_append_new(list, json_of(&info));
     }
     if (options_flag(s->options, "json")) {
         session_write_json(s, list);

@@ -111,12 +111,13 @@ void progress_bar(struct buffer *out,
     buffer_printf(&head, "job %" PRIu64 " ", p->job->id);
     screen_fit(&head, name, columns / 5);
     buffer_append_u8(&head, 0);
-    text_duration(time, p->elapsed_ms / 1000 * 1000);
+    text_duration(time, p->elapsed_ms / 100 * 100);
     used = plain_columns(p, (const char *)head.data, time);
     screen_styled(out, s, STYLE_HEAD, (const char *)head.data);
     buffer_append_text(out, "  ");
     if (columns > used + BAR_MIN) {
-        size_t cells = columns - used < BAR_MAX ? columns - used - 1 : BAR_MAX;
+        size_t room = columns - used - 1;
+        size_t cells = room < BAR_MAX ? room : BAR_MAX;
 
         append_bar(out, s, p->job, cells);
         buffer_append_text(out, "  ");

@@ -466,6 +466,9 @@ void requests_give_up(struct client_core *c, enum error_code code)
 
     buffer_append_text(&text, "no master can be asked: ");
     append_troubles(&text, c);
+    if (code == ERROR_UNAVAILABLE)
+        buffer_append_text(&text,
+                           "; is the cluster running, and are these its masters?");
     TAILQ_FOREACH_SAFE (r, &c->by_deadline, by_deadline, next)
         if (r->asked == 0 && !r->uncertain)
             requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
