@@ -164,41 +164,53 @@ static int open_log(const struct agent *a, uint64_t attempt, const char *name)
     return fd;
 }
 
+static void answer_no_log(struct http_request *r, uint64_t attempt, const char *name)
+{
+    int reason = errno;
+    struct error err;
+
+    if (reason == ENOENT || reason == ENOTDIR || reason == ELOOP)
+        error_set(
+            &err,
+            ERROR_NOT_FOUND,
+            "attempt %llu has no %s here: it did not start yet, or its files were "
+            "removed",
+            (unsigned long long)attempt,
+            name);
+    else
+        error_set(&err,
+                  ERROR_IO,
+                  "cannot open %s of attempt %llu: %s",
+                  name,
+                  (unsigned long long)attempt,
+                  strerror(reason));
+    http_answer_error(r, &err);
+}
+
 static void handle_log(void *user, struct http_request *r)
 {
     const struct web *w = user;
-    struct followed *f;
+    struct http_file file = {
+        .content_type = "text/plain; charset=utf-8",
+        .done = is_done,
+        .closed = on_closed,
+    };
+    struct followed followed = {.agent = w->agent};
     struct error err;
-    uint64_t attempt;
     const char *name;
-    int fd;
 
-    if (!parse_log(http_path_rest(r), &attempt, &name)) {
+    if (!parse_log(http_path_rest(r), &followed.attempt, &name)) {
         error_set(&err, ERROR_NOT_FOUND, "ask for /tasks/ATTEMPT/stdout or stderr");
         http_answer_error(r, &err);
         return;
     }
-    fd = open_log(w->agent, attempt, name);
-    if (fd < 0) {
-        error_set(
-            &err,
-            errno == ENOENT || errno == ELOOP ? ERROR_NOT_FOUND : ERROR_IO,
-            "%s of attempt %llu: %s; it did not start here yet, or its files were "
-            "removed",
-            name,
-            (unsigned long long)attempt,
-            strerror(errno));
-        http_answer_error(r, &err);
+    file.fd = open_log(w->agent, followed.attempt, name);
+    if (file.fd < 0) {
+        answer_no_log(r, followed.attempt, name);
         return;
     }
-    f = mem_zalloc(sizeof(*f));
-    *f = (struct followed){w->agent, attempt};
-    http_answer_file(r,
-                     &(struct http_file){.fd = fd,
-                                         .content_type = "text/plain; charset=utf-8",
-                                         .done = is_done,
-                                         .closed = on_closed,
-                                         .user = f});
+    file.user = mem_dup(&followed, sizeof(followed));
+    http_answer_file(r, &file);
 }
 
 /* ---- life ---- */

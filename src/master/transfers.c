@@ -125,6 +125,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
                                    &member->address,
                                    replica_term(master_replica(t->master->core)),
                                    &s->info.meta,
+                                   0,
                                    &SENDER_EVENTS,
                                    s);
 }
@@ -240,7 +241,7 @@ void transfers_adopt(struct transfers *t, struct conn *c, const struct hello *he
     struct hello answer;
 
     master_hello(t->master->core, &answer);
-    bulk_receiver_create(t->master->loop, c, hello, &answer, &RECEIVER_EVENTS, t);
+    bulk_receiver_create(t->master->loop, c, hello, &answer, 0, &RECEIVER_EVENTS, t);
 }
 
 void transfers_room(struct transfers *t)

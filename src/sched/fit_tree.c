@@ -210,6 +210,20 @@ void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
     n->height = 0;
 }
 
+static void clear_below(struct fit_node *n)
+{
+    for (; n != NULL; n = n->right) {
+        clear_below(n->left);
+        n->height = 0;
+    }
+}
+
+void fit_tree_clear(struct fit_tree *t)
+{
+    clear_below(t->root);
+    t->root = NULL;
+}
+
 struct fit_node *fit_tree_first(const struct fit_tree *t)
 {
     struct fit_node *n = t->root;

@@ -71,6 +71,7 @@ static inline int resources_compare(const struct resources *a,
 /* The caller has set key, vector and owner. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
+void fit_tree_clear(struct fit_tree *t);
 
 /* The first of all, or NULL. */
 struct fit_node *fit_tree_first(const struct fit_tree *t);

@@ -112,14 +112,6 @@ static void open_agent(struct fleet *f,
         enter(&f->grown, &a->growth, (struct fit_key){0, a->id}, free, a);
 }
 
-void fleet_forget_growth(struct fleet *f)
-{
-    struct fit_node *n;
-
-    while ((n = f->grown.root) != NULL)
-        fit_tree_remove(&f->grown, n);
-}
-
 static bool
 free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {

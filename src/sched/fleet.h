@@ -67,7 +67,4 @@ struct fleet_agent *fleet_best(const struct fleet *f,
 /* Tasks were planned for it and leave it with this. */
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);
 
-/* The sleeping shapes were compared with all that have grown. */
-void fleet_forget_growth(struct fleet *f);
-
 #endif

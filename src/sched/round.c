@@ -137,7 +137,7 @@ static bool refresh(struct round *r)
 static void waking_end(struct sched *s)
 {
     if (!s->waking.again)
-        fleet_forget_growth(&s->fleet);
+        fit_tree_clear(&s->fleet.grown);
     s->waking.from = (struct fit_key){0};
     s->waking.again = false;
 }

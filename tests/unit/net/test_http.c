@@ -1,5 +1,4 @@
 /* test_http.c - routes, files and followed files, seen by a raw client. */
-#include "config.h" /* strcasestr() */
 
 #include "net_test.h"
 

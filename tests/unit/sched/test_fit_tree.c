@@ -128,6 +128,10 @@ START_TEST(test_it_finds_what_a_list_finds)
                        seed);
         if (step % 50 == 0)
             check_tree(&t);
+        if (rng_below(&rng, 1000) == 0) {
+            fit_tree_clear(&t);
+            check_tree(&t);
+        }
     }
 }
 END_TEST

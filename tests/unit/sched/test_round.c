@@ -380,6 +380,23 @@ START_TEST(test_growth_in_the_middle_is_not_forgotten)
 }
 END_TEST
 
+/* A sleeping shape that gets an earlier rank than those compared already. */
+START_TEST(test_an_earlier_job_in_the_middle_is_not_forgotten)
+{
+    cluster_submit(&c, cpus(1), 3, 5);
+    cluster_submit(&c, cpus(2), 1, 0);
+    settle(0);
+    cluster_add_agent(&c, cpus(4));
+    cluster_plan(&c, 1);
+    check_planned(0, 1, 0, 1);
+    cluster_place(&c);
+    cluster_submit(&c, cpus(2), 1, 9);
+    settle(2);
+    check_planned(0, 3, 0, 1);
+    check_planned(1, 1, 1, 1);
+}
+END_TEST
+
 /* ---- a new leader ---- */
 
 START_TEST(test_a_new_leader_plans_the_same)
@@ -446,6 +463,7 @@ int main(void)
                   test_a_long_queue_of_one_shape_costs_one_look,
                   test_whoever_waits_behind_many_is_reached,
                   test_growth_in_the_middle_is_not_forgotten,
+                  test_an_earlier_job_in_the_middle_is_not_forgotten,
                   test_a_new_leader_plans_the_same,
                   test_a_new_leader_reads_a_long_queue_in_slices);
 
