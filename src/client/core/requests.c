@@ -438,7 +438,9 @@ static void expire(struct client_core *c, struct request *r)
     struct buffer text = {0};
 
     text_duration(within, r->timeout_ms);
-    if (r->uncertain || r->asked != 0) {
+    if (r->route == CLIENT_ONE) {
+        buffer_printf(&text, "no answer within %s", within);
+    } else if (r->uncertain || r->asked != 0) {
         buffer_printf(&text,
                       "%s: no answer within %s, so the outcome is unknown: ",
                       method_name(r->method),
