@@ -2,6 +2,7 @@
  *
  *   client_core.c  events in: connections, frames, time
  *   requests.c     the life of a request, from its ticket to its answer
+ *   giving_up.c    the last word on a request that nobody answered
  *   search.c       which master gets which request now
  *   actions.c      the list that goes out
  */
@@ -38,6 +39,8 @@ enum place {
     PLACE_RESTING,  /* was told busy: to be queued again at rest_ms */
     PLACE_ENDED,
 };
+
+#define FRAME_SIZE_WORD 4 /* what a frame begins with */
 
 struct request {
     uint32_t id;
@@ -155,12 +158,16 @@ void requests_answer(struct client_core *c, uint32_t master, const struct rpc *r
 void requests_lost(struct client_core *c, uint32_t master);
 /* End every request to this master alone. */
 void requests_unreachable(struct client_core *c, uint32_t master);
-/* End every request that nobody can have seen. */
-void requests_give_up(struct client_core *c, enum error_code code);
 /* Whoever was asked before, ask the leader: its connection is another one. */
 void requests_requeue(struct client_core *c);
 void requests_tick(struct client_core *c);
 uint64_t requests_deadline(const struct client_core *c);
+
+/* giving_up.c */
+/* Its deadline has come. */
+void requests_expire(struct client_core *c, struct request *r);
+/* End every request that nobody can have seen. */
+void requests_give_up(struct client_core *c, enum error_code code);
 
 /* search.c */
 /* This master leads, or acts like it: `term` as it said, or 0. */
