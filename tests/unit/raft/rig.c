@@ -253,7 +253,7 @@ void rig_set_snapshot(struct rig *rig, uint64_t id, uint64_t index, uint64_t ter
 
 void rig_init(struct rig *rig, unsigned voters)
 {
-    uint64_t ids[RIG_NODES];
+    uint64_t ids[RIG_NODES] = {0};
 
     memset(rig, 0, sizeof(*rig));
     rig->voters = voters;

@@ -70,7 +70,7 @@ struct rig_node {
 
     struct rig_said *said;
     size_t said_count, said_capacity;
-    char fatal[256]; /* empty: goes on */
+    char fatal[512]; /* empty: goes on */
 };
 
 struct rig {
