@@ -361,6 +361,9 @@ static void follow_state(struct replica *r, bool was_leader, uint64_t was_term)
     if (is_leader && !same_reign) {
         r->counters.elections_won++;
         r->noop_due = true;
+#ifdef MUTANT_GUARD_B12
+        r->leads = true;
+#endif
         r->election.active = false;
     }
     report_role(r);
@@ -409,6 +412,9 @@ int replica_raft_step(struct replica *r, struct raft_event *event)
 /* B1: a sole voter would lead again in its old term without a vote; so it starts in a new one. */
 static bool is_sole_voter(const struct replica *r)
 {
+#ifdef MUTANT_GUARD_B1
+    return false;
+#endif
     return r->config.voter_count == 1;
 }
 
@@ -626,6 +632,9 @@ static uint64_t next_deadline(const struct replica *r)
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
         if (others[i] < deadline)
             deadline = others[i];
+#ifdef MUTANT_GUARD_B11
+    return deadline;
+#endif
     /* B11: a deadline in the past would spin. */
     return deadline > r->now_ms ? deadline : r->now_ms + 1;
 }
