@@ -123,18 +123,21 @@ read_spec(struct agent_spec *spec, const struct options *o, struct error *err)
     const char *hostname = options_text(o, "hostname");
     char host[LIMIT_NAME_BYTES + 1];
 
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        spec->resources.amount[k] = k == RESOURCE_GPUS ? 0 : RESOURCE_DETECT;
-    if (resources != NULL &&
-        resources_parse(
-            &spec->resources, spec->ports, &spec->port_count, resources, err) != 0)
-        return error_wrap(err, "%s", options_origin(o, "resources"));
-    if (attributes != NULL && agent_spec_parse_attributes(spec, attributes, err) != 0)
-        return error_wrap(err, "%s", options_origin(o, "attributes"));
     if (hostname == NULL && host_name(host, err) != 0)
         return -(int)err->code;
     spec->hostname = mem_strdup(hostname != NULL ? hostname : host);
-    return check_spec(spec, err);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        spec->resources.amount[k] = k == RESOURCE_GPUS ? 0 : RESOURCE_DETECT;
+    if (check_spec(spec, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "hostname"));
+    if (resources != NULL &&
+        (resources_parse(
+             &spec->resources, spec->ports, &spec->port_count, resources, err) != 0 ||
+         check_spec(spec, err) != 0))
+        return error_wrap(err, "%s", options_origin(o, "resources"));
+    if (attributes != NULL && agent_spec_parse_attributes(spec, attributes, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "attributes"));
+    return 0;
 }
 
 /* Beside this program, as in the tree where it was built, or where it was installed. */

@@ -96,6 +96,8 @@ int session_change(struct session *s,
     id_request_pack(method, id, 0, &frame);
     rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, NULL, repeated, err);
     buffer_finish(&frame);
+    if (rc == -(int)ERROR_NOT_FOUND || rc == -(int)ERROR_INVALID)
+        return error_wrap(err, "job %" PRIu64, id);
     return rc;
 }
 
