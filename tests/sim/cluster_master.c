@@ -291,6 +291,17 @@ static void founded(struct world *w, void *context, uint64_t a, uint64_t b)
     step(m, &(struct master_event){.kind = MASTER_FOUNDED});
 }
 
+/* A crash before this loses it. */
+static void cluster_id_stored(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_master *m = context;
+
+    (void)w;
+    (void)b;
+    if (m->alive && m->incarnation == a)
+        m->has_cluster_id = true;
+}
+
 static void core_action(struct sim_master *m, struct master_actions *actions, size_t i)
 {
     struct cluster *c = m->cluster;
@@ -323,8 +334,10 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
             world_in(&c->world, pick(&c->world, 0, 30 * MS), crash_later, m, m->incarnation, SECOND);
         break;
     case MASTER_CLUSTER_ID:
-        m->has_cluster_id = true;
         memcpy(m->cluster_id, a->cluster_id, sizeof(m->cluster_id));
+        world_in(&c->world, pick(&c->world, 0, 60 * MS), cluster_id_stored, m, m->incarnation, 0);
+        if (c->plan.founding_faults)
+            strike(m, 20, 40);
         break;
     case MASTER_ROLE:
         break;
