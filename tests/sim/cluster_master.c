@@ -556,6 +556,7 @@ void sim_master_start(struct sim_master *m)
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
+    config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);
         config.replica.trailing_entries = (unsigned)pick(&c->world, 0, 60);
