@@ -5,6 +5,11 @@ from lib.cluster import Gate
 from lib.load import Load
 from lib.waiting import wait_until
 
+PATIENT = [
+    "--agent-silence",
+    "60s",
+]  # no agent is given up, however slow this machine is
+
 
 def agents_of(cluster, job):
     return {task["agent_id"] for task in cluster.client.job(job)["tasks"]}
@@ -12,10 +17,10 @@ def agents_of(cluster, job):
 
 def test_agent_killed_and_restarted(start_cluster):
     """Its tasks run on, are found again, and keep their exit codes."""
-    cluster = start_cluster(agents=2)
+    cluster = start_cluster(agents=2, master_options=PATIENT)
     gates = [Gate(cluster.folder / name) for name in ("first", "second", "third")]
     jobs = [
-        cluster.client.submit(*cluster.witness.argv(gate, status), instances=4)
+        cluster.client.submit(*cluster.witness.argv(gate, status), instances=4, cpus=1)
         for status, gate in enumerate(gates)
     ]
     for job in jobs:
@@ -48,7 +53,7 @@ def check_codes(cluster, job, state, codes):
 
 
 def test_agents_killed_under_load(start_cluster):
-    cluster = start_cluster(agents=2)
+    cluster = start_cluster(agents=2, master_options=PATIENT)
     with Load(cluster) as load:
         for _ in range(4):
             load.wait_more(cluster.random.randrange(5, 30))
@@ -62,9 +67,9 @@ def test_host_gone_for_good(start_cluster):
     """Successors run elsewhere, once."""
     cluster = start_cluster(agents=3)
     gate = Gate(cluster.folder / "gate")
-    job = cluster.client.submit(*cluster.witness.argv(gate), instances=12)
+    job = cluster.client.submit(*cluster.witness.argv(gate), instances=12, cpus=1)
     cluster.wait_states(job, "TASK_RUNNING")
-    lost = cluster.random.choice(cluster.agents)
+    lost = cluster.agent_with(job)
     there = [
         t["instance"]
         for t in cluster.client.job(job)["tasks"]
@@ -90,9 +95,11 @@ def test_agent_back_after_its_tasks_moved(start_cluster):
     """It was only frozen: what was superseded is ended, and its results do not count."""
     cluster = start_cluster(agents=2)
     gate = Gate(cluster.folder / "gate")
-    job = cluster.client.submit("flock", "--shared", gate.path, "true", instances=6)
+    job = cluster.client.submit(
+        "flock", "--shared", gate.path, "true", instances=10, cpus=0.5
+    )
     cluster.wait_states(job, "TASK_RUNNING")
-    frozen = cluster.random.choice(cluster.agents)
+    frozen = cluster.agent_with(job)
     frozen.stop()
     cluster.wait_agents(1, "UNREACHABLE")
     cluster.wait_states(job, "TASK_RUNNING")
@@ -112,7 +119,7 @@ def test_agent_back_after_its_tasks_moved(start_cluster):
 
 def test_everything_killed_at_once(start_cluster):
     """Power failure of the whole machine room, as far as processes can show it."""
-    cluster = start_cluster(agents=2)
+    cluster = start_cluster(agents=2, master_options=PATIENT)
     with Load(cluster) as load:
         load.wait_more(30)
         for process in cluster.processes():

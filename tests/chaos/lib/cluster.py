@@ -175,9 +175,9 @@ class Cluster:
         return argv + ["--resources", resources]
 
     def start(self):
-        for process in self.masters + self.agents:
+        for process in self.processes():
             process.start()
-        self.wait_leader()
+        self.client("status")  # the client waits for a leader
         self.wait_agents(len(self.agents))
         return self
 
@@ -197,6 +197,11 @@ class Cluster:
 
     def wait_leader(self, among=None, timeout=20):
         return wait_until("a master leads", lambda: self.leader(among), timeout)
+
+    def agent_with(self, job):
+        """One of the agents that have tasks of this job."""
+        busy = {task["agent_id"] for task in self.client.job(job)["tasks"]}
+        return self.random.choice([a for a in self.agents if a.ident in busy])
 
     def wait_caught_up(self, master, timeout=30):
         """Until it has applied what is committed now."""
