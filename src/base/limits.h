@@ -11,6 +11,7 @@
 
 /* RPC */
 #define LIMIT_FRAME_BYTES          (1 * MIB) /* one framed message, without its length word */
+#define LIMIT_HELLO_BYTES          (4 * KIB) /* the first frame of a connection */
 #define LIMIT_FRAME_DEPTH          8         /* nesting of a MessagePack value */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
@@ -26,7 +27,7 @@
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
-#define LIMIT_HTTP_HEAD_BYTES  (16 * KIB) /* request line and headers */
+#define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
 
 /* Log */
@@ -71,6 +72,6 @@
 /* Agent */
 #define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
 #define LIMIT_SANDBOXES_KEPT 100000 /* of runs that ended and are acknowledged */
-#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
+#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log of a task, then its beginning goes */
 
 #endif

@@ -66,6 +66,11 @@ static void peer_greet(void *user, struct hello *hello)
     hello->version = (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
 }
 
+static int peer_check(void *user, const struct hello *hello, struct error *err)
+{
+    return master_check_hello(((struct master *)user)->core, hello, err);
+}
+
 static void peer_up(void *user, uint64_t id, const struct hello *hello)
 {
     log_info("master", "connected to master %llu", (unsigned long long)id);
@@ -100,6 +105,7 @@ static void peer_refused(void *user, uint64_t id, const struct error *reason)
 
 static const struct peers_events PEER_EVENTS = {
     .greet = peer_greet,
+    .check = peer_check,
     .up = peer_up,
     .bytes = peer_bytes,
     .down = peer_down,

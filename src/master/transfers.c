@@ -113,7 +113,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
     }
     ASSERT(member != NULL && s != NULL);
     if (!snapshots_pin(store_of(t), &s->info))
-        ASSERT(!"the replica sends only a snapshot that is saved");
+        ASSERT_NEVER("the replica sends only a snapshot that is saved");
     s->peer = peer;
     log_info("master",
              "sending a snapshot to master %llu index=%llu bytes=%llu",
@@ -121,9 +121,11 @@ void transfers_send(struct transfers *t, uint64_t peer)
              (unsigned long long)s->info.meta.index,
              (unsigned long long)s->info.meta.size);
     s->sender = bulk_sender_create(t->master->loop,
+                                   peer,
                                    &member->address,
                                    replica_term(master_replica(t->master->core)),
                                    &s->info.meta,
+                                   0,
                                    &SENDER_EVENTS,
                                    s);
 }
@@ -239,7 +241,7 @@ void transfers_adopt(struct transfers *t, struct conn *c, const struct hello *he
     struct hello answer;
 
     master_hello(t->master->core, &answer);
-    bulk_receiver_create(t->master->loop, c, hello, &answer, &RECEIVER_EVENTS, t);
+    bulk_receiver_create(t->master->loop, c, hello, &answer, 0, &RECEIVER_EVENTS, t);
 }
 
 void transfers_room(struct transfers *t)
@@ -267,7 +269,7 @@ void transfers_promote(struct transfers *t, uint64_t from)
         snapshots_promote(store_of(t), r->draft, true);
         return;
     }
-    ASSERT(!"the replica promotes only what it was told is staged");
+    ASSERT_NEVER("the replica promotes only what it was told is staged");
 }
 
 /* ---- the store ---- */

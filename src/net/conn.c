@@ -66,6 +66,14 @@ void conn_destroy(struct conn *c)
     loop_defer(c->loop, &c->release, release, c);
 }
 
+void conn_orphan(struct conn *c)
+{
+    if (c->events->orphaned != NULL)
+        c->events->orphaned(c->user, c);
+    ASSERT(c->events->orphaned == NULL || c->destroyed);
+    conn_destroy(c);
+}
+
 void conn_close(struct conn *c, const struct error *reason)
 {
     stop(c);
@@ -90,11 +98,13 @@ bool conn_closing(const struct conn *c)
     return c->destroyed || stream_closing(c->stream);
 }
 
-/* Say who is meant before it goes to the log, here and on the other side. */
+/* The other side need not be told who it is. */
 static void refuse(struct conn *c, struct error *reason)
 {
+    rpc_error(conn_begin(c), 0, reason->code, reason->text, "");
+    conn_end(c);
     error_wrap(reason, "%s", conn_peer(c));
-    conn_refuse(c, reason);
+    conn_finish(c, reason);
 }
 
 /* ---- frames ---- */
@@ -170,6 +180,18 @@ static void on_frame(struct conn *c, struct bytes frame)
         deliver(c, frame);
 }
 
+/* Whoever has not said hello gets no room for a large frame. */
+static int64_t frame_size(const struct conn *c, struct bytes bytes, struct error *err)
+{
+    if (!c->greeted && bytes.size >= 4 && load_u32(bytes.data) > LIMIT_HELLO_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "the first frame has %u bytes, more than any hello (is the "
+                         "other side a Triarch program?)",
+                         load_u32(bytes.data));
+    return rpc_frame_size(bytes, err);
+}
+
 static size_t on_received(void *user, struct bytes bytes)
 {
     struct conn *c = user;
@@ -178,7 +200,7 @@ static size_t on_received(void *user, struct bytes bytes)
     c->heard_ms = loop_now_ms();
     while (!conn_closing(c) && !stream_paused(c->stream)) {
         struct error err = {0};
-        int64_t size = rpc_frame_size(rest, &err);
+        int64_t size = frame_size(c, rest, &err);
 
         if (size < 0)
             refuse(c, &err);

@@ -2,7 +2,8 @@
  *
  * A peer with a lower id has a link that dials it; one with a higher id has the
  * connection that it last dialled to us.  `conn` is the one in use, and set exactly
- * while the peer is up.
+ * while the peer is up.  Masters that have nothing to say, as two followers, say that
+ * they are alive, so that a second process with the same id is told from a new start.
  */
 #include "net/peer.h"
 
@@ -10,12 +11,14 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/link.h"
+#include "wire/message_agent.h"
 #include "wire/pack.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #define ALIVE_MS 1000 /* a connection that spoke within that time is in use */
+#define SPEAK_MS 300  /* so each speaks at least that often */
 
 struct peer {
     struct peers *peers;
@@ -26,10 +29,12 @@ struct peer {
 };
 
 struct peers {
+    struct loop *loop;
     uint64_t own_id;
     const struct peers_events *events;
     void *user;
     uint64_t dropped;
+    struct loop_timer speak;
     unsigned count;
     struct peer peers[LIMIT_MASTERS];
 };
@@ -126,6 +131,22 @@ bool peers_send(struct peers *p, uint64_t id, struct bytes raft_message)
     return true;
 }
 
+/* A heartbeat, which a master takes no notice of. */
+static void speak(void *user)
+{
+    struct peers *p = user;
+
+    for (unsigned i = 0; i < p->count; i++) {
+        struct conn *c = p->peers[i].conn;
+
+        if (c == NULL || conn_queued(c) > 0)
+            continue;
+        heartbeat_pack(&(struct heartbeat){0}, conn_begin(c));
+        conn_end(c);
+    }
+    timer_set_in(p->loop, &p->speak, SPEAK_MS, speak, p);
+}
+
 /* ---- peers that we dial ---- */
 
 static void link_greet(void *user, struct hello *hello)
@@ -218,7 +239,7 @@ static const struct conn_events REFUSED_EVENTS = {
 };
 
 /* The old process would have closed its connection if it had died, and a connection
- * that only looks alive falls silent: heartbeats come much more often. */
+ * that only looks alive falls silent. */
 static bool is_taken(const struct peer *peer, const struct hello *hello)
 {
     return peer->conn != NULL && peer->incarnation != hello->incarnation &&
@@ -288,6 +309,7 @@ struct peers *peers_create(struct loop *l,
     struct conn_options options = {0};
 
     ASSERT(cluster_find(cluster, own_id) != NULL);
+    p->loop = l;
     p->own_id = own_id;
     p->events = events;
     p->user = user;
@@ -303,6 +325,7 @@ struct peers *peers_create(struct loop *l,
         if (m->id < own_id)
             peer->link = link_create(l, &m->address, &options, &LINK_EVENTS, peer);
     }
+    speak(p);
     return p;
 }
 
@@ -310,6 +333,7 @@ void peers_destroy(struct peers *p)
 {
     if (p == NULL)
         return;
+    timer_stop(p->loop, &p->speak);
     for (unsigned i = 0; i < p->count; i++) {
         struct peer *peer = &p->peers[i];
 

@@ -19,14 +19,15 @@ struct server_options {
 };
 
 /* events.opened is not called; user is given to all callbacks, and conn_number() tells
- * the session.  The owner of all sessions may hand single ones over. */
+ * the session.  `closed` also comes for those who never said hello.  The owner may hand
+ * single sessions over. */
 struct server *server_create(struct loop *l,
                              const struct server_options *options,
                              const struct conn_events *events,
                              void *user,
                              struct error *err);
-/* Closes every session that is left, without callbacks, handed over or not: their new
- * owners go first.  Not from inside a callback.  NULL is fine. */
+/* Closes every session that is left; only `orphaned` is called.  Not from inside a
+ * callback.  NULL is fine. */
 void server_destroy(struct server *s);
 
 /* Accept no more; the sessions stay. */

@@ -5,9 +5,10 @@
  *
  * Output is a list of chunks.  At the end of a turn they go to the kernel in one
  * uv_try_write(); what it leaves goes into one uv_write(), and until that is done new
- * chunks wait.  Input is read into the loop's scratch bytes and shown from there; only
- * what the reader leaves (a part of a frame) is copied into the stream's own buffer, and
- * then read into directly until the reader has taken all of it.
+ * chunks wait.  Input is read into the loop's scratch bytes and shown from there; what
+ * the reader leaves (a part of a frame) is kept, and put in front of the next read.  Only
+ * when that is much, the next read goes behind it, into the stream's own buffer.  So
+ * many sessions that each sent a part of a frame hold no more memory than they sent.
  */
 #include "net/stream.h"
 
@@ -20,9 +21,10 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#define WRITE_CHUNKS 64         /* in one system call */
-#define CHUNK_BYTES  (64 * KIB) /* then a new one is begun */
-#define READ_BYTES   (64 * KIB) /* behind the part of a frame */
+#define WRITE_CHUNKS 64          /* in one system call */
+#define CHUNK_BYTES  (64 * KIB)  /* then a new one is begun */
+#define READ_BYTES   (64 * KIB)  /* behind much that was kept */
+#define KEPT_BYTES   (128 * KIB) /* much */
 #define KEEPALIVE_S  15
 
 enum stream_state { CONNECTING, OPEN, FINISHING, CLOSED };
@@ -55,6 +57,7 @@ struct stream {
     struct error *reason;
 
     struct buffer in; /* shown and not consumed */
+    bool in_place;    /* the read that is under way goes behind it */
     bool paused;
     struct deferred redeliver;
 
@@ -161,23 +164,41 @@ static void show_kept(struct stream *s)
         buffer_consume(&s->in, used);
 }
 
+/* What was kept lies at the beginning of the scratch bytes, and `got` new ones behind. */
+static void show_scratch(struct stream *s, size_t got)
+{
+    size_t size = s->in.size + got;
+    size_t used = show(s, loop_scratch(s->loop), size);
+
+    buffer_clear(&s->in);
+    buffer_append(&s->in, loop_scratch(s->loop) + used, size - used);
+    if (used == size)
+        buffer_finish(&s->in);
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     struct stream *s = handle->data;
+    uint8_t *scratch = loop_scratch(s->loop);
 
     (void)suggested;
-    if (s->in.size == 0)
-        *out = uv_buf_init((char *)loop_scratch(s->loop), LOOP_SCRATCH_BYTES);
-    else
+    s->in_place = s->in.size > KEPT_BYTES;
+    if (s->in_place) {
         *out = uv_buf_init((char *)buffer_reserve(&s->in, READ_BYTES), READ_BYTES);
+        return;
+    }
+    if (s->in.size > 0)
+        memcpy(scratch, s->in.data, s->in.size);
+    *out = uv_buf_init((char *)scratch + s->in.size,
+                       (unsigned)(LOOP_SCRATCH_BYTES - s->in.size));
 }
 
 static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
 {
     struct stream *s = handle->data;
     struct error reason;
-    size_t used;
 
+    (void)buf;
     if (got < 0 && s->state == FINISHING) {
         stream_close(s, NULL);
         return;
@@ -194,13 +215,12 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     if (got == 0 || s->state != OPEN) /* what comes while finishing is dropped */
         return;
     loop_counters(s->loop)->bytes_in += (uint64_t)got;
-    if (s->in.size > 0) {
-        s->in.size += (size_t)got;
-        show_kept(s);
+    if (!s->in_place) {
+        show_scratch(s, (size_t)got);
         return;
     }
-    used = show(s, (const uint8_t *)buf->base, (size_t)got);
-    buffer_append(&s->in, buf->base + used, (size_t)got - used);
+    s->in.size += (size_t)got;
+    show_kept(s);
 }
 
 static void start_reading(struct stream *s)

@@ -40,9 +40,9 @@ struct result result_done(const struct apply *a, uint64_t id)
     return (struct result){.id = id, .index = a->state->index};
 }
 
-struct result result_rejected(enum error_code code)
+struct result result_rejected(int code)
 {
-    return (struct result){.code = code};
+    return (struct result){.code = (enum error_code)code};
 }
 
 void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t agent)
@@ -76,7 +76,7 @@ static struct result apply_command(struct apply *a, struct bytes bytes)
     int rc = command_unpack(&c, bytes, NULL);
 
     if (rc != 0)
-        return result_rejected((enum error_code) - rc);
+        return result_rejected(-rc);
     if (!a->state->globals.founded && c.kind != COMMAND_FOUND)
         return result_rejected(ERROR_UNAVAILABLE);
     return HANDLERS[c.kind](a, &c);

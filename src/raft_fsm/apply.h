@@ -36,7 +36,7 @@ apply_handler apply_purge;
 apply_handler apply_expire_keys;
 
 struct result result_done(const struct apply *a, uint64_t id);
-struct result result_rejected(enum error_code code);
+struct result result_rejected(int code); /* an error_code */
 void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t agent);
 
 /* Around a change of a job or of its tasks: stamps its end and tells the leader when

@@ -89,7 +89,7 @@ struct result apply_agent_register(struct apply *a, const struct command *c)
     int rc = agent_spec_unpack(&spec, bytes, NULL);
 
     if (rc != 0)
-        return result_rejected((enum error_code) - rc);
+        return result_rejected(-rc);
     agent = state_agent_by_key(a->state, spec.key);
     result = agent == NULL ? agent_add(a, &spec, bytes)
                            : agent_return(a, agent, &spec, bytes);
@@ -106,7 +106,7 @@ struct result apply_agent_reregister(struct apply *a, const struct command *c)
     int rc = agent_spec_unpack(&spec, bytes, NULL);
 
     if (rc != 0)
-        return result_rejected((enum error_code) - rc);
+        return result_rejected(-rc);
     result = agent == NULL ? result_rejected(ERROR_NOT_FOUND)
                            : agent_return(a, agent, &spec, bytes);
     agent_spec_finish(&spec);

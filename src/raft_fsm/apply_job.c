@@ -42,7 +42,7 @@ struct result apply_submit(struct apply *a, const struct command *c)
         return answer_again(&body, &t->body, t->job_id, t->submit_index);
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
-        return result_rejected((enum error_code) - rc);
+        return result_rejected(-rc);
     if (s->job_count >= LIMIT_JOBS || s->task_count + spec.instances > LIMIT_TASKS) {
         job_spec_finish(&spec);
         return result_rejected(ERROR_BUSY);

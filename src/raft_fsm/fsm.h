@@ -61,19 +61,23 @@ void fsm_skip(struct state *s, uint64_t index, uint64_t term);
 /* ---- snapshots (docs/spec/5-log-and-snapshots.md) ----
  *
  * A walk gives the state as it was at snapshot_begin(), in slices, while applying goes
- * on. One walk at a time.  Bytes are the same on every master for the same index. */
+ * on.  One walk at a time.  Bytes are the same on every master for the same index. */
 void snapshot_begin(struct state *s);
-/* Append about `budget` bytes to out (at least one object); true while there is more.
- */
+/* Append about `budget` bytes to out, in whole records; nothing when the slice met only
+ * what is not part of the snapshot.  True while there is more. */
 bool snapshot_next(struct state *s, struct buffer *out, size_t budget);
 void snapshot_end(struct state *s); /* also to give up half-way */
 
-/* Restore into a fresh state: feed the bytes in order, in pieces of any size. */
+/* Restore into a fresh state: feed the bytes in order, in pieces of any size.  After an
+ * error only restore_abandon() is of use.  All of it touches nothing but the new state,
+ * so it may run on another thread. */
 struct restore;
 struct restore *restore_begin(void);
 int restore_feed(struct restore *r, struct bytes piece, struct error *err);
-/* Rebuilds what is derived and verifies the digest that the snapshot names. */
+/* Rebuilds what is derived and verifies every invariant and the digest that the snapshot
+ * names.  Frees r, also on failure.  The caller compares index and term of the state with
+ * those that it expects: nothing in the bytes vouches for them. */
 int restore_end(struct restore *r, struct state **out, struct error *err);
-void restore_abandon(struct restore *r);
+void restore_abandon(struct restore *r); /* NULL is fine */
 
 #endif

@@ -11,7 +11,6 @@
 #include "base/limits.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define RULE(condition, ...)                                   \

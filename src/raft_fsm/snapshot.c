@@ -5,14 +5,13 @@
  *
  *   - An object that changes or goes away, and that the walk has not passed, leaves its
  *     old image in `saved`, once: at its first change since the walk began.
- *   - `changed` is therefore all that tells what to emit.  An object with changed <=
- * the index of the walk is as it was and is emitted from its table.  Any other was
- * changed, and has an image in `saved`, or did not exist, and has none.
+ *   - `changed` is therefore all that tells what to emit.  An object with changed <= the
+ *     index of the walk is as it was and is emitted from its table.  Any other was
+ *     changed, and has an image in `saved`, or did not exist, and has none.
  *
- * So no marks of creation are needed, and an object that was removed and made again
- * under the same key comes out as the old one.  The walk merges two ordered sequences,
- * which have no key in common.  Memory is bounded by the state: one image for each
- * object at most.
+ * So no marks of creation are needed, and an object that was removed and made again under
+ * the same key comes out as the old one.  The walk merges two ordered sequences, which
+ * have no object in common.  Memory is bounded by the state: one image of each object.
  */
 #include "raft_fsm/snapshot.h"
 
@@ -108,26 +107,29 @@ void snapshot_end(struct state *s)
     s->walk = NULL;
 }
 
-/* ---- the tables as one ordered sequence ---- */
+/* ---- the tables as one ordered sequence ----
+ *
+ * In the table of tasks a job without any is a place of its own, with task NULL: millions
+ * of jobs may have none, and passing each of them has to count as a step. */
 
-/* First task of the job or of a later one, from `instance` on. */
-static bool seek_task(struct job *j, uint64_t instance, struct object *o)
+static struct object_key place_key(const struct object *o)
 {
-    while (j != NULL && instance >= j->touched) {
-        j = RB_NEXT(job_tree, NULL, j);
-        instance = 0;
-    }
-    if (j == NULL)
-        return false;
-    *o = object_task(j, job_task(j, (uint32_t)instance));
-    return true;
+    if (o->table == TABLE_TASKS && o->task == NULL)
+        return (struct object_key){TABLE_TASKS, o->job->id, UINT32_MAX};
+    return object_key(o);
 }
 
-/* First object of the key's table at or after the key. */
+static void place_task(struct object *o, uint64_t instance)
+{
+    o->task = instance < o->job->touched ? job_task(o->job, (uint32_t)instance) : NULL;
+}
+
+/* First place of the key's table at or after the key. */
 static bool seek(struct state *s, struct object_key key, struct object *o)
 {
+    bool tasks = key.table == TABLE_TASKS;
+    uint64_t id = key.major + (key.minor > (tasks ? UINT32_MAX : 0));
     struct tombstone old = {.purged_us = key.major, .job_id = key.minor};
-    uint64_t id = key.major + (key.minor > 0); /* where minor is always 0 */
     struct attempt attempt = {.id = id};
     struct agent agent = {.id = id};
     struct job job = {.id = id};
@@ -141,11 +143,10 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
         o->job = RB_NFIND(job_tree, &s->jobs, &job);
         return o->job != NULL;
     case TABLE_TASKS:
-        job.id = key.major;
         o->job = RB_NFIND(job_tree, &s->jobs, &job);
-        if (o->job != NULL && o->job->id > key.major)
-            key.minor = 0;
-        return seek_task(o->job, key.minor, o);
+        if (o->job != NULL)
+            place_task(o, o->job->id > key.major ? 0 : key.minor);
+        return o->job != NULL;
     case TABLE_ATTEMPTS:
         o->attempt = RB_NFIND(attempt_tree, &s->attempts, &attempt);
         return o->attempt != NULL;
@@ -159,7 +160,19 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     return false;
 }
 
-/* The next object of the same table. */
+static bool step_task(struct object *o)
+{
+    if (o->task != NULL)
+        place_task(o, o->task->instance + 1ull);
+    if (o->task != NULL)
+        return true;
+    o->job = RB_NEXT(job_tree, NULL, o->job);
+    if (o->job != NULL)
+        place_task(o, 0);
+    return o->job != NULL;
+}
+
+/* The next place of the same table. */
 static bool step(struct object *o)
 {
     switch (o->table) {
@@ -170,7 +183,7 @@ static bool step(struct object *o)
         o->job = RB_NEXT(job_tree, NULL, o->job);
         return o->job != NULL;
     case TABLE_TASKS:
-        return seek_task(o->job, o->task->instance + 1ull, o);
+        return step_task(o);
     case TABLE_ATTEMPTS:
         o->attempt = RB_NEXT(attempt_tree, NULL, o->attempt);
         return o->attempt != NULL;
@@ -184,7 +197,7 @@ static bool step(struct object *o)
     return false;
 }
 
-/* First object of any table at or after the key. */
+/* First place of any table at or after the key. */
 static bool seek_on(struct state *s, struct object_key key, struct object *o)
 {
     while (key.table < TABLE_END) {
@@ -204,7 +217,15 @@ static bool step_on(struct state *s, struct object *o)
 
 /* ---- the walk ---- */
 
-/* Emit the next object or step over a newer one; false when there is none left. */
+/* True if the object at this place is part of the snapshot. */
+static bool is_part(const struct snapshot_walk *walk, const struct object *o)
+{
+    if (o->table == TABLE_TASKS && o->task == NULL)
+        return false;
+    return *object_changed(o) <= walk->index;
+}
+
+/* Emit the next object or pass a place without one; false when there is none left. */
 static bool emit(struct state *s, struct object *o, bool *here, struct buffer *out)
 {
     struct snapshot_walk *walk = s->walk;
@@ -212,7 +233,7 @@ static bool emit(struct state *s, struct object *o, bool *here, struct buffer *o
     struct image image;
 
     if (saved != NULL &&
-        (!*here || object_key_compare(saved->key, object_key(o)) <= 0)) {
+        (!*here || object_key_compare(saved->key, place_key(o)) <= 0)) {
         buffer_append(out, saved->record, saved->size);
         walk->last = saved->key;
         saved_drop(walk, saved);
@@ -220,11 +241,11 @@ static bool emit(struct state *s, struct object *o, bool *here, struct buffer *o
     }
     if (!*here)
         return false;
-    if (*object_changed(o) <= walk->index) {
+    if (is_part(walk, o)) {
         image_write(&image, o);
         image_append(&image, out);
     }
-    walk->last = object_key(o);
+    walk->last = place_key(o);
     *here = step_on(s, o);
     return true;
 }

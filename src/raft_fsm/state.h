@@ -6,10 +6,11 @@
  *   agent     its spec's bytes, capacity and what is allocated of it
  *   job       the spec's bytes, counters of its tasks, its key
  *   task      (job, instance).  Exists as memory only once it was placed: tasks that no
- *             placement touched yet are `instances - touched` and cost nothing, so a
- * job of a million tasks is accepted in a moment and is small until it runs attempt one
- * try on one agent, from placement until its resources are free again tombstone key,
- * body hash and id of a purged job (joint 8) globals   cluster id, counters, last stamp
+ *             placement touched yet are `instances - touched` and cost nothing, so a job
+ *             of a million tasks is accepted in a moment and is small until it runs
+ *   attempt   one try on one agent, from placement until its resources are free again
+ *   tombstone key, body hash and id of a purged job (joint 8)
+ *   globals   cluster id, counters, last stamp
  *
  * Reading is free for everybody (sched, master/core); writing happens only between
  * state_edit() and state_edited() (state_edit.h), which keep digest, snapshot walk,

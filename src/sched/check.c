@@ -24,7 +24,7 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     }
     ASSERT(a->fit.height > 0);
     resources_subtract(&free, &agent->allocated);
-    ASSERT(resources_equal(&a->fit.has, &free));
+    ASSERT(resources_equal(&a->fit.vector, &free));
 }
 
 static void check_job(const struct sched *s, const struct job *j)
@@ -48,7 +48,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct job *job;
 
     ASSERT(!s->is_loading);
-    ASSERT(RB_EMPTY(&s->fleet.grown));
+    ASSERT(s->fleet.grown.root == NULL);
     ASSERT(queue_next(&s->queue) == NULL);
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         check_agent(&s->fleet, agent);

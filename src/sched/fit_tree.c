@@ -1,20 +1,98 @@
-/* fit_tree.c - an ordered set of resource vectors: the first one that is large enough. */
+/* fit_tree.c - an ordered set of resource vectors: the first one that fits. */
 #include "sched/fit_tree.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
+
+/* ---- signatures ---- */
+
+#define MANTISSA_BITS 10
+#define DOUBLED       (1 << MANTISSA_BITS) /* what a factor of 2 adds to a logarithm */
+
+/* The base 2 logarithm in 1/1024, rounded down, plus 1; 0 of 0. */
+static int log_of(uint64_t amount)
+{
+    int exponent;
+    uint64_t mantissa;
+
+    ASSERT(amount <= LIMIT_RESOURCE);
+    if (amount == 0)
+        return 0;
+    exponent = 63 - __builtin_clzll(amount);
+    mantissa = exponent >= MANTISSA_BITS ? amount >> (exponent - MANTISSA_BITS)
+                                         : amount << (MANTISSA_BITS - exponent);
+    return (exponent << MANTISSA_BITS) + (int)(mantissa - DOUBLED) + 1;
+}
+
+/* What is low becomes high. */
+static void turn(struct fit_signature *s)
+{
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        s->number[i] = (uint16_t)(UINT16_MAX - s->number[i]);
+}
+
+/* For a thousandth of a cpu there are 2^18 (256 MiB for a cpu) to 2^26 bytes (64 GiB). */
+#define MEM_PRICE_FIRST 18
+#define MEM_PRICES      9
+#define DISK_PRICE      25    /* 32 GiB of disk for a cpu */
+#define GPU_PRICE       (-64) /* one counts for more than any amount of the others */
+
+/* The lesser of two logarithms, the second one divided by its price. */
+static uint16_t lesser(int a, int b, int price)
+{
+    int priced = b == 0 ? 0 : b - price * DOUBLED;
+    int low = a < priced ? a : priced;
+
+    return low > 0 ? (uint16_t)low : 0;
+}
+
+static void
+sign(const struct fit_tree *t, struct fit_signature *s, const struct resources *r)
+{
+    int cpus = log_of(r->amount[RESOURCE_CPUS]);
+    int mem = log_of(r->amount[RESOURCE_MEM]);
+    int disk = log_of(r->amount[RESOURCE_DISK]);
+    int gpus = log_of(r->amount[RESOURCE_GPUS]);
+    int i = 0;
+
+    s->number[i++] = (uint16_t)cpus;
+    s->number[i++] = (uint16_t)mem;
+    s->number[i++] = (uint16_t)disk;
+    s->number[i++] = (uint16_t)gpus;
+    s->number[i++] = lesser(cpus, gpus, GPU_PRICE);
+    s->number[i++] = lesser(mem, gpus, GPU_PRICE);
+    s->number[i++] = lesser(cpus, disk, DISK_PRICE);
+    for (int price = 0; price < MEM_PRICES; price++)
+        s->number[i++] = lesser(cpus, mem, MEM_PRICE_FIRST + price);
+    ASSERT(i == FIT_NUMBERS);
+    if (t->of_needs)
+        turn(s);
+}
+
+/* Whether something with this signature may fit. */
+static bool may_fit(const struct fit_signature *s, const struct fit_signature *asked)
+{
+    unsigned short_of = 0;
+
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        short_of |= s->number[i] < asked->number[i];
+    return short_of == 0;
+}
+
+static void raise_to(struct fit_signature *s, const struct fit_node *below)
+{
+    if (below == NULL)
+        return;
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        s->number[i] =
+            s->number[i] > below->all.number[i] ? s->number[i] : below->all.number[i];
+}
+
+/* ---- the tree ---- */
 
 static int height(const struct fit_node *n)
 {
     return n == NULL ? 0 : n->height;
-}
-
-static void take_most(struct resources *most, const struct fit_node *below)
-{
-    if (below == NULL)
-        return;
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if (below->most.amount[k] > most->amount[k])
-            most->amount[k] = below->most.amount[k];
 }
 
 /* What a node knows of the nodes below it, after those changed. */
@@ -24,9 +102,9 @@ static void refresh(struct fit_node *n)
     int right = height(n->right);
 
     n->height = 1 + (left > right ? left : right);
-    n->most = n->has;
-    take_most(&n->most, n->left);
-    take_most(&n->most, n->right);
+    n->all = n->own;
+    raise_to(&n->all, n->left);
+    raise_to(&n->all, n->right);
 }
 
 static struct fit_node *rotate_right(struct fit_node *n)
@@ -120,6 +198,7 @@ void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
     ASSERT(n->height == 0);
     n->left = NULL;
     n->right = NULL;
+    sign(t, &n->own, &n->vector);
     refresh(n);
     t->root = insert_below(t->root, n);
 }
@@ -131,6 +210,20 @@ void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
     n->height = 0;
 }
 
+static void clear_below(struct fit_node *n)
+{
+    for (; n != NULL; n = n->right) {
+        clear_below(n->left);
+        n->height = 0;
+    }
+}
+
+void fit_tree_clear(struct fit_tree *t)
+{
+    clear_below(t->root);
+    t->root = NULL;
+}
+
 struct fit_node *fit_tree_first(const struct fit_tree *t)
 {
     struct fit_node *n = t->root;
@@ -140,18 +233,30 @@ struct fit_node *fit_tree_first(const struct fit_tree *t)
     return n;
 }
 
-static struct fit_node *find_below(struct fit_node *at,
-                                   const struct fit_key *from,
-                                   const struct resources *need)
+/* ---- searches ---- */
+
+struct search {
+    struct fit_key from;
+    const struct resources *need; /* NULL: the signature is enough */
+    struct fit_signature signature;
+};
+
+static bool fits(const struct search *s, const struct fit_node *n)
+{
+    return s->need != NULL ? resources_contain(&n->vector, s->need)
+                           : may_fit(&n->own, &s->signature);
+}
+
+static struct fit_node *find_below(const struct search *s, struct fit_node *at)
 {
     struct fit_node *found;
 
-    while (at != NULL && resources_contain(&at->most, need)) {
-        if (fit_key_compare(&at->key, from) >= 0) {
-            found = find_below(at->left, from, need);
+    while (at != NULL && may_fit(&at->all, &s->signature)) {
+        if (fit_key_compare(&at->key, &s->from) >= 0) {
+            found = find_below(s, at->left);
             if (found != NULL)
                 return found;
-            if (resources_contain(&at->has, need))
+            if (fits(s, at))
                 return at;
         }
         at = at->right;
@@ -163,5 +268,23 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
                                struct fit_key from,
                                const struct resources *need)
 {
-    return find_below(t->root, &from, need);
+    struct search s = {.from = from, .need = need};
+
+    ASSERT(!t->of_needs);
+    sign(t, &s.signature, need);
+    return find_below(&s, t->root);
+}
+
+struct fit_node *fit_tree_find_need(const struct fit_tree *needs,
+                                    struct fit_key from,
+                                    const struct fit_tree *room)
+{
+    struct search s = {.from = from};
+
+    ASSERT(needs->of_needs && !room->of_needs);
+    if (room->root == NULL)
+        return NULL;
+    s.signature = room->root->all;
+    turn(&s.signature);
+    return find_below(&s, needs->root);
 }

@@ -1,10 +1,17 @@
-/* fit_tree.h - an ordered set of resource vectors: the first one that is large enough.
+/* fit_tree.h - an ordered set of resource vectors: the first one that fits.
  *
- * An AVL tree (Adelson-Velsky and Landis 1962) in which each node also knows the most of
- * each kind that it or anything below it has, so that a search leaves out every subtree
- * in which one kind is short everywhere.  Changes are O(log n) always.  A search is
- * O(log n) when one kind decides; where many vectors each miss by another kind, it looks
- * at those between the start and the answer.
+ * An AVL tree (Adelson-Velsky and Landis 1962).  Beside its own vector each node holds the
+ * *signature* of all vectors from it down, with which a search leaves out subtrees:
+ *
+ * A signature is a row of small numbers, each a function of the vector that never falls
+ * when an amount rises.  So a vector that holds another has no lower number anywhere, and
+ * a crowd of which none may hold it is seen by its highest numbers.  They are logarithms
+ * (6 bits of exponent, 10 of mantissa) of each amount, and of the lesser of cpus and
+ * memory for several prices of memory.  Without the latter a crowd in which some have
+ * cpus left and others memory would look as if one had both.
+ *
+ * Changes are O(log n).  So are searches, but for crowds that miss by less than a step
+ * between two prices, some in one kind and some in another.
  *
  * Nodes lie in the objects that own them.  Keys are unique in a tree.
  */
@@ -22,10 +29,17 @@ struct fit_key {
     uint64_t second;
 };
 
+#define FIT_NUMBERS 16
+
+struct fit_signature {
+    uint16_t number[FIT_NUMBERS];
+};
+
 struct fit_node {
     struct fit_key key;
-    struct resources has;
-    struct resources most; /* of each kind, here and below */
+    struct resources vector;
+    struct fit_signature own;
+    struct fit_signature all; /* here and below */
     struct fit_node *left;
     struct fit_node *right;
     void *owner;
@@ -34,6 +48,7 @@ struct fit_node {
 
 struct fit_tree {
     struct fit_node *root;
+    bool of_needs; /* vectors that are to be held; else vectors that hold */
 };
 
 static inline int fit_key_compare(const struct fit_key *a, const struct fit_key *b)
@@ -53,16 +68,23 @@ static inline int resources_compare(const struct resources *a,
     return 0;
 }
 
-/* The caller has set key, has and owner. */
+/* The caller has set key, vector and owner. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
+void fit_tree_clear(struct fit_tree *t);
 
 /* The first of all, or NULL. */
 struct fit_node *fit_tree_first(const struct fit_tree *t);
 
-/* The first one with a key of at least `from` that has as much of each kind, or NULL. */
+/* The first one with a key of at least `from` that holds `need`, or NULL. */
 struct fit_node *fit_tree_find(const struct fit_tree *t,
                                struct fit_key from,
                                const struct resources *need);
+
+/* The first need with a key of at least `from` that something in `room` may hold, or NULL:
+ * those before it are held by nothing there; whether this one is has to be asked. */
+struct fit_node *fit_tree_find_need(const struct fit_tree *needs,
+                                    struct fit_key from,
+                                    const struct fit_tree *room);
 
 #endif

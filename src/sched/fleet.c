@@ -3,8 +3,6 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 static int size_compare(const struct size_class *a, const struct size_class *b)
 {
     return resources_compare(&a->capacity, &b->capacity);
@@ -15,22 +13,13 @@ static int agent_by_id(const struct fleet_agent *a, const struct fleet_agent *b)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-static int agent_by_wakes(const struct fleet_agent *a, const struct fleet_agent *b)
-{
-    int order = fit_key_compare(&a->wakes, &b->wakes);
-
-    return order != 0 ? order : agent_by_id(a, b);
-}
-
 RB_GENERATE(size_tree, size_class, by_capacity, size_compare)
 RB_GENERATE(fleet_tree, fleet_agent, by_id, agent_by_id)
-RB_GENERATE(grown_tree, fleet_agent, by_wakes, agent_by_wakes)
 
 void fleet_init(struct fleet *f, const struct policy *policy)
 {
     *f = (struct fleet){.policy = policy};
     RB_INIT(&f->agents);
-    RB_INIT(&f->grown);
     RB_INIT(&f->sizes);
 }
 
@@ -84,60 +73,66 @@ size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 
 /* ---- free resources ---- */
 
+static void leave(struct fit_tree *t, struct fit_node *n)
+{
+    if (n->height > 0)
+        fit_tree_remove(t, n);
+}
+
+static void enter(struct fit_tree *t,
+                  struct fit_node *n,
+                  struct fit_key key,
+                  const struct resources *free,
+                  struct fleet_agent *owner)
+{
+    leave(t, n);
+    n->key = key;
+    n->vector = *free;
+    n->owner = owner;
+    fit_tree_insert(t, n);
+}
+
 static void close_agent(struct fleet *f, struct fleet_agent *a)
 {
-    if (a->fit.height > 0)
-        fit_tree_remove(&f->open, &a->fit);
+    leave(&f->open, &a->fit);
+    leave(&f->grown, &a->growth);
 }
 
-static void
-open_agent(struct fleet *f, struct fleet_agent *a, const struct resources *free)
+static void open_agent(struct fleet *f,
+                       struct fleet_agent *a,
+                       const struct resources *free,
+                       bool grew)
 {
-    close_agent(f, a);
-    a->fit.key = (struct fit_key){f->policy->worth(free), a->id};
-    a->fit.has = *free;
-    a->fit.owner = a;
-    fit_tree_insert(&f->open, &a->fit);
+    uint64_t worth = f->policy->worth(free);
+
+    enter(&f->open, &a->fit, (struct fit_key){worth, a->id}, free, a);
+    if (grew || a->growth.height > 0)
+        enter(&f->grown, &a->growth, (struct fit_key){0, a->id}, free, a);
 }
 
-void fleet_grown_end(struct fleet *f, struct fleet_agent *a)
-{
-    if (a->is_grown)
-        RB_REMOVE(grown_tree, &f->grown, a);
-    a->is_grown = false;
-}
-
-void fleet_grown_until(struct fleet *f, struct fleet_agent *a, struct fit_key wakes)
-{
-    fleet_grown_end(f, a);
-    a->wakes = wakes;
-    a->is_grown = true;
-    RB_INSERT(grown_tree, &f->grown, a);
-}
-
-static void
+static bool
 free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
     struct resources free = agent->capacity;
     bool was_open = a->fit.height > 0;
+    bool grew;
 
     if (!agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         close_agent(f, a);
-        fleet_grown_end(f, a);
-        return;
+        return false;
     }
     resources_subtract(&free, &agent->allocated);
-    if (was_open && resources_equal(&a->fit.has, &free))
-        return;
-    if (!was_open || !resources_contain(&a->fit.has, &free))
-        fleet_grown_until(f, a, (struct fit_key){0});
-    open_agent(f, a, &free);
+    if (was_open && resources_equal(&a->fit.vector, &free))
+        return false;
+    grew = !was_open || !resources_contain(&a->fit.vector, &free);
+    open_agent(f, a, &free, grew);
+    return grew;
 }
 
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
 {
-    open_agent(f, a, left);
+    open_agent(f, a, left, false);
     if (a->is_taken)
         return;
     a->is_taken = true;
@@ -150,7 +145,6 @@ void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *
 static void drop_agent(struct fleet *f, struct fleet_agent *a)
 {
     close_agent(f, a);
-    fleet_grown_end(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
     mem_free(a);
@@ -182,7 +176,7 @@ static struct fleet_agent *add(struct fleet *f, uint64_t id)
     return a;
 }
 
-void fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
+bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
 {
     const struct agent *agent = state_agent(s, id);
     struct fleet_agent *a = find(f, id);
@@ -190,30 +184,34 @@ void fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
     if (agent == NULL || agent->state == AGENT_GONE) {
         if (a != NULL)
             drop_agent(f, a);
-        return;
+        return false;
     }
     if (a == NULL)
         a = add(f, id);
     size_refresh(f, a, agent);
-    free_refresh(f, a, agent);
+    return free_refresh(f, a, agent);
 }
 
-void fleet_refresh_taken(struct fleet *f, const struct state *s)
+bool fleet_refresh_taken(struct fleet *f, const struct state *s)
 {
+    bool grew = false;
+
     for (size_t i = 0; i < f->taken_count; i++) {
         struct fleet_agent *a = find(f, f->taken[i]);
 
         if (a != NULL)
             a->is_taken = false;
-        fleet_refresh(f, s, f->taken[i]);
+        grew |= fleet_refresh(f, s, f->taken[i]);
     }
     f->taken_count = 0;
+    return grew;
 }
 
 struct fleet_agent *fleet_best(const struct fleet *f,
                                const struct fit_key *from,
                                const struct resources *need)
 {
+    /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
     struct fit_key least = {f->policy->worth(need), 0};
     struct fit_node *n = fit_tree_find(&f->open, from == NULL ? least : *from, need);
 

@@ -26,29 +26,25 @@ struct size_class {
 
 struct fleet_agent {
     uint64_t id;
-    struct fit_node fit;     /* in `open` while it takes work; has = what is free */
+    struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
     struct size_class *size; /* where it is counted; NULL before the first refresh */
     bool is_away;            /* how it is counted there */
     bool is_taken;           /* its id is in `taken` */
-    bool is_grown;           /* it is in `grown` */
-    struct fit_key wakes;    /* grown: no shape earlier than this fits here */
+    struct fit_node growth;  /* in `grown`; the same vector */
     RB_ENTRY(fleet_agent) by_id;
-    RB_ENTRY(fleet_agent) by_wakes;
 };
 
 RB_HEAD(size_tree, size_class);
 RB_HEAD(fleet_tree, fleet_agent);
-RB_HEAD(grown_tree, fleet_agent);
 
 RB_PROTOTYPE(size_tree, size_class, by_capacity, )
 RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
-RB_PROTOTYPE(grown_tree, fleet_agent, by_wakes, )
 
 struct fleet {
     const struct policy *policy;
     struct fleet_tree agents;
     struct fit_tree open;
-    struct grown_tree grown; /* by `wakes` */
+    struct fit_tree grown; /* by id */
     struct size_tree sizes;
     uint64_t *taken; /* ids of the agents that the last round placed on */
     size_t taken_count, taken_capacity;
@@ -57,10 +53,10 @@ struct fleet {
 void fleet_init(struct fleet *f, const struct policy *policy);
 void fleet_finish(struct fleet *f);
 
-/* Read an agent from the state; one that is gone is forgotten. */
-void fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
-/* Read all that the last round placed on. */
-void fleet_refresh_taken(struct fleet *f, const struct state *s);
+/* Read an agent from the state; one that is gone is forgotten.  True when it grew. */
+bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
+/* Read all that the last round placed on.  True when one grew. */
+bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
 /* The best agent for a task: of those with a key of at least `from` (NULL: of all) that
  * have room, the one that is worth least.  NULL when there is none. */
@@ -70,9 +66,5 @@ struct fleet_agent *fleet_best(const struct fleet *f,
 
 /* Tasks were planned for it and leave it with this. */
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);
-
-/* Whom it may wake is known better, or it cannot wake anybody. */
-void fleet_grown_until(struct fleet *f, struct fleet_agent *a, struct fit_key wakes);
-void fleet_grown_end(struct fleet *f, struct fleet_agent *a);
 
 #endif

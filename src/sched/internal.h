@@ -12,6 +12,15 @@ struct sched {
     struct fleet fleet; /* where */
     struct queue queue; /* what */
 
+    /* Sleeping shapes are compared with the agents that have grown in order of rank; those
+     * before `from` fit on none of them.  When an agent grows, that begins again: at once,
+     * or after the end when the looks of a round were not enough to get there. */
+    struct {
+        struct fit_key from;
+        bool was_cut;
+        bool again;
+    } waking;
+
     /* Jobs of which the last round placed every task: out of the queue, and read again
      * when the next one begins. */
     uint64_t *drained;

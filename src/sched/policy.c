@@ -10,8 +10,8 @@ static struct fit_key rank_by_priority(const struct job *j)
     return (struct fit_key){(uint64_t)((int64_t)INT32_MAX - j->priority), j->id};
 }
 
-/* In KiB·byte of memory, so that all prices are whole: a cpu is worth 4000 MiB of memory
- * (a thousandth 4 MiB), a byte of memory 1024 of disk, a gpu 16 cpus. */
+/* In 1/1024 of a byte of memory, so that all prices are whole: a cpu is worth 4000 MiB
+ * of memory (a thousandth 4 MiB), a byte of memory 1024 of disk, a gpu 16 cpus. */
 #define WORTH_DISK 1ull
 #define WORTH_MEM  (1024 * WORTH_DISK)
 #define WORTH_CPU  (4 * MIB * WORTH_MEM) /* of a thousandth */

@@ -1,8 +1,6 @@
 /* queue.c - jobs with tasks to place, by what their tasks need. */
 #include "sched/queue.h"
 
-#include "base/assert.h"
-#include "base/limits.h"
 #include "base/mem.h"
 
 static int waiting_compare(const struct waiting *a, const struct waiting *b)
@@ -20,7 +18,7 @@ RB_GENERATE(shape_tree, shape, by_need, shape_compare)
 
 void queue_init(struct queue *q, const struct policy *policy)
 {
-    *q = (struct queue){.policy = policy};
+    *q = (struct queue){.policy = policy, .asleep = {.of_needs = true}};
     RB_INIT(&q->shapes);
 }
 
@@ -41,18 +39,6 @@ void queue_finish(struct queue *q)
 }
 
 /* ---- order of shapes ---- */
-
-/* A small need is a large vector here: what fits into x has at least inverse(x). */
-static struct resources inverse(const struct resources *r)
-{
-    struct resources rest;
-
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        ASSERT(r->amount[k] <= LIMIT_RESOURCE);
-        rest.amount[k] = LIMIT_RESOURCE - r->amount[k];
-    }
-    return rest;
-}
 
 static void leave(struct queue *q, struct shape *shape)
 {
@@ -88,7 +74,7 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
     struct shape *shape = mem_zalloc(sizeof(*shape));
 
     shape->need = j->resources;
-    shape->place.has = inverse(&j->resources);
+    shape->place.vector = j->resources;
     shape->place.owner = shape;
     RB_INIT(&shape->jobs);
     RB_INSERT(shape_tree, &q->shapes, shape);
@@ -111,7 +97,6 @@ void queue_add(struct queue *q, const struct job *j, bool wake)
         mem_free(w); /* it waits already */
         return;
     }
-    q->job_count++;
     if (w == RB_MIN(waiting_tree, &shape->jobs))
         enter(q, shape, shape->is_asleep && !wake);
 }
@@ -122,7 +107,6 @@ static void drop(struct queue *q, struct shape *shape, struct waiting *w)
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
     mem_free(w);
-    q->job_count--;
     if (was_first)
         enter(q, shape, shape->is_asleep);
 }
@@ -169,10 +153,11 @@ void queue_wake(struct queue *q, struct shape *shape)
     enter(q, shape, false);
 }
 
-struct shape *queue_find_asleep(const struct queue *q, const struct resources *free)
+struct shape *queue_find_asleep(const struct queue *q,
+                                struct fit_key from,
+                                const struct fit_tree *room)
 {
-    struct resources wanted = inverse(free);
-    struct fit_node *n = fit_tree_find(&q->asleep, (struct fit_key){0}, &wanted);
+    struct fit_node *n = fit_tree_find_need(&q->asleep, from, room);
 
     return n == NULL ? NULL : n->owner;
 }

@@ -6,8 +6,7 @@
  *
  *     ready     to be tried on all agents, in order of rank
  *     sleeping  it was tried and no agent had room.  Nobody looks at it until an agent has
- *               grown that can hold it, however many jobs it has; asleep[] is ordered by
- *               rank and finds the first shape that some free vector can hold.
+ *               grown that can hold it, however many jobs it has
  */
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
@@ -44,7 +43,6 @@ struct queue {
     struct shape_tree shapes;
     struct fit_tree ready;
     struct fit_tree asleep;
-    uint64_t job_count;
 };
 
 void queue_init(struct queue *q, const struct policy *policy);
@@ -63,7 +61,9 @@ void queue_pop(struct queue *q, struct shape *shape);
 
 void queue_sleep(struct queue *q, struct shape *shape);
 void queue_wake(struct queue *q, struct shape *shape);
-/* The first sleeping shape that fits into that much, or NULL. */
-struct shape *queue_find_asleep(const struct queue *q, const struct resources *free);
+/* The first sleeping shape of at least that rank that something in `room` may hold. */
+struct shape *queue_find_asleep(const struct queue *q,
+                                struct fit_key from,
+                                const struct fit_tree *room);
 
 #endif

@@ -10,9 +10,9 @@
  * best for the next one of the same needs, and when it is full the next best comes behind
  * where it was: one walk over the index serves the whole job.
  *
- * On 2: every look at a grown agent ends with a sleeping shape that really fits on it, or
- * with a better bound of which it may wake, or with none.  So shapes that fit nowhere cost
- * nothing, and those behind them get their turn.
+ * On 2: as long as no agent has grown, sleeping shapes are not looked at, and when one has,
+ * the index of sleeping shapes names those that it may hold.  So what fits nowhere costs
+ * nothing, and what is behind it gets its turn.
  */
 #include "sched/internal.h"
 
@@ -42,6 +42,9 @@ static void clear(struct sched *s)
     fleet_finish(&s->fleet);
     queue_finish(&s->queue);
     s->drained_count = 0;
+    s->waking.from = (struct fit_key){0};
+    s->waking.was_cut = false;
+    s->waking.again = false;
 }
 
 void sched_destroy(struct sched *s)
@@ -67,9 +70,18 @@ void sched_reset(struct sched *s, const struct state *state)
     s->load_id = 0;
 }
 
+static void grown(struct sched *s)
+{
+    if (s->waking.was_cut)
+        s->waking.again = true;
+    else
+        s->waking.from = (struct fit_key){0};
+}
+
 void sched_agent_changed(struct sched *s, const struct state *state, uint64_t agent)
 {
-    fleet_refresh(&s->fleet, state, agent);
+    if (fleet_refresh(&s->fleet, state, agent))
+        grown(s);
 }
 
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
@@ -79,7 +91,7 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
     if (j == NULL)
         return;
     if (job_pending(j) > 0)
-        queue_add(&s->queue, j, !RB_EMPTY(&s->fleet.grown));
+        queue_add(&s->queue, j, s->fleet.grown.root != NULL);
     else
         queue_remove(&s->queue, j);
 }
@@ -111,7 +123,8 @@ static bool refresh(struct round *r)
 {
     struct sched *s = r->sched;
 
-    fleet_refresh_taken(&s->fleet, r->state);
+    if (fleet_refresh_taken(&s->fleet, r->state))
+        grown(s);
     for (size_t i = 0; i < s->drained_count; i++)
         sched_job_changed(s, r->state, s->drained[i]);
     s->drained_count = 0;
@@ -120,26 +133,36 @@ static bool refresh(struct round *r)
 
 /* ---- 2: what is next ---- */
 
-/* A sleeping shape that fits on a grown agent and is earlier than all that are ready. */
+/* All sleeping shapes were compared with what has grown. */
+static void waking_end(struct sched *s)
+{
+    if (!s->waking.again)
+        fit_tree_clear(&s->fleet.grown);
+    s->waking.from = (struct fit_key){0};
+    s->waking.again = false;
+}
+
+/* A sleeping shape that an agent has room for now, earlier than the first ready one. */
 static struct shape *next_awakened(struct round *r, const struct shape *ready)
 {
-    struct fleet *fleet = &r->sched->fleet;
-    struct queue *queue = &r->sched->queue;
-    struct fleet_agent *a;
+    struct sched *s = r->sched;
+    struct fleet *fleet = &s->fleet;
 
-    while ((a = RB_MIN(grown_tree, &fleet->grown)) != NULL && r->looks > 0) {
-        struct shape *shape;
+    while (fleet->grown.root != NULL && r->looks > 0) {
+        struct shape *shape =
+            queue_find_asleep(&s->queue, s->waking.from, &fleet->grown);
 
-        if (ready != NULL && fit_key_compare(&ready->place.key, &a->wakes) < 0)
-            return NULL;
         r->looks--;
-        shape = queue_find_asleep(queue, &a->fit.has);
-        if (shape == NULL)
-            fleet_grown_end(fleet, a);
-        else if (fit_key_compare(&shape->place.key, &a->wakes) > 0)
-            fleet_grown_until(fleet, a, shape->place.key);
-        else
+        if (shape == NULL) {
+            waking_end(s);
+            continue;
+        }
+        s->waking.from = shape->place.key;
+        if (ready != NULL && fit_key_compare(&ready->place.key, &shape->place.key) < 0)
+            return NULL;
+        if (fleet_best(fleet, NULL, &shape->need) != NULL)
             return shape;
+        s->waking.from.second++; /* behind it */
     }
     return NULL;
 }
@@ -175,7 +198,7 @@ static void tasks_step(struct tasks *t, uint32_t from)
 /* As many tasks as fit on this agent. */
 static void fill(struct round *r, struct fleet_agent *a, struct tasks *t)
 {
-    struct resources left = a->fit.has;
+    struct resources left = a->fit.vector;
 
     t->next.agent = a->id;
     while (t->any && r->count < r->max &&
@@ -185,6 +208,17 @@ static void fill(struct round *r, struct fleet_agent *a, struct tasks *t)
         tasks_step(t, t->next.instance + 1);
     }
     fleet_take(&r->sched->fleet, a, &left);
+}
+
+/* No agent has room.  Nor had one for any that slept before it, or those had come first. */
+static void sleep_on(struct sched *s, struct shape *shape)
+{
+    struct fit_key behind = shape->place.key;
+
+    behind.second++;
+    if (fit_key_compare(&s->waking.from, &behind) < 0)
+        s->waking.from = behind;
+    queue_sleep(&s->queue, shape);
 }
 
 static void place_first_job(struct round *r, struct shape *shape)
@@ -206,7 +240,7 @@ static void place_first_job(struct round *r, struct shape *shape)
         r->looks--;
         a = fleet_best(&s->fleet, from, &shape->need);
         if (a == NULL) {
-            queue_sleep(&s->queue, shape);
+            sleep_on(s, shape);
             return;
         }
         full = a->fit.key;
@@ -240,5 +274,6 @@ size_t sched_round(struct sched *s,
         if (!*more)
             break;
     }
+    s->waking.was_cut = r.looks == 0 && s->fleet.grown.root != NULL;
     return r.count;
 }

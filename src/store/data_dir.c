@@ -260,7 +260,8 @@ int data_dir_advise(int rv, struct error *err)
         "start with an empty directory under a new id";
     size_t used;
 
-    if (rv != -(int)ERROR_CORRUPT || err == NULL)
+    if (rv != -(int)ERROR_CORRUPT || err == NULL ||
+        strstr(err->text, advice + 2) != NULL)
         return rv;
     used = strnlen(err->text, sizeof(err->text) - sizeof(advice));
     snprintf(err->text + used, sizeof(err->text) - used, "%s", advice);

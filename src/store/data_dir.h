@@ -51,7 +51,8 @@ bool data_dir_cluster_id(const struct data_dir *d, uint8_t id[16]);
 /* Part of a transaction in `log`.  Another id than the one that is stored fails it. */
 void data_dir_put_cluster_id(struct lmdb_txn *t, const uint8_t id[16]);
 
-/* Put into an ERROR_CORRUPT what is to be done about it; gives rv back. */
+/* Put into an ERROR_CORRUPT what is to be done about it, once; gives rv back.  The functions of
+ * the store that open and load have done so. */
 int data_dir_advise(int rv, struct error *err);
 
 struct lmdb *data_dir_log(struct data_dir *d);

@@ -18,10 +18,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define SEAL_BYTES       4
-#define CREATE_MAP_BYTES ((size_t)1 << 20)
-#define DATA_FILE        "data.mdb"
-#define LOCK_FILE        "lock.mdb"
+#define SEAL_BYTES        4
+#define CREATE_MAP_BYTES  ((size_t)1 << 20)
+#define ALMOST_FULL_BYTES (1u << 20)
+#define DATA_FILE         "data.mdb"
+#define LOCK_FILE         "lock.mdb"
 
 struct lmdb {
     MDB_env *env;
@@ -293,17 +294,28 @@ void lmdb_fail(struct lmdb_txn *t, enum error_code code, const char *format, ...
     va_end(args);
 }
 
+/* LMDB calls a write that came short an I/O error, which it is seldom. */
+static bool is_full(const struct lmdb *env, int rc)
+{
+    return rc == ENOSPC || (rc == EIO && lmdb_free_bytes(env) < ALMOST_FULL_BYTES);
+}
+
 static void fail_rc(struct lmdb_txn *t, int rc, const char *doing)
 {
+    const char *path = t->env->path;
+
     if (rc == MDB_MAP_FULL)
         lmdb_fail(t,
                   ERROR_IO,
                   "%s %s: the file has reached its limit of %zu bytes",
                   doing,
-                  t->env->path,
+                  path,
                   t->env->map_bytes);
+    else if (is_full(t->env, rc))
+        lmdb_fail(
+            t, ERROR_IO, "%s %s: No space left on device: free some", doing, path);
     else
-        lmdb_fail(t, code_of(rc), "%s %s: %s", doing, t->env->path, mdb_strerror(rc));
+        lmdb_fail(t, code_of(rc), "%s %s: %s", doing, path, mdb_strerror(rc));
 }
 
 static void begin(struct lmdb_txn *t, struct lmdb *env, unsigned flags)

@@ -8,7 +8,8 @@
  *
  * with params and results as arrays (pack.h), error = nil or [code, text, hint] where
  * hint is the RPC address of the leader if it is known.  The first frame each way on
- * every connection is the notify `hello`.
+ * every connection is the notify `hello`.  Requests have ids from 1: an error with id 0
+ * is about the connection, which is closed after it.
  */
 #ifndef WIRE_RPC_H
 #define WIRE_RPC_H
@@ -26,7 +27,12 @@
 #define METHODS(X)                                                             \
     X(HELLO, "hello")                                                          \
     /* between masters */                                                      \
-    X(RAFT, "raft") /* one message of src/raft/message.h */                    \
+    X(RAFT, "raft")         /* one message of src/raft/message.h */            \
+    X(SNAPSHOT, "snapshot") /* message_snapshot.h; so are the next four */     \
+    X(CREDIT, "credit")                                                        \
+    X(CHUNK, "chunk")                                                          \
+    X(CHUNKS_END, "chunks_end")                                                \
+    X(STAGED, "staged")                                                        \
     /* client to master: requests */                                           \
     X(SUBMIT, "submit")                                                        \
     X(KILL, "kill")                                                            \
@@ -100,7 +106,12 @@ int64_t rpc_frame_size(struct bytes bytes, struct error *err);
 int rpc_unpack(struct rpc *out, struct bytes frame, struct error *err);
 
 /* ---- hello ---- */
-enum role { ROLE_MASTER = 1, ROLE_AGENT = 2, ROLE_CLIENT = 3 };
+enum role {
+    ROLE_MASTER = 1,
+    ROLE_AGENT = 2,
+    ROLE_CLIENT = 3,
+    ROLE_SNAPSHOT = 4, /* a master, on the connection of one snapshot (joint 13) */
+};
 
 enum founding { FOUNDING_EMPTY = 1, FOUNDING_AGREED = 2, FOUNDING_MEMBER = 3 };
 

@@ -87,7 +87,7 @@ static void dispatch(struct agent_core *core, const struct agent_event *event)
         leading_opened(core, event->opened.session, event->opened.master);
         break;
     case AGENT_SESSION_CLOSED:
-        leading_closed(core, event->closed.session);
+        leading_closed(core, event->closed.session, event->closed.reason);
         break;
     case AGENT_FRAME:
         leading_frame(core, event->frame.session, event->frame.bytes);
@@ -181,4 +181,15 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out)
         .has_cluster = core->has_cluster,
     };
     memcpy(out->cluster, core->cluster, sizeof(out->cluster));
+}
+
+bool agent_core_run_state(const struct agent_core *core,
+                          uint64_t attempt,
+                          enum task_state *out)
+{
+    const struct run *r = runs_find(core, attempt);
+
+    if (r != NULL)
+        *out = (enum task_state)r->state;
+    return r != NULL;
 }

@@ -74,6 +74,7 @@ struct agent_event {
         } opened;
         struct {
             uint64_t session;
+            enum error_code reason; /* as the master told, or ERROR_NONE */
         } closed;
         struct {
             uint64_t session;
@@ -199,5 +200,10 @@ struct agent_status {
 };
 
 void agent_core_status(const struct agent_core *core, struct agent_status *out);
+
+/* The state of a run; false if there is none: it was forgotten, or never heard of. */
+bool agent_core_run_state(const struct agent_core *core,
+                          uint64_t attempt,
+                          enum task_state *out);
 
 #endif

@@ -227,7 +227,7 @@ uint32_t updates_tell_all(struct agent_core *core);
 
 /* leading.c */
 void leading_opened(struct agent_core *core, uint64_t session, uint32_t master);
-void leading_closed(struct agent_core *core, uint64_t session);
+void leading_closed(struct agent_core *core, uint64_t session, enum error_code reason);
 void leading_frame(struct agent_core *core, uint64_t session, struct bytes frame);
 void leading_durable(struct agent_core *core);
 void leading_tick(struct agent_core *core);

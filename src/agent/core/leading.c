@@ -109,12 +109,11 @@ static void session_reject(struct agent_core *core, struct session *s, const cha
 
 /* One wrong master in the list is an error of that line; if all are, this is the wrong
  * agent. */
-static void session_reject_cluster(struct agent_core *core, struct session *s)
+static void note_foreign(struct agent_core *core, struct session *s)
 {
     uint32_t foreign = 0;
 
     s->foreign = true;
-    session_reject(core, s, "it belongs to another cluster than this work directory");
     for (uint32_t m = 0; m < core->masters; m++)
         foreign += core->sessions[m].foreign ? 1 : 0;
     if (foreign == core->masters)
@@ -122,6 +121,12 @@ static void session_reject_cluster(struct agent_core *core, struct session *s)
                    ERROR_WRONG_CLUSTER,
                    "the masters belong to another cluster than this work directory: "
                    "correct --masters, or start with another --work-dir");
+}
+
+static void session_reject_cluster(struct agent_core *core, struct session *s)
+{
+    session_reject(core, s, "it belongs to another cluster than this work directory");
+    note_foreign(core, s);
 }
 
 void leading_opened(struct agent_core *core, uint64_t session, uint32_t master)
@@ -137,12 +142,16 @@ void leading_opened(struct agent_core *core, uint64_t session, uint32_t master)
     send_hello(core, s);
 }
 
-void leading_closed(struct agent_core *core, uint64_t session)
+/* A master that knows our cluster does not say hello to a foreigner: it says why. */
+void leading_closed(struct agent_core *core, uint64_t session, enum error_code reason)
 {
     struct session *s = session_find(core, session);
 
-    if (s != NULL)
-        session_end(core, s);
+    if (s == NULL)
+        return;
+    session_end(core, s);
+    if (reason == ERROR_WRONG_CLUSTER)
+        note_foreign(core, s);
 }
 
 /* ---- the leader ---- */

@@ -73,7 +73,7 @@ void agents_end(struct master_core *m)
         session->agent = 0;
 }
 
-/* ---- leading ---- */
+/* ---- leading: agents register, clients know whom to ask ---- */
 
 static void say_leading(struct master_core *m, uint64_t session)
 {
@@ -89,8 +89,7 @@ void agents_begin(struct master_core *m, uint64_t term)
 
     ASSERT(term == m->leading.term);
     RB_FOREACH(session, session_tree, &m->sessions)
-        if (session->role == ROLE_AGENT)
-            say_leading(m, session->number);
+        say_leading(m, session->number);
 }
 
 void agents_opened(struct master_core *m, struct session *session)

@@ -346,7 +346,7 @@ static void expect_refused(const void *bytes, size_t size, enum error_code code)
 START_TEST(garbage_is_refused)
 {
     static const char http[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-    static const uint8_t huge[] = {1, 0, 0x10, 0};
+    static const uint8_t no_hello_is_so_large[] = {1, 0x10, 0, 0};
     static const uint8_t empty[] = {0, 0, 0, 0};
     static const uint8_t not_an_array[] = {1, 0, 0, 0, 0xc0};
     static const uint8_t absurd_count[] = {5, 0, 0, 0, 0xdd, 0xff, 0xff, 0xff, 0xff};
@@ -355,7 +355,7 @@ START_TEST(garbage_is_refused)
 
     start();
     expect_refused(http, sizeof(http) - 1, ERROR_TOO_LARGE);
-    expect_refused(huge, sizeof(huge), ERROR_TOO_LARGE);
+    expect_refused(no_hello_is_so_large, sizeof(no_hello_is_so_large), ERROR_TOO_LARGE);
     expect_refused(empty, sizeof(empty), ERROR_INVALID);
     expect_refused(not_an_array, sizeof(not_an_array), ERROR_INVALID);
     expect_refused(absurd_count, sizeof(absurd_count), ERROR_INVALID);
@@ -380,7 +380,7 @@ END_TEST
 
 START_TEST(an_oversized_frame_after_hello_is_refused)
 {
-    static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff};
+    static const uint8_t huge[] = {1, 0, 0x10, 0}; /* one byte more than a frame */
     struct buffer in = {0};
     int fd;
 

@@ -376,6 +376,22 @@ START_TEST(two_masters_with_one_id)
 }
 END_TEST
 
+/* Followers have nothing to say to each other, and yet each sees that the other is alive. */
+START_TEST(a_quiet_master_keeps_its_id)
+{
+    struct node *twin = &nodes[0];
+
+    start_all();
+    wait_until(loop, mesh());
+    twin->id = 3;
+    start(twin);
+    let_pass(loop, 2500);
+    ck_assert_uint_ge(twin->refused, 4);
+    ck_assert_uint_eq(twin->up[1] + twin->up[2], 0);
+    ck_assert_uint_eq(nodes[1].down[3] + nodes[2].down[3], 0);
+}
+END_TEST
+
 /* Its old connection says nothing any more: the machine died without closing it. */
 START_TEST(a_silent_connection_gives_way_to_another_process)
 {
@@ -477,6 +493,7 @@ int main(void)
                       net_case("refused",
                                another_cluster_is_refused_on_both_sides,
                                two_masters_with_one_id,
+                               a_quiet_master_keeps_its_id,
                                a_silent_connection_gives_way_to_another_process,
                                our_own_id_is_refused,
                                the_wrong_master_at_an_address_is_refused,

@@ -183,9 +183,9 @@ static struct result done(const struct model *m, uint64_t id)
     return (struct result){.id = id, .index = m->index};
 }
 
-static struct result refused(enum error_code code)
+static struct result refused(int code)
 {
-    return (struct result){.code = code};
+    return (struct result){.code = (enum error_code)code};
 }
 
 static void effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent)
@@ -211,7 +211,7 @@ static struct result m_submit(struct model *m, const struct command *c)
     }
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
-        return refused((enum error_code) - rc);
+        return refused(-rc);
     MEM_GROW(m->jobs, m->job_capacity, m->job_count + 1);
     j = &m->jobs[m->job_count++];
     *j = (struct m_job){.id = m->job_count,
@@ -315,7 +315,7 @@ static struct result m_register(struct model *m, const struct command *c)
     int rc = agent_spec_unpack(&spec, bytes, NULL);
 
     if (rc != 0)
-        return refused((enum error_code) - rc);
+        return refused(-rc);
     for (size_t i = 0; i < m->agent_count; i++) {
         if (memcmp(m->agents[i].spec.key, spec.key, 16) != 0)
             continue;
@@ -342,7 +342,7 @@ static struct result m_reregister(struct model *m, const struct command *c)
     int rc = agent_spec_unpack(&spec, c->agent_reregister.spec, NULL);
 
     if (rc != 0)
-        return refused((enum error_code) - rc);
+        return refused(-rc);
     result = a == NULL ? refused(ERROR_NOT_FOUND)
                        : come_back(m, a, &spec, c->agent_reregister.spec);
     agent_spec_finish(&spec);
@@ -550,27 +550,37 @@ static struct result run(struct model *m, const struct command *c)
     ck_abort_msg("kind %d is not a command", (int)c->kind);
 }
 
-/* A command, and an effect for each job that it moved to another state. */
+struct view {
+    enum job_state state;
+    bool to_place;
+};
+
+static struct view view_of(const struct m_job *j)
+{
+    return (struct view){state_of(j), count_shown(j, TASK_PENDING) > 0};
+}
+
+/* A command, and an effect for each job that it moved to another state or that has tasks
+ * to place again. */
 static struct result run_and_watch(struct model *m, struct bytes bytes)
 {
     size_t count = m->job_count;
-    enum job_state *before = mem_alloc((count + 1) * sizeof(*before));
+    struct view *before = mem_alloc((count + 1) * sizeof(*before));
     struct command c;
     struct result result;
     int rc = command_unpack(&c, bytes, NULL);
 
     for (size_t i = 0; i < count; i++)
-        before[i] = m->jobs[i].purged ? JOB_PENDING : state_of(&m->jobs[i]);
-    result = rc != 0 ? refused((enum error_code) - rc) : run(m, &c);
+        before[i] = view_of(&m->jobs[i]);
+    result = rc != 0 ? refused(-rc) : run(m, &c);
     for (size_t i = 0; i < count; i++) {
         struct m_job *j = &m->jobs[i];
-        enum job_state now = j->purged ? before[i] : state_of(j);
+        struct view now = view_of(j);
 
-        if (now == before[i])
-            continue;
-        if (job_state_is_final(now))
+        if (now.state != before[i].state && job_state_is_final(now.state))
             j->ended_us = m->stamp;
-        effect(m, EFFECT_JOB, j->id, 0);
+        if (now.state != before[i].state || (now.to_place && !before[i].to_place))
+            effect(m, EFFECT_JOB, j->id, 0);
     }
     mem_free(before);
     return result;

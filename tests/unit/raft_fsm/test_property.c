@@ -1,7 +1,7 @@
 /* test_property.c - random entries: the state machine against the model, two instances
  * against each other, and a snapshot with what came after it against the live state.
  *
- * The seeds are fixed; TRIARCH_SEED=n runs one other, TRIARCH_ENTRIES=n longer. */
+ * The seeds are fixed; TEST_SEED=n runs one other, TEST_ENTRIES=n longer. */
 #include "tests/lib/fsm_workload.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/raft_fsm/fsm_test.h"
@@ -23,9 +23,9 @@ static uint64_t number_from(const char *name, uint64_t otherwise)
 /* The seed of loop i, on stderr so that a failure can be run again. */
 static uint64_t seed_of(int i)
 {
-    uint64_t seed = number_from("TRIARCH_SEED", 1000 + (uint64_t)i);
+    uint64_t seed = number_from("TEST_SEED", 1000 + (uint64_t)i);
 
-    fprintf(stderr, "# TRIARCH_SEED=%llu\n", (unsigned long long)seed);
+    fprintf(stderr, "# TEST_SEED=%llu\n", (unsigned long long)seed);
     return seed;
 }
 
@@ -35,7 +35,7 @@ START_TEST(test_the_state_machine_does_what_the_model_does)
     struct workload w;
     struct outcome expected = {0};
     struct model *m = model_create();
-    uint64_t entries = number_from("TRIARCH_ENTRIES", ENTRIES);
+    uint64_t entries = number_from("TEST_ENTRIES", ENTRIES);
 
     workload_init(&w, seed_of(_i));
     fsm_setup_empty(&f);
@@ -125,7 +125,7 @@ END_TEST
 int main(void)
 {
     TCase *c = tcase_create("property");
-    int seeds = getenv("TRIARCH_SEED") == NULL ? SEEDS : 1;
+    int seeds = getenv("TEST_SEED") == NULL ? SEEDS : 1;
 
     tcase_add_loop_test(c, test_the_state_machine_does_what_the_model_does, 0, seeds);
     tcase_add_loop_test(c, test_equal_entries_give_equal_digests_and_bytes, 0, seeds);

@@ -145,6 +145,7 @@ START_TEST(test_lost_is_repeated_once)
     place_all();
     ck_done(fsm_update(&f, 1, 1, TASK_RUNNING), 1);
     ck_done(fsm_update(&f, 1, 1, TASK_LOST), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1); /* something to place again */
     ck_assert_int_eq(job_task_state(job(), 0), TASK_PENDING);
     ck_assert_uint_eq(task(0)->attempt, 1);
     ck_assert_uint_eq(task(0)->started_us, 0);
@@ -202,6 +203,7 @@ START_TEST(test_unreachable_supersedes_and_keeps_the_resources)
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 1), 1);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 2), 0);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 3), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1);
     ck_done(fsm_place(&f, 1, 0, 2), 1);
     ck_assert_uint_eq(task(0)->attempt, 2);
 }

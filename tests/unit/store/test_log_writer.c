@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -235,6 +237,7 @@ START_TEST(ends_the_process)
     char text[1024] = "";
     pid_t pid;
 
+    test_dir(); /* so that this process removes it */
     ck_assert_int_eq(pipe(out), 0);
     pid = fork();
     ck_assert_int_ge(pid, 0);
@@ -258,6 +261,47 @@ START_TEST(ends_the_process)
     ck_assert_int_gt(read(out[0], text, sizeof(text) - 1), 0);
     ck_assert_msg(strstr(text, "No space left on device") != NULL, "%s", text);
     ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
+}
+END_TEST
+
+/* A file system of this size over the test's directory; false: this system does not let us. */
+static bool mount_small(const char *options)
+{
+    if (unshare(CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER)) != 0 ||
+        mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", test_dir(), "tmpfs", 0, options) != 0) {
+        printf("# skipped: no file system of our own (%s)\n", strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* A disk that is really full stops the writer; with more space all that was durable is there. */
+START_TEST(survives_a_full_disk)
+{
+    struct error err;
+    struct fixture f;
+
+    if (!mount_small("size=1m"))
+        return;
+    set_up(&f);
+    for (int i = 0; i < 200 && !f.signal.failed; i++) {
+        submit_entries(&f, 50);
+        test_wait(&f.signal, all_durable, &f);
+    }
+    ck_assert(f.signal.failed);
+    ck_assert_msg(strstr(f.signal.error.text, "No space left") != NULL,
+                  "%s",
+                  f.signal.error.text);
+    uint64_t durable = log_writer_durable(f.w);
+    ck_assert_uint_gt(durable, 5);
+    tear_down(&f);
+    ck_assert_int_eq(mount("tmpfs", test_dir(), "tmpfs", MS_REMOUNT, "size=8m"), 0);
+    ck_assert_msg(test_start(&err) == 0, "%s", err.text);
+    f.d = test_open_founded();
+    ck_assert_uint_eq(count_entries(&f, 2), durable * 50);
+    data_dir_close(f.d);
+    ck_assert_int_eq(umount(test_dir()), 0);
 }
 END_TEST
 
@@ -348,5 +392,8 @@ UNIT_MAIN("log_writer",
                               keeps_the_order,
                               drains_at_the_stop,
                               sweeps_when_idle)),
-          test_slow(unit_case("errors", stops_at_a_sync_that_fails, ends_the_process)),
+          test_slow(unit_case("errors",
+                              stops_at_a_sync_that_fails,
+                              ends_the_process,
+                              survives_a_full_disk)),
           test_slow(unit_case("read", reads_back, reads_while_writing)))

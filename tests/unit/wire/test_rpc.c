@@ -281,7 +281,7 @@ START_TEST(test_hello_rules)
     ck_assert_error(
         hello_unpack(&h, LITERAL("\x91\x01"), &err), err, ERROR_INVALID, "role");
     ck_assert_error(
-        hello_unpack(&h, LITERAL("\x92\x01\x04"), &err), err, ERROR_INVALID, "large");
+        hello_unpack(&h, LITERAL("\x92\x01\x05"), &err), err, ERROR_INVALID, "large");
     ck_assert_error(hello_unpack(&h, LITERAL("\x93\x01\x03\xc4\x01x"), &err),
                     err,
                     ERROR_INVALID,

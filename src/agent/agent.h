@@ -1,0 +1,93 @@
+/* agent.h - triarch-agent: the parts of the program, and who owns what.
+ *
+ *   core        decides (core/agent_core.h); everything below carries out
+ *   checkpoint  what must survive this process: a thread of its own
+ *   launcher    processes of runs, which survive it
+ *   sandboxes   files of ended runs: a thread of its own
+ *   task_logs   how long log files grow: a thread of its own
+ *   links       a lasting connection to each master
+ *   web         /health, /metrics and the log files of tasks
+ *
+ * One thread runs the loop and everything here.  An event of any part goes into drive(), which
+ * steps the core and carries its actions out; work that is due at once is done at the end of
+ * the turn, so that what one turn brings becomes one message.
+ */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include "agent/core/agent_core.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "net/address.h"
+#include "net/loop.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct checkpoint;
+struct launcher;
+struct sandboxes;
+struct task_logs;
+struct master_link;
+struct web;
+
+/* The amount of a resource that is to be detected. */
+#define RESOURCE_DETECT UINT64_MAX
+
+struct agent_config {
+    struct address masters[LIMIT_MASTERS];
+    unsigned master_count;
+    const char *work_dir;
+    char shim[PATH_MAX]; /* path of triarch-shim */
+    bool has_http;
+    struct address http; /* what we listen on */
+    bool has_advertise;
+    struct address advertise; /* what clients use; port 0: the one that we listen on */
+    struct agent_spec spec;   /* its http_address is filled in at start */
+};
+
+struct agent {
+    struct agent_config config;
+    char *work_dir; /* absolute */
+
+    struct loop *loop;
+    struct agent_core *core;
+    struct agent_actions actions;
+    struct checkpoint *checkpoint;
+    struct wake *durable; /* the checkpoint got further */
+    struct launcher *launcher;
+    struct watch *launcher_watch;
+    struct sandboxes *sandboxes;
+    struct task_logs *task_logs;
+    struct master_link *links; /* one for each of config.masters */
+    uint64_t last_session;
+    struct web *web;
+
+    bool driving;            /* a step is being carried out */
+    struct loop_timer timer; /* of the core */
+    struct deferred turn;    /* the same, when it is due at once */
+    bool finishing;
+    struct loop_timer patience; /* while finishing */
+    struct error failure;       /* why the loop ended; ERROR_NONE: it was asked to */
+};
+
+/* life.c: a zeroed struct with its config is started; then loop_run(a->loop); then it is
+ * stopped, also when it could not be started. */
+int agent_start(struct agent *a, struct error *err);
+void agent_stop(struct agent *a);
+
+/* drive.c: step the core with one event (the clock is filled in) and carry its actions out. */
+void drive(struct agent *a, struct agent_event *event);
+/* Take no new orders, wait until what was accepted has started, then end the loop. */
+void drive_finish(struct agent *a);
+/* End the loop because of this. */
+void drive_fail(struct agent *a, const struct error *reason);
+void drive_stop(struct agent *a); /* no timer and no turn any more */
+
+/* master_link.c: sessions with the masters. */
+void links_start(struct agent *a);
+void links_stop(struct agent *a);
+void links_send(struct agent *a, uint64_t session, struct bytes frames);
+void links_close(struct agent *a, uint64_t session);
+
+#endif

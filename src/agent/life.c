@@ -1,0 +1,240 @@
+/* life.c - an agent from start to stop.
+ *
+ * The order matters.  The lock of the work directory comes first, then the fence of the
+ * launcher: from then on nothing of an earlier agent can start.  The core adopts its runs before
+ * any master can give an order, and the spawner is started before this process takes more file
+ * descriptors than its tasks should have.
+ */
+#include "agent/agent.h"
+#include "agent/checkpoint.h"
+#include "agent/host.h"
+#include "agent/launcher.h"
+#include "agent/sandboxes.h"
+#include "agent/task_logs.h"
+#include "agent/web.h"
+#include "base/entropy.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+/* ---- the checkpoint ---- */
+
+static void on_written(void *arg)
+{
+    struct agent *a = arg;
+
+    wake_signal(a->durable);
+}
+
+static void on_durable(void *user)
+{
+    struct agent *a = user;
+
+    drive(a,
+          &(struct agent_event){.kind = AGENT_DURABLE,
+                                .durable.sequence = checkpoint_durable(a->checkpoint)});
+}
+
+static int open_checkpoint(struct agent *a, struct error *err)
+{
+    const struct store_hooks hooks = {.notify = on_written, .arg = a};
+    int rv;
+
+    a->durable = wake_create(a->loop, on_durable, a);
+    rv = checkpoint_open(&a->checkpoint, a->config.work_dir, &hooks, err);
+    if (rv != 0)
+        return rv;
+    a->work_dir = realpath(a->config.work_dir, NULL);
+    if (a->work_dir == NULL)
+        return error_set(
+            err, ERROR_IO, "realpath %s: %s", a->config.work_dir, strerror(errno));
+    return 0;
+}
+
+/* ---- processes ---- */
+
+static void on_readable(void *user)
+{
+    struct agent *a = user;
+
+    launcher_dispatch(a->launcher);
+}
+
+static void on_started(void *context, uint64_t attempt)
+{
+    drive(context,
+          &(struct agent_event){.kind = AGENT_RUN_STARTED,
+                                .run_started.attempt = attempt});
+}
+
+static void on_ended(
+    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+{
+    drive(context,
+          &(struct agent_event){
+              .kind = AGENT_RUN_ENDED,
+              .run_ended = {
+                  .attempt = attempt, .how = how, .code = code, .message = message}});
+}
+
+static void on_failed(void *context, const struct error *reason)
+{
+    drive_fail(context, reason);
+}
+
+static int open_launcher(struct agent *a, struct error *err)
+{
+    const struct launcher_process_options options = {a->work_dir, a->config.shim};
+    const struct launcher_listener listener = {
+        .started = on_started,
+        .ended = on_ended,
+        .failed = on_failed,
+        .context = a,
+    };
+    int rv = launcher_process_create(&a->launcher, &options, &listener, err);
+
+    if (rv == 0)
+        a->launcher_watch = watch_create(a->loop, a->launcher->fd, on_readable, a);
+    return rv;
+}
+
+/* Sessions, adopted runs and followed logs are descriptors; take as many as the system lets
+ * us. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warning("agent", "cannot raise the limit of file descriptors");
+}
+
+/* ---- files ---- */
+
+/* The core says when its files may go. */
+static bool is_known(void *context, uint64_t attempt)
+{
+    const struct agent *a = context;
+    enum task_state state;
+
+    return agent_core_run_state(a->core, attempt, &state);
+}
+
+static int open_sandboxes(struct agent *a, struct error *err)
+{
+    const struct sandboxes_options options = {
+        .work_dir = a->work_dir,
+        .is_live = is_known,
+        .context = a,
+    };
+
+    return sandboxes_open(&a->sandboxes, &options, err);
+}
+
+static int open_task_logs(struct agent *a, struct error *err)
+{
+    const struct task_logs_options options = {.work_dir = a->work_dir};
+
+    return task_logs_open(&a->task_logs, &options, err);
+}
+
+/* ---- who we are ---- */
+
+static bool is_wildcard(const struct address *at)
+{
+    return strcmp(at->host, "0.0.0.0") == 0 || strcmp(at->host, "::") == 0;
+}
+
+static char *http_address(const struct agent *a)
+{
+    const struct agent_config *c = &a->config;
+    uint16_t port = a->web == NULL ? 0 : web_port(a->web);
+    struct buffer text = {0};
+    const char *host;
+
+    if (c->has_advertise) {
+        host = c->advertise.host;
+        port = c->advertise.port != 0 ? c->advertise.port : port;
+    } else {
+        host = is_wildcard(&c->http) ? c->spec.hostname : c->http.host;
+    }
+    if (port != 0)
+        buffer_printf(
+            &text, strchr(host, ':') == NULL ? "%s:%u" : "[%s]:%u", host, port);
+    buffer_append_u8(&text, 0);
+    return (char *)text.data;
+}
+
+static int complete_spec(struct agent *a, struct error *err)
+{
+    struct agent_spec *spec = &a->config.spec;
+    struct resources found;
+
+    if (host_resources(&found, a->work_dir, err) != 0)
+        return -(int)err->code;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (spec->resources.amount[k] == RESOURCE_DETECT)
+            spec->resources.amount[k] = found.amount[k];
+    spec->http_address = http_address(a);
+    return agent_spec_check(spec, err);
+}
+
+/* ---- start and stop ---- */
+
+static int start_core(struct agent *a, struct error *err)
+{
+    struct agent_event event = {
+        .kind = AGENT_START,
+        .start = {.spec = &a->config.spec, .masters = a->config.master_count},
+    };
+
+    event.start.records = checkpoint_records(a->checkpoint, &event.start.record_count);
+    entropy_fill(event.start.entropy, sizeof(event.start.entropy));
+    drive(a, &event);
+    if (a->failure.code != ERROR_NONE)
+        *err = a->failure;
+    return -(int)a->failure.code;
+}
+
+int agent_start(struct agent *a, struct error *err)
+{
+    a->loop = loop_create();
+    a->core = agent_core_create();
+    if (open_checkpoint(a, err) != 0 ||
+        (a->config.has_http && web_start(&a->web, a, err) != 0) ||
+        complete_spec(a, err) != 0 || open_launcher(a, err) != 0 ||
+        open_task_logs(a, err) != 0)
+        return -(int)err->code;
+    raise_descriptor_limit();
+    if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
+        return -(int)err->code;
+    links_start(a);
+    return 0;
+}
+
+void agent_stop(struct agent *a)
+{
+    if (a->loop == NULL)
+        return;
+    drive_stop(a);
+    links_stop(a);
+    web_stop(a->web);
+    watch_destroy(a->launcher_watch);
+    launcher_destroy(a->launcher);
+    sandboxes_close(a->sandboxes);
+    task_logs_close(a->task_logs);
+    checkpoint_close(a->checkpoint);
+    wake_destroy(a->durable);
+    agent_core_destroy(a->core);
+    agent_actions_finish(&a->actions);
+    loop_destroy(a->loop);
+    mem_free(a->work_dir);
+    agent_spec_finish(&a->config.spec);
+}

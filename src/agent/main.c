@@ -1,0 +1,253 @@
+/* main.c - triarch-agent: options and signals. */
+#include "agent/agent.h"
+#include "agent/host.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/options.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_USAGE  2
+#define EXIT_FAILED 1
+
+#define SHIM_NAME "triarch-shim"
+
+static const struct option_row ROWS[] = {
+    {.name = "masters",
+     .kind = OPTION_TEXT,
+     .argument = "HOST:PORT,...",
+     .required = true,
+     .help = "RPC addresses of all masters"},
+    {.name = "work-dir",
+     .kind = OPTION_TEXT,
+     .argument = "DIR",
+     .required = true,
+     .help = "checkpoint and sandboxes of tasks; made if it is not there"},
+    {.name = "resources",
+     .kind = OPTION_TEXT,
+     .argument = "LIST",
+     .help = "what tasks may use, 'cpus:4;mem:8192;disk:10240;ports:[31000-32000]' "
+             "with mem "
+             "and disk in MiB; what is not named is detected"},
+    {.name = "attributes",
+     .kind = OPTION_TEXT,
+     .argument = "LIST",
+     .help = "facts about this machine for placement: 'rack:a;zone:b'"},
+    {.name = "hostname",
+     .kind = OPTION_TEXT,
+     .argument = "NAME",
+     .help = "name of this machine in listings; default: its host name"},
+    {.name = "http",
+     .kind = OPTION_TEXT,
+     .argument = "ADDR:PORT",
+     .fallback = "127.0.0.1:5051",
+     .help = "HTTP address for logs of tasks, /health and /metrics; port 0 for any "
+             "free one, "
+             "\"none\" for none"},
+    {.name = "advertise",
+     .kind = OPTION_TEXT,
+     .argument = "HOST:PORT",
+     .help = "where clients reach --http; port 0 for the port of --http; default: its "
+             "address, or the host name if that is 0.0.0.0 or [::]"},
+    {.name = "log-level",
+     .kind = OPTION_TEXT,
+     .argument = "LEVEL",
+     .fallback = "info",
+     .help = "error, warning, info or debug"},
+};
+
+static const struct option_table TABLE = {
+    .program = "triarch-agent",
+    .purpose = "runs tasks on this machine for a Triarch cluster",
+    .details =
+        "An agent keeps a session with every master and obeys the one that leads. Its "
+        "tasks are processes that outlive it: when it is stopped, killed or upgraded "
+        "they "
+        "go on, and the next agent with the same --work-dir finds them and tells how "
+        "they "
+        "ended.\n\n"
+        "On SIGTERM it ends at once and leaves its tasks running.",
+    .rows = ROWS,
+    .row_count = sizeof(ROWS) / sizeof(*ROWS),
+    .version = PACKAGE_VERSION,
+    .environment = "TRIARCH_AGENT_",
+    .has_config = true,
+    .man_section = "8",
+};
+
+/* ---- options ---- */
+
+static int
+read_addresses(struct agent_config *c, const struct options *o, struct error *err)
+{
+    const char *http = options_text(o, "http");
+    const char *advertise = options_text(o, "advertise");
+    int masters =
+        address_parse_list(c->masters, LIMIT_MASTERS, options_text(o, "masters"), err);
+
+    if (masters < 0)
+        return error_wrap(err, "%s", options_origin(o, "masters"));
+    c->master_count = (unsigned)masters;
+    c->has_http = strcmp(http, "none") != 0;
+    if (c->has_http && address_parse_listen(&c->http, http, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "http"));
+    c->has_advertise = advertise != NULL;
+    if (c->has_advertise && !c->has_http)
+        return options_refuse(
+            o, "advertise", err, "there is no HTTP address to tell of: --http is none");
+    if (c->has_advertise && address_parse_listen(&c->advertise, advertise, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "advertise"));
+    return 0;
+}
+
+/* Rules of one field, with all others good; the text of the error names the field. */
+static int check_spec(const struct agent_spec *spec, struct error *err)
+{
+    struct agent_spec probe = *spec;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (probe.resources.amount[k] == RESOURCE_DETECT)
+            probe.resources.amount[k] = 1;
+    return agent_spec_check(&probe, err);
+}
+
+static int
+read_spec(struct agent_spec *spec, const struct options *o, struct error *err)
+{
+    const char *resources = options_text(o, "resources");
+    const char *attributes = options_text(o, "attributes");
+    const char *hostname = options_text(o, "hostname");
+    char host[LIMIT_NAME_BYTES + 1];
+
+    if (hostname == NULL && host_name(host, err) != 0)
+        return -(int)err->code;
+    spec->hostname = mem_strdup(hostname != NULL ? hostname : host);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        spec->resources.amount[k] = k == RESOURCE_GPUS ? 0 : RESOURCE_DETECT;
+    if (check_spec(spec, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "hostname"));
+    if (resources != NULL &&
+        (resources_parse(
+             &spec->resources, spec->ports, &spec->port_count, resources, err) != 0 ||
+         check_spec(spec, err) != 0))
+        return error_wrap(err, "%s", options_origin(o, "resources"));
+    if (attributes != NULL && agent_spec_parse_attributes(spec, attributes, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, "attributes"));
+    return 0;
+}
+
+/* Beside this program, as in the tree where it was built, or where it was installed. */
+static int find_shim(struct agent_config *c, struct error *err)
+{
+    ssize_t size =
+        readlink("/proc/self/exe", c->shim, sizeof(c->shim) - sizeof(SHIM_NAME));
+    char *slash;
+
+    c->shim[size > 0 ? size : 0] = 0;
+    slash = strrchr(c->shim, '/');
+    if (slash != NULL) {
+        strcpy(slash + 1, SHIM_NAME);
+        if (access(c->shim, X_OK) == 0)
+            return 0;
+    }
+    snprintf(c->shim, sizeof(c->shim), "%s/%s", PKGLIBEXECDIR, SHIM_NAME);
+    if (access(c->shim, X_OK) == 0)
+        return 0;
+    return error_set(err,
+                     ERROR_IO,
+                     "cannot run %s: %s; it is installed with this program",
+                     c->shim,
+                     strerror(errno));
+}
+
+static int
+read_options(struct agent_config *c, const struct options *o, struct error *err)
+{
+    enum log_level level;
+
+    if (!log_level_parse(options_text(o, "log-level"), &level))
+        return options_refuse(
+            o, "log-level", err, "write error, warning, info or debug");
+    log_init(level);
+    c->work_dir = options_text(o, "work-dir");
+    if (c->work_dir[0] == 0)
+        return options_refuse(o, "work-dir", err, "name a directory");
+    if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)
+        return -(int)err->code;
+    return 0;
+}
+
+/* ---- life ---- */
+
+static void on_signal(void *user, int signum)
+{
+    log_info(
+        "agent", "%s: stopping, tasks go on", signum == SIGTERM ? "SIGTERM" : "SIGINT");
+    drive_finish(user);
+}
+
+static int start(struct agent *a, struct error *err)
+{
+    if (find_shim(&a->config, err) != 0 || agent_start(a, err) != 0)
+        return -(int)err->code;
+    loop_on_signal(a->loop, SIGTERM, on_signal, a);
+    loop_on_signal(a->loop, SIGINT, on_signal, a);
+    log_info("agent",
+             "triarch-agent %s work-dir=%s http=%s",
+             PACKAGE_VERSION,
+             a->work_dir,
+             a->config.has_http ? a->config.spec.http_address : "none");
+    return 0;
+}
+
+static int run(const struct options *o)
+{
+    static struct agent a;
+    struct error err;
+    int status = 0;
+
+    if (read_options(&a.config, o, &err) != 0) {
+        fprintf(stderr, "triarch-agent: %s\n", err.text);
+        agent_spec_finish(&a.config.spec);
+        return EXIT_USAGE;
+    }
+    if (start(&a, &err) != 0) {
+        fprintf(stderr, "triarch-agent: %s\n", err.text);
+        status = EXIT_FAILED;
+    } else {
+        loop_run(a.loop);
+        if (a.failure.code != ERROR_NONE) {
+            log_error("agent", "%s", a.failure.text);
+            status = EXIT_FAILED;
+        }
+        log_info("agent", "stopped");
+    }
+    agent_stop(&a);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options *o = options_create(&TABLE);
+    enum options_wish wish;
+    struct error err;
+    struct buffer text = {0};
+    int status = 0;
+
+    if (options_parse(o, argc, argv, &wish, &err) != 0) {
+        fprintf(stderr, "triarch-agent: %s\n", err.text);
+        status = EXIT_USAGE;
+    } else if (wish == OPTIONS_RUN) {
+        status = run(o);
+    } else {
+        options_print(o, wish, &text);
+        fwrite(text.data, 1, text.size, stdout);
+        buffer_finish(&text);
+    }
+    options_destroy(o);
+    return status;
+}

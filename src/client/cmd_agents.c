@@ -1,0 +1,167 @@
+/* cmd_agents.c - triarch agents: who runs the tasks. */
+#include "client/session.h"
+#include "client/table.h"
+
+#include "wire/json.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static const struct option_row rows[] = {
+    {.name = "json", .kind = OPTION_FLAG, .help = "as JSON"},
+    {.name = "stale",
+     .kind = OPTION_FLAG,
+     .help = "let any master answer from what it has; it may be behind"},
+};
+
+static int append_json(void *user, const struct list_result *page, struct error *err)
+{
+    struct command_cursor at = {0};
+    struct agent_info agent;
+
+    while (agent_info_next(page, &at, &agent)) {
+        json_t *value = json_agent(&agent, err);
+
+        if (value == NULL)
+            return -(int)err->code;
+        json_array_append_new(user, value);
+    }
+    return 0;
+}
+
+static const struct column columns[] = {
+    {"ID", true},
+    {"HOSTNAME", false},
+    {"STATE", false},
+    {"TASKS", true},
+    {"CPUS", true},
+    {"MEM (MiB)", true},
+    {"ADDRESS", false},
+    {"ATTRIBUTES", false},
+};
+
+static enum style style_of(enum agent_state state)
+{
+    switch (state) {
+    case AGENT_ACTIVE:
+        return STYLE_GOOD;
+    case AGENT_UNREACHABLE:
+        return STYLE_WARN;
+    case AGENT_GONE:
+    case AGENT_STATE_COUNT:
+        break;
+    }
+    return STYLE_BAD;
+}
+
+static void append_thousandths(struct buffer *out, uint64_t value)
+{
+    buffer_printf(out, "%" PRIu64, value / 1000);
+    if (value % 1000 == 0)
+        return;
+    buffer_printf(out, ".%03" PRIu64, value % 1000);
+    while (out->data[out->size - 1] == '0')
+        out->size--;
+}
+
+/* "1.5/4": allocated of capacity. */
+static void append_cpus(struct table *t, uint64_t used, uint64_t of)
+{
+    struct buffer text = {0};
+
+    append_thousandths(&text, used);
+    buffer_append_text(&text, "/");
+    append_thousandths(&text, of);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+static void append_attributes(struct table *t, const struct agent_spec *spec)
+{
+    struct buffer text = {0};
+
+    for (size_t i = 0; i < spec->attribute_count; i++)
+        buffer_printf(&text,
+                      "%s%s:%s",
+                      i == 0 ? "" : ";",
+                      spec->attributes[i].name,
+                      spec->attributes[i].value);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+static int append_row(void *user, const struct list_result *page, struct error *err)
+{
+    struct table *t = user;
+    struct command_cursor at = {0};
+    struct agent_info agent;
+    struct agent_spec spec;
+
+    while (agent_info_next(page, &at, &agent)) {
+        const uint64_t *used = agent.allocated.amount;
+        int rc = agent_spec_unpack(&spec, agent.spec, err);
+
+        if (rc != 0)
+            return rc;
+        table_cell(t, STYLE_PLAIN, "%" PRIu64, agent.id);
+        table_cell(t, STYLE_PLAIN, "%s", spec.hostname);
+        table_cell(t, style_of(agent.state), "%s", agent_state_name(agent.state));
+        table_cell(t, STYLE_PLAIN, "%" PRIu32, agent.tasks);
+        append_cpus(t, used[RESOURCE_CPUS], spec.resources.amount[RESOURCE_CPUS]);
+        table_cell(t,
+                   STYLE_PLAIN,
+                   "%" PRIu64 "/%" PRIu64,
+                   used[RESOURCE_MEM] / MIB,
+                   spec.resources.amount[RESOURCE_MEM] / MIB);
+        table_cell(t, STYLE_PLAIN, "%s", spec.http_address);
+        append_attributes(t, &spec);
+        agent_spec_finish(&spec);
+    }
+    return 0;
+}
+
+static int list_json(struct session *s, struct error *err)
+{
+    json_t *agents = json_array();
+    int rc = session_list(s, METHOD_AGENTS, 0, append_json, agents, err);
+
+    if (rc == 0)
+        session_write_json(s, agents);
+    else
+        json_decref(agents);
+    return rc;
+}
+
+static int list_table(struct session *s, struct error *err)
+{
+    struct table *t = table_create(columns, sizeof(columns) / sizeof(columns[0]));
+    int rc = session_list(s, METHOD_AGENTS, 0, append_row, t, err);
+
+    if (rc == 0)
+        table_print(t, &s->out);
+    if (rc == 0 && table_rows(t) == 0)
+        session_note(s,
+                     "no agents; start triarch-agent on the machines that shall work");
+    table_destroy(t);
+    return rc;
+}
+
+static int run(struct session *s, struct error *err)
+{
+    int rc = session_open(s, err);
+
+    if (rc != 0)
+        return rc;
+    return options_flag(s->options, "json") ? list_json(s, err) : list_table(s, err);
+}
+
+const struct subcommand subcommand_agents = {
+    .table =
+        {
+            .program = "agents",
+            .purpose = "list the agents, what they have and what is given of it",
+            .rows = rows,
+            .row_count = sizeof(rows) / sizeof(rows[0]),
+        },
+    .run = run,
+};

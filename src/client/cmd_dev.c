@@ -1,0 +1,457 @@
+/* cmd_dev.c - triarch dev: a whole cluster on this machine, in the foreground.
+ *
+ *     START ──▶ WAITING ──▶ RUNNING ──▶ STOPPING ──▶ end
+ *                  └────────────────────────▲
+ *
+ * WAITING until a leader leads and all agents are registered.  STOPPING on a signal, when
+ * a process ends before the cluster runs, and when none is left: TERM, then KILL, then
+ * whatever the tasks left behind.
+ */
+#include "client/dev_child.h"
+#include "client/dev_ports.h"
+#include "client/session.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define POLL_MS       50
+#define READY_MS      30000
+#define TERM_GRACE_MS 5000
+#define CHILDREN_MAX  (LIMIT_MASTERS + DEV_AGENTS_MAX)
+
+static const struct option_row rows[] = {
+    {.name = "masters",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "3",
+     .min = 1,
+     .max = LIMIT_MASTERS,
+     .help = "how many masters: 1, 3 or 5"},
+    {.name = "agents",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "2",
+     .max = DEV_AGENTS_MAX,
+     .help = "how many agents"},
+    {.name = "data",
+     .kind = OPTION_TEXT,
+     .argument = "DIR",
+     .help = "keep the cluster in DIR, and go on with one that is there (default: a "
+             "temporary directory, removed at the end)"},
+};
+
+enum phase { DEV_WAITING, DEV_RUNNING, DEV_STOPPING };
+
+struct dev {
+    struct session *session;
+    enum phase phase;
+    struct dev_ports ports;
+    char directory[PATH_MAX];
+    bool temporary;
+    char *masters; /* "127.0.0.1:PORT,…" */
+    char *cluster; /* "1=127.0.0.1:PORT,…" */
+    struct dev_child children[CHILDREN_MAX];
+    unsigned child_count;
+    unsigned living;
+    struct client_call call;
+    struct loop_timer poll;
+    struct loop_timer limit; /* of WAITING, then of the grace */
+    struct error err;        /* why it stops, if that is a failure */
+};
+
+/* ---- the end ---- */
+
+static void signal_all(const struct dev *d, int signum)
+{
+    for (unsigned i = 0; i < d->child_count; i++)
+        dev_child_signal(&d->children[i], signum);
+}
+
+static void on_grace_over(void *user)
+{
+    signal_all(user, SIGKILL);
+}
+
+static void stop(struct dev *d)
+{
+    struct loop *l = d->session->loop;
+
+    timer_stop(l, &d->poll);
+    if (d->phase != DEV_STOPPING) {
+        d->phase = DEV_STOPPING;
+        signal_all(d, SIGTERM);
+        timer_set_in(l, &d->limit, TERM_GRACE_MS, on_grace_over, d);
+    }
+    if (d->living == 0) {
+        timer_stop(l, &d->limit);
+        loop_stop(l);
+    }
+}
+
+static void on_signal(void *user, int signum)
+{
+    struct dev *d = user;
+
+    (void)signum;
+    if (d->phase == DEV_STOPPING)
+        signal_all(d, SIGKILL); /* asked twice */
+    else
+        session_note(d->session, "ending the cluster");
+    stop(d);
+}
+
+static void tell_ended(struct dev *d, const struct dev_child *c)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text, "%s ended: ", c->name);
+    dev_append_status(&text, c->status);
+    buffer_append_u8(&text, 0);
+    if (d->phase == DEV_WAITING)
+        error_set(&d->err,
+                  ERROR_UNAVAILABLE,
+                  "dev: %s; its last lines above say why",
+                  (const char *)text.data);
+    else if (d->phase == DEV_RUNNING)
+        session_note(
+            d->session, "%s; it is not started again", (const char *)text.data);
+    buffer_finish(&text);
+}
+
+static void on_child(void *user, int signum)
+{
+    struct dev *d = user;
+    int status;
+    pid_t pid;
+
+    (void)signum;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (unsigned i = 0; i < d->child_count; i++) {
+            if (d->children[i].pid != pid)
+                continue;
+            dev_child_ended(&d->children[i], status);
+            d->living--;
+            tell_ended(d, &d->children[i]);
+        }
+    }
+    if (d->living == 0 || d->err.code != ERROR_NONE || d->phase == DEV_STOPPING)
+        stop(d);
+}
+
+/* ---- until it runs ---- */
+
+static void tell_ready(struct dev *d)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text,
+                  "A cluster of %u masters and %u agents runs, led by %s.\n\n"
+                  "    export TRIARCH_MASTERS=%s\n"
+                  "    triarch run --wait -- echo hello\n\n"
+                  "Ctrl-C ends it; ",
+                  d->ports.masters,
+                  d->ports.agents,
+                  client_leader(d->session->client),
+                  d->masters);
+    if (d->temporary)
+        buffer_append_text(&text, "its data is removed then.\n");
+    else
+        buffer_printf(&text, "its data stays in %s.\n", d->directory);
+    screen_write(&d->session->out, &text);
+    buffer_finish(&text);
+}
+
+static unsigned count_active(struct bytes result)
+{
+    struct command_cursor at = {0};
+    struct list_result page;
+    struct agent_info agent;
+    unsigned active = 0;
+
+    if (list_result_unpack(&page, METHOD_AGENTS, result, NULL) != 0)
+        return 0;
+    while (agent_info_next(&page, &at, &agent))
+        active += agent.state == AGENT_ACTIVE;
+    return active;
+}
+
+static void ask(void *user)
+{
+    struct dev *d = user;
+    struct list_request request = {.limit = 2 * DEV_AGENTS_MAX};
+    struct buffer frame = {0};
+
+    list_pack(METHOD_AGENTS, &request, 0, &frame);
+    client_request(d->session->client, &d->call, buffer_view(&frame), CLIENT_LEADER);
+    buffer_finish(&frame);
+}
+
+static void on_answer(void *user, const struct client_answer *answer)
+{
+    struct dev *d = user;
+
+    if (d->phase != DEV_WAITING)
+        return;
+    if (answer->code != ERROR_NONE || count_active(answer->result) < d->ports.agents) {
+        timer_set_in(d->session->loop, &d->poll, POLL_MS, ask, d);
+        return;
+    }
+    d->phase = DEV_RUNNING;
+    timer_stop(d->session->loop, &d->limit);
+    tell_ready(d);
+}
+
+static void on_not_ready(void *user)
+{
+    struct dev *d = user;
+
+    error_set(&d->err,
+              ERROR_TIMEOUT,
+              "dev: the cluster does not run after %d s; the lines above may say why",
+              READY_MS / 1000);
+    stop(d);
+}
+
+/* ---- processes ---- */
+
+static int start_child(struct dev *d, const char *kind, unsigned n, char **argv)
+{
+    struct dev_child *c = &d->children[d->child_count];
+    struct error err;
+
+    *c = (struct dev_child){
+        .screen = &d->session->err,
+        .style = strcmp(kind, "master") == 0 ? STYLE_LIVE : STYLE_GOOD,
+    };
+    snprintf(c->name, sizeof(c->name), "%s-%u", kind, n);
+    if (dev_child_start(c, d->session->loop, argv, &err) != 0) {
+        d->err = err;
+        return -(int)err.code;
+    }
+    d->child_count++;
+    d->living++;
+    return 0;
+}
+
+static int
+make_directory(char *path, size_t size, struct dev *d, const char *kind, unsigned n)
+{
+    if ((size_t)snprintf(path, size, "%s/%s-%u", d->directory, kind, n) >= size)
+        return error_set(&d->err, ERROR_TOO_LARGE, "%s: too long", d->directory);
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return error_set(&d->err, ERROR_IO, "create %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int start_master(struct dev *d, char *program, unsigned n)
+{
+    char id[16], http[32], data[PATH_MAX];
+    char *argv[] = {program,
+                    (char[]){"--id"},
+                    id,
+                    (char[]){"--data-dir"},
+                    data,
+                    (char[]){"--cluster"},
+                    d->cluster,
+                    (char[]){"--http"},
+                    http,
+                    NULL};
+
+    snprintf(id, sizeof(id), "%u", n);
+    snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.master_http[n - 1]);
+    if (make_directory(data, sizeof(data), d, "master", n) != 0)
+        return -1;
+    return start_child(d, "master", n, argv);
+}
+
+static int start_agent(struct dev *d, char *program, unsigned n)
+{
+    char http[32], work[PATH_MAX];
+    char *argv[] = {program,
+                    (char[]){"--masters"},
+                    d->masters,
+                    (char[]){"--work-dir"},
+                    work,
+                    (char[]){"--http"},
+                    http,
+                    NULL};
+
+    snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.agent_http[n - 1]);
+    if (make_directory(work, sizeof(work), d, "agent", n) != 0)
+        return -1;
+    return start_child(d, "agent", n, argv);
+}
+
+static int start_all(struct dev *d)
+{
+    char master[PATH_MAX], agent[PATH_MAX];
+    int rc = dev_find_program(master, sizeof(master), "triarch-master", &d->err);
+
+    if (rc == 0)
+        rc = dev_find_program(agent, sizeof(agent), "triarch-agent", &d->err);
+    for (unsigned n = 1; rc == 0 && n <= d->ports.masters; n++)
+        rc = start_master(d, master, n);
+    for (unsigned n = 1; rc == 0 && n <= d->ports.agents; n++)
+        rc = start_agent(d, agent, n);
+    return rc;
+}
+
+/* ---- the beginning ---- */
+
+static int choose_directory(struct dev *d)
+{
+    const char *data = options_text(d->session->options, "data");
+    const char *temporary = getenv("TMPDIR");
+
+    d->temporary = data == NULL;
+    if (d->temporary) {
+        snprintf(d->directory,
+                 sizeof(d->directory),
+                 "%s/triarch-dev.XXXXXX",
+                 temporary != NULL && temporary[0] != '\0' ? temporary : "/tmp");
+        if (mkdtemp(d->directory) != NULL)
+            return 0;
+        d->temporary = false;
+    } else {
+        snprintf(d->directory, sizeof(d->directory), "%s", data);
+        if (mkdir(d->directory, 0700) == 0 || errno == EEXIST)
+            return 0;
+    }
+    return error_set(&d->err, ERROR_IO, "create %s: %s", d->directory, strerror(errno));
+}
+
+static char *text_of(struct buffer *text)
+{
+    buffer_append_u8(text, 0);
+    return (char *)text->data;
+}
+
+static void name_masters(struct dev *d)
+{
+    struct buffer masters = {0}, cluster = {0};
+
+    for (unsigned i = 0; i < d->ports.masters; i++) {
+        const char *comma = i == 0 ? "" : ",";
+        unsigned port = d->ports.master_rpc[i];
+
+        buffer_printf(&masters, "%s127.0.0.1:%u", comma, port);
+        buffer_printf(&cluster, "%s%u=127.0.0.1:%u", comma, i + 1, port);
+    }
+    d->masters = text_of(&masters);
+    d->cluster = text_of(&cluster);
+}
+
+static int open_client(struct dev *d)
+{
+    struct address masters[LIMIT_MASTERS];
+    struct client_options options = {.masters = masters};
+    int count = address_parse_list(masters, LIMIT_MASTERS, d->masters, &d->err);
+
+    if (count < 0)
+        return count;
+    options.master_count = (unsigned)count;
+    d->session->client = client_create(d->session->loop, &options);
+    d->call = (struct client_call){.done = on_answer, .user = d};
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
+static int begin(struct dev *d)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    int rc = choose_directory(d);
+
+    if (rc == 0)
+        rc = dev_ports_choose(&d->ports, d->directory, &d->err);
+    if (rc != 0)
+        return rc;
+    name_masters(d);
+    d->session->loop = loop_create();
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        loop_on_signal(d->session->loop, signals[i], on_signal, d);
+    loop_on_signal(d->session->loop, SIGCHLD, on_child, d);
+    dev_adopt_orphans();
+    rc = open_client(d);
+    return rc == 0 ? start_all(d) : rc;
+}
+
+static void end(struct dev *d)
+{
+    dev_end_orphans();
+    if (d->temporary)
+        nftw(d->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    mem_free(d->masters);
+    mem_free(d->cluster);
+}
+
+static int check_count(const struct session *s, struct error *err)
+{
+    uint64_t masters = options_number(s->options, "masters");
+
+    if (masters % 2 == 1)
+        return 0;
+    return options_refuse(s->options,
+                          "masters",
+                          err,
+                          "%" PRIu64 " masters survive no more than %" PRIu64
+                          " do: give 1, 3 or 5",
+                          masters,
+                          masters - 1);
+}
+
+static int run(struct session *s, struct error *err)
+{
+    struct dev d = {.session = s};
+    int rc = check_count(s, err);
+
+    if (rc != 0)
+        return rc;
+    d.ports.masters = (unsigned)options_number(s->options, "masters");
+    d.ports.agents = (unsigned)options_number(s->options, "agents");
+    if (begin(&d) == 0) {
+        timer_set_in(s->loop, &d.limit, READY_MS, on_not_ready, &d);
+        ask(&d);
+        loop_run(s->loop);
+    } else if (d.living > 0) {
+        stop(&d);
+        loop_run(s->loop);
+    }
+    end(&d);
+    if (d.err.code == ERROR_NONE)
+        return EXIT_SUCCESS;
+    *err = d.err;
+    return -(int)err->code;
+}
+
+const struct subcommand subcommand_dev = {
+    .table =
+        {
+            .program = "dev",
+            .purpose = "run a whole cluster on this machine, in the foreground",
+            .details = "For trying things out: masters and agents on free ports of the "
+                       "loopback interface. Their log lines go to standard error. "
+                       "Everything ends, tasks too, with Ctrl-C or when the program "
+                       "that started this one dies.",
+            .rows = rows,
+            .row_count = sizeof(rows) / sizeof(rows[0]),
+        },
+    .run = run,
+};

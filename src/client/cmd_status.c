@@ -1,0 +1,336 @@
+/* cmd_status.c - triarch status: all jobs, or the tasks of one. */
+#include "client/failures.h"
+#include "client/progress.h"
+#include "client/session.h"
+#include "client/table.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "wire/json.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LISTED_MAX  100 /* tasks of a job that are all listed without --all */
+#define UNUSUAL_MAX 20  /* of a larger job */
+#define SEARCH_MAX \
+    100000 /* tasks; of a larger job only if the counts promise something */
+
+static const struct option_row rows[] = {
+    {.name = "json", .kind = OPTION_FLAG, .help = "as JSON"},
+    {.name = "all",
+     .letter = 'a',
+     .kind = OPTION_FLAG,
+     .help = "list every task, also of a large job"},
+    {.name = "stale",
+     .kind = OPTION_FLAG,
+     .help = "let any master answer from what it has; it may be behind"},
+};
+
+static const char *since(char out[TEXT_SHORT_MAX], uint64_t begin_us, uint64_t end_us)
+{
+    if (begin_us == 0)
+        snprintf(out, TEXT_SHORT_MAX, "-");
+    else
+        text_duration(out, end_us > begin_us ? (end_us - begin_us) / 1000 : 0);
+    return out;
+}
+
+/* ---- all jobs ---- */
+
+static int
+append_json_jobs(void *user, const struct list_result *page, struct error *err)
+{
+    struct command_cursor at = {0};
+    struct job_summary job;
+
+    (void)err;
+    while (job_summary_next(page, &at, &job))
+        json_array_append_new(user, json_job_summary(&job));
+    return 0;
+}
+
+static const struct column job_columns[] = {
+    {"ID", true},
+    {"NAME", false},
+    {"STATE", false},
+    {"DONE", true},
+    {"RUNNING", true},
+    {"PENDING", true},
+    {"FAILED", true},
+    {"TIME", true},
+    {"WAITS FOR", false},
+};
+
+static int append_jobs(void *user, const struct list_result *page, struct error *err)
+{
+    struct table *t = user;
+    struct command_cursor at = {0};
+    struct job_summary job;
+    char time[TEXT_SHORT_MAX];
+
+    (void)err;
+    while (job_summary_next(page, &at, &job)) {
+        const uint32_t *n = job.tasks;
+        uint32_t bad = n[TASK_FAILED] + n[TASK_ERROR];
+        uint64_t end_us = job.ended_us != 0 ? job.ended_us : clock_wall_us();
+
+        table_cell(t, STYLE_PLAIN, "%" PRIu64, job.id);
+        table_cell_bytes(t, STYLE_PLAIN, job.name);
+        table_cell(t, style_of_job(job.state), "%s", job_state_name(job.state));
+        table_cell(t,
+                   STYLE_PLAIN,
+                   "%" PRIu32 "/%" PRIu32,
+                   progress_ended(&job),
+                   job.instances);
+        table_cell(t,
+                   STYLE_PLAIN,
+                   "%" PRIu32,
+                   n[TASK_STAGING] + n[TASK_STARTING] + n[TASK_RUNNING] +
+                       n[TASK_KILLING]);
+        table_cell(t, STYLE_PLAIN, "%" PRIu32, n[TASK_PENDING]);
+        table_cell(t, bad > 0 ? STYLE_BAD : STYLE_PLAIN, "%" PRIu32, bad);
+        table_cell(t, STYLE_PLAIN, "%s", since(time, job.submitted_us, end_us));
+        table_cell_bytes(t, STYLE_WARN, job.why);
+    }
+    return 0;
+}
+
+static int status_of_all(struct session *s, struct error *err)
+{
+    struct table *t;
+    json_t *jobs;
+    int rc;
+
+    if (options_flag(s->options, "json")) {
+        jobs = json_array();
+        rc = session_list(s, METHOD_JOBS, 0, append_json_jobs, jobs, err);
+        if (rc == 0)
+            session_write_json(s, jobs);
+        else
+            json_decref(jobs);
+        return rc;
+    }
+    t = table_create(job_columns, sizeof(job_columns) / sizeof(job_columns[0]));
+    rc = session_list(s, METHOD_JOBS, 0, append_jobs, t, err);
+    if (rc == 0)
+        table_print(t, &s->out);
+    if (rc == 0 && table_rows(t) == 0)
+        session_note(s, "no jobs; `triarch run -- CMD` makes one");
+    table_destroy(t);
+    return rc;
+}
+
+/* ---- the tasks of one job ---- */
+
+struct json_tasks {
+    uint64_t job;
+    json_t *list;
+};
+
+static int
+append_json_tasks(void *user, const struct list_result *page, struct error *err)
+{
+    struct json_tasks *tasks = user;
+    struct command_cursor at = {0};
+    struct task_info task;
+
+    (void)err;
+    while (task_info_next(page, &at, &task))
+        json_array_append_new(tasks->list, json_task(tasks->job, &task));
+    return 0;
+}
+
+static int
+write_json_job(struct session *s, const struct job_summary *job, struct error *err)
+{
+    struct json_tasks tasks = {job->id, json_array()};
+    int rc = session_list(s, METHOD_TASKS, job->id, append_json_tasks, &tasks, err);
+
+    if (rc == 0)
+        session_write_json(s, json_job(job, tasks.list));
+    else
+        json_decref(tasks.list);
+    return rc;
+}
+
+static const struct column task_columns[] = {
+    {"TASK", false},
+    {"STATE", false},
+    {"ATTEMPT", true},
+    {"AGENT", true},
+    {"TIME", true},
+    {"MESSAGE", false},
+};
+
+struct task_table {
+    struct table *table;
+    uint64_t job;
+    bool unusual_only;
+    uint64_t left_out;
+};
+
+static void append_task(struct task_table *t, const struct task_info *task)
+{
+    uint64_t end_us = task->ended_us != 0 ? task->ended_us : clock_wall_us();
+    struct buffer why = {0};
+    char time[TEXT_SHORT_MAX];
+
+    table_cell(t->table, STYLE_PLAIN, "%" PRIu64 ".%" PRIu32, t->job, task->instance);
+    table_cell(
+        t->table, style_of_task(task->state), "%s", task_state_name(task->state));
+    table_cell(t->table,
+               task->attempt > 1 ? STYLE_WARN : STYLE_PLAIN,
+               "%" PRIu32,
+               task->attempt);
+    if (task->agent_id != 0)
+        table_cell(t->table, STYLE_PLAIN, "%" PRIu64, task->agent_id);
+    else
+        table_cell(t->table, STYLE_PLAIN, "-");
+    table_cell(t->table, STYLE_PLAIN, "%s", since(time, task->started_us, end_us));
+    if (task->state != TASK_FINISHED)
+        task_append_why(&why, task);
+    table_cell_bytes(t->table, STYLE_PLAIN, buffer_view(&why));
+    buffer_finish(&why);
+}
+
+static int append_tasks(void *user, const struct list_result *page, struct error *err)
+{
+    struct task_table *t = user;
+    struct command_cursor at = {0};
+    struct task_info task;
+
+    (void)err;
+    while (task_info_next(page, &at, &task)) {
+        if (t->unusual_only && !task_is_unusual(&task))
+            continue;
+        if (t->unusual_only && table_rows(t->table) == UNUSUAL_MAX)
+            t->left_out++;
+        else
+            append_task(t, &task);
+    }
+    return 0;
+}
+
+static void write_head(struct session *s, const struct job_summary *job)
+{
+    uint64_t end_us = job->ended_us != 0 ? job->ended_us : clock_wall_us();
+    char *name = text_clean(job->name), *why = text_clean(job->why);
+    char time[TEXT_SHORT_MAX];
+    struct buffer out = {0};
+
+    buffer_printf(&out, "Job %" PRIu64 " ", job->id);
+    screen_styled(&out, &s->out, STYLE_HEAD, name);
+    buffer_append_text(&out, "  ");
+    screen_styled(&out, &s->out, style_of_job(job->state), job_state_name(job->state));
+    buffer_append_text(&out, "\n  ");
+    progress_counts(&out, &s->out, job);
+    buffer_printf(&out,
+                  "\n  submitted %s ago, ",
+                  since(time, job->submitted_us, clock_wall_us()));
+    buffer_printf(&out,
+                  "%s %s, priority %" PRId32 "\n",
+                  job->ended_us != 0 ? "took" : "running for",
+                  since(time, job->submitted_us, end_us),
+                  job->priority);
+    if (why[0] != '\0') {
+        buffer_append_text(&out, "  ");
+        screen_styled(&out, &s->out, STYLE_WARN, "waits: ");
+        buffer_printf(&out, "%s\n", why);
+    }
+    screen_write(&s->out, &out);
+    buffer_finish(&out);
+    mem_free(name);
+    mem_free(why);
+}
+
+static uint32_t ended_badly(const struct job_summary *job)
+{
+    return progress_ended(job) - job->tasks[TASK_FINISHED];
+}
+
+static void write_tasks(struct session *s, const struct task_table *t, uint64_t job)
+{
+    if (table_rows(t->table) > 0) {
+        fputc('\n', s->out.file);
+        table_print(t->table, &s->out);
+    }
+    if (t->left_out > 0)
+        session_note(s,
+                     "and %" PRIu64 " more like these; `triarch status %" PRIu64
+                     " --all` lists every task",
+                     t->left_out,
+                     job);
+    else if (t->unusual_only)
+        session_note(s,
+                     "only unusual tasks are listed; `triarch status %" PRIu64
+                     " --all` lists every task",
+                     job);
+}
+
+static int
+write_job(struct session *s, const struct job_summary *job, struct error *err)
+{
+    struct task_table t = {
+        .job = job->id,
+        .unusual_only = job->instances > LISTED_MAX && !options_flag(s->options, "all"),
+    };
+    int rc = 0;
+
+    t.table =
+        table_create(task_columns, sizeof(task_columns) / sizeof(task_columns[0]));
+    if (!t.unusual_only || job->instances <= SEARCH_MAX || ended_badly(job) > 0)
+        rc = session_list(s, METHOD_TASKS, job->id, append_tasks, &t, err);
+    if (rc == 0) {
+        write_head(s, job);
+        write_tasks(s, &t, job->id);
+    }
+    table_destroy(t.table);
+    return rc;
+}
+
+static int status_of_one(struct session *s, struct error *err)
+{
+    struct buffer page = {0};
+    struct job_summary job;
+    uint64_t id;
+    int rc = session_job_operand(s, 0, &id, err);
+
+    if (rc == 0)
+        rc = session_open(s, err);
+    if (rc == 0)
+        rc = session_job(s, id, &page, &job, err);
+    if (rc == 0)
+        rc = options_flag(s->options, "json") ? write_json_job(s, &job, err)
+                                              : write_job(s, &job, err);
+    buffer_finish(&page);
+    return rc;
+}
+
+static int run(struct session *s, struct error *err)
+{
+    int rc;
+
+    if (options_operand_count(s->options) > 0)
+        return status_of_one(s, err);
+    rc = session_open(s, err);
+    return rc != 0 ? rc : status_of_all(s, err);
+}
+
+const struct subcommand subcommand_status = {
+    .table =
+        {
+            .program = "status",
+            .purpose = "list the jobs, or the tasks of one",
+            .details = "Of a job with many tasks only the unusual ones are listed: "
+                       "those that did not end well, and those that were tried more "
+                       "than once. What pending tasks wait for is told.",
+            .rows = rows,
+            .row_count = sizeof(rows) / sizeof(rows[0]),
+            .operands = "[JOB]",
+            .operands_max = 1,
+        },
+    .run = run,
+};

@@ -1,0 +1,85 @@
+/* cmd_submit.c - triarch submit: a job file. */
+#include "client/submit.h"
+
+#include "wire/job_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A job that fits a command; the rest of a larger file is not read. */
+#define JOB_FILE_BYTES_MAX (4 * LIMIT_COMMAND_BYTES)
+
+static const struct option_row rows[] = {
+    SUBMIT_KEY_ROW,
+    SUBMIT_WAIT_ROW,
+};
+
+static int
+read_all(FILE *file, const char *name, struct buffer *text, struct error *err)
+{
+    size_t got;
+
+    do {
+        got = fread(buffer_reserve(text, KIB), 1, KIB, file);
+        text->size += got;
+    } while (got > 0 && text->size <= JOB_FILE_BYTES_MAX);
+    if (ferror(file))
+        return error_set(err, ERROR_IO, "read %s: %s", name, strerror(errno));
+    if (text->size > JOB_FILE_BYTES_MAX)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "%s: a job file has at most %lu KiB",
+                         name,
+                         JOB_FILE_BYTES_MAX / KIB);
+    return 0;
+}
+
+static int read_file(const char *path, struct buffer *text, struct error *err)
+{
+    FILE *file;
+    int rc;
+
+    if (strcmp(path, "-") == 0)
+        return read_all(stdin, "standard input", text, err);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
+    rc = read_all(file, path, text, err);
+    fclose(file);
+    return rc;
+}
+
+static int run(struct session *s, struct error *err)
+{
+    const char *path = options_operand(s->options, 0);
+    struct buffer text = {0};
+    struct job_spec spec;
+    int rc = read_file(path, &text, err);
+
+    if (rc == 0)
+        rc = job_file_parse(&spec, path, buffer_view(&text), err);
+    buffer_finish(&text);
+    if (rc != 0)
+        return rc;
+    rc = submit_job(s, &spec, err);
+    job_spec_finish(&spec);
+    return rc;
+}
+
+const struct subcommand subcommand_submit = {
+    .table =
+        {
+            .program = "submit",
+            .purpose = "submit a job file, YAML or JSON, and print the job's id",
+            .details = "FILE may be - for standard input. Fields: name, instances, "
+                       "priority, command or argv, env, resources (cpus, mem, disk, "
+                       "gpus; mem and disk in MiB), kill_grace.",
+            .rows = rows,
+            .row_count = sizeof(rows) / sizeof(rows[0]),
+            .operands = "FILE",
+            .operands_min = 1,
+            .operands_max = 1,
+        },
+    .run = run,
+};

@@ -1,0 +1,122 @@
+/* failures.c - which tasks of a job did not end well, and why. */
+#include "client/failures.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define SHOWN_MAX 3
+
+bool task_is_unusual(const struct task_info *t)
+{
+    return (task_state_is_final(t->state) && t->state != TASK_FINISHED) ||
+           t->attempt > 1;
+}
+
+static const char *reason_for_people(enum task_reason reason)
+{
+    switch (reason) {
+    case TASK_REASON_NONE:
+    case TASK_REASON_EXITED:
+    case TASK_REASON_SIGNALED:
+    case TASK_REASON_COUNT:
+        break;
+    case TASK_REASON_NOT_STARTED:
+        return "could not be started";
+    case TASK_REASON_KILLED_BY_USER:
+        return "killed";
+    case TASK_REASON_AGENT_UNREACHABLE:
+        return "its agent was unreachable";
+    case TASK_REASON_AGENT_GONE:
+        return "its agent is gone";
+    case TASK_REASON_AGENT_RESTARTED:
+        return "its agent's machine restarted";
+    case TASK_REASON_LAUNCH_REFUSED:
+        return "its agent refused it";
+    case TASK_REASON_SHIM_LOST:
+        return "its exit status was lost";
+    }
+    return "";
+}
+
+/* What the agent says of an end by itself is enough; else the reason goes first. */
+void task_append_why(struct buffer *out, const struct task_info *t)
+{
+    const char *reason = reason_for_people(t->reason);
+    char *message = text_clean(t->message);
+
+    if (reason[0] != '\0' && message[0] != '\0')
+        buffer_printf(out, "%s: %s", reason, message);
+    else if (reason[0] != '\0' || message[0] != '\0')
+        buffer_printf(out, "%s%s", reason, message);
+    else if (t->reason == TASK_REASON_SIGNALED && t->exit_code > 128)
+        buffer_printf(out, "signal %d", (int)t->exit_code - 128);
+    else if (t->state == TASK_FAILED)
+        buffer_printf(out, "exit status %d", (int)t->exit_code);
+    mem_free(message);
+}
+
+struct telling {
+    uint64_t job;
+    struct buffer text;
+    unsigned shown;
+};
+
+static void tell(struct telling *t, const struct task_info *task)
+{
+    struct buffer why = {0};
+
+    task_append_why(&why, task);
+    buffer_printf(&t->text,
+                  "%s%" PRIu64 ".%" PRIu32 " %s",
+                  t->shown == 0 ? ": " : "; ",
+                  t->job,
+                  task->instance,
+                  task_state_name(task->state));
+    if (why.size > 0)
+        buffer_printf(&t->text, " (%.*s)", (int)why.size, (const char *)why.data);
+    buffer_finish(&why);
+    t->shown++;
+}
+
+static int tell_page(void *user, const struct list_result *page, struct error *err)
+{
+    struct telling *t = user;
+    struct command_cursor at = {0};
+    struct task_info task;
+
+    (void)err;
+    while (t->shown < SHOWN_MAX && task_info_next(page, &at, &task))
+        if (task_state_is_final(task.state) && task.state != TASK_FINISHED)
+            tell(t, &task);
+    return t->shown == SHOWN_MAX ? 1 : 0;
+}
+
+int failures_tell(struct session *s, const struct job_summary *job, struct error *err)
+{
+    struct telling t = {.job = job->id};
+    uint32_t bad = job->instances - job->tasks[TASK_FINISHED];
+    int rc;
+
+    buffer_printf(&t.text,
+                  "job %" PRIu64 " %s: %" PRIu32 " of %" PRIu32
+                  " tasks did not finish well",
+                  job->id,
+                  job_state_name(job->state),
+                  bad,
+                  job->instances);
+    rc = session_list(s, METHOD_TASKS, job->id, tell_page, &t, NULL);
+    if (rc >= 0 && bad > t.shown)
+        buffer_printf(&t.text,
+                      "; and %" PRIu32 " more, see `triarch status %" PRIu64 "`",
+                      bad - t.shown,
+                      job->id);
+    else if (rc >= 0)
+        buffer_printf(&t.text, "; `triarch logs TASK` shows what it wrote");
+    buffer_append_u8(&t.text, 0);
+    rc = error_set(err, ERROR_INTERNAL, "%s", (const char *)t.text.data);
+    buffer_finish(&t.text);
+    return rc;
+}

@@ -1,0 +1,124 @@
+/* main.c - triarch, the command line: finds the command, says what went wrong. */
+#include "base/mem.h"
+#include "base/text.h"
+#include "client/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_USAGE 2
+
+static const struct subcommand *const commands[] = {
+    &subcommand_run,
+    &subcommand_submit,
+    &subcommand_wait,
+    &subcommand_status,
+    &subcommand_kill,
+    &subcommand_purge,
+    &subcommand_logs,
+    &subcommand_agents,
+    &subcommand_masters,
+    &subcommand_version,
+    &subcommand_dev,
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const struct option_row rows[] = {
+    {.name = "masters",
+     .letter = 'm',
+     .kind = OPTION_TEXT,
+     .argument = "HOST:PORT,...",
+     .fallback = "127.0.0.1:5049",
+     .help = "masters of the cluster; one that answers is enough"},
+    {.name = "timeout",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "30s",
+     .min = 100,
+     .max = 24 * 3600 * 1000,
+     .help = "give up a request after TIME, during which it is repeated through every "
+             "change of leader"},
+};
+
+static const struct option_table *tables[COMMAND_COUNT];
+
+static const struct option_table program = {
+    .program = "triarch",
+    .purpose = "run jobs on a Triarch cluster",
+    .details =
+        "A command that is given while the leader dies succeeds all the same: it is "
+        "repeated with the same key, and the same key never makes a second job.\n"
+        "Listings take --json: one JSON document on standard output, and nothing else. "
+        "On a terminal they are coloured unless NO_COLOR is set.",
+    .rows = rows,
+    .row_count = sizeof(rows) / sizeof(rows[0]),
+    .version = PACKAGE_VERSION,
+    .environment = "TRIARCH_",
+    .man_section = "1",
+    .commands = tables,
+    .command_count = COMMAND_COUNT,
+};
+
+/* One line: what, why, what to do. */
+static int fail(struct session *s, const struct error *err)
+{
+    struct buffer line = {0};
+    char *clean = text_clean(text_view(err->text));
+
+    screen_styled(&line, &s->err, STYLE_BAD, "triarch:");
+    buffer_printf(&line, " %s\n", clean);
+    screen_write(&s->err, &line);
+    buffer_finish(&line);
+    mem_free(clean);
+    return err->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+static int run_command(struct session *s)
+{
+    const struct option_table *table = options_command(s->options);
+    struct error err = {0};
+    int status = EXIT_FAILURE;
+
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (table == &commands[i]->table)
+            status = commands[i]->run(s, &err);
+    if (status >= 0 && screen_close(&s->out, &err) != 0)
+        status = -1;
+    return status < 0 ? fail(s, &err) : status;
+}
+
+static int print_wish(struct session *s, enum options_wish wish)
+{
+    struct buffer text = {0};
+    struct error err;
+
+    options_print(s->options, wish, &text);
+    screen_write(&s->out, &text);
+    buffer_finish(&text);
+    return screen_close(&s->out, &err) == 0 ? EXIT_SUCCESS : fail(s, &err);
+}
+
+int main(int argc, char **argv)
+{
+    struct session s = {.out = screen_of(stdout), .err = screen_of(stderr)};
+    struct options *options;
+    enum options_wish wish;
+    struct error err;
+    int status;
+
+    screen_locale();
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        tables[i] = &commands[i]->table;
+    options = options_create(&program);
+    s.options = options;
+    if (options_parse(options, argc, argv, &wish, &err) != 0)
+        status = fail(&s, &err);
+    else if (wish != OPTIONS_RUN)
+        status = print_wish(&s, wish);
+    else
+        status = run_command(&s);
+    session_close(&s);
+    options_destroy(options);
+    return status;
+}

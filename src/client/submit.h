@@ -1,0 +1,26 @@
+/* submit.h - what `run` and `submit` have in common: a checked job with its key. */
+#ifndef CLIENT_SUBMIT_H
+#define CLIENT_SUBMIT_H
+
+#include "client/session.h"
+#include "wire/job.h"
+
+/* Rows that both commands have. */
+#define SUBMIT_KEY_ROW                                                            \
+    {                                                                             \
+        .name = "key", .kind = OPTION_TEXT, .argument = "KEY",                    \
+        .help =                                                                   \
+            "name of this submission: the same key never makes a second job, so " \
+            "a script may repeat it (default: a random one)",                     \
+    }
+#define SUBMIT_WAIT_ROW                                              \
+    {                                                                \
+        .name = "wait", .letter = 'w', .kind = OPTION_FLAG,          \
+        .help = "show the progress and exit as `triarch wait` does", \
+    }
+
+/* Submit, print the id alone on stdout, and wait if --wait says so.  Returns the exit
+ * status or a negative error. */
+int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* table.h - aligned columns.
+ *
+ * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal the
+ * last column is cut where the line ends; in a pipe nothing is.
+ */
+#ifndef CLIENT_TABLE_H
+#define CLIENT_TABLE_H
+
+#include "client/screen.h"
+
+struct column {
+    const char *head;
+    bool right; /* numbers */
+};
+
+struct table;
+
+struct table *table_create(const struct column *columns, size_t count);
+void table_destroy(struct table *t); /* NULL is fine */
+
+/* The next cell, row by row. */
+void table_cell(struct table *t, enum style style, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void table_cell_bytes(struct table *t, enum style style, struct bytes text);
+
+size_t table_rows(const struct table *t);
+/* A last column without any text is left out. */
+void table_print(const struct table *t, const struct screen *s);
+
+#endif

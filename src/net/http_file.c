@@ -1,0 +1,317 @@
+/* http_file.c - files as answers, whole, in part, or followed while they grow.
+ *
+ * A followed file is read to its end; then its connection is suspended and the file is
+ * looked at every 100 ms.  libmicrohttpd does not look at suspended sockets, so the
+ * same look finds clients that have gone.
+ *
+ * A hole at the beginning of a file is space that its owner gave back (fallocate(2)): what stood
+ * there is skipped, and offsets go on counting it.
+ */
+#include "net/http.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "net/http_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOOK_MS     100
+#define BLOCK_BYTES (64 * KIB)
+
+struct follower {
+    TAILQ_ENTRY(follower) link; /* while suspended */
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_file file;
+    uint64_t at; /* next byte to send */
+    bool follow;
+    bool over; /* end the answer: the client or the server goes */
+};
+
+/* The part of the file that was asked for: bytes [from, to). */
+struct part {
+    uint64_t from, to;
+    uint64_t kept, size; /* of the file now: bytes [kept, size) are there */
+    bool follow;
+    bool ranged; /* 206 */
+};
+
+/* Where the bytes begin that are kept, at `from` or behind it. */
+static uint64_t first_kept(int fd, uint64_t from)
+{
+    off_t at = lseek(fd, (off_t)from, SEEK_DATA);
+
+    return at < 0 ? from : (uint64_t)at;
+}
+
+/* ---- reading ---- */
+
+static void wait_for_more(struct follower *f);
+
+static ssize_t on_read(void *user, uint64_t position, char *to, size_t max)
+{
+    struct follower *f = user;
+    /* Asked before the read: what was appended before it became true is read. */
+    bool done = f->follow && f->file.done(f->file.user);
+    ssize_t n;
+
+    (void)position;
+    if (f->over)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (f->follow)
+        f->at = first_kept(f->file.fd, f->at);
+    n = pread(f->file.fd, to, max, (off_t)f->at);
+    if (n > 0) {
+        f->at += (uint64_t)n;
+        return n;
+    }
+    if (n == 0 && done)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n < 0 || !f->follow) /* or it became shorter than we said */
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    wait_for_more(f);
+    return 0;
+}
+
+static void end_file(const struct http_file *file)
+{
+    close(file->fd);
+    if (file->closed != NULL)
+        file->closed(file->user);
+}
+
+static void on_free(void *user)
+{
+    struct follower *f = user;
+
+    end_file(&f->file);
+    mem_free(f);
+}
+
+/* ---- following ---- */
+
+static bool client_has_gone(struct follower *f)
+{
+    int fd = MHD_get_connection_info(f->connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                 ->connect_fd;
+    char c;
+    ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* A file that is shorter than what was sent was emptied: nothing fits together then. */
+static bool has_news(struct follower *f)
+{
+    struct stat st;
+
+    if (fstat(f->file.fd, &st) != 0 || (uint64_t)st.st_size < f->at ||
+        client_has_gone(f))
+        f->over = true;
+    return f->over || (uint64_t)st.st_size > f->at || f->file.done(f->file.user);
+}
+
+static void go_on(struct follower *f)
+{
+    TAILQ_REMOVE(&f->http->followers, f, link);
+    MHD_resume_connection(f->connection);
+    http_run_soon(f->http);
+}
+
+static void look(void *user)
+{
+    struct http *h = user;
+    struct follower *f, *next;
+
+    for (f = TAILQ_FIRST(&h->followers); f != NULL; f = next) {
+        next = TAILQ_NEXT(f, link);
+        if (has_news(f))
+            go_on(f);
+    }
+    if (!TAILQ_EMPTY(&h->followers))
+        timer_set_in(h->loop, &h->look, LOOK_MS, look, h);
+}
+
+static void wait_for_more(struct follower *f)
+{
+    struct http *h = f->http;
+
+    MHD_suspend_connection(f->connection);
+    if (TAILQ_EMPTY(&h->followers))
+        timer_set_in(h->loop, &h->look, LOOK_MS, look, h);
+    TAILQ_INSERT_TAIL(&h->followers, f, link);
+}
+
+void http_end_followers(struct http *h)
+{
+    struct follower *f;
+
+    while ((f = TAILQ_FIRST(&h->followers)) != NULL) {
+        f->over = true;
+        go_on(f);
+    }
+    timer_stop(h->loop, &h->look);
+    MHD_run(h->daemon); /* no connection may be suspended when it stops */
+}
+
+/* ---- what was asked for ---- */
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int query_number(const struct http_request *r,
+                        const char *name,
+                        uint64_t *out,
+                        struct error *err)
+{
+    const char *text = http_query(r, name);
+
+    if (text == NULL)
+        return 0;
+    if (!text_parse_u64(out, text))
+        return error_set(err, ERROR_INVALID, "%s is a number of bytes", name);
+    return 1;
+}
+
+/* RFC 9110, 14.1.2: one range "bytes=A-B", "bytes=A-" or "bytes=-N".  What is not
+ * understood is ignored; false: nothing of the file is in the range. */
+static bool read_range(const char *text, struct part *p)
+{
+    uint64_t first = 0, last = UINT64_MAX;
+    bool suffix;
+
+    if (text == NULL || strncmp(text, "bytes=", 6) != 0)
+        return true;
+    text += 6;
+    suffix = *text == '-';
+    if (!suffix && !text_take_uint(&text, UINT64_MAX / 2, &first))
+        return true;
+    if (*text++ != '-')
+        return true;
+    if (*text != '\0' && !text_take_uint(&text, UINT64_MAX / 2, &last))
+        return true;
+    if (*text != '\0' || last < first || (suffix && last == UINT64_MAX))
+        return true;
+    p->ranged = true;
+    p->from = larger(suffix ? p->size - smaller(last, p->size) : first, p->kept);
+    p->to = suffix ? p->size : smaller(last, p->size - 1) + 1;
+    return p->from < p->size && p->from < p->to;
+}
+
+/* 1: a part; 0: the range is outside of the file; negative: a mistake. */
+static int read_part(const struct http_request *r,
+                     const struct http_file *file,
+                     struct part *p,
+                     struct error *err)
+{
+    const char *follow = http_query(r, "follow");
+    uint64_t offset = 0, tail = 0;
+    int has_offset = query_number(r, "offset", &offset, err);
+    int has_tail = has_offset < 0 ? has_offset : query_number(r, "tail", &tail, err);
+
+    if (has_tail < 0)
+        return has_tail;
+    if (has_offset && has_tail)
+        return error_set(err, ERROR_INVALID, "give offset or tail, not both");
+    p->from = p->kept;
+    p->to = p->size;
+    p->follow = file->done != NULL && follow != NULL && strcmp(follow, "1") == 0;
+    if (has_offset)
+        p->from = larger(p->follow ? offset : smaller(offset, p->size), p->kept);
+    else if (has_tail)
+        p->from = larger(p->size - smaller(tail, p->size), p->kept);
+    else if (!p->follow)
+        return read_range(MHD_lookup_connection_value(
+                              r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
+                          p);
+    return 1;
+}
+
+/* ---- answering ---- */
+
+static void answer_no_range(struct http_request *r, uint64_t size)
+{
+    struct MHD_Response *response = http_empty_response();
+    char text[64];
+
+    snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+    http_respond(r, MHD_HTTP_RANGE_NOT_SATISFIABLE, response);
+}
+
+static void
+answer_part(struct http_request *r, const struct http_file *file, const struct part *p)
+{
+    struct follower *f = mem_zalloc(sizeof(*f));
+    struct MHD_Response *response;
+    char text[96];
+
+    f->http = r->http;
+    f->connection = r->connection;
+    f->file = *file;
+    f->at = p->from;
+    f->follow = p->follow;
+    response = MHD_create_response_from_callback(p->follow ? MHD_SIZE_UNKNOWN
+                                                           : p->to - p->from,
+                                                 BLOCK_BYTES,
+                                                 on_read,
+                                                 f,
+                                                 on_free);
+    ASSERT(response != NULL);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, file->content_type);
+    if (!p->follow)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    snprintf(text, sizeof(text), "%" PRIu64, p->from);
+    MHD_add_response_header(response, HTTP_OFFSET_HEADER, text);
+    if (p->ranged) {
+        snprintf(text,
+                 sizeof(text),
+                 "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64,
+                 p->from,
+                 p->to - 1,
+                 p->size);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE, text);
+    }
+    http_respond(r, p->ranged ? MHD_HTTP_PARTIAL_CONTENT : MHD_HTTP_OK, response);
+}
+
+void http_answer_file(struct http_request *r, const struct http_file *file)
+{
+    struct part p = {0};
+    struct error err = {0};
+    struct stat st;
+    int what;
+
+    if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        error_set(&err, ERROR_NOT_FOUND, "this is not a file");
+        what = -ERROR_NOT_FOUND;
+    } else {
+        p.size = (uint64_t)st.st_size;
+        p.kept = first_kept(file->fd, 0);
+        what = read_part(r, file, &p, &err);
+    }
+    if (what > 0) {
+        answer_part(r, file, &p);
+        return;
+    }
+    end_file(file);
+    if (what < 0)
+        http_answer_error(r, &err);
+    else
+        answer_no_range(r, p.size);
+}

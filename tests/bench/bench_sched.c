@@ -1,0 +1,275 @@
+/* bench_sched.c - what a round costs, by the number of agents.
+ *
+ *     bench_sched [--json] [AGENTS…]          100, 1000 and 10000 when none is given
+ *
+ * Agents have nine sizes, with a few MiB of difference each, and run four tasks each
+ * before anything is measured.  Only sched_round() is timed, in cpu time; everything that
+ * it plans is applied by the state machine.  Medians of five.
+ *
+ *     array      jobs of 500 equal tasks
+ *     distinct   jobs of one task, 432 shapes, five priorities
+ *     unequal    the same, nearly each of a shape of its own
+ *     churn      unequal jobs wait, ten for each agent; a tenth of what runs ends, and what
+ *                then fits is placed
+ *     idle       the round after a small agent came, while those wait: nothing is placed
+ *     leading    from the state alone to the first placement, while those wait
+ */
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tests/lib/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define TIMES 5
+#define BATCH 1024
+
+static struct cluster c;
+static struct rng rng;
+
+static uint64_t cpu_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- what there is and what it runs ---- */
+
+static struct resources any_agent(void)
+{
+    static const uint64_t SIZES[][RESOURCE_KINDS] = {
+        {4, 16, 200, 0},
+        {8, 16, 500, 0},
+        {8, 32, 1000, 0},
+        {16, 64, 1000, 0},
+        {16, 64, 1000, 2},
+        {32, 64, 500, 0},
+        {32, 128, 2000, 0},
+        {64, 512, 4000, 0},
+        {96, 384, 4000, 8},
+    };
+    const uint64_t *size = SIZES[rng_below(&rng, sizeof(SIZES) / sizeof(*SIZES))];
+
+    return amounts(
+        size[0] * 1000, size[1] * 1024 - rng_below(&rng, 64), size[2] * 1024, size[3]);
+}
+
+static struct resources any_task(bool unequal)
+{
+    static const uint64_t MILLI[] = {
+        250, 500, 1000, 1000, 1000, 2000, 2000, 4000, 8000};
+    uint64_t milli = MILLI[rng_below(&rng, sizeof(MILLI) / sizeof(*MILLI))];
+    uint64_t mem = milli * (256ull << rng_below(&rng, 6)) / 1000;
+
+    return amounts(milli,
+                   mem + (unequal ? rng_below(&rng, 1024) : 0),
+                   rng_percent(&rng, 10) ? 10240 : 0,
+                   rng_below(&rng, 40) == 0);
+}
+
+static void submit(uint64_t jobs, uint32_t instances, bool unequal)
+{
+    for (uint64_t i = 0; i < jobs; i++)
+        cluster_submit(&c, any_task(unequal), instances, (int32_t)rng_below(&rng, 5));
+}
+
+struct spent {
+    uint64_t ns;
+    uint64_t placed;
+};
+
+/* Rounds until one says that there is no more. */
+static struct spent place_all(void)
+{
+    struct spent spent = {0};
+
+    do {
+        uint64_t begin = cpu_ns();
+
+        cluster_plan(&c, BATCH);
+        spent.ns += cpu_ns() - begin;
+        spent.placed += cluster_place(&c);
+    } while (c.more);
+    return spent;
+}
+
+static void start(uint64_t agents, uint64_t seed)
+{
+    rng = (struct rng){seed};
+    cluster_init(&c);
+    for (uint64_t i = 0; i < agents; i++)
+        cluster_add_agent(&c, any_agent());
+    submit(4 * agents, 1, true);
+    place_all();
+}
+
+static void start_full(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    do
+        submit(agents, 1, true);
+    while (place_all().placed > agents / 2);
+    submit(10 * agents, 1, true);
+    place_all();
+}
+
+/* ---- what is measured ---- */
+
+/* Nanoseconds for a placement. */
+static double per_placement(struct spent spent)
+{
+    return (double)spent.ns / (double)(spent.placed > 0 ? spent.placed : 1);
+}
+
+static double measure_array(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    submit(agents / 100 + 1, 500, false);
+    return per_placement(place_all());
+}
+
+static double measure_distinct(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    submit(4 * agents, 1, false);
+    return per_placement(place_all());
+}
+
+static double measure_unequal(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    submit(4 * agents, 1, true);
+    return per_placement(place_all());
+}
+
+static void end_some(uint64_t attempts)
+{
+    uint64_t last = c.state->globals.last_attempt_id;
+
+    for (uint64_t i = 0; i < attempts; i++) {
+        struct attempt wanted = {.id = 1 + rng_below(&rng, last)};
+        const struct attempt *t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted);
+
+        if (t != NULL)
+            cluster_report(&c, t->id, TASK_FINISHED);
+    }
+}
+
+static double measure_churn(uint64_t agents, uint64_t seed)
+{
+    struct spent sum = {0};
+
+    start_full(agents, seed);
+    for (int i = 0; i < 10; i++) {
+        struct spent spent;
+
+        end_some(agents / 10);
+        spent = place_all();
+        sum.ns += spent.ns;
+        sum.placed += spent.placed;
+    }
+    return per_placement(sum);
+}
+
+static double measure_idle(uint64_t agents, uint64_t seed)
+{
+    struct spent spent = {0};
+
+    start_full(agents, seed);
+    for (int i = 0; i < 100; i++) {
+        cluster_add_agent(&c, amounts(1, 1, 0, 0));
+        spent.ns += place_all().ns;
+    }
+    return (double)spent.ns / 100;
+}
+
+static double measure_leading(uint64_t agents, uint64_t seed)
+{
+    uint64_t begin, ns;
+
+    start_full(agents, seed);
+    end_some(agents);
+    begin = cpu_ns();
+    sched_reset(c.sched, c.state);
+    do
+        cluster_plan(&c, BATCH);
+    while (c.planned == 0);
+    ns = cpu_ns() - begin;
+    return (double)ns;
+}
+
+static const struct measure {
+    const char *name;
+    const char *unit;
+    double (*run)(uint64_t agents, uint64_t seed);
+    double scale;    /* of the nanoseconds that run() gives */
+    bool per_second; /* show how many in a second as well */
+} MEASURES[] = {
+    {"array", "ns per placement", measure_array, 1, true},
+    {"distinct", "ns per placement", measure_distinct, 1, true},
+    {"unequal", "ns per placement", measure_unequal, 1, true},
+    {"churn", "ns per placement", measure_churn, 1, true},
+    {"idle", "us per round", measure_idle, 1e-3, false},
+    {"leading", "ms until it places", measure_leading, 1e-6, false},
+};
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median_of(const struct measure *m, uint64_t agents)
+{
+    double ns[TIMES];
+
+    for (uint64_t i = 0; i < TIMES; i++) {
+        ns[i] = m->run(agents, 1 + i);
+        cluster_finish(&c);
+    }
+    qsort(ns, TIMES, sizeof(*ns), compare_doubles);
+    return ns[TIMES / 2];
+}
+
+static void report(const struct measure *m, uint64_t agents, bool json)
+{
+    double ns = median_of(m, agents);
+
+    if (json)
+        printf(
+            "{\"bench\": \"sched\", \"measure\": \"%s\", \"agents\": %llu, "
+            "\"value\": %.1f, \"unit\": \"%s\"}\n",
+            m->name,
+            (unsigned long long)agents,
+            ns * m->scale,
+            m->unit);
+    else
+        printf("%-9s %6llu agents %9.1f %s",
+               m->name,
+               (unsigned long long)agents,
+               ns * m->scale,
+               m->unit);
+    if (!json)
+        printf(m->per_second ? " %12.0f/s\n" : "\n", 1e9 / ns);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    static char *sizes[] = {"100", "1000", "10000", NULL};
+    char **at = argc > 0 ? argv + 1 : argv;
+    bool json = *at != NULL && strcmp(*at, "--json") == 0;
+
+    at += json;
+    if (*at == NULL)
+        at = sizes;
+    for (; *at != NULL; at++)
+        for (size_t i = 0; i < sizeof(MEASURES) / sizeof(*MEASURES); i++)
+            report(&MEASURES[i], strtoull(*at, NULL, 10), json);
+    return 0;
+}

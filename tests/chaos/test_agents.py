@@ -1,0 +1,130 @@
+"""Agents that die, with their tasks or without them."""
+
+from lib import processes
+from lib.cluster import Gate
+from lib.load import Load
+from lib.waiting import wait_until
+
+PATIENT = [
+    "--agent-silence",
+    "60s",
+]  # no agent is given up, however slow this machine is
+
+
+def agents_of(cluster, job):
+    return {task["agent_id"] for task in cluster.client.job(job)["tasks"]}
+
+
+def test_agent_killed_and_restarted(start_cluster):
+    """Its tasks run on, are found again, and keep their exit codes."""
+    cluster = start_cluster(agents=2, master_options=PATIENT)
+    gates = [Gate(cluster.folder / name) for name in ("first", "second", "third")]
+    jobs = [
+        cluster.client.submit(*cluster.witness.argv(gate, status), instances=4, cpus=1)
+        for status, gate in enumerate(gates)
+    ]
+    for job in jobs:
+        cluster.wait_states(job, "TASK_RUNNING")
+    for agent in cluster.agents:
+        agent.kill9()
+    gates[0].open()
+    wait_until("tasks end without an agent", lambda: all_ended(cluster, jobs[0], 4))
+    for agent in cluster.agents:
+        agent.start()
+    gates[1].open()
+    check_codes(cluster, jobs[0], "COMPLETE", [0] * 4)
+    check_codes(cluster, jobs[1], "FAILED", [1] * 4)
+    assert cluster.client.states(jobs[2]) == ["TASK_RUNNING"] * 4
+    gates[2].open()
+    check_codes(cluster, jobs[2], "FAILED", [2] * 4)
+    for job in jobs:
+        cluster.witness.check_ran_once(job, 4)
+        assert [task["attempt"] for task in cluster.client.job(job)["tasks"]] == [1] * 4
+
+
+def all_ended(cluster, job, instances):
+    return all(len(cluster.witness.lines(job, n)) == 2 for n in range(instances))
+
+
+def check_codes(cluster, job, state, codes):
+    ended = cluster.wait_job(job)
+    assert ended["state"] == state
+    assert [task["exit_code"] for task in ended["tasks"]] == codes
+
+
+def test_agents_killed_under_load(start_cluster):
+    cluster = start_cluster(agents=2, master_options=PATIENT)
+    with Load(cluster) as load:
+        for _ in range(4):
+            load.wait_more(cluster.random.randrange(5, 30))
+            agent = cluster.random.choice(cluster.agents)
+            agent.kill9()
+            agent.start()
+    load.check()
+
+
+def test_host_gone_for_good(start_cluster):
+    """Successors run elsewhere, once."""
+    cluster = start_cluster(agents=3)
+    gate = Gate(cluster.folder / "gate")
+    job = cluster.client.submit(*cluster.witness.argv(gate), instances=12, cpus=1)
+    cluster.wait_states(job, "TASK_RUNNING")
+    lost = cluster.agent_with(job)
+    there = [
+        t["instance"]
+        for t in cluster.client.job(job)["tasks"]
+        if t["agent_id"] == lost.ident
+    ]
+    lost.kill9_host()
+    cluster.wait_agents(1, "UNREACHABLE")
+    wait_until(
+        "the successors have begun",
+        lambda: all(len(cluster.witness.lines(job, n)) == 2 for n in there),
+    )
+    gate.open()
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+    assert lost.ident not in agents_of(cluster, job)
+    for task in cluster.client.job(job)["tasks"]:
+        again = task["instance"] in there
+        seen = [line.what for line in cluster.witness.lines(job, task["instance"])]
+        assert seen == (["begin", "begin", "end"] if again else ["begin", "end"])
+        assert task["attempt"] == (2 if again else 1)
+
+
+def test_agent_back_after_its_tasks_moved(start_cluster):
+    """It was only frozen: what was superseded is ended, and its results do not count."""
+    cluster = start_cluster(agents=2)
+    gate = Gate(cluster.folder / "gate")
+    job = cluster.client.submit(
+        "flock", "--shared", gate.path, "true", instances=10, cpus=0.5
+    )
+    cluster.wait_states(job, "TASK_RUNNING")
+    frozen = cluster.agent_with(job)
+    frozen.stop()
+    cluster.wait_agents(1, "UNREACHABLE")
+    cluster.wait_states(job, "TASK_RUNNING")
+    assert frozen.ident not in agents_of(cluster, job)
+    assert processes.users_of(
+        frozen.work / "runs"
+    ), "nothing runs twice: the test shows nothing"
+    frozen.go_on()
+    wait_until(
+        "its old tasks have ended", lambda: not processes.users_of(frozen.work / "runs")
+    )
+    cluster.wait_agents(2)
+    gate.open()
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+    assert frozen.ident not in agents_of(cluster, job)
+
+
+def test_everything_killed_at_once(start_cluster):
+    """Power failure of the whole machine room, as far as processes can show it."""
+    cluster = start_cluster(agents=2, master_options=PATIENT)
+    with Load(cluster) as load:
+        load.wait_more(30)
+        for process in cluster.processes():
+            process.kill9()
+        for process in reversed(cluster.processes()):
+            process.start()
+        load.wait_more(10)
+    load.check()

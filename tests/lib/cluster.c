@@ -1,0 +1,196 @@
+/* cluster.c - a replicated state and its scheduler, driven by real commands. */
+#include "tests/lib/cluster.h"
+
+#include "base/assert.h"
+#include "wire/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void cluster_init(struct cluster *c)
+{
+    struct command found = {.kind = COMMAND_FOUND, .found = {"a cluster id 123"}};
+
+    *c = (struct cluster){.now_us = 1700000000000000ull};
+    c->state = state_create();
+    c->sched = sched_create();
+    cluster_apply(c, &found);
+    sched_reset(c->sched, c->state);
+    cluster_plan(c, 1);
+}
+
+void cluster_finish(struct cluster *c)
+{
+    sched_destroy(c->sched);
+    state_destroy(c->state);
+    outcome_finish(&c->out);
+    buffer_finish(&c->entry);
+    buffer_finish(&c->packed);
+    buffer_finish(&c->spec);
+}
+
+static void tell(struct cluster *c, const struct effect *e)
+{
+    switch (e->kind) {
+    case EFFECT_AGENT:
+    case EFFECT_UPDATED:
+        sched_agent_changed(c->sched, c->state, e->agent);
+        break;
+    case EFFECT_JOB:
+        sched_job_changed(c->sched, c->state, e->id);
+        break;
+    case EFFECT_LAUNCH:
+    case EFFECT_KILL:
+        break;
+    }
+}
+
+struct result cluster_apply(struct cluster *c, const struct command *command)
+{
+    c->now_us += 1000;
+    buffer_clear(&c->entry);
+    buffer_clear(&c->packed);
+    command_pack(command, &c->packed);
+    entry_begin(&c->entry, c->now_us);
+    entry_append(&c->entry, buffer_view(&c->packed));
+    outcome_clear(&c->out);
+    fsm_apply(c->state, c->state->index + 1, 1, buffer_view(&c->entry), &c->out);
+    for (size_t i = 0; i < c->out.effect_count; i++)
+        tell(c, &c->out.effects[i]);
+    return c->out.results[0];
+}
+
+static struct result expect_done(struct result r)
+{
+    ASSERT(r.code == ERROR_NONE);
+    return r;
+}
+
+struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t gpus)
+{
+    return (struct resources){{milli, mem * MIB, disk * MIB, gpus}};
+}
+
+/* ---- agents ---- */
+
+/* The canonical spec of the agent that has or will have this id. */
+static struct bytes
+agent_spec_of(struct cluster *c, uint64_t agent, const struct resources *r)
+{
+    struct agent_spec spec = {.hostname = "host", .http_address = "", .resources = *r};
+
+    memcpy(spec.key, &agent, sizeof(agent));
+    buffer_clear(&c->spec);
+    agent_spec_pack(&spec, &c->spec);
+    return buffer_view(&c->spec);
+}
+
+uint64_t cluster_add_agent(struct cluster *c, struct resources r)
+{
+    struct command command = {.kind = COMMAND_AGENT_REGISTER};
+
+    command.agent_register.spec =
+        agent_spec_of(c, c->state->globals.last_agent_id + 1, &r);
+    return expect_done(cluster_apply(c, &command)).id;
+}
+
+void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
+{
+    struct command command = {.kind = COMMAND_AGENT_REREGISTER};
+
+    command.agent_reregister.agent = agent;
+    command.agent_reregister.spec = agent_spec_of(c, agent, &r);
+    expect_done(cluster_apply(c, &command));
+}
+
+void cluster_agent_unreachable(struct cluster *c, uint64_t agent)
+{
+    struct command command = {.kind = COMMAND_AGENT_UNREACHABLE,
+                              .agent_unreachable = {agent}};
+
+    expect_done(cluster_apply(c, &command));
+}
+
+void cluster_agent_gone(struct cluster *c, uint64_t agent)
+{
+    struct command command = {.kind = COMMAND_AGENT_GONE, .agent_gone = {agent}};
+
+    expect_done(cluster_apply(c, &command));
+}
+
+/* ---- jobs ---- */
+
+uint64_t cluster_submit(struct cluster *c,
+                        struct resources need,
+                        uint32_t instances,
+                        int32_t priority)
+{
+    struct command command = {.kind = COMMAND_SUBMIT};
+    struct job_spec spec;
+    char key[32];
+
+    job_spec_init(&spec);
+    spec.name = strdup("a job");
+    spec.resources = need;
+    spec.instances = instances;
+    spec.priority = priority;
+    job_spec_add_arg(&spec, "true");
+    buffer_clear(&c->spec);
+    job_spec_pack(&spec, &c->spec);
+    job_spec_finish(&spec);
+    snprintf(key, sizeof(key), "%llu", (unsigned long long)++c->keys);
+    command.submit.key = (struct bytes){(const uint8_t *)key, strlen(key)};
+    command.submit.spec = buffer_view(&c->spec);
+    return expect_done(cluster_apply(c, &command)).id;
+}
+
+void cluster_kill(struct cluster *c, uint64_t job)
+{
+    struct command command = {.kind = COMMAND_KILL, .kill = {job}};
+
+    expect_done(cluster_apply(c, &command));
+}
+
+void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state)
+{
+    struct task_update update = {.attempt = attempt, .state = state};
+    struct command command = {.kind = COMMAND_TASK_UPDATE};
+    const struct attempt *t = state_attempt(c->state, attempt);
+
+    ASSERT(t != NULL);
+    command.task_update.agent = t->agent->id;
+    command.task_update.updates = &update;
+    command.task_update.count = 1;
+    expect_done(cluster_apply(c, &command));
+}
+
+/* ---- rounds ---- */
+
+size_t cluster_plan(struct cluster *c, size_t max)
+{
+    ASSERT(max <= LIMIT_PLACEMENTS);
+    c->planned = sched_round(c->sched, c->state, c->plan, max, &c->more);
+    return c->planned;
+}
+
+uint64_t cluster_place(struct cluster *c)
+{
+    struct command command = {.kind = COMMAND_PLACE};
+
+    if (c->planned == 0)
+        return 0;
+    command.place.placements = c->plan;
+    command.place.count = (uint32_t)c->planned;
+    return expect_done(cluster_apply(c, &command)).id;
+}
+
+uint64_t cluster_settle(struct cluster *c)
+{
+    uint64_t accepted = 0;
+
+    do {
+        cluster_plan(c, LIMIT_PLACEMENTS);
+        accepted += cluster_place(c);
+    } while (c->more);
+    return accepted;
+}

@@ -1,0 +1,58 @@
+/* cluster.h - a replicated state and its scheduler, driven by real commands.
+ *
+ * What a leader does, and nothing else: each call makes one entry, applies it and tells
+ * the scheduler of the effects.  A round is planned and applied in two calls, so that a
+ * test can put other commands between them.
+ */
+#ifndef TESTS_LIB_CLUSTER_H
+#define TESTS_LIB_CLUSTER_H
+
+#include "raft_fsm/fsm.h"
+#include "sched/round.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cluster {
+    struct state *state;
+    struct sched *sched;
+    struct placement plan[LIMIT_PLACEMENTS]; /* of the last round */
+    size_t planned;
+    bool more;
+    uint64_t keys;
+    uint64_t now_us;
+    struct outcome out; /* of the last entry */
+    struct buffer entry, packed, spec;
+};
+
+void cluster_init(struct cluster *c); /* founded; leading, after a first round */
+void cluster_finish(struct cluster *c);
+
+struct result cluster_apply(struct cluster *c, const struct command *command);
+
+/* Vectors in cpus (thousandths), MiB, MiB of disk, gpus. */
+struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t gpus);
+
+uint64_t cluster_add_agent(struct cluster *c, struct resources r); /* its id */
+void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r);
+void cluster_agent_unreachable(struct cluster *c, uint64_t agent);
+void cluster_agent_gone(struct cluster *c, uint64_t agent);
+
+/* The id of the job. */
+uint64_t cluster_submit(struct cluster *c,
+                        struct resources need,
+                        uint32_t instances,
+                        int32_t priority);
+void cluster_kill(struct cluster *c, uint64_t job);
+/* Report a state of an attempt, from its agent. */
+void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state);
+
+/* A round: fills plan, planned and more. */
+size_t cluster_plan(struct cluster *c, size_t max);
+/* Propose the plan; how many of its placements were accepted. */
+uint64_t cluster_place(struct cluster *c);
+/* Plan and place until a round says that there is no more; how many were accepted. */
+uint64_t cluster_settle(struct cluster *c);
+
+#endif

@@ -1,0 +1,262 @@
+# test_cli.sh - the command line against a cluster that is not one (fake_cluster.c).
+# shellcheck shell=sh
+. "${srcdir:-.}/tests/lib/tap.sh"
+
+triarch=./triarch
+unset TRIARCH_MASTERS NO_COLOR
+TERM=xterm
+export TERM
+
+# start N: a fresh cluster; its addresses are in TRIARCH_MASTERS.
+start() {
+    stop
+    mkfifo "$work/addresses"
+    ./tests/unit/client/fake_cluster "$1" >"$work/addresses" &
+    cluster=$!
+    read -r TRIARCH_MASTERS <"$work/addresses"
+    rm "$work/addresses"
+    export TRIARCH_MASTERS
+}
+
+cluster=
+stop() {
+    [ -z "$cluster" ] || { kill "$cluster" && wait "$cluster"; } 2>/dev/null
+    cluster=
+}
+trap 'stop; rm -rf "$work"' EXIT
+
+# run ARGUMENT...: $out, $err and $status of triarch.
+run() {
+    status=0
+    "$triarch" "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    out=$(cat "$work/out")
+    err=$(cat "$work/err")
+}
+
+# True once COMMAND succeeded, within 10 s.
+soon() {
+    tries=0
+    until "$@"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 500 ] || return 1
+        sleep 0.02
+    done
+}
+
+# tty COMMAND: what it writes to a terminal of 100 columns.
+tty() {
+    script -qec "stty cols 100 rows 30; $1" /dev/null </dev/null
+}
+
+escape=$(printf '\033')
+
+# ---- wrong usage ----
+
+run
+is "no command: status 2" "$status" 2
+run statsu
+is "unknown command: status 2" "$status" 2
+contains "unknown command: did you mean" "$err" "did you mean status?"
+is "an error is one line" "$(wc -l <"$work/err")" 1
+is "an error leaves stdout alone" "$out" ""
+run wait seventeen
+is "a job is a number: status 2" "$status" 2
+contains "a job is a number" "$err" '"seventeen" is not the id of a job'
+run logs 1.x
+is "a task is JOB.INSTANCE: status 2" "$status" 2
+run run
+is "run needs a command: status 2" "$status" 2
+run run --cpus -1 -- true
+is "cpus are checked: status 2" "$status" 2
+contains "cpus are checked" "$err" "--cpus"
+run run --masters 127.0.0.1 -- true
+is "masters are checked: status 2" "$status" 2
+run dev --masters 2
+is "dev wants an odd number: status 2" "$status" 2
+run submit "$work/none.yaml"
+is "a missing file: status 1" "$status" 1
+printf 'name: x\ninstnces: 2\ncommand: "true"\n' >"$work/bad.yaml"
+run submit "$work/bad.yaml"
+is "a bad file: status 1" "$status" 1
+contains "a bad file: did you mean" "$err" "did you mean instances?"
+run version
+contains "version" "$out" "triarch "
+
+# ---- nobody there ----
+
+TRIARCH_MASTERS=127.0.0.1:1
+export TRIARCH_MASTERS
+run --timeout 300ms status
+is "no cluster: status 1" "$status" 1
+contains "no cluster: why" "$err" "connection refused"
+run masters
+is "no master: status 1" "$status" 1
+contains "no master: shown as unreachable" "$out" "unreachable"
+
+# ---- run and wait ----
+
+start 3
+run run --name first -- true
+is "run: status 0" "$status" 0
+is "run prints the id alone" "$out" 2
+is "run says nothing else" "$err" ""
+run run --key same -- true
+first=$out
+run run --key same -- true
+is "the same key, the same job" "$out" "$first"
+run wait 2
+is "wait: status 0" "$status" 0
+contains "wait tells how it ended" "$out" "job 2 COMPLETE: 1 of 1 finished"
+run run --instances 3 --wait -- true
+is "run --wait: status 0" "$status" 0
+is "run --wait: the id alone on stdout" "$out" 4
+contains "run --wait: progress on stderr" "$err" "job 4 COMPLETE: 3 of 3 finished"
+run run --wait -- false
+is "run --wait of a failure: status 1" "$status" 1
+contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exited with "
+is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
+printf 'name: from-file\ncommand: "true"\ninstances: 2\n' >"$work/job.yaml"
+run submit --wait "$work/job.yaml"
+is "submit: status 0" "$status" 0
+is "submit prints the id" "$out" 6
+run submit - <"$work/job.yaml"
+run wait 99
+is "no such job: status 1" "$status" 1
+contains "no such job" "$err" "no such job"
+
+# ---- listings ----
+
+run status
+is "status: status 0" "$status" 0
+contains "status: the head" "$out" "ID  NAME"
+contains "status: what it waits for" "$out" "no agent has 64 cpus"
+is "status: one line a job, hostile name or not" "$(wc -l <"$work/out")" 7
+is "status: no escapes in a pipe" "$(grep -c "$escape" "$work/out")" 0
+run status --json
+is "status --json: each job" "$(grep -c '"submitted"' "$work/out")" 6
+is "status --json: one document" "$(head -c 1 "$work/out")$(tail -n 1 "$work/out")" "[]"
+contains "status --json: names" "$out" '"name": "from-file"'
+run status 5
+contains "status JOB: summary" "$out" "0 of 1 finished, 1 failed"
+contains "status JOB: its tasks" "$out" "5.0"
+run status 5 --json
+contains "status JOB --json: exit code" "$out" '"exit_code": 3'
+is "status JOB --json: nothing else" "$err" ""
+run status 1
+contains "status JOB: why" "$out" "waits: no agent has 64 cpus"
+run run --instances 12000 -- mixed
+large=$out
+run wait "$large"
+is "a large job with failures: status 1" "$status" 1
+contains "the first failures" "$err" "$large.7 TASK_FAILED"
+contains "how many failures" "$err" "3 of 12000 tasks did not finish well"
+run status "$large"
+contains "a large job: a summary" "$out" "11997 of 12000 finished, 3 failed"
+is "a large job: only unusual tasks" "$(grep -c "^$large\\." "$work/out")" 3
+contains "a large job: how to see all" "$err" "--all"
+run status "$large" --all
+is "a large job with --all" "$(grep -c "^$large\\." "$work/out")" 12000
+run status --stale
+contains "stale says so" "$err" "stale: "
+run agents
+contains "agents: what is given of what there is" "$out" "1.5/4"
+contains "agents: attributes" "$out" "rack:a;zone:b"
+run agents --json
+contains "agents --json" "$out" '"state": "UNREACHABLE"'
+run masters
+is "masters: each of them" "$(grep -c follower "$work/out")" 2
+contains "masters: the leader" "$out" "leader"
+TRIARCH_MASTERS=$TRIARCH_MASTERS,127.0.0.1:1
+run masters
+is "masters: one of them is unreachable: status 0" "$status" 0
+contains "masters: one of them is unreachable" "$out" "unreachable"
+run masters --json
+contains "masters --json: what is not known is null" "$out" '"id": null'
+TRIARCH_MASTERS=${TRIARCH_MASTERS%,*}
+
+# ---- kill and purge ----
+
+run run -- sleep
+sleeper=$out
+run kill "$sleeper"
+is "kill: status 0" "$status" 0
+run wait "$sleeper"
+is "a killed job did not finish well" "$status" 1
+contains "a killed job" "$err" "KILLED"
+run run --name slippery --wait -- true
+slippery=$out
+run purge "$slippery"
+is "purge whose answer was lost: status 0" "$status" 0
+run purge "$slippery"
+is "purge of nothing: status 1" "$status" 1
+
+# ---- logs ----
+
+run run --wait -- true
+run logs "$out"
+is "logs: status 0" "$status" 0
+is "logs: all lines" "$(wc -l <"$work/out")" 200
+contains "logs: the last line" "$out" "says line 200"
+run logs "${large}.3"
+contains "logs: of any task" "$out" "job $large says line 1"
+run logs --stderr "${large}.3"
+is "logs that are not there: status 1" "$status" 1
+contains "logs that are not there" "$err" "status 404"
+run logs "$large.12000"
+is "logs of no task: status 1" "$status" 1
+run logs 1
+contains "logs of a pending task" "$err" "has not started"
+run run -- cut
+cutter=$out
+run logs -f "$cutter"
+is "logs -f through lost connections: status 0" "$status" 0
+is "logs -f: no line twice, none lost" "$(sed 's/.* line //' "$work/out" | md5sum)" \
+    "$(seq 1 200 | md5sum)"
+
+# ---- failover ----
+
+run run -- sleep
+long=$out
+"$triarch" wait "$long" >"$work/wait" 2>"$work/wait.err" &
+waiter=$!
+soon [ -s "$work/wait" ]
+kill -USR1 "$cluster"
+run run -- true
+is "a command while the leader changes: status 0" "$status" 0
+tells_leader() { grep -q "leader is now 127.0.0.1:" "$work/wait.err"; }
+soon tells_leader
+is "wait tells who leads" "$(tells_leader && echo yes)" yes
+kill -USR2 "$cluster"
+run run -- true
+is "a command while the leader hangs: status 0" "$status" 0
+run kill "$long"
+status=0
+wait "$waiter" || status=$?
+is "wait goes on through changes of the leader" "$status" 1
+
+start 3
+run run -- sleep
+"$triarch" wait "$out" >"$work/again" 2>"$work/again.err" &
+waiter=$!
+soon [ -s "$work/again" ]
+kill -INT "$waiter"
+status=0
+wait "$waiter" || status=$?
+is "an interrupted wait: status 130" "$status" 130
+contains "an interrupted wait: the job goes on" "$(cat "$work/again.err")" "job 2 goes on"
+
+# ---- a terminal ----
+
+shown=$(tty "$triarch status")
+contains "a terminal: colour" "$shown" "${escape}["
+is "a terminal: lines fit" "$(echo "$shown" | sed "s/$escape\\[[0-9]*m//g" | tr -d '\r' | awk 'length > 100' | wc -l)" 0
+shown=$(NO_COLOR=1 tty "$triarch status")
+is "a terminal: NO_COLOR" "$(echo "$shown" | grep -c "$escape")" 0
+shown=$(tty "$triarch run --wait --instances 5 -- true")
+contains "a terminal: the line is redrawn" "$shown" "${escape}[K"
+contains "a terminal: a bar" "$shown" "░"
+contains "a terminal: the end" "$shown" "5 of 5 finished"
+shown=$(TERM=dumb tty "$triarch run --wait -- true")
+is "a dumb terminal: no escapes" "$(echo "$shown" | grep -c "$escape")" 0
+
+plan

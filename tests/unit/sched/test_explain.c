@@ -1,0 +1,184 @@
+/* test_explain.c - why tasks wait, word by word. */
+#include "tests/lib/cluster.h"
+#include "tests/lib/unit.h"
+
+#include <string.h>
+
+static struct cluster c;
+static char why[SCHED_WHY_BYTES];
+
+static void setup(void)
+{
+    cluster_init(&c);
+}
+
+static void teardown(void)
+{
+    cluster_finish(&c);
+}
+
+static const char *explain(uint64_t job)
+{
+    sched_explain(c.sched, c.state, state_job(c.state, job), why, sizeof(why));
+    return why;
+}
+
+/* After rounds, as a listing sees it. */
+static const char *explain_settled(uint64_t job)
+{
+    cluster_settle(&c);
+    return explain(job);
+}
+
+START_TEST(test_nothing_waits)
+{
+    uint64_t job = cluster_submit(&c, amounts(1000, 1, 0, 0), 1, 0);
+    uint64_t killed = cluster_submit(&c, amounts(9000, 1, 0, 0), 1, 0);
+
+    cluster_add_agent(&c, amounts(1000, 1, 0, 0));
+    cluster_kill(&c, killed);
+    ck_assert_str_eq(explain_settled(job), "");
+    ck_assert_str_eq(explain(killed), "");
+}
+END_TEST
+
+START_TEST(test_no_agent_is_registered)
+{
+    uint64_t job = cluster_submit(&c, amounts(1000, 1, 0, 0), 1, 0);
+
+    ck_assert_str_eq(explain_settled(job), "no agent is registered");
+    cluster_agent_gone(&c, cluster_add_agent(&c, amounts(4000, 1, 0, 0)));
+    ck_assert_str_eq(explain_settled(job), "no agent is registered");
+}
+END_TEST
+
+START_TEST(test_more_than_any_agent_has)
+{
+    uint64_t job = cluster_submit(&c, amounts(64000, 1, 0, 0), 1, 0);
+
+    cluster_add_agent(&c, amounts(8000, 1024, 0, 0));
+    cluster_add_agent(&c, amounts(4000, 2048, 0, 0));
+    ck_assert_str_eq(explain_settled(job), "no agent has 64 cpus (largest: 8)");
+    job = cluster_submit(&c, amounts(8001, 4096, 1, 1), 1, 0);
+    ck_assert_str_eq(explain_settled(job),
+                     "no agent has 8.001 cpus (largest: 8), nor 4096 MiB (largest: "
+                     "2048), nor 1 MiB of disk (largest: 0), nor 1 gpu (largest: 0)");
+    job = cluster_submit(&c, amounts(8000, 2048, 0, 0), 1, 0);
+    ck_assert_str_eq(explain_settled(job), "no agent has all of 8 cpus, 2048 MiB");
+}
+END_TEST
+
+START_TEST(test_agents_that_are_busy)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 3; i++)
+        cluster_add_agent(&c, amounts(2000, 8192, 0, 0));
+    cluster_add_agent(&c, amounts(1000, 8192, 0, 0));
+    cluster_submit(&c, amounts(1500, 4096, 0, 0), 3, 0);
+    job = cluster_submit(&c, amounts(2000, 4096, 0, 0), 12, 0);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 2 cpus, 4096 MiB: 3 agents have room when their tasks end");
+    cluster_agent_unreachable(&c, 1);
+    cluster_agent_gone(&c, 2);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 2 cpus, 4096 MiB: 1 agent has room when its tasks end");
+    cluster_agent_gone(&c, 3);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 2 cpus, 4096 MiB: the 1 agent that is large enough is "
+        "unreachable");
+    cluster_agent_unreachable(&c, cluster_add_agent(&c, amounts(2000, 8192, 0, 0)));
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 2 cpus, 4096 MiB: the 2 agents that are large enough are "
+        "unreachable");
+}
+END_TEST
+
+START_TEST(test_placed_next)
+{
+    uint64_t job = cluster_submit(&c, amounts(500, 1, 0, 0), 12, 0);
+
+    cluster_settle(&c);
+    cluster_add_agent(&c, amounts(6000, 64, 0, 0));
+    ck_assert_str_eq(explain(job), "12 tasks wait; placed next");
+    cluster_plan(&c, 11);
+    cluster_place(&c);
+    ck_assert_str_eq(explain(job), "1 task waits; placed next");
+}
+END_TEST
+
+START_TEST(test_parts_are_shown_exactly)
+{
+    struct resources need = amounts(1250, 0, 0, 0);
+    struct resources large = amounts(1020, 0, 0, 0);
+    uint64_t job;
+
+    need.amount[RESOURCE_MEM] = 3 * MIB / 2;
+    large.amount[RESOURCE_MEM] = MIB - 1;
+    job = cluster_submit(&c, need, 1, 0);
+    cluster_add_agent(&c, large);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "no agent has 1.25 cpus (largest: 1.02), nor 1.5 MiB (largest: 0.999)");
+    need.amount[RESOURCE_CPUS] = 1;
+    need.amount[RESOURCE_MEM] = MIB - 1;
+    job = cluster_submit(&c, need, 1, 0);
+    cluster_agent_unreachable(&c, 1);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 0.001 cpus, 1 MiB: the 1 agent that is large enough "
+                     "is unreachable");
+}
+END_TEST
+
+START_TEST(test_a_short_buffer_gets_the_beginning)
+{
+    uint64_t job = cluster_submit(&c, amounts(64000, 1, 0, 0), 1, 0);
+    char small[12];
+
+    memset(small, 'x', sizeof(small));
+    cluster_settle(&c);
+    sched_explain(c.sched, c.state, state_job(c.state, job), small, 8);
+    ck_assert_str_eq(small, "no agen");
+    ck_assert_int_eq(small[8], 'x');
+    cluster_add_agent(&c, amounts(1000, 1, 0, 0));
+    sched_explain(c.sched, c.state, state_job(c.state, job), small, 1);
+    ck_assert_str_eq(small, "");
+}
+END_TEST
+
+START_TEST(test_the_longest_text_has_room)
+{
+    const struct resources most = {{LIMIT_AGENT_CPUS * 1000 - 1,
+                                    LIMIT_RESOURCE - MIB - 1,
+                                    LIMIT_RESOURCE - MIB - 1,
+                                    LIMIT_AGENT_GPUS}};
+    const struct resources need = {
+        {LIMIT_RESOURCE - 1, LIMIT_RESOURCE - 1, LIMIT_RESOURCE - 1, LIMIT_RESOURCE}};
+    uint64_t job = cluster_submit(&c, need, 1, 0);
+
+    cluster_add_agent(&c, most);
+    explain_settled(job);
+    ck_assert_uint_lt(strlen(why), sizeof(why) - 1);
+    ck_assert_ptr_nonnull(strstr(why, "gpus (largest: 1024)"));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = unit_case("explain",
+                         test_nothing_waits,
+                         test_no_agent_is_registered,
+                         test_more_than_any_agent_has,
+                         test_agents_that_are_busy,
+                         test_placed_next,
+                         test_parts_are_shown_exactly,
+                         test_a_short_buffer_gets_the_beginning,
+                         test_the_longest_text_has_room);
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    return unit_run("explain", &t, 1);
+}

@@ -1,0 +1,225 @@
+/* test_fit_tree.c - the index against a list that is searched from one end to the other. */
+#include "sched/fit_tree.h"
+
+#include "base/limits.h"
+#include "tests/lib/unit.h"
+#include "tests/unit/sched/sched_test.h"
+
+#define NODES 200
+#define STEPS 2000
+#define RUNS  10
+
+static struct fit_node nodes[NODES];
+static uint64_t seed;
+static struct rng rng;
+
+static void begin(int run)
+{
+    seed = test_seed(run);
+    rng = (struct rng){seed};
+    for (int i = 0; i < NODES; i++)
+        nodes[i] = (struct fit_node){.owner = &nodes[i]};
+}
+
+/* Amounts that often are equal, and now and then as large as they can be. */
+static uint64_t any_amount(enum resource_kind kind)
+{
+    uint64_t unit = kind == RESOURCE_CPUS ? 250 : kind == RESOURCE_GPUS ? 1 : 128 * MIB;
+
+    if (rng_percent(&rng, 20))
+        return 0;
+    if (rng_percent(&rng, 2))
+        return LIMIT_RESOURCE - rng_below(&rng, 3);
+    if (rng_percent(&rng, 30))
+        return rng_below(&rng, unit << rng_below(&rng, 12));
+    return unit * rng_below(&rng, 16);
+}
+
+static struct resources any_vector(void)
+{
+    struct resources r;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        r.amount[k] = any_amount((enum resource_kind)k);
+    return r;
+}
+
+/* Keys share their first half now and then; the second one makes them unique. */
+static void insert_any(struct fit_tree *t, struct fit_node *n)
+{
+    n->key = (struct fit_key){rng_below(&rng, 50), (uint64_t)(n - nodes)};
+    n->vector = any_vector();
+    fit_tree_insert(t, n);
+}
+
+static void change_any(struct fit_tree *t)
+{
+    struct fit_node *n = &nodes[rng_below(&rng, NODES)];
+
+    if (n->height > 0)
+        fit_tree_remove(t, n);
+    else
+        insert_any(t, n);
+}
+
+/* Order, balance and what a node knows of those below it. */
+static bool is_sound(const struct fit_node *n, int *count)
+{
+    const struct fit_node *sides[] = {n->left, n->right};
+    int heights[] = {0, 0};
+    bool sound = true;
+
+    ++*count;
+    for (int side = 0; side < 2; side++) {
+        const struct fit_node *below = sides[side];
+
+        if (below == NULL)
+            continue;
+        sound &= (fit_key_compare(&below->key, &n->key) < 0) == (side == 0);
+        for (int i = 0; i < FIT_NUMBERS; i++)
+            sound &= n->all.number[i] >= below->all.number[i];
+        heights[side] = below->height;
+        sound &= is_sound(below, count);
+    }
+    return sound && abs(heights[0] - heights[1]) <= 1 &&
+           n->height == 1 + (heights[0] > heights[1] ? heights[0] : heights[1]);
+}
+
+static void check_tree(const struct fit_tree *t)
+{
+    int inside = 0, count = 0;
+
+    for (int i = 0; i < NODES; i++)
+        inside += nodes[i].height > 0;
+    ck_assert_seed(t->root == NULL || is_sound(t->root, &count), seed);
+    ck_assert_seed(inside == count, seed);
+}
+
+static const struct fit_node *slow_find(struct fit_key from,
+                                        const struct resources *need)
+{
+    const struct fit_node *first = NULL;
+
+    for (int i = 0; i < NODES; i++) {
+        const struct fit_node *n = &nodes[i];
+
+        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 &&
+            resources_contain(&n->vector, need) &&
+            (first == NULL || fit_key_compare(&n->key, &first->key) < 0))
+            first = n;
+    }
+    return first;
+}
+
+START_TEST(test_it_finds_what_a_list_finds)
+{
+    struct fit_tree t = {0};
+
+    begin(_i);
+    for (int step = 0; step < STEPS; step++) {
+        struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
+        struct resources need = any_vector(), nothing = {0};
+
+        change_any(&t);
+        if (rng_percent(&rng, 50))
+            from = (struct fit_key){0};
+        ck_assert_seed(fit_tree_find(&t, from, &need) == slow_find(from, &need), seed);
+        ck_assert_seed(fit_tree_first(&t) == slow_find((struct fit_key){0}, &nothing),
+                       seed);
+        if (step % 50 == 0)
+            check_tree(&t);
+        if (rng_below(&rng, 1000) == 0) {
+            fit_tree_clear(&t);
+            check_tree(&t);
+        }
+    }
+}
+END_TEST
+
+/* The first half of the nodes are needs, the rest is room. */
+static bool is_held(const struct fit_node *need)
+{
+    for (int i = NODES / 2; i < NODES; i++)
+        if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector))
+            return true;
+    return false;
+}
+
+/* One from `from` on and before `found` (NULL: up to the end) is held. */
+static bool passed_over(struct fit_key from, const struct fit_node *found)
+{
+    for (int i = 0; i < NODES / 2; i++) {
+        const struct fit_node *n = &nodes[i];
+
+        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 &&
+            (found == NULL || fit_key_compare(&n->key, &found->key) < 0) && is_held(n))
+            return true;
+    }
+    return false;
+}
+
+START_TEST(test_no_need_that_is_held_is_passed_over)
+{
+    struct fit_tree needs = {.of_needs = true}, room = {0};
+
+    begin(_i);
+    for (int step = 0; step < STEPS; step++) {
+        struct fit_node *n = &nodes[rng_below(&rng, NODES)];
+        struct fit_tree *t = n < nodes + NODES / 2 ? &needs : &room;
+        struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
+
+        if (n->height > 0)
+            fit_tree_remove(t, n);
+        else if (t == &needs || rng_percent(&rng, 10))
+            insert_any(t, n);
+        n = fit_tree_find_need(&needs, from, &room);
+        ck_assert_seed(n == NULL || fit_key_compare(&n->key, &from) >= 0, seed);
+        ck_assert_seed(!passed_over(from, n), seed);
+    }
+}
+END_TEST
+
+/* Many with cpus and no memory, many with memory and no cpus: who asks for both is not
+ * shown one after the other. */
+START_TEST(test_two_halves_are_not_a_whole)
+{
+    struct fit_tree needs = {.of_needs = true}, room = {0};
+
+    begin(0);
+    for (int i = 0; i < NODES; i++) {
+        struct fit_node *n = &nodes[i];
+        struct resources vectors[] = {
+            {{4000, 16 * 1024 * MIB}}, {{32000, 512 * MIB}}, {{500, 128 * 1024 * MIB}}};
+
+        n->key = (struct fit_key){0, (uint64_t)i};
+        n->vector = vectors[i < NODES / 2 ? 0 : 1 + i % 2];
+        fit_tree_insert(i < NODES / 2 ? &needs : &room, n);
+    }
+    ck_assert_ptr_null(fit_tree_find_need(&needs, (struct fit_key){0}, &room));
+    fit_tree_remove(&room, &nodes[NODES - 1]);
+    nodes[NODES - 1].vector = nodes[0].vector;
+    fit_tree_insert(&room, &nodes[NODES - 1]);
+    ck_assert_ptr_eq(fit_tree_find_need(&needs, (struct fit_key){0}, &room), &nodes[0]);
+}
+END_TEST
+
+START_TEST(test_an_empty_tree_has_nothing)
+{
+    struct fit_tree needs = {.of_needs = true}, room = {0};
+    struct resources need = {{1}};
+
+    ck_assert_ptr_null(fit_tree_first(&room));
+    ck_assert_ptr_null(fit_tree_find(&room, (struct fit_key){0}, &need));
+    ck_assert_ptr_null(fit_tree_find_need(&needs, (struct fit_key){0}, &room));
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = unit_case(
+        "fit_tree", test_an_empty_tree_has_nothing, test_two_halves_are_not_a_whole);
+
+    tcase_add_loop_test(c, test_it_finds_what_a_list_finds, 0, RUNS);
+    tcase_add_loop_test(c, test_no_need_that_is_held_is_passed_over, 0, RUNS);
+    return unit_run("fit_tree", &c, 1);
+}

@@ -1,0 +1,289 @@
+/* test_reference.c - rounds against docs/spec/7-scheduling.md, written a second time.
+ *
+ * The reference looks at every task and every agent of the state, adds up for itself what
+ * is allocated, and keeps nothing.  A random cluster lives for a while; each round has to
+ * plan exactly what the reference says, also when its batch is applied late, in part or
+ * never, and when another leader begins from the state alone.
+ */
+#include "tests/lib/cluster.h"
+#include "tests/lib/unit.h"
+#include "tests/unit/sched/sched_test.h"
+
+#define RUNS       60
+#define STEPS      120
+#define AGENTS_MAX 64
+
+static struct cluster c;
+static struct rng rng;
+static uint64_t seed;
+static bool is_wide; /* amounts from all over the range, not just some round ones */
+
+static struct {
+    unsigned planned, empty, full;
+} seen;
+
+/* ---- the reference ---- */
+
+struct slow_agent {
+    uint64_t id;
+    struct resources capacity, used;
+    bool takes_work;
+};
+
+static struct slow_agent agents[AGENTS_MAX];
+static size_t agent_count;
+
+static void read_agents(void)
+{
+    struct agent *a;
+    struct attempt *t;
+
+    agent_count = 0;
+    ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
+    RB_FOREACH (a, agent_tree, &c.state->agents) {
+        agents[agent_count++] =
+            (struct slow_agent){a->id, a->capacity, {{0}}, a->state == AGENT_ACTIVE};
+    }
+    RB_FOREACH (t, attempt_tree, &c.state->attempts) {
+        for (size_t i = 0; i < agent_count; i++) {
+            if (agents[i].id != t->agent->id)
+                continue;
+            agents[i].takes_work &= !t->superseded;
+            for (int k = 0; k < RESOURCE_KINDS; k++)
+                agents[i].used.amount[k] += t->job->resources.amount[k];
+        }
+    }
+}
+
+/* What is left when the task is there: spec 7, "Best fit".  False when it does not fit. */
+static bool
+left_after(const struct slow_agent *a, const struct resources *need, uint64_t *left)
+{
+    static const uint64_t PRICE[RESOURCE_KINDS] = {
+        4294967296, 1024, 1, 16000 * 4294967296};
+
+    *left = 0;
+    if (!a->takes_work)
+        return false;
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        uint64_t taken = a->used.amount[k] + need->amount[k];
+
+        if (taken > a->capacity.amount[k])
+            return false;
+        *left += PRICE[k] * (a->capacity.amount[k] - taken);
+    }
+    return true;
+}
+
+static struct slow_agent *slow_best(const struct resources *need)
+{
+    struct slow_agent *best = NULL;
+    uint64_t least = 0, left;
+
+    for (size_t i = 0; i < agent_count; i++) {
+        if (!left_after(&agents[i], need, &left) || (best != NULL && left >= least))
+            continue;
+        best = &agents[i];
+        least = left;
+    }
+    return best;
+}
+
+/* Where the tasks of this job go, after what was planned before; how many. */
+static size_t slow_job(const struct job *j, struct placement *plan, size_t max)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < j->instances && count < max; i++) {
+        const struct task *t = job_task(j, i);
+        struct slow_agent *best;
+
+        if (job_task_state(j, i) != TASK_PENDING)
+            continue;
+        best = slow_best(&j->resources);
+        if (best == NULL)
+            continue;
+        resources_add(&best->used, &j->resources);
+        plan[count++] =
+            (struct placement){j->id, i, t == NULL ? 1 : t->attempt + 1, best->id};
+    }
+    return count;
+}
+
+static size_t slow_plan(struct placement *plan, size_t max)
+{
+    size_t count = 0;
+    struct job *j;
+
+    read_agents();
+    for (int priority = 2; priority >= -2; priority--)
+        RB_FOREACH (j, job_tree, &c.state->jobs)
+            if (j->priority == priority)
+                count += slow_job(j, plan + count, max - count);
+    return count;
+}
+
+static bool is_same(const struct placement *a, const struct placement *b)
+{
+    return a->job == b->job && a->instance == b->instance && a->attempt == b->attempt &&
+           a->agent == b->agent;
+}
+
+static void check_plan(size_t max)
+{
+    static struct placement expected[LIMIT_PLACEMENTS];
+    size_t count = slow_plan(expected, max), same = 0;
+
+    cluster_plan(&c, max);
+    ck_assert_seed(c.planned == count, seed);
+    while (same < count && is_same(&c.plan[same], &expected[same]))
+        same++;
+    ck_assert_seed(same == count, seed);
+    ck_assert_seed(c.more == (count == max), seed);
+    seen.planned += (unsigned)count;
+    seen.empty += count == 0;
+    seen.full += count == max;
+}
+
+/* ---- a random life ---- */
+
+static uint64_t any_amount(uint64_t unit, unsigned steps)
+{
+    if (is_wide)
+        return rng_below(&rng, (unit * steps >> rng_below(&rng, 6)) + 1);
+    return unit * rng_below(&rng, steps + 1);
+}
+
+static struct resources any_vector(unsigned scale)
+{
+    struct resources r = {{any_amount(500, 4 * scale),
+                           any_amount(512 * MIB, 4 * scale),
+                           any_amount(1024 * MIB, 2 * scale),
+                           rng_percent(&rng, 20) ? any_amount(1, scale) : 0}};
+
+    if (r.amount[RESOURCE_CPUS] == 0)
+        r.amount[RESOURCE_CPUS] = 500;
+    return r;
+}
+
+static uint64_t any_agent(enum agent_state below)
+{
+    uint64_t from = rng_below(&rng, c.state->globals.last_agent_id + 1);
+    struct agent wanted = {.id = from};
+    const struct agent *a = RB_NFIND(agent_tree, &c.state->agents, &wanted);
+
+    return a != NULL && a->state < below ? a->id : 0;
+}
+
+static void change_agents(void)
+{
+    uint64_t id;
+
+    if (c.state->agent_count < 3 ||
+        (c.state->agent_count < AGENTS_MAX && rng_percent(&rng, 25))) {
+        cluster_add_agent(&c, any_vector(8));
+        return;
+    }
+    id = any_agent(AGENT_GONE);
+    if (id == 0)
+        return;
+    if (rng_percent(&rng, 5))
+        cluster_agent_gone(&c, id);
+    else if (rng_percent(&rng, 50) && state_agent(c.state, id)->state == AGENT_ACTIVE)
+        cluster_agent_unreachable(&c, id);
+    else
+        cluster_resize_agent(
+            &c,
+            id,
+            rng_percent(&rng, 50) ? any_vector(8) : state_agent(c.state, id)->capacity);
+}
+
+static void change_jobs(void)
+{
+    uint64_t job;
+
+    if (rng_percent(&rng, 80)) {
+        cluster_submit(&c,
+                       any_vector(2),
+                       1 + (uint32_t)rng_below(&rng, rng_percent(&rng, 10) ? 100 : 4),
+                       (int32_t)rng_below(&rng, 5) - 2);
+        return;
+    }
+    job = rng_below(&rng, c.state->globals.last_job_id + 1);
+    if (job > 0)
+        cluster_kill(&c, job);
+}
+
+static void report_any(void)
+{
+    static const enum task_state STATES[] = {TASK_STARTING,
+                                             TASK_RUNNING,
+                                             TASK_FINISHED,
+                                             TASK_FINISHED,
+                                             TASK_FAILED,
+                                             TASK_KILLED,
+                                             TASK_LOST};
+    struct attempt wanted = {.id =
+                                 rng_below(&rng, c.state->globals.last_attempt_id + 1)};
+    const struct attempt *t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted);
+
+    if (t != NULL)
+        cluster_report(&c, t->id, STATES[rng_below(&rng, 7)]);
+}
+
+static void live(unsigned changes)
+{
+    for (unsigned i = 0; i < changes; i++) {
+        if (rng_percent(&rng, 10))
+            change_agents();
+        else if (rng_percent(&rng, 35))
+            change_jobs();
+        else
+            report_any();
+    }
+}
+
+static void step(void)
+{
+    uint64_t accepted;
+
+    live((unsigned)rng_below(&rng, 12));
+    if (rng_percent(&rng, 3))
+        sched_reset(c.sched, c.state);
+    check_plan(rng_percent(&rng, 30) ? 1 + rng_below(&rng, 8) : LIMIT_PLACEMENTS);
+    if (rng_percent(&rng, 10))
+        return; /* another leader's entry took the place of the batch */
+    if (rng_percent(&rng, 30)) {
+        live((unsigned)rng_below(&rng, 30));
+        cluster_place(&c);
+    } else {
+        accepted = cluster_place(&c);
+        ck_assert_seed(accepted == c.planned, seed);
+        if (!c.more)
+            sched_check(c.sched, c.state);
+    }
+    state_check(c.state);
+}
+
+START_TEST(test_rounds_plan_what_the_reference_says)
+{
+    seed = test_seed(_i);
+    rng = (struct rng){seed};
+    is_wide = _i % 2 == 1;
+    cluster_init(&c);
+    for (int i = 0; i < STEPS; i++)
+        step();
+    ck_assert_seed(seen.planned > 100, seed);
+    ck_assert_seed(seen.empty > 0, seed);
+    ck_assert_seed(seen.full > 0, seed);
+    cluster_finish(&c);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("reference");
+
+    tcase_add_loop_test(t, test_rounds_plan_what_the_reference_says, 0, RUNS);
+    return unit_run("reference", &t, 1);
+}
