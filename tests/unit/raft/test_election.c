@@ -586,7 +586,7 @@ START_TEST(false_hint_of_one_follower_changes_nothing)
     struct rig rig;
 
     rig_three(&rig);
-    for (int i = 0; i < 20; i++) {
+    for (uint64_t i = 0; i < 20; i++) {
         rig_close(&rig, 1, 2 + i % 2);
         rig_run(&rig, 10 * (i % 7));
         rig_connect(&rig, 1, 2 + i % 2);

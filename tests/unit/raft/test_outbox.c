@@ -262,7 +262,7 @@ START_TEST(heartbeats_meanwhile_are_not_refused)
     leader_without_payloads(&rig, 10, 8);
     reconnect_third(&rig);
     rig.held[3][1] = true;
-    for (int i = 0; i < 10; i++) {
+    for (uint64_t i = 0; i < 10; i++) {
         rig_submit(&rig, 1, 900 + i);
         rig_run(&rig, 60);
     }
