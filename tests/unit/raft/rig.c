@@ -1,6 +1,7 @@
 /* rig.c - replicas, their disks and the post between them, moved by hand. */
 #include "tests/unit/raft/rig.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 
 #include <check.h>
@@ -766,15 +767,21 @@ void rig_entries_read(struct rig *rig, uint64_t id)
 {
     struct rig_node *n = &rig->nodes[id];
     struct log_entries e = {.first = n->read.b};
+    size_t bytes = 0;
 
     ck_assert(n->reading);
     n->reading = false;
     e.entries = mem_zalloc(n->read.c * sizeof(*e.entries));
-    for (uint64_t i = e.first;
-         i >= n->log.first && i <= disk_last(n) && e.count < n->read.c;
-         i++) {
-        e.entries[e.count] = n->log.entries[i - n->log.first];
-        blob_ref(e.entries[e.count++].payload);
+    while (e.count < n->read.c && e.first >= n->log.first &&
+           e.first + e.count <= disk_last(n)) {
+        const struct log_entry *entry =
+            &n->log.entries[e.first + e.count - n->log.first];
+
+        bytes += blob_view(entry->payload).size;
+        if (e.count > 0 && bytes > LIMIT_READ_BYTES)
+            break;
+        e.entries[e.count++] = *entry;
+        blob_ref(entry->payload);
     }
     rig_step(
         rig,
