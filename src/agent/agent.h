@@ -4,6 +4,7 @@
  *   checkpoint  what must survive this process: a thread of its own
  *   launcher    processes of runs, which survive it
  *   sandboxes   files of ended runs: a thread of its own
+ *   task_logs   how long log files grow: a thread of its own
  *   links       a lasting connection to each master
  *   web         /health, /metrics and the log files of tasks
  *
@@ -26,6 +27,7 @@
 struct checkpoint;
 struct launcher;
 struct sandboxes;
+struct task_logs;
 struct master_link;
 struct web;
 
@@ -56,6 +58,7 @@ struct agent {
     struct launcher *launcher;
     struct watch *launcher_watch;
     struct sandboxes *sandboxes;
+    struct task_logs *task_logs;
     struct master_link *links; /* one for each of config.masters */
     uint64_t last_session;
     struct web *web;

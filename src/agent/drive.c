@@ -4,6 +4,7 @@
 #include "agent/checkpoint.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
+#include "agent/task_logs.h"
 #include "base/assert.h"
 #include "base/log.h"
 
@@ -81,9 +82,11 @@ static void carry_out(struct agent *a, const struct agent_action *action)
         break;
     case AGENT_START_RUN:
         launcher_start(a->launcher, &action->start_run);
+        task_logs_watch(a->task_logs, action->start_run.attempt);
         break;
     case AGENT_ADOPT_RUN:
         launcher_adopt(a->launcher, action->adopt_run.attempt);
+        task_logs_watch(a->task_logs, action->adopt_run.attempt);
         break;
     case AGENT_SIGNAL_RUN:
         launcher_signal(

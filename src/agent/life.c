@@ -10,6 +10,7 @@
 #include "agent/host.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
+#include "agent/task_logs.h"
 #include "agent/web.h"
 #include "base/entropy.h"
 #include "base/log.h"
@@ -115,7 +116,7 @@ static void raise_descriptor_limit(void)
         log_warning("agent", "cannot raise the limit of file descriptors");
 }
 
-/* ---- sandboxes ---- */
+/* ---- files ---- */
 
 /* The core says when its files may go. */
 static bool is_known(void *context, uint64_t attempt)
@@ -135,6 +136,13 @@ static int open_sandboxes(struct agent *a, struct error *err)
     };
 
     return sandboxes_open(&a->sandboxes, &options, err);
+}
+
+static int open_task_logs(struct agent *a, struct error *err)
+{
+    const struct task_logs_options options = {.work_dir = a->work_dir};
+
+    return task_logs_open(&a->task_logs, &options, err);
 }
 
 /* ---- who we are ---- */
@@ -201,7 +209,8 @@ int agent_start(struct agent *a, struct error *err)
     a->core = agent_core_create();
     if (open_checkpoint(a, err) != 0 ||
         (a->config.has_http && web_start(&a->web, a, err) != 0) ||
-        complete_spec(a, err) != 0 || open_launcher(a, err) != 0)
+        complete_spec(a, err) != 0 || open_launcher(a, err) != 0 ||
+        open_task_logs(a, err) != 0)
         return -(int)err->code;
     raise_descriptor_limit();
     if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
@@ -220,6 +229,7 @@ void agent_stop(struct agent *a)
     watch_destroy(a->launcher_watch);
     launcher_destroy(a->launcher);
     sandboxes_close(a->sandboxes);
+    task_logs_close(a->task_logs);
     checkpoint_close(a->checkpoint);
     wake_destroy(a->durable);
     agent_core_destroy(a->core);

@@ -10,6 +10,9 @@
 #define ASSERT(condition) \
     ((condition) ? (void)0 : assert_failed(#condition, __FILE__, __LINE__, __func__))
 
+/* A place that must not be reached; why says what rules it out. */
+#define ASSERT_NEVER(why) assert_failed(why, __FILE__, __LINE__, __func__)
+
 _Noreturn void
 assert_failed(const char *condition, const char *file, int line, const char *function);
 

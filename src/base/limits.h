@@ -72,6 +72,6 @@
 /* Agent */
 #define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
 #define LIMIT_SANDBOXES_KEPT 100000 /* of runs that ended and are acknowledged */
-#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log file of a task, then rotated */
+#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log of a task, then its beginning goes */
 
 #endif

@@ -207,6 +207,19 @@ void metric_observe(struct metric *histogram, double value)
     histogram->value += value;
 }
 
+void metric_take(struct metric *histogram, const uint64_t *counts, double sum)
+{
+    const struct family *f = histogram->family;
+
+    ASSERT(f->kind == KIND_HISTOGRAM);
+    histogram->count = 0;
+    for (size_t i = 0; i <= f->bound_count; i++) {
+        histogram->buckets[i] = counts[i];
+        histogram->count += counts[i];
+    }
+    histogram->value = sum;
+}
+
 /* The shortest of two forms that reads back as the same number. */
 static void print_number(struct buffer *out, double value)
 {

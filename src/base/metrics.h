@@ -52,6 +52,9 @@ void metrics_label(struct buffer *labels, const char *name, const char *value);
 void metric_add(struct metric *counter, uint64_t n);
 void metric_set(struct metric *gauge, double value);
 void metric_observe(struct metric *histogram, double value);
+/* Take over what somebody else counted: one number for each bound and one for all above,
+ * not cumulative, and the sum of the values. */
+void metric_take(struct metric *histogram, const uint64_t *counts, double sum);
 
 void metrics_print(const struct metrics *m, struct buffer *out);
 

@@ -164,17 +164,15 @@ static void on_time(void *user)
 
 static void talk(struct client *c, const struct client_action *action)
 {
-    struct peer *p = &c->peers[action->master];
-
     switch (action->kind) {
     case CLIENT_CONNECT:
-        dial(c, p, action->connect.address);
+        dial(c, &c->peers[action->master], action->connect.address);
         break;
     case CLIENT_CLOSE:
-        hang_up(c, p);
+        hang_up(c, &c->peers[action->master]);
         break;
     case CLIENT_SEND:
-        conn_send(p->conn, action->send.bytes);
+        conn_send(c->peers[action->master].conn, action->send.bytes);
         break;
     case CLIENT_FINISHED:
         break;

@@ -32,7 +32,7 @@ static const struct option_row rows[] = {
 static const char *since(char out[TEXT_SHORT_MAX], uint64_t begin_us, uint64_t end_us)
 {
     if (begin_us == 0)
-        out[0] = '\0';
+        snprintf(out, TEXT_SHORT_MAX, "-");
     else
         text_duration(out, end_us > begin_us ? (end_us - begin_us) / 1000 : 0);
     return out;

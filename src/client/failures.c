@@ -41,20 +41,20 @@ static const char *reason_for_people(enum task_reason reason)
     return "";
 }
 
+/* What the agent says of an end by itself is enough; else the reason goes first. */
 void task_append_why(struct buffer *out, const struct task_info *t)
 {
     const char *reason = reason_for_people(t->reason);
     char *message = text_clean(t->message);
 
-    if (t->reason == TASK_REASON_SIGNALED && t->exit_code > 128)
+    if (reason[0] != '\0' && message[0] != '\0')
+        buffer_printf(out, "%s: %s", reason, message);
+    else if (reason[0] != '\0' || message[0] != '\0')
+        buffer_printf(out, "%s%s", reason, message);
+    else if (t->reason == TASK_REASON_SIGNALED && t->exit_code > 128)
         buffer_printf(out, "signal %d", (int)t->exit_code - 128);
     else if (t->state == TASK_FAILED)
-        buffer_printf(out, "exit %d", (int)t->exit_code);
-    else
-        buffer_append_text(out, reason);
-    if (message[0] != '\0')
-        buffer_printf(
-            out, "%s%s", out->size > 0 && reason[0] != '\0' ? ": " : "", message);
+        buffer_printf(out, "exit status %d", (int)t->exit_code);
     mem_free(message);
 }
 
@@ -64,6 +64,23 @@ struct telling {
     unsigned shown;
 };
 
+static void tell(struct telling *t, const struct task_info *task)
+{
+    struct buffer why = {0};
+
+    task_append_why(&why, task);
+    buffer_printf(&t->text,
+                  "%s%" PRIu64 ".%" PRIu32 " %s",
+                  t->shown == 0 ? ": " : "; ",
+                  t->job,
+                  task->instance,
+                  task_state_name(task->state));
+    if (why.size > 0)
+        buffer_printf(&t->text, " (%.*s)", (int)why.size, (const char *)why.data);
+    buffer_finish(&why);
+    t->shown++;
+}
+
 static int tell_page(void *user, const struct list_result *page, struct error *err)
 {
     struct telling *t = user;
@@ -71,20 +88,9 @@ static int tell_page(void *user, const struct list_result *page, struct error *e
     struct task_info task;
 
     (void)err;
-    while (t->shown < SHOWN_MAX && task_info_next(page, &at, &task)) {
-        if (!task_state_is_final(task.state) || task.state == TASK_FINISHED)
-            continue;
-        buffer_printf(&t->text,
-                      "%s%" PRIu64 ".%" PRIu32 " %s",
-                      t->shown == 0 ? ": " : "; ",
-                      t->job,
-                      task.instance,
-                      task_state_name(task.state));
-        buffer_append_text(&t->text, " (");
-        task_append_why(&t->text, &task);
-        buffer_append_text(&t->text, ")");
-        t->shown++;
-    }
+    while (t->shown < SHOWN_MAX && task_info_next(page, &at, &task))
+        if (task_state_is_final(task.state) && task.state != TASK_FINISHED)
+            tell(t, &task);
     return t->shown == SHOWN_MAX ? 1 : 0;
 }
 

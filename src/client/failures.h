@@ -7,7 +7,7 @@
 /* Worth a look: ended badly, or had to be tried more than once. */
 bool task_is_unusual(const struct task_info *t);
 
-/* "exit 3", "signal 9", "agent was lost", …: how it ended, for people. */
+/* "exited with status 3", "its agent is gone", …: how it ended, for people. */
 void task_append_why(struct buffer *out, const struct task_info *t);
 
 /* Fill *err with one line about the job and the first of its failed tasks; returns the

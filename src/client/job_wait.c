@@ -22,6 +22,7 @@
 #define REDRAW_MS     100 /* of the line on a terminal */
 #define LINE_MS       1000
 #define NOTE_MS       4000 /* how long it is shown who leads now */
+#define LEADERLESS_MS 1000 /* a usual failover is not worth a word */
 #define SIGNAL_STATUS 128  /* plus the signal: the status of an interrupted program */
 
 struct wait {
@@ -39,11 +40,11 @@ struct wait {
     int status;             /* exit status, or a negative error; once over is set */
     bool over;
     struct error err;
-    struct error trouble; /* why the last poll failed */
 
-    char leader[ADDRESS_TEXT_MAX];
-    uint64_t led_ms; /* when it was first seen to lead */
-    bool drawn;      /* the line of a terminal stands */
+    char leader[ADDRESS_TEXT_MAX]; /* the last one that was seen to lead */
+    uint64_t led_ms;               /* when it was first seen to lead */
+    uint64_t leaderless_ms; /* since when nobody is known to lead; 0: somebody is */
+    bool drawn;             /* the line of a terminal stands */
     uint64_t line_ms;
     bool changed; /* since the last line */
 };
@@ -61,12 +62,14 @@ static uint64_t elapsed_ms(const struct wait *w)
     return end_us > begin_us ? (end_us - begin_us) / 1000 : 0;
 }
 
-static void write_note(struct wait *w, char *note, size_t size)
+static void write_note(const struct wait *w, char *note, size_t size)
 {
+    uint64_t now_ms = loop_now_ms();
+
     note[0] = '\0';
-    if (w->trouble.code != ERROR_NONE || w->leader[0] == '\0')
+    if (w->leaderless_ms != 0 && now_ms >= w->leaderless_ms + LEADERLESS_MS)
         snprintf(note, size, "no leader: waiting for one");
-    else if (w->led_ms != 0 && loop_now_ms() < w->led_ms + NOTE_MS)
+    else if (w->led_ms != 0 && now_ms < w->led_ms + NOTE_MS)
         snprintf(note, size, "leader is now %s", w->leader);
 }
 
@@ -114,24 +117,17 @@ static bool redraws(const struct wait *w)
     return w->screen->terminal && !w->screen->dumb;
 }
 
-static void draw(void *user)
-{
-    struct wait *w = user;
-
-    if (!w->known || w->over)
-        return;
-    if (redraws(w))
-        draw_bar(w);
-    else if (w->changed && loop_now_ms() >= w->line_ms + LINE_MS)
-        write_line(w);
-    timer_set_in(w->session->loop, &w->draw, REDRAW_MS, draw, w);
-}
-
 static void see_leader(struct wait *w)
 {
     const char *leader = client_leader(w->session->client);
 
-    if (leader[0] == '\0' || strcmp(leader, w->leader) == 0)
+    if (leader[0] == '\0') {
+        if (w->leaderless_ms == 0)
+            w->leaderless_ms = loop_now_ms();
+        return;
+    }
+    w->leaderless_ms = 0;
+    if (strcmp(leader, w->leader) == 0)
         return;
     if (w->leader[0] != '\0') {
         w->led_ms = loop_now_ms();
@@ -139,6 +135,20 @@ static void see_leader(struct wait *w)
             session_note(w->session, "leader is now %s", leader);
     }
     snprintf(w->leader, sizeof(w->leader), "%s", leader);
+}
+
+static void draw(void *user)
+{
+    struct wait *w = user;
+
+    if (!w->known || w->over)
+        return;
+    see_leader(w);
+    if (redraws(w))
+        draw_bar(w);
+    else if (w->changed && loop_now_ms() >= w->line_ms + LINE_MS)
+        write_line(w);
+    timer_set_in(w->session->loop, &w->draw, REDRAW_MS, draw, w);
 }
 
 /* ---- asking ---- */
@@ -175,7 +185,6 @@ static void take(struct wait *w, struct bytes result)
                       w->id));
         return;
     }
-    w->trouble.code = ERROR_NONE;
     see_leader(w);
     if (!w->known || !is_same(&before, &w->job)) {
         w->changed = true;
@@ -204,13 +213,10 @@ static void on_answer(void *user, const struct client_answer *answer)
     if (answer->code == ERROR_NONE) {
         take(w, answer->result);
     } else {
-        error_set(&w->trouble, answer->code, "%s", answer->text);
-        if (!is_passing(w, answer->code)) {
-            w->err = w->trouble;
-            end(w, -(int)answer->code);
-        } else if (!redraws(w)) {
+        if (!is_passing(w, answer->code))
+            end(w, error_set(&w->err, answer->code, "%s", answer->text));
+        else if (!redraws(w))
             session_note(w->session, "still waiting: %s", answer->text);
-        }
     }
     if (w->over)
         return;

@@ -98,35 +98,45 @@ plain_columns(const struct progress *p, const char *head, const char *time)
     return columns;
 }
 
+/* A note makes the bar shorter, but never too short: then it is left out. */
+static size_t bar_cells(size_t room, size_t *note)
+{
+    if (*note > 0 && room < *note + 2 + BAR_MIN)
+        *note = 0;
+    if (*note > 0)
+        room -= *note + 2;
+    if (room < BAR_MIN)
+        return 0;
+    return room < BAR_MAX ? room : BAR_MAX;
+}
+
 void progress_bar(struct buffer *out,
                   const struct screen *s,
                   const struct progress *p,
                   size_t columns)
 {
     char *name = text_clean(p->job->name);
+    size_t note = screen_columns(p->note);
     struct buffer head = {0};
     char time[TEXT_SHORT_MAX];
-    size_t used;
+    size_t used, cells;
 
     buffer_printf(&head, "job %" PRIu64 " ", p->job->id);
     screen_fit(&head, name, columns / 5);
     buffer_append_u8(&head, 0);
     text_duration(time, p->elapsed_ms / 100 * 100);
     used = plain_columns(p, (const char *)head.data, time);
+    cells = bar_cells(columns > used ? columns - used - 1 : 0, &note);
     screen_styled(out, s, STYLE_HEAD, (const char *)head.data);
     buffer_append_text(out, "  ");
-    if (columns > used + BAR_MIN) {
-        size_t room = columns - used - 1;
-        size_t cells = room < BAR_MAX ? room : BAR_MAX;
-
+    if (cells > 0) {
         append_bar(out, s, p->job, cells);
         buffer_append_text(out, "  ");
-        used += cells;
     }
     progress_counts(out, s, p->job);
     buffer_append_text(out, "  ");
     screen_styled(out, s, STYLE_DIM, time);
-    if (p->note[0] != '\0' && used + 2 + screen_columns(p->note) < columns) {
+    if (note > 0) {
         buffer_append_text(out, "  ");
         screen_styled(out, s, STYLE_DIM, p->note);
     }

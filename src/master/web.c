@@ -125,23 +125,22 @@ static void core_metrics(struct metrics *m, const struct master_core *core)
 static void storage_metrics(struct metrics *m, struct storage *storage)
 {
     struct log_writer_stats s;
-    uint64_t seen = 0;
-    char labels[48];
+    double bounds[LOG_WRITER_BUCKETS - 1];
 
     storage_stats(storage, &s);
-    counter(m, "triarch_log_commits_total", "Transactions of the log.", s.commits);
     counter(m, "triarch_log_entries_total", "Entries written.", s.entries);
     gauge(m, "triarch_log_queued", "Operations not durable yet.", (double)s.queued);
     gauge(m, "triarch_disk_free_bytes", "What the log can still grow.", (double)s.free_bytes);
-    for (int i = 0; i < LOG_WRITER_BUCKETS; i++) {
-        seen += s.commit_us_buckets[i];
-        snprintf(labels, sizeof(labels), "le=\"%g\"", (double)(1ull << i) / 1e6);
-        metric_add(metrics_counter(m,
-                                   "triarch_log_commit_below_seconds_total",
-                                   "Transactions that took less than le.",
-                                   labels),
-                   seen);
-    }
+    for (int i = 0; i < LOG_WRITER_BUCKETS - 1; i++)
+        bounds[i] = (double)(1ull << i) / 1e6;
+    metric_take(metrics_histogram(m,
+                                  "triarch_log_commit_seconds",
+                                  "Transactions of the log, to disk.",
+                                  NULL,
+                                  bounds,
+                                  LOG_WRITER_BUCKETS - 1),
+                s.commit_us_buckets,
+                (double)s.commit_us_total / 1e6);
 }
 
 static void handle_metrics(void *user, struct http_request *r)

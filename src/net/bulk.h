@@ -71,7 +71,8 @@ struct bulk_receiver_events {
 };
 
 /* Called by the owner of the server in conn_events.hello for ROLE_SNAPSHOT, after it
- * judged the hello; takes the connection and answers with `answer`. */
+ * judged the hello; takes the connection and answers with `answer`.  The owner may keep
+ * what is returned or wait for `begun`; a receiver ends with its server. */
 struct bulk_receiver *bulk_receiver_create(struct loop *l,
                                            struct conn *c,
                                            const struct hello *hello,

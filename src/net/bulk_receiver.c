@@ -57,7 +57,7 @@ static void release(void *user)
 
 void bulk_receiver_destroy(struct bulk_receiver *r)
 {
-    if (r == NULL)
+    if (r == NULL || r->release.queued)
         return;
     timer_stop(r->loop, &r->stall);
     conn_destroy(r->conn);
@@ -186,9 +186,17 @@ static void on_frame(void *user, struct conn *c, struct bytes frame)
         conn_refuse(c, &err);
 }
 
+/* The owner may not know us yet: then nobody else would end us. */
+static void on_orphaned(void *user, struct conn *c)
+{
+    (void)c;
+    bulk_receiver_destroy(user);
+}
+
 static const struct conn_events CONN_EVENTS = {
     .frame = on_frame,
     .closed = on_closed,
+    .orphaned = on_orphaned,
 };
 
 struct bulk_receiver *bulk_receiver_create(struct loop *l,

@@ -66,6 +66,14 @@ void conn_destroy(struct conn *c)
     loop_defer(c->loop, &c->release, release, c);
 }
 
+void conn_orphan(struct conn *c)
+{
+    if (c->events->orphaned != NULL)
+        c->events->orphaned(c->user, c);
+    ASSERT(c->events->orphaned == NULL || c->destroyed);
+    conn_destroy(c);
+}
+
 void conn_close(struct conn *c, const struct error *reason)
 {
     stop(c);

@@ -37,6 +37,9 @@ struct conn_events {
     /* Exactly once, and the connection is gone after it.  Errors told by the other side
      * come with its code and text. */
     void (*closed)(void *user, struct conn *c, const struct error *reason);
+    /* server_destroy() ends a connection that was handed over: call conn_destroy() and
+     * forget it.  NULL: it is destroyed, and the owner must not use it any more. */
+    void (*orphaned)(void *user, struct conn *c);
 };
 
 struct conn_options {
@@ -89,7 +92,8 @@ uint64_t conn_number(const struct conn *c);
 const char *conn_peer(const struct conn *c);  /* "HOST:PORT" of the other side */
 uint64_t conn_heard_ms(const struct conn *c); /* when bytes last came, loop_now_ms() */
 
-/* For the server: called when the connection is gone, before anyone else. */
+/* For the server: `gone` is called when the connection is gone, before anyone else. */
 void conn_on_gone(struct conn *c, void (*gone)(void *user, struct conn *c), void *user);
+void conn_orphan(struct conn *c);
 
 #endif

@@ -9,6 +9,10 @@
  * the file and ends when its owner says that it is done.  Parameters of a file route:
  *     ?offset=N  from byte N      ?tail=N  the last N bytes      ?follow=1
  * and the header Range (one range of bytes), which `follow` ignores.
+ *
+ * A file whose beginning is a hole has lost it: whoever limits it gave the space back.  What is
+ * not there is not sent; offsets count it all the same, and the header Triarch-Offset of the
+ * answer tells the offset of its first byte.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -21,6 +25,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define HTTP_OFFSET_HEADER "Triarch-Offset"
 
 struct http;
 struct http_request;

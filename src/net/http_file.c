@@ -3,6 +3,9 @@
  * A followed file is read to its end; then its connection is suspended and the file is
  * looked at every 100 ms.  libmicrohttpd does not look at suspended sockets, so the
  * same look finds clients that have gone.
+ *
+ * A hole at the beginning of a file is space that its owner gave back (fallocate(2)): what stood
+ * there is skipped, and offsets go on counting it.
  */
 #include "net/http.h"
 
@@ -35,10 +38,19 @@ struct follower {
 
 /* The part of the file that was asked for: bytes [from, to). */
 struct part {
-    uint64_t from, to, size; /* size: of the file now */
+    uint64_t from, to;
+    uint64_t kept, size; /* of the file now: bytes [kept, size) are there */
     bool follow;
     bool ranged; /* 206 */
 };
+
+/* Where the bytes begin that are kept, at `from` or behind it. */
+static uint64_t first_kept(int fd, uint64_t from)
+{
+    off_t at = lseek(fd, (off_t)from, SEEK_DATA);
+
+    return at < 0 ? from : (uint64_t)at;
+}
 
 /* ---- reading ---- */
 
@@ -54,6 +66,8 @@ static ssize_t on_read(void *user, uint64_t position, char *to, size_t max)
     (void)position;
     if (f->over)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (f->follow)
+        f->at = first_kept(f->file.fd, f->at);
     n = pread(f->file.fd, to, max, (off_t)f->at);
     if (n > 0) {
         f->at += (uint64_t)n;
@@ -155,6 +169,11 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int query_number(const struct http_request *r,
                         const char *name,
                         uint64_t *out,
@@ -189,7 +208,7 @@ static bool read_range(const char *text, struct part *p)
     if (*text != '\0' || last < first || (suffix && last == UINT64_MAX))
         return true;
     p->ranged = true;
-    p->from = suffix ? p->size - smaller(last, p->size) : first;
+    p->from = larger(suffix ? p->size - smaller(last, p->size) : first, p->kept);
     p->to = suffix ? p->size : smaller(last, p->size - 1) + 1;
     return p->from < p->size && p->from < p->to;
 }
@@ -209,12 +228,13 @@ static int read_part(const struct http_request *r,
         return has_tail;
     if (has_offset && has_tail)
         return error_set(err, ERROR_INVALID, "give offset or tail, not both");
+    p->from = p->kept;
     p->to = p->size;
     p->follow = file->done != NULL && follow != NULL && strcmp(follow, "1") == 0;
     if (has_offset)
-        p->from = p->follow ? offset : smaller(offset, p->size);
+        p->from = larger(p->follow ? offset : smaller(offset, p->size), p->kept);
     else if (has_tail)
-        p->from = p->size - smaller(tail, p->size);
+        p->from = larger(p->size - smaller(tail, p->size), p->kept);
     else if (!p->follow)
         return read_range(MHD_lookup_connection_value(
                               r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
@@ -256,6 +276,8 @@ answer_part(struct http_request *r, const struct http_file *file, const struct p
     MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, file->content_type);
     if (!p->follow)
         MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    snprintf(text, sizeof(text), "%" PRIu64, p->from);
+    MHD_add_response_header(response, HTTP_OFFSET_HEADER, text);
     if (p->ranged) {
         snprintf(text,
                  sizeof(text),
@@ -280,6 +302,7 @@ void http_answer_file(struct http_request *r, const struct http_file *file)
         what = -ERROR_NOT_FOUND;
     } else {
         p.size = (uint64_t)st.st_size;
+        p.kept = first_kept(file->fd, 0);
         what = read_part(r, file, &p, &err);
     }
     if (what > 0) {

@@ -129,7 +129,7 @@ void server_destroy(struct server *s)
     server_stop_listening(s);
     /* Each end calls on_gone(), which takes the session out. */
     HASH_ITER (hh, s->sessions, session, next)
-        conn_destroy(session->conn);
+        conn_orphan(session->conn);
     mem_free(s);
 }
 

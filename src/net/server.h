@@ -26,8 +26,8 @@ struct server *server_create(struct loop *l,
                              const struct conn_events *events,
                              void *user,
                              struct error *err);
-/* Closes every session that is left, without callbacks, handed over or not: their new
- * owners go first.  Not from inside a callback.  NULL is fine. */
+/* Closes every session that is left; only `orphaned` is called.  Not from inside a
+ * callback.  NULL is fine. */
 void server_destroy(struct server *s);
 
 /* Accept no more; the sessions stay. */

@@ -49,8 +49,15 @@ static void drop_committed_prefix(struct replica *r,
     uint64_t behind = commit - m->append.prev_index;
 
     *skipped = 0;
-    if (m->term < raft_current_term(&r->raft) || r->installing != INSTALL_NONE ||
-        m->append.prev_index >= commit || term == 0)
+#ifdef MUTANT_GUARD_B4
+    if (m->append.prev_index < r->log.first)
+        return;
+#endif
+#ifdef MUTANT_GUARD_B5
+    if (m->append.prev_index >= r->log.first)
+        return;
+#endif
+    if (r->installing != INSTALL_NONE || m->append.prev_index >= commit || term == 0)
         return;
     *skipped = behind < m->append.entries.count ? (uint32_t)behind : m->append.entries.count;
     m->append.prev_index = commit;
@@ -67,6 +74,30 @@ static bool changes_members(const struct log_entry *entries, uint32_t count)
     return false;
 }
 
+/* What no correct master sends, and what would break the library: a second leader of our own
+ * term, terms that fall behind our committed prefix. */
+static bool append_is_hostile(struct replica *r,
+                              const struct peer_message *m,
+                              const struct log_entry *entries,
+                              uint32_t count)
+{
+    if (raft_state(&r->raft) == RAFT_LEADER && m->term == raft_current_term(&r->raft))
+        return true;
+    return (count > 0 && entries[0].term < m->append.prev_term) ||
+           changes_members(entries, count);
+}
+
+/* The leader of an old term only needs to hear of ours.  The library's own answer names an
+ * index that it never set; this one is stale to everybody. */
+static void answer_old_term(struct replica *r, uint64_t to)
+{
+    outbox_say(r,
+               to,
+               &(struct peer_message){.kind = PEER_APPEND_ENTRIES_RESULT,
+                                      .term = raft_current_term(&r->raft),
+                                      .append_result = {.rejected = UINT64_MAX}});
+}
+
 static void receive_append(struct replica *r, uint64_t from, struct peer_message *m)
 {
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES};
@@ -77,10 +108,14 @@ static void receive_append(struct replica *r, uint64_t from, struct peer_message
     uint32_t count;
     void *batch;
 
+    if (m->term < raft_current_term(&r->raft)) {
+        answer_old_term(r, from);
+        return;
+    }
     drop_committed_prefix(r, m, &skipped);
     given = m->append.entries.entries + skipped;
     count = m->append.entries.count - skipped;
-    if (changes_members(given, count)) {
+    if (append_is_hostile(r, m, given, count)) {
         r->counters.messages_malformed++;
         return;
     }
@@ -124,6 +159,9 @@ static bool rejection_is_stale(struct replica *r, uint64_t from, const struct pe
     uint64_t index = m->append_result.last_index + 1;
     raft_index match = 0;
 
+#ifdef MUTANT_GUARD_B6
+    return false;
+#endif
     if (m->append_result.rejected == 0 || raft_state(&r->raft) != RAFT_LEADER ||
         m->term != raft_current_term(&r->raft))
         return false;
@@ -167,11 +205,13 @@ static void receive_vote_result(struct replica *r, uint64_t from, struct peer_me
 {
     struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT};
 
+#ifndef MUTANT_GUARD_B9
     /* B9: outside of a candidacy the library reads a flag out of a pointer. */
     if (raft_state(&r->raft) != RAFT_CANDIDATE) {
         r->counters.guard_vote_result++;
         return;
     }
+#endif
     message.request_vote_result.version = VOTE_RESULT_VERSION;
     message.request_vote_result.features = FEATURE_CAPACITY;
     message.request_vote_result.term = m->term;
@@ -219,7 +259,8 @@ static void dispatch(struct replica *r, struct peer *peer, struct peer_message *
         receive_timeout_now(r, peer->id, m);
         break;
     case PEER_RESIGN:
-        election_resigned(r, peer->id);
+        if (m->term >= raft_current_term(&r->raft)) /* not of a reign that is long over */
+            election_resigned(r, peer->id);
         break;
     case PEER_CONFIRM:
         answer_confirm(r, peer->id, m);

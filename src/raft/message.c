@@ -114,14 +114,17 @@ static bool take_bool(struct reader *r)
     return value == 1;
 }
 
-/* Terms never fall from one entry to the next and are never above the sender's. */
+/* Terms never fall from one entry to the next and are never above the sender's; only what is
+ * before the first entry has none. */
 static void take_entries(struct reader *r, struct peer_message *m)
 {
     struct log_entries *e = &m->append.entries;
     uint32_t count = take_u32(r);
     uint64_t term = m->append.prev_term;
 
-    if (r->bad || count > (size_t)(r->end - r->at) / ENTRY_HEAD_BYTES) {
+    if (r->bad || count > (size_t)(r->end - r->at) / ENTRY_HEAD_BYTES ||
+        m->append.prev_index >= UINT64_MAX - count ||
+        (m->append.prev_index == 0) != (term == 0)) {
         r->bad = true;
         return;
     }
@@ -137,7 +140,8 @@ static void take_entries(struct reader *r, struct peer_message *m)
         size = take_u32(r);
         payload = take(r, size);
         if (r->bad || entry->kind < ENTRY_COMMANDS || entry->kind > ENTRY_CONFIGURATION ||
-            entry->term < term || entry->term > m->term || size > LIMIT_ENTRY_BYTES) {
+            entry->term < term || entry->term == 0 || entry->term > m->term ||
+            size > LIMIT_ENTRY_BYTES) {
             r->bad = true;
             return;
         }
@@ -198,8 +202,8 @@ int peer_message_unpack(struct peer_message *m, struct bytes bytes, struct error
     if (load_u32(r.end) != crc32c(0, bytes.data, bytes.size - CRC_BYTES))
         return error_set(err, ERROR_CORRUPT, "peer message: checksum differs");
     take_fields(&r, m);
-    if (r.bad || r.at != r.end) {
-        int kind = m->kind;
+    if (r.bad || r.at != r.end || m->term == 0) {
+        int kind = (int)m->kind;
 
         peer_message_finish(m);
         return error_set(err, ERROR_INVALID, "peer message of kind %d is malformed", kind);

@@ -117,12 +117,13 @@ static void advance_head(struct peer *peer, struct append_head *head, uint32_t s
         drop_head(peer);
 }
 
-/* A head is stale when its term is over or its entries were truncated or trimmed. */
+/* A head is stale when its term is over or its entries were truncated or trimmed.  What is
+ * before the first entry has no term and needs none. */
 static bool head_is_stale(const struct replica *r, const struct append_head *head)
 {
     return raft_state((struct raft *)(uintptr_t)&r->raft) != RAFT_LEADER ||
            head->term != raft_current_term(&r->raft) ||
-           replica_entry_term(r, head->prev_index) == 0 ||
+           (head->prev_index != 0 && replica_entry_term(r, head->prev_index) == 0) ||
            log_memory_at(&r->log, head->prev_index + 1) == NULL ||
            head->prev_index + head->count > log_memory_last(&r->log);
 }
@@ -133,8 +134,7 @@ static void pump(struct replica *r, struct peer *peer)
         struct append_head *head = STAILQ_FIRST(&peer->heads);
         struct log_entries entries;
 
-        /* prev 0 has no term and none is needed */
-        if (head->prev_index != 0 && head_is_stale(r, head)) {
+        if (head_is_stale(r, head)) {
             drop_head(peer);
             continue;
         }
@@ -238,6 +238,9 @@ static uint64_t rejection_hint(struct replica *r, const struct raft_append_entri
     uint64_t index = a->rejected;
     uint64_t term = log_memory_term(&r->log, index);
 
+#ifdef MUTANT_GUARD_B7
+    return hint;
+#endif
     if (term == 0)
         return hint;
     while (index > r->log.first && log_memory_term(&r->log, index - 1) == term)
@@ -288,12 +291,14 @@ static void send_vote_result(struct replica *r,
 {
     uint64_t term = v->term;
 
+#ifndef MUTANT_GUARD_B8
     /* B8: a candidate with the best log but an old term must learn the higher term, or nobody
      * can ever win. */
     if (v->pre_vote && !v->vote_granted && term < raft_current_term(&r->raft)) {
         term = raft_current_term(&r->raft);
         r->counters.guard_prevote_term++;
     }
+#endif
     if (!v->pre_vote && v->vote_granted)
         r->election.granted_ms = r->now_ms;
     outbox_say(r,

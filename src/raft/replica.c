@@ -108,7 +108,7 @@ static void raft_open(struct replica *r)
     /* libraft keeps addresses as text; ours are the ids, the shell knows where they live. */
     snprintf(address, sizeof(address), "%llu", (unsigned long long)r->config.id);
     if (raft_init(&r->raft, NULL, NULL, r->config.id, address) != 0)
-        ASSERT(!"raft_init failed");
+        ASSERT_NEVER("raft_init failed");
     r->raft_open = true;
     r->raft.tracer = NULL; /* otherwise every step formats traces that nobody reads */
     raft_seed(&r->raft, (unsigned)(r->config.entropy ^ r->config.entropy >> 32));
@@ -187,10 +187,10 @@ struct blob *replica_founding_configuration(const uint64_t *voters, unsigned cou
     for (unsigned i = 0; i < count; i++) {
         snprintf(address, sizeof(address), "%llu", (unsigned long long)voters[i]);
         if (raft_configuration_add(&configuration, voters[i], address, RAFT_VOTER) != 0)
-            ASSERT(!"voters are not distinct");
+            ASSERT_NEVER("voters are not distinct");
     }
     if (raft_configuration_encode(&configuration, &encoded) != 0)
-        ASSERT(!"raft_configuration_encode failed");
+        ASSERT_NEVER("raft_configuration_encode failed");
     blob = blob_copy((struct bytes){encoded.base, encoded.len});
     raft_free(encoded.base);
     raft_configuration_close(&configuration);
@@ -261,7 +261,7 @@ static enum entry_kind entry_kind_of(enum raft_entry_type type)
     case RAFT_CHANGE:
         return ENTRY_CONFIGURATION;
     }
-    ASSERT(!"unknown entry type from libraft");
+    ASSERT_NEVER("unknown entry type from libraft");
     return ENTRY_NOOP;
 }
 
@@ -361,6 +361,9 @@ static void follow_state(struct replica *r, bool was_leader, uint64_t was_term)
     if (is_leader && !same_reign) {
         r->counters.elections_won++;
         r->noop_due = true;
+#ifdef MUTANT_GUARD_B12
+        r->leads = true;
+#endif
         r->election.active = false;
     }
     report_role(r);
@@ -409,6 +412,9 @@ int replica_raft_step(struct replica *r, struct raft_event *event)
 /* B1: a sole voter would lead again in its old term without a vote; so it starts in a new one. */
 static bool is_sole_voter(const struct replica *r)
 {
+#ifdef MUTANT_GUARD_B1
+    return false;
+#endif
     return r->config.voter_count == 1;
 }
 
@@ -626,6 +632,9 @@ static uint64_t next_deadline(const struct replica *r)
     for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
         if (others[i] < deadline)
             deadline = others[i];
+#ifdef MUTANT_GUARD_B11
+    return deadline;
+#endif
     /* B11: a deadline in the past would spin. */
     return deadline > r->now_ms ? deadline : r->now_ms + 1;
 }

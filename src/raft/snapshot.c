@@ -133,10 +133,12 @@ void snapshot_received(struct replica *r, uint64_t from, const struct snapshot_m
 
     if (!r->started || replica_peer(r, from) == NULL)
         return;
+#ifndef MUTANT_GUARD_B13
     if (r->installing != INSTALL_NONE) { /* B13 */
         r->counters.guard_installing++;
         return;
     }
+#endif
     if (meta->index <= r->commit || replica_believed(r) != from ||
         raft_state(&r->raft) != RAFT_FOLLOWER)
         return;

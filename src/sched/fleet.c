@@ -3,8 +3,6 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 static int size_compare(const struct size_class *a, const struct size_class *b)
 {
     return resources_compare(&a->capacity, &b->capacity);
@@ -213,6 +211,7 @@ struct fleet_agent *fleet_best(const struct fleet *f,
                                const struct fit_key *from,
                                const struct resources *need)
 {
+    /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
     struct fit_key least = {f->policy->worth(need), 0};
     struct fit_node *n = fit_tree_find(&f->open, from == NULL ? least : *from, need);
 

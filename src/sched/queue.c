@@ -97,7 +97,6 @@ void queue_add(struct queue *q, const struct job *j, bool wake)
         mem_free(w); /* it waits already */
         return;
     }
-    q->job_count++;
     if (w == RB_MIN(waiting_tree, &shape->jobs))
         enter(q, shape, shape->is_asleep && !wake);
 }
@@ -108,7 +107,6 @@ static void drop(struct queue *q, struct shape *shape, struct waiting *w)
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
     mem_free(w);
-    q->job_count--;
     if (was_first)
         enter(q, shape, shape->is_asleep);
 }

@@ -43,7 +43,6 @@ struct queue {
     struct shape_tree shapes;
     struct fit_tree ready;
     struct fit_tree asleep;
-    uint64_t job_count;
 };
 
 void queue_init(struct queue *q, const struct policy *policy);

@@ -118,7 +118,8 @@ struct sim_job {
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
-    bool kill_asked;
+
+    bool purge_asked;
     bool kill_acknowledged;
     uint64_t kill_attempts; /* no attempt above this id may be launched */
 };
@@ -126,7 +127,7 @@ struct sim_job {
 struct totals {
     uint64_t elections, commits, crashes, agent_crashes, reboots, pauses, cuts, faults;
     uint64_t submits, acknowledged, repeated, conflicts, kills, reads, launches, finished;
-    uint64_t superseded_seen, founded;
+    uint64_t superseded_seen, founded, purges, purged_seen;
     struct replica_counters replica;
     struct master_counters master;
 };

@@ -184,7 +184,8 @@ static void check_state(struct cluster *c, struct sim_master *m)
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];
 
-        if (j->acknowledged && j->index <= s->index && state_job(s, j->id) == NULL)
+        if (j->acknowledged && !j->purge_asked && j->index <= s->index &&
+            state_job(s, j->id) == NULL)
             world_fail(&c->world,
                        "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
                        m->number + 1,

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ };
+enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE, ASK_BITS = 3 };
 
 static void step(struct sim_client *x, struct client_event *event);
 
@@ -188,8 +188,8 @@ static void was_read(struct sim_client *x, struct sim_job *j, const struct clien
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
-    enum ask ask = (enum ask)(a->finished.ticket & 3);
-    struct sim_job *j = &c->jobs[a->finished.ticket >> 2];
+    enum ask ask = (enum ask)(a->finished.ticket & ((1 << ASK_BITS) - 1));
+    struct sim_job *j = &c->jobs[a->finished.ticket >> ASK_BITS];
     enum error_code code = a->finished.code;
 
     if (ask == ASK_CONFLICT) {
@@ -198,6 +198,10 @@ static void finished(struct sim_client *x, const struct client_action *a)
             world_fail(&c->world, "one key was taken for two different jobs");
     } else if (code == ERROR_NONE && ask == ASK_SUBMIT) {
         submitted(x, j, a);
+    } else if (ask == ASK_PURGE) {
+        c->totals.purges += code == ERROR_NONE;
+    } else if (code == ERROR_NOT_FOUND && j->purge_asked) {
+        c->totals.purged_seen++;
     } else if (code == ERROR_NONE && ask == ASK_KILL) {
         killed(x, j);
     } else if (code == ERROR_NONE) {
@@ -275,10 +279,20 @@ static void ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffe
 {
     step(x,
          &(struct client_event){.kind = CLIENT_REQUEST,
-                                .request = {.ticket = (uint64_t)slot << 2 | kind,
+                                .request = {.ticket = (uint64_t)slot << ASK_BITS | kind,
                                             .frame = buffer_view(frame),
                                             .route = CLIENT_LEADER}});
     buffer_finish(frame);
+}
+
+/* From now on the job may be gone, but its key is remembered. */
+static void ask_purge(struct sim_client *x, unsigned slot)
+{
+    struct buffer frame = {0};
+
+    x->cluster->jobs[slot].purge_asked = true;
+    id_request_pack(METHOD_PURGE, x->cluster->jobs[slot].id, 0, &frame);
+    ask(x, ASK_PURGE, slot, &frame);
 }
 
 /* The spec follows from the key alone, so that a repeat has the same body. */
@@ -327,7 +341,6 @@ static void ask_kill(struct sim_client *x, unsigned slot)
 {
     struct buffer frame = {0};
 
-    x->cluster->jobs[slot].kill_asked = true;
     id_request_pack(METHOD_KILL, x->cluster->jobs[slot].id, 0, &frame);
     ask(x, ASK_KILL, slot, &frame);
 }
@@ -368,6 +381,8 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             ask_kill(x, slot);
         if (c->jobs[slot].acknowledged && chance(w, 25))
             ask_read(x, slot);
+        if (c->jobs[slot].acknowledged && chance(w, 6))
+            ask_purge(x, slot);
     }
     if (!c->healing)
         world_in(w, pick(w, 100 * MS, 2500 * MS), work, x, a, b);

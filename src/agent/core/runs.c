@@ -186,7 +186,7 @@ static void cancel(struct agent_core *core, struct run *r, const struct agent_ev
             TASK_KILLED,
             TASK_REASON_KILLED_BY_USER,
             0,
-            "killed before it was started");
+            "stopped before it was started");
 }
 
 static void
@@ -279,14 +279,14 @@ static void
 note_killed(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
     int code = e->run_ended.code;
-    char text[64] = "killed before it was started";
+    char text[64] = "stopped before it was started";
 
     switch (e->run_ended.how) {
     case RUN_END_EXITED:
-        snprintf(text, sizeof(text), "killed; it exited with status %d", code);
+        snprintf(text, sizeof(text), "exited with status %d when it was told to end", code);
         break;
     case RUN_END_SIGNALED:
-        snprintf(text, sizeof(text), "killed; it was ended by signal %d", code);
+        snprintf(text, sizeof(text), "ended by signal %d when it was told to end", code);
         code += 128;
         break;
     case RUN_END_NOT_STARTED:

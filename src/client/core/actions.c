@@ -64,13 +64,14 @@ void actions_settle(struct client_actions *a)
 {
     for (size_t i = 0; i < a->count; i++) {
         struct client_action *action = &a->list[i];
-        const uint8_t *at = a->bytes.data + action->offset;
 
         if (action->kind == CLIENT_SEND)
-            action->send.bytes.data = at;
-        else if (action->kind == CLIENT_FINISHED && action->finished.code == ERROR_NONE)
-            action->finished.result.data = at;
-        else if (action->kind == CLIENT_FINISHED)
-            action->finished.text = (const char *)at;
+            action->send.bytes.data = a->bytes.data + action->offset;
+        else if (action->kind != CLIENT_FINISHED)
+            continue;
+        else if (action->finished.code != ERROR_NONE)
+            action->finished.text = (const char *)a->bytes.data + action->offset;
+        else if (action->finished.result.size > 0)
+            action->finished.result.data = a->bytes.data + action->offset;
     }
 }

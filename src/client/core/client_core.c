@@ -47,7 +47,7 @@ uint64_t core_back_off(struct client_core *c, uint64_t *wait_ms, uint64_t max)
 {
     uint64_t wait = rng_between(&c->rng, *wait_ms / 2, *wait_ms);
 
-    *wait_ms = *wait_ms * 2 < max ? *wait_ms * 2 : max;
+    *wait_ms = *wait_ms * 3 / 2 < max ? *wait_ms * 3 / 2 : max;
     return wait;
 }
 

@@ -2,6 +2,7 @@
  *
  *   client_core.c  events in: connections, frames, time
  *   requests.c     the life of a request, from its ticket to its answer
+ *   giving_up.c    the last word on a request that nobody answered
  *   search.c       which master gets which request now
  *   actions.c      the list that goes out
  */
@@ -16,15 +17,17 @@
 
 #define NEVER UINT64_MAX
 
-#define PROBE_MS            10 /* between two requests to a master that is not known to lead */
-#define PROBE_MAX_MS        250 /* doubled each time until here */
-#define CONNECT_WAIT_MS     20  /* after a refused connection; doubled */
+/* Pauses; the next one is half as long again, up to the second number. */
+#define PROBE_MS            10 /* between two requests to one that may not lead */
+#define PROBE_MAX_MS        250
+#define CONNECT_WAIT_MS     20 /* after a refused connection */
 #define CONNECT_WAIT_MAX_MS 1000
-#define REST_MS             20 /* after busy; doubled */
+#define REST_MS             20 /* after busy */
 #define REST_MAX_MS         2000
-#define HINTS_AT_ONCE       4   /* followed without a pause, until a leader is found */
-#define TROUBLE_MAX         160 /* bytes of why a master cannot be asked */
-#define CLIENT_HASH_BYTES   16
+
+#define HINTS_AT_ONCE     4   /* followed without a pause, until a leader is found */
+#define TROUBLE_MAX       160 /* bytes of why a master cannot be asked */
+#define CLIENT_HASH_BYTES 16
 
 /* Where a request waits.  It may be asked at masters in every place: their answers are
  * taken whenever they come. */
@@ -36,6 +39,8 @@ enum place {
     PLACE_RESTING,  /* was told busy: to be queued again at rest_ms */
     PLACE_ENDED,
 };
+
+#define FRAME_SIZE_WORD 4 /* what a frame begins with */
 
 struct request {
     uint32_t id;
@@ -153,12 +158,16 @@ void requests_answer(struct client_core *c, uint32_t master, const struct rpc *r
 void requests_lost(struct client_core *c, uint32_t master);
 /* End every request to this master alone. */
 void requests_unreachable(struct client_core *c, uint32_t master);
-/* End every request that nobody can have seen. */
-void requests_give_up(struct client_core *c, enum error_code code);
 /* Whoever was asked before, ask the leader: its connection is another one. */
 void requests_requeue(struct client_core *c);
 void requests_tick(struct client_core *c);
 uint64_t requests_deadline(const struct client_core *c);
+
+/* giving_up.c */
+/* Its deadline has come. */
+void requests_expire(struct client_core *c, struct request *r);
+/* End every request that nobody can have seen. */
+void requests_give_up(struct client_core *c, enum error_code code);
 
 /* search.c */
 /* This master leads, or acts like it: `term` as it said, or 0. */
@@ -177,7 +186,7 @@ void core_disconnected(struct client_core *c,
                        const struct error *reason);
 /* Close it ourselves. */
 void core_drop(struct client_core *c, uint32_t master, const struct error *reason);
-/* A time between half and the whole of *wait_ms, which is doubled up to `max`. */
+/* A time between half and the whole of *wait_ms, which grows by half, up to `max`. */
 uint64_t core_back_off(struct client_core *c, uint64_t *wait_ms, uint64_t max);
 
 static inline uint32_t master_bit(uint32_t master)

@@ -10,16 +10,13 @@
  */
 #include "base/assert.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "client/core/core_internal.h"
-#include "wire/message_client.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define RING_FIRST 64
-#define SIZE_WORD  4 /* of a frame */
 
 static int by_rest(const struct request *a, const struct request *b)
 {
@@ -218,7 +215,8 @@ void requests_start(struct client_core *c, const struct client_event *event)
     }
     ASSERT(rpc_frame_size(frame, NULL) == (int64_t)frame.size);
     ASSERT(rpc_unpack(&rpc,
-                      (struct bytes){frame.data + SIZE_WORD, frame.size - SIZE_WORD},
+                      (struct bytes){frame.data + FRAME_SIZE_WORD,
+                                     frame.size - FRAME_SIZE_WORD},
                       NULL) == 0);
     ASSERT(rpc.type == RPC_REQUEST && rpc.method != METHOD_UNKNOWN);
     r = create(c, &rpc);
@@ -379,102 +377,6 @@ void requests_requeue(struct client_core *c)
     TAILQ_CONCAT(&c->queued, &newer, in_place);
 }
 
-/* ---- giving up ---- */
-
-/* What a user can do about an outcome that is not known. */
-static void append_advice(struct buffer *out, const struct request *r)
-{
-    struct submit_request submit;
-    struct rpc rpc;
-
-    switch (r->method) {
-    case METHOD_SUBMIT:
-        ASSERT(rpc_unpack(&rpc,
-                          (struct bytes){r->frame + SIZE_WORD, r->size - SIZE_WORD},
-                          NULL) == 0);
-        if (submit_unpack(&submit, rpc.params, NULL) == 0)
-            buffer_printf(out,
-                          "repeat with --key %.*s; the same key never makes a second "
-                          "job",
-                          (int)submit.key.size,
-                          (const char *)submit.key.data);
-        break;
-    case METHOD_KILL:
-    case METHOD_PURGE:
-    case METHOD_AGENT_GONE:
-        buffer_append_text(out, "repeat it; the same twice does no harm");
-        break;
-    default:
-        buffer_append_text(out, "it changes nothing; ask again");
-        break;
-    }
-}
-
-/* "127.0.0.1:5049: connection refused; …" */
-static void append_troubles(struct buffer *out, const struct client_core *c)
-{
-    const char *between = "";
-
-    for (uint32_t m = 0; m < c->master_count; m++) {
-        const struct master *master = &c->masters[m];
-
-        if (master->link == LINK_UP)
-            continue;
-        buffer_printf(out,
-                      "%s%s: %s",
-                      between,
-                      master->address,
-                      master->trouble[0] != 0 ? master->trouble : "no answer");
-        between = "; ";
-    }
-    if (between[0] == 0)
-        buffer_append_text(out, "no master leads; do most of them run?");
-}
-
-static void expire(struct client_core *c, struct request *r)
-{
-    enum error_code code = ERROR_TIMEOUT;
-    char within[TEXT_SHORT_MAX];
-    struct buffer text = {0};
-
-    text_duration(within, r->timeout_ms);
-    if (r->uncertain || r->asked != 0) {
-        buffer_printf(&text,
-                      "%s: no answer within %s, so the outcome is unknown: ",
-                      method_name(r->method),
-                      within);
-        append_advice(&text, r);
-    } else {
-        code = r->refused == ERROR_BUSY ? ERROR_BUSY : ERROR_UNAVAILABLE;
-        buffer_printf(&text,
-                      "%s: nobody took it within %s, so nothing was changed: ",
-                      method_name(r->method),
-                      within);
-        if (code == ERROR_BUSY)
-            buffer_append_text(&text, "the masters are busy; try again later");
-        else
-            append_troubles(&text, c);
-    }
-    requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
-    buffer_finish(&text);
-}
-
-void requests_give_up(struct client_core *c, enum error_code code)
-{
-    struct buffer text = {0};
-    struct request *r, *next;
-
-    buffer_append_text(&text, "no master can be asked: ");
-    append_troubles(&text, c);
-    if (code == ERROR_UNAVAILABLE)
-        buffer_append_text(&text,
-                           "; is the cluster running, and are these its masters?");
-    TAILQ_FOREACH_SAFE (r, &c->by_deadline, by_deadline, next)
-        if (r->asked == 0 && !r->uncertain)
-            requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
-    buffer_finish(&text);
-}
-
 /* ---- time ---- */
 
 void requests_tick(struct client_core *c)
@@ -482,7 +384,7 @@ void requests_tick(struct client_core *c)
     struct request *r;
 
     while ((r = TAILQ_FIRST(&c->by_deadline)) != NULL && c->now_ms >= r->deadline_ms)
-        expire(c, r);
+        requests_expire(c, r);
     while ((r = TAILQ_FIRST(&c->asked)) != NULL &&
            c->now_ms >= r->since_ms + CLIENT_HEDGE_MS)
         requests_move(c, r, PLACE_RESTLESS);

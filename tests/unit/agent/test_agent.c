@@ -143,6 +143,14 @@ static void acknowledge(uint64_t attempt)
     conn_end(session);
 }
 
+static void stop(uint64_t attempt)
+{
+    struct stop order = {.attempt = attempt};
+
+    stop_pack(TERM, &order, 1, conn_begin(session));
+    conn_end(session);
+}
+
 static bool is_known(uint64_t attempt)
 {
     enum task_state state;
@@ -298,6 +306,8 @@ START_TEST(says_how_it_is)
     check_contains("\ntriarch_agent_registered 1\n");
     check_contains("\ntriarch_agent_term 3\n");
     check_contains("\ntriarch_agent_launches_total 1\n");
+    stop(1);
+    wait_until(a.loop, states[1] == TASK_KILLED);
 }
 END_TEST
 

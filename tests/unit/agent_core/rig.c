@@ -240,12 +240,17 @@ void rig_open(struct rig *rig, unsigned master, const struct hello *hello)
     rig_frame(rig, master, &frame);
 }
 
-void rig_close(struct rig *rig, unsigned master)
+void rig_close_because(struct rig *rig, unsigned master, enum error_code reason)
 {
     struct agent_event event = {.kind = AGENT_SESSION_CLOSED,
-                                .closed.session = rig->session[master]};
+                                .closed = {.session = rig->session[master], .reason = reason}};
 
     rig_step(rig, &event);
+}
+
+void rig_close(struct rig *rig, unsigned master)
+{
+    rig_close_because(rig, master, ERROR_NONE);
 }
 
 void rig_leading(struct rig *rig, unsigned master, uint64_t term)

@@ -54,6 +54,8 @@ void rig_advance(struct rig *rig, uint64_t ms); /* all ticks on the way */
 /* A session with a master, greeted.  hello: NULL for a usual follower. */
 void rig_open(struct rig *rig, unsigned master, const struct hello *hello);
 void rig_close(struct rig *rig, unsigned master);
+/* The master said why. */
+void rig_close_because(struct rig *rig, unsigned master, enum error_code reason);
 void rig_frame(struct rig *rig,
                unsigned master,
                struct buffer *frame); /* finishes it */

@@ -349,6 +349,27 @@ START_TEST(other_cluster_is_refused)
 }
 END_TEST
 
+/* A master that knows its cluster refuses us before it says hello. */
+START_TEST(refusal_of_all_clusters_ends_it)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_follow(&rig, 0, 1);
+    rig_close_because(&rig, 0, ERROR_WRONG_CLUSTER);
+    ck_assert(!rig_status(&rig).registered);
+    rig_open(&rig, 1, NULL);
+    rig_close_because(&rig, 1, ERROR_WRONG_CLUSTER);
+    rig_open(&rig, 2, NULL);
+    rig_close_because(&rig, 2, ERROR_BUSY);
+    ck_assert_int_eq(rig.fatal.code, ERROR_NONE);
+    rig_open(&rig, 2, NULL);
+    rig_close_because(&rig, 2, ERROR_WRONG_CLUSTER);
+    ck_assert_int_eq(rig.fatal.code, ERROR_WRONG_CLUSTER);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(master_without_cluster_is_not_foreign)
 {
     static const uint8_t hash[CLUSTER_ID_BYTES] = "hash of a list";
@@ -478,4 +499,5 @@ UNIT_MAIN("leading",
                     gone_agent_ends_its_runs_first),
           unit_case("clusters",
                     other_cluster_is_refused,
+                    refusal_of_all_clusters_ends_it,
                     master_without_cluster_is_not_foreign))

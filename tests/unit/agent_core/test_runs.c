@@ -310,11 +310,15 @@ END_TEST
 
 START_TEST(acknowledged_end_is_forgotten)
 {
+    enum task_state state;
     struct rig rig;
 
     bring_to(&rig, ENDED);
     rig_advance(&rig, 0);
+    ck_assert(agent_core_run_state(rig.core, 1, &state));
+    ck_assert_int_eq(state, TASK_FINISHED);
     rig_ack(&rig, 0, 1, 1, TASK_FINISHED);
+    ck_assert(!agent_core_run_state(rig.core, 1, &state));
     ck_assert_uint_eq(rig_status(&rig).ended, 0);
     ck_assert_uint_eq(rig_status(&rig).digest, 0);
     ck_assert_uint_eq(rig_done(&rig, AGENT_FORGET_RUN, 0)->attempt, 1);

@@ -99,6 +99,21 @@ START_TEST(histogram_without_labels_or_bounds)
 }
 END_TEST
 
+START_TEST(histogram_takes_what_others_counted)
+{
+    static const double bounds[] = {1, 2};
+    static const uint64_t counts[] = {4, 0, 3};
+    struct metric *h = metrics_histogram(registry, "h", "H.", NULL, bounds, 2);
+
+    metric_observe(h, 1);
+    metric_take(h, counts, 12.5);
+    ck_assert_str_eq(printed(),
+                     "# HELP h H.\n# TYPE h histogram\n"
+                     "h_bucket{le=\"1\"} 4\nh_bucket{le=\"2\"} 4\n"
+                     "h_bucket{le=\"+Inf\"} 7\nh_sum 12.5\nh_count 7\n");
+}
+END_TEST
+
 START_TEST(numbers_read_back)
 {
     struct metric *g = metrics_gauge(registry, "g", "G.", NULL);
@@ -176,6 +191,7 @@ UNIT_MAIN("metrics",
                                   same_name_and_labels_is_the_same_metric,
                                   histogram_counts_up_to_its_bounds,
                                   histogram_without_labels_or_bounds,
+                                  histogram_takes_what_others_counted,
                                   numbers_read_back,
                                   texts_are_escaped)),
           with_registry(unit_case_aborts("mistakes",

@@ -109,7 +109,7 @@ static struct task_info task_of(const struct fake_job *j, uint32_t instance)
     if (t.state == TASK_FAILED) {
         t.reason = TASK_REASON_EXITED;
         t.exit_code = 3;
-        t.message = text_view("no \033[31mred\ntape");
+        t.message = text_view("exited with \033[31mred\ntape");
     }
     return t;
 }

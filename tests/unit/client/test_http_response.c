@@ -69,7 +69,8 @@ START_TEST(whole_responses_in_pieces_of_every_size)
         ck_assert(http_response_complete(&r.response));
         ck_assert_uint_eq(r.response.status, good[_i].status);
         ck_assert_uint_eq(r.body.size, strlen(good[_i].body));
-        ck_assert_mem_eq(r.body.data, good[_i].body, r.body.size);
+        if (r.body.size > 0)
+            ck_assert_mem_eq(r.body.data, good[_i].body, r.body.size);
         ck_assert_uint_eq(r.left, 0);
         finish(&r);
     }

@@ -196,6 +196,21 @@ START_TEST(the_bar_fits_its_line)
 }
 END_TEST
 
+START_TEST(a_note_makes_the_bar_shorter)
+{
+    struct job_summary job = job_of("hash-headers");
+    char *bar = bar_of(&job, "leader is now 127.0.0.1:5149", 130);
+
+    ck_assert_ptr_nonnull(strstr(bar, "\xe2\x96\x88"));
+    ck_assert_ptr_nonnull(strstr(bar, "  leader is now 127.0.0.1:5149"));
+    ck_assert_uint_lt(screen_columns(bar), 130);
+    free(bar);
+    bar = bar_of(&job, "leader is now 127.0.0.1:5149", 100);
+    ck_assert_ptr_null(strstr(bar, "leader"));
+    free(bar);
+}
+END_TEST
+
 START_TEST(the_bar_is_as_long_as_the_job)
 {
     struct job_summary job = job_of("x");
@@ -227,6 +242,7 @@ int main(void)
     tcase_add_test(screens, colour_is_only_for_screens_that_want_it);
     tcase_add_test(screens, counts_leave_zeroes_out);
     tcase_add_test(screens, the_bar_fits_its_line);
+    tcase_add_test(screens, a_note_makes_the_bar_shorter);
     tcase_add_test(screens, the_bar_is_as_long_as_the_job);
     return unit_run("screen", &screens, 1);
 }

@@ -193,7 +193,7 @@ START_TEST(nobody_leads_yet_is_asked_again_with_growing_pauses)
         while (fixture_sent_to(&f, a) == before)
             fixture_wait(&f, 1);
         ck_assert_uint_le(f.now_ms - asked_ms, 251);
-        if (i > 6)
+        if (i > 8)
             ck_assert_uint_ge(f.now_ms - asked_ms, 120);
     }
     fixture_leading(&f, a, 3);
@@ -411,7 +411,7 @@ START_TEST(busy_is_repeated_after_a_growing_rest)
     uint64_t rest_ms = 0;
 
     begin_asked();
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 16; i++) {
         size_t before = f.sent_count;
         uint64_t told_ms = f.now_ms;
 
@@ -481,6 +481,7 @@ START_TEST(an_unknown_outcome_says_how_to_find_out)
     fixture_connected(&f, b);
     fixture_result(&f, b, id, 17);
     ck_assert_uint_eq(f.finished_count, 1);
+    fixture_wait(&f, CLIENT_CONNECT_MS);
     ck_assert_uint_eq(f.actions.deadline_ms, UINT64_MAX);
 }
 END_TEST
@@ -536,7 +537,7 @@ START_TEST(a_cluster_that_is_not_there_is_given_up_sooner)
         fixture_wait(&f, 1);
     }
     assert_finished(ERROR_UNAVAILABLE, "a:1: connection refused; b:1: connection");
-    /* 20 ms doubled to 1 s, with jitter, for 5 s and 3 masters. */
+    /* 20 ms growing to 1 s, with jitter, for 5 s and 3 masters. */
     ck_assert_uint_le(all_connects(), 3 * 18);
 }
 END_TEST
@@ -676,7 +677,8 @@ START_TEST(one_master_may_be_silent)
     ck_assert_uint_eq(f.connects[0], 0);
     ck_assert_uint_eq(f.finished_count, 0);
     fixture_wait(&f, 1);
-    assert_finished(ERROR_TIMEOUT, "masters: no answer within 2.0s");
+    ck_assert_str_eq(fixture_last_finished(&f)->text, "no answer within 2.0s");
+    assert_finished(ERROR_TIMEOUT, "");
     ck_assert_uint_eq(f.sent_count, 1);
 }
 END_TEST

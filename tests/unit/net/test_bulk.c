@@ -311,6 +311,26 @@ START_TEST(a_sender_that_dies_ends_the_receiver)
 }
 END_TEST
 
+/* Its owner has not heard of it: nothing may be left of it. */
+START_TEST(a_receiver_that_has_not_begun_ends_with_its_server)
+{
+    struct hello hello = {.protocol = PROTOCOL_VERSION, .role = ROLE_SNAPSHOT, .id = 2};
+    struct buffer out = {0};
+    int fd = raw_connect(server_port(server));
+
+    hello_pack(&hello, &out);
+    raw_send(fd, out.data, out.size);
+    wait_until(loop, dst.receiver != NULL);
+    dst.receiver = NULL;
+    server_destroy(server);
+    server = NULL;
+    let_pass(loop, 5);
+    ck_assert_uint_eq(dst.ended, 0);
+    close(fd);
+    buffer_finish(&out);
+}
+END_TEST
+
 START_TEST(nobody_there)
 {
     struct address to = local_address(unused_port());
@@ -473,6 +493,7 @@ int main(void)
                                a_slow_receiver_is_waited_for,
                                a_receiver_that_dies_ends_the_sender,
                                a_sender_that_dies_ends_the_receiver,
+                               a_receiver_that_has_not_begun_ends_with_its_server,
                                nobody_there,
                                a_refused_snapshot_says_why,
                                another_master_is_not_the_receiver,

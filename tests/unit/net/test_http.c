@@ -439,6 +439,48 @@ START_TEST(parts_of_a_file)
 }
 END_TEST
 
+/* The first 8 KiB were given back; "0123456789" stands behind them. */
+static void append_behind_hole(void)
+{
+    ck_assert_int_eq(truncate(path, 8192), 0);
+    append("0123456789");
+}
+
+START_TEST(a_hole_at_the_beginning_is_skipped)
+{
+    static const struct {
+        const char *target, *headers;
+        int status;
+        const char *body, *header;
+    } cases[] = {
+        {"/file", "", 200, "0123456789", "Content-Length: 10"},
+        {"/file", "", 200, "0123456789", "Triarch-Offset: 8192"},
+        {"/file?offset=0", "", 200, "0123456789", "Triarch-Offset: 8192"},
+        {"/file?offset=8195", "", 200, "3456789", "Triarch-Offset: 8195"},
+        {"/file?offset=99999", "", 200, "", "Triarch-Offset: 8202"},
+        {"/file?tail=3", "", 200, "789", "Triarch-Offset: 8199"},
+        {"/file?tail=100", "", 200, "0123456789", "Content-Length: 10"},
+        {"/file", "Range: bytes=8191-8193\r\n", 206, "01", "bytes 8192-8193/8202"},
+        {"/file", "Range: bytes=5-9\r\n", 416, "", "bytes */8202"},
+        {"/file?follow=1", "", 200, "0123456789", "Triarch-Offset: 8192"},
+    };
+
+    start();
+    append_behind_hole();
+    done = true;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_int_eq(get("GET", cases[i].target, cases[i].headers),
+                         cases[i].status);
+        if (strstr(cases[i].target, "follow") == NULL)
+            ck_assert_str_eq(body(), cases[i].body);
+        else /* in chunks */
+            ck_assert_ptr_nonnull(strstr(body(), cases[i].body));
+        ck_assert_msg(
+            strstr((char *)in.data, cases[i].header) != NULL, "%s", (char *)in.data);
+    }
+}
+END_TEST
+
 START_TEST(mistakes_about_files)
 {
     start();
@@ -608,6 +650,7 @@ int main(void)
                                a_taken_port_is_an_error),
                       net_case("files",
                                parts_of_a_file,
+                               a_hole_at_the_beginning_is_skipped,
                                mistakes_about_files,
                                a_large_file_does_not_hold_up_others),
                       net_case("follow",

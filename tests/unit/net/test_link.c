@@ -238,6 +238,47 @@ START_TEST(refuse_tells_the_other_side)
 }
 END_TEST
 
+static void plain_up(void *user, const struct hello *hello)
+{
+    struct hello ours = {
+        .protocol = PROTOCOL_VERSION, .role = ROLE_AGENT, .incarnation = 7};
+
+    (void)user;
+    ck_assert_ptr_null(hello);
+    seen.up++;
+    conn_hello(link_conn(k), &ours);
+}
+
+static void plain_frame(void *user, struct bytes frame)
+{
+    struct hello hello;
+    struct rpc rpc;
+
+    (void)user;
+    ck_assert_int_eq(rpc_unpack(&rpc, frame, NULL), 0);
+    ck_assert_int_eq(rpc.method, METHOD_HELLO);
+    ck_assert_int_eq(hello_unpack(&hello, rpc.params, NULL), 0);
+    ck_assert_int_eq(hello.role, ROLE_MASTER);
+    seen.frames++;
+}
+
+START_TEST(without_greet_hello_is_a_frame)
+{
+    struct link_events events = EVENTS;
+    struct conn_options options = {.hello_ms = 50};
+
+    events.greet = NULL;
+    events.up = plain_up;
+    events.frame = plain_frame;
+    start_server();
+    k = link_create(loop, &address, &options, &events, NULL);
+    wait_until(loop, seen.frames == 1);
+    let_pass(loop, 100); /* it counts as hello */
+    ck_assert_uint_eq(seen.up, 1);
+    ck_assert_uint_eq(seen.down, 0);
+}
+END_TEST
+
 static void destroy_link(void *user, const struct error *reason)
 {
     (void)user;
@@ -272,6 +313,7 @@ int main(void)
                         drop_begins_again_at_once,
                         the_reason_of_a_refusal_arrives,
                         refuse_tells_the_other_side,
+                        without_greet_hello_is_a_frame,
                         a_link_may_be_destroyed_in_its_callback);
 
     tcase_add_checked_fixture(c, setup, teardown);

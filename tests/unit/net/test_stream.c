@@ -6,6 +6,8 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
+#include <netdb.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -292,28 +294,164 @@ START_TEST(a_refused_connection_is_told_at_once)
 }
 END_TEST
 
+/* Nobody accepts there, and the kernel drops what is more than its queue. */
 START_TEST(no_answer_ends_at_the_limit)
 {
     struct address to;
+    int fds[8], listening = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(at);
 
-    /* Reserved for documentation (RFC 5737): either unreachable or silent. */
-    ck_assert_int_eq(address_parse(&to, "192.0.2.1:9", NULL), 0);
-    options.connect_ms = 30;
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(listening, 0), 0);
+    ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&at, &size), 0);
+    to = local_address(ntohs(at.sin_port));
+    for (unsigned i = 0; i < 8; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], (struct sockaddr *)&at, sizeof(at));
+    }
+    options.connect_ms = 50;
     client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
     wait_until(loop, client.closed);
-    ck_assert(client.reason == ERROR_TIMEOUT || client.reason == ERROR_UNAVAILABLE);
+    ck_assert_int_eq(client.reason, ERROR_TIMEOUT);
+    ck_assert_uint_eq(client.opened, 0);
+    for (unsigned i = 0; i < 8; i++)
+        close(fds[i]);
+    close(listening);
 }
 END_TEST
 
-START_TEST(names_are_looked_up)
+/* A reset: what the kernel sends when the other process had not read everything. */
+START_TEST(a_reset_is_told)
+{
+    struct linger at_once = {.l_onoff = 1};
+    int fd = raw_connect(listener_port(listener));
+
+    wait_until(loop, server.stream != NULL);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(fd);
+    if (_i == 1)
+        send_text(&server, "into the void");
+    wait_until(loop, server.closed);
+    ck_assert_int_eq(server.reason, ERROR_UNAVAILABLE);
+    ck_assert_uint_eq(server.closed, 1);
+}
+END_TEST
+
+/* ---- names ---- */
+
+/* The resolver of this program: "two.test" is 127.0.0.2, where nobody listens, and then
+ * 127.0.0.1. */
+int getaddrinfo(const char *name,
+                const char *service,
+                const struct addrinfo *hints,
+                struct addrinfo **found)
+{
+    *found = NULL;
+    ck_assert_ptr_null(service);
+    ck_assert_int_eq(hints->ai_socktype, SOCK_STREAM);
+    if (strcmp(name, "two.test") != 0)
+        return EAI_NONAME;
+    for (uint32_t last = 1; last <= 2; last++) {
+        struct addrinfo *a = mem_zalloc(sizeof(*a) + sizeof(struct sockaddr_in));
+        struct sockaddr_in *in = (struct sockaddr_in *)(a + 1);
+
+        in->sin_family = AF_INET;
+        in->sin_addr.s_addr = htonl(0x7f000000 + last);
+        a->ai_family = AF_INET;
+        a->ai_addr = (struct sockaddr *)in;
+        a->ai_addrlen = sizeof(*in);
+        a->ai_next = *found;
+        *found = a;
+    }
+    return 0;
+}
+
+void freeaddrinfo(struct addrinfo *a)
+{
+    while (a != NULL) {
+        struct addrinfo *next = a->ai_next;
+
+        mem_free(a);
+        a = next;
+    }
+}
+
+static void connect_by_name(const char *name)
 {
     struct address to = local_address(listener_port(listener));
 
-    /* localhost may be ::1 first, where nobody listens: the next one is tried. */
-    strcpy(to.host, "localhost");
+    strcpy(to.host, name);
     client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+}
+
+START_TEST(every_address_of_a_name_is_tried)
+{
+    connect_by_name("two.test");
     wait_until(loop, client.opened || client.closed);
     ck_assert_uint_eq(client.opened, 1);
+    wait_until(loop, server.stream != NULL);
+    send_text(&client, "here");
+    wait_until(loop, server.in.size == 4);
+}
+END_TEST
+
+START_TEST(the_last_address_of_a_name_gives_the_reason)
+{
+    listener_destroy(listener);
+    listener = listener_create(
+        loop, &(struct address){.host = "127.0.0.3"}, &LISTENER_EVENTS, NULL, NULL);
+    connect_by_name("two.test");
+    wait_until(loop, client.closed);
+    ck_assert_int_eq(client.reason, ERROR_UNAVAILABLE);
+    ck_assert_uint_eq(client.opened, 0);
+}
+END_TEST
+
+START_TEST(an_unknown_name_is_told)
+{
+    connect_by_name("none.test");
+    wait_until(loop, client.closed);
+    ck_assert_int_eq(client.reason, ERROR_UNAVAILABLE);
+}
+END_TEST
+
+START_TEST(listening_on_an_unknown_name_is_an_error)
+{
+    struct address at = {.host = "none.test", .text = "none.test:1", .port = 1};
+    struct error err = {0};
+
+    ck_assert_ptr_null(listener_create(loop, &at, &LISTENER_EVENTS, NULL, &err));
+    ck_assert_int_eq(err.code, ERROR_UNAVAILABLE);
+    ck_assert_ptr_nonnull(strstr(err.text, "listen on none.test:1: look up none.test"));
+}
+END_TEST
+
+START_TEST(listening_on_a_name)
+{
+    listener_destroy(listener);
+    listener = listener_create(
+        loop, &(struct address){.host = "two.test"}, &LISTENER_EVENTS, NULL, NULL);
+    ck_assert_ptr_nonnull(listener);
+    connect_by_name("two.test");
+    wait_until(loop, client.opened && server.stream != NULL);
+}
+END_TEST
+
+/* Between two addresses there is no socket. */
+START_TEST(destroy_between_two_addresses)
+{
+    for (unsigned turns = 1; turns < 8; turns++) {
+        client.opened = 0;
+        connect_by_name("two.test");
+        for (unsigned i = 0; i < turns; i++)
+            loop_turn(loop);
+        stream_destroy(client.stream);
+    }
+    client.stream = NULL;
+    let_pass(loop, 5);
+    ck_assert_uint_eq(client.closed, 0);
 }
 END_TEST
 
@@ -326,9 +464,7 @@ START_TEST(destroy_while_connecting_is_silent)
     client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
     loop_turn(loop);
     stream_destroy(client.stream);
-    strcpy(to.host, "name.invalid");
-    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
-    loop_turn(loop);
+    connect_by_name("two.test"); /* the lookup runs on its thread */
     stream_destroy(client.stream);
     client.stream = NULL;
     client.opened = 0;
@@ -352,9 +488,15 @@ int main(void)
                         destroy_inside_a_callback_is_silent,
                         a_refused_connection_is_told_at_once,
                         no_answer_ends_at_the_limit,
-                        names_are_looked_up,
+                        every_address_of_a_name_is_tried,
+                        the_last_address_of_a_name_gives_the_reason,
+                        an_unknown_name_is_told,
+                        listening_on_an_unknown_name_is_an_error,
+                        listening_on_a_name,
+                        destroy_between_two_addresses,
                         destroy_while_connecting_is_silent);
 
+    tcase_add_loop_test(c, a_reset_is_told, 0, 2);
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("stream", &c, 1);
 }

@@ -6,8 +6,8 @@
 #include "tests/unit/sched/sched_test.h"
 
 #define NODES 200
-#define STEPS 3000
-#define RUNS  20
+#define STEPS 2000
+#define RUNS  10
 
 static struct fit_node nodes[NODES];
 static uint64_t seed;
@@ -62,37 +62,37 @@ static void change_any(struct fit_tree *t)
         insert_any(t, n);
 }
 
-/* Order, balance and what a node knows of those below it; returns how many there are. */
-static int check_below(const struct fit_node *n)
+/* Order, balance and what a node knows of those below it. */
+static bool is_sound(const struct fit_node *n, int *count)
 {
     const struct fit_node *sides[] = {n->left, n->right};
-    int heights[] = {0, 0}, count = 1;
+    int heights[] = {0, 0};
+    bool sound = true;
 
+    ++*count;
     for (int side = 0; side < 2; side++) {
         const struct fit_node *below = sides[side];
 
         if (below == NULL)
             continue;
-        ck_assert_seed((fit_key_compare(&below->key, &n->key) < 0) == (side == 0),
-                       seed);
+        sound &= (fit_key_compare(&below->key, &n->key) < 0) == (side == 0);
         for (int i = 0; i < FIT_NUMBERS; i++)
-            ck_assert_seed(n->all.number[i] >= below->all.number[i], seed);
+            sound &= n->all.number[i] >= below->all.number[i];
         heights[side] = below->height;
-        count += check_below(below);
+        sound &= is_sound(below, count);
     }
-    ck_assert_seed(abs(heights[0] - heights[1]) <= 1, seed);
-    ck_assert_seed(n->height == 1 + (heights[0] > heights[1] ? heights[0] : heights[1]),
-                   seed);
-    return count;
+    return sound && abs(heights[0] - heights[1]) <= 1 &&
+           n->height == 1 + (heights[0] > heights[1] ? heights[0] : heights[1]);
 }
 
 static void check_tree(const struct fit_tree *t)
 {
-    int inside = 0;
+    int inside = 0, count = 0;
 
     for (int i = 0; i < NODES; i++)
         inside += nodes[i].height > 0;
-    ck_assert_seed(inside == (t->root == NULL ? 0 : check_below(t->root)), seed);
+    ck_assert_seed(t->root == NULL || is_sound(t->root, &count), seed);
+    ck_assert_seed(inside == count, seed);
 }
 
 static const struct fit_node *slow_find(struct fit_key from,
@@ -136,12 +136,25 @@ START_TEST(test_it_finds_what_a_list_finds)
 }
 END_TEST
 
-/* One of the first half of the nodes, which are the needs, is held by one of the rest. */
+/* The first half of the nodes are needs, the rest is room. */
 static bool is_held(const struct fit_node *need)
 {
     for (int i = NODES / 2; i < NODES; i++)
         if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector))
             return true;
+    return false;
+}
+
+/* One from `from` on and before `found` (NULL: up to the end) is held. */
+static bool passed_over(struct fit_key from, const struct fit_node *found)
+{
+    for (int i = 0; i < NODES / 2; i++) {
+        const struct fit_node *n = &nodes[i];
+
+        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 &&
+            (found == NULL || fit_key_compare(&n->key, &found->key) < 0) && is_held(n))
+            return true;
+    }
     return false;
 }
 
@@ -161,10 +174,7 @@ START_TEST(test_no_need_that_is_held_is_passed_over)
             insert_any(t, n);
         n = fit_tree_find_need(&needs, from, &room);
         ck_assert_seed(n == NULL || fit_key_compare(&n->key, &from) >= 0, seed);
-        for (int i = 0; i < NODES / 2; i++)
-            if (nodes[i].height > 0 && fit_key_compare(&nodes[i].key, &from) >= 0 &&
-                (n == NULL || fit_key_compare(&nodes[i].key, &n->key) < 0))
-                ck_assert_seed(!is_held(&nodes[i]), seed);
+        ck_assert_seed(!passed_over(from, n), seed);
     }
 }
 END_TEST

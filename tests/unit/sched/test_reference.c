@@ -39,8 +39,8 @@ static void read_agents(void)
     struct attempt *t;
 
     agent_count = 0;
+    ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
     RB_FOREACH (a, agent_tree, &c.state->agents) {
-        ck_assert_uint_lt(agent_count, AGENTS_MAX);
         agents[agent_count++] =
             (struct slow_agent){a->id, a->capacity, {{0}}, a->state == AGENT_ACTIVE};
     }
@@ -123,19 +123,22 @@ static size_t slow_plan(struct placement *plan, size_t max)
     return count;
 }
 
+static bool is_same(const struct placement *a, const struct placement *b)
+{
+    return a->job == b->job && a->instance == b->instance && a->attempt == b->attempt &&
+           a->agent == b->agent;
+}
+
 static void check_plan(size_t max)
 {
     static struct placement expected[LIMIT_PLACEMENTS];
-    size_t count = slow_plan(expected, max);
+    size_t count = slow_plan(expected, max), same = 0;
 
     cluster_plan(&c, max);
     ck_assert_seed(c.planned == count, seed);
-    for (size_t i = 0; i < count; i++) {
-        ck_assert_seed(c.plan[i].job == expected[i].job, seed);
-        ck_assert_seed(c.plan[i].instance == expected[i].instance, seed);
-        ck_assert_seed(c.plan[i].attempt == expected[i].attempt, seed);
-        ck_assert_seed(c.plan[i].agent == expected[i].agent, seed);
-    }
+    while (same < count && is_same(&c.plan[same], &expected[same]))
+        same++;
+    ck_assert_seed(same == count, seed);
     ck_assert_seed(c.more == (count == max), seed);
     seen.planned += (unsigned)count;
     seen.empty += count == 0;

@@ -1,0 +1,241 @@
+/* task_logs.c - the log files of tasks stay below a limit. */
+#include "agent/task_logs.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/hooks.h"
+
+#include <bsd/sys/tree.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_MS   1000
+#define LOOK_REST 20 /* a look at all may take 1/20 of the time */
+
+struct watched {
+    uint64_t attempt;
+    bool over; /* the next look is the last */
+    RB_ENTRY(watched) link;
+};
+
+RB_HEAD(watched_tree, watched);
+
+struct task_logs {
+    int runs; /* a descriptor of WORK_DIR/runs */
+    uint64_t limit_bytes;
+    unsigned look_ms;
+    bool complained;    /* that nothing can be given back */
+    uint64_t *attempts; /* of the look that goes on */
+    size_t capacity;
+
+    bool running;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* of what follows */
+    pthread_cond_t wake;
+    struct watched_tree watched;
+    size_t count;
+    bool stopping;
+};
+
+static int compare(const struct watched *a, const struct watched *b)
+{
+    return (a->attempt > b->attempt) - (a->attempt < b->attempt);
+}
+
+RB_GENERATE_INTERNAL(
+    watched_tree, watched, link, compare, __attribute__((unused)) static)
+
+/* ---- one file ---- */
+
+static void complain(struct task_logs *l, const char *path)
+{
+    if (!l->complained)
+        log_warning("agent",
+                    "the log runs/%s is too long and cannot be cut: %s; logs of tasks "
+                    "are not limited on this file system",
+                    path,
+                    strerror(errno));
+    l->complained = true;
+}
+
+static void cut(struct task_logs *l, const char *path, const struct stat *st)
+{
+    uint64_t size = (uint64_t)st->st_size, keep = l->limit_bytes / 2;
+    uint64_t block = (uint64_t)st->st_blksize;
+    int fd;
+
+    if (size < keep + block)
+        return; /* it takes more than it has: preallocated, and given back at its end */
+    fd = openat(l->runs, path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fallocate(fd,
+                  FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                  0,
+                  (off_t)((size - keep) / block * block)) != 0)
+        complain(l, path);
+    close(fd);
+}
+
+static void look_at(struct task_logs *l, uint64_t attempt, const char *name)
+{
+    struct stat st;
+    char path[64];
+
+    snprintf(path, sizeof(path), "%llu/%s", (unsigned long long)attempt, name);
+    if (fstatat(l->runs, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        (uint64_t)st.st_blocks * 512 > l->limit_bytes)
+        cut(l, path, &st);
+}
+
+/* ---- the thread ---- */
+
+/* With the mutex held: what to look at, without those whose last look it is. */
+static size_t collect(struct task_logs *l)
+{
+    struct watched *w, *next;
+    size_t n = 0;
+
+    MEM_GROW(l->attempts, l->capacity, l->count);
+    RB_FOREACH_SAFE (w, watched_tree, &l->watched, next) {
+        l->attempts[n++] = w->attempt;
+        if (!w->over)
+            continue;
+        RB_REMOVE(watched_tree, &l->watched, w);
+        l->count--;
+        mem_free(w);
+    }
+    return n;
+}
+
+static void look(struct task_logs *l, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        look_at(l, l->attempts[i], "stdout");
+        look_at(l, l->attempts[i], "stderr");
+    }
+}
+
+/* With the mutex held. */
+static void rest(struct task_logs *l, uint64_t us)
+{
+    uint64_t until = clock_monotonic_us() + us;
+    const struct timespec at = {
+        .tv_sec = (time_t)(until / 1000000),
+        .tv_nsec = (long)(until % 1000000) * 1000,
+    };
+
+    while (!l->stopping && pthread_cond_timedwait(&l->wake, &l->mutex, &at) == 0)
+        continue;
+}
+
+static void *run(void *arg)
+{
+    struct task_logs *l = arg;
+
+    pthread_mutex_lock(&l->mutex);
+    while (!l->stopping) {
+        uint64_t began = clock_monotonic_us(), took;
+        size_t count = collect(l);
+
+        pthread_mutex_unlock(&l->mutex);
+        look(l, count);
+        took = clock_monotonic_us() - began;
+        pthread_mutex_lock(&l->mutex);
+        rest(l,
+             took * LOOK_REST > l->look_ms * 1000ull ? took * LOOK_REST
+                                                     : l->look_ms * 1000ull);
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+void task_logs_watch(struct task_logs *l, uint64_t attempt)
+{
+    struct watched *w = mem_zalloc(sizeof(*w));
+
+    w->attempt = attempt;
+    pthread_mutex_lock(&l->mutex);
+    if (RB_INSERT(watched_tree, &l->watched, w) == NULL)
+        l->count++;
+    else
+        mem_free(w);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+void task_logs_leave(struct task_logs *l, uint64_t attempt)
+{
+    struct watched key = {.attempt = attempt}, *w;
+
+    pthread_mutex_lock(&l->mutex);
+    w = RB_FIND(watched_tree, &l->watched, &key);
+    if (w != NULL)
+        w->over = true;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+int task_logs_open(struct task_logs **out,
+                   const struct task_logs_options *options,
+                   struct error *err)
+{
+    struct task_logs *l = mem_zalloc(sizeof(*l));
+    pthread_condattr_t clock;
+    char path[PATH_MAX];
+
+    l->limit_bytes =
+        options->limit_bytes > 0 ? options->limit_bytes : LIMIT_TASK_LOG_BYTES;
+    l->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
+    RB_INIT(&l->watched);
+    pthread_mutex_init(&l->mutex, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    snprintf(path, sizeof(path), "%s/runs", options->work_dir);
+    l->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (l->runs < 0) {
+        error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
+        task_logs_close(l);
+        return -ERROR_IO;
+    }
+    store_thread_start(&l->thread, "task-logs", run, l);
+    l->running = true;
+    *out = l;
+    return 0;
+}
+
+void task_logs_close(struct task_logs *l)
+{
+    struct watched *w, *next;
+
+    if (l == NULL)
+        return;
+    if (l->running) {
+        pthread_mutex_lock(&l->mutex);
+        l->stopping = true;
+        pthread_cond_signal(&l->wake);
+        pthread_mutex_unlock(&l->mutex);
+        pthread_join(l->thread, NULL);
+    }
+    RB_FOREACH_SAFE (w, watched_tree, &l->watched, next) {
+        RB_REMOVE(watched_tree, &l->watched, w);
+        mem_free(w);
+    }
+    if (l->runs >= 0)
+        close(l->runs);
+    pthread_cond_destroy(&l->wake);
+    pthread_mutex_destroy(&l->mutex);
+    mem_free(l->attempts);
+    mem_free(l);
+}

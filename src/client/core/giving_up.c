@@ -1,0 +1,105 @@
+/* giving_up.c - the last word on a request that nobody answered.
+ *
+ * It says whether the request may have taken effect, and what a user can do about it.
+ */
+#include "base/assert.h"
+#include "base/text.h"
+#include "client/core/core_internal.h"
+#include "wire/message_client.h"
+
+/* What a user can do about an outcome that is not known. */
+static void append_advice(struct buffer *out, const struct request *r)
+{
+    struct submit_request submit;
+    struct rpc rpc;
+
+    switch (r->method) {
+    case METHOD_SUBMIT:
+        ASSERT(rpc_unpack(&rpc,
+                          (struct bytes){r->frame + FRAME_SIZE_WORD,
+                                         r->size - FRAME_SIZE_WORD},
+                          NULL) == 0);
+        if (submit_unpack(&submit, rpc.params, NULL) == 0)
+            buffer_printf(out,
+                          "repeat with --key %.*s; the same key never makes a second "
+                          "job",
+                          (int)submit.key.size,
+                          (const char *)submit.key.data);
+        break;
+    case METHOD_KILL:
+    case METHOD_PURGE:
+    case METHOD_AGENT_GONE:
+        buffer_append_text(out, "repeat it; the same twice does no harm");
+        break;
+    default:
+        buffer_append_text(out, "it changes nothing; ask again");
+        break;
+    }
+}
+
+/* "127.0.0.1:5049: connection refused; …" */
+static void append_troubles(struct buffer *out, const struct client_core *c)
+{
+    const char *between = "";
+
+    for (uint32_t m = 0; m < c->master_count; m++) {
+        const struct master *master = &c->masters[m];
+
+        if (master->link == LINK_UP)
+            continue;
+        buffer_printf(out,
+                      "%s%s: %s",
+                      between,
+                      master->address,
+                      master->trouble[0] != 0 ? master->trouble : "no answer");
+        between = "; ";
+    }
+    if (between[0] == 0)
+        buffer_append_text(out, "no master leads; do most of them run?");
+}
+
+void requests_expire(struct client_core *c, struct request *r)
+{
+    enum error_code code = ERROR_TIMEOUT;
+    char within[TEXT_SHORT_MAX];
+    struct buffer text = {0};
+
+    text_duration(within, r->timeout_ms);
+    if (r->route == CLIENT_ONE) {
+        buffer_printf(&text, "no answer within %s", within);
+    } else if (r->uncertain || r->asked != 0) {
+        buffer_printf(&text,
+                      "%s: no answer within %s, so the outcome is unknown: ",
+                      method_name(r->method),
+                      within);
+        append_advice(&text, r);
+    } else {
+        code = r->refused == ERROR_BUSY ? ERROR_BUSY : ERROR_UNAVAILABLE;
+        buffer_printf(&text,
+                      "%s: nobody took it within %s, so nothing was changed: ",
+                      method_name(r->method),
+                      within);
+        if (code == ERROR_BUSY)
+            buffer_append_text(&text, "the masters are busy; try again later");
+        else
+            append_troubles(&text, c);
+    }
+    requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+void requests_give_up(struct client_core *c, enum error_code code)
+{
+    struct buffer text = {0};
+    struct request *r, *next;
+
+    buffer_append_text(&text, "no master can be asked: ");
+    append_troubles(&text, c);
+    if (code == ERROR_UNAVAILABLE)
+        buffer_append_text(&text,
+                           "; is the cluster running, and are these its masters?");
+    TAILQ_FOREACH_SAFE (r, &c->by_deadline, by_deadline, next)
+        if (r->asked == 0 && !r->uncertain)
+            requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
+    buffer_finish(&text);
+}
