@@ -10,12 +10,15 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from lib import processes, rpc
 from lib.processes import Process, clean_environment
 from lib.waiting import wait_until
 from lib.witness import Witness
 
 BUILD = Path(os.environ.get("TRIARCH_BUILD", ".")).resolve()
+NO_JOB = 1 << 60
 DIGEST_INTERVAL = 256  # entries of the log between two digests that `masters` shows
 
 # Below the ports that the kernel gives to outgoing connections, so that nobody takes the
@@ -244,14 +247,15 @@ class Cluster:
     # ---- what holds at the end of every test ----
 
     def write_entries(self, count):
-        """So many entries of the log, one by one, that change nothing."""
-        with self.wait_leader().connect() as connection:
-            for _ in range(count):
-                try:
-                    connection.request("purge", 1 << 60)
-                except rpc.RpcError as error:
-                    if error.code != rpc.NOT_FOUND:
-                        raise
+        """So many entries of the log that change nothing."""
+        with self.wait_leader().connect() as one, self.wait_leader().connect() as other:
+            wanted = index_of(one) + count
+            while index_of(one) < wanted:
+                for _ in range(64):
+                    pair = [(c, c.ask("purge", NO_JOB)) for c in (one, other)]
+                    for connection, number in pair:
+                        with pytest.raises(rpc.RpcError, match="error 3"):
+                            connection.answer(number)
 
     def check_digests(self):
         """All masters run, have applied the same, and have the same state."""
@@ -272,6 +276,11 @@ class Cluster:
 
         infos = wait_until("all masters have applied the same", settled, 30)
         assert len({i["digest"] for i in infos}) == 1, f"the states differ: {infos}"
+
+
+def index_of(connection):
+    """The index of the state of the master behind a connection."""
+    return connection.request("masters", 0, 0, 1, True)[0]
 
 
 class Gate:
