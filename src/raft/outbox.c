@@ -117,12 +117,13 @@ static void advance_head(struct peer *peer, struct append_head *head, uint32_t s
         drop_head(peer);
 }
 
-/* A head is stale when its term is over or its entries were truncated or trimmed. */
+/* A head is stale when its term is over or its entries were truncated or trimmed.  Before the
+ * first entry there is no term, and none is needed. */
 static bool head_is_stale(const struct replica *r, const struct append_head *head)
 {
     return raft_state((struct raft *)(uintptr_t)&r->raft) != RAFT_LEADER ||
            head->term != raft_current_term(&r->raft) ||
-           replica_entry_term(r, head->prev_index) == 0 ||
+           (head->prev_index != 0 && replica_entry_term(r, head->prev_index) == 0) ||
            log_memory_at(&r->log, head->prev_index + 1) == NULL ||
            head->prev_index + head->count > log_memory_last(&r->log);
 }
@@ -133,8 +134,7 @@ static void pump(struct replica *r, struct peer *peer)
         struct append_head *head = STAILQ_FIRST(&peer->heads);
         struct log_entries entries;
 
-        /* prev 0 has no term and none is needed */
-        if (head->prev_index != 0 && head_is_stale(r, head)) {
+        if (head_is_stale(r, head)) {
             drop_head(peer);
             continue;
         }
