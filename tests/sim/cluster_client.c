@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A ticket: kind, slot of the job, and the index that was known when it was asked. */
+#define TICKET_SLOT_BITS 12
 #define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
 
 enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ };
@@ -129,6 +131,12 @@ static void kill_later(struct world *w, void *context, uint64_t a, uint64_t b)
         ask_kill(context, (unsigned)a);
 }
 
+static void learn(struct cluster *c, uint64_t index)
+{
+    if (index > c->known_index)
+        c->known_index = index;
+}
+
 static void submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -148,6 +156,7 @@ static void submitted(struct sim_client *x, struct sim_job *j, const struct clie
                    (unsigned long long)result.index);
         return;
     }
+    learn(c, result.index);
     c->totals.repeated += j->acknowledged;
     c->totals.acknowledged += !j->acknowledged;
     j->acknowledged = true;
@@ -175,10 +184,11 @@ static void killed(struct sim_client *x, struct sim_job *j)
         }
 }
 
-/* A linearizable listing shows every job that was acknowledged before it was asked. */
+/* A linearizable listing has everything that anybody was told of before it was asked. */
 static void was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
+    uint64_t known = a->finished.ticket >> (TICKET_SLOT_BITS + 2);
     struct list_result list;
     struct command_cursor at = {0};
     struct job_summary job;
@@ -189,19 +199,20 @@ static void was_read(struct sim_client *x, struct sim_job *j, const struct clien
         world_fail(&c->world, "a listing of one job does not decode");
         return;
     }
-    if (job.id != j->id || list.index < j->index)
+    if (job.id != j->id || list.index < known)
         world_fail(&c->world,
-                   "STALE READ: index %llu, job %llu was acknowledged at %llu before",
+                   "STALE READ: index %llu of job %llu, when %llu had been told before",
                    (unsigned long long)list.index,
                    (unsigned long long)j->id,
-                   (unsigned long long)j->index);
+                   (unsigned long long)known);
+    learn(c, list.index);
 }
 
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
     enum ask ask = (enum ask)(a->finished.ticket & 3);
-    struct sim_job *j = &c->jobs[a->finished.ticket >> 2];
+    struct sim_job *j = &c->jobs[a->finished.ticket >> 2 & ((1u << TICKET_SLOT_BITS) - 1)];
     enum error_code code = a->finished.code;
 
     if (ask == ASK_CONFLICT) {
@@ -214,6 +225,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
         killed(x, j);
     } else if (code == ERROR_NONE) {
         was_read(x, j, a);
+    } else if (code == ERROR_NOT_FOUND && c->plan.purge) {
+        c->totals.purged_seen++;
     } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
         world_fail(&c->world,
                    "a request of kind %d failed: %s (%s)",
@@ -287,7 +300,9 @@ static void ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffe
 {
     step(x,
          &(struct client_event){.kind = CLIENT_REQUEST,
-                                .request = {.ticket = (uint64_t)slot << 2 | kind,
+                                .request = {.ticket = x->cluster->known_index
+                                                          << (TICKET_SLOT_BITS + 2) |
+                                                      (uint64_t)slot << 2 | kind,
                                             .frame = buffer_view(frame),
                                             .route = CLIENT_LEADER}});
     buffer_finish(frame);
@@ -397,6 +412,23 @@ void sim_clients_end_endless(struct cluster *c)
             ask_submit(&c->client[i % c->clients], i, false);
 }
 
+/* Many reads, as dashboards do: they go on asking whoever led last. */
+static void watch(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+    struct cluster *c = x->cluster;
+    unsigned slot;
+
+    if (w->failed || c->healing)
+        return;
+    if (c->job_count > 0) {
+        slot = (unsigned)pick(w, 0, c->job_count - 1);
+        if (c->jobs[slot].acknowledged)
+            ask_read(x, slot);
+    }
+    world_in(w, pick(w, 10 * MS, 200 * MS), watch, x, a, b);
+}
+
 void sim_client_init(struct cluster *c, unsigned number)
 {
     struct sim_client *x = &c->client[number];
@@ -415,6 +447,7 @@ void sim_client_init(struct cluster *c, unsigned number)
     config.reach_ms = 0;
     x->core = client_core_create(&config);
     world_in(&c->world, pick(&c->world, 0, SECOND), work, x, 0, 0);
+    world_in(&c->world, SECOND, watch, x, 0, 0);
 }
 
 void sim_client_finish(struct sim_client *x)
