@@ -384,7 +384,8 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot] = (struct sim_job){.key = rng_next(&w->rng),
                                          .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
                                          .asked_us = w->now_us};
-        c->jobs[slot].endless = c->jobs[slot].instances < 8 && chance(w, 5);
+        /* Few, so that they do not leave the others without room until the end. */
+        c->jobs[slot].endless = c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
