@@ -260,6 +260,8 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
         world_fail(&m->cluster->world, "master %u stops: %s", m->number + 1, a->fatal.text);
         break;
     case REPLICA_LEADING:
+        check_leading(m->cluster, m);
+        break;
     case REPLICA_READ_READY:
     case REPLICA_READ_FAILED:
         break;
@@ -394,8 +396,15 @@ void sim_masters_connect(struct cluster *c)
             struct sim_master *y = &c->master[j];
             struct connection *link;
 
-            if (!network_reachable(&c->net, i, j) || x->links[j] != NULL ||
-                y->links[i] != NULL || paused(x) || paused(y))
+            if (!network_reachable(&c->net, i, j) || paused(x) || paused(y) ||
+                (x->links[j] != NULL && y->links[i] != NULL))
+                continue;
+            /* Whoever still has half of the old one hears of its end by the new one. */
+            if (x->links[j] != NULL)
+                sim_master_closed(x, x->links[j]);
+            if (y->links[i] != NULL)
+                sim_master_closed(y, y->links[i]);
+            if (!x->alive || !y->alive)
                 continue;
             link = network_connect(&c->net, i, j, false);
             link->user[0] = x;
@@ -556,6 +565,8 @@ void sim_master_start(struct sim_master *m)
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
+    if (c->plan.purge)
+        config.job_retention_us = pick(&c->world, 1 * SECOND, 20 * SECOND);
     config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);

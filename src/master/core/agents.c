@@ -139,6 +139,8 @@ static void attach(struct master_core *m,
 
     if (session == NULL || agent == NULL)
         return; /* it went away while its registration was committed */
+    if (session->agent != id)
+        agents_closed(m, session); /* it spoke for another agent before */
     v = view_of(m, id);
     if (v->session != 0 && v->session != number)
         core_close(m, v->session, "agent %llu opened a newer session", (unsigned long long)id);

@@ -34,7 +34,8 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
     if (rpc.type == RPC_RESPONSE) {
         buffer_clear(&rig->answer_bytes);
         buffer_append(&rig->answer_bytes, frame.data, frame.size);
-        ck_assert_int_eq(rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
+        ck_assert_int_eq(
+            rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
     } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP) {
         rig->order_session = session;
         count_orders(rig, &rpc);
@@ -57,7 +58,8 @@ static void take_bytes(struct rig *rig, uint64_t session, struct bytes bytes)
 
 static void durable(struct rig *rig, uint64_t sequence)
 {
-    struct replica_event event = {.kind = REPLICA_DURABLE, .durable.sequence = sequence};
+    struct replica_event event = {.kind = REPLICA_DURABLE,
+                                  .durable.sequence = sequence};
 
     rig_step(rig, &(struct master_event){.kind = MASTER_REPLICA, .replica = &event});
 }
@@ -79,9 +81,10 @@ void rig_step(struct rig *rig, struct master_event *event)
         const struct master_action *a = &actions.items[i];
 
         if (a->kind == MASTER_SEND)
-            take_bytes(rig,
-                       a->send.session,
-                       (struct bytes){actions.bytes.data + a->send.offset, a->send.size});
+            take_bytes(
+                rig,
+                a->send.session,
+                (struct bytes){actions.bytes.data + a->send.offset, a->send.size});
         if (a->kind == MASTER_CLOSE)
             rig->closed[a->close] = true;
         founding |= a->kind == MASTER_FOUND;
@@ -118,7 +121,8 @@ void rig_init(struct rig *rig, unsigned stops_per_turn)
     master_config_init(&rig->config);
     rig->config.id = 1;
     rig->config.member_count = 1;
-    rig->config.members[0] = (struct master_member){.id = 1, .address = "127.0.0.1:5049"};
+    rig->config.members[0] =
+        (struct master_member){.id = 1, .address = "127.0.0.1:5049"};
     memset(rig->config.cluster_hash, 0x5a, sizeof(rig->config.cluster_hash));
     rig->config.stops_per_turn = stops_per_turn;
     rig->core = master_create(&rig->config);
@@ -150,10 +154,11 @@ void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame)
 {
     struct bytes whole = buffer_view(frame);
 
-    rig_step(rig,
-             &(struct master_event){
-                 .kind = MASTER_SESSION_FRAME,
-                 .frame = {.session = session, .frame = {whole.data + 4, whole.size - 4}}});
+    rig_step(
+        rig,
+        &(struct master_event){
+            .kind = MASTER_SESSION_FRAME,
+            .frame = {.session = session, .frame = {whole.data + 4, whole.size - 4}}});
     buffer_finish(frame);
 }
 
