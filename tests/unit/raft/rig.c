@@ -976,7 +976,9 @@ void rig_run(struct rig *rig, uint64_t ms)
         }
         if (next == NULL || next->deadline_ms > end)
             break;
-        rig_time(rig, next->id, next->deadline_ms);
+        rig_time(rig,
+                 next->id,
+                 next->deadline_ms > rig->now_ms ? next->deadline_ms : rig->now_ms);
     }
     rig->now_ms = end;
 }
