@@ -115,6 +115,7 @@ struct sim_client {
 struct sim_job {
     uint64_t key;
     uint32_t instances;
+    bool endless; /* runs until it is killed */
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -202,6 +203,7 @@ void sim_client_init(struct cluster *c, unsigned number);
 void sim_client_bytes(struct sim_client *x, struct connection *c, struct bytes bytes);
 void sim_client_closed(struct sim_client *x, struct connection *c);
 void sim_client_finish(struct sim_client *x);
+void sim_clients_end_endless(struct cluster *c);
 
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);

@@ -165,6 +165,20 @@ static void check_finals(struct cluster *c, const struct job *job)
     }
 }
 
+/* Who has the state of a founded cluster knows its id, however the state came here. */
+static void check_identity(struct cluster *c, struct sim_master *m)
+{
+    const struct globals *g = &master_state(m->core)->globals;
+    struct hello hello;
+
+    master_hello(m->core, &hello);
+    if (g->founded && (hello.founding != FOUNDING_MEMBER || hello.cluster.size != CLUSTER_ID_BYTES ||
+                       memcmp(hello.cluster.data, g->cluster_id, CLUSTER_ID_BYTES) != 0))
+        world_fail(&c->world,
+                   "master %u has the state of a founded cluster and does not know its id",
+                   m->number + 1);
+}
+
 static void check_state(struct cluster *c, struct sim_master *m)
 {
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
@@ -177,6 +191,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
         return;
     }
     master_verify(m->core);
+    check_identity(c, m);
     RB_FOREACH(job, job_tree, &s->jobs)
         check_finals(c, job);
     RB_FOREACH(agent, agent_tree, &s->agents)

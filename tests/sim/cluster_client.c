@@ -14,7 +14,10 @@
 
 enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE, ASK_BITS = 3 };
 
+#define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
+
 static void step(struct sim_client *x, struct client_event *event);
+static void ask_kill(struct sim_client *x, unsigned slot);
 
 static const struct error REFUSED = {ERROR_UNAVAILABLE, "connection refused"};
 static const struct error CLOSED = {ERROR_UNAVAILABLE, "connection closed"};
@@ -119,6 +122,13 @@ void sim_client_closed(struct sim_client *x, struct connection *link)
 
 /* ---- answers ---- */
 
+static void kill_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)b;
+    if (!w->failed)
+        ask_kill(context, (unsigned)a);
+}
+
 static void submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -143,6 +153,8 @@ static void submitted(struct sim_client *x, struct sim_job *j, const struct clie
     j->acknowledged = true;
     j->id = result.id;
     j->index = result.index;
+    if (c->healing && j->endless)
+        world_in(&c->world, pick(&c->world, 1, 3 * MS), kill_later, x, (uint64_t)(j - c->jobs), 0);
 }
 
 /* All attempts of the job that a kill did not find were placed before it took effect. */
@@ -304,6 +316,9 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     /* Long tasks come in small jobs, so that all can end after the faults. */
     uint64_t run_ms = rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
+    if (j->endless)
+        run_ms = ENDLESS_MS;
+
     job_spec_init(&spec);
     snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
     spec.name = mem_strdup(text);
@@ -367,6 +382,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot] = (struct sim_job){.key = rng_next(&w->rng),
                                          .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
                                          .asked_us = w->now_us};
+        c->jobs[slot].endless = c->jobs[slot].instances < 8 && chance(w, 5);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
@@ -386,6 +402,14 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
     }
     if (!c->healing)
         world_in(w, pick(w, 100 * MS, 2500 * MS), work, x, a, b);
+}
+
+/* Whoever asked for it or not: it is asked again, and killed when its id is known. */
+void sim_clients_end_endless(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->job_count; i++)
+        if (c->jobs[i].endless)
+            ask_submit(&c->client[i % c->clients], i, false);
 }
 
 void sim_client_init(struct cluster *c, unsigned number)

@@ -291,6 +291,17 @@ static void founded(struct world *w, void *context, uint64_t a, uint64_t b)
     step(m, &(struct master_event){.kind = MASTER_FOUNDED});
 }
 
+/* A crash before this loses it. */
+static void cluster_id_stored(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_master *m = context;
+
+    (void)w;
+    (void)b;
+    if (m->alive && m->incarnation == a)
+        m->has_cluster_id = true;
+}
+
 static void core_action(struct sim_master *m, struct master_actions *actions, size_t i)
 {
     struct cluster *c = m->cluster;
@@ -323,8 +334,10 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
             world_in(&c->world, pick(&c->world, 0, 30 * MS), crash_later, m, m->incarnation, SECOND);
         break;
     case MASTER_CLUSTER_ID:
-        m->has_cluster_id = true;
         memcpy(m->cluster_id, a->cluster_id, sizeof(m->cluster_id));
+        world_in(&c->world, pick(&c->world, 0, 60 * MS), cluster_id_stored, m, m->incarnation, 0);
+        if (c->plan.founding_faults)
+            strike(m, 20, 40);
         break;
     case MASTER_ROLE:
         break;
@@ -543,6 +556,7 @@ void sim_master_start(struct sim_master *m)
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
+    config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);
         config.replica.trailing_entries = (unsigned)pick(&c->world, 0, 60);

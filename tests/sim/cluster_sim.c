@@ -272,6 +272,7 @@ static void heal(struct cluster *c)
     for (unsigned i = 0; i < c->masters; i++)
         if (c->master[i].store.latency_us > 5 * MS)
             c->master[i].store.latency_us = 5 * MS;
+    sim_clients_end_endless(c);
 }
 
 static void teardown(struct cluster *c)
