@@ -240,9 +240,9 @@ START_TEST(heartbeats_do_not_wait_for_a_read)
 
     leader_without_payloads(&rig, 10, 8);
     reconnect_third(&rig);
-    ck_assert(rig.nodes[1].reading);
+    ck_assert_uint_eq(rig.nodes[1].read_count, 1);
     rig_run(&rig, 3000);
-    ck_assert(rig.nodes[1].reading);
+    ck_assert_uint_eq(rig.nodes[1].read_count, 1);
     ck_assert_uint_eq(rig_count(&rig, 1, REPLICA_READ_ENTRIES), 1);
     ck_assert_uint_eq(replica_leader(rig_replica(&rig, 3)), 1);
     ck_assert_uint_eq(replica_term(rig_replica(&rig, 3)), 2);
@@ -286,7 +286,7 @@ START_TEST(heads_go_in_order)
     rig_entries_read(&rig, 1); /* 1 MiB: 3 to 7 */
     rig_flow(&rig);
     ck_assert_uint_eq(replica_match_index(rig_replica(&rig, 1), 3), 7);
-    ck_assert_uint_eq(rig.nodes[1].read.b, 8);
+    ck_assert_uint_eq(rig.nodes[1].reads[0].b, 8);
     rig.held[1][3] = true;
     rig_submit(&rig, 1, 999);
     rig_flow(&rig);
@@ -388,49 +388,19 @@ END_TEST
 
 /* ---- reads that come too late ---- */
 
-/* The answer of the store as it was, given later. */
-struct late_read {
-    uint64_t peer;
-    struct log_entries entries;
-};
-
-static struct late_read take_read(struct rig *rig, uint64_t id)
-{
-    struct rig_node *n = &rig->nodes[id];
-    struct late_read late = {.peer = n->read.a, .entries = {.first = n->read.b}};
-
-    ck_assert(n->reading);
-    late.entries.count = (uint32_t)n->read.c;
-    late.entries.entries = calloc(n->read.c, sizeof(*late.entries.entries));
-    for (uint32_t i = 0; i < late.entries.count; i++) {
-        late.entries.entries[i] = n->log.entries[late.entries.first + i - n->log.first];
-        blob_ref(late.entries.entries[i].payload);
-    }
-    n->reading = false;
-    return late;
-}
-
-static void give_read(struct rig *rig, uint64_t id, struct late_read *late)
-{
-    rig_step(rig,
-             id,
-             &(struct replica_event){
-                 .kind = REPLICA_ENTRIES_READ,
-                 .entries_read = {.peer = late->peer, .entries = &late->entries}});
-}
-
 START_TEST(read_for_a_peer_that_went_away)
 {
     struct rig rig;
-    struct late_read late;
+    struct log_entries late;
 
     leader_without_payloads(&rig, 10, 8);
     reconnect_third(&rig);
-    late = take_read(&rig, 1);
+    late = rig_disk_entries(&rig, 1, rig_take_read(&rig, 1));
+    ck_assert_uint_eq(late.count, 10);
     rig_close(&rig, 1, 3);
-    give_read(&rig, 1, &late);
+    rig_give_entries(&rig, 1, 3, &late);
     ck_assert_uint_eq(rig_mails(&rig, 1, 3, 0), 0);
-    ck_assert_uint_eq(late.entries.count, 0); /* taken all the same */
+    ck_assert_uint_eq(late.count, 0); /* taken all the same */
     rig_finish(&rig);
 }
 END_TEST
@@ -440,7 +410,7 @@ END_TEST
 START_TEST(entries_rewritten_since_are_not_sent)
 {
     struct rig rig;
-    struct late_read late;
+    struct log_entries late;
     struct rig_mail *mail;
     uint64_t last = 0;
 
@@ -449,9 +419,7 @@ START_TEST(entries_rewritten_since_are_not_sent)
     for (uint64_t i = 0; i < 4; i++)
         rig_submit(&rig, 1, 500 + i); /* 7 to 10, nowhere else */
     rig_flow(&rig);
-    rig.nodes[1].reading = true;
-    rig.nodes[1].read = (struct rig_said){.a = 3, .b = 2, .c = 9};
-    late = take_read(&rig, 1);
+    late = rig_disk_entries(&rig, 1, (struct rig_said){.b = 2, .c = 9});
     rig_connect(&rig, 2, 3);
     rig_elect(&rig, 2);
     for (uint64_t i = 0; i < 8; i++)
@@ -470,11 +438,9 @@ START_TEST(entries_rewritten_since_are_not_sent)
     rig_set_disk(&rig, 3, 1, 0);
     rig_start(&rig, 3);
     reconnect_third(&rig);
-    ck_assert(rig.nodes[1].reading);
-    ck_assert_uint_eq(rig.nodes[1].read.b, late.entries.first);
-    rig.nodes[1].reading = false;
+    ck_assert_uint_eq(rig_take_read(&rig, 1).b, late.first);
     rig_drop(&rig, 1, 3);
-    give_read(&rig, 1, &late);
+    rig_give_entries(&rig, 1, 3, &late);
     STAILQ_FOREACH (mail, &rig.post, link)
         for (uint32_t i = 0; i < mail->message.append.entries.count; i++) {
             last = mail->message.append.entries.first + i;
@@ -494,14 +460,10 @@ START_TEST(entries_trimmed_since_are_given_up)
 
     leader_without_payloads(&rig, 10, 8);
     reconnect_third(&rig);
-    ck_assert(rig.nodes[1].reading);
-    rig.nodes[1].reading = false;
-    rig_step(&rig,
-             1,
-             &(struct replica_event){.kind = REPLICA_ENTRIES_READ,
-                                     .entries_read = {.peer = 3, .entries = &nothing}});
+    rig_take_read(&rig, 1);
+    rig_give_entries(&rig, 1, 3, &nothing);
     ck_assert_uint_eq(rig_mails(&rig, 1, 3, 0), 0);
-    ck_assert(!rig.nodes[1].reading);
+    ck_assert_uint_eq(rig.nodes[1].read_count, 0);
     rig.nodes[1].reads_by_hand = false;
     rig_run(&rig, 500); /* the probe is repeated, and asks again */
     ck_assert_uint_eq(replica_last_index(rig_replica(&rig, 3)), 12);
@@ -532,11 +494,11 @@ START_TEST(whole_log_from_its_first_entry)
               &(struct peer_message){.kind = PEER_APPEND_ENTRIES_RESULT,
                                      .term = 2,
                                      .append_result = {.rejected = last}});
-    ck_assert(rig.nodes[1].reading);
-    ck_assert_uint_eq(rig.nodes[1].read.b, 1);
+    ck_assert_uint_eq(rig.nodes[1].read_count, 1);
+    ck_assert_uint_eq(rig.nodes[1].reads[0].b, 1);
     rig_drop(&rig, 1, 3);
     rig_entries_read(&rig, 1);
-    ck_assert(!rig.nodes[1].reading);
+    ck_assert_uint_eq(rig.nodes[1].read_count, 0);
     ck_assert_uint_eq(rig_mail(&rig, 1, 3, 0)->message.append.prev_index, 0);
     ck_assert_uint_eq(rig_mail(&rig, 1, 3, 0)->message.append.entries.count, 2);
     rig_finish(&rig);
