@@ -60,10 +60,17 @@ def make_cluster(request):
         return cluster
 
     yield make
-    processes.end_descendants()
-    if not is_broken(request.node):
+    try:
         for cluster in request.node.clusters:
-            cluster.remove()
+            cluster.check_processes()
+    except AssertionError:
+        request.node.broken = True
+        raise
+    finally:
+        processes.end_descendants()
+        if not is_broken(request.node):
+            for cluster in request.node.clusters:
+                cluster.remove()
 
 
 @pytest.fixture
@@ -78,7 +85,7 @@ def start_cluster(request, make_cluster):
     yield start
     if is_broken(request.node):
         return
-    request.node.broken = True  # keep the logs if it fails now
+    request.node.broken = True  # keeps the logs if it fails now
     for cluster in started:
         cluster.check_digests()
     request.node.broken = False

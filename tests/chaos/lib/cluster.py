@@ -246,6 +246,10 @@ class Cluster:
 
     # ---- what holds at the end of every test ----
 
+    def check_processes(self):
+        for process in self.processes():
+            process.check()
+
     def write_entries(self, count):
         """So many entries of the log that change nothing."""
         with self.wait_leader().connect() as one, self.wait_leader().connect() as other:

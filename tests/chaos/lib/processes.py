@@ -7,6 +7,7 @@ everything means ending descendants, one by one and by pid.
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,6 +15,9 @@ import time
 from lib.waiting import wait_until
 
 PR_SET_CHILD_SUBREAPER = 36
+
+# In the log of a program: an assertion of ours, of a sanitizer, or of the C library.
+MISTAKES = re.compile(r".*(?:[Aa]ssertion|Sanitizer|runtime error:|\*\*\* ).*")
 
 
 def become_subreaper():
@@ -111,6 +115,7 @@ class Process:
         self.argv = [os.fspath(word) for word in argv]
         self.log = log
         self.popen = None
+        self.is_to_run = False
 
     def start(self, argv=None):
         assert not self.is_running(), f"{self.name} runs already"
@@ -123,6 +128,7 @@ class Process:
                 env=clean_environment(),
                 start_new_session=True,
             )
+        self.is_to_run = True
         return self
 
     @property
@@ -132,13 +138,20 @@ class Process:
     def is_running(self):
         return self.popen is not None and self.popen.poll() is None
 
+    def check(self):
+        """It runs if it is to run, and found no mistake in itself."""
+        assert self.is_running() or not self.is_to_run, f"{self.name} ended by itself"
+        if self.log.exists():
+            mistakes = MISTAKES.findall(self.log_text())
+            assert not mistakes, f"{self.name}: {mistakes}"
+
     def signal(self, number):
-        assert self.is_running(), f"{self.name} ended by itself: {self.tail()}"
+        self.check()
         os.kill(self.pid, number)
 
     def kill9(self):
         self.signal(signal.SIGKILL)
-        self.popen.wait(10)
+        self.wait_exit()
 
     def stop(self):
         """SIGSTOP; back when the kernel has stopped it."""
@@ -151,10 +164,11 @@ class Process:
     def terminate(self, timeout=20):
         """SIGTERM; its exit status."""
         self.signal(signal.SIGTERM)
-        return self.popen.wait(timeout)
+        return self.wait_exit(timeout)
 
     def wait_exit(self, timeout=20):
-        """Its exit status, when it is to end by itself."""
+        """Its exit status, when it is to end."""
+        self.is_to_run = False
         return self.popen.wait(timeout)
 
     def log_text(self):
