@@ -44,6 +44,7 @@ struct sim_master {
     uint64_t incarnation;
     struct master_core *core;
     struct sim_store store;
+    size_t chunk_bytes; /* the most in one chunk of a snapshot */
     bool empty; /* nothing founded on this disk */
     bool has_cluster_id;
     uint8_t cluster_id[CLUSTER_ID_BYTES];

@@ -222,6 +222,11 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
         strike(m, 0, 5);
         break;
     case REPLICA_SNAPSHOT_CHUNK:
+        if (a->snapshot_chunk->size > m->chunk_bytes)
+            world_fail(&m->cluster->world,
+                       "a chunk of %u bytes: the store takes %zu",
+                       a->snapshot_chunk->size,
+                       m->chunk_bytes);
         sim_store_snapshot_chunk(&m->store, a->snapshot_chunk);
         break;
     case REPLICA_SNAPSHOT_COMMIT:
@@ -574,6 +579,7 @@ void sim_master_start(struct sim_master *m)
         config.replica.cache_bytes = pick(&c->world, 0, 20000);
         config.replica.snapshot_chunk_bytes = 2000;
     }
+    m->chunk_bytes = config.replica.snapshot_chunk_bytes;
     m->alive = true;
     m->turn_due = false;
     m->commit = m->applied = 0;
