@@ -216,6 +216,7 @@ void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task 
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
 void check_sweep(struct cluster *c); /* now and then: whole states */
+bool check_busy(const struct cluster *c); /* some job is not over */
 void check_end(struct cluster *c);
 void checks_finish(struct cluster *c);
 

@@ -314,6 +314,19 @@ static void check_ended(struct cluster *c, const struct job *job)
                    job_state_name(wanted));
 }
 
+bool check_busy(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->masters && !c->world.failed; i++) {
+        struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
+        struct job *job;
+
+        RB_FOREACH(job, job_tree, &s->jobs)
+            if (!job_state_is_final(job_state(job)))
+                return true;
+    }
+    return false;
+}
+
 /* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
 void check_end(struct cluster *c)
 {
