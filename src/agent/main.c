@@ -104,7 +104,7 @@ read_addresses(struct agent_config *c, const struct options *o, struct error *er
     return 0;
 }
 
-/* Rules of one field, with all others good; the text of the error names the field. */
+/* What is to be detected is taken as good. */
 static int check_spec(const struct agent_spec *spec, struct error *err)
 {
     struct agent_spec probe = *spec;

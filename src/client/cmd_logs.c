@@ -35,7 +35,7 @@ struct logs {
     uint32_t instance;
     bool follow;
     uint64_t attempt; /* whose log is read */
-    uint64_t offset;  /* bytes of it that were shown */
+    uint64_t offset;  /* of the next byte of it to be shown */
     uint64_t moved_ms;
 
     /* of one GET */
@@ -47,11 +47,17 @@ struct logs {
 
 /* ---- the agent ---- */
 
-static void on_body(void *user, unsigned status, struct bytes piece)
+static void on_body(void *user, unsigned status, uint64_t begin, struct bytes piece)
 {
     struct logs *l = user;
 
     if (status == 200) {
+        if (begin > l->offset) {
+            session_note(l->session,
+                         "the log is long: %" PRIu64 " bytes of it are not kept",
+                         begin - l->offset);
+            l->offset = begin;
+        }
         screen_write_raw(&l->session->out, piece);
         l->offset += piece.size;
         l->moved_ms = loop_now_ms();

@@ -48,7 +48,7 @@ static size_t on_received(void *user, struct bytes bytes)
     while (rc == 0 && rest.size > 0 && !http_response_complete(&g->response)) {
         rc = http_response_feed(&g->response, &rest, &piece, &err);
         if (rc == 0 && piece.size > 0)
-            g->events->body(g->user, g->response.status, piece);
+            g->events->body(g->user, g->response.status, g->response.offset, piece);
     }
     if (rc != 0 || http_response_complete(&g->response)) {
         stream_destroy(stream);

@@ -8,8 +8,9 @@
 #include "net/loop.h"
 
 struct http_get_events {
-    /* A piece of the body of an answer with this status. */
-    void (*body)(void *user, unsigned status, struct bytes piece);
+    /* A piece of the body of an answer with this status.  begin: the offset in its file of the
+     * first byte of the body, if the server tells it. */
+    void (*body)(void *user, unsigned status, uint64_t begin, struct bytes piece);
     /* Once, then the request is gone.  reason: ERROR_NONE when the answer was whole. */
     void (*done)(void *user, unsigned status, const struct error *reason);
 };

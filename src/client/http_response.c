@@ -2,6 +2,7 @@
 #include "client/http_response.h"
 
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <string.h>
 #include <strings.h>
@@ -123,6 +124,8 @@ static int read_header(struct http_response *r, char *line, struct error *err)
         *--end = '\0';
     if (strcasecmp(line, "Content-Length") == 0)
         return read_length(r, value, err);
+    if (strcasecmp(line, "Triarch-Offset") == 0 && !text_parse_u64(&r->offset, value))
+        return wrong(err, "the offset is not a number");
     if (strcasecmp(line, "Transfer-Encoding") == 0) {
         if (r->chunked || strcasecmp(value, "chunked") != 0)
             return wrong(err, "a transfer encoding that was not asked for");

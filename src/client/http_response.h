@@ -31,6 +31,8 @@ struct http_response {
     bool chunked;
     bool has_length;
     uint64_t left;
+    uint64_t
+        offset; /* of the first byte of the body, as Triarch-Offset tells; else 0 */
     size_t head_bytes; /* of head and trailers so far */
     struct buffer line;
 };

@@ -24,7 +24,7 @@ struct receiving {
     struct bulk_receiver *receiver; /* NULL: it ended, the draft may still be staged */
     struct snapshot_meta meta;
     uint64_t draft; /* 0: free */
-    bool waits;     /* a chunk is not taken yet */
+    uint32_t waiting; /* chunks that the sender was not told of as taken */
     bool staged;
     bool promoting;
 };
@@ -199,7 +199,7 @@ static void chunk(void *user, struct bulk_receiver *receiver, uint32_t number, s
     if (r == NULL)
         return;
     snapshots_append(store_of(t), r->draft, number, blob_copy(bytes));
-    r->waits = true;
+    r->waiting++;
     transfers_room(t);
 }
 
@@ -224,7 +224,7 @@ static void ended(void *user, struct bulk_receiver *receiver, const struct error
                  (unsigned long long)r->from,
                  reason->text);
     r->receiver = NULL;
-    r->waits = false;
+    r->waiting = 0;
     if (!r->staged && !r->promoting)
         receiving_finish(r, true);
 }
@@ -251,10 +251,8 @@ void transfers_room(struct transfers *t)
     for (unsigned i = 0; i < LIMIT_MASTERS; i++) {
         struct receiving *r = &t->receiving[i];
 
-        if (!r->waits || r->receiver == NULL)
-            continue;
-        r->waits = false;
-        bulk_receiver_taken(r->receiver);
+        for (; r->waiting > 0; r->waiting--)
+            bulk_receiver_taken(r->receiver);
     }
 }
 

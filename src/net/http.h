@@ -10,9 +10,9 @@
  *     ?offset=N  from byte N      ?tail=N  the last N bytes      ?follow=1
  * and the header Range (one range of bytes), which `follow` ignores.
  *
- * A file whose beginning is a hole has lost it: whoever limits it gave the space back.  What is
- * not there is not sent; offsets count it all the same, and the header Triarch-Offset of the
- * answer tells the offset of its first byte.
+ * A part that begins in a hole begins behind it: whoever limits the file gave the space back.
+ * Offsets count it all the same; the header Triarch-Offset of the answer tells the offset of
+ * its first byte.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H

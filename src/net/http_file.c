@@ -4,8 +4,8 @@
  * looked at every 100 ms.  libmicrohttpd does not look at suspended sockets, so the
  * same look finds clients that have gone.
  *
- * A hole at the beginning of a file is space that its owner gave back (fallocate(2)): what stood
- * there is skipped, and offsets go on counting it.
+ * A hole in a file is space that its owner gave back (fallocate(2)): no answer begins in one, and a
+ * follower that has been overtaken by one is cut, so that it asks again from there.
  */
 #include "net/http.h"
 
@@ -38,8 +38,7 @@ struct follower {
 
 /* The part of the file that was asked for: bytes [from, to). */
 struct part {
-    uint64_t from, to;
-    uint64_t kept, size; /* of the file now: bytes [kept, size) are there */
+    uint64_t from, to, size; /* size: of the file now */
     bool follow;
     bool ranged; /* 206 */
 };
@@ -66,8 +65,8 @@ static ssize_t on_read(void *user, uint64_t position, char *to, size_t max)
     (void)position;
     if (f->over)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    if (f->follow)
-        f->at = first_kept(f->file.fd, f->at);
+    if (f->follow && first_kept(f->file.fd, f->at) != f->at)
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* overtaken: the client asks again */
     n = pread(f->file.fd, to, max, (off_t)f->at);
     if (n > 0) {
         f->at += (uint64_t)n;
@@ -169,11 +168,6 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int query_number(const struct http_request *r,
                         const char *name,
                         uint64_t *out,
@@ -208,7 +202,7 @@ static bool read_range(const char *text, struct part *p)
     if (*text != '\0' || last < first || (suffix && last == UINT64_MAX))
         return true;
     p->ranged = true;
-    p->from = larger(suffix ? p->size - smaller(last, p->size) : first, p->kept);
+    p->from = suffix ? p->size - smaller(last, p->size) : first;
     p->to = suffix ? p->size : smaller(last, p->size - 1) + 1;
     return p->from < p->size && p->from < p->to;
 }
@@ -228,18 +222,21 @@ static int read_part(const struct http_request *r,
         return has_tail;
     if (has_offset && has_tail)
         return error_set(err, ERROR_INVALID, "give offset or tail, not both");
-    p->from = p->kept;
     p->to = p->size;
     p->follow = file->done != NULL && follow != NULL && strcmp(follow, "1") == 0;
     if (has_offset)
-        p->from = larger(p->follow ? offset : smaller(offset, p->size), p->kept);
+        p->from = p->follow ? offset : smaller(offset, p->size);
     else if (has_tail)
-        p->from = larger(p->size - smaller(tail, p->size), p->kept);
-    else if (!p->follow)
-        return read_range(MHD_lookup_connection_value(
-                              r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
-                          p);
-    return 1;
+        p->from = p->size - smaller(tail, p->size);
+    else if (!p->follow &&
+             !read_range(MHD_lookup_connection_value(
+                             r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
+                         p))
+        return 0;
+    p->from = first_kept(file->fd, p->from);
+    if (!p->follow) /* it may have grown meanwhile */
+        p->from = smaller(p->from, p->to);
+    return !p->ranged || p->from < p->to;
 }
 
 /* ---- answering ---- */
@@ -302,7 +299,6 @@ void http_answer_file(struct http_request *r, const struct http_file *file)
         what = -ERROR_NOT_FOUND;
     } else {
         p.size = (uint64_t)st.st_size;
-        p.kept = first_kept(file->fd, 0);
         what = read_part(r, file, &p, &err);
     }
     if (what > 0) {

@@ -82,18 +82,26 @@ static void skip(struct replica *r, bool silently)
         r->election.lost_resigned = false; /* the belief is gone for real */
 }
 
-/* Rule 3; when a write is pending, at its completion. */
+/* Rule 2: true if nothing can be done before the writer's completion. */
+static bool wait_for_write(struct replica *r)
+{
+    if (raft_state(&r->raft) != RAFT_FOLLOWER || !write_pending(r))
+        return false;
+    r->election.on_durable = true;
+    look_at(r, r->election.until_ms + 1);
+    return true;
+}
+
+/* Rule 3.  By the time a write is done we may follow somebody else. */
 static void drop_belief(struct replica *r)
 {
     struct election *e = &r->election;
     unsigned live;
 
-    if (raft_state(&r->raft) == RAFT_FOLLOWER && write_pending(r)) {
-        e->on_durable = true;
+    if (wait_for_write(r))
         return;
-    }
     e->silent_due = false;
-    if (raft_state(&r->raft) == RAFT_FOLLOWER && replica_believed(r) != 0)
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && e->lost != 0 && replica_believed(r) == e->lost)
         skip(r, true);
     look_at(r, r->now_ms + ELECTION_FIRST_MS + rank_of_us(r, &live) * ELECTION_STEP_MS);
 }
@@ -108,7 +116,6 @@ static void begin(struct replica *r, uint64_t lost)
     e->on_durable = false;
     e->lost = lost;
     e->until_ms = r->now_ms + r->config.election_timeout_ms;
-    e->granted_ms = 0;
     e->stood_ms = 0;
     look_at(r, r->now_ms);
     if (r->installing == INSTALL_NONE)
@@ -165,24 +172,16 @@ static uint64_t hold_until(struct replica *r, unsigned rank)
 /* Rule 5. */
 static void slot(struct replica *r)
 {
-    struct election *e = &r->election;
     unsigned live;
     unsigned rank = rank_of_us(r, &live);
     uint64_t hold;
 
-    if (r->now_ms > e->until_ms) {
-        e->active = false;
-        return;
-    }
     if (leader_is_known(r) || r->installing != INSTALL_NONE) {
         look_at(r, r->now_ms + live * ELECTION_STEP_MS);
         return;
     }
-    if (raft_state(&r->raft) == RAFT_FOLLOWER && write_pending(r)) {
-        e->on_durable = true;
-        look_at(r, e->until_ms + 1);
+    if (wait_for_write(r))
         return;
-    }
     hold = hold_until(r, rank);
     if (hold > r->now_ms) {
         look_at(r, hold);
@@ -194,7 +193,9 @@ static void slot(struct replica *r)
 
 static void look(struct replica *r)
 {
-    if (r->election.silent_due)
+    if (r->now_ms > r->election.until_ms)
+        r->election.active = false; /* the normal timers take over */
+    else if (r->election.silent_due)
         drop_belief(r);
     else
         slot(r);

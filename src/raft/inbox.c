@@ -212,6 +212,12 @@ static void receive_vote_result(struct replica *r, uint64_t from, struct peer_me
         return;
     }
 #endif
+    /* Nobody grants what was not asked for: pre-votes are for the next term, votes for ours. */
+    if (m->vote_result.granted &&
+        m->term > raft_current_term(&r->raft) + m->vote_result.pre_vote) {
+        r->counters.messages_malformed++;
+        return;
+    }
     message.request_vote_result.version = VOTE_RESULT_VERSION;
     message.request_vote_result.features = FEATURE_CAPACITY;
     message.request_vote_result.term = m->term;

@@ -21,6 +21,7 @@
 struct append_head {
     STAILQ_ENTRY(append_head) link;
     uint64_t term;
+    uint64_t begin; /* prev_index when it was new; what lies between was sent */
     uint64_t prev_index;
     uint64_t commit;
     uint32_t count;
@@ -32,6 +33,7 @@ struct peer {
     uint64_t incarnation;
     STAILQ_HEAD(, append_head) heads;
     bool reading;          /* a read-back for this peer is on its way */
+    uint64_t append_ms;    /* when the last AppendEntries went out */
     bool sending_snapshot; /* one transfer at a time */
     bool confirmed;        /* answered the round of reads in flight */
 };

@@ -6,8 +6,9 @@
  *      until the LOG_META before them is on disk.  (Entries need no wait: one FIFO of the log
  *      makes them durable after their term.)
  *   2. An AppendEntries whose payloads left memory.  Its head (prev, count) waits in the peer's
- *      FIFO while the store reads; heartbeats do not wait.  An AppendEntries larger than
- *      LIMIT_APPEND_BYTES goes out as several.
+ *      FIFO while the store reads; heartbeats do not wait.  As the library probes with entries
+ *      instead of heartbeats, a peer whose entries wait gets heartbeats of ours.  An
+ *      AppendEntries larger than LIMIT_APPEND_BYTES goes out as several.
  *
  * What goes to a peer that is not connected is dropped: loss is legal in Raft.
  */
@@ -70,6 +71,7 @@ static void say_append(struct replica *r,
                        const struct append_head *head,
                        const struct log_entries *entries)
 {
+    peer->append_ms = r->now_ms;
     outbox_say(r,
                peer->id,
                &(struct peer_message){
@@ -203,29 +205,65 @@ void outbox_entries_read(struct replica *r, struct peer *peer, struct log_entrie
     pump(r, peer);
 }
 
-static void send_append(struct replica *r, struct peer *peer, const struct raft_append_entries *a)
+/* While entries wait, the peer lacks what comes before a new heartbeat and would refuse it: go
+ * back to what it is known to have. */
+static void say_heartbeat(struct replica *r,
+                          struct peer *peer,
+                          const struct raft_append_entries *a)
 {
-    struct append_head *head;
+    struct append_head head = {.term = a->term,
+                               .prev_index = a->prev_log_index,
+                               .commit = a->leader_commit};
+    raft_index match = 0;
 
-    if (a->n_entries == 0) {
-        outbox_say(r,
-                   peer->id,
-                   &(struct peer_message){.kind = PEER_APPEND_ENTRIES,
-                                          .term = a->term,
-                                          .append = {.prev_index = a->prev_log_index,
-                                                     .prev_term = a->prev_log_term,
-                                                     .commit = a->leader_commit}});
-        return;
-    }
-    if (!peer->up)
-        return;
-    head = mem_zalloc(sizeof(*head));
+    if (!STAILQ_EMPTY(&peer->heads) && raft_match_index(&r->raft, peer->id, &match) == 0 &&
+        replica_entry_term(r, match) != 0)
+        head.prev_index = match;
+    say_append(r, peer, &head, &(struct log_entries){0});
+}
+
+/* The library repeats a probe at every tick, and what it sent with it once the first part is
+ * answered: what still waits only grows. */
+static bool head_grows(struct peer *peer, const struct raft_append_entries *a)
+{
+    struct append_head *head = STAILQ_LAST(&peer->heads, append_head, link);
+    uint64_t end = a->prev_log_index + a->n_entries;
+
+    if (head == NULL || head->term != a->term || a->prev_log_index < head->begin ||
+        a->prev_log_index > head->prev_index + head->count)
+        return false;
+    head->commit = a->leader_commit;
+    if (end > head->prev_index + head->count)
+        head->count = (uint32_t)(end - head->prev_index);
+    return true;
+}
+
+static void add_head(struct peer *peer, const struct raft_append_entries *a)
+{
+    struct append_head *head = mem_zalloc(sizeof(*head));
+
     head->term = a->term;
+    head->begin = a->prev_log_index;
     head->prev_index = a->prev_log_index;
     head->commit = a->leader_commit;
     head->count = a->n_entries;
     STAILQ_INSERT_TAIL(&peer->heads, head, link);
+}
+
+static void send_append(struct replica *r, struct peer *peer, const struct raft_append_entries *a)
+{
+    if (!peer->up)
+        return;
+    if (a->n_entries == 0) {
+        say_heartbeat(r, peer, a);
+        return;
+    }
+    if (!head_grows(peer, a))
+        add_head(peer, a);
     pump(r, peer);
+    if (!STAILQ_EMPTY(&peer->heads) &&
+        r->now_ms >= peer->append_ms + r->config.heartbeat_ms)
+        say_heartbeat(r, peer, a);
 }
 
 /* ---- the rest ---- */

@@ -493,6 +493,14 @@ static void start(struct replica *r, const struct replica_event *event)
         entries->entries[i].payload = NULL;
     }
     log_entries_finish(entries);
+    if (r->log.first > r->snapshot.index + 1) {
+        replica_fatal(r,
+                      "entries %llu to %llu are in no snapshot and not in the log: restore the "
+                      "disk, or start with an empty directory under a new id",
+                      (unsigned long long)r->snapshot.index + 1,
+                      (unsigned long long)r->log.first - 1);
+        return;
+    }
     drop_log_behind_snapshot(r);
     r->disk_last = log_memory_last(&r->log);
     r->start_term = event->start.term;

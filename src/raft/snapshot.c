@@ -33,6 +33,22 @@ static void begin_taking(struct replica *r)
     snapshot_meta_copy(&replica_act(r, REPLICA_SNAPSHOT_BEGIN)->snapshot_begin, &r->taken);
 }
 
+/* The machine ends a slice behind the object that filled it; the store takes no larger chunk. */
+static void put_chunks(struct replica *r, struct bytes bytes)
+{
+    while (bytes.size > 0) {
+        struct bytes chunk = bytes;
+
+        if (chunk.size > r->config.snapshot_chunk_bytes)
+            chunk.size = r->config.snapshot_chunk_bytes;
+        r->taken.size += chunk.size;
+        r->chunks_in_flight++;
+        replica_act(r, REPLICA_SNAPSHOT_CHUNK)->snapshot_chunk = blob_copy(chunk);
+        bytes.data += chunk.size;
+        bytes.size -= chunk.size;
+    }
+}
+
 static void walk(struct replica *r)
 {
     struct buffer bytes = {0};
@@ -40,11 +56,7 @@ static void walk(struct replica *r)
                                          &bytes,
                                          r->config.snapshot_chunk_bytes);
 
-    if (bytes.size > 0) {
-        r->taken.size += bytes.size;
-        r->chunks_in_flight++;
-        replica_act(r, REPLICA_SNAPSHOT_CHUNK)->snapshot_chunk = blob_copy(buffer_view(&bytes));
-    }
+    put_chunks(r, buffer_view(&bytes));
     buffer_finish(&bytes);
     if (more)
         return;

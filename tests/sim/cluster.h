@@ -44,6 +44,7 @@ struct sim_master {
     uint64_t incarnation;
     struct master_core *core;
     struct sim_store store;
+    size_t chunk_bytes; /* the most in one chunk of a snapshot */
     bool empty; /* nothing founded on this disk */
     bool has_cluster_id;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
@@ -115,6 +116,7 @@ struct sim_client {
 struct sim_job {
     uint64_t key;
     uint32_t instances;
+    bool endless; /* runs until it is killed */
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -134,15 +136,15 @@ struct totals {
 
 struct plan { /* drawn from the seed */
     bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints, one_way;
-    bool founding_faults;
+    bool founding_faults, purge;
 };
 
-struct launch_record {
-    RB_ENTRY(launch_record) link;
+struct attempt_record {
+    RB_ENTRY(attempt_record) link;
     uint64_t attempt;
 };
 
-RB_HEAD(launch_tree, launch_record);
+RB_HEAD(attempt_records, attempt_record);
 
 struct final_record { /* a task that was seen with a final state */
     RB_ENTRY(final_record) link;
@@ -167,7 +169,10 @@ struct cluster {
     uint64_t last_session, last_identity;
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count;
-    struct launch_tree launches;
+    uint64_t known_index; /* the highest that an answer of any master to a client told */
+    struct attempt_records launches;
+    struct attempt_records forgotten; /* by their agent: their end was acknowledged */
+    uint64_t last_term;               /* of any leader */
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
     uint64_t *commit_terms;
@@ -202,11 +207,14 @@ void sim_client_init(struct cluster *c, unsigned number);
 void sim_client_bytes(struct sim_client *x, struct connection *c, struct bytes bytes);
 void sim_client_closed(struct sim_client *x, struct connection *c);
 void sim_client_finish(struct sim_client *x);
+void sim_clients_end_endless(struct cluster *c);
 
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);
 void check_step(struct cluster *c, struct sim_master *m);
 void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t);
+void check_leading(struct cluster *c, struct sim_master *m);
+void check_forget(struct cluster *c, uint64_t attempt);
 void check_sweep(struct cluster *c); /* now and then: whole states */
 void check_end(struct cluster *c);
 void checks_finish(struct cluster *c);

@@ -289,6 +289,7 @@ static void forget(struct sim_agent *a, uint64_t attempt)
     struct sim_task *t = task_of(a, attempt);
 
     world_note(&a->cluster->world, 2, "forget", a->number, attempt, 0);
+    check_forget(a->cluster, attempt);
     if (t != NULL && !t->ended)
         world_fail(&a->cluster->world,
                    "agent %u forgets attempt %llu while it runs",
@@ -499,6 +500,22 @@ static void drop_writing(struct sim_agent *a)
     }
 }
 
+/* Transactions that became durable just before the crash, and were not told. */
+static void keep_some(struct sim_agent *a)
+{
+    struct sim_record *r = STAILQ_FIRST(&a->writing);
+
+    while (r != NULL && chance(&a->cluster->world, 50)) {
+        uint64_t sequence = r->sequence;
+
+        while (r != NULL && r->sequence == sequence) {
+            STAILQ_REMOVE_HEAD(&a->writing, link);
+            record_apply(a, r);
+            r = STAILQ_FIRST(&a->writing);
+        }
+    }
+}
+
 void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
 {
     struct cluster *c = a->cluster;
@@ -511,6 +528,7 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     a->incarnation++;
     network_crash(&c->net, a->number);
     memset(a->links, 0, sizeof(a->links));
+    keep_some(a);
     drop_writing(a);
     if (reboot) {
         c->totals.reboots++;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int compare_launches(const struct launch_record *a, const struct launch_record *b)
+static int compare_attempts(const struct attempt_record *a, const struct attempt_record *b)
 {
     return a->attempt < b->attempt ? -1 : a->attempt > b->attempt;
 }
@@ -19,9 +19,9 @@ static int compare_finals(const struct final_record *a, const struct final_recor
     return a->instance < b->instance ? -1 : a->instance > b->instance;
 }
 
-RB_PROTOTYPE(launch_tree, launch_record, link, )
+RB_PROTOTYPE(attempt_records, attempt_record, link, )
 RB_PROTOTYPE(final_tree, final_record, link, )
-RB_GENERATE(launch_tree, launch_record, link, compare_launches)
+RB_GENERATE(attempt_records, attempt_record, link, compare_attempts)
 RB_GENERATE(final_tree, final_record, link, compare_finals)
 
 /* One leader in a term. */
@@ -35,6 +35,39 @@ void check_leader(struct cluster *c, struct sim_master *m, uint64_t term)
                    c->leaders[term],
                    m->number + 1);
     c->leaders[term] = (uint8_t)(m->number + 1);
+    if (term > c->last_term)
+        c->last_term = term;
+}
+
+/* The agent was told that the end of this attempt is in the log. */
+void check_forget(struct cluster *c, uint64_t attempt)
+{
+    struct attempt_record *record = mem_zalloc(sizeof(*record));
+
+    record->attempt = attempt;
+    if (RB_INSERT(attempt_records, &c->forgotten, record) != NULL)
+        mem_free(record);
+}
+
+/* A leader begins with everything that was ever acknowledged to an agent. */
+void check_leading(struct cluster *c, struct sim_master *m)
+{
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
+    struct attempt *a;
+
+    if (!master_leads(m->core) || replica_term(master_replica(m->core)) != c->last_term)
+        return;
+    RB_FOREACH(a, attempt_tree, &s->attempts)
+    {
+        struct attempt_record key = {.attempt = a->id};
+
+        if (RB_FIND(attempt_records, &c->forgotten, &key) != NULL)
+            world_fail(&c->world,
+                       "master %u leads, and does not know that attempt %llu is over, which its "
+                       "agent was told",
+                       m->number + 1,
+                       (unsigned long long)a->id);
+    }
 }
 
 /* A commit is durable on a majority at that moment. */
@@ -110,13 +143,13 @@ static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
  * killed. */
 void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t)
 {
-    struct launch_record *record = mem_zalloc(sizeof(*record));
+    struct attempt_record *record = mem_zalloc(sizeof(*record));
     const struct sim_job *job = job_of(c, t->job);
     struct resources sum = {0};
     const struct sim_task *other;
 
     record->attempt = t->attempt;
-    if (RB_INSERT(launch_tree, &c->launches, record) != NULL) {
+    if (RB_INSERT(attempt_records, &c->launches, record) != NULL) {
         world_fail(&c->world,
                    "attempt %llu is launched twice, now on agent %u",
                    (unsigned long long)t->attempt,
@@ -165,6 +198,30 @@ static void check_finals(struct cluster *c, const struct job *job)
     }
 }
 
+/* Who has the state of a founded cluster knows its id, however the state came here. */
+static void check_identity(struct cluster *c, struct sim_master *m)
+{
+    const struct globals *g = &master_state(m->core)->globals;
+    struct hello hello;
+
+    master_hello(m->core, &hello);
+    if (g->founded && (hello.founding != FOUNDING_MEMBER || hello.cluster.size != CLUSTER_ID_BYTES ||
+                       memcmp(hello.cluster.data, g->cluster_id, CLUSTER_ID_BYTES) != 0))
+        world_fail(&c->world,
+                   "master %u has the state of a founded cluster and does not know its id",
+                   m->number + 1);
+}
+
+/* Its job is there, or its key with what was answered. */
+static bool is_kept(const struct state *s, const struct sim_job *j)
+{
+    struct bytes key = {(const uint8_t *)&j->key, sizeof(j->key)};
+    const struct tombstone *t = state_tombstone(s, key);
+
+    return state_job(s, j->id) != NULL ||
+           (t != NULL && t->job_id == j->id && t->submit_index == j->index);
+}
+
 static void check_state(struct cluster *c, struct sim_master *m)
 {
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
@@ -177,6 +234,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
         return;
     }
     master_verify(m->core);
+    check_identity(c, m);
     RB_FOREACH(job, job_tree, &s->jobs)
         check_finals(c, job);
     RB_FOREACH(agent, agent_tree, &s->agents)
@@ -184,8 +242,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];
 
-        if (j->acknowledged && !j->purge_asked && j->index <= s->index &&
-            state_job(s, j->id) == NULL)
+        if (j->acknowledged && j->index <= s->index && !is_kept(s, j))
             world_fail(&c->world,
                        "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
                        m->number + 1,
@@ -230,6 +287,33 @@ static void describe(const struct cluster *c)
     }
 }
 
+/* It ended, and as its processes did. */
+static void check_ended(struct cluster *c, const struct job *job)
+{
+    struct job_spec spec;
+    enum job_state wanted;
+
+    if (!job_state_is_final(job_state(job))) {
+        world_fail(&c->world,
+                   "job %llu is still %s at the end: %u pending, %u live",
+                   (unsigned long long)job->id,
+                   job_state_name(job_state(job)),
+                   job_pending(job),
+                   job_live(job));
+        return;
+    }
+    if (job->kill_index != 0 || job_spec_unpack(&spec, job->spec, NULL) != 0)
+        return;
+    wanted = strcmp(spec.argv[2], "0") == 0 ? JOB_COMPLETE : JOB_FAILED;
+    job_spec_finish(&spec);
+    if (job_state(job) != wanted)
+        world_fail(&c->world,
+                   "job %llu ended as %s, its tasks as %s",
+                   (unsigned long long)job->id,
+                   job_state_name(job_state(job)),
+                   job_state_name(wanted));
+}
+
 /* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
 void check_end(struct cluster *c)
 {
@@ -247,13 +331,7 @@ void check_end(struct cluster *c)
         if (s->index + 50 < index || s->index > index + 50)
             world_fail(&c->world, "master %u is not at the index of the others", i + 1);
         RB_FOREACH(job, job_tree, &s->jobs)
-            if (!job_state_is_final(job_state(job)))
-                world_fail(&c->world,
-                           "job %llu is still %s at the end: %u pending, %u live",
-                           (unsigned long long)job->id,
-                           job_state_name(job_state(job)),
-                           job_pending(job),
-                           job_live(job));
+            check_ended(c, job);
         if (!RB_EMPTY(&s->attempts))
             world_fail(&c->world, "an attempt is left at the end");
     }
@@ -272,16 +350,23 @@ void check_end(struct cluster *c)
     }
 }
 
+static void records_finish(struct attempt_records *records)
+{
+    struct attempt_record *r, *next;
+
+    RB_FOREACH_SAFE(r, attempt_records, records, next)
+    {
+        RB_REMOVE(attempt_records, records, r);
+        mem_free(r);
+    }
+}
+
 void checks_finish(struct cluster *c)
 {
-    struct launch_record *l, *next_l;
     struct final_record *f, *next_f;
 
-    RB_FOREACH_SAFE(l, launch_tree, &c->launches, next_l)
-    {
-        RB_REMOVE(launch_tree, &c->launches, l);
-        mem_free(l);
-    }
+    records_finish(&c->launches);
+    records_finish(&c->forgotten);
     RB_FOREACH_SAFE(f, final_tree, &c->finals, next_f)
     {
         RB_REMOVE(final_tree, &c->finals, f);

@@ -12,9 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE, ASK_BITS = 3 };
+/* A ticket: kind, slot of the job, and the index that was known when it was asked. */
+#define TICKET_KIND_BITS 3
+#define TICKET_SLOT_BITS 12
+
+enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE };
+
+#define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
 
 static void step(struct sim_client *x, struct client_event *event);
+static void ask_kill(struct sim_client *x, unsigned slot);
 
 static const struct error REFUSED = {ERROR_UNAVAILABLE, "connection refused"};
 static const struct error CLOSED = {ERROR_UNAVAILABLE, "connection closed"};
@@ -119,6 +126,19 @@ void sim_client_closed(struct sim_client *x, struct connection *link)
 
 /* ---- answers ---- */
 
+static void kill_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)b;
+    if (!w->failed)
+        ask_kill(context, (unsigned)a);
+}
+
+static void learn(struct cluster *c, uint64_t index)
+{
+    if (index > c->known_index)
+        c->known_index = index;
+}
+
 static void submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -138,11 +158,14 @@ static void submitted(struct sim_client *x, struct sim_job *j, const struct clie
                    (unsigned long long)result.index);
         return;
     }
+    learn(c, result.index);
     c->totals.repeated += j->acknowledged;
     c->totals.acknowledged += !j->acknowledged;
     j->acknowledged = true;
     j->id = result.id;
     j->index = result.index;
+    if (c->healing && j->endless)
+        world_in(&c->world, pick(&c->world, 1, 3 * MS), kill_later, x, (uint64_t)(j - c->jobs), 0);
 }
 
 /* All attempts of the job that a kill did not find were placed before it took effect. */
@@ -163,10 +186,11 @@ static void killed(struct sim_client *x, struct sim_job *j)
         }
 }
 
-/* A linearizable listing shows every job that was acknowledged before it was asked. */
+/* A linearizable listing has everything that anybody was told of before it was asked. */
 static void was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
+    uint64_t known = a->finished.ticket >> (TICKET_SLOT_BITS + TICKET_KIND_BITS);
     struct list_result list;
     struct command_cursor at = {0};
     struct job_summary job;
@@ -177,19 +201,21 @@ static void was_read(struct sim_client *x, struct sim_job *j, const struct clien
         world_fail(&c->world, "a listing of one job does not decode");
         return;
     }
-    if (job.id != j->id || list.index < j->index)
+    if (job.id != j->id || list.index < known)
         world_fail(&c->world,
-                   "STALE READ: index %llu, job %llu was acknowledged at %llu before",
+                   "STALE READ: index %llu of job %llu, when %llu had been told before",
                    (unsigned long long)list.index,
                    (unsigned long long)j->id,
-                   (unsigned long long)j->index);
+                   (unsigned long long)known);
+    learn(c, list.index);
 }
 
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
-    enum ask ask = (enum ask)(a->finished.ticket & ((1 << ASK_BITS) - 1));
-    struct sim_job *j = &c->jobs[a->finished.ticket >> ASK_BITS];
+    enum ask ask = (enum ask)(a->finished.ticket & ((1u << TICKET_KIND_BITS) - 1));
+    struct sim_job *j =
+        &c->jobs[a->finished.ticket >> TICKET_KIND_BITS & ((1u << TICKET_SLOT_BITS) - 1)];
     enum error_code code = a->finished.code;
 
     if (ask == ASK_CONFLICT) {
@@ -200,12 +226,12 @@ static void finished(struct sim_client *x, const struct client_action *a)
         submitted(x, j, a);
     } else if (ask == ASK_PURGE) {
         c->totals.purges += code == ERROR_NONE;
-    } else if (code == ERROR_NOT_FOUND && j->purge_asked) {
-        c->totals.purged_seen++;
     } else if (code == ERROR_NONE && ask == ASK_KILL) {
         killed(x, j);
     } else if (code == ERROR_NONE) {
         was_read(x, j, a);
+    } else if (code == ERROR_NOT_FOUND && (c->plan.purge || j->purge_asked)) {
+        c->totals.purged_seen++;
     } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
         world_fail(&c->world,
                    "a request of kind %d failed: %s (%s)",
@@ -279,7 +305,10 @@ static void ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffe
 {
     step(x,
          &(struct client_event){.kind = CLIENT_REQUEST,
-                                .request = {.ticket = (uint64_t)slot << ASK_BITS | kind,
+                                .request = {.ticket = x->cluster->known_index
+                                                          << (TICKET_SLOT_BITS +
+                                                              TICKET_KIND_BITS) |
+                                                      (uint64_t)slot << TICKET_KIND_BITS | kind,
                                             .frame = buffer_view(frame),
                                             .route = CLIENT_LEADER}});
     buffer_finish(frame);
@@ -303,6 +332,9 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     char text[32];
     /* Long tasks come in small jobs, so that all can end after the faults. */
     uint64_t run_ms = rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
+
+    if (j->endless)
+        run_ms = ENDLESS_MS;
 
     job_spec_init(&spec);
     snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
@@ -367,6 +399,8 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot] = (struct sim_job){.key = rng_next(&w->rng),
                                          .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
                                          .asked_us = w->now_us};
+        /* Few, so that they do not leave the others without room until the end. */
+        c->jobs[slot].endless = c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
@@ -388,6 +422,31 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         world_in(w, pick(w, 100 * MS, 2500 * MS), work, x, a, b);
 }
 
+/* Whoever asked for it or not: it is asked again, and killed when its id is known. */
+void sim_clients_end_endless(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->job_count; i++)
+        if (c->jobs[i].endless)
+            ask_submit(&c->client[i % c->clients], i, false);
+}
+
+/* Many reads, as dashboards do: they go on asking whoever led last. */
+static void watch(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+    struct cluster *c = x->cluster;
+    unsigned slot;
+
+    if (w->failed || c->healing)
+        return;
+    if (c->job_count > 0) {
+        slot = (unsigned)pick(w, 0, c->job_count - 1);
+        if (c->jobs[slot].acknowledged)
+            ask_read(x, slot);
+    }
+    world_in(w, pick(w, 10 * MS, 200 * MS), watch, x, a, b);
+}
+
 void sim_client_init(struct cluster *c, unsigned number)
 {
     struct sim_client *x = &c->client[number];
@@ -406,6 +465,7 @@ void sim_client_init(struct cluster *c, unsigned number)
     config.reach_ms = 0;
     x->core = client_core_create(&config);
     world_in(&c->world, pick(&c->world, 0, SECOND), work, x, 0, 0);
+    world_in(&c->world, SECOND, watch, x, 0, 0);
 }
 
 void sim_client_finish(struct sim_client *x)

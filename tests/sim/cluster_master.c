@@ -222,6 +222,11 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
         strike(m, 0, 5);
         break;
     case REPLICA_SNAPSHOT_CHUNK:
+        if (a->snapshot_chunk->size > m->chunk_bytes)
+            world_fail(&m->cluster->world,
+                       "a chunk of %u bytes: the store takes %zu",
+                       a->snapshot_chunk->size,
+                       m->chunk_bytes);
         sim_store_snapshot_chunk(&m->store, a->snapshot_chunk);
         break;
     case REPLICA_SNAPSHOT_COMMIT:
@@ -260,6 +265,8 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
         world_fail(&m->cluster->world, "master %u stops: %s", m->number + 1, a->fatal.text);
         break;
     case REPLICA_LEADING:
+        check_leading(m->cluster, m);
+        break;
     case REPLICA_READ_READY:
     case REPLICA_READ_FAILED:
         break;
@@ -289,6 +296,17 @@ static void founded(struct world *w, void *context, uint64_t a, uint64_t b)
     sim_store_found(&m->store, (struct blob *)(uintptr_t)b);
     m->empty = false;
     step(m, &(struct master_event){.kind = MASTER_FOUNDED});
+}
+
+/* A crash before this loses it. */
+static void cluster_id_stored(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_master *m = context;
+
+    (void)w;
+    (void)b;
+    if (m->alive && m->incarnation == a)
+        m->has_cluster_id = true;
 }
 
 static void core_action(struct sim_master *m, struct master_actions *actions, size_t i)
@@ -323,8 +341,10 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
             world_in(&c->world, pick(&c->world, 0, 30 * MS), crash_later, m, m->incarnation, SECOND);
         break;
     case MASTER_CLUSTER_ID:
-        m->has_cluster_id = true;
         memcpy(m->cluster_id, a->cluster_id, sizeof(m->cluster_id));
+        world_in(&c->world, pick(&c->world, 0, 60 * MS), cluster_id_stored, m, m->incarnation, 0);
+        if (c->plan.founding_faults)
+            strike(m, 20, 40);
         break;
     case MASTER_ROLE:
         break;
@@ -381,8 +401,15 @@ void sim_masters_connect(struct cluster *c)
             struct sim_master *y = &c->master[j];
             struct connection *link;
 
-            if (!network_reachable(&c->net, i, j) || x->links[j] != NULL ||
-                y->links[i] != NULL || paused(x) || paused(y))
+            if (!network_reachable(&c->net, i, j) || paused(x) || paused(y) ||
+                (x->links[j] != NULL && y->links[i] != NULL))
+                continue;
+            /* Whoever still has half of the old one hears of its end by the new one. */
+            if (x->links[j] != NULL)
+                sim_master_closed(x, x->links[j]);
+            if (y->links[i] != NULL)
+                sim_master_closed(y, y->links[i]);
+            if (!x->alive || !y->alive)
                 continue;
             link = network_connect(&c->net, i, j, false);
             link->user[0] = x;
@@ -543,12 +570,16 @@ void sim_master_start(struct sim_master *m)
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
+    if (c->plan.purge)
+        config.job_retention_us = pick(&c->world, 1 * SECOND, 20 * SECOND);
+    config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);
         config.replica.trailing_entries = (unsigned)pick(&c->world, 0, 60);
         config.replica.cache_bytes = pick(&c->world, 0, 20000);
         config.replica.snapshot_chunk_bytes = 2000;
     }
+    m->chunk_bytes = config.replica.snapshot_chunk_bytes;
     m->alive = true;
     m->turn_due = false;
     m->commit = m->applied = 0;

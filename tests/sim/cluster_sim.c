@@ -128,7 +128,7 @@ static void strike_master(struct cluster *c)
     struct world *w = &c->world;
     struct sim_master *m = &c->master[pick(w, 0, c->masters - 1)];
 
-    switch (pick(w, 0, 6)) {
+    switch (pick(w, 0, 7)) {
     case 0:
         cut_pair(c, m->number, (unsigned)pick(w, 0, c->masters - 1));
         break;
@@ -156,6 +156,10 @@ static void strike_master(struct cluster *c)
         break;
     case 6:
         c->net.delay_us[m->number][pick(w, 0, c->masters - 1)] = pick(w, 100, 60 * MS);
+        break;
+    case 7:
+        if (c->plan.clock_jumps)
+            m->wall_offset_us = (int64_t)pick(w, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
         break;
     }
 }
@@ -231,10 +235,12 @@ static struct cluster *setup(uint64_t seed, int trace)
         .false_hints = chance(w, 50),
         .one_way = chance(w, 50),
         .founding_faults = chance(w, 30),
+        .purge = chance(w, 40),
     };
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
     RB_INIT(&c->launches);
+    RB_INIT(&c->forgotten);
     RB_INIT(&c->finals);
     network_init(&c->net,
                  w,
@@ -272,6 +278,7 @@ static void heal(struct cluster *c)
     for (unsigned i = 0; i < c->masters; i++)
         if (c->master[i].store.latency_us > 5 * MS)
             c->master[i].store.latency_us = 5 * MS;
+    sim_clients_end_endless(c);
 }
 
 static void teardown(struct cluster *c)

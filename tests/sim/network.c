@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define HALF_OPEN_US (4 * SECOND) /* the other end of a host that died learns late */
+
 void network_init(struct network *n, struct world *w, unsigned nodes, struct network_calls calls)
 {
     memset(n, 0, sizeof(*n));
@@ -168,7 +170,7 @@ static void hear_close(struct world *w, void *context, uint64_t a, uint64_t b)
     release(c);
 }
 
-void network_close(struct connection *c)
+static void close_within(struct connection *c, uint64_t most_us)
 {
     struct world *w = c->net->world;
 
@@ -177,10 +179,15 @@ void network_close(struct connection *c)
     c->open = false;
     for (int end = 0; end < 2; end++) {
         c->references++;
-        world_in(w, pick(w, 50, 1000), hear_close, c, (uint64_t)end, 0);
+        world_in(w, pick(w, 50, most_us), hear_close, c, (uint64_t)end, 0);
     }
     drop_stalled(c);
     release(c);
+}
+
+void network_close(struct connection *c)
+{
+    close_within(c, 1 * MS);
 }
 
 void network_cut(struct network *n, unsigned from, unsigned to, bool cut)
@@ -211,7 +218,7 @@ void network_crash(struct network *n, unsigned node)
     for (c = LIST_FIRST(&n->connections); c != NULL; c = next) {
         next = LIST_NEXT(c, link);
         if (c->open && (c->node[0] == node || c->node[1] == node))
-            network_close(c);
+            close_within(c, chance(n->world, 15) ? HALF_OPEN_US : 1 * MS);
     }
 }
 

@@ -1071,6 +1071,7 @@ int main(int argc, char **argv)
     struct stats total = {0};
     static const struct option OPTIONS[] = {{"first", required_argument, NULL, 'f'},
                                             {"seeds", required_argument, NULL, 'n'},
+                                            {"seed", required_argument, NULL, 'o'},
                                             {"seconds", required_argument, NULL, 's'},
                                             {"trace", required_argument, NULL, 't'},
                                             {0}};
@@ -1082,6 +1083,10 @@ int main(int argc, char **argv)
             break;
         case 'n':
             seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'o':
+            first = strtoull(optarg, NULL, 10);
+            seeds = 1;
             break;
         case 's':
             seconds = strtoull(optarg, NULL, 10);

@@ -68,6 +68,7 @@ struct run {
     uint8_t phase; /* enum run_phase */
     bool started;  /* its launcher can signal it */
     bool kept;     /* it has a record in the checkpoint */
+    bool stopped;  /* told to end; in the record */
     uint64_t
         sequence; /* of the record that must be durable before it is started or told */
     uint64_t kill_ms; /* next KILL while stopping */
@@ -203,6 +204,8 @@ struct run *runs_find(const struct agent_core *core, uint64_t attempt);
 /* A run that the checkpoint kept; it is adopted. */
 struct run *runs_restore(struct agent_core *core, uint64_t attempt);
 void runs_set_spec(struct run *r, struct bytes spec);
+/* It was told to end before the restart; that is done again. */
+void runs_set_stopped(struct agent_core *core, struct run *r);
 void runs_launch(struct agent_core *core, uint64_t term, const struct launch *l);
 void runs_stop(struct agent_core *core, uint64_t attempt);
 void runs_stop_all(struct agent_core *core);

@@ -2,8 +2,8 @@
  *
  *   "identity"          [version, key, agent id, cluster id or empty]
  *   "fence"             [highest term, highest attempt]
- *   "run" + attempt     [job, instance, number, term, spec]     attempt big-endian: in
- * order
+ *   "run" + attempt     [job, instance, number, term, spec, stopped]
+ *                       attempt big-endian: in order
  *
  * How far a run came is not kept here: its launcher knows the truth (AGENT_ADOPT_RUN).
  */
@@ -62,12 +62,13 @@ void records_put_run(struct agent_core *core, const struct run *r)
 
     run_key(r->attempt, key);
     record = begin(core, key, sizeof(key));
-    pack_array(out, 5);
+    pack_array(out, 6);
     pack_uint(out, r->job);
     pack_uint(out, r->instance);
     pack_uint(out, r->number);
     pack_uint(out, r->term);
     pack_bytes(out, r->spec);
+    pack_bool(out, r->stopped);
     end(core, record);
 }
 
@@ -189,6 +190,8 @@ static int load_run(struct agent_core *core,
     r->number = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
     r->term = unpack_uint(&u);
     runs_set_spec(r, unpack_bytes(&u, LIMIT_SPEC_BYTES));
+    if (unpack_bool(&u))
+        runs_set_stopped(core, r);
     unpack_leave(&u);
     return unpack_finish(&u, "checkpoint record of a run", err);
 }

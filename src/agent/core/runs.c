@@ -189,12 +189,17 @@ static void cancel(struct agent_core *core, struct run *r, const struct agent_ev
             "stopped before it was started");
 }
 
+/* Kept in its record: an agent that restarts must know that its end was asked for. */
 static void
 terminate(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
     bool patient = r->kill_grace_ms > 0;
 
     (void)e;
+    if (!r->stopped) {
+        r->stopped = true;
+        records_put_run(core, r);
+    }
     if (!r->started)
         return; /* as soon as it has: terminate_late() */
     signal_run(core, r, patient ? RUN_SIGNAL_TERM : RUN_SIGNAL_KILL);
@@ -283,10 +288,12 @@ note_killed(struct agent_core *core, struct run *r, const struct agent_event *e)
 
     switch (e->run_ended.how) {
     case RUN_END_EXITED:
-        snprintf(text, sizeof(text), "exited with status %d when it was told to end", code);
+        snprintf(
+            text, sizeof(text), "exited with status %d when it was told to end", code);
         break;
     case RUN_END_SIGNALED:
-        snprintf(text, sizeof(text), "ended by signal %d when it was told to end", code);
+        snprintf(
+            text, sizeof(text), "ended by signal %d when it was told to end", code);
         code += 128;
         break;
     case RUN_END_NOT_STARTED:
@@ -425,6 +432,12 @@ struct run *runs_restore(struct agent_core *core, uint64_t attempt)
     set_state(core, r, TASK_STARTING);
     agent_actions_add(core->out, AGENT_ADOPT_RUN)->adopt_run.attempt = attempt;
     return r;
+}
+
+void runs_set_stopped(struct agent_core *core, struct run *r)
+{
+    r->stopped = true;
+    set_phase(core, r, RUN_STOPPING);
 }
 
 /* The run of an order, made for it if the attempt has none. */

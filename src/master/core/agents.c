@@ -73,7 +73,7 @@ void agents_end(struct master_core *m)
         session->agent = 0;
 }
 
-/* ---- leading ---- */
+/* ---- leading: agents register, clients know whom to ask ---- */
 
 static void say_leading(struct master_core *m, uint64_t session)
 {
@@ -89,8 +89,7 @@ void agents_begin(struct master_core *m, uint64_t term)
 
     ASSERT(term == m->leading.term);
     RB_FOREACH(session, session_tree, &m->sessions)
-        if (session->role == ROLE_AGENT)
-            say_leading(m, session->number);
+        say_leading(m, session->number);
 }
 
 void agents_opened(struct master_core *m, struct session *session)
@@ -140,6 +139,8 @@ static void attach(struct master_core *m,
 
     if (session == NULL || agent == NULL)
         return; /* it went away while its registration was committed */
+    if (session->agent != id)
+        agents_closed(m, session); /* it spoke for another agent before */
     v = view_of(m, id);
     if (v->session != 0 && v->session != number)
         core_close(m, v->session, "agent %llu opened a newer session", (unsigned long long)id);

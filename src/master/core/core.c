@@ -204,6 +204,7 @@ void master_config_init(struct master_config *config)
     *config = (struct master_config){
         .agent_silence_ms = AGENT_SILENCE_MS,
         .job_retention_us = JOB_RETENTION_US,
+        .stops_per_turn = STOPS_PER_TURN,
     };
     replica_config_init(&config->replica);
 }
@@ -526,9 +527,10 @@ static int check_master(const struct master_core *m, const struct hello *hello, 
 
 int master_check_hello(const struct master_core *m, const struct hello *hello, struct error *err)
 {
-    bool by_hash = hello->role == ROLE_MASTER && same(hello->cluster, m->config.cluster_hash, 16);
+    bool master = hello->role == ROLE_MASTER || hello->role == ROLE_SNAPSHOT;
+    bool by_hash = master && same(hello->cluster, m->config.cluster_hash, 16);
 
-    if (hello->role == ROLE_MASTER && check_master(m, hello, err) != 0)
+    if (master && check_master(m, hello, err) != 0)
         return -(int)err->code;
     /* A master that is not founded yet names the hash, which was compared above. */
     if (hello->cluster.size == 0 || by_hash || !m->cluster_id_known ||

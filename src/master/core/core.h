@@ -35,6 +35,7 @@
 #define UNREACHABLE_WINDOW_MS  10000u /* … in this time */
 #define BATCHES_IN_FLIGHT      2u
 #define DIGEST_INTERVAL        256u  /* `masters` shows the digest at its latest multiple */
+#define STOPS_PER_TURN         4096u
 #define JOB_RETENTION_US       (7ull * 24 * 3600 * 1000000)
 
 struct master_member {
@@ -51,6 +52,7 @@ struct master_config {
     struct replica_config replica; /* id, voters and entropy are filled in by the core */
     unsigned agent_silence_ms;
     uint64_t job_retention_us; /* a final job is purged after this */
+    unsigned stops_per_turn;   /* tasks of killed jobs looked at in one turn of the loop */
 };
 
 void master_config_init(struct master_config *config);

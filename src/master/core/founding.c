@@ -123,6 +123,7 @@ void founding_start(struct master_core *m, bool empty)
     m->founding = empty ? FOUND_EMPTY : m->cluster_id_known ? FOUND_MEMBER : FOUND_AGREED;
     if (!empty) {
         create_replica(m);
+        founding_applied(m); /* a snapshot tells it if a crash was faster than the log */
         return;
     }
     if (m->founding_peer_count > 0)
@@ -169,7 +170,7 @@ void founding_leading(struct master_core *m)
 
 void founding_applied(struct master_core *m)
 {
-    if (m->cluster_id_known)
+    if (m->cluster_id_known || !m->state->globals.founded)
         return;
     m->cluster_id_known = true;
     m->founding = FOUND_MEMBER;

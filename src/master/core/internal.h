@@ -124,8 +124,12 @@ struct leading {
     size_t declared_head, declared_count;
     bool brake_said;
     uint64_t purge_cursor;
-    uint64_t kill_job;     /* walking its attempts to stop them; 0: none */
-    uint64_t kill_cursor;
+};
+
+/* A killed job whose attempts are still to be told. */
+struct job_to_stop {
+    uint64_t job;
+    uint32_t next; /* instance */
 };
 
 struct master_core {
@@ -161,7 +165,7 @@ struct master_core {
     struct read_tree reads;
     uint64_t last_ticket;
     size_t read_count;
-    uint64_t *jobs_to_stop; /* killed jobs whose attempts are still to be told */
+    struct job_to_stop *jobs_to_stop;
     size_t jobs_to_stop_count, jobs_to_stop_capacity;
 
     struct hash128 digest;
@@ -206,6 +210,7 @@ void founding_peer_down(struct master_core *m, uint64_t peer);
 void founding_message(struct master_core *m, uint64_t peer, struct bytes bytes);
 void founding_written(struct master_core *m);
 void founding_leading(struct master_core *m);
+/* The state may be that of a founded cluster now: by an entry, or by a snapshot. */
 void founding_applied(struct master_core *m);
 
 /* propose.c */

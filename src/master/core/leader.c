@@ -16,7 +16,6 @@
 
 #define TICK_MS           250u
 #define ROUND_PLACEMENTS  1024u /* in one batch */
-#define STOPS_PER_TURN    4096u
 #define PURGES_PER_TICK   256u
 #define PURGE_LOOKS       4096u /* jobs looked at in one tick */
 
@@ -92,7 +91,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
             break;
         MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
-        m->jobs_to_stop[m->jobs_to_stop_count++] = effect->id;
+        m->jobs_to_stop[m->jobs_to_stop_count++] = (struct job_to_stop){.job = effect->id};
         break;
     }
     case EFFECT_UPDATED:
@@ -102,30 +101,31 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     }
 }
 
-/* The attempts of killed jobs, some in each turn. */
+static void stop_task(struct master_core *m, const struct task *task)
+{
+    struct agent_view *v;
+
+    if (task->state == TASK_PENDING || task_state_is_final((enum task_state)task->state))
+        return;
+    v = agents_view(m, task->agent_id);
+    if (v != NULL && v->synced)
+        orders_add(m, v, ORDER_STOP, task->attempt_id);
+}
+
+/* The attempts of killed jobs, some in each turn.  Each job has its own place: another one may
+ * be killed while this one is walked. */
 static void stop_killed_jobs(struct master_core *m)
 {
-    unsigned budget = STOPS_PER_TURN;
+    unsigned budget = m->config.stops_per_turn;
 
     while (m->jobs_to_stop_count > 0 && budget > 0) {
-        uint64_t id = m->jobs_to_stop[m->jobs_to_stop_count - 1];
-        const struct job *job = state_job(m->state, id);
+        struct job_to_stop *s = &m->jobs_to_stop[m->jobs_to_stop_count - 1];
+        const struct job *job = state_job(m->state, s->job);
 
-        while (job != NULL && m->leading.kill_cursor < job->touched && budget > 0) {
-            const struct task *task = job_task(job, (uint32_t)m->leading.kill_cursor++);
-            struct agent_view *v;
-
-            budget--;
-            if (task->state == TASK_PENDING || task_state_is_final(task->state))
-                continue;
-            v = agents_view(m, task->agent_id);
-            if (v != NULL && v->synced)
-                orders_add(m, v, ORDER_STOP, task->attempt_id);
-        }
-        if (job != NULL && m->leading.kill_cursor < job->touched)
-            break;
-        m->leading.kill_cursor = 0;
-        m->jobs_to_stop_count--;
+        for (; job != NULL && s->next < job->touched && budget > 0; budget--)
+            stop_task(m, job_task(job, s->next++));
+        if (job == NULL || s->next >= job->touched)
+            m->jobs_to_stop_count--;
     }
     if (m->jobs_to_stop_count > 0)
         m->actions->again = true;

@@ -19,7 +19,6 @@ static size_t apply(void *data,
 {
     struct master_core *m = data;
     size_t work = 0;
-    bool was_founded = m->state->globals.founded;
 
     if (kind == ENTRY_COMMANDS) {
         outcome_clear(&m->outcome);
@@ -29,8 +28,7 @@ static size_t apply(void *data,
     } else {
         fsm_skip(m->state, index, term);
     }
-    if (m->state->globals.founded && !was_founded)
-        founding_applied(m);
+    founding_applied(m);
     if (index % DIGEST_INTERVAL == 0) {
         m->digest = m->state->digest;
         m->digest_index = index;
@@ -85,6 +83,8 @@ static int restore_done(void *data, uint64_t index, uint64_t term, struct error 
     }
     state_destroy(m->state);
     m->state = state;
+    if (m->started)
+        founding_applied(m);
     m->digest_index = 0;
     if (index % DIGEST_INTERVAL == 0) {
         m->digest = state->digest;

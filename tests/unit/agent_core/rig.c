@@ -242,8 +242,9 @@ void rig_open(struct rig *rig, unsigned master, const struct hello *hello)
 
 void rig_close_because(struct rig *rig, unsigned master, enum error_code reason)
 {
-    struct agent_event event = {.kind = AGENT_SESSION_CLOSED,
-                                .closed = {.session = rig->session[master], .reason = reason}};
+    struct agent_event event = {
+        .kind = AGENT_SESSION_CLOSED,
+        .closed = {.session = rig->session[master], .reason = reason}};
 
     rig_step(rig, &event);
 }

@@ -397,6 +397,39 @@ START_TEST(run_that_vanished_is_lost)
 }
 END_TEST
 
+/* What ends while the agent is away was told to end all the same. */
+START_TEST(stop_outlives_the_agent)
+{
+    struct rig rig;
+
+    bring_to(&rig, RUNNING);
+    rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
+    rig_restart(&rig);
+    rig_ended(&rig, 1, RUN_END_SIGNALED, 15);
+    rig_follow(&rig, 0, 2);
+    check_end(&rig, 1, TASK_KILLED, TASK_REASON_KILLED_BY_USER, 143);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(stopped_run_is_signaled_again)
+{
+    struct rig rig;
+
+    bring_to(&rig, RUNNING);
+    rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
+    rig_restart(&rig);
+    rig_forget(&rig);
+    rig_started(&rig, 1);
+    ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
+    rig_advance(&rig, 3000);
+    ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 1)->signal, RUN_SIGNAL_KILL);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(unacknowledged_end_outlives_the_agent)
 {
     struct rig rig;
@@ -576,6 +609,8 @@ UNIT_MAIN("runs",
                     recorded_but_not_durable_was_never_accepted,
                     durable_runs_are_adopted_not_started,
                     run_that_vanished_is_lost,
+                    stop_outlives_the_agent,
+                    stopped_run_is_signaled_again,
                     unacknowledged_end_outlives_the_agent,
                     damaged_checkpoint_stops_the_agent),
           unit_case("updates",

@@ -248,12 +248,12 @@ contains "an interrupted wait: the job goes on" "$(cat "$work/again.err")" "job 
 # ---- a terminal ----
 
 shown=$(tty "$triarch status")
-contains "a terminal: colour" "$shown" "$escape["
+contains "a terminal: colour" "$shown" "${escape}["
 is "a terminal: lines fit" "$(echo "$shown" | sed "s/$escape\\[[0-9]*m//g" | tr -d '\r' | awk 'length > 100' | wc -l)" 0
 shown=$(NO_COLOR=1 tty "$triarch status")
 is "a terminal: NO_COLOR" "$(echo "$shown" | grep -c "$escape")" 0
 shown=$(tty "$triarch run --wait --instances 5 -- true")
-contains "a terminal: the line is redrawn" "$shown" "$escape[K"
+contains "a terminal: the line is redrawn" "$shown" "${escape}[K"
 contains "a terminal: a bar" "$shown" "░"
 contains "a terminal: the end" "$shown" "5 of 5 finished"
 shown=$(TERM=dumb tty "$triarch run --wait -- true")

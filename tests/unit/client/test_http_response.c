@@ -92,6 +92,19 @@ START_TEST(a_cut_response_is_never_complete)
 }
 END_TEST
 
+START_TEST(the_offset_is_told)
+{
+    static const char text[] =
+        "HTTP/1.1 200 OK\r\nTriarch-Offset: 4294967296\r\n"
+        "Content-Length: 1\r\n\r\na";
+    struct reading r;
+
+    ck_assert_int_eq(read_in_pieces(&r, text, sizeof(text) - 1, 1), 0);
+    ck_assert_uint_eq(r.response.offset, 4294967296);
+    finish(&r);
+}
+END_TEST
+
 START_TEST(what_follows_is_left_alone)
 {
     static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nabc";
@@ -118,6 +131,7 @@ static const char *const bad[] = {
     "HTTP/1.1 200 OK\n",
     HEAD "Content-Length: 5\n",
     HEAD "\r\n",
+    HEAD "Triarch-Offset: -1\r\n",
     HEAD "Content-Length: -1\r\n",
     HEAD "Content-Length: 0x5\r\n",
     HEAD "Content-Length: 5, 5\r\n",
@@ -194,6 +208,7 @@ int main(void)
 
     tcase_add_loop_test(responses, whole_responses_in_pieces_of_every_size, 0, goods);
     tcase_add_loop_test(responses, a_cut_response_is_never_complete, 0, goods);
+    tcase_add_test(responses, the_offset_is_told);
     tcase_add_test(responses, what_follows_is_left_alone);
     tcase_add_loop_test(responses, malformed_responses_are_refused, 0, bads);
     tcase_add_test(responses, a_zero_byte_in_a_line_is_refused);

@@ -595,6 +595,31 @@ START_TEST(an_emptied_file_ends_following)
 }
 END_TEST
 
+/* What it has not seen was given back meanwhile. */
+START_TEST(an_overtaken_follower_is_cut)
+{
+    char *text = mem_zalloc(8192);
+    int fd;
+
+    memset(text, 'x', 8191);
+    start();
+    append(text);
+    append("y");
+    mem_free(text);
+    fd = send_request("GET /file?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    read_until(fd, "xxy\r\n");
+    ck_assert_int_eq(truncate(path, 1048576), 0);
+    append("news");
+    raw_read_all(loop, fd, &in);
+    ck_assert_ptr_null(strstr(body(), "\r\n0\r\n")); /* not a good end */
+    close(fd);
+    done = true;
+    ck_assert_int_eq(get("GET", "/file?follow=1&offset=8192", ""), 200);
+    ck_assert(has_header("Triarch-Offset: 1048576"));
+    ck_assert_ptr_nonnull(strstr(body(), "\r\nnews\r\n"));
+}
+END_TEST
+
 START_TEST(many_follow_one_file)
 {
     int fds[20];
@@ -658,6 +683,7 @@ int main(void)
                                following_begins_where_asked,
                                a_client_that_goes_ends_following,
                                an_emptied_file_ends_following,
+                               an_overtaken_follower_is_cut,
                                many_follow_one_file,
                                the_server_may_end_while_files_are_followed)};
 

@@ -4,7 +4,7 @@
  * durable when the test says so; time is a number.  rig_flow() and rig_run() do what a quick and
  * faultless world would do, except where a test keeps something to itself (held, by_hand).
  *
- * On the way it is checked that equal indexes are equal entries on all masters, that one index
+ * On the way it is asserted that equal indexes are equal entries on all masters, that one index
  * and term never has two payloads, that entries are applied in order and that a disk gets
  * neither holes nor falling terms.
  */
@@ -17,7 +17,9 @@
 #include <bsd/sys/queue.h>
 
 #define RIG_NODES 5
-#define RIG_INDEX 2048 /* entries of a test */
+#define RIG_INDEX 2048  /* entries of a test */
+#define RIG_READS 64    /* read-backs waiting */
+#define RIG_TURNS 20000 /* of one rig_flow() */
 
 struct rig;
 
@@ -57,8 +59,9 @@ struct rig_node {
     struct log_op_list writing;
     struct rig_snapshot draft, staged;
     unsigned chunks_unwritten;
-    bool sealing, promoting, loading, reading;
-    struct rig_said read; /* the one that `reading` is about */
+    bool sealing, promoting, loading;
+    struct rig_said reads[RIG_READS]; /* of entries, not answered */
+    size_t read_count;
     bool transferring[RIG_NODES + 1];
     bool disk_by_hand, snapshots_by_hand, reads_by_hand;
 
@@ -82,6 +85,7 @@ struct rig {
              [RIG_NODES + 1]; /* from, to: rig_flow() leaves it in the post */
     STAILQ_HEAD(, rig_mail) post;
     struct blob *configuration;
+    bool hostile; /* some messages are made up: what they say may contradict itself */
     uint64_t terms[RIG_INDEX]; /* of applied entries */
     uint64_t values[RIG_INDEX];
     struct rig_written
@@ -151,7 +155,16 @@ void rig_drop(struct rig *rig, uint64_t from, uint64_t to);
 void rig_disk(struct rig *rig, uint64_t id); /* all that was handed out is durable */
 void rig_disk_one(struct rig *rig, uint64_t id); /* the first of it */
 unsigned rig_writing(const struct rig *rig, uint64_t id);
-void rig_entries_read(struct rig *rig, uint64_t id); /* answer the read from the disk */
+void rig_entries_read(struct rig *rig,
+                      uint64_t id); /* answer the first read from the disk */
+/* The same in steps: the first read; what the disk has for it now; the answer, which is taken. */
+struct rig_said rig_take_read(struct rig *rig, uint64_t id);
+struct log_entries
+rig_disk_entries(const struct rig *rig, uint64_t id, struct rig_said read);
+void rig_give_entries(struct rig *rig,
+                      uint64_t id,
+                      uint64_t peer,
+                      struct log_entries *entries);
 void rig_snapshot_written(struct rig *rig, uint64_t id);
 void rig_snapshot_saved(struct rig *rig, uint64_t id);
 void rig_snapshot_promoted(struct rig *rig, uint64_t id);

@@ -1,0 +1,223 @@
+/* rig.c - the core of a master that is its whole cluster, with a hand-driven world. */
+#include "tests/unit/master_core/rig.h"
+
+#include "base/mem.h"
+
+#include <check.h>
+#include <string.h>
+
+#define TURNS_MAX 10000
+
+/* ---- what it sends ---- */
+
+static void count_orders(struct rig *rig, const struct rpc *rpc)
+{
+    struct order_list list;
+    struct command_cursor at = {0};
+    struct launch launch;
+    struct stop stop;
+
+    ck_assert_int_eq(order_list_unpack(&list, rpc->method, rpc->params, NULL), 0);
+    if (rpc->method == METHOD_LAUNCH)
+        while (launch_next(&list, &at, &launch))
+            rig->launches[launch.attempt]++;
+    if (rpc->method == METHOD_STOP)
+        while (stop_next(&list, &at, &stop))
+            rig->stops[stop.attempt]++;
+}
+
+static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
+{
+    struct rpc rpc;
+
+    ck_assert_int_eq(rpc_unpack(&rpc, frame, NULL), 0);
+    if (rpc.type == RPC_RESPONSE) {
+        buffer_clear(&rig->answer_bytes);
+        buffer_append(&rig->answer_bytes, frame.data, frame.size);
+        ck_assert_int_eq(
+            rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
+    } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP) {
+        rig->order_session = session;
+        count_orders(rig, &rpc);
+    }
+}
+
+static void take_bytes(struct rig *rig, uint64_t session, struct bytes bytes)
+{
+    while (bytes.size > 0) {
+        size_t size = (size_t)rpc_frame_size(bytes, NULL);
+
+        ck_assert_uint_gt(size, 4);
+        take_frame(rig, session, (struct bytes){bytes.data + 4, size - 4});
+        bytes.data += size;
+        bytes.size -= size;
+    }
+}
+
+/* ---- steps ---- */
+
+static void durable(struct rig *rig, uint64_t sequence)
+{
+    struct replica_event event = {.kind = REPLICA_DURABLE,
+                                  .durable.sequence = sequence};
+
+    rig_step(rig, &(struct master_event){.kind = MASTER_REPLICA, .replica = &event});
+}
+
+void rig_step(struct rig *rig, struct master_event *event)
+{
+    struct master_actions actions = {0};
+    uint64_t sequence = 0;
+    bool founding = false;
+
+    event->now_ms = rig->now_ms;
+    event->wall_us = 1700000000000000ull + rig->now_ms * 1000;
+    master_step(rig->core, event, &actions);
+    rig->again = actions.again;
+    for (size_t i = 0; i < actions.replica.count; i++)
+        if (actions.replica.items[i].kind == REPLICA_PERSIST)
+            sequence = actions.replica.items[i].op->sequence;
+    for (size_t i = 0; i < actions.count; i++) {
+        const struct master_action *a = &actions.items[i];
+
+        if (a->kind == MASTER_SEND)
+            take_bytes(
+                rig,
+                a->send.session,
+                (struct bytes){actions.bytes.data + a->send.offset, a->send.size});
+        if (a->kind == MASTER_CLOSE)
+            rig->closed[a->close] = true;
+        founding |= a->kind == MASTER_FOUND;
+    }
+    master_actions_finish(&actions);
+    if (founding)
+        rig_step(rig, &(struct master_event){.kind = MASTER_FOUNDED});
+    if (sequence != 0)
+        durable(rig, sequence);
+}
+
+void rig_turn(struct rig *rig)
+{
+    rig_step(rig, &(struct master_event){.kind = MASTER_TURN});
+}
+
+void rig_settle(struct rig *rig)
+{
+    unsigned turns = 0;
+    uint64_t index;
+
+    do {
+        index = replica_last_index(master_replica(rig->core));
+        rig_turn(rig);
+        ck_assert_uint_lt(++turns, TURNS_MAX);
+    } while (rig->again || replica_last_index(master_replica(rig->core)) != index);
+}
+
+/* ---- life ---- */
+
+void rig_init(struct rig *rig, unsigned stops_per_turn)
+{
+    *rig = (struct rig){.now_ms = 1000};
+    master_config_init(&rig->config);
+    rig->config.id = 1;
+    rig->config.member_count = 1;
+    rig->config.members[0] =
+        (struct master_member){.id = 1, .address = "127.0.0.1:5049"};
+    memset(rig->config.cluster_hash, 0x5a, sizeof(rig->config.cluster_hash));
+    rig->config.stops_per_turn = stops_per_turn;
+    rig->core = master_create(&rig->config);
+    rig_step(rig,
+             &(struct master_event){.kind = MASTER_START,
+                                    .start = {.empty = true, .entropy = {7, 9}}});
+    rig_settle(rig);
+    ck_assert(master_leads(rig->core));
+    ck_assert(master_state(rig->core)->globals.founded);
+}
+
+void rig_finish(struct rig *rig)
+{
+    master_destroy(rig->core);
+    buffer_finish(&rig->answer_bytes);
+}
+
+/* ---- sessions ---- */
+
+void rig_open(struct rig *rig, uint64_t session, enum role role)
+{
+    ck_assert_uint_lt(session, RIG_SESSIONS);
+    rig_step(rig,
+             &(struct master_event){.kind = MASTER_SESSION_OPENED,
+                                    .opened = {.session = session, .role = role}});
+}
+
+void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame)
+{
+    struct bytes whole = buffer_view(frame);
+
+    rig_step(
+        rig,
+        &(struct master_event){
+            .kind = MASTER_SESSION_FRAME,
+            .frame = {.session = session, .frame = {whole.data + 4, whole.size - 4}}});
+    buffer_finish(frame);
+}
+
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t key)
+{
+    char hostname[] = "host", address[] = "127.0.0.1:5051";
+    struct agent_spec spec = {.hostname = hostname, .http_address = address};
+    struct register_request request = {.agent = agent};
+    struct register_result result;
+    struct buffer bytes = {0}, frame = {0};
+
+    spec.key[0] = key;
+    spec.resources.amount[RESOURCE_CPUS] = 1000000;
+    spec.resources.amount[RESOURCE_MEM] = 1ull << 40;
+    spec.resources.amount[RESOURCE_DISK] = 1ull << 40;
+    agent_spec_pack(&spec, &bytes);
+    request.spec = buffer_view(&bytes);
+    register_pack(&request, ++rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
+    rig_settle(rig);
+    buffer_finish(&bytes);
+    ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
+    if (rig->answer.code != ERROR_NONE)
+        return 0;
+    ck_assert_int_eq(register_result_unpack(&result, rig->answer.params, NULL), 0);
+    return result.agent;
+}
+
+uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
+{
+    struct job_spec spec;
+    struct submit_request request;
+    struct submit_result result;
+    struct buffer bytes = {0}, frame = {0};
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("job");
+    spec.instances = instances;
+    spec.resources.amount[RESOURCE_CPUS] = 1;
+    job_spec_add_arg(&spec, "true");
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    rig->last_rpc++;
+    request = (struct submit_request){.key = {(const uint8_t *)&rig->last_rpc, 4},
+                                      .spec = buffer_view(&bytes)};
+    submit_pack(&request, rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
+    rig_settle(rig);
+    buffer_finish(&bytes);
+    ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
+    ck_assert_int_eq(rig->answer.code, ERROR_NONE);
+    ck_assert_int_eq(submit_result_unpack(&result, rig->answer.params, NULL), 0);
+    return result.id;
+}
+
+void rig_kill(struct rig *rig, uint64_t session, uint64_t job)
+{
+    struct buffer frame = {0};
+
+    id_request_pack(METHOD_KILL, job, ++rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
+}

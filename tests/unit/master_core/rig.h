@@ -1,0 +1,48 @@
+/* rig.h - the core of a master that is its whole cluster, with a hand-driven world.
+ *
+ * The disk is instant; turns of the loop are given by hand, so that a test can put
+ * events between two of them.  Orders to agents are counted by attempt.
+ */
+#ifndef TESTS_UNIT_MASTER_CORE_RIG_H
+#define TESTS_UNIT_MASTER_CORE_RIG_H
+
+#include "master/core/core.h"
+#include "wire/job.h"
+
+#define RIG_ATTEMPTS 256
+#define RIG_SESSIONS 16
+
+struct rig {
+    struct master_core *core;
+    struct master_config config;
+    uint64_t now_ms;
+    bool again;
+    uint32_t last_rpc;
+    struct rpc answer; /* the last response, views into answer_bytes */
+    struct buffer answer_bytes;
+    unsigned launches[RIG_ATTEMPTS]; /* orders sent, by attempt */
+    unsigned stops[RIG_ATTEMPTS];
+    uint64_t order_session; /* of the last order */
+    bool closed[RIG_SESSIONS];
+};
+
+/* Founded and leading. */
+void rig_init(struct rig *rig, unsigned stops_per_turn);
+void rig_finish(struct rig *rig);
+
+void rig_step(struct rig *rig, struct master_event *event);
+void rig_turn(struct rig *rig);
+void rig_settle(struct rig *rig); /* turns until there is nothing left to do */
+
+void rig_open(struct rig *rig, uint64_t session, enum role role);
+/* A whole frame, with its size word; finished here. */
+void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);
+
+/* An agent with room for any number of tiny tasks; key tells agents apart.  `agent` is 0
+ * at first; returns the id it has, 0 if refused. */
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t key);
+uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances);
+/* Proposed and not committed before the next turn. */
+void rig_kill(struct rig *rig, uint64_t session, uint64_t job);
+
+#endif

@@ -1,0 +1,126 @@
+/* What the leader tells agents, and which session it tells. */
+#include "tests/lib/unit.h"
+#include "tests/unit/master_core/rig.h"
+
+#include "raft_fsm/state.h"
+
+enum { AGENT_SESSION = 1, CLIENT_SESSION = 2 };
+
+static void start(struct rig *rig, unsigned stops_per_turn)
+{
+    rig_init(rig, stops_per_turn);
+    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
+    rig_open(rig, CLIENT_SESSION, ROLE_CLIENT);
+    ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
+    /* It has no runs and nothing is placed: orders may go out at once. */
+    ck_assert_int_eq(rig->answer.code, ERROR_NONE);
+}
+
+START_TEST(test_launches_what_is_placed)
+{
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_submit(&rig, CLIENT_SESSION, 5);
+    for (unsigned i = 1; i <= 5; i++)
+        ck_assert_uint_eq(rig.launches[i], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* The walk through a large killed job goes on for turns; a job that is killed meanwhile
+ * is told whole, too. */
+START_TEST(test_a_kill_during_a_kill)
+{
+    struct rig rig;
+    uint64_t large, small;
+
+    start(&rig, 4);
+    large = rig_submit(&rig, CLIENT_SESSION, 40);
+    small = rig_submit(&rig, CLIENT_SESSION, 3);
+    rig_kill(&rig, CLIENT_SESSION, large);
+    rig_turn(&rig); /* proposed, committed */
+    rig_turn(&rig); /* 4 told */
+    rig_turn(&rig); /* 8 told */
+    ck_assert_uint_eq(rig.stops[1], 1);
+    ck_assert_uint_eq(rig.stops[40], 0);
+    rig_kill(&rig, CLIENT_SESSION, small);
+    rig_settle(&rig);
+    for (unsigned i = 43; i >= 1; i--)
+        ck_assert_msg(rig.stops[i] == 1, "attempt %u has %u stops", i, rig.stops[i]);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* What one session said last is who it is: the agent that it spoke for before is not
+ * told anything here any more. */
+START_TEST(test_one_agent_in_a_session)
+{
+    struct rig rig;
+    uint64_t job;
+
+    start(&rig, STOPS_PER_TURN);
+    job = rig_submit(&rig, CLIENT_SESSION, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, 2), 2);
+    rig_kill(&rig, CLIENT_SESSION, job);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.stops[1], 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Its key tells an agent, not the id that it names. */
+START_TEST(test_another_key)
+{
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_open(&rig, 3, ROLE_AGENT);
+    ck_assert_uint_eq(rig_register(&rig, 3, 1, 2), 0);
+    ck_assert_int_eq(rig.answer.code, ERROR_CONFLICT);
+    ck_assert(!rig.closed[AGENT_SESSION]);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_newer_session)
+{
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_open(&rig, 3, ROLE_AGENT);
+    ck_assert_uint_eq(rig_register(&rig, 3, 1, 1), 1);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    rig_submit(&rig, CLIENT_SESSION, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    ck_assert_uint_eq(rig.order_session, 3);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* A snapshot comes from a master of this cluster, or not at all. */
+START_TEST(test_whose_snapshot)
+{
+    struct rig rig;
+    struct hello hello;
+    struct error err;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    master_hello(rig.core, &hello);
+    hello.role = ROLE_SNAPSHOT;
+    hello.id = 9; /* not listed */
+    ck_assert_int_eq(master_check_hello(rig.core, &hello, &err), -ERROR_WRONG_CLUSTER);
+    hello.cluster = (struct bytes){0};
+    ck_assert_int_eq(master_check_hello(rig.core, &hello, &err), -ERROR_WRONG_CLUSTER);
+    rig_finish(&rig);
+}
+END_TEST
+
+UNIT_MAIN("master agents",
+          unit_case("orders", test_launches_what_is_placed, test_a_kill_during_a_kill),
+          unit_case("sessions",
+                    test_one_agent_in_a_session,
+                    test_another_key,
+                    test_a_newer_session,
+                    test_whose_snapshot))
