@@ -253,7 +253,7 @@ void storage_snapshot_load(struct storage *s)
 {
     ASSERT(s->loading.id == 0);
     if (!snapshots_pin(s->snapshots, &s->loading))
-        ASSERT(!"a promoted snapshot is there");
+        ASSERT(false && "a promoted snapshot is there");
     s->loaded = 0;
     snapshots_read(s->snapshots, s->loading.id, 0, LOAD_TICKET);
 }

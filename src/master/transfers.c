@@ -113,7 +113,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
     }
     ASSERT(member != NULL && s != NULL);
     if (!snapshots_pin(store_of(t), &s->info))
-        ASSERT(!"the replica sends only a snapshot that is saved");
+        ASSERT(false && "the replica sends only a snapshot that is saved");
     s->peer = peer;
     log_info("master",
              "sending a snapshot to master %llu index=%llu bytes=%llu",
@@ -267,7 +267,7 @@ void transfers_promote(struct transfers *t, uint64_t from)
         snapshots_promote(store_of(t), r->draft, true);
         return;
     }
-    ASSERT(!"the replica promotes only what it was told is staged");
+    ASSERT(false && "the replica promotes only what it was told is staged");
 }
 
 /* ---- the store ---- */

@@ -199,7 +199,7 @@ int peer_message_unpack(struct peer_message *m, struct bytes bytes, struct error
         return error_set(err, ERROR_CORRUPT, "peer message: checksum differs");
     take_fields(&r, m);
     if (r.bad || r.at != r.end) {
-        int kind = m->kind;
+        int kind = (int)m->kind;
 
         peer_message_finish(m);
         return error_set(err, ERROR_INVALID, "peer message of kind %d is malformed", kind);

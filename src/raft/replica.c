@@ -108,7 +108,7 @@ static void raft_open(struct replica *r)
     /* libraft keeps addresses as text; ours are the ids, the shell knows where they live. */
     snprintf(address, sizeof(address), "%llu", (unsigned long long)r->config.id);
     if (raft_init(&r->raft, NULL, NULL, r->config.id, address) != 0)
-        ASSERT(!"raft_init failed");
+        ASSERT(false && "raft_init failed");
     r->raft_open = true;
     r->raft.tracer = NULL; /* otherwise every step formats traces that nobody reads */
     raft_seed(&r->raft, (unsigned)(r->config.entropy ^ r->config.entropy >> 32));
@@ -187,10 +187,10 @@ struct blob *replica_founding_configuration(const uint64_t *voters, unsigned cou
     for (unsigned i = 0; i < count; i++) {
         snprintf(address, sizeof(address), "%llu", (unsigned long long)voters[i]);
         if (raft_configuration_add(&configuration, voters[i], address, RAFT_VOTER) != 0)
-            ASSERT(!"voters are not distinct");
+            ASSERT(false && "voters are not distinct");
     }
     if (raft_configuration_encode(&configuration, &encoded) != 0)
-        ASSERT(!"raft_configuration_encode failed");
+        ASSERT(false && "raft_configuration_encode failed");
     blob = blob_copy((struct bytes){encoded.base, encoded.len});
     raft_free(encoded.base);
     raft_configuration_close(&configuration);
@@ -261,7 +261,7 @@ static enum entry_kind entry_kind_of(enum raft_entry_type type)
     case RAFT_CHANGE:
         return ENTRY_CONFIGURATION;
     }
-    ASSERT(!"unknown entry type from libraft");
+    ASSERT(false && "unknown entry type from libraft");
     return ENTRY_NOOP;
 }
 
