@@ -18,13 +18,14 @@
 #include <string.h>
 
 #define ALIVE_MS 1000 /* a connection that spoke within that time is in use */
-#define SPEAK_MS 300  /* so each speaks at least that often */
+#define SPEAK_MS 300  /* so each speaks, or dials, at least that often */
 
 struct peer {
     struct peers *peers;
     uint64_t id;
     struct link *link; /* NULL: it dials us */
     struct conn *conn; /* NULL: down */
+    bool refused;      /* one side does not want the other: no hurry to dial again */
     uint64_t incarnation;
 };
 
@@ -53,6 +54,7 @@ static void come_up(struct peer *peer, struct conn *c, const struct hello *hello
 {
     conn_set_out_max(c, SIZE_MAX); /* peers_send() keeps the limit, and drops */
     peer->conn = c;
+    peer->refused = false;
     peer->incarnation = hello->incarnation;
     peer->peers->events->up(peer->peers->user, peer->id, hello);
 }
@@ -80,7 +82,8 @@ static bool is_refusal(enum error_code code)
 static void on_end(struct peer *peer, const struct error *reason)
 {
     go_down(peer, reason);
-    if (is_refusal(reason->code))
+    peer->refused = is_refusal(reason->code);
+    if (peer->refused)
         tell_refused(peer->peers, peer->id, reason);
 }
 
@@ -131,18 +134,21 @@ bool peers_send(struct peers *p, uint64_t id, struct bytes raft_message)
     return true;
 }
 
-/* A heartbeat, which a master takes no notice of. */
+/* A heartbeat, which a master takes no notice of, to those that are up.  Those that are
+ * down are dialled sooner than a link would: an election may need them. */
 static void speak(void *user)
 {
     struct peers *p = user;
 
     for (unsigned i = 0; i < p->count; i++) {
-        struct conn *c = p->peers[i].conn;
+        struct peer *peer = &p->peers[i];
 
-        if (c == NULL || conn_queued(c) > 0)
-            continue;
-        heartbeat_pack(&(struct heartbeat){0}, conn_begin(c));
-        conn_end(c);
+        if (peer->conn != NULL && conn_queued(peer->conn) == 0) {
+            heartbeat_pack(&(struct heartbeat){0}, conn_begin(peer->conn));
+            conn_end(peer->conn);
+        } else if (peer->conn == NULL && peer->link != NULL && !peer->refused) {
+            link_retry(peer->link);
+        }
     }
     timer_set_in(p->loop, &p->speak, SPEAK_MS, speak, p);
 }

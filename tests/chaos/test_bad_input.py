@@ -158,8 +158,7 @@ def test_emptied_directory_of_known_master(start_cluster):
     for master in cluster.masters:
         if not master.is_running():
             master.start()
-    cluster.wait_leader()
-    assert job in cluster.masters[0].jobs()
+    assert cluster.client.job(job)["id"] == job
 
 
 def test_directory_of_another_node(start_cluster):

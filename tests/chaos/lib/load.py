@@ -78,6 +78,7 @@ class Load:
         for job in by_key.values():
             self.cluster.wait_job(job)
         for master in self.cluster.masters:
+            self.cluster.wait_caught_up(master)
             self._check_master(master, by_key)
         for job in by_key.values():
             self.cluster.witness.check_ran_once(job)

@@ -260,6 +260,23 @@ START_TEST(a_peer_that_goes_comes_back)
 }
 END_TEST
 
+/* A link by itself would come back after up to a second: too long for an election. */
+START_TEST(a_peer_that_was_away_for_long_is_found_soon)
+{
+    struct node *n = &nodes[1];
+
+    start_all();
+    wait_until(loop, mesh());
+    stop(n);
+    let_pass(loop, 3000);
+    memset(n->up, 0, sizeof(n->up));
+    memset(n->down, 0, sizeof(n->down));
+    start(n);
+    let_pass(loop, 400);
+    ck_assert(mesh());
+}
+END_TEST
+
 /* A newer connection of the same process: what the old one carried is over. */
 START_TEST(a_newer_connection_replaces_the_older)
 {
@@ -487,6 +504,7 @@ int main(void)
                                each_pair_has_one_connection,
                                messages_arrive_both_ways,
                                a_peer_that_goes_comes_back,
+                               a_peer_that_was_away_for_long_is_found_soon,
                                a_newer_connection_replaces_the_older,
                                a_slow_peer_loses_messages_and_stays,
                                a_malformed_message_ends_the_connection),
