@@ -227,3 +227,26 @@ def test_other_numbers_of_masters(start_cluster, masters):
             victim.start()
         load.wait_more(20)
     load.check()
+
+
+def test_nothing_is_served_before_founding(make_cluster):
+    """The first listing is one of a cluster that takes jobs, too."""
+    cluster = make_cluster(masters=1)
+    cluster.masters[0].start()
+    wait_until("it listens", lambda: can_connect(cluster.masters[0]))
+    with cluster.masters[0].connect() as connection:
+        while True:
+            try:
+                connection.request("jobs", 0, 0, 10, False)
+                break
+            except rpc.RpcError as error:
+                assert error.code in (rpc.NOT_LEADER, rpc.UNAVAILABLE)
+        connection.request("submit", b"key", rpc.job_spec("first", ["true"]))
+
+
+def can_connect(master):
+    try:
+        master.connect().socket.close()
+    except OSError:
+        return False
+    return True
