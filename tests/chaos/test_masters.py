@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib import rpc
+from lib import processes, rpc
 from lib.cluster import Gate
 from lib.load import Load
 from lib.processes import now
@@ -212,6 +212,24 @@ def test_key_repeated_across_failovers(start_cluster):
     assert cluster.wait_job(ids[0])["state"] == "COMPLETE"
     cluster.witness.check_ran_once(ids[0])
     assert [job["name"] for job in cluster.client.json("status")] == ["one"]
+
+
+def test_kill_across_failover(start_cluster):
+    """A killed job stays killed: what runs is ended, what waits never begins."""
+    cluster = start_cluster(agents=2)
+    gate = Gate(cluster.folder / "gate")
+    job = cluster.client.submit(*cluster.witness.argv(gate), instances=30, cpus=1)
+    wait_until("16 tasks run", lambda: cluster.witness.begun(job, 30) == 16)
+    leader = cluster.wait_leader()
+    leader.kill9()
+    cluster.client("kill", job)
+    leader.start()
+    ended = cluster.wait_job(job)
+    gate.open()
+    assert ended["state"] == "KILLED"
+    assert {task["state"] for task in ended["tasks"]} == {"TASK_KILLED"}
+    assert cluster.witness.begun(job, 30) == 16
+    assert not any(processes.users_of(agent.work / "runs") for agent in cluster.agents)
 
 
 @pytest.mark.parametrize("masters", [1, 5])
