@@ -139,6 +139,19 @@ static void strike(struct sim_master *m, unsigned isolate_percent, unsigned cras
         world_in(w, pick(w, 0, 30 * MS), crash_later, m, m->incarnation, 3 * SECOND);
 }
 
+/* A voter dies while its vote is on the way to the disk, and the candidate is cut off: what was
+ * said before it was durable makes a second leader. */
+static void strike_voter(struct sim_master *m, uint64_t vote)
+{
+    struct world *w = &m->cluster->world;
+    struct sim_master *candidate = &m->cluster->master[vote - 1];
+
+    if (m->cluster->healing || vote == m->number + 1 || !chance(w, 8))
+        return;
+    world_in(w, pick(w, 0, 1 * MS), crash_later, m, m->incarnation, 20 * MS);
+    world_in(w, pick(w, 1 * MS, 20 * MS), isolate, candidate, candidate->incarnation, 0);
+}
+
 /* ---- actions of the replica ---- */
 
 struct transfer {
@@ -207,6 +220,8 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
     case REPLICA_PERSIST:
         if (a->op->kind == LOG_APPEND && m->role == REPLICA_LEADER)
             strike(m, 2, 2);
+        else if (a->op->kind == LOG_META && a->op->meta.vote != 0)
+            strike_voter(m, a->op->meta.vote);
         sim_store_submit(&m->store, a->op);
         a->op = NULL;
         break;

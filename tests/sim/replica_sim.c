@@ -341,6 +341,20 @@ static void just_appended(struct master *m)
     }
 }
 
+/* A voter dies while its vote is on the way to the disk, and the candidate is cut off: what was
+ * said before it was durable makes a second leader. */
+static void just_voted(struct master *m, uint64_t vote)
+{
+    struct sim *s = m->sim;
+    struct world *w = &s->world;
+    struct master *candidate = &s->master[vote - 1];
+
+    if (s->healing || vote == m->number + 1 || !chance(w, 8))
+        return;
+    world_in(w, pick(w, 0, 1 * MS), crash_later, m, m->incarnation, 20 * MS);
+    world_in(w, pick(w, 1 * MS, 20 * MS), isolate_later, candidate, candidate->incarnation, 0);
+}
+
 /* ---- checks ---- */
 
 static void check_new_leader(struct master *m, uint64_t term)
@@ -497,6 +511,8 @@ static void carry_out(struct master *m, struct replica_action *a)
     case REPLICA_PERSIST:
         if (a->op->kind == LOG_APPEND)
             just_appended(m);
+        else if (a->op->kind == LOG_META && a->op->meta.vote != 0)
+            just_voted(m, a->op->meta.vote);
         sim_store_submit(&m->store, a->op);
         a->op = NULL;
         break;

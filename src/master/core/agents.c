@@ -344,8 +344,10 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
     struct agent_view *v = attached(m, session);
     const struct agent *agent = v != NULL ? state_agent(m->state, v->id) : NULL;
 
-    if (v != NULL)
+    if (v != NULL) {
         v->heard_ms = m->now_ms;
+        orders_heard(m, v);
+    }
     if (agent != NULL && agent->state != AGENT_ACTIVE && rpc->method != METHOD_REGISTER) {
         /* It was silent for too long and never noticed. */
         core_close(m, session->number, "declared unreachable; register again");

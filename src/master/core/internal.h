@@ -69,6 +69,7 @@ struct agent_view {
     size_t reported_count, reported_capacity;
     struct order *orders; /* to send at the end of the turn, in order */
     size_t order_count, order_capacity;
+    size_t launch_bytes; /* sent since it was last heard */
     struct ack *acks;
     size_t ack_count, ack_capacity;
     bool dirty; /* in the list of those with something to send */
@@ -252,6 +253,7 @@ void orders_ack(struct master_core *m, struct agent_view *v, uint64_t attempt, e
 void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all);
 void orders_flush(struct master_core *m);
 void orders_forget(struct master_core *m, struct agent_view *v);
+void orders_heard(struct master_core *m, struct agent_view *v); /* it reads what we send */
 
 /* clients.c */
 void clients_frame(struct master_core *m, struct session *session, const struct rpc *rpc);

@@ -3,14 +3,20 @@
  * Orders for one agent go out in the order of attempt ids, launches before anything later: the
  * agent launches an id at most once by remembering the highest it accepted (spec 3).  They are
  * gathered in its view and leave at the end of the turn.
+ *
+ * Launches carry specs of up to LIMIT_SPEC_BYTES.  What an agent is to launch may be more than
+ * LIMIT_SESSION_OUT_BYTES, at which its session is closed, and would be again after each
+ * re-registration; so no more than LAUNCH_BYTES go out until it is heard again.
  */
 #include "master/core/internal.h"
 
 #include "base/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define ORDERS_MAX 1024u /* in one frame */
+#define ORDERS_MAX   1024u     /* in one frame */
+#define LAUNCH_BYTES (4 * MIB) /* to an agent before it is heard again, and one more */
 
 static void mark(struct master_core *m, struct agent_view *v)
 {
@@ -41,6 +47,14 @@ void orders_forget(struct master_core *m, struct agent_view *v)
     v->dirty = false;
     v->order_count = 0;
     v->ack_count = 0;
+    v->launch_bytes = 0;
+}
+
+void orders_heard(struct master_core *m, struct agent_view *v)
+{
+    v->launch_bytes = 0;
+    if (v->order_count > 0)
+        mark(m, v);
 }
 
 static bool is_to_end(const struct attempt *a)
@@ -97,15 +111,21 @@ static bool launch_of(const struct master_core *m, uint64_t id, struct launch *o
     return true;
 }
 
-static void send_launches(struct master_core *m, const struct agent_view *v, size_t from, size_t to)
+/* Launches from `from` on, as many as the agent may get now; returns where they end. */
+static size_t send_launches(struct master_core *m, struct agent_view *v, size_t from)
 {
     struct launch launches[ORDERS_MAX];
     uint32_t count = 0;
     uint32_t sent = 0;
+    size_t i = from;
 
-    for (size_t i = from; i < to; i++)
-        if (launch_of(m, v->orders[i].attempt, &launches[count]))
-            count++;
+    for (; i < v->order_count && v->orders[i].kind == ORDER_LAUNCH && count < ORDERS_MAX &&
+           v->launch_bytes < LAUNCH_BYTES;
+         i++) {
+        if (!launch_of(m, v->orders[i].attempt, &launches[count]))
+            continue;
+        v->launch_bytes += launches[count++].spec.size;
+    }
     m->counters.launches_sent += count;
     while (sent < count) {
         size_t begin = core_begin(m);
@@ -113,36 +133,39 @@ static void send_launches(struct master_core *m, const struct agent_view *v, siz
         sent += launch_pack(m->leading.term, launches + sent, count - sent, core_out(m));
         core_end(m, v->session, begin);
     }
+    return i;
 }
 
-static void send_stops(struct master_core *m, const struct agent_view *v, size_t from, size_t to)
+static size_t send_stops(struct master_core *m, const struct agent_view *v, size_t from)
 {
     struct stop stops[ORDERS_MAX];
+    uint32_t count = 0;
     size_t begin = core_begin(m);
 
-    for (size_t i = from; i < to; i++)
-        stops[i - from] = (struct stop){v->orders[i].attempt};
-    m->counters.stops_sent += to - from;
-    stop_pack(m->leading.term, stops, (uint32_t)(to - from), core_out(m));
+    for (; from < v->order_count && v->orders[from].kind == ORDER_STOP && count < ORDERS_MAX;
+         from++)
+        stops[count++] = (struct stop){v->orders[from].attempt};
+    m->counters.stops_sent += count;
+    stop_pack(m->leading.term, stops, count, core_out(m));
     core_end(m, v->session, begin);
+    return from;
 }
 
+/* What it may not get now stays, in order. */
 static void send_orders(struct master_core *m, struct agent_view *v)
 {
     size_t from = 0;
+    size_t to = 0;
 
-    while (from < v->order_count) {
-        size_t to = from + 1;
-
-        while (to < v->order_count && to - from < ORDERS_MAX &&
-               v->orders[to].kind == v->orders[from].kind)
-            to++;
-        if (v->orders[from].kind == ORDER_LAUNCH)
-            send_launches(m, v, from, to);
-        else
-            send_stops(m, v, from, to);
+    do {
         from = to;
-    }
+        if (from < v->order_count)
+            to = v->orders[from].kind == ORDER_LAUNCH ? send_launches(m, v, from)
+                                                      : send_stops(m, v, from);
+    } while (to > from);
+    v->order_count -= to;
+    if (v->order_count > 0)
+        memmove(v->orders, v->orders + to, v->order_count * sizeof(*v->orders));
 }
 
 static void send_acks(struct master_core *m, struct agent_view *v)
@@ -166,8 +189,9 @@ void orders_flush(struct master_core *m)
         if (v->session != 0) {
             send_acks(m, v);
             send_orders(m, v);
+        } else {
+            v->order_count = 0;
         }
-        v->order_count = 0;
         v->ack_count = 0;
     }
 }

@@ -38,6 +38,7 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
             rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
     } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP) {
         rig->order_session = session;
+        rig->order_bytes += frame.size;
         count_orders(rig, &rpc);
     }
 }
@@ -187,8 +188,24 @@ uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t
     return result.agent;
 }
 
+void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent)
+{
+    struct buffer frame = {0};
+
+    heartbeat_pack(&(struct heartbeat){.agent = agent}, &frame);
+    rig_frame(rig, session, &frame);
+    rig_settle(rig);
+}
+
 uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
 {
+    return rig_submit_large(rig, session, instances, 4);
+}
+
+uint64_t
+rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
+{
+    char *argument = mem_zalloc(size + 1);
     struct job_spec spec;
     struct submit_request request;
     struct submit_result result;
@@ -198,7 +215,9 @@ uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
     spec.name = mem_strdup("job");
     spec.instances = instances;
     spec.resources.amount[RESOURCE_CPUS] = 1;
-    job_spec_add_arg(&spec, "true");
+    memset(argument, 'x', size);
+    job_spec_add_arg(&spec, argument);
+    mem_free(argument);
     job_spec_pack(&spec, &bytes);
     job_spec_finish(&spec);
     rig->last_rpc++;

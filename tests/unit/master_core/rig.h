@@ -9,7 +9,7 @@
 #include "master/core/core.h"
 #include "wire/job.h"
 
-#define RIG_ATTEMPTS 256
+#define RIG_ATTEMPTS 512
 #define RIG_SESSIONS 16
 
 struct rig {
@@ -23,6 +23,7 @@ struct rig {
     unsigned launches[RIG_ATTEMPTS]; /* orders sent, by attempt */
     unsigned stops[RIG_ATTEMPTS];
     uint64_t order_session; /* of the last order */
+    size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
     bool closed[RIG_SESSIONS];
 };
 
@@ -42,6 +43,10 @@ void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);
  * at first; returns the id it has, 0 if refused. */
 uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t key);
 uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances);
+/* With an argument of this size. */
+uint64_t
+rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t bytes);
+void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent);
 /* Proposed and not committed before the next turn. */
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job);
 

@@ -117,8 +117,34 @@ START_TEST(test_whose_snapshot)
 }
 END_TEST
 
+/* More launches than may be queued to one session go as fast as the agent is heard. */
+START_TEST(test_large_launches)
+{
+    enum { TASKS = 400 };
+    struct rig rig;
+    unsigned heartbeats = 0;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_submit_large(&rig, CLIENT_SESSION, TASKS, 60 * 1024);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    ck_assert_uint_lt(rig.order_bytes, LIMIT_SESSION_OUT_BYTES / 2);
+    while (rig.launches[TASKS] == 0) {
+        rig.order_bytes = 0;
+        rig_heartbeat(&rig, AGENT_SESSION, 1);
+        ck_assert_uint_lt(rig.order_bytes, LIMIT_SESSION_OUT_BYTES / 2);
+        ck_assert_uint_lt(++heartbeats, 20);
+    }
+    for (unsigned i = 1; i <= TASKS; i++)
+        ck_assert_uint_eq(rig.launches[i], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master agents",
-          unit_case("orders", test_launches_what_is_placed, test_a_kill_during_a_kill),
+          unit_case("orders",
+                    test_launches_what_is_placed,
+                    test_a_kill_during_a_kill,
+                    test_large_launches),
           unit_case("sessions",
                     test_one_agent_in_a_session,
                     test_another_key,
