@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lib import rpc
+from lib import processes, rpc
 from lib.cluster import Gate
 from lib.load import Load
 from lib.processes import now
@@ -214,6 +214,24 @@ def test_key_repeated_across_failovers(start_cluster):
     assert [job["name"] for job in cluster.client.json("status")] == ["one"]
 
 
+def test_kill_across_failover(start_cluster):
+    """A killed job stays killed: what runs is ended, what waits never begins."""
+    cluster = start_cluster(agents=2)
+    gate = Gate(cluster.folder / "gate")
+    job = cluster.client.submit(*cluster.witness.argv(gate), instances=30, cpus=1)
+    wait_until("16 tasks run", lambda: cluster.witness.begun(job, 30) == 16)
+    leader = cluster.wait_leader()
+    leader.kill9()
+    cluster.client("kill", job)
+    leader.start()
+    ended = cluster.wait_job(job)
+    gate.open()
+    assert ended["state"] == "KILLED"
+    assert {task["state"] for task in ended["tasks"]} == {"TASK_KILLED"}
+    assert cluster.witness.begun(job, 30) == 16
+    assert not any(processes.users_of(agent.work / "runs") for agent in cluster.agents)
+
+
 @pytest.mark.parametrize("masters", [1, 5])
 def test_other_numbers_of_masters(start_cluster, masters):
     """One master survives its own kill -9; five survive that of two."""
@@ -227,3 +245,26 @@ def test_other_numbers_of_masters(start_cluster, masters):
             victim.start()
         load.wait_more(20)
     load.check()
+
+
+def test_nothing_is_served_before_founding(make_cluster):
+    """The first listing is one of a cluster that takes jobs, too."""
+    cluster = make_cluster(masters=1)
+    cluster.masters[0].start()
+    wait_until("it listens", lambda: can_connect(cluster.masters[0]))
+    with cluster.masters[0].connect() as connection:
+        while True:
+            try:
+                connection.request("jobs", 0, 0, 10, False)
+                break
+            except rpc.RpcError as error:
+                assert error.code in (rpc.NOT_LEADER, rpc.UNAVAILABLE)
+        connection.request("submit", b"key", rpc.job_spec("first", ["true"]))
+
+
+def can_connect(master):
+    try:
+        master.connect().socket.close()
+    except OSError:
+        return False
+    return True

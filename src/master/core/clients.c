@@ -18,20 +18,27 @@ RB_GENERATE(read_tree, read_request, link, compare_reads)
 
 /* ---- changes ---- */
 
+/* Before that nothing is served (joint 2). */
+static bool is_founded(struct master_core *m, const struct session *session, const struct rpc *rpc)
+{
+    if (m->state->globals.founded)
+        return true;
+    core_refuse(m,
+                session->number,
+                rpc->id,
+                ERROR_UNAVAILABLE,
+                "the cluster is being founded: not all masters were here yet");
+    return false;
+}
+
 static bool may_propose(struct master_core *m, const struct session *session, const struct rpc *rpc)
 {
     if (!m->leading.active || m->shutting_down) {
         core_not_leader(m, session->number, rpc->id);
         return false;
     }
-    if (!m->state->globals.founded) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_UNAVAILABLE,
-                    "the cluster is being founded: not all masters were here yet");
+    if (!is_founded(m, session, rpc))
         return false;
-    }
     if (!propose_has_room(m)) {
         core_refuse(m,
                     session->number,
@@ -150,18 +157,20 @@ static void handle_list(struct master_core *m, struct session *session, const st
     struct error err;
     struct read_request *q;
     struct replica_event event = {.kind = REPLICA_READ};
+    bool of_itself = rpc->method == METHOD_MASTERS; /* answered by each, at any time */
 
     if (list_unpack(&list, rpc->params, &err) != 0) {
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
-    /* Each master speaks for itself; anybody may say what it has. */
-    if (rpc->method == METHOD_MASTERS || list.stale) {
-        listing_answer(m, session->number, rpc->id, rpc->method, &list);
+    if (!of_itself && !list.stale && !m->leading.active) {
+        core_not_leader(m, session->number, rpc->id);
         return;
     }
-    if (!m->leading.active) {
-        core_not_leader(m, session->number, rpc->id);
+    if (!of_itself && !is_founded(m, session, rpc))
+        return;
+    if (of_itself || list.stale) {
+        listing_answer(m, session->number, rpc->id, rpc->method, &list);
         return;
     }
     if (m->read_count >= LIMIT_REQUESTS_WAITING) {
