@@ -16,22 +16,22 @@
 
 #define ERROR_TEXT_MAX 512 /* bytes, with the terminating zero */
 
-#define ERROR_CODES(X)                                                              \
-    X(1, INVALID, "invalid")             /* the input breaks a rule: do not repeat */ \
-    X(2, TOO_LARGE, "too_large")         /* over a named limit (limits.h) */          \
-    X(3, NOT_FOUND, "not_found")         /* no such job, task, agent, file */         \
-    X(4, CONFLICT, "conflict")           /* the key or id is taken by another */      \
-    X(5, BUSY, "busy")                   /* full for now: repeat later */             \
-    X(6, NOT_LEADER, "not_leader")       /* ask the leader; not in the log */         \
-    X(7, UNKNOWN, "unknown")             /* outcome unknown: repeat with the key */   \
-    X(8, UNAVAILABLE, "unavailable")     /* nobody answers, or no quorum */           \
-    X(9, TIMEOUT, "timeout")             /* the deadline passed */                    \
-    X(10, IO, "io")                      /* the operating system said no */           \
-    X(11, CORRUPT, "corrupt")            /* bytes that do not verify */               \
-    X(12, WRONG_CLUSTER, "wrong_cluster") /* a member of another cluster */           \
-    X(13, VERSION, "version")            /* a format or protocol we do not speak */   \
-    X(14, USAGE, "usage")                /* wrong command line: exit status 2 */      \
-    X(15, INTERNAL, "internal")          /* a bug that was contained */
+#define ERROR_CODES(X)                                                                 \
+    X(1, INVALID, "invalid")              /* the input breaks a rule: do not repeat */ \
+    X(2, TOO_LARGE, "too_large")          /* over a named limit (limits.h) */          \
+    X(3, NOT_FOUND, "not_found")          /* no such job, task, agent, file */         \
+    X(4, CONFLICT, "conflict")            /* the key or id is taken by another */      \
+    X(5, BUSY, "busy")                    /* full for now: repeat later */             \
+    X(6, NOT_LEADER, "not_leader")        /* ask the leader; not in the log */         \
+    X(7, UNKNOWN, "unknown")              /* outcome unknown: repeat with the key */   \
+    X(8, UNAVAILABLE, "unavailable")      /* nobody answers, or no quorum */           \
+    X(9, TIMEOUT, "timeout")              /* the deadline passed */                    \
+    X(10, IO, "io")                       /* the operating system said no */           \
+    X(11, CORRUPT, "corrupt")             /* bytes that do not verify */               \
+    X(12, WRONG_CLUSTER, "wrong_cluster") /* a member of another cluster */            \
+    X(13, VERSION, "version")             /* a format or protocol we do not speak */   \
+    X(14, USAGE, "usage")                 /* wrong command line: exit status 2 */      \
+    X(15, INTERNAL, "internal")           /* a bug that was contained */
 
 enum error_code {
     ERROR_NONE = 0,

@@ -11,8 +11,8 @@
 
 /* RPC */
 #define LIMIT_FRAME_BYTES          (1 * MIB) /* one framed message, without its length word */
-#define LIMIT_HELLO_BYTES          (4 * KIB) /* the first frame of a connection */
-#define LIMIT_FRAME_DEPTH          8         /* nesting of a MessagePack value */
+#define LIMIT_HELLO_BYTES          (4 * KIB)   /* the first frame of a connection */
+#define LIMIT_FRAME_DEPTH          8           /* nesting of a MessagePack value */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
 #define LIMIT_REQUESTS_WAITING     65536
@@ -20,10 +20,10 @@
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
 #define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
-#define LIMIT_HELLO_MS             5000       /* from connected to the other side's hello */
-#define LIMIT_LINGER_MS            1000       /* for the other side to read our last words */
-#define LIMIT_UNACKNOWLEDGED_MS    30000      /* TCP: sent and not acknowledged, then cut */
-#define LIMIT_SNAPSHOT_STALL_MS    30000      /* a transfer that does not move */
+#define LIMIT_HELLO_MS             5000  /* from connected to the other side's hello */
+#define LIMIT_LINGER_MS            1000  /* for the other side to read our last words */
+#define LIMIT_UNACKNOWLEDGED_MS    30000 /* TCP: sent and not acknowledged, then cut */
+#define LIMIT_SNAPSHOT_STALL_MS    30000 /* a transfer that does not move */
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
@@ -34,44 +34,44 @@
 #define LIMIT_ENTRY_BYTES         (256 * KIB)
 #define LIMIT_COMMAND_BYTES       (128 * KIB)
 #define LIMIT_SPEC_BYTES          (127 * KIB) /* a packed job_spec or agent_spec in a command */
-#define LIMIT_PLACEMENTS          4096        /* in one command */
-#define LIMIT_UPDATES             400         /* in one command, and in one frame of an agent */
+#define LIMIT_PLACEMENTS          4096 /* in one command */
+#define LIMIT_UPDATES             400 /* in one command, and in one frame of an agent */
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
-#define LIMIT_INFLIGHT_ENTRIES    256        /* sent to one follower and not acknowledged */
-#define LIMIT_TRAILING_ENTRIES    8192       /* kept behind a snapshot, for slow followers */
-#define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log since the snapshot that starts a new one */
+#define LIMIT_INFLIGHT_ENTRIES    256  /* sent to one follower and not acknowledged */
+#define LIMIT_TRAILING_ENTRIES    8192 /* kept behind a snapshot, for slow followers */
+#define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log behind a snapshot that starts one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
 #define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */
 #define LIMIT_APPEND_BYTES        (512 * KIB) /* payload of one AppendEntries */
 #define LIMIT_MASTERS             5
 
 /* State */
-#define LIMIT_NAME_BYTES         255
-#define LIMIT_KEY_BYTES          128
-#define LIMIT_ARGV_ENV_BYTES     (64 * KIB)
-#define LIMIT_ARGS               4096
-#define LIMIT_TASKS_PER_JOB      1000000
-#define LIMIT_TASKS              4000000
-#define LIMIT_JOBS               4000000
-#define LIMIT_AGENTS             65536
-#define LIMIT_ATTRIBUTES         64
-#define LIMIT_ATTRIBUTE_BYTES    255 /* a name, or a value */
-#define LIMIT_PORT_RANGES        16
-#define LIMIT_MESSAGE_BYTES      255 /* the text of a task update */
-#define LIMIT_PLACE_AHEAD        1024 /* a placement is this near to the tasks placed before */
-#define LIMIT_TOMBSTONES         2000000
-#define LIMIT_EXPIRED_KEYS       4096 /* by one command */
-#define LIMIT_TOMBSTONE_HOURS    24
-#define LIMIT_RESOURCE           (1ull << 53) /* of one kind, in its unit: exact in JSON */
-#define LIMIT_AGENT_CPUS         65536        /* more on one machine is a mistake */
-#define LIMIT_AGENT_GPUS         1024
-#define LIMIT_JOB_FILE_BYTES     (1 * MIB) /* YAML or JSON */
-#define LIMIT_JOB_FILE_DEPTH     8         /* nesting of its values */
-#define LIMIT_KILL_GRACE_MS      (24ull * 3600 * 1000)
+#define LIMIT_NAME_BYTES      255
+#define LIMIT_KEY_BYTES       128
+#define LIMIT_ARGV_ENV_BYTES  (64 * KIB)
+#define LIMIT_ARGS            4096
+#define LIMIT_TASKS_PER_JOB   1000000
+#define LIMIT_TASKS           4000000
+#define LIMIT_JOBS            4000000
+#define LIMIT_AGENTS          65536
+#define LIMIT_ATTRIBUTES      64
+#define LIMIT_ATTRIBUTE_BYTES 255 /* a name, or a value */
+#define LIMIT_PORT_RANGES     16
+#define LIMIT_MESSAGE_BYTES   255 /* the text of a task update */
+#define LIMIT_PLACE_AHEAD     1024 /* a placement is this near to the tasks placed before */
+#define LIMIT_TOMBSTONES      2000000
+#define LIMIT_EXPIRED_KEYS    4096 /* by one command */
+#define LIMIT_TOMBSTONE_HOURS 24
+#define LIMIT_RESOURCE        (1ull << 53) /* of one kind, in its unit: exact in JSON */
+#define LIMIT_AGENT_CPUS      65536        /* more on one machine is a mistake */
+#define LIMIT_AGENT_GPUS      1024
+#define LIMIT_JOB_FILE_BYTES  (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH  8         /* nesting of its values */
+#define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
 
 /* Agent */
-#define LIMIT_AGENT_RUNS     65536 /* runs of one agent, with ended ones not acknowledged yet */
-#define LIMIT_SANDBOXES_KEPT 100000 /* of runs that ended and are acknowledged */
+#define LIMIT_AGENT_RUNS     65536      /* of one agent, with unacknowledged ones */
+#define LIMIT_SANDBOXES_KEPT 100000     /* of runs that ended and are acknowledged */
 #define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log of a task, then its beginning goes */
 
 #endif

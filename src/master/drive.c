@@ -57,7 +57,8 @@ static void carry_out_replica(struct master *m, struct replica_action *a)
         storage_snapshot_load(m->storage);
         break;
     case REPLICA_FATAL:
-        log_error("master", "%s; stopping, nothing acknowledged is lost", a->fatal.text);
+        log_error(
+            "master", "%s; stopping, nothing acknowledged is lost", a->fatal.text);
         abort();
     case REPLICA_ROLE_CHANGED:
     case REPLICA_LEADING:
@@ -74,7 +75,8 @@ static void send_to_session(struct master *m, const struct master_action *a)
     struct conn *c = server_find(m->server, a->send.session);
 
     if (c != NULL)
-        conn_send(c, (struct bytes){m->actions.bytes.data + a->send.offset, a->send.size});
+        conn_send(c,
+                  (struct bytes){m->actions.bytes.data + a->send.offset, a->send.size});
 }
 
 static void close_session(struct master *m, const struct master_action *a)

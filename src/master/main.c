@@ -34,7 +34,8 @@ static const struct option_row ROWS[] = {
      .kind = OPTION_TEXT,
      .argument = "ID=HOST:PORT,...",
      .required = true,
-     .help = "all 1, 3 or 5 masters with their RPC addresses, the same list everywhere"},
+     .help =
+         "all 1, 3 or 5 masters with their RPC addresses, the same list everywhere"},
     {.name = "listen",
      .kind = OPTION_TEXT,
      .argument = "ADDR:PORT",
@@ -81,11 +82,15 @@ static const struct option_row ROWS[] = {
 static const struct option_table TABLE = {
     .program = "triarch-master",
     .purpose = "one master of a Triarch cluster",
-    .details = "Three or five masters keep the whole state of the cluster in one replicated log. "
-               "The first start of all of them, with empty directories and the same --cluster, "
-               "founds the cluster.\n\n"
-               "On SIGTERM a leader hands leadership over before it ends. kill -9 loses nothing "
-               "that was acknowledged.",
+    .details =
+        "Three or five masters keep the whole state of the cluster in one replicated "
+        "log. "
+        "The first start of all of them, with empty directories and the same "
+        "--cluster, "
+        "founds the cluster.\n\n"
+        "On SIGTERM a leader hands leadership over before it ends. kill -9 loses "
+        "nothing "
+        "that was acknowledged.",
     .rows = ROWS,
     .row_count = sizeof(ROWS) / sizeof(*ROWS),
     .version = PACKAGE_VERSION,
@@ -130,7 +135,8 @@ static int read_options(struct master *m,
     uint64_t heartbeat = options_duration_ms(o, "heartbeat");
 
     if (!log_level_parse(options_text(o, "log-level"), &level))
-        return options_refuse(o, "log-level", err, "write error, warning, info or debug");
+        return options_refuse(
+            o, "log-level", err, "write error, warning, info or debug");
     log_init(level);
     if (heartbeat * 2 > election)
         return options_refuse(o,
@@ -184,7 +190,8 @@ static int start(struct master *m,
     m->transfers = transfers_create(m);
     if (storage_open(&m->storage, m, options_text(o, "data-dir"), err) != 0 ||
         sessions_start(m, err) != 0 ||
-        (m->has_http && web_start(&m->web, m, err) != 0) || storage_start(m->storage, err) != 0)
+        (m->has_http && web_start(&m->web, m, err) != 0) ||
+        storage_start(m->storage, err) != 0)
         return -(int)err->code;
     loop_on_signal(m->loop, SIGTERM, on_signal, m);
     loop_on_signal(m->loop, SIGINT, on_signal, m);

@@ -26,7 +26,7 @@ struct web;
 struct master {
     uint64_t id;
     struct cluster cluster;
-    struct address rpc;  /* what we listen on */
+    struct address rpc; /* what we listen on */
     struct address http;
     bool has_http;
     uint64_t incarnation;

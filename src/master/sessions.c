@@ -29,11 +29,13 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
         return;
     }
     master_hello(m->core, &ours);
-    ours.version = (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
+    ours.version =
+        (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
     conn_hello(c, &ours);
     drive(m,
-          &(struct master_event){.kind = MASTER_SESSION_OPENED,
-                                 .opened = {.session = conn_number(c), .role = hello->role}});
+          &(struct master_event){
+              .kind = MASTER_SESSION_OPENED,
+              .opened = {.session = conn_number(c), .role = hello->role}});
 }
 
 static void on_frame(void *user, struct conn *c, struct bytes frame)
@@ -47,7 +49,9 @@ static void on_closed(void *user, struct conn *c, const struct error *reason)
 {
     if (reason->code != ERROR_NONE && reason->code != ERROR_UNAVAILABLE)
         log_info("master", "session of %s closed: %s", conn_peer(c), reason->text);
-    drive(user, &(struct master_event){.kind = MASTER_SESSION_CLOSED, .closed = conn_number(c)});
+    drive(user,
+          &(struct master_event){.kind = MASTER_SESSION_CLOSED,
+                                 .closed = conn_number(c)});
 }
 
 static const struct conn_events SESSION_EVENTS = {
@@ -63,7 +67,8 @@ static void peer_greet(void *user, struct hello *hello)
     struct master *m = user;
 
     master_hello(m->core, hello);
-    hello->version = (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
+    hello->version =
+        (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
 }
 
 static int peer_check(void *user, const struct hello *hello, struct error *err)

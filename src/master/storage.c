@@ -11,8 +11,9 @@
 
 #include <string.h>
 
-#define LOAD_TICKET UINT64_MAX /* of chunks read for our own state; transfers use peer ids */
-#define CHUNKS_MAX  64         /* own chunks not written yet; the replica keeps to fewer */
+#define LOAD_TICKET \
+    UINT64_MAX        /* of chunks read for our own state; transfers use peer ids */
+#define CHUNKS_MAX 64 /* own chunks not written yet; the replica keeps to fewer */
 
 struct storage {
     struct master *master;
@@ -28,7 +29,8 @@ struct storage {
     /* our own snapshot */
     uint64_t draft; /* 0: none */
     uint32_t next_chunk;
-    size_t sizes[CHUNKS_MAX]; /* of chunks that the store has not taken over, oldest first */
+    size_t sizes
+        [CHUNKS_MAX]; /* of chunks that the store has not taken over, oldest first */
     unsigned size_count;
 
     /* loading the current one */
@@ -91,7 +93,10 @@ static void start_threads(struct storage *s)
     snapshots_start(s->snapshots, hooks_of(s, &hooks));
 }
 
-int storage_open(struct storage **out, struct master *m, const char *path, struct error *err)
+int storage_open(struct storage **out,
+                 struct master *m,
+                 const char *path,
+                 struct error *err)
 {
     struct storage *s = mem_zalloc(sizeof(*s));
     struct data_dir_options options = {.path = path, .node = m->id};
@@ -121,7 +126,8 @@ static int open_logs(struct storage *s, struct error *err)
 }
 
 /* Everything on disk is verified before the master says a word. */
-static int start_member(struct storage *s, struct master_event *event, struct error *err)
+static int
+start_member(struct storage *s, struct master_event *event, struct error *err)
 {
     struct loading_log log = {0};
     struct raft_log_state state;
@@ -131,7 +137,8 @@ static int start_member(struct storage *s, struct master_event *event, struct er
 
     if (rv != 0)
         return rv;
-    rv = data_dir_advise(snapshots_load(s->snapshots, restore_piece, s->master->core, err), err);
+    rv = data_dir_advise(
+        snapshots_load(s->snapshots, restore_piece, s->master->core, err), err);
     if (rv != 0)
         return rv;
     rv = raft_log_load(s->log, load_entry, &log, &state, err);
@@ -218,7 +225,8 @@ void storage_submit(struct storage *s)
         log_writer_submit(s->writer, &s->ops);
 }
 
-void storage_read(struct storage *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes)
+void storage_read(
+    struct storage *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes)
 {
     log_reader_read(s->reader, from, count, bytes, peer);
 }
@@ -267,8 +275,9 @@ static void tell_durable(struct storage *s)
     if (durable == s->durable)
         return;
     s->durable = durable;
-    drive_replica(s->master,
-                  &(struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = durable});
+    drive_replica(
+        s->master,
+        &(struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = durable});
 }
 
 static void tell_reads(struct storage *s)
@@ -276,10 +285,11 @@ static void tell_reads(struct storage *s)
     struct log_read read;
 
     while (log_reader_next(s->reader, &read))
-        drive_replica(s->master,
-                      &(struct replica_event){.kind = REPLICA_ENTRIES_READ,
-                                              .entries_read = {.peer = read.ticket,
-                                                               .entries = &read.entries}});
+        drive_replica(
+            s->master,
+            &(struct replica_event){
+                .kind = REPLICA_ENTRIES_READ,
+                .entries_read = {.peer = read.ticket, .entries = &read.entries}});
 }
 
 /* Own chunks that the store took over make room for the next. */
@@ -292,16 +302,17 @@ static void tell_written(struct storage *s)
     while (s->size_count > 0 && snapshots_backlog(s->snapshots) < queued) {
         queued -= s->sizes[0];
         memmove(s->sizes, s->sizes + 1, --s->size_count * sizeof(*s->sizes));
-        drive_replica(s->master, &(struct replica_event){.kind = REPLICA_SNAPSHOT_WRITTEN});
+        drive_replica(s->master,
+                      &(struct replica_event){.kind = REPLICA_SNAPSHOT_WRITTEN});
     }
 }
 
 static void loaded_chunk(struct storage *s, const struct snapshot_event *event)
 {
     bool last = ++s->loaded == s->loading.chunks;
-    struct replica_event data = {.kind = REPLICA_SNAPSHOT_DATA,
-                                 .snapshot_data = {.bytes = blob_view(event->chunk),
-                                                   .last = last}};
+    struct replica_event data = {
+        .kind = REPLICA_SNAPSHOT_DATA,
+        .snapshot_data = {.bytes = blob_view(event->chunk), .last = last}};
 
     if (last) {
         snapshots_release(s->snapshots, s->loading.id);
@@ -324,7 +335,8 @@ static void own_snapshot(struct storage *s, const struct snapshot_event *event)
                  "snapshot saved index=%llu bytes=%llu",
                  (unsigned long long)event->info.meta.index,
                  (unsigned long long)event->info.meta.size);
-        drive_replica(s->master, &(struct replica_event){.kind = REPLICA_SNAPSHOT_SAVED});
+        drive_replica(s->master,
+                      &(struct replica_event){.kind = REPLICA_SNAPSHOT_SAVED});
         break;
     case SNAPSHOT_FAILED:
         /* Only when one from the leader overtook it; the replica knows. */

@@ -23,7 +23,7 @@ struct receiving {
     uint64_t from;
     struct bulk_receiver *receiver; /* NULL: it ended, the draft may still be staged */
     struct snapshot_meta meta;
-    uint64_t draft; /* 0: free */
+    uint64_t draft;   /* 0: free */
     uint32_t waiting; /* chunks that the sender was not told of as taken */
     bool staged;
     bool promoting;
@@ -153,7 +153,8 @@ static void receiving_finish(struct receiving *r, bool discard)
     *r = (struct receiving){.transfers = r->transfers};
 }
 
-static struct receiving *of_receiver(struct transfers *t, const struct bulk_receiver *receiver)
+static struct receiving *of_receiver(struct transfers *t,
+                                     const struct bulk_receiver *receiver)
 {
     for (unsigned i = 0; i < LIMIT_MASTERS; i++)
         if (t->receiving[i].receiver == receiver)
@@ -191,7 +192,8 @@ static void begun(void *user,
              (unsigned long long)meta->size);
 }
 
-static void chunk(void *user, struct bulk_receiver *receiver, uint32_t number, struct bytes bytes)
+static void
+chunk(void *user, struct bulk_receiver *receiver, uint32_t number, struct bytes bytes)
 {
     struct transfers *t = user;
     struct receiving *r = of_receiver(t, receiver);
@@ -212,7 +214,8 @@ static void whole(void *user, struct bulk_receiver *receiver)
         snapshots_seal(store_of(t), r->draft, NULL);
 }
 
-static void ended(void *user, struct bulk_receiver *receiver, const struct error *reason)
+static void
+ended(void *user, struct bulk_receiver *receiver, const struct error *reason)
 {
     struct receiving *r = of_receiver(user, receiver);
 
@@ -274,15 +277,17 @@ void transfers_promote(struct transfers *t, uint64_t from)
 
 static void staged(struct receiving *r)
 {
-    struct replica_event event = {.kind = REPLICA_SNAPSHOT_RECEIVED,
-                                  .snapshot_received = {.from = r->from, .meta = &r->meta}};
+    struct replica_event event = {
+        .kind = REPLICA_SNAPSHOT_RECEIVED,
+        .snapshot_received = {.from = r->from, .meta = &r->meta}};
 
     r->staged = true;
     if (r->receiver != NULL)
         bulk_receiver_staged(r->receiver);
     drive_replica(r->transfers->master, &event);
     if (!r->promoting)
-        receiving_finish(r, true); /* not wanted: we have it already, or follow another */
+        receiving_finish(r,
+                         true); /* not wanted: we have it already, or follow another */
 }
 
 static void promoted(struct receiving *r)

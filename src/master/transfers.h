@@ -14,8 +14,9 @@ struct transfers;
 struct transfers *transfers_create(struct master *m);
 void transfers_destroy(struct transfers *t); /* NULL is fine */
 
-void transfers_send(struct transfers *t, uint64_t peer);    /* the current snapshot */
-void transfers_promote(struct transfers *t, uint64_t from); /* the staged one, for good */
+void transfers_send(struct transfers *t, uint64_t peer); /* the current snapshot */
+void transfers_promote(struct transfers *t,
+                       uint64_t from); /* the staged one, for good */
 
 /* A connection whose hello has the role of a snapshot. */
 void transfers_adopt(struct transfers *t, struct conn *c, const struct hello *hello);

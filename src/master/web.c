@@ -38,13 +38,14 @@ static void handle_health(void *user, struct http_request *r)
                 master_state(w->master->core)->globals.founded;
     struct buffer body = {0};
 
-    buffer_printf(&body,
-                  "{\"healthy\":%s,\"id\":%llu,\"role\":\"%s\",\"leader\":%llu,\"term\":%llu}\n",
-                  well ? "true" : "false",
-                  (unsigned long long)w->master->id,
-                  replica != NULL ? role_name(replica_role(replica)) : "founding",
-                  (unsigned long long)(replica != NULL ? replica_leader(replica) : 0),
-                  (unsigned long long)(replica != NULL ? replica_term(replica) : 0));
+    buffer_printf(
+        &body,
+        "{\"healthy\":%s,\"id\":%llu,\"role\":\"%s\",\"leader\":%llu,\"term\":%llu}\n",
+        well ? "true" : "false",
+        (unsigned long long)w->master->id,
+        replica != NULL ? role_name(replica_role(replica)) : "founding",
+        (unsigned long long)(replica != NULL ? replica_leader(replica) : 0),
+        (unsigned long long)(replica != NULL ? replica_term(replica) : 0));
     http_answer(r, well ? 200 : 503, "application/json", &body);
 }
 
@@ -55,7 +56,8 @@ static void gauge(struct metrics *m, const char *name, const char *help, double 
     metric_set(metrics_gauge(m, name, help, NULL), value);
 }
 
-static void counter(struct metrics *m, const char *name, const char *help, uint64_t value)
+static void
+counter(struct metrics *m, const char *name, const char *help, uint64_t value)
 {
     metric_add(metrics_counter(m, name, help, NULL), value);
 }
@@ -69,17 +71,30 @@ static void replica_metrics(struct metrics *m, const struct replica *r)
           "triarch_raft_is_leader",
           "1 while this master leads.",
           replica_leads(r) ? 1 : 0);
-    gauge(m, "triarch_raft_last_index", "Last log entry.", (double)replica_last_index(r));
-    gauge(m, "triarch_raft_commit_index", "Committed entries.", (double)replica_commit_index(r));
-    gauge(m, "triarch_raft_applied_index", "Applied entries.", (double)replica_applied_index(r));
-    gauge(m, "triarch_raft_durable_index", "Entries on disk.", (double)replica_durable_index(r));
+    gauge(
+        m, "triarch_raft_last_index", "Last log entry.", (double)replica_last_index(r));
+    gauge(m,
+          "triarch_raft_commit_index",
+          "Committed entries.",
+          (double)replica_commit_index(r));
+    gauge(m,
+          "triarch_raft_applied_index",
+          "Applied entries.",
+          (double)replica_applied_index(r));
+    gauge(m,
+          "triarch_raft_durable_index",
+          "Entries on disk.",
+          (double)replica_durable_index(r));
     gauge(m,
           "triarch_raft_snapshot_index",
           "Entries in the snapshot.",
           (double)replica_snapshot_index(r));
-#define X(member)                                                               \
-    snprintf(name, sizeof(name), "triarch_raft_%s_total", #member);             \
-    counter(m, name, "Since the start; see docs/architecture.md.", replica_counters(r)->member);
+#define X(member)                                                   \
+    snprintf(name, sizeof(name), "triarch_raft_%s_total", #member); \
+    counter(m,                                                      \
+            name,                                                   \
+            "Since the start; see docs/architecture.md.",           \
+            replica_counters(r)->member);
     REPLICA_COUNTERS(X)
 #undef X
 }
@@ -89,21 +104,31 @@ static void state_metrics(struct metrics *m, const struct state *s)
     char labels[64];
 
     for (int i = 0; i < TASK_STATE_COUNT; i++) {
-        snprintf(labels, sizeof(labels), "state=\"%s\"", task_state_name((enum task_state)i));
+        snprintf(labels,
+                 sizeof(labels),
+                 "state=\"%s\"",
+                 task_state_name((enum task_state)i));
         metric_set(metrics_gauge(m, "triarch_tasks", "Tasks by state.", labels),
                    (double)s->tasks_by_state[i]);
     }
     for (int i = 0; i < JOB_STATE_COUNT; i++) {
-        snprintf(labels, sizeof(labels), "state=\"%s\"", job_state_name((enum job_state)i));
+        snprintf(
+            labels, sizeof(labels), "state=\"%s\"", job_state_name((enum job_state)i));
         metric_set(metrics_gauge(m, "triarch_jobs", "Jobs by state.", labels),
                    (double)s->jobs_by_state[i]);
     }
     for (int i = 0; i < AGENT_STATE_COUNT; i++) {
-        snprintf(labels, sizeof(labels), "state=\"%s\"", agent_state_name((enum agent_state)i));
+        snprintf(labels,
+                 sizeof(labels),
+                 "state=\"%s\"",
+                 agent_state_name((enum agent_state)i));
         metric_set(metrics_gauge(m, "triarch_agents", "Agents by state.", labels),
                    (double)s->agents_by_state[i]);
     }
-    gauge(m, "triarch_keys_remembered", "Keys of purged jobs.", (double)s->tombstone_count);
+    gauge(m,
+          "triarch_keys_remembered",
+          "Keys of purged jobs.",
+          (double)s->tombstone_count);
 }
 
 static void core_metrics(struct metrics *m, const struct master_core *core)
@@ -114,10 +139,16 @@ static void core_metrics(struct metrics *m, const struct master_core *core)
           "triarch_commands_waiting",
           "Commands that wait to be proposed.",
           (double)master_queue_length(core));
-    gauge(m, "triarch_sessions", "Agents and clients connected.", (double)master_session_count(core));
-#define X(member)                                                  \
-    snprintf(name, sizeof(name), "triarch_%s_total", #member);     \
-    counter(m, name, "Since the start; see docs/architecture.md.", master_counters(core)->member);
+    gauge(m,
+          "triarch_sessions",
+          "Agents and clients connected.",
+          (double)master_session_count(core));
+#define X(member)                                              \
+    snprintf(name, sizeof(name), "triarch_%s_total", #member); \
+    counter(m,                                                 \
+            name,                                              \
+            "Since the start; see docs/architecture.md.",      \
+            master_counters(core)->member);
     MASTER_COUNTERS(X)
 #undef X
 }
@@ -130,7 +161,10 @@ static void storage_metrics(struct metrics *m, struct storage *storage)
     storage_stats(storage, &s);
     counter(m, "triarch_log_entries_total", "Entries written.", s.entries);
     gauge(m, "triarch_log_queued", "Operations not durable yet.", (double)s.queued);
-    gauge(m, "triarch_disk_free_bytes", "What the log can still grow.", (double)s.free_bytes);
+    gauge(m,
+          "triarch_disk_free_bytes",
+          "What the log can still grow.",
+          (double)s.free_bytes);
     for (int i = 0; i < LOG_WRITER_BUCKETS - 1; i++)
         bounds[i] = (double)(1ull << i) / 1e6;
     metric_take(metrics_histogram(m,

@@ -5,14 +5,16 @@
 
 #include <string.h>
 
-#define ENTRY_OVERHEAD_BYTES 64 /* of an entry on disk, for the decision to take a snapshot */
+#define ENTRY_OVERHEAD_BYTES \
+    64 /* of an entry on disk, for the decision to take a snapshot */
 
 /* The library wants to hear of a committed configuration at once. */
 static void apply_configuration(struct replica *r, uint64_t index, struct blob *payload)
 {
     struct raft_event event = {.type = RAFT_CONFIGURATION};
     struct bytes view = blob_view(payload);
-    struct raft_buffer encoded = {.base = (void *)(uintptr_t)view.data, .len = view.size};
+    struct raft_buffer encoded = {.base = (void *)(uintptr_t)view.data,
+                                  .len = view.size};
     int rv;
 
     blob_unref(r->configuration);
@@ -42,7 +44,8 @@ static size_t apply_entry(struct replica *r, uint64_t index)
     blob_ref(entry.payload);
     if (entry.kind == ENTRY_COMMANDS)
         payload = blob_view(entry.payload);
-    work = r->machine.apply(r->machine.data, index, entry.term, entry.kind, payload, r->leads);
+    work = r->machine.apply(
+        r->machine.data, index, entry.term, entry.kind, payload, r->leads);
     r->applied = index;
     r->bytes_since_snapshot += blob_view(entry.payload).size + ENTRY_OVERHEAD_BYTES;
     if (entry.kind == ENTRY_CONFIGURATION)

@@ -101,7 +101,8 @@ static void drop_belief(struct replica *r)
     if (wait_for_write(r))
         return;
     e->silent_due = false;
-    if (raft_state(&r->raft) == RAFT_FOLLOWER && e->lost != 0 && replica_believed(r) == e->lost)
+    if (raft_state(&r->raft) == RAFT_FOLLOWER && e->lost != 0 &&
+        replica_believed(r) == e->lost)
         skip(r, true);
     look_at(r, r->now_ms + ELECTION_FIRST_MS + rank_of_us(r, &live) * ELECTION_STEP_MS);
 }

@@ -40,9 +40,8 @@ static void feed(struct replica *r, uint64_t from, struct raft_message *message)
 /* B4, B5: an AppendEntries that begins below our commit index is appended at the wrong place,
  * and lets the commit index go back.  What is committed is identical on both sides: drop it
  * from the message. */
-static void drop_committed_prefix(struct replica *r,
-                                  struct peer_message *m,
-                                  uint32_t *skipped)
+static void
+drop_committed_prefix(struct replica *r, struct peer_message *m, uint32_t *skipped)
 {
     uint64_t commit = raft_commit_index(&r->raft);
     uint64_t term = replica_entry_term(r, commit);
@@ -59,7 +58,8 @@ static void drop_committed_prefix(struct replica *r,
 #endif
     if (r->installing != INSTALL_NONE || m->append.prev_index >= commit || term == 0)
         return;
-    *skipped = behind < m->append.entries.count ? (uint32_t)behind : m->append.entries.count;
+    *skipped =
+        behind < m->append.entries.count ? (uint32_t)behind : m->append.entries.count;
     m->append.prev_index = commit;
     m->append.prev_term = term;
     r->counters.guard_prefix++;
@@ -154,7 +154,8 @@ static void receive_append(struct replica *r, uint64_t from, struct peer_message
 
 /* B6: a late rejection of what the peer has acknowledged since would take next_index below
  * match_index. */
-static bool rejection_is_stale(struct replica *r, uint64_t from, const struct peer_message *m)
+static bool
+rejection_is_stale(struct replica *r, uint64_t from, const struct peer_message *m)
 {
     uint64_t index = m->append_result.last_index + 1;
     raft_index match = 0;
@@ -170,7 +171,8 @@ static bool rejection_is_stale(struct replica *r, uint64_t from, const struct pe
     return raft_match_index(&r->raft, from, &match) == 0 && index <= match;
 }
 
-static void receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
+static void
+receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
 {
     struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
 
@@ -201,7 +203,8 @@ static void receive_vote(struct replica *r, uint64_t from, struct peer_message *
     feed(r, from, &message);
 }
 
-static void receive_vote_result(struct replica *r, uint64_t from, struct peer_message *m)
+static void
+receive_vote_result(struct replica *r, uint64_t from, struct peer_message *m)
 {
     struct raft_message message = {.type = RAFT_REQUEST_VOTE_RESULT};
 
@@ -227,7 +230,8 @@ static void receive_vote_result(struct replica *r, uint64_t from, struct peer_me
     feed(r, from, &message);
 }
 
-static void receive_timeout_now(struct replica *r, uint64_t from, struct peer_message *m)
+static void
+receive_timeout_now(struct replica *r, uint64_t from, struct peer_message *m)
 {
     struct raft_message message = {.type = RAFT_TIMEOUT_NOW};
 
@@ -237,7 +241,8 @@ static void receive_timeout_now(struct replica *r, uint64_t from, struct peer_me
     feed(r, from, &message);
 }
 
-static void answer_confirm(struct replica *r, uint64_t from, const struct peer_message *m)
+static void
+answer_confirm(struct replica *r, uint64_t from, const struct peer_message *m)
 {
     outbox_say(r,
                from,
@@ -265,7 +270,8 @@ static void dispatch(struct replica *r, struct peer *peer, struct peer_message *
         receive_timeout_now(r, peer->id, m);
         break;
     case PEER_RESIGN:
-        if (m->term >= raft_current_term(&r->raft)) /* not of a reign that is long over */
+        if (m->term >=
+            raft_current_term(&r->raft)) /* not of a reign that is long over */
             election_resigned(r, peer->id);
         break;
     case PEER_CONFIRM:

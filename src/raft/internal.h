@@ -56,16 +56,16 @@ struct pending_write {
 
 struct election {
     bool active;
-    bool mute;            /* RequestVotes of this step are thrown away */
-    bool silent_due;      /* rule 3 not done yet */
-    bool on_durable;      /* look again when a write is durable */
-    bool lost_resigned;   /* `lost` said so itself: our belief in it counts as gone */
-    uint64_t lost;        /* the leader we lost */
+    bool mute;          /* RequestVotes of this step are thrown away */
+    bool silent_due;    /* rule 3 not done yet */
+    bool on_durable;    /* look again when a write is durable */
+    bool lost_resigned; /* `lost` said so itself: our belief in it counts as gone */
+    uint64_t lost;      /* the leader we lost */
     uint64_t lost_incarnation;
     uint64_t until_ms;
-    uint64_t slot_ms;     /* next look */
-    uint64_t granted_ms;  /* last real vote given, 0: none */
-    uint64_t stood_ms;    /* last real candidacy, 0: none */
+    uint64_t slot_ms;    /* next look */
+    uint64_t granted_ms; /* last real vote given, 0: none */
+    uint64_t stood_ms;   /* last real candidacy, 0: none */
 };
 
 enum taking { TAKING_NONE, TAKING_WALK, TAKING_COMMIT };
@@ -103,7 +103,8 @@ struct replica {
     uint64_t start_after; /* B1: operation that must be durable before the start */
     uint64_t start_term, start_vote;
     uint64_t now_ms;
-    uint64_t skew_ms; /* the library's clock runs ahead by the election timers we skipped */
+    uint64_t
+        skew_ms; /* the library's clock runs ahead by the election timers we skipped */
 
     struct log_memory log;
     struct snapshot_meta snapshot;
@@ -126,7 +127,7 @@ struct replica {
     uint64_t term;
     uint64_t leader;
 
-    bool noop_due;      /* became leader: an entry of this term must follow */
+    bool noop_due;       /* became leader: an entry of this term must follow */
     uint64_t noop_index; /* of our term; 0: not a leader */
     bool leads;
 
@@ -173,7 +174,9 @@ uint64_t replica_believed(const struct replica *r);
 void outbox_send(struct replica *r, const struct raft_message *message);
 void outbox_say(struct replica *r, uint64_t peer, const struct peer_message *message);
 void outbox_release(struct replica *r); /* after durable_sequence grew */
-void outbox_entries_read(struct replica *r, struct peer *peer, struct log_entries *entries);
+void outbox_entries_read(struct replica *r,
+                         struct peer *peer,
+                         struct log_entries *entries);
 void outbox_peer_reset(struct peer *peer);
 void outbox_finish(struct replica *r);
 
@@ -195,7 +198,9 @@ void apply_committed(struct replica *r);
 void snapshot_advance(struct replica *r);
 void snapshot_written(struct replica *r);
 void snapshot_saved(struct replica *r);
-void snapshot_received(struct replica *r, uint64_t from, const struct snapshot_meta *meta);
+void snapshot_received(struct replica *r,
+                       uint64_t from,
+                       const struct snapshot_meta *meta);
 void snapshot_begin_install(struct replica *r, const struct raft_update *update);
 void snapshot_promoted(struct replica *r);
 void snapshot_data(struct replica *r, struct bytes bytes, bool last);
@@ -204,7 +209,10 @@ void snapshot_finish(struct replica *r);
 
 /* reads.c */
 void reads_add(struct replica *r, uint64_t ticket);
-void reads_confirmed(struct replica *r, struct peer *peer, uint64_t term, uint64_t round);
+void reads_confirmed(struct replica *r,
+                     struct peer *peer,
+                     uint64_t term,
+                     uint64_t round);
 void reads_advance(struct replica *r);
 void reads_fail(struct replica *r);
 uint64_t reads_deadline(const struct replica *r);

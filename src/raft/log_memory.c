@@ -13,7 +13,8 @@ static struct log_entry *slot(const struct log_memory *m, uint64_t index)
 
 void log_memory_init(struct log_memory *m, uint64_t first, uint64_t base_term)
 {
-    *m = (struct log_memory){.first = first, .base_term = base_term, .cached_from = first};
+    *m = (struct log_memory){
+        .first = first, .base_term = base_term, .cached_from = first};
 }
 
 void log_memory_finish(struct log_memory *m)

@@ -18,7 +18,7 @@ struct log_memory {
     size_t head;     /* slot of `first` */
     size_t count;
     uint64_t first;
-    uint64_t base_term;  /* term of entry first - 1, 0 if unknown */
+    uint64_t base_term;   /* term of entry first - 1, 0 if unknown */
     uint64_t cached_from; /* payloads of [first, cached_from) were let go */
     uint64_t cached_bytes;
 };

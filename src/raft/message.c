@@ -139,9 +139,9 @@ static void take_entries(struct reader *r, struct peer_message *m)
         entry->kind = (enum entry_kind)take_u8(r);
         size = take_u32(r);
         payload = take(r, size);
-        if (r->bad || entry->kind < ENTRY_COMMANDS || entry->kind > ENTRY_CONFIGURATION ||
-            entry->term < term || entry->term == 0 || entry->term > m->term ||
-            size > LIMIT_ENTRY_BYTES) {
+        if (r->bad || entry->kind < ENTRY_COMMANDS ||
+            entry->kind > ENTRY_CONFIGURATION || entry->term < term ||
+            entry->term == 0 || entry->term > m->term || size > LIMIT_ENTRY_BYTES) {
             r->bad = true;
             return;
         }
@@ -197,7 +197,8 @@ int peer_message_unpack(struct peer_message *m, struct bytes bytes, struct error
 
     memset(m, 0, sizeof(*m));
     if (bytes.size < 1 + CRC_BYTES)
-        return error_set(err, ERROR_INVALID, "peer message: %zu bytes are too few", bytes.size);
+        return error_set(
+            err, ERROR_INVALID, "peer message: %zu bytes are too few", bytes.size);
     r.end -= CRC_BYTES;
     if (load_u32(r.end) != crc32c(0, bytes.data, bytes.size - CRC_BYTES))
         return error_set(err, ERROR_CORRUPT, "peer message: checksum differs");
@@ -206,7 +207,8 @@ int peer_message_unpack(struct peer_message *m, struct bytes bytes, struct error
         int kind = (int)m->kind;
 
         peer_message_finish(m);
-        return error_set(err, ERROR_INVALID, "peer message of kind %d is malformed", kind);
+        return error_set(
+            err, ERROR_INVALID, "peer message of kind %d is malformed", kind);
     }
     return 0;
 }

@@ -55,7 +55,8 @@ void outbox_say(struct replica *r, uint64_t to, const struct peer_message *messa
 
 void outbox_release(struct replica *r)
 {
-    while (!STAILQ_EMPTY(&r->held) && STAILQ_FIRST(&r->held)->needs <= r->durable_sequence) {
+    while (!STAILQ_EMPTY(&r->held) &&
+           STAILQ_FIRST(&r->held)->needs <= r->durable_sequence) {
         struct held_message *held = STAILQ_FIRST(&r->held);
 
         STAILQ_REMOVE_HEAD(&r->held, link);
@@ -86,7 +87,8 @@ static void say_append(struct replica *r,
 
 /* Entries from `first` whose payloads are in memory: at least one if any, then as many as fit.
  * The array is ours, the references stay the log's. */
-static struct log_entries gather(const struct replica *r, uint64_t first, uint32_t count)
+static struct log_entries
+gather(const struct replica *r, uint64_t first, uint32_t count)
 {
     struct log_entries e = {.first = first};
     size_t bytes = 0;
@@ -157,7 +159,9 @@ static void pump(struct replica *r, struct peer *peer)
     }
 }
 
-void outbox_entries_read(struct replica *r, struct peer *peer, struct log_entries *entries)
+void outbox_entries_read(struct replica *r,
+                         struct peer *peer,
+                         struct log_entries *entries)
 {
     struct append_head *head;
     struct log_entries now;
@@ -168,8 +172,8 @@ void outbox_entries_read(struct replica *r, struct peer *peer, struct log_entrie
     }
     peer->reading = false;
     head = STAILQ_FIRST(&peer->heads);
-    if (head == NULL || head_is_stale(r, head) || entries->first != head->prev_index + 1 ||
-        entries->count == 0) {
+    if (head == NULL || head_is_stale(r, head) ||
+        entries->first != head->prev_index + 1 || entries->count == 0) {
         if (head != NULL && entries->count == 0)
             drop_head(peer); /* trimmed meanwhile: libraft will turn to the snapshot */
         log_entries_finish(entries);
@@ -207,16 +211,15 @@ void outbox_entries_read(struct replica *r, struct peer *peer, struct log_entrie
 
 /* While entries wait, the peer lacks what comes before a new heartbeat and would refuse it: go
  * back to what it is known to have. */
-static void say_heartbeat(struct replica *r,
-                          struct peer *peer,
-                          const struct raft_append_entries *a)
+static void
+say_heartbeat(struct replica *r, struct peer *peer, const struct raft_append_entries *a)
 {
-    struct append_head head = {.term = a->term,
-                               .prev_index = a->prev_log_index,
-                               .commit = a->leader_commit};
+    struct append_head head = {
+        .term = a->term, .prev_index = a->prev_log_index, .commit = a->leader_commit};
     raft_index match = 0;
 
-    if (!STAILQ_EMPTY(&peer->heads) && raft_match_index(&r->raft, peer->id, &match) == 0 &&
+    if (!STAILQ_EMPTY(&peer->heads) &&
+        raft_match_index(&r->raft, peer->id, &match) == 0 &&
         replica_entry_term(r, match) != 0)
         head.prev_index = match;
     say_append(r, peer, &head, &(struct log_entries){0});
@@ -250,7 +253,8 @@ static void add_head(struct peer *peer, const struct raft_append_entries *a)
     STAILQ_INSERT_TAIL(&peer->heads, head, link);
 }
 
-static void send_append(struct replica *r, struct peer *peer, const struct raft_append_entries *a)
+static void
+send_append(struct replica *r, struct peer *peer, const struct raft_append_entries *a)
 {
     if (!peer->up)
         return;
@@ -270,7 +274,8 @@ static void send_append(struct replica *r, struct peer *peer, const struct raft_
 
 /* B7: libraft backs off one entry for each round trip.  Name the entry before the start of the
  * term that conflicts instead, never below what is committed. */
-static uint64_t rejection_hint(struct replica *r, const struct raft_append_entries_result *a)
+static uint64_t rejection_hint(struct replica *r,
+                               const struct raft_append_entries_result *a)
 {
     uint64_t hint = a->last_log_index;
     uint64_t index = a->rejected;
@@ -296,18 +301,20 @@ static void send_append_result(struct replica *r,
                                uint64_t to,
                                const struct raft_append_entries_result *a)
 {
-    outbox_say(r,
-               to,
-               &(struct peer_message){
-                   .kind = PEER_APPEND_ENTRIES_RESULT,
-                   .term = a->term,
-                   .append_result = {.rejected = a->rejected,
-                                     .last_index = a->rejected != 0 ? rejection_hint(r, a)
-                                                                    : a->last_log_index},
-               });
+    outbox_say(
+        r,
+        to,
+        &(struct peer_message){
+            .kind = PEER_APPEND_ENTRIES_RESULT,
+            .term = a->term,
+            .append_result = {.rejected = a->rejected,
+                              .last_index = a->rejected != 0 ? rejection_hint(r, a)
+                                                             : a->last_log_index},
+        });
 }
 
-static void send_request_vote(struct replica *r, uint64_t to, const struct raft_request_vote *v)
+static void
+send_request_vote(struct replica *r, uint64_t to, const struct raft_request_vote *v)
 {
     if (r->election.mute)
         return;
@@ -341,10 +348,10 @@ static void send_vote_result(struct replica *r,
         r->election.granted_ms = r->now_ms;
     outbox_say(r,
                to,
-               &(struct peer_message){
-                   .kind = PEER_REQUEST_VOTE_RESULT,
-                   .term = term,
-                   .vote_result = {.granted = v->vote_granted, .pre_vote = v->pre_vote}});
+               &(struct peer_message){.kind = PEER_REQUEST_VOTE_RESULT,
+                                      .term = term,
+                                      .vote_result = {.granted = v->vote_granted,
+                                                      .pre_vote = v->pre_vote}});
 }
 
 static void send_snapshot(struct replica *r, struct peer *peer)

@@ -21,7 +21,8 @@ static void move(struct ticket_list *to, struct ticket_list *from)
     from->count = 0;
 }
 
-static void answer(struct replica *r, struct ticket_list *list, enum replica_action_kind kind)
+static void
+answer(struct replica *r, struct ticket_list *list, enum replica_action_kind kind)
 {
     for (size_t i = 0; i < list->count; i++)
         replica_act(r, kind)->read.ticket = list->items[i];
@@ -76,7 +77,10 @@ static void end_round_if_majority(struct replica *r)
     move(&reads->confirmed, &reads->asked);
 }
 
-void reads_confirmed(struct replica *r, struct peer *peer, uint64_t term, uint64_t round)
+void reads_confirmed(struct replica *r,
+                     struct peer *peer,
+                     uint64_t term,
+                     uint64_t round)
 {
     if (!r->leads || !r->reads.in_flight || round != r->reads.round ||
         term != raft_current_term(&r->raft))
@@ -94,7 +98,8 @@ void reads_advance(struct replica *r)
     if (!reads->in_flight && reads->waiting.count > 0) {
         begin_round(r);
         end_round_if_majority(r); /* a sole master is its own majority */
-    } else if (reads->in_flight && r->now_ms >= reads->asked_ms + r->config.heartbeat_ms) {
+    } else if (reads->in_flight &&
+               r->now_ms >= reads->asked_ms + r->config.heartbeat_ms) {
         ask(r); /* the question or the answer was lost */
     }
     if (reads->confirmed.count > 0 && r->applied >= reads->ready_index)

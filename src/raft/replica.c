@@ -21,9 +21,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CAPACITY_UNUSED 60000 /* libraft's free-disk figure; its check is off (threshold 0) */
+#define CAPACITY_UNUSED \
+    60000 /* libraft's free-disk figure; its check is off (threshold 0) */
 
-static int submit_entry(struct replica *r, enum raft_entry_type type, struct blob *payload);
+static int
+submit_entry(struct replica *r, enum raft_entry_type type, struct blob *payload);
 
 /* ---- actions ---- */
 
@@ -114,12 +116,14 @@ static void raft_open(struct replica *r)
     raft_seed(&r->raft, (unsigned)(r->config.entropy ^ r->config.entropy >> 32));
     raft_set_election_timeout(&r->raft, r->config.election_timeout_ms);
     raft_set_heartbeat_timeout(&r->raft, r->config.heartbeat_ms);
-    raft_set_install_snapshot_timeout(&r->raft, 24 * 3600 * 1000); /* the outbox paces transfers */
+    raft_set_install_snapshot_timeout(
+        &r->raft, 24 * 3600 * 1000); /* the outbox paces transfers */
     raft_set_pre_vote(&r->raft, true);
     raft_set_max_inflight_entries(&r->raft, LIMIT_INFLIGHT_ENTRIES);
 }
 
-struct replica *replica_create(const struct replica_config *config, struct machine machine)
+struct replica *replica_create(const struct replica_config *config,
+                               struct machine machine)
 {
     struct replica *r = mem_zalloc(sizeof(*r));
     bool member = false;
@@ -203,7 +207,8 @@ bool replica_fill_metadata(struct replica *r,
                            const struct snapshot_meta *meta)
 {
     struct bytes view = blob_view(meta->configuration);
-    struct raft_buffer encoded = {.base = (void *)(uintptr_t)view.data, .len = view.size};
+    struct raft_buffer encoded = {.base = (void *)(uintptr_t)view.data,
+                                  .len = view.size};
 
     memset(out, 0, sizeof(*out));
     out->index = meta->index;
@@ -348,7 +353,8 @@ static void report_role(struct replica *r)
 static void follow_state(struct replica *r, bool was_leader, uint64_t was_term)
 {
     bool is_leader = raft_state(&r->raft) == RAFT_LEADER;
-    bool same_reign = was_leader && is_leader && was_term == raft_current_term(&r->raft);
+    bool same_reign =
+        was_leader && is_leader && was_term == raft_current_term(&r->raft);
 
     if (was_leader && !same_reign) {
         r->leads = false;
@@ -390,7 +396,8 @@ int replica_raft_step(struct replica *r, struct raft_event *event)
     rv = raft_step(&r->raft, event, &update);
     if (rv != 0)
         return rv;
-    if (update.flags & (RAFT_UPDATE_CURRENT_TERM) || update.flags & (RAFT_UPDATE_VOTED_FOR))
+    if (update.flags & (RAFT_UPDATE_CURRENT_TERM) ||
+        update.flags & (RAFT_UPDATE_VOTED_FOR))
         persist_meta(r, raft_current_term(&r->raft), raft_voted_for(&r->raft));
     if (update.flags & (RAFT_UPDATE_ENTRIES))
         take_entries(r, &update);
@@ -462,8 +469,9 @@ static void drop_log_behind_snapshot(struct replica *r)
     struct log_op *op;
     uint64_t index = r->snapshot.index;
 
-    if (index == 0 || (log_memory_last(&r->log) >= index && r->log.first <= index + 1 &&
-                       (r->log.first > index || log_memory_term(&r->log, index) == r->snapshot.term)))
+    if (index == 0 ||
+        (log_memory_last(&r->log) >= index && r->log.first <= index + 1 &&
+         (r->log.first > index || log_memory_term(&r->log, index) == r->snapshot.term)))
         return;
     log_memory_reset(&r->log, index, r->snapshot.term);
     op = mem_zalloc(sizeof(*op));
@@ -494,11 +502,12 @@ static void start(struct replica *r, const struct replica_event *event)
     }
     log_entries_finish(entries);
     if (r->log.first > r->snapshot.index + 1) {
-        replica_fatal(r,
-                      "entries %llu to %llu are in no snapshot and not in the log: restore the "
-                      "disk, or start with an empty directory under a new id",
-                      (unsigned long long)r->snapshot.index + 1,
-                      (unsigned long long)r->log.first - 1);
+        replica_fatal(
+            r,
+            "entries %llu to %llu are in no snapshot and not in the log: restore the "
+            "disk, or start with an empty directory under a new id",
+            (unsigned long long)r->snapshot.index + 1,
+            (unsigned long long)r->log.first - 1);
         return;
     }
     drop_log_behind_snapshot(r);
@@ -526,7 +535,7 @@ static void report_durable(struct replica *r)
     uint64_t index = r->disk_last;
     int rv;
 
-    STAILQ_FOREACH(w, &r->writes, link)
+    STAILQ_FOREACH (w, &r->writes, link)
         if (w->first - 1 < index)
             index = w->first - 1;
     if (!r->started || r->installing != INSTALL_NONE || index <= r->raft.last_stored)
@@ -543,7 +552,8 @@ static void durable(struct replica *r, uint64_t sequence)
     if (sequence <= r->durable_sequence)
         return;
     r->durable_sequence = sequence;
-    while (!STAILQ_EMPTY(&r->writes) && STAILQ_FIRST(&r->writes)->sequence <= sequence) {
+    while (!STAILQ_EMPTY(&r->writes) &&
+           STAILQ_FIRST(&r->writes)->sequence <= sequence) {
         struct pending_write *w = STAILQ_FIRST(&r->writes);
 
         r->disk_last = w->last;
@@ -562,7 +572,8 @@ static void durable(struct replica *r, uint64_t sequence)
 
 /* ---- submit ---- */
 
-static int submit_entry(struct replica *r, enum raft_entry_type type, struct blob *payload)
+static int
+submit_entry(struct replica *r, enum raft_entry_type type, struct blob *payload)
 {
     static uint8_t nothing[8];
     struct raft_event event = {.type = RAFT_SUBMIT};
@@ -572,7 +583,8 @@ static int submit_entry(struct replica *r, enum raft_entry_type type, struct blo
 
     entry.buf.base = payload != NULL ? (void *)(uintptr_t)view.data : nothing;
     entry.buf.len = payload != NULL ? view.size : sizeof(nothing);
-    entry.batch = raft_malloc(1); /* the library wants one; it only frees or returns it */
+    entry.batch =
+        raft_malloc(1); /* the library wants one; it only frees or returns it */
     ASSERT(entry.batch != NULL);
     event.submit.entries = &entry;
     event.submit.n = 1;
@@ -703,9 +715,8 @@ static void handle(struct replica *r, const struct replica_event *event)
         durable(r, event->durable.sequence);
         break;
     case REPLICA_ENTRIES_READ:
-        outbox_entries_read(r,
-                            replica_peer(r, event->entries_read.peer),
-                            event->entries_read.entries);
+        outbox_entries_read(
+            r, replica_peer(r, event->entries_read.peer), event->entries_read.entries);
         break;
     case REPLICA_SUBMIT:
         submit(r, event->submit.payload);
@@ -726,7 +737,8 @@ static void handle(struct replica *r, const struct replica_event *event)
         snapshot_saved(r);
         break;
     case REPLICA_SNAPSHOT_RECEIVED:
-        snapshot_received(r, event->snapshot_received.from, event->snapshot_received.meta);
+        snapshot_received(
+            r, event->snapshot_received.from, event->snapshot_received.meta);
         break;
     case REPLICA_SNAPSHOT_PROMOTED:
         snapshot_promoted(r);

@@ -59,11 +59,12 @@ struct replica_config {
     unsigned election_timeout_ms; /* 500 */
     unsigned heartbeat_ms;        /* 100 */
     unsigned trailing_entries;    /* LIMIT_TRAILING_ENTRIES */
-    uint64_t snapshot_bytes;      /* of log since the last snapshot: LIMIT_LOG_SNAPSHOT_BYTES */
-    uint64_t cache_bytes;         /* LIMIT_LOG_CACHE_BYTES */
-    size_t snapshot_chunk_bytes;  /* LIMIT_SNAPSHOT_CHUNK_BYTES */
-    size_t apply_budget;          /* commands in one step */
-    uint64_t entropy;             /* seeds the election timer */
+    uint64_t
+        snapshot_bytes;   /* of log since the last snapshot: LIMIT_LOG_SNAPSHOT_BYTES */
+    uint64_t cache_bytes; /* LIMIT_LOG_CACHE_BYTES */
+    size_t snapshot_chunk_bytes; /* LIMIT_SNAPSHOT_CHUNK_BYTES */
+    size_t apply_budget;         /* commands in one step */
+    uint64_t entropy;            /* seeds the election timer */
 };
 
 void replica_config_init(struct replica_config *config);
@@ -73,23 +74,23 @@ enum replica_role { REPLICA_FOLLOWER, REPLICA_CANDIDATE, REPLICA_LEADER };
 /* ---- events ---- */
 
 enum replica_event_kind {
-    REPLICA_START,              /* once, first: what the store holds */
-    REPLICA_TIME,               /* time went on; at the latest at actions.deadline_ms */
-    REPLICA_MESSAGE,            /* bytes that a peer's REPLICA_SEND carried */
-    REPLICA_DURABLE,            /* log operations up to `sequence` are on disk */
-    REPLICA_ENTRIES_READ,       /* answer to REPLICA_READ_ENTRIES; takes the entries */
-    REPLICA_SUBMIT,             /* one entry, from the leader's proposer */
-    REPLICA_TRANSFER,           /* hand leadership over, then actions say role follower */
-    REPLICA_PEER_UP,            /* connected, hello exchanged */
-    REPLICA_PEER_DOWN,          /* the connection closed: a hint (joint 12) */
-    REPLICA_SNAPSHOT_WRITTEN,   /* chunks of our own snapshot that the store has taken over */
-    REPLICA_SNAPSHOT_SAVED,     /* our own snapshot is whole and durable */
-    REPLICA_SNAPSHOT_RECEIVED,  /* a peer's snapshot is staged and verified */
-    REPLICA_SNAPSHOT_PROMOTED,  /* the staged one is the current one, durable */
-    REPLICA_SNAPSHOT_DATA,      /* a piece of the current snapshot, after promotion */
-    REPLICA_SNAPSHOT_SENT,      /* a transfer that we asked for ended, well or not */
-    REPLICA_READ,               /* a linearizable read wants to know when it may be answered */
-    REPLICA_CONTINUE,           /* after actions.again */
+    REPLICA_START,            /* once, first: what the store holds */
+    REPLICA_TIME,             /* time went on; at the latest at actions.deadline_ms */
+    REPLICA_MESSAGE,          /* bytes that a peer's REPLICA_SEND carried */
+    REPLICA_DURABLE,          /* log operations up to `sequence` are on disk */
+    REPLICA_ENTRIES_READ,     /* answer to REPLICA_READ_ENTRIES; takes the entries */
+    REPLICA_SUBMIT,           /* one entry, from the leader's proposer */
+    REPLICA_TRANSFER,         /* hand leadership over, then actions say role follower */
+    REPLICA_PEER_UP,          /* connected, hello exchanged */
+    REPLICA_PEER_DOWN,        /* the connection closed: a hint (joint 12) */
+    REPLICA_SNAPSHOT_WRITTEN, /* chunks of our own snapshot that the store has taken over */
+    REPLICA_SNAPSHOT_SAVED,    /* our own snapshot is whole and durable */
+    REPLICA_SNAPSHOT_RECEIVED, /* a peer's snapshot is staged and verified */
+    REPLICA_SNAPSHOT_PROMOTED, /* the staged one is the current one, durable */
+    REPLICA_SNAPSHOT_DATA,     /* a piece of the current snapshot, after promotion */
+    REPLICA_SNAPSHOT_SENT,     /* a transfer that we asked for ended, well or not */
+    REPLICA_READ,     /* a linearizable read wants to know when it may be answered */
+    REPLICA_CONTINUE, /* after actions.again */
 };
 
 struct replica_event {
@@ -99,8 +100,9 @@ struct replica_event {
         struct {
             uint64_t term;
             uint64_t vote;
-            const struct snapshot_meta *snapshot; /* restored into the machine; or NULL */
-            struct log_entries *entries;          /* whole log, taken; when it is empty,
+            const struct snapshot_meta
+                *snapshot;               /* restored into the machine; or NULL */
+            struct log_entries *entries; /* whole log, taken; when it is empty,
                                                    * `first` is where it would begin */
         } start;
         struct {
@@ -115,7 +117,8 @@ struct replica_event {
             struct log_entries *entries; /* taken; empty if they are no longer there */
         } entries_read;
         struct {
-            struct blob *payload; /* a reference, taken if accepted (actions.submitted) */
+            struct blob
+                *payload; /* a reference, taken if accepted (actions.submitted) */
         } submit;
         struct {
             uint64_t to; /* 0: the best peer */
@@ -148,21 +151,21 @@ struct replica_event {
 /* ---- actions ---- */
 
 enum replica_action_kind {
-    REPLICA_SEND,             /* bytes to a peer; loss, delay and repetition are legal */
-    REPLICA_PERSIST,          /* the next operation of the log FIFO; takes op */
-    REPLICA_READ_ENTRIES,     /* copy entries out of the log, at most `bytes` */
-    REPLICA_SNAPSHOT_BEGIN,   /* our own snapshot begins; meta.size is not known yet */
-    REPLICA_SNAPSHOT_CHUNK,   /* its next bytes; answered by REPLICA_SNAPSHOT_WRITTEN */
-    REPLICA_SNAPSHOT_COMMIT,  /* it is whole: answered by REPLICA_SNAPSHOT_SAVED */
+    REPLICA_SEND,            /* bytes to a peer; loss, delay and repetition are legal */
+    REPLICA_PERSIST,         /* the next operation of the log FIFO; takes op */
+    REPLICA_READ_ENTRIES,    /* copy entries out of the log, at most `bytes` */
+    REPLICA_SNAPSHOT_BEGIN,  /* our own snapshot begins; meta.size is not known yet */
+    REPLICA_SNAPSHOT_CHUNK,  /* its next bytes; answered by REPLICA_SNAPSHOT_WRITTEN */
+    REPLICA_SNAPSHOT_COMMIT, /* it is whole: answered by REPLICA_SNAPSHOT_SAVED */
     REPLICA_SNAPSHOT_ABANDON, /* drop what was written of it */
     REPLICA_SNAPSHOT_SEND,    /* stream the current snapshot to a peer */
     REPLICA_SNAPSHOT_PROMOTE, /* make the staged snapshot current */
-    REPLICA_SNAPSHOT_LOAD,    /* read the current snapshot back as REPLICA_SNAPSHOT_DATA */
-    REPLICA_ROLE_CHANGED,     /* role, term or believed leader changed */
-    REPLICA_LEADING,          /* our no-op of this term is applied: lead */
-    REPLICA_READ_READY,       /* the read of this ticket may be answered from the state now */
-    REPLICA_READ_FAILED,      /* not the leader (any more): ask it */
-    REPLICA_FATAL,            /* stop the process: error says why */
+    REPLICA_SNAPSHOT_LOAD, /* read the current snapshot back as REPLICA_SNAPSHOT_DATA */
+    REPLICA_ROLE_CHANGED,  /* role, term or believed leader changed */
+    REPLICA_LEADING,       /* our no-op of this term is applied: lead */
+    REPLICA_READ_READY, /* the read of this ticket may be answered from the state now */
+    REPLICA_READ_FAILED, /* not the leader (any more): ask it */
+    REPLICA_FATAL,       /* stop the process: error says why */
 };
 
 struct replica_action {
@@ -207,7 +210,7 @@ struct replica_actions {
     size_t count, capacity;
     uint64_t deadline_ms; /* feed REPLICA_TIME then, at the latest */
     uint64_t submitted;   /* index of the entry that REPLICA_SUBMIT added; 0: refused */
-    bool again;           /* work is left: feed REPLICA_CONTINUE in the next turn of the loop */
+    bool again; /* work is left: feed REPLICA_CONTINUE in the next turn of the loop */
 };
 
 /* Frees what nobody took: the executor sets `op`, `bytes`, … to NULL/empty when it takes them. */
@@ -218,8 +221,10 @@ void replica_actions_finish(struct replica_actions *actions);
 
 struct replica;
 
-struct replica *replica_create(const struct replica_config *config, struct machine machine);
-void replica_destroy(struct replica *r); /* NULL is fine; legal at any time outside a step */
+struct replica *replica_create(const struct replica_config *config,
+                               struct machine machine);
+void replica_destroy(
+    struct replica *r); /* NULL is fine; legal at any time outside a step */
 
 /* Take one event; append actions.  Never called from inside itself. */
 void replica_step(struct replica *r,
@@ -248,26 +253,26 @@ uint64_t replica_match_index(const struct replica *r, uint64_t peer);
 uint64_t replica_entry_term(const struct replica *r, uint64_t index);
 
 /* How often what happened; for metrics and for the simulator's coverage. */
-#define REPLICA_COUNTERS(X)                                                             \
-    X(elections_won)                                                                    \
-    X(hints)                 /* closed connections and resignations acted on */         \
-    X(hint_skips)            /* election timers moved forward by the policy */          \
-    X(resignations)          /* times we went from leader to follower */                \
-    X(transfers)             /* leadership handed over on request */                    \
-    X(guard_prefix)          /* B4: AppendEntries reaching below the commit index */    \
-    X(guard_stale_reject)    /* B6: rejections that would underflow next_index */       \
-    X(guard_hint_rewritten)  /* B7: back-off by terms instead of entries */             \
-    X(guard_prevote_term)    /* B8: pre-vote refused with our higher term */            \
-    X(guard_vote_result)     /* B9: vote results that came too late */                  \
-    X(guard_installing)      /* B13: a snapshot while one is being installed */         \
-    X(commit_regressions)    /* B5: the library's commit index went back */             \
-    X(messages_malformed)                                                               \
-    X(messages_held)         /* waited for term and vote to be durable */               \
-    X(entries_read_back)                                                                \
-    X(snapshots_taken)                                                                  \
-    X(snapshots_abandoned)                                                              \
-    X(snapshots_installed)                                                              \
-    X(snapshots_sent)                                                                   \
+#define REPLICA_COUNTERS(X)                                                         \
+    X(elections_won)                                                                \
+    X(hints)                /* closed connections and resignations acted on */      \
+    X(hint_skips)           /* election timers moved forward by the policy */       \
+    X(resignations)         /* times we went from leader to follower */             \
+    X(transfers)            /* leadership handed over on request */                 \
+    X(guard_prefix)         /* B4: AppendEntries reaching below the commit index */ \
+    X(guard_stale_reject)   /* B6: rejections that would underflow next_index */    \
+    X(guard_hint_rewritten) /* B7: back-off by terms instead of entries */          \
+    X(guard_prevote_term)   /* B8: pre-vote refused with our higher term */         \
+    X(guard_vote_result)    /* B9: vote results that came too late */               \
+    X(guard_installing)     /* B13: a snapshot while one is being installed */      \
+    X(commit_regressions)   /* B5: the library's commit index went back */          \
+    X(messages_malformed)                                                           \
+    X(messages_held) /* waited for term and vote to be durable */                   \
+    X(entries_read_back)                                                            \
+    X(snapshots_taken)                                                              \
+    X(snapshots_abandoned)                                                          \
+    X(snapshots_installed)                                                          \
+    X(snapshots_sent)                                                               \
     X(reads_confirmed)
 
 struct replica_counters {

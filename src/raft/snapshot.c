@@ -30,7 +30,8 @@ static void begin_taking(struct replica *r)
     };
     r->bytes_since_snapshot = 0;
     r->machine.snapshot_begin(r->machine.data);
-    snapshot_meta_copy(&replica_act(r, REPLICA_SNAPSHOT_BEGIN)->snapshot_begin, &r->taken);
+    snapshot_meta_copy(&replica_act(r, REPLICA_SNAPSHOT_BEGIN)->snapshot_begin,
+                       &r->taken);
 }
 
 /* The machine ends a slice behind the object that filled it; the store takes no larger chunk. */
@@ -52,9 +53,8 @@ static void put_chunks(struct replica *r, struct bytes bytes)
 static void walk(struct replica *r)
 {
     struct buffer bytes = {0};
-    bool more = r->machine.snapshot_next(r->machine.data,
-                                         &bytes,
-                                         r->config.snapshot_chunk_bytes);
+    bool more = r->machine.snapshot_next(
+        r->machine.data, &bytes, r->config.snapshot_chunk_bytes);
 
     put_chunks(r, buffer_view(&bytes));
     buffer_finish(&bytes);
@@ -83,7 +83,8 @@ void snapshot_advance(struct replica *r)
     if (r->installing != INSTALL_NONE)
         return;
     /* Only what is durable here may replace the log here. */
-    if (r->taking == TAKING_NONE && r->bytes_since_snapshot >= r->config.snapshot_bytes &&
+    if (r->taking == TAKING_NONE &&
+        r->bytes_since_snapshot >= r->config.snapshot_bytes &&
         r->applied > r->snapshot.index && r->applied <= r->raft.last_stored)
         begin_taking(r);
     if (r->taking == TAKING_WALK && r->chunks_in_flight < SNAPSHOT_CHUNKS_IN_FLIGHT)
@@ -108,7 +109,8 @@ void snapshot_saved(struct replica *r)
     if (r->taking != TAKING_COMMIT)
         return; /* an install came between */
     r->taking = TAKING_NONE;
-    ASSERT(r->taken.index > r->snapshot.index && r->taken.index <= log_memory_last(&r->log));
+    ASSERT(r->taken.index > r->snapshot.index &&
+           r->taken.index <= log_memory_last(&r->log));
     snapshot_meta_finish(&r->snapshot);
     r->snapshot = r->taken;
     r->taken = (struct snapshot_meta){0};
@@ -136,7 +138,9 @@ void snapshot_saved(struct replica *r)
 
 /* The library hears of the transfer now that it is complete: its message carries a handle, not
  * bytes.  The term is ours, because what is in a snapshot is committed whoever sent it. */
-void snapshot_received(struct replica *r, uint64_t from, const struct snapshot_meta *meta)
+void snapshot_received(struct replica *r,
+                       uint64_t from,
+                       const struct snapshot_meta *meta)
 {
     struct raft_message message = {.type = RAFT_INSTALL_SNAPSHOT};
     struct raft_event event = {.type = RAFT_RECEIVE};
@@ -181,7 +185,8 @@ void snapshot_begin_install(struct replica *r, const struct raft_update *update)
 {
     struct raft_configuration configuration = update->snapshot.metadata.configuration;
 
-    ASSERT(r->installing == INSTALL_NONE && r->install.index == update->snapshot.metadata.index);
+    ASSERT(r->installing == INSTALL_NONE &&
+           r->install.index == update->snapshot.metadata.index);
     raft_free(update->snapshot.chunk.base);
     raft_configuration_close(&configuration);
     abandon_taking(r);
@@ -214,10 +219,8 @@ void snapshot_data(struct replica *r, struct bytes bytes, bool last)
 
     ASSERT(r->installing == INSTALL_LOAD && !r->loaded);
     if (r->machine.restore_feed(r->machine.data, bytes, &err) != 0 ||
-        (last && r->machine.restore_end(r->machine.data,
-                                        r->install.index,
-                                        r->install.term,
-                                        &err) != 0)) {
+        (last && r->machine.restore_end(
+                     r->machine.data, r->install.index, r->install.term, &err) != 0)) {
         replica_fatal(r,
                       "installed snapshot at index %llu: %s",
                       (unsigned long long)r->install.index,

@@ -89,8 +89,8 @@ static void answered(void *user, const struct client_answer *answer)
 
 static void submit(struct load *l)
 {
-    struct call *call = l->free_count > 0 ? l->free_calls[--l->free_count]
-                                          : mem_zalloc(sizeof(*call));
+    struct call *call =
+        l->free_count > 0 ? l->free_calls[--l->free_count] : mem_zalloc(sizeof(*call));
     uint64_t key[2] = {l->run, ++l->submitted};
     struct submit_request q = {.key = {(const uint8_t *)key, sizeof(key)},
                                .spec = buffer_view(&l->spec)};
@@ -172,15 +172,17 @@ static void report(struct load *l)
     double seconds = (double)(l->end_us - l->warm_us) / 1e6;
 
     qsort(l->latencies, l->latency_count, sizeof(*l->latencies), compare);
-    printf("{\"acknowledged\":%llu,\"failed\":%llu,\"rate\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-           "\"max_ms\":%.3f,\"spec_bytes\":%zu}\n",
-           (unsigned long long)l->acknowledged,
-           (unsigned long long)l->failed,
-           (double)l->measured / seconds,
-           percentile(l, 0.5),
-           percentile(l, 0.99),
-           percentile(l, 1.0),
-           l->spec.size);
+    printf(
+        "{\"acknowledged\":%llu,\"failed\":%llu,\"rate\":%.1f,\"p50_ms\":%.3f,\"p99_"
+        "ms\":%.3f,"
+        "\"max_ms\":%.3f,\"spec_bytes\":%zu}\n",
+        (unsigned long long)l->acknowledged,
+        (unsigned long long)l->failed,
+        (double)l->measured / seconds,
+        percentile(l, 0.5),
+        percentile(l, 0.99),
+        percentile(l, 1.0),
+        l->spec.size);
 }
 
 int main(int argc, char **argv)
@@ -192,13 +194,14 @@ int main(int argc, char **argv)
     const char *list = "127.0.0.1:5049", *log = NULL;
     uint64_t seconds = 10;
     int option, count;
-    static const struct option OPTIONS[] = {{"masters", required_argument, NULL, 'm'},
-                                            {"mode", required_argument, NULL, 'o'},
-                                            {"outstanding", required_argument, NULL, 'n'},
-                                            {"seconds", required_argument, NULL, 's'},
-                                            {"every-us", required_argument, NULL, 'u'},
-                                            {"log", required_argument, NULL, 'l'},
-                                            {0}};
+    static const struct option OPTIONS[] = {
+        {"masters", required_argument, NULL, 'm'},
+        {"mode", required_argument, NULL, 'o'},
+        {"outstanding", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'},
+        {"every-us", required_argument, NULL, 'u'},
+        {"log", required_argument, NULL, 'l'},
+        {0}};
 
     l.outstanding = 1;
     l.every_us = 1000;

@@ -45,7 +45,7 @@ struct sim_master {
     struct master_core *core;
     struct sim_store store;
     size_t chunk_bytes; /* the most in one chunk of a snapshot */
-    bool empty; /* nothing founded on this disk */
+    bool empty;         /* nothing founded on this disk */
     bool has_cluster_id;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     int64_t wall_offset_us; /* clocks of hosts differ, and jump */
@@ -128,14 +128,16 @@ struct sim_job {
 
 struct totals {
     uint64_t elections, commits, crashes, agent_crashes, reboots, pauses, cuts, faults;
-    uint64_t submits, acknowledged, repeated, conflicts, kills, reads, launches, finished;
+    uint64_t submits, acknowledged, repeated, conflicts, kills, reads, launches,
+        finished;
     uint64_t superseded_seen, founded, purges, purged_seen;
     struct replica_counters replica;
     struct master_counters master;
 };
 
 struct plan { /* drawn from the seed */
-    bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints, one_way;
+    bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints,
+        one_way;
     bool founding_faults, purge;
 };
 
@@ -169,7 +171,8 @@ struct cluster {
     uint64_t last_session, last_identity;
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count;
-    uint64_t known_index; /* the highest that an answer of any master to a client told */
+    uint64_t
+        known_index; /* the highest that an answer of any master to a client told */
     struct attempt_records launches;
     struct attempt_records forgotten; /* by their agent: their end was acknowledged */
     uint64_t last_term;               /* of any leader */
@@ -187,7 +190,8 @@ void sim_master_crash(struct sim_master *m, uint64_t down_us);
 void sim_master_pause(struct sim_master *m, uint64_t for_us);
 void sim_master_bytes(struct sim_master *m, struct connection *c, struct bytes bytes);
 void sim_master_closed(struct sim_master *m, struct connection *c);
-void sim_master_accept(struct sim_master *m, struct connection *c); /* agent or client */
+void sim_master_accept(struct sim_master *m,
+                       struct connection *c); /* agent or client */
 void sim_masters_connect(struct cluster *c);
 void sim_master_count(struct sim_master *m); /* add its counters to the totals */
 void sim_master_finish(struct sim_master *m);
@@ -215,7 +219,7 @@ void check_step(struct cluster *c, struct sim_master *m);
 void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t);
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
-void check_sweep(struct cluster *c); /* now and then: whole states */
+void check_sweep(struct cluster *c);      /* now and then: whole states */
 bool check_busy(const struct cluster *c); /* some job is not over */
 void check_end(struct cluster *c);
 void checks_finish(struct cluster *c);

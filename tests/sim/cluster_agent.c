@@ -26,7 +26,7 @@ static struct sim_task *task_of(struct sim_agent *a, uint64_t attempt)
 {
     struct sim_task *t;
 
-    LIST_FOREACH(t, &a->tasks, link)
+    LIST_FOREACH (t, &a->tasks, link)
         if (t->attempt == attempt)
             return t;
     return NULL;
@@ -42,7 +42,7 @@ static struct sim_task *task_by_identity(struct sim_agent *a, uint64_t identity)
 {
     struct sim_task *t;
 
-    LIST_FOREACH(t, &a->tasks, link)
+    LIST_FOREACH (t, &a->tasks, link)
         if (t->identity == identity)
             return t;
     return NULL;
@@ -51,16 +51,21 @@ static struct sim_task *task_by_identity(struct sim_agent *a, uint64_t identity)
 static void report_end(struct sim_agent *a, const struct sim_task *t)
 {
     step(a,
-         &(struct agent_event){.kind = AGENT_RUN_ENDED,
-                               .run_ended = {.attempt = t->attempt,
-                                             .how = t->signaled ? RUN_END_SIGNALED
-                                                                : RUN_END_EXITED,
-                                             .code = t->code}});
+         &(struct agent_event){
+             .kind = AGENT_RUN_ENDED,
+             .run_ended = {.attempt = t->attempt,
+                           .how = t->signaled ? RUN_END_SIGNALED : RUN_END_EXITED,
+                           .code = t->code}});
 }
 
 static void end_task(struct sim_task *t, bool signaled, int code)
 {
-    world_note(&t->agent->cluster->world, 2, "end", t->agent->number, t->attempt, (uint64_t)code);
+    world_note(&t->agent->cluster->world,
+               2,
+               "end",
+               t->agent->number,
+               t->attempt,
+               (uint64_t)code);
     t->ended = true;
     t->signaled = signaled;
     t->code = code;
@@ -77,7 +82,12 @@ static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
     if (t == NULL || t->ended)
         return;
     if (paused(agent)) {
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_exits, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 task_exits,
+                 context,
+                 a,
+                 b);
         return;
     }
     end_task(t, false, (int)b);
@@ -91,7 +101,12 @@ static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
     if (t == NULL || t->ended)
         return;
     if (paused(agent)) {
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_dies, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 task_dies,
+                 context,
+                 a,
+                 b);
         return;
     }
     end_task(t, true, (int)b);
@@ -105,14 +120,20 @@ static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
     if (t == NULL || t->ended)
         return;
     if (paused(agent)) {
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], task_execs, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 task_execs,
+                 context,
+                 a,
+                 b);
         return;
     }
     t->started = true;
     world_in(w, (b >> 8) * MS, task_exits, agent, a, b & 0xff);
     if (agent->alive)
         step(agent,
-             &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = t->attempt});
+             &(struct agent_event){.kind = AGENT_RUN_STARTED,
+                                   .run_started.attempt = t->attempt});
 }
 
 static void start_task(struct sim_agent *a, const struct run_start *run)
@@ -171,18 +192,26 @@ static void adopt_answer(struct world *w, void *context, uint64_t a, uint64_t b)
     if (!agent->alive || agent->incarnation != b)
         return;
     if (paused(agent)) {
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], adopt_answer, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 adopt_answer,
+                 context,
+                 a,
+                 b);
         return;
     }
     t = task_of(agent, a);
     if (t != NULL && t->ended)
         report_end(agent, t);
     else if (t != NULL && t->started)
-        step(agent, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = a});
+        step(
+            agent,
+            &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = a});
     else if (t == NULL)
         step(agent,
-             &(struct agent_event){.kind = AGENT_RUN_ENDED,
-                                   .run_ended = {.attempt = a, .how = RUN_END_VANISHED}});
+             &(struct agent_event){
+                 .kind = AGENT_RUN_ENDED,
+                 .run_ended = {.attempt = a, .how = RUN_END_VANISHED}});
     /* else: it is between fork and exec; task_execs() will tell */
 }
 
@@ -190,7 +219,8 @@ static void adopt_answer(struct world *w, void *context, uint64_t a, uint64_t b)
 
 static bool same(const struct buffer *a, const struct buffer *b)
 {
-    return a->size == b->size && (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
+    return a->size == b->size &&
+           (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
 }
 
 static void record_destroy(struct sim_record *r)
@@ -205,10 +235,10 @@ static void record_apply(struct sim_agent *a, struct sim_record *r)
     struct sim_record *old, *next;
 
     STAILQ_FOREACH_SAFE(old, &a->disk, link, next)
-        if (same(&old->key, &r->key)) {
-            STAILQ_REMOVE(&a->disk, old, sim_record, link);
-            record_destroy(old);
-        }
+    if (same(&old->key, &r->key)) {
+        STAILQ_REMOVE(&a->disk, old, sim_record, link);
+        record_destroy(old);
+    }
     if (r->value.size > 0)
         STAILQ_INSERT_TAIL(&a->disk, r, link);
     else
@@ -223,7 +253,12 @@ static void records_durable(struct world *w, void *context, uint64_t a, uint64_t
     if (agent->incarnation != a)
         return;
     if (paused(agent)) {
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], records_durable, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 records_durable,
+                 context,
+                 a,
+                 b);
         return;
     }
     while ((r = STAILQ_FIRST(&agent->writing)) != NULL && r->sequence <= b) {
@@ -261,7 +296,12 @@ static void on_timer(struct world *w, void *context, uint64_t a, uint64_t b)
     if (!agent->alive || agent->incarnation != a || agent->timer != b)
         return;
     if (paused(agent))
-        world_at(w, agent->cluster->net.paused_until_us[agent->number], on_timer, context, a, b);
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 on_timer,
+                 context,
+                 a,
+                 b);
     else
         step(agent, &(struct agent_event){.kind = AGENT_TICK});
 }
@@ -345,7 +385,8 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         world_note(&c->world, 1, action->log.text, a->number, 0, 0);
         break;
     case AGENT_FATAL:
-        world_fail(&c->world, "agent %u stops: %s", a->number, action->fatal.error->text);
+        world_fail(
+            &c->world, "agent %u stops: %s", a->number, action->fatal.error->text);
         break;
     }
 }
@@ -363,7 +404,8 @@ static void step(struct sim_agent *a, struct agent_event *event)
     event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
     agent_step(a->core, event, &actions);
     a->stepping = false;
-    for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation; i++)
+    for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation;
+         i++)
         carry_out(a, &actions.list[i]);
     agent_actions_finish(&actions);
 }
@@ -388,8 +430,9 @@ void sim_agents_connect(struct cluster *c)
             a->sessions[j] = ++a->last_session;
             sim_master_accept(&c->master[j], link);
             step(a,
-                 &(struct agent_event){.kind = AGENT_SESSION_OPENED,
-                                       .opened = {.session = a->sessions[j], .master = j}});
+                 &(struct agent_event){
+                     .kind = AGENT_SESSION_OPENED,
+                     .opened = {.session = a->sessions[j], .master = j}});
         }
 }
 
@@ -412,8 +455,9 @@ void sim_agent_bytes(struct sim_agent *a, struct connection *link, struct bytes 
         if (i == MASTERS_MAX)
             return;
         step(a,
-             &(struct agent_event){.kind = AGENT_FRAME,
-                                   .frame = {.session = a->sessions[i], .bytes = frame}});
+             &(struct agent_event){
+                 .kind = AGENT_FRAME,
+                 .frame = {.session = a->sessions[i], .bytes = frame}});
     }
 }
 
@@ -425,7 +469,8 @@ void sim_agent_closed(struct sim_agent *a, struct connection *link)
         return;
     a->links[i] = NULL;
     step(a,
-         &(struct agent_event){.kind = AGENT_SESSION_CLOSED, .closed.session = a->sessions[i]});
+         &(struct agent_event){.kind = AGENT_SESSION_CLOSED,
+                               .closed.session = a->sessions[i]});
 }
 
 /* ---- life ---- */
@@ -442,7 +487,8 @@ void sim_agent_init(struct cluster *c, unsigned number)
     LIST_INIT(&a->tasks);
     a->spec.hostname = mem_strdup("sim");
     a->spec.http_address = mem_strdup("127.0.0.1:5051");
-    a->spec.resources.amount[RESOURCE_CPUS] = 1000 * pick(&c->world, c->agents < 3 ? 6 : 2, 8);
+    a->spec.resources.amount[RESOURCE_CPUS] =
+        1000 * pick(&c->world, c->agents < 3 ? 6 : 2, 8);
     a->spec.resources.amount[RESOURCE_MEM] = 1024 * MIB * pick(&c->world, 1, 4);
     a->spec.resources.amount[RESOURCE_DISK] = 10240 * MIB;
 }
@@ -455,12 +501,13 @@ void sim_agent_start(struct sim_agent *a)
     struct sim_record *r;
     size_t n = 0;
 
-    STAILQ_FOREACH(r, &a->disk, link)
+    STAILQ_FOREACH (r, &a->disk, link)
         n++;
     records = mem_zalloc(n * sizeof(*records));
     n = 0;
-    STAILQ_FOREACH(r, &a->disk, link)
-        records[n++] = (struct agent_record){buffer_view(&r->key), buffer_view(&r->value)};
+    STAILQ_FOREACH (r, &a->disk, link)
+        records[n++] =
+            (struct agent_record){buffer_view(&r->key), buffer_view(&r->value)};
     a->alive = true;
     c->net.alive[a->number] = true;
     a->core = agent_core_create();
@@ -523,7 +570,12 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     if (!a->alive)
         return;
     c->totals.faults++;
-    world_note(&c->world, 1, reboot ? "reboot host" : "crash agent", a->number, down_us / MS, 0);
+    world_note(&c->world,
+               1,
+               reboot ? "reboot host" : "crash agent",
+               a->number,
+               down_us / MS,
+               0);
     a->alive = false;
     a->incarnation++;
     network_crash(&c->net, a->number);

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int compare_attempts(const struct attempt_record *a, const struct attempt_record *b)
+static int compare_attempts(const struct attempt_record *a,
+                            const struct attempt_record *b)
 {
     return a->attempt < b->attempt ? -1 : a->attempt > b->attempt;
 }
@@ -57,13 +58,13 @@ void check_leading(struct cluster *c, struct sim_master *m)
 
     if (!master_leads(m->core) || replica_term(master_replica(m->core)) != c->last_term)
         return;
-    RB_FOREACH(a, attempt_tree, &s->attempts)
-    {
+    RB_FOREACH (a, attempt_tree, &s->attempts) {
         struct attempt_record key = {.attempt = a->id};
 
         if (RB_FIND(attempt_records, &c->forgotten, &key) != NULL)
             world_fail(&c->world,
-                       "master %u leads, and does not know that attempt %llu is over, which its "
+                       "master %u leads, and does not know that attempt %llu is over, "
+                       "which its "
                        "agent was told",
                        m->number + 1,
                        (unsigned long long)a->id);
@@ -71,7 +72,8 @@ void check_leading(struct cluster *c, struct sim_master *m)
 }
 
 /* A commit is durable on a majority at that moment. */
-static void check_durable(struct cluster *c, struct sim_master *m, uint64_t from, uint64_t to)
+static void
+check_durable(struct cluster *c, struct sim_master *m, uint64_t from, uint64_t to)
 {
     const struct replica *r = master_replica(m->core);
 
@@ -122,7 +124,8 @@ void check_step(struct cluster *c, struct sim_master *m)
     commit = replica_commit_index(r);
     applied = replica_applied_index(r);
     if (commit < m->commit || applied < m->applied)
-        world_fail(&c->world, "master %u: commit or applied index goes back", m->number + 1);
+        world_fail(
+            &c->world, "master %u: commit or applied index goes back", m->number + 1);
     if (replica_role(r) == REPLICA_LEADER)
         check_durable(c, m, m->commit + 1, commit);
     if (applied != m->applied)
@@ -156,7 +159,7 @@ void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task 
                    a->number);
         mem_free(record);
     }
-    LIST_FOREACH(other, &a->tasks, link)
+    LIST_FOREACH (other, &a->tasks, link)
         if (!other->ended)
             resources_add(&sum, &other->resources);
     if (!resources_contain(&a->spec.resources, &sum))
@@ -180,10 +183,8 @@ static void check_finals(struct cluster *c, const struct job *job)
         if (!task_state_is_final((enum task_state)t->state))
             continue;
         record = mem_zalloc(sizeof(*record));
-        *record = (struct final_record){.job = job->id,
-                                        .instance = i,
-                                        .state = t->state,
-                                        .attempt = t->attempt};
+        *record = (struct final_record){
+            .job = job->id, .instance = i, .state = t->state, .attempt = t->attempt};
         known = RB_INSERT(final_tree, &c->finals, record);
         if (known == NULL)
             continue;
@@ -205,11 +206,13 @@ static void check_identity(struct cluster *c, struct sim_master *m)
     struct hello hello;
 
     master_hello(m->core, &hello);
-    if (g->founded && (hello.founding != FOUNDING_MEMBER || hello.cluster.size != CLUSTER_ID_BYTES ||
-                       memcmp(hello.cluster.data, g->cluster_id, CLUSTER_ID_BYTES) != 0))
-        world_fail(&c->world,
-                   "master %u has the state of a founded cluster and does not know its id",
-                   m->number + 1);
+    if (g->founded &&
+        (hello.founding != FOUNDING_MEMBER || hello.cluster.size != CLUSTER_ID_BYTES ||
+         memcmp(hello.cluster.data, g->cluster_id, CLUSTER_ID_BYTES) != 0))
+        world_fail(
+            &c->world,
+            "master %u has the state of a founded cluster and does not know its id",
+            m->number + 1);
 }
 
 /* Its job is there, or its key with what was answered. */
@@ -235,16 +238,17 @@ static void check_state(struct cluster *c, struct sim_master *m)
     }
     master_verify(m->core);
     check_identity(c, m);
-    RB_FOREACH(job, job_tree, &s->jobs)
+    RB_FOREACH (job, job_tree, &s->jobs)
         check_finals(c, job);
-    RB_FOREACH(agent, agent_tree, &s->agents)
+    RB_FOREACH (agent, agent_tree, &s->agents)
         c->totals.superseded_seen += agent->superseded_count;
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];
 
         if (j->acknowledged && j->index <= s->index && !is_kept(s, j))
             world_fail(&c->world,
-                       "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
+                       "master %u at index %llu: job %llu was acknowledged at %llu and "
+                       "is gone",
                        m->number + 1,
                        (unsigned long long)s->index,
                        (unsigned long long)j->id,
@@ -273,17 +277,19 @@ static void describe(const struct cluster *c)
                master_queue_length(c->master[i].core),
                !RB_EMPTY(&s->runnable),
                (unsigned long long)s->placeable_version);
-        RB_FOREACH(a, agent_tree, &s->agents)
-            printf("  agent %llu state=%d attempts=%u superseded=%u cpus %llu of %llu, mem %llu of "
-                   "%llu MiB\n",
-                   (unsigned long long)a->id,
-                   a->state,
-                   a->attempts_count,
-                   a->superseded_count,
-                   (unsigned long long)a->allocated.amount[RESOURCE_CPUS],
-                   (unsigned long long)a->capacity.amount[RESOURCE_CPUS],
-                   (unsigned long long)(a->allocated.amount[RESOURCE_MEM] / MIB),
-                   (unsigned long long)(a->capacity.amount[RESOURCE_MEM] / MIB));
+        RB_FOREACH (a, agent_tree, &s->agents)
+            printf(
+                "  agent %llu state=%d attempts=%u superseded=%u cpus %llu of %llu, "
+                "mem %llu of "
+                "%llu MiB\n",
+                (unsigned long long)a->id,
+                a->state,
+                a->attempts_count,
+                a->superseded_count,
+                (unsigned long long)a->allocated.amount[RESOURCE_CPUS],
+                (unsigned long long)a->capacity.amount[RESOURCE_CPUS],
+                (unsigned long long)(a->allocated.amount[RESOURCE_MEM] / MIB),
+                (unsigned long long)(a->capacity.amount[RESOURCE_MEM] / MIB));
     }
 }
 
@@ -320,7 +326,7 @@ bool check_busy(const struct cluster *c)
         struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
         struct job *job;
 
-        RB_FOREACH(job, job_tree, &s->jobs)
+        RB_FOREACH (job, job_tree, &s->jobs)
             if (!job_state_is_final(job_state(job)))
                 return true;
     }
@@ -343,7 +349,7 @@ void check_end(struct cluster *c)
             index = s->index;
         if (s->index + 50 < index || s->index > index + 50)
             world_fail(&c->world, "master %u is not at the index of the others", i + 1);
-        RB_FOREACH(job, job_tree, &s->jobs)
+        RB_FOREACH (job, job_tree, &s->jobs)
             check_ended(c, job);
         if (!RB_EMPTY(&s->attempts))
             world_fail(&c->world, "an attempt is left at the end");
@@ -354,7 +360,7 @@ void check_end(struct cluster *c)
     for (unsigned i = 0; i < c->agents && !c->world.failed; i++) {
         const struct sim_task *t;
 
-        LIST_FOREACH(t, &c->agent[i].tasks, link)
+        LIST_FOREACH (t, &c->agent[i].tasks, link)
             if (!t->ended)
                 world_fail(&c->world,
                            "attempt %llu still runs on agent %u and nobody knows",
@@ -367,8 +373,7 @@ static void records_finish(struct attempt_records *records)
 {
     struct attempt_record *r, *next;
 
-    RB_FOREACH_SAFE(r, attempt_records, records, next)
-    {
+    RB_FOREACH_SAFE (r, attempt_records, records, next) {
         RB_REMOVE(attempt_records, records, r);
         mem_free(r);
     }
@@ -380,8 +385,7 @@ void checks_finish(struct cluster *c)
 
     records_finish(&c->launches);
     records_finish(&c->forgotten);
-    RB_FOREACH_SAFE(f, final_tree, &c->finals, next_f)
-    {
+    RB_FOREACH_SAFE (f, final_tree, &c->finals, next_f) {
         RB_REMOVE(final_tree, &c->finals, f);
         mem_free(f);
     }

@@ -66,8 +66,9 @@ static void connect_now(struct world *w, void *context, uint64_t a, uint64_t b)
     if (!network_reachable(&c->net, x->number, master) ||
         c->net.paused_until_us[master] > c->world.now_us) {
         step(x,
-             &(struct client_event){.kind = CLIENT_REFUSED,
-                                    .refused = {.master = (uint32_t)a, .reason = &REFUSED}});
+             &(struct client_event){
+                 .kind = CLIENT_REFUSED,
+                 .refused = {.master = (uint32_t)a, .reason = &REFUSED}});
         return;
     }
     link = network_connect(&c->net, x->number, master, false);
@@ -85,7 +86,8 @@ static void greeted(struct sim_client *x, unsigned i, struct bytes frame)
     struct rpc rpc;
     struct hello hello;
 
-    if (rpc_unpack(&rpc, frame, NULL) != 0 || hello_unpack(&hello, rpc.params, NULL) != 0) {
+    if (rpc_unpack(&rpc, frame, NULL) != 0 ||
+        hello_unpack(&hello, rpc.params, NULL) != 0) {
         world_fail(&x->cluster->world, "a master's hello does not decode");
         return;
     }
@@ -108,7 +110,8 @@ void sim_client_bytes(struct sim_client *x, struct connection *link, struct byte
             greeted(x, i, frame);
         else
             step(x,
-                 &(struct client_event){.kind = CLIENT_FRAME,     .frame = {.master = i, .bytes = frame}});
+                 &(struct client_event){.kind = CLIENT_FRAME,
+                                        .frame = {.master = i, .bytes = frame}});
     }
 }
 
@@ -139,7 +142,8 @@ static void learn(struct cluster *c, uint64_t index)
         c->known_index = index;
 }
 
-static void submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
+static void
+submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
     struct submit_result result;
@@ -165,7 +169,12 @@ static void submitted(struct sim_client *x, struct sim_job *j, const struct clie
     j->id = result.id;
     j->index = result.index;
     if (c->healing && j->endless)
-        world_in(&c->world, pick(&c->world, 1, 3 * MS), kill_later, x, (uint64_t)(j - c->jobs), 0);
+        world_in(&c->world,
+                 pick(&c->world, 1, 3 * MS),
+                 kill_later,
+                 x,
+                 (uint64_t)(j - c->jobs),
+                 0);
 }
 
 /* All attempts of the job that a kill did not find were placed before it took effect. */
@@ -187,7 +196,8 @@ static void killed(struct sim_client *x, struct sim_job *j)
 }
 
 /* A linearizable listing has everything that anybody was told of before it was asked. */
-static void was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
+static void
+was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
     uint64_t known = a->finished.ticket >> (TICKET_SLOT_BITS + TICKET_KIND_BITS);
@@ -214,8 +224,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
     enum ask ask = (enum ask)(a->finished.ticket & ((1u << TICKET_KIND_BITS) - 1));
-    struct sim_job *j =
-        &c->jobs[a->finished.ticket >> TICKET_KIND_BITS & ((1u << TICKET_SLOT_BITS) - 1)];
+    struct sim_job *j = &c->jobs[a->finished.ticket >> TICKET_KIND_BITS &
+                                 ((1u << TICKET_SLOT_BITS) - 1)];
     enum error_code code = a->finished.code;
 
     if (ask == ASK_CONFLICT) {
@@ -301,16 +311,17 @@ static void step(struct sim_client *x, struct client_event *event)
 
 /* ---- what they ask ---- */
 
-static void ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffer *frame)
+static void
+ask(struct sim_client *x, enum ask kind, unsigned slot, struct buffer *frame)
 {
     step(x,
-         &(struct client_event){.kind = CLIENT_REQUEST,
-                                .request = {.ticket = x->cluster->known_index
-                                                          << (TICKET_SLOT_BITS +
-                                                              TICKET_KIND_BITS) |
-                                                      (uint64_t)slot << TICKET_KIND_BITS | kind,
-                                            .frame = buffer_view(frame),
-                                            .route = CLIENT_LEADER}});
+         &(struct client_event){
+             .kind = CLIENT_REQUEST,
+             .request = {.ticket = x->cluster->known_index
+                                       << (TICKET_SLOT_BITS + TICKET_KIND_BITS) |
+                                   (uint64_t)slot << TICKET_KIND_BITS | kind,
+                         .frame = buffer_view(frame),
+                         .route = CLIENT_LEADER}});
     buffer_finish(frame);
 }
 
@@ -331,7 +342,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     struct job_spec spec;
     char text[32];
     /* Long tasks come in small jobs, so that all can end after the faults. */
-    uint64_t run_ms = rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
+    uint64_t run_ms =
+        rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
     if (j->endless)
         run_ms = ENDLESS_MS;
@@ -396,11 +408,13 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     if (!c->healing && c->job_count < JOBS_MAX) {
         slot = c->job_count++;
-        c->jobs[slot] = (struct sim_job){.key = rng_next(&w->rng),
-                                         .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
-                                         .asked_us = w->now_us};
+        c->jobs[slot] =
+            (struct sim_job){.key = rng_next(&w->rng),
+                             .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
+                             .asked_us = w->now_us};
         /* Few, so that they do not leave the others without room until the end. */
-        c->jobs[slot].endless = c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
+        c->jobs[slot].endless =
+            c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);

@@ -54,8 +54,9 @@ static void replica(struct sim_master *m, struct replica_event event)
 
 static void store_durable(void *user, uint64_t sequence)
 {
-    replica(user,
-            (struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = sequence});
+    replica(
+        user,
+        (struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = sequence});
 }
 
 static void store_read(void *user, uint64_t peer, struct log_entries *entries)
@@ -123,11 +124,13 @@ static void crash_later(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_master *m = context;
 
-    if (m->alive && m->incarnation == a && !m->cluster->healing && m->cluster->plan.crash)
+    if (m->alive && m->incarnation == a && !m->cluster->healing &&
+        m->cluster->plan.crash)
         sim_master_crash(m, pick(w, 1 * MS, b));
 }
 
-static void strike(struct sim_master *m, unsigned isolate_percent, unsigned crash_percent)
+static void
+strike(struct sim_master *m, unsigned isolate_percent, unsigned crash_percent)
 {
     struct world *w = &m->cluster->world;
 
@@ -149,7 +152,8 @@ static void strike_voter(struct sim_master *m, uint64_t vote)
     if (m->cluster->healing || vote == m->number + 1 || !chance(w, 8))
         return;
     world_in(w, pick(w, 0, 1 * MS), crash_later, m, m->incarnation, 20 * MS);
-    world_in(w, pick(w, 1 * MS, 20 * MS), isolate, candidate, candidate->incarnation, 0);
+    world_in(
+        w, pick(w, 1 * MS, 20 * MS), isolate, candidate, candidate->incarnation, 0);
 }
 
 /* ---- actions of the replica ---- */
@@ -181,8 +185,9 @@ static void transfer_done(struct world *w, void *context, uint64_t a, uint64_t b
         sim_store_stage(&to->store, &t->snapshot);
         snapshot_meta_copy(&meta, &t->snapshot.meta);
         replica(to,
-                (struct replica_event){.kind = REPLICA_SNAPSHOT_RECEIVED,
-                                       .snapshot_received = {.from = t->from + 1, .meta = &meta}});
+                (struct replica_event){
+                    .kind = REPLICA_SNAPSHOT_RECEIVED,
+                    .snapshot_received = {.from = t->from + 1, .meta = &meta}});
         snapshot_meta_finish(&meta);
     }
     if (from_lives && from->alive)
@@ -277,7 +282,8 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
         }
         break;
     case REPLICA_FATAL:
-        world_fail(&m->cluster->world, "master %u stops: %s", m->number + 1, a->fatal.text);
+        world_fail(
+            &m->cluster->world, "master %u stops: %s", m->number + 1, a->fatal.text);
         break;
     case REPLICA_LEADING:
         check_leading(m->cluster, m);
@@ -334,9 +340,10 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
     case MASTER_SEND:
         flow = flow_of(m, a->send.session);
         if (flow != NULL)
-            network_send(flow->connection,
-                         1,
-                         (struct bytes){actions->bytes.data + a->send.offset, a->send.size});
+            network_send(
+                flow->connection,
+                1,
+                (struct bytes){actions->bytes.data + a->send.offset, a->send.size});
         break;
     case MASTER_CLOSE:
         world_note(&c->world, 1, a->text, m->number + 1, a->close, 0);
@@ -353,11 +360,21 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
                  m->incarnation,
                  (uintptr_t)blob_ref(a->configuration));
         if (!c->healing && c->plan.founding_faults && chance(&c->world, 30))
-            world_in(&c->world, pick(&c->world, 0, 30 * MS), crash_later, m, m->incarnation, SECOND);
+            world_in(&c->world,
+                     pick(&c->world, 0, 30 * MS),
+                     crash_later,
+                     m,
+                     m->incarnation,
+                     SECOND);
         break;
     case MASTER_CLUSTER_ID:
         memcpy(m->cluster_id, a->cluster_id, sizeof(m->cluster_id));
-        world_in(&c->world, pick(&c->world, 0, 60 * MS), cluster_id_stored, m, m->incarnation, 0);
+        world_in(&c->world,
+                 pick(&c->world, 0, 60 * MS),
+                 cluster_id_stored,
+                 m,
+                 m->incarnation,
+                 0);
         if (c->plan.founding_faults)
             strike(m, 20, 40);
         break;
@@ -382,8 +399,8 @@ static void step(struct sim_master *m, struct master_event *event)
     ASSERT(!m->stepping);
     m->stepping = true;
     event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
-    event->wall_us =
-        (uint64_t)((int64_t)(c->world.now_us + 1700000000ull * SECOND) + m->wall_offset_us);
+    event->wall_us = (uint64_t)((int64_t)(c->world.now_us + 1700000000ull * SECOND) +
+                                m->wall_offset_us);
     master_step(m->core, event, &actions);
     m->stepping = false;
     for (size_t i = 0; i < actions.replica.count && m->alive; i++)
@@ -440,7 +457,8 @@ void sim_masters_connect(struct cluster *c)
                          .kind = MASTER_PEER_UP,
                          .peer_up = {.peer = other->number + 1,
                                      .incarnation = other->incarnation,
-                                     .leads = other->alive && master_leads(other->core)}});
+                                     .leads =
+                                         other->alive && master_leads(other->core)}});
             }
         }
 }
@@ -468,8 +486,8 @@ void sim_master_accept(struct sim_master *m, struct connection *link)
     while (i < FLOWS_MAX && m->flows[i].connection != NULL)
         i++;
     ASSERT(i < FLOWS_MAX);
-    m->flows[i] = (struct flow){.connection = link,
-                                .session = ++m->cluster->last_session};
+    m->flows[i] =
+        (struct flow){.connection = link, .session = ++m->cluster->last_session};
     master_hello(m->core, &hello);
     hello.version = (struct bytes){(const uint8_t *)"sim", 3};
     hello_pack(&hello, &frame);
@@ -491,8 +509,9 @@ static void first_frame(struct sim_master *m, struct flow *flow, struct bytes fr
     }
     flow->opened = true;
     step(m,
-         &(struct master_event){.kind = MASTER_SESSION_OPENED,
-                                .opened = {.session = flow->session, .role = hello.role}});
+         &(struct master_event){
+             .kind = MASTER_SESSION_OPENED,
+             .opened = {.session = flow->session, .role = hello.role}});
 }
 
 void sim_master_bytes(struct sim_master *m, struct connection *link, struct bytes bytes)
@@ -503,8 +522,9 @@ void sim_master_bytes(struct sim_master *m, struct connection *link, struct byte
 
     if (link->node[0] < m->cluster->masters && link->node[1] < m->cluster->masters) {
         step(m,
-             &(struct master_event){.kind = MASTER_PEER_BYTES,
-                                    .peer_bytes = {.peer = from->number + 1, .bytes = bytes}});
+             &(struct master_event){
+                 .kind = MASTER_PEER_BYTES,
+                 .peer_bytes = {.peer = from->number + 1, .bytes = bytes}});
         return;
     }
     while (m->alive && m->incarnation == incarnation && next_frame(&bytes, &frame)) {
@@ -519,8 +539,9 @@ void sim_master_bytes(struct sim_master *m, struct connection *link, struct byte
             first_frame(m, flow, frame);
         else
             step(m,
-                 &(struct master_event){.kind = MASTER_SESSION_FRAME,
-                                        .frame = {.session = flow->session, .frame = frame}});
+                 &(struct master_event){
+                     .kind = MASTER_SESSION_FRAME,
+                     .frame = {.session = flow->session, .frame = frame}});
     }
 }
 
@@ -529,7 +550,8 @@ void sim_master_closed(struct sim_master *m, struct connection *link)
     for (unsigned i = 0; i < m->cluster->masters; i++)
         if (m->links[i] == link) {
             m->links[i] = NULL;
-            step(m, &(struct master_event){.kind = MASTER_PEER_DOWN, .peer_down = i + 1});
+            step(m,
+                 &(struct master_event){.kind = MASTER_PEER_DOWN, .peer_down = i + 1});
             return;
         }
     for (unsigned i = 0; i < FLOWS_MAX; i++)
@@ -539,7 +561,9 @@ void sim_master_closed(struct sim_master *m, struct connection *link)
 
             m->flows[i].connection = NULL;
             if (opened)
-                step(m, &(struct master_event){.kind = MASTER_SESSION_CLOSED, .closed = session});
+                step(m,
+                     &(struct master_event){.kind = MASTER_SESSION_CLOSED,
+                                            .closed = session});
             return;
         }
 }
@@ -567,7 +591,8 @@ static void restore(struct sim_master *m)
         return;
     if (master_restore(m->core, buffer_view(&snapshot->bytes), &err) != 0 ||
         master_restore_end(m->core, &snapshot->meta, &err) != 0)
-        world_fail(&m->cluster->world, "master %u: snapshot: %s", m->number + 1, err.text);
+        world_fail(
+            &m->cluster->world, "master %u: snapshot: %s", m->number + 1, err.text);
 }
 
 void sim_master_start(struct sim_master *m)
@@ -581,7 +606,8 @@ void sim_master_start(struct sim_master *m)
     config.id = m->number + 1;
     config.member_count = c->masters;
     for (unsigned i = 0; i < c->masters; i++)
-        config.members[i] = (struct master_member){.id = i + 1, .address = c->addresses[i]};
+        config.members[i] =
+            (struct master_member){.id = i + 1, .address = c->addresses[i]};
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
@@ -672,7 +698,8 @@ void sim_master_crash(struct sim_master *m, uint64_t down_us)
     memset(m->flows, 0, sizeof(m->flows));
     sim_store_crash(&m->store);
     if (c->plan.clock_jumps && chance(&c->world, 30))
-        m->wall_offset_us = (int64_t)pick(&c->world, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
+        m->wall_offset_us =
+            (int64_t)pick(&c->world, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
     world_in(&c->world, 0, destroy_later, m->core, 0, 0);
     world_in(&c->world, down_us, restart, m, 0, 0);
 }

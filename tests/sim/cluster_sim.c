@@ -38,7 +38,8 @@ static bool is_agent(const struct cluster *c, unsigned node)
 static struct cluster *cluster_of(struct connection *link)
 {
     /* The network is a member of the cluster. */
-    return (struct cluster *)(void *)((char *)link->net - offsetof(struct cluster, net));
+    return (struct cluster *)(void *)((char *)link->net -
+                                      offsetof(struct cluster, net));
 }
 
 static void on_bytes(struct connection *link, int end, struct bytes bytes)
@@ -159,7 +160,8 @@ static void strike_master(struct cluster *c)
         break;
     case 7:
         if (c->plan.clock_jumps)
-            m->wall_offset_us = (int64_t)pick(w, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
+            m->wall_offset_us =
+                (int64_t)pick(w, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
         break;
     }
 }
@@ -179,7 +181,8 @@ static void strike_agent(struct cluster *c)
         break;
     case 2:
         if (c->plan.agent_crash)
-            sim_agent_crash(a, c->plan.reboot && chance(w, 40), pick(w, 1 * MS, 6 * SECOND));
+            sim_agent_crash(
+                a, c->plan.reboot && chance(w, 40), pick(w, 1 * MS, 6 * SECOND));
         break;
     case 3:
         if (c->plan.pause && a->alive)
@@ -314,7 +317,8 @@ static struct report run_seed(uint64_t seed, uint64_t seconds, int trace)
     if (!c->world.failed)
         heal(c);
     /* A single agent that was paused to the end may need longer for what it was given. */
-    for (uint64_t end = seconds; end == seconds || (end < 2 * seconds && check_busy(c)); end++)
+    for (uint64_t end = seconds; end == seconds || (end < 2 * seconds && check_busy(c));
+         end++)
         world_run(&c->world, end * SECOND);
     if (!c->world.failed)
         check_end(c);
@@ -382,15 +386,16 @@ static void print_totals(const struct totals *t)
 {
 #define P(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->name);
     P(founded)
-    P(elections) P(commits) P(faults) P(crashes) P(agent_crashes) P(reboots) P(pauses) P(cuts)
-    P(submits) P(acknowledged) P(repeated) P(conflicts) P(kills) P(reads) P(launches)
-    P(superseded_seen) P(purges) P(purged_seen)
+    P(elections)
+    P(commits) P(faults) P(crashes) P(agent_crashes) P(reboots) P(pauses) P(cuts)
+        P(submits) P(acknowledged) P(repeated) P(conflicts) P(kills) P(reads)
+            P(launches) P(superseded_seen) P(purges) P(purged_seen)
 #undef P
 #define X(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->master.name);
-    MASTER_COUNTERS(X)
+                MASTER_COUNTERS(X)
 #undef X
 #define X(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->replica.name);
-    REPLICA_COUNTERS(X)
+                    REPLICA_COUNTERS(X)
 #undef X
 }
 
@@ -443,7 +448,8 @@ int main(int argc, char **argv)
         if (trace > 0) {
             r = run_seed(seed, seconds, trace);
         } else if (!run_forked(seed, seconds, &r)) {
-            printf("seed %llu: the process died (see above)\n", (unsigned long long)seed);
+            printf("seed %llu: the process died (see above)\n",
+                   (unsigned long long)seed);
             failures++;
             continue;
         }
@@ -465,7 +471,9 @@ int main(int argc, char **argv)
     if (!quiet)
         print_totals(&total);
     if (calm > 0)
-        printf("%llu seeds had fewer than %d faults\n", (unsigned long long)calm, FAULTS_MIN);
+        printf("%llu seeds had fewer than %d faults\n",
+               (unsigned long long)calm,
+               FAULTS_MIN);
     printf("%llu passed, %llu failed\n",
            (unsigned long long)(seeds - failures),
            (unsigned long long)failures);

@@ -8,7 +8,10 @@
 
 #define HALF_OPEN_US (4 * SECOND) /* the other end of a host that died learns late */
 
-void network_init(struct network *n, struct world *w, unsigned nodes, struct network_calls calls)
+void network_init(struct network *n,
+                  struct world *w,
+                  unsigned nodes,
+                  struct network_calls calls)
 {
     memset(n, 0, sizeof(*n));
     ASSERT(nodes <= NODES_MAX);
@@ -58,7 +61,8 @@ void network_finish(struct network *n)
     }
 }
 
-struct connection *network_connect(struct network *n, unsigned from, unsigned to, bool lossy)
+struct connection *
+network_connect(struct network *n, unsigned from, unsigned to, bool lossy)
 {
     struct connection *c = mem_zalloc(sizeof(*c));
 
@@ -197,7 +201,7 @@ void network_cut(struct network *n, unsigned from, unsigned to, bool cut)
     n->cut[from][to] = cut;
     if (cut)
         return;
-    LIST_FOREACH(c, &n->connections, link)
+    LIST_FOREACH (c, &n->connections, link)
         for (int end = 0; end < 2; end++)
             while (c->open && c->node[1 - end] == from && c->node[end] == to &&
                    !STAILQ_EMPTY(&c->stalled[end])) {

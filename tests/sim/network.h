@@ -26,10 +26,10 @@ struct connection {
     uint64_t incarnation[2]; /* of the nodes when it was made */
     bool open;
     bool lossy;
-    uint64_t arrives_us[2];  /* of the last packet towards end 0, 1: keeps order */
+    uint64_t arrives_us[2]; /* of the last packet towards end 0, 1: keeps order */
     STAILQ_HEAD(, packet) stalled[2];
-    unsigned references;     /* events on their way */
-    void *user[2];           /* the ends' own */
+    unsigned references; /* events on their way */
+    void *user[2];       /* the ends' own */
     LIST_ENTRY(connection) link;
 };
 
@@ -53,10 +53,14 @@ struct network {
     LIST_HEAD(, connection) connections;
 };
 
-void network_init(struct network *n, struct world *w, unsigned nodes, struct network_calls calls);
+void network_init(struct network *n,
+                  struct world *w,
+                  unsigned nodes,
+                  struct network_calls calls);
 void network_finish(struct network *n);
 
-struct connection *network_connect(struct network *n, unsigned from, unsigned to, bool lossy);
+struct connection *
+network_connect(struct network *n, unsigned from, unsigned to, bool lossy);
 /* Send from `end`; copies. */
 void network_send(struct connection *c, int end, struct bytes bytes);
 /* Both ends that live hear of it after a moment; what is in flight is lost. */

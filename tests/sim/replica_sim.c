@@ -28,10 +28,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MASTERS_MAX   5
-#define INDEX_MAX     400000
-#define TERMS_MAX     100000
-#define SNAPSHOT_PAD  3000 /* makes a snapshot several chunks */
+#define MASTERS_MAX  5
+#define INDEX_MAX    400000
+#define TERMS_MAX    100000
+#define SNAPSHOT_PAD 3000 /* makes a snapshot several chunks */
 
 struct machine_state {
     uint64_t index;
@@ -65,7 +65,8 @@ struct options {
 };
 
 struct stats {
-    uint64_t elections, commits, crashes, pauses, cuts, reads, snapshots_sent, faults, submits;
+    uint64_t elections, commits, crashes, pauses, cuts, reads, snapshots_sent, faults,
+        submits;
     struct replica_counters replica;
 };
 
@@ -75,13 +76,13 @@ struct sim {
     unsigned masters;
     struct options options;
     struct master master[MASTERS_MAX];
-    bool healing;   /* no more faults */
+    bool healing; /* no more faults */
     uint64_t next_value;
     uint64_t highest_committed; /* by anybody */
-    uint64_t *terms;  /* term of each committed index, 0 unknown */
-    uint64_t *hashes; /* machine hash after each index */
-    uint64_t *commit_terms; /* term of the leader that committed it first */
-    uint8_t *leaders; /* of each term, + 1 */
+    uint64_t *terms;            /* term of each committed index, 0 unknown */
+    uint64_t *hashes;           /* machine hash after each index */
+    uint64_t *commit_terms;     /* term of the leader that committed it first */
+    uint8_t *leaders;           /* of each term, + 1 */
     struct stats stats;
 };
 
@@ -93,7 +94,8 @@ static uint64_t mix(uint64_t h, uint64_t v)
     return h ^ h >> 29;
 }
 
-static void check_applied(struct sim *s, unsigned number, uint64_t index, uint64_t term, uint64_t hash)
+static void check_applied(
+    struct sim *s, unsigned number, uint64_t index, uint64_t term, uint64_t hash)
 {
     if (index >= INDEX_MAX) {
         world_fail(&s->world, "the simulation is too long for its tables");
@@ -178,7 +180,8 @@ static int machine_restore_feed(void *data, struct bytes piece, struct error *er
     return 0;
 }
 
-static int machine_restore_end(void *data, uint64_t index, uint64_t term, struct error *err)
+static int
+machine_restore_end(void *data, uint64_t index, uint64_t term, struct error *err)
 {
     struct master *m = data;
     struct buffer *b = &m->machine.restoring;
@@ -235,7 +238,9 @@ static void on_continue(struct world *w, void *context, uint64_t a, uint64_t b)
 
 static void store_durable(void *user, uint64_t sequence)
 {
-    step(user, &(struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = sequence});
+    step(
+        user,
+        &(struct replica_event){.kind = REPLICA_DURABLE, .durable.sequence = sequence});
 }
 
 static void store_read(void *user, uint64_t peer, struct log_entries *entries)
@@ -319,7 +324,8 @@ static void just_elected(struct master *m)
     if (s->healing)
         return;
     if (chance(w, 25))
-        world_in(w, pick(w, 0, 150 * MS), isolate_later, m, m->incarnation, pick(w, 0, 2));
+        world_in(
+            w, pick(w, 0, 150 * MS), isolate_later, m, m->incarnation, pick(w, 0, 2));
     else if (chance(w, 10))
         world_in(w, pick(w, 0, 20 * MS), crash_later, m, m->incarnation, 3 * SECOND);
 }
@@ -335,7 +341,8 @@ static void just_appended(struct master *m)
         if (chance(w, 3))
             isolate(s, m->number, (unsigned)pick(w, 0, 2));
         else if (chance(w, 2))
-            world_in(w, pick(w, 0, 30 * MS), crash_later, m, m->incarnation, 3 * SECOND);
+            world_in(
+                w, pick(w, 0, 30 * MS), crash_later, m, m->incarnation, 3 * SECOND);
     } else if (chance(w, 1)) {
         world_in(w, pick(w, 0, 5 * MS), crash_later, m, m->incarnation, 3 * SECOND);
     }
@@ -352,7 +359,12 @@ static void just_voted(struct master *m, uint64_t vote)
     if (s->healing || vote == m->number + 1 || !chance(w, 8))
         return;
     world_in(w, pick(w, 0, 1 * MS), crash_later, m, m->incarnation, 20 * MS);
-    world_in(w, pick(w, 1 * MS, 20 * MS), isolate_later, candidate, candidate->incarnation, 0);
+    world_in(w,
+             pick(w, 1 * MS, 20 * MS),
+             isolate_later,
+             candidate,
+             candidate->incarnation,
+             0);
 }
 
 /* ---- checks ---- */
@@ -374,7 +386,8 @@ static void check_new_leader(struct master *m, uint64_t term)
     s->leaders[term] = (uint8_t)(m->number + 1);
     for (uint64_t i = 1; i <= s->highest_committed; i++)
         if (i > replica_snapshot_index(m->replica) && s->terms[i] != 0 &&
-            s->commit_terms[i] < term && replica_entry_term(m->replica, i) != s->terms[i]) {
+            s->commit_terms[i] < term &&
+            replica_entry_term(m->replica, i) != s->terms[i]) {
             world_fail(&s->world,
                        "INCOMPLETE LEADER %u of term %llu lacks committed entry %llu",
                        m->number + 1,
@@ -391,7 +404,8 @@ static void check_commit(struct master *m)
     uint64_t applied = replica_applied_index(m->replica);
 
     if (commit < m->commit || applied < m->applied)
-        world_fail(&s->world, "master %u: commit or applied index goes back", m->number + 1);
+        world_fail(
+            &s->world, "master %u: commit or applied index goes back", m->number + 1);
     if (replica_role(m->replica) == REPLICA_LEADER)
         for (uint64_t i = m->commit + 1; i <= commit && i < INDEX_MAX; i++) {
             uint64_t term = replica_entry_term(m->replica, i);
@@ -450,8 +464,9 @@ static void transfer_done(struct world *w, void *context, uint64_t a, uint64_t b
         sim_store_stage(&to->store, &t->snapshot);
         snapshot_meta_copy(&meta, &t->snapshot.meta);
         step(to,
-             &(struct replica_event){.kind = REPLICA_SNAPSHOT_RECEIVED,
-                                     .snapshot_received = {.from = t->from + 1, .meta = &meta}});
+             &(struct replica_event){
+                 .kind = REPLICA_SNAPSHOT_RECEIVED,
+                 .snapshot_received = {.from = t->from + 1, .meta = &meta}});
         snapshot_meta_finish(&meta);
     }
     if (from->alive && from->incarnation == t->from_incarnation && !s->world.failed)
@@ -486,7 +501,8 @@ static void read_answered(struct master *m, uint64_t ticket, bool ready)
     s->stats.reads++;
     if (replica_applied_index(m->replica) < ticket)
         world_fail(&s->world,
-                   "STALE READ at master %u: sees %llu, %llu was committed before it was asked",
+                   "STALE READ at master %u: sees %llu, %llu was committed before it "
+                   "was asked",
                    m->number + 1,
                    (unsigned long long)replica_applied_index(m->replica),
                    (unsigned long long)ticket);
@@ -525,7 +541,12 @@ static void carry_out(struct master *m, struct replica_action *a)
         break;
     case REPLICA_SNAPSHOT_BEGIN:
         if (!s->healing && chance(&s->world, 5))
-            world_in(&s->world, pick(&s->world, 0, 30 * MS), crash_later, m, m->incarnation, SECOND);
+            world_in(&s->world,
+                     pick(&s->world, 0, 30 * MS),
+                     crash_later,
+                     m,
+                     m->incarnation,
+                     SECOND);
         sim_store_snapshot_begin(&m->store, &a->snapshot_begin);
         break;
     case REPLICA_SNAPSHOT_CHUNK:
@@ -542,7 +563,12 @@ static void carry_out(struct master *m, struct replica_action *a)
         break;
     case REPLICA_SNAPSHOT_PROMOTE:
         if (!s->healing && chance(&s->world, 20))
-            world_in(&s->world, pick(&s->world, 0, 20 * MS), crash_later, m, m->incarnation, SECOND);
+            world_in(&s->world,
+                     pick(&s->world, 0, 20 * MS),
+                     crash_later,
+                     m,
+                     m->incarnation,
+                     SECOND);
         sim_store_promote(&m->store);
         break;
     case REPLICA_SNAPSHOT_LOAD:
@@ -615,9 +641,10 @@ static void link_bytes(struct connection *c, int end, struct bytes bytes)
     struct master *to = c->user[end];
     struct master *from = c->user[1 - end];
 
-    step(to,
-         &(struct replica_event){.kind = REPLICA_MESSAGE,
-                                 .message = {.from = from->number + 1, .bytes = bytes}});
+    step(
+        to,
+        &(struct replica_event){.kind = REPLICA_MESSAGE,
+                                .message = {.from = from->number + 1, .bytes = bytes}});
 }
 
 static void link_closed(struct connection *c, int end)
@@ -628,17 +655,19 @@ static void link_closed(struct connection *c, int end)
     if (m->links[other->number] != c)
         return;
     m->links[other->number] = NULL;
-    step(m, &(struct replica_event){.kind = REPLICA_PEER_DOWN, .peer_down.peer = other->number + 1});
+    step(m,
+         &(struct replica_event){.kind = REPLICA_PEER_DOWN,
+                                 .peer_down.peer = other->number + 1});
 }
 
 static void say_up(struct master *m, struct master *other)
 {
     step(m,
-         &(struct replica_event){.kind = REPLICA_PEER_UP,
-                                 .peer_up = {.peer = other->number + 1,
-                                             .incarnation = other->incarnation,
-                                             .leads = replica_role(other->replica) ==
-                                                      REPLICA_LEADER}});
+         &(struct replica_event){
+             .kind = REPLICA_PEER_UP,
+             .peer_up = {.peer = other->number + 1,
+                         .incarnation = other->incarnation,
+                         .leads = replica_role(other->replica) == REPLICA_LEADER}});
 }
 
 /* Try to connect every pair that is not; the shell does the same with a back-off. */
@@ -710,7 +739,8 @@ static void start(struct master *m)
         machine_restore_begin(m);
         machine_restore_feed(m, buffer_view(&m->store.current.bytes), NULL);
         if (machine_restore_end(m, meta->index, meta->term, NULL) != 0)
-            world_fail(&s->world, "master %u: snapshot on disk is wrong", m->number + 1);
+            world_fail(
+                &s->world, "master %u: snapshot on disk is wrong", m->number + 1);
     }
     m->replica = replica_create(&config, machine);
     step(m,
@@ -796,7 +826,8 @@ static void submit_one(struct master *m)
     store_u64(payload->data, ++s->next_value);
     s->stats.submits++;
     if (step_index(m,
-                   &(struct replica_event){.kind = REPLICA_SUBMIT, .submit.payload = payload}) == 0)
+                   &(struct replica_event){.kind = REPLICA_SUBMIT,
+                                           .submit.payload = payload}) == 0)
         blob_unref(payload);
 }
 
@@ -813,8 +844,10 @@ static void client(struct world *w, void *context, uint64_t a, uint64_t b)
             submit_one(m);
         if (m->alive && !w->failed && s->options.reads && chance(w, 30))
             step(m,
-                 &(struct replica_event){.kind = REPLICA_READ, .read.ticket = s->highest_committed});
-        if (m->alive && !w->failed && !s->healing && s->options.transfers && chance(w, 2))
+                 &(struct replica_event){.kind = REPLICA_READ,
+                                         .read.ticket = s->highest_committed});
+        if (m->alive && !w->failed && !s->healing && s->options.transfers &&
+            chance(w, 2))
             step(m, &(struct replica_event){.kind = REPLICA_TRANSFER});
     }
     world_in(w, pick(w, 5 * MS, 200 * MS), client, s, a, b);
@@ -1046,7 +1079,8 @@ static bool run_forked(uint64_t seed, uint64_t seconds, struct report *report)
     got = read(ends[0], report, sizeof(*report));
     close(ends[0]);
     waitpid(pid, &status, 0);
-    return got == (ssize_t)sizeof(*report) && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return got == (ssize_t)sizeof(*report) && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 static void add_stats(struct stats *to, const struct stats *s)
@@ -1067,13 +1101,15 @@ static void add_stats(struct stats *to, const struct stats *s)
 
 static void print_stats(const struct stats *t)
 {
-    printf("  commits %llu, elections %llu, reads %llu, crashes %llu, pauses %llu, cuts %llu\n",
-           (unsigned long long)t->commits,
-           (unsigned long long)t->elections,
-           (unsigned long long)t->reads,
-           (unsigned long long)t->crashes,
-           (unsigned long long)t->pauses,
-           (unsigned long long)t->cuts);
+    printf(
+        "  commits %llu, elections %llu, reads %llu, crashes %llu, pauses %llu, cuts "
+        "%llu\n",
+        (unsigned long long)t->commits,
+        (unsigned long long)t->elections,
+        (unsigned long long)t->reads,
+        (unsigned long long)t->crashes,
+        (unsigned long long)t->pauses,
+        (unsigned long long)t->cuts);
 #define X(name) printf("  %-22s %llu\n", #name, (unsigned long long)t->replica.name);
     REPLICA_COUNTERS(X)
 #undef X
@@ -1121,12 +1157,16 @@ int main(int argc, char **argv)
         if (trace > 0) {
             r = run_seed(seed, seconds, trace);
         } else if (!run_forked(seed, seconds, &r)) {
-            printf("seed %llu: the process died (see above)\n", (unsigned long long)seed);
+            printf("seed %llu: the process died (see above)\n",
+                   (unsigned long long)seed);
             failures++;
             continue;
         }
         if (r.failed) {
-            printf("seed %llu (%u masters): %s\n", (unsigned long long)seed, r.masters, r.why);
+            printf("seed %llu (%u masters): %s\n",
+                   (unsigned long long)seed,
+                   r.masters,
+                   r.why);
             failures++;
         }
         add_stats(&total, &r.stats);

@@ -26,7 +26,10 @@ static void move(struct sim_snapshot *to, struct sim_snapshot *from)
     *from = (struct sim_snapshot){0};
 }
 
-void sim_store_init(struct sim_store *s, struct world *w, struct sim_store_calls calls, void *user)
+void sim_store_init(struct sim_store *s,
+                    struct world *w,
+                    struct sim_store_calls calls,
+                    void *user)
 {
     memset(s, 0, sizeof(*s));
     s->world = w;
@@ -91,7 +94,9 @@ static void push(struct sim_store *s, const struct log_entry *entry)
 
 void sim_store_found(struct sim_store *s, struct blob *configuration)
 {
-    push(s, &(struct log_entry){.term = 1, .kind = ENTRY_CONFIGURATION, .payload = configuration});
+    push(s,
+         &(struct log_entry){
+             .term = 1, .kind = ENTRY_CONFIGURATION, .payload = configuration});
     s->term = 1;
 }
 
@@ -168,7 +173,7 @@ static void commit_done(struct world *w, void *context, uint64_t a, uint64_t b)
         world_at(w, s->paused_until_us, commit_done, context, a, b);
         return;
     }
-    STAILQ_FOREACH(op, &s->flying, link) {
+    STAILQ_FOREACH (op, &s->flying, link) {
         apply(s, op);
         sequence = op->sequence;
     }
@@ -221,12 +226,14 @@ static void read_done(struct world *w, void *context, uint64_t a, uint64_t b)
     mem_free(q);
 }
 
-void sim_store_read(struct sim_store *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes)
+void sim_store_read(
+    struct sim_store *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes)
 {
     struct read_request *q = mem_zalloc(sizeof(*q));
 
     *q = (struct read_request){s, peer, from, count, bytes};
-    world_in(s->world, pick(s->world, 50, s->latency_us), read_done, q, s->incarnation, 0);
+    world_in(
+        s->world, pick(s->world, 50, s->latency_us), read_done, q, s->incarnation, 0);
 }
 
 /* ---- snapshots: one thread, one thing after another ---- */
@@ -237,7 +244,8 @@ static void snap_done(struct world *w, void *context, uint64_t a, uint64_t b);
 
 static void snap_later(struct sim_store *s, enum snap_work work, uint64_t extra)
 {
-    uint64_t at = s->world->now_us > s->snap_ready_us ? s->world->now_us : s->snap_ready_us;
+    uint64_t at =
+        s->world->now_us > s->snap_ready_us ? s->world->now_us : s->snap_ready_us;
 
     s->snap_ready_us = at + pick(s->world, 100, s->latency_us + 100);
     world_at(s->world,
@@ -334,7 +342,7 @@ void sim_store_crash(struct sim_store *s)
     struct log_op *op;
 
     if (s->flying_any && chance(s->world, 50)) {
-        STAILQ_FOREACH(op, &s->flying, link)
+        STAILQ_FOREACH (op, &s->flying, link)
             apply(s, op);
         s->kept_batches++;
     } else if (s->flying_any) {

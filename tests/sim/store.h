@@ -32,7 +32,7 @@ struct sim_store {
     void *user;
     uint64_t incarnation; /* grows at each crash: old completions are void */
     uint64_t paused_until_us;
-    uint64_t latency_us;  /* of a commit */
+    uint64_t latency_us; /* of a commit */
 
     /* durable */
     uint64_t term, vote;
@@ -53,18 +53,24 @@ struct sim_store {
     uint64_t commits, lost_batches, kept_batches;
 };
 
-void sim_store_init(struct sim_store *s, struct world *w, struct sim_store_calls calls, void *user);
+void sim_store_init(struct sim_store *s,
+                    struct world *w,
+                    struct sim_store_calls calls,
+                    void *user);
 void sim_store_finish(struct sim_store *s);
 /* Found: entry 1 and term 1, at once durable. */
 void sim_store_found(struct sim_store *s, struct blob *configuration);
 
 void sim_store_submit(struct sim_store *s, struct log_op *op);
-void sim_store_read(struct sim_store *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes);
-void sim_store_snapshot_begin(struct sim_store *s, struct snapshot_meta *meta); /* takes it */
-void sim_store_snapshot_chunk(struct sim_store *s, struct blob *chunk);         /* borrows it */
+void sim_store_read(
+    struct sim_store *s, uint64_t peer, uint64_t from, uint32_t count, size_t bytes);
+void sim_store_snapshot_begin(struct sim_store *s,
+                              struct snapshot_meta *meta);              /* takes it */
+void sim_store_snapshot_chunk(struct sim_store *s, struct blob *chunk); /* borrows it */
 void sim_store_snapshot_commit(struct sim_store *s);
 void sim_store_snapshot_abandon(struct sim_store *s);
-void sim_store_stage(struct sim_store *s, const struct sim_snapshot *snapshot); /* copies */
+void sim_store_stage(struct sim_store *s,
+                     const struct sim_snapshot *snapshot); /* copies */
 void sim_store_promote(struct sim_store *s);
 void sim_store_load(struct sim_store *s, size_t piece);
 

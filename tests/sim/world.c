@@ -26,7 +26,8 @@ static bool before(const struct world_event *a, const struct world_event *b)
     return a->at_us < b->at_us || (a->at_us == b->at_us && a->order < b->order);
 }
 
-void world_at(struct world *w, uint64_t at_us, world_fn fn, void *context, uint64_t a, uint64_t b)
+void world_at(
+    struct world *w, uint64_t at_us, world_fn fn, void *context, uint64_t a, uint64_t b)
 {
     struct world_event event = {.at_us = at_us > w->now_us ? at_us : w->now_us,
                                 .order = w->order++,
@@ -87,7 +88,8 @@ void world_fail(struct world *w, const char *format, ...)
     if (w->failed)
         return;
     w->failed = true;
-    n = snprintf(w->why, sizeof(w->why), "at %llu ms: ", (unsigned long long)(w->now_us / MS));
+    n = snprintf(
+        w->why, sizeof(w->why), "at %llu ms: ", (unsigned long long)(w->now_us / MS));
     va_start(args, format);
     vsnprintf(w->why + n, sizeof(w->why) - (size_t)n, format, args);
     va_end(args);
@@ -95,7 +97,8 @@ void world_fail(struct world *w, const char *format, ...)
         printf("*** %s\n", w->why);
 }
 
-void world_note(struct world *w, int level, const char *what, uint64_t a, uint64_t b, uint64_t c)
+void world_note(
+    struct world *w, int level, const char *what, uint64_t a, uint64_t b, uint64_t c)
 {
     uint64_t parts[] = {w->now_us, (uint64_t)(unsigned char)what[0], a, b, c};
 

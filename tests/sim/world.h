@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MS 1000ull
-#define SECOND (1000 * MS)
+#define MS        1000ull
+#define SECOND    (1000 * MS)
 #define NODES_MAX 96
 
 /* What a node's monotonic clock says, in ms, and the time in us of such a reading. */
@@ -51,7 +51,12 @@ struct world {
 void world_init(struct world *w, uint64_t seed, int trace);
 void world_finish(struct world *w);
 
-void world_at(struct world *w, uint64_t at_us, world_fn fn, void *context, uint64_t a, uint64_t b);
+void world_at(struct world *w,
+              uint64_t at_us,
+              world_fn fn,
+              void *context,
+              uint64_t a,
+              uint64_t b);
 static inline void world_in(struct world *w,
                             uint64_t delay_us,
                             world_fn fn,
@@ -66,10 +71,12 @@ static inline void world_in(struct world *w,
 void world_run(struct world *w, uint64_t until_us);
 
 /* A property does not hold: the first one stands. */
-void world_fail(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_fail(struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Part of the history: goes into the hash, and to stdout when tracing. */
-void world_note(struct world *w, int level, const char *what, uint64_t a, uint64_t b, uint64_t c);
+void world_note(
+    struct world *w, int level, const char *what, uint64_t a, uint64_t b, uint64_t c);
 
 static inline uint64_t pick(struct world *w, uint64_t low, uint64_t high)
 {

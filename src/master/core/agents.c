@@ -60,8 +60,7 @@ void agents_end(struct master_core *m)
     struct agent_view *v, *next;
     struct session *session;
 
-    RB_FOREACH_SAFE(v, view_tree, &m->views, next)
-    {
+    RB_FOREACH_SAFE (v, view_tree, &m->views, next) {
         detach(m, v);
         RB_REMOVE(view_tree, &m->views, v);
         mem_free(v->reported);
@@ -69,7 +68,7 @@ void agents_end(struct master_core *m)
         mem_free(v->acks);
         mem_free(v);
     }
-    RB_FOREACH(session, session_tree, &m->sessions)
+    RB_FOREACH (session, session_tree, &m->sessions)
         session->agent = 0;
 }
 
@@ -88,7 +87,7 @@ void agents_begin(struct master_core *m, uint64_t term)
     struct session *session;
 
     ASSERT(term == m->leading.term);
-    RB_FOREACH(session, session_tree, &m->sessions)
+    RB_FOREACH (session, session_tree, &m->sessions)
         say_leading(m, session->number);
 }
 
@@ -114,8 +113,8 @@ static void expected_runs(const struct agent *agent, uint64_t *digest, uint32_t 
 
     *digest = 0;
     *count = 0;
-    RB_FOREACH(a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts)
-    {
+    RB_FOREACH (
+        a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts) {
         *digest += run_digest(a->id, (enum task_state)a->state);
         (*count)++;
     }
@@ -143,7 +142,8 @@ static void attach(struct master_core *m,
         agents_closed(m, session); /* it spoke for another agent before */
     v = view_of(m, id);
     if (v->session != 0 && v->session != number)
-        core_close(m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
+        core_close(
+            m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
     detach(m, v);
     v->session = number;
     v->heard_ms = m->now_ms;
@@ -165,24 +165,29 @@ static void attach(struct master_core *m,
     orders_derive(m, v, true);
 }
 
-void agents_registered(struct master_core *m, const struct origin *origin, const struct result *r)
+void agents_registered(struct master_core *m,
+                       const struct origin *origin,
+                       const struct result *r)
 {
     uint64_t id = r->id != 0 ? r->id : origin->agent;
 
     if (r->code != ERROR_NONE) {
-        core_refuse(m,
-                    origin->session,
-                    origin->rpc,
-                    r->code,
-                    r->code == ERROR_CONFLICT
-                        ? "this agent's key is not that of agent %llu; start it with an empty "
-                          "work directory"
-                        : "agent %llu cannot register: it is gone, or its resources are invalid; "
-                          "start it with an empty work directory",
-                    (unsigned long long)origin->agent);
+        core_refuse(
+            m,
+            origin->session,
+            origin->rpc,
+            r->code,
+            r->code == ERROR_CONFLICT
+                ? "this agent's key is not that of agent %llu; start it with an empty "
+                  "work directory"
+                : "agent %llu cannot register: it is gone, or its resources are "
+                  "invalid; "
+                  "start it with an empty work directory",
+            (unsigned long long)origin->agent);
         return;
     }
-    attach(m, origin->session, origin->rpc, id, origin->runs_digest, origin->runs_count);
+    attach(
+        m, origin->session, origin->rpc, id, origin->runs_digest, origin->runs_count);
 }
 
 static bool bytes_equal(struct bytes a, struct bytes b)
@@ -190,15 +195,15 @@ static bool bytes_equal(struct bytes a, struct bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-static void handle_register(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_register(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct register_request q;
     struct error err;
     const struct agent *agent;
     struct command command;
-    struct origin origin = {.kind = ORIGIN_REGISTER,
-                            .session = session->number,
-                            .rpc = rpc->id};
+    struct origin origin = {
+        .kind = ORIGIN_REGISTER, .session = session->number, .rpc = rpc->id};
 
     if (!m->leading.active || !m->state->globals.founded) {
         core_not_leader(m, session->number, rpc->id);
@@ -209,22 +214,29 @@ static void handle_register(struct master_core *m, struct session *session, cons
         return;
     }
     agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
-    if (agent != NULL && agent->state == AGENT_ACTIVE && bytes_equal(agent->spec, q.spec)) {
+    if (agent != NULL && agent->state == AGENT_ACTIVE &&
+        bytes_equal(agent->spec, q.spec)) {
         attach(m, session->number, rpc->id, q.agent, q.runs_digest, q.runs_count);
         return;
     }
     if (!propose_has_room(m)) {
-        core_refuse(m, session->number, rpc->id, ERROR_BUSY, "the leader is busy; register again");
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_BUSY,
+                    "the leader is busy; register again");
         return;
     }
     origin.agent = q.agent;
     origin.runs_digest = q.runs_digest;
     origin.runs_count = q.runs_count;
     if (q.agent == 0)
-        command = (struct command){.kind = COMMAND_AGENT_REGISTER, .agent_register.spec = q.spec};
+        command = (struct command){.kind = COMMAND_AGENT_REGISTER,
+                                   .agent_register.spec = q.spec};
     else
-        command = (struct command){.kind = COMMAND_AGENT_REREGISTER,
-                                   .agent_reregister = {.agent = q.agent, .spec = q.spec}};
+        command =
+            (struct command){.kind = COMMAND_AGENT_REREGISTER,
+                             .agent_reregister = {.agent = q.agent, .spec = q.spec}};
     propose(m, &command, &origin);
 }
 
@@ -232,7 +244,8 @@ static void handle_register(struct master_core *m, struct session *session, cons
 
 /* Reports that the state does not have yet go into the log and are acknowledged after commit;
  * those that it has, or will never want, at once. */
-static void take_reports(struct master_core *m, struct agent_view *v, const struct run_list *list)
+static void
+take_reports(struct master_core *m, struct agent_view *v, const struct run_list *list)
 {
     struct task_update updates[LIMIT_UPDATES];
     struct command command = {.kind = COMMAND_TASK_UPDATE,
@@ -253,7 +266,8 @@ static void take_reports(struct master_core *m, struct agent_view *v, const stru
                 orders_add(m, v, ORDER_STOP, run.attempt);
             continue;
         }
-        if (run.state <= a->state && !(a->superseded && task_state_is_final(run.state))) {
+        if (run.state <= a->state &&
+            !(a->superseded && task_state_is_final(run.state))) {
             orders_ack(m, v, run.attempt, run.state);
             continue;
         }
@@ -275,7 +289,9 @@ static void take_reports(struct master_core *m, struct agent_view *v, const stru
     propose(m, &command, &origin);
 }
 
-void agents_updated(struct master_core *m, const struct origin *origin, const struct result *r)
+void agents_updated(struct master_core *m,
+                    const struct origin *origin,
+                    const struct result *r)
 {
     struct agent_view *v = agents_view(m, origin->agent);
 
@@ -292,7 +308,8 @@ static struct agent_view *attached(struct master_core *m, const struct session *
     return m->leading.active && v != NULL && v->session == session->number ? v : NULL;
 }
 
-static void handle_runs(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_runs(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct agent_view *v = attached(m, session);
     struct run_list list;
@@ -307,7 +324,8 @@ static void handle_runs(struct master_core *m, struct session *session, const st
     }
     if (run_list_unpack(&list, rpc->params, &err) != 0 || list.agent != v->id ||
         list.part != v->next_part) {
-        core_close(m, session->number, "`runs` out of order or malformed; register again");
+        core_close(
+            m, session->number, "`runs` out of order or malformed; register again");
         return;
     }
     v->next_part++;
@@ -329,12 +347,14 @@ static void handle_runs(struct master_core *m, struct session *session, const st
     v->next_part = 0;
 }
 
-static void handle_update(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_update(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct agent_view *v = attached(m, session);
     struct run_list list;
 
-    if (v == NULL || run_list_unpack(&list, rpc->params, NULL) != 0 || list.agent != v->id)
+    if (v == NULL || run_list_unpack(&list, rpc->params, NULL) != 0 ||
+        list.agent != v->id)
         return; /* it repeats itself to whoever leads */
     take_reports(m, v, &list);
 }
@@ -348,7 +368,8 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
         v->heard_ms = m->now_ms;
         orders_heard(m, v);
     }
-    if (agent != NULL && agent->state != AGENT_ACTIVE && rpc->method != METHOD_REGISTER) {
+    if (agent != NULL && agent->state != AGENT_ACTIVE &&
+        rpc->method != METHOD_REGISTER) {
         /* It was silent for too long and never noticed. */
         core_close(m, session->number, "declared unreachable; register again");
         return;
@@ -381,7 +402,8 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
 
 static uint64_t registered_agents(const struct master_core *m)
 {
-    return m->state->agents_by_state[AGENT_ACTIVE] + m->state->agents_by_state[AGENT_UNREACHABLE];
+    return m->state->agents_by_state[AGENT_ACTIVE] +
+           m->state->agents_by_state[AGENT_UNREACHABLE];
 }
 
 static bool brake_allows(struct master_core *m)
@@ -402,9 +424,11 @@ static bool brake_allows(struct master_core *m)
 static void declare_unreachable(struct master_core *m, struct agent_view *v)
 {
     struct leading *l = &m->leading;
-    struct command command = {.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable.agent = v->id};
+    struct command command = {.kind = COMMAND_AGENT_UNREACHABLE,
+                              .agent_unreachable.agent = v->id};
 
-    l->declared_ms[(l->declared_head + l->declared_count++) % UNREACHABLE_MARKS] = m->now_ms;
+    l->declared_ms[(l->declared_head + l->declared_count++) % UNREACHABLE_MARKS] =
+        m->now_ms;
     v->declared = true;
     m->counters.agents_silent++;
     core_log(m,
@@ -425,7 +449,8 @@ static void hold(struct master_core *m, struct agent_view *v)
     m->leading.brake_said = true;
     core_log(m,
              MASTER_LOG_WARNING,
-             "more than %u %% of the agents went silent within %u s: holding, this looks like a "
+             "more than %u %% of the agents went silent within %u s: holding, this "
+             "looks like a "
              "fault of the network or of this master",
              UNREACHABLE_PERCENT,
              UNREACHABLE_WINDOW_MS / 1000);
@@ -436,8 +461,7 @@ void agents_silence(struct master_core *m)
     struct agent *agent;
     bool any_held = false;
 
-    RB_FOREACH(agent, agent_tree, &m->state->agents)
-    {
+    RB_FOREACH (agent, agent_tree, &m->state->agents) {
         struct agent_view *v;
         uint64_t since = m->leading.since_ms;
 

@@ -19,7 +19,8 @@ RB_GENERATE(read_tree, read_request, link, compare_reads)
 /* ---- changes ---- */
 
 /* Before that nothing is served (joint 2). */
-static bool is_founded(struct master_core *m, const struct session *session, const struct rpc *rpc)
+static bool
+is_founded(struct master_core *m, const struct session *session, const struct rpc *rpc)
 {
     if (m->state->globals.founded)
         return true;
@@ -31,7 +32,8 @@ static bool is_founded(struct master_core *m, const struct session *session, con
     return false;
 }
 
-static bool may_propose(struct master_core *m, const struct session *session, const struct rpc *rpc)
+static bool
+may_propose(struct master_core *m, const struct session *session, const struct rpc *rpc)
 {
     if (!m->leading.active || m->shutting_down) {
         core_not_leader(m, session->number, rpc->id);
@@ -64,7 +66,8 @@ static void propose_for(struct master_core *m,
                              .rpc = rpc->id});
 }
 
-static void handle_submit(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_submit(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct submit_request q;
     struct error err;
@@ -81,7 +84,8 @@ static void handle_submit(struct master_core *m, struct session *session, const 
     propose_for(m, session, rpc, &command);
 }
 
-static void handle_by_id(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_by_id(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct command command = {.kind = COMMAND_KILL};
     struct error err;
@@ -116,9 +120,11 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_CONFLICT:
         return "this key was used for another job; use a new key for a new job";
     case ERROR_NOT_FOUND:
-        return method == METHOD_AGENT_GONE ? "no agent has this id" : "no job has this id";
+        return method == METHOD_AGENT_GONE ? "no agent has this id"
+                                           : "no job has this id";
     case ERROR_BUSY:
-        return "the cluster keeps as many jobs, tasks or keys as it may; purge or wait, then "
+        return "the cluster keeps as many jobs, tasks or keys as it may; purge or "
+               "wait, then "
                "repeat";
     case ERROR_TOO_LARGE:
         return "this is more than the cluster may hold; ask for fewer tasks";
@@ -130,7 +136,9 @@ static const char *explain(enum method method, enum error_code code)
     }
 }
 
-void clients_result(struct master_core *m, const struct origin *origin, const struct result *r)
+void clients_result(struct master_core *m,
+                    const struct origin *origin,
+                    const struct result *r)
 {
     struct submit_result answer = {.id = r->id, .index = r->index};
     size_t begin;
@@ -151,7 +159,8 @@ void clients_result(struct master_core *m, const struct origin *origin, const st
 
 /* ---- listings ---- */
 
-static void handle_list(struct master_core *m, struct session *session, const struct rpc *rpc)
+static void
+handle_list(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct list_request list;
     struct error err;
@@ -223,7 +232,7 @@ void clients_session_closed(struct master_core *m, uint64_t session)
 
     if (m->read_count == 0)
         return;
-    RB_FOREACH(q, read_tree, &m->reads)
+    RB_FOREACH (q, read_tree, &m->reads)
         if (q->session == session)
             q->session = 0;
 }
@@ -232,13 +241,15 @@ void clients_finish(struct master_core *m)
 {
     struct read_request *q, *next;
 
-    RB_FOREACH_SAFE(q, read_tree, &m->reads, next)
+    RB_FOREACH_SAFE (q, read_tree, &m->reads, next)
         read_finish(m, q);
 }
 
 /* ---- dispatch ---- */
 
-void clients_frame(struct master_core *m, struct session *session, const struct rpc *rpc)
+void clients_frame(struct master_core *m,
+                   struct session *session,
+                   const struct rpc *rpc)
 {
     if (rpc->type != RPC_REQUEST)
         return;

@@ -31,7 +31,10 @@ struct master_action *core_act(struct master_core *m, enum master_action_kind ki
     return action;
 }
 
-void core_log(struct master_core *m, enum master_log_level level, const char *format, ...)
+void core_log(struct master_core *m,
+              enum master_log_level level,
+              const char *format,
+              ...)
 {
     struct master_action *action = core_act(m, MASTER_LOG);
     va_list args;
@@ -153,7 +156,8 @@ static void role_changed(struct master_core *m, const struct replica_action *act
     if (m->leading.active && (action->role_changed.role != REPLICA_LEADER ||
                               action->role_changed.term != m->leading.term))
         leader_end(m);
-    if (action->role_changed.role == REPLICA_FOLLOWER && action->role_changed.leader != 0)
+    if (action->role_changed.role == REPLICA_FOLLOWER &&
+        action->role_changed.leader != 0)
         core_log(m,
                  MASTER_LOG_INFO,
                  "following master %llu in term %llu",
@@ -239,8 +243,7 @@ void master_destroy(struct master_core *m)
     agents_end(m);
     propose_finish(m);
     clients_finish(m);
-    RB_FOREACH_SAFE(session, session_tree, &m->sessions, next)
-    {
+    RB_FOREACH_SAFE (session, session_tree, &m->sessions, next) {
         RB_REMOVE(session_tree, &m->sessions, session);
         mem_free(session);
     }
@@ -259,7 +262,9 @@ int master_restore(struct master_core *m, struct bytes piece, struct error *err)
     return restore_feed(m->restoring, piece, err);
 }
 
-int master_restore_end(struct master_core *m, const struct snapshot_meta *meta, struct error *err)
+int master_restore_end(struct master_core *m,
+                       const struct snapshot_meta *meta,
+                       struct error *err)
 {
     struct machine machine = machine_of(m);
 
@@ -282,7 +287,10 @@ static void session_opened(struct master_core *m, const struct master_event *eve
     struct session *session;
 
     if (m->session_count >= LIMIT_SESSIONS) {
-        core_close(m, event->opened.session, "this master has %u sessions, its limit", LIMIT_SESSIONS);
+        core_close(m,
+                   event->opened.session,
+                   "this master has %u sessions, its limit",
+                   LIMIT_SESSIONS);
         return;
     }
     session = mem_zalloc(sizeof(*session));
@@ -428,7 +436,8 @@ static void handle(struct master_core *m, const struct master_event *event)
         core_replica(m, &replica);
         break;
     case MASTER_PEER_UP:
-        founding_peer_up(m, event->peer_up.peer, event->peer_up.incarnation, event->peer_up.leads);
+        founding_peer_up(
+            m, event->peer_up.peer, event->peer_up.incarnation, event->peer_up.leads);
         break;
     case MASTER_PEER_BYTES:
         peer_bytes(m, event->peer_bytes.peer, event->peer_bytes.bytes);
@@ -486,12 +495,13 @@ void master_hello(const struct master_core *m, struct hello *out)
     *out = (struct hello){
         .protocol = PROTOCOL_VERSION,
         .role = ROLE_MASTER,
-        .cluster = m->cluster_id_known ? (struct bytes){m->cluster_id, sizeof(m->cluster_id)}
-                                       : (struct bytes){m->config.cluster_hash, 16},
+        .cluster = m->cluster_id_known
+                       ? (struct bytes){m->cluster_id, sizeof(m->cluster_id)}
+                       : (struct bytes){m->config.cluster_hash, 16},
         .id = m->config.id,
         .incarnation = m->config.incarnation,
         .cluster_hash = {m->config.cluster_hash, 16},
-        .founding = m->founding == FOUND_MEMBER  ? FOUNDING_MEMBER
+        .founding = m->founding == FOUND_MEMBER   ? FOUNDING_MEMBER
                     : m->founding == FOUND_AGREED ? FOUNDING_AGREED
                                                   : FOUNDING_EMPTY,
         .leads = m->leading.active,
@@ -504,15 +514,17 @@ static bool same(struct bytes a, const uint8_t *b, size_t size)
     return a.size == size && memcmp(a.data, b, size) == 0;
 }
 
-static int check_master(const struct master_core *m, const struct hello *hello, struct error *err)
+static int
+check_master(const struct master_core *m, const struct hello *hello, struct error *err)
 {
     bool listed = false;
 
     if (hello->id == m->config.id)
-        return error_set(err,
-                         ERROR_CONFLICT,
-                         "two masters say that they are master %llu; give each its own --id",
-                         (unsigned long long)hello->id);
+        return error_set(
+            err,
+            ERROR_CONFLICT,
+            "two masters say that they are master %llu; give each its own --id",
+            (unsigned long long)hello->id);
     for (unsigned i = 0; i < m->config.member_count; i++)
         listed |= m->config.members[i].id == hello->id;
     if (!listed || !same(hello->cluster_hash, m->config.cluster_hash, 16))
@@ -525,7 +537,9 @@ static int check_master(const struct master_core *m, const struct hello *hello, 
     return 0;
 }
 
-int master_check_hello(const struct master_core *m, const struct hello *hello, struct error *err)
+int master_check_hello(const struct master_core *m,
+                       const struct hello *hello,
+                       struct error *err)
 {
     bool master = hello->role == ROLE_MASTER || hello->role == ROLE_SNAPSHOT;
     bool by_hash = master && same(hello->cluster, m->config.cluster_hash, 16);
@@ -536,11 +550,12 @@ int master_check_hello(const struct master_core *m, const struct hello *hello, s
     if (hello->cluster.size == 0 || by_hash || !m->cluster_id_known ||
         same(hello->cluster, m->cluster_id, sizeof(m->cluster_id)))
         return 0;
-    return error_set(err,
-                     ERROR_WRONG_CLUSTER,
-                     "you belong to another cluster than master %llu; check the addresses, or "
-                     "use the directory of this cluster",
-                     (unsigned long long)m->config.id);
+    return error_set(
+        err,
+        ERROR_WRONG_CLUSTER,
+        "you belong to another cluster than master %llu; check the addresses, or "
+        "use the directory of this cluster",
+        (unsigned long long)m->config.id);
 }
 
 /* ---- looking in ---- */

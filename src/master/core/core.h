@@ -29,30 +29,34 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define AGENT_SILENCE_MS       3000u /* then an agent is unreachable */
-#define LOOP_GAP_MS            500u  /* a longer gap of our loop restarts every silence */
-#define UNREACHABLE_PERCENT    30u   /* of the registered agents, at most, … */
-#define UNREACHABLE_WINDOW_MS  10000u /* … in this time */
-#define BATCHES_IN_FLIGHT      2u
-#define DIGEST_INTERVAL        256u  /* `masters` shows the digest at its latest multiple */
-#define STOPS_PER_TURN         4096u
-#define JOB_RETENTION_US       (7ull * 24 * 3600 * 1000000)
+#define AGENT_SILENCE_MS      3000u /* then an agent is unreachable */
+#define LOOP_GAP_MS           500u /* a longer gap of our loop restarts every silence */
+#define UNREACHABLE_PERCENT   30u  /* of the registered agents, at most, … */
+#define UNREACHABLE_WINDOW_MS 10000u /* … in this time */
+#define BATCHES_IN_FLIGHT     2u
+#define DIGEST_INTERVAL       256u /* `masters` shows the digest at its latest multiple */
+#define STOPS_PER_TURN        4096u
+#define JOB_RETENTION_US      (7ull * 24 * 3600 * 1000000)
 
 struct master_member {
     uint64_t id;
-    const char *address; /* HOST:PORT of its RPC listener; borrowed for the core's life */
+    const char
+        *address; /* HOST:PORT of its RPC listener; borrowed for the core's life */
 };
 
 struct master_config {
     uint64_t id;
-    struct master_member members[LIMIT_MASTERS]; /* of --cluster, sorted by id, with us */
+    struct master_member
+        members[LIMIT_MASTERS]; /* of --cluster, sorted by id, with us */
     unsigned member_count;
     uint8_t cluster_hash[16]; /* of the canonical --cluster text */
     uint64_t incarnation;     /* random for this start */
-    struct replica_config replica; /* id, voters and entropy are filled in by the core */
+    struct replica_config
+        replica; /* id, voters and entropy are filled in by the core */
     unsigned agent_silence_ms;
     uint64_t job_retention_us; /* a final job is purged after this */
-    unsigned stops_per_turn;   /* tasks of killed jobs looked at in one turn of the loop */
+    unsigned
+        stops_per_turn; /* tasks of killed jobs looked at in one turn of the loop */
 };
 
 void master_config_init(struct master_config *config);
@@ -60,18 +64,18 @@ void master_config_init(struct master_config *config);
 /* ---- events ---- */
 
 enum master_event_kind {
-    MASTER_START,          /* once, first */
-    MASTER_FOUNDED,        /* what MASTER_FOUND asked for is durable */
-    MASTER_TIME,           /* at the latest at actions.deadline_ms */
-    MASTER_TURN,           /* end of a turn of the loop */
-    MASTER_REPLICA,        /* an event of the replica, from store or bulk transfer */
+    MASTER_START,   /* once, first */
+    MASTER_FOUNDED, /* what MASTER_FOUND asked for is durable */
+    MASTER_TIME,    /* at the latest at actions.deadline_ms */
+    MASTER_TURN,    /* end of a turn of the loop */
+    MASTER_REPLICA, /* an event of the replica, from store or bulk transfer */
     MASTER_PEER_UP,
     MASTER_PEER_BYTES,
     MASTER_PEER_DOWN,
     MASTER_SESSION_OPENED, /* an agent or client said hello */
     MASTER_SESSION_FRAME,  /* one frame, without its size word */
     MASTER_SESSION_CLOSED,
-    MASTER_SHUTDOWN,       /* SIGTERM: hand over, then MASTER_EXIT */
+    MASTER_SHUTDOWN, /* SIGTERM: hand over, then MASTER_EXIT */
 };
 
 struct master_event {
@@ -115,9 +119,9 @@ struct master_event {
 /* ---- actions ---- */
 
 enum master_action_kind {
-    MASTER_SEND,       /* bytes [offset, offset + size) of actions.bytes to a session */
-    MASTER_CLOSE,      /* close a session: text says why */
-    MASTER_FOUND,      /* write entry 1, term 1 in one transaction; answer MASTER_FOUNDED */
+    MASTER_SEND,  /* bytes [offset, offset + size) of actions.bytes to a session */
+    MASTER_CLOSE, /* close a session: text says why */
+    MASTER_FOUND, /* write entry 1, term 1 in one transaction; answer MASTER_FOUNDED */
     MASTER_CLUSTER_ID, /* make it durable beside the log */
     MASTER_ROLE,       /* our hello changed (leads, term) */
     MASTER_LOG,        /* a line for the operator */
@@ -163,7 +167,9 @@ void master_destroy(struct master_core *m);
 
 /* Before MASTER_START: the bytes of the current snapshot, in order, then the end. */
 int master_restore(struct master_core *m, struct bytes piece, struct error *err);
-int master_restore_end(struct master_core *m, const struct snapshot_meta *meta, struct error *err);
+int master_restore_end(struct master_core *m,
+                       const struct snapshot_meta *meta,
+                       struct error *err);
 
 void master_step(struct master_core *m,
                  const struct master_event *event,
@@ -172,7 +178,9 @@ void master_step(struct master_core *m,
 /* What our hello says now (strings and hashes borrowed until the next step). */
 void master_hello(const struct master_core *m, struct hello *out);
 /* May this master or agent or client talk to us?  The text goes to both sides. */
-int master_check_hello(const struct master_core *m, const struct hello *hello, struct error *err);
+int master_check_hello(const struct master_core *m,
+                       const struct hello *hello,
+                       struct error *err);
 
 /* Invariants between the leader's indexes and the state (assertions), for tests and simulation. */
 void master_verify(const struct master_core *m);
@@ -180,19 +188,20 @@ void master_verify(const struct master_core *m);
 /* ---- looking in ---- */
 
 const struct state *master_state(const struct master_core *m);
-const struct replica *master_replica(const struct master_core *m); /* NULL before founding */
+const struct replica *
+master_replica(const struct master_core *m); /* NULL before founding */
 bool master_leads(const struct master_core *m);
 
 #define MASTER_COUNTERS(X)                                                    \
-    X(requests)              /* frames of clients and agents */               \
-    X(requests_refused)      /* busy, not_leader, invalid */                  \
+    X(requests)         /* frames of clients and agents */                    \
+    X(requests_refused) /* busy, not_leader, invalid */                       \
     X(commands_proposed)                                                      \
     X(entries_proposed)                                                       \
-    X(outcomes_unknown)      /* leadership was lost while they were in the log */ \
-    X(agents_silent)         /* declared unreachable by us */                 \
-    X(agents_held)           /* would have been, but for the brake */         \
-    X(agents_attached)       /* registrations answered */                     \
-    X(agents_reconciled)     /* had to send all their runs */                 \
+    X(outcomes_unknown)  /* leadership was lost while they were in the log */ \
+    X(agents_silent)     /* declared unreachable by us */                     \
+    X(agents_held)       /* would have been, but for the brake */             \
+    X(agents_attached)   /* registrations answered */                         \
+    X(agents_reconciled) /* had to send all their runs */                     \
     X(loop_gaps)                                                              \
     X(rounds)                                                                 \
     X(placements)                                                             \

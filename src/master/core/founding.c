@@ -66,7 +66,8 @@ static void say_to_all(struct master_core *m)
             say(m, m->founding_peers[i].id);
 }
 
-static void tell_replica_of_peer(struct master_core *m, const struct founding_peer *peer)
+static void tell_replica_of_peer(struct master_core *m,
+                                 const struct founding_peer *peer)
 {
     struct replica_event event = {.kind = REPLICA_PEER_UP,
                                   .peer_up = {.peer = peer->id,
@@ -114,16 +115,22 @@ static void found_if_all_agree(struct master_core *m)
     if (m->founding != FOUND_EMPTY || !all_say(m, FOUNDING_EMPTY, FOUNDING_AGREED))
         return;
     m->founding = FOUND_WRITING;
-    core_log(m, MASTER_LOG_INFO, "all %u masters are here: founding", m->config.member_count);
+    core_log(m,
+             MASTER_LOG_INFO,
+             "all %u masters are here: founding",
+             m->config.member_count);
     core_act(m, MASTER_FOUND)->configuration = configuration(m);
 }
 
 void founding_start(struct master_core *m, bool empty)
 {
-    m->founding = empty ? FOUND_EMPTY : m->cluster_id_known ? FOUND_MEMBER : FOUND_AGREED;
+    m->founding = empty                 ? FOUND_EMPTY
+                  : m->cluster_id_known ? FOUND_MEMBER
+                                        : FOUND_AGREED;
     if (!empty) {
         create_replica(m);
-        founding_applied(m); /* a snapshot tells it if a crash was faster than the log */
+        founding_applied(
+            m); /* a snapshot tells it if a crash was faster than the log */
         return;
     }
     if (m->founding_peer_count > 0)
@@ -145,9 +152,8 @@ void founding_written(struct master_core *m)
     m->founding = FOUND_AGREED;
     create_replica(m);
     log.entries = mem_zalloc(sizeof(*log.entries));
-    log.entries[0] = (struct log_entry){.term = 1,
-                                        .kind = ENTRY_CONFIGURATION,
-                                        .payload = configuration(m)};
+    log.entries[0] = (struct log_entry){
+        .term = 1, .kind = ENTRY_CONFIGURATION, .payload = configuration(m)};
     core_replica(m, &event);
     for (unsigned i = 0; i < m->founding_peer_count; i++)
         if (m->founding_peers[i].up)
@@ -175,13 +181,18 @@ void founding_applied(struct master_core *m)
     m->cluster_id_known = true;
     m->founding = FOUND_MEMBER;
     memcpy(m->cluster_id, m->state->globals.cluster_id, sizeof(m->cluster_id));
-    memcpy(core_act(m, MASTER_CLUSTER_ID)->cluster_id, m->cluster_id, sizeof(m->cluster_id));
+    memcpy(core_act(m, MASTER_CLUSTER_ID)->cluster_id,
+           m->cluster_id,
+           sizeof(m->cluster_id));
     core_act(m, MASTER_ROLE);
     core_log(m, MASTER_LOG_INFO, "the cluster is founded");
     say_to_all(m);
 }
 
-void founding_peer_up(struct master_core *m, uint64_t id, uint64_t incarnation, bool leads)
+void founding_peer_up(struct master_core *m,
+                      uint64_t id,
+                      uint64_t incarnation,
+                      bool leads)
 {
     struct founding_peer *peer = find(m, id);
 
@@ -213,8 +224,9 @@ void founding_message(struct master_core *m, uint64_t id, struct bytes bytes)
 {
     struct founding_peer *peer = find(m, id);
 
-    if (peer == NULL || bytes.size != MESSAGE_BYTES || bytes.data[0] != FOUNDING_MESSAGE ||
-        bytes.data[1] < FOUNDING_EMPTY || bytes.data[1] > FOUNDING_MEMBER ||
+    if (peer == NULL || bytes.size != MESSAGE_BYTES ||
+        bytes.data[0] != FOUNDING_MESSAGE || bytes.data[1] < FOUNDING_EMPTY ||
+        bytes.data[1] > FOUNDING_MEMBER ||
         memcmp(bytes.data + 2, m->config.cluster_hash, 16) != 0)
         return;
     peer->said = (enum founding)bytes.data[1];
@@ -222,7 +234,8 @@ void founding_message(struct master_core *m, uint64_t id, struct bytes bytes)
         peer->warned = true;
         core_log(m,
                  MASTER_LOG_ERROR,
-                 "this data directory is empty, but master %llu belongs to a founded cluster: "
+                 "this data directory is empty, but master %llu belongs to a founded "
+                 "cluster: "
                  "this master does not vote; bring its own directory back",
                  (unsigned long long)id);
     }

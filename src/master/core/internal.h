@@ -23,8 +23,8 @@ struct origin {
     enum method method; /* ORIGIN_CLIENT */
     uint32_t rpc;       /* id of the request to answer */
     uint64_t session;
-    uint64_t agent;     /* ORIGIN_UPDATE */
-    struct ack *acks;   /* ORIGIN_UPDATE: owned */
+    uint64_t agent;   /* ORIGIN_UPDATE */
+    struct ack *acks; /* ORIGIN_UPDATE: owned */
     uint32_t ack_count;
     /* ORIGIN_REGISTER: what the agent said of its runs */
     uint64_t runs_digest;
@@ -59,11 +59,11 @@ struct order {
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
-    uint64_t session;  /* 0: not attached */
-    uint64_t heard_ms; /* last frame */
-    bool synced;       /* its runs are known: orders may go out */
-    bool held;         /* silent, but the brake holds it */
-    bool declared;     /* unreachable is on its way to the log */
+    uint64_t session;   /* 0: not attached */
+    uint64_t heard_ms;  /* last frame */
+    bool synced;        /* its runs are known: orders may go out */
+    bool held;          /* silent, but the brake holds it */
+    bool declared;      /* unreachable is on its way to the log */
     uint32_t next_part; /* of `runs` */
     uint64_t *reported; /* attempts of the parts so far, sorted by arrival */
     size_t reported_count, reported_capacity;
@@ -117,7 +117,7 @@ struct founding_peer {
 struct leading {
     bool active;
     uint64_t term;
-    uint64_t since_ms;     /* leading, or last gap of the loop: silence counts from here */
+    uint64_t since_ms; /* leading, or last gap of the loop: silence counts from here */
     uint64_t next_tick_ms;
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */
@@ -181,8 +181,10 @@ RB_PROTOTYPE(session_tree, session, link, )
 RB_PROTOTYPE(read_tree, read_request, link, )
 
 /* core.c */
-void core_log(struct master_core *m, enum master_log_level level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+void core_log(struct master_core *m,
+              enum master_log_level level,
+              const char *format,
+              ...) __attribute__((format(printf, 3, 4)));
 void core_close(struct master_core *m, uint64_t session, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 struct master_action *core_act(struct master_core *m, enum master_action_kind kind);
@@ -206,7 +208,10 @@ struct machine machine_of(struct master_core *m);
 
 /* founding.c */
 void founding_start(struct master_core *m, bool empty);
-void founding_peer_up(struct master_core *m, uint64_t peer, uint64_t incarnation, bool leads);
+void founding_peer_up(struct master_core *m,
+                      uint64_t peer,
+                      uint64_t incarnation,
+                      bool leads);
 void founding_peer_down(struct master_core *m, uint64_t peer);
 void founding_message(struct master_core *m, uint64_t peer, struct bytes bytes);
 void founding_written(struct master_core *m);
@@ -217,7 +222,9 @@ void founding_applied(struct master_core *m);
 /* propose.c */
 bool propose_has_room(const struct master_core *m);
 /* Queue a command; the origin's parts are taken over. */
-void propose(struct master_core *m, const struct command *command, const struct origin *origin);
+void propose(struct master_core *m,
+             const struct command *command,
+             const struct origin *origin);
 void propose_flush(struct master_core *m);
 /* Results of the entry at index, of `outcome`. */
 void propose_applied(struct master_core *m, uint64_t index);
@@ -236,28 +243,45 @@ uint64_t leader_deadline(const struct master_core *m);
 
 /* agents.c */
 void agents_opened(struct master_core *m, struct session *session);
-void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc);
+void agents_frame(struct master_core *m,
+                  struct session *session,
+                  const struct rpc *rpc);
 void agents_closed(struct master_core *m, struct session *session);
-void agents_registered(struct master_core *m, const struct origin *origin, const struct result *r);
-void agents_updated(struct master_core *m, const struct origin *origin, const struct result *r);
+void agents_registered(struct master_core *m,
+                       const struct origin *origin,
+                       const struct result *r);
+void agents_updated(struct master_core *m,
+                    const struct origin *origin,
+                    const struct result *r);
 void agents_silence(struct master_core *m);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
 void agents_begin(struct master_core *m, uint64_t term);
 void agents_end(struct master_core *m);
 
 /* orders.c */
-void orders_add(struct master_core *m, struct agent_view *v, enum order_kind kind, uint64_t attempt);
-void orders_ack(struct master_core *m, struct agent_view *v, uint64_t attempt, enum task_state s);
+void orders_add(struct master_core *m,
+                struct agent_view *v,
+                enum order_kind kind,
+                uint64_t attempt);
+void orders_ack(struct master_core *m,
+                struct agent_view *v,
+                uint64_t attempt,
+                enum task_state s);
 /* Its runs are known (knows_all: it has them all, else those in v->reported): derive everything
  * it is to do from the state, in order of attempts. */
 void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all);
 void orders_flush(struct master_core *m);
 void orders_forget(struct master_core *m, struct agent_view *v);
-void orders_heard(struct master_core *m, struct agent_view *v); /* it reads what we send */
+void orders_heard(struct master_core *m,
+                  struct agent_view *v); /* it reads what we send */
 
 /* clients.c */
-void clients_frame(struct master_core *m, struct session *session, const struct rpc *rpc);
-void clients_result(struct master_core *m, const struct origin *origin, const struct result *r);
+void clients_frame(struct master_core *m,
+                   struct session *session,
+                   const struct rpc *rpc);
+void clients_result(struct master_core *m,
+                    const struct origin *origin,
+                    const struct result *r);
 void clients_read(struct master_core *m, uint64_t ticket, bool ready);
 void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);

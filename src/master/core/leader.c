@@ -14,10 +14,10 @@
 
 #include <string.h>
 
-#define TICK_MS           250u
-#define ROUND_PLACEMENTS  1024u /* in one batch */
-#define PURGES_PER_TICK   256u
-#define PURGE_LOOKS       4096u /* jobs looked at in one tick */
+#define TICK_MS          250u
+#define ROUND_PLACEMENTS 1024u /* in one batch */
+#define PURGES_PER_TICK  256u
+#define PURGE_LOOKS      4096u /* jobs looked at in one tick */
 
 void leader_begin(struct master_core *m, uint64_t term)
 {
@@ -91,7 +91,8 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
             break;
         MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
-        m->jobs_to_stop[m->jobs_to_stop_count++] = (struct job_to_stop){.job = effect->id};
+        m->jobs_to_stop[m->jobs_to_stop_count++] =
+            (struct job_to_stop){.job = effect->id};
         break;
     }
     case EFFECT_UPDATED:
@@ -105,7 +106,8 @@ static void stop_task(struct master_core *m, const struct task *task)
 {
     struct agent_view *v;
 
-    if (task->state == TASK_PENDING || task_state_is_final((enum task_state)task->state))
+    if (task->state == TASK_PENDING ||
+        task_state_is_final((enum task_state)task->state))
         return;
     v = agents_view(m, task->agent_id);
     if (v != NULL && v->synced)
@@ -136,7 +138,8 @@ static void stop_killed_jobs(struct master_core *m)
 static void round_begin(struct master_core *m)
 {
     struct placement placements[ROUND_PLACEMENTS];
-    struct command command = {.kind = COMMAND_PLACE, .place = {.placements = placements}};
+    struct command command = {.kind = COMMAND_PLACE,
+                              .place = {.placements = placements}};
     bool more = false;
 
     if (!m->leading.round_due || m->leading.round_flying || !propose_has_room(m))
@@ -171,7 +174,8 @@ static void purge_old_jobs(struct master_core *m)
 
     if (m->wall_us > now)
         now = m->wall_us;
-    for (; job != NULL && looks < PURGE_LOOKS && purges < PURGES_PER_TICK && propose_has_room(m);
+    for (; job != NULL && looks < PURGE_LOOKS && purges < PURGES_PER_TICK &&
+           propose_has_room(m);
          job = RB_NEXT(job_tree, &m->state->jobs, job)) {
         struct command command = {.kind = COMMAND_PURGE, .purge.job = job->id};
 
@@ -194,7 +198,8 @@ static void expire_keys(struct master_core *m)
     struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones_by_age);
     struct command command = {.kind = COMMAND_EXPIRE_KEYS};
 
-    if (oldest == NULL || oldest->purged_us + keep_us >= m->wall_us || !propose_has_room(m))
+    if (oldest == NULL || oldest->purged_us + keep_us >= m->wall_us ||
+        !propose_has_room(m))
         return;
     command.expire_keys.before_us = m->wall_us - keep_us;
     propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});

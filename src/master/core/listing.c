@@ -48,7 +48,8 @@ static void put_job(struct master_core *m, struct list_writer *w, const struct j
     job_spec_finish(&spec);
 }
 
-static void list_jobs(struct master_core *m, struct list_writer *w, const struct list_request *q)
+static void
+list_jobs(struct master_core *m, struct list_writer *w, const struct list_request *q)
 {
     struct job key = {.id = q->after + 1};
     const struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
@@ -72,7 +73,8 @@ struct agent_address {
     struct agent_spec spec;
 };
 
-static struct bytes address_of(struct master_core *m, struct agent_address *cache, uint64_t id)
+static struct bytes
+address_of(struct master_core *m, struct agent_address *cache, uint64_t id)
 {
     const struct agent *agent = id != 0 ? state_agent(m->state, id) : NULL;
 
@@ -92,7 +94,8 @@ static void put_task(struct master_core *m,
                      struct agent_address *cache)
 {
     const struct task *t = job_task(job, instance);
-    struct task_info info = {.instance = instance, .state = job_task_state(job, instance)};
+    struct task_info info = {.instance = instance,
+                             .state = job_task_state(job, instance)};
 
     if (t != NULL) {
         info.attempt = t->attempt;
@@ -130,7 +133,8 @@ static void list_tasks(struct master_core *m,
 
 /* ---- agents, masters ---- */
 
-static void list_agents(struct master_core *m, struct list_writer *w, const struct list_request *q)
+static void
+list_agents(struct master_core *m, struct list_writer *w, const struct list_request *q)
 {
     struct agent key = {.id = q->after + 1};
     const struct agent *agent = RB_NFIND(agent_tree, &m->state->agents, &key);
@@ -148,7 +152,8 @@ static void list_agents(struct master_core *m, struct list_writer *w, const stru
                                              .allocated = agent->allocated,
                                              .tasks = agent->attempts_count,
                                              .superseded = agent->superseded_count});
-        agent = RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
+        agent =
+            RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
     }
     list_end(w, next);
 }
@@ -200,7 +205,8 @@ void listing_answer(struct master_core *m,
     struct list_writer w;
     size_t begin;
 
-    if (job == NULL && (method == METHOD_TASKS || (method == METHOD_JOBS && q->of != 0))) {
+    if (job == NULL &&
+        (method == METHOD_TASKS || (method == METHOD_JOBS && q->of != 0))) {
         core_refuse(m,
                     session,
                     rpc,

@@ -26,14 +26,20 @@ static void mark(struct master_core *m, struct agent_view *v)
     STAILQ_INSERT_TAIL(&m->dirty, v, dirty_link);
 }
 
-void orders_add(struct master_core *m, struct agent_view *v, enum order_kind kind, uint64_t attempt)
+void orders_add(struct master_core *m,
+                struct agent_view *v,
+                enum order_kind kind,
+                uint64_t attempt)
 {
     MEM_GROW(v->orders, v->order_capacity, v->order_count + 1);
     v->orders[v->order_count++] = (struct order){kind, attempt};
     mark(m, v);
 }
 
-void orders_ack(struct master_core *m, struct agent_view *v, uint64_t attempt, enum task_state s)
+void orders_ack(struct master_core *m,
+                struct agent_view *v,
+                uint64_t attempt,
+                enum task_state s)
 {
     MEM_GROW(v->acks, v->ack_capacity, v->ack_count + 1);
     v->acks[v->ack_count++] = (struct ack){attempt, s};
@@ -78,14 +84,14 @@ void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
         return;
     if (v->reported_count > 1)
         qsort(v->reported, v->reported_count, sizeof(*v->reported), compare_ids);
-    RB_FOREACH(a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts)
-    {
-        bool known = knows_all || (v->reported_count > 0 &&
-                                   bsearch(&a->id,
-                                           v->reported,
-                                           v->reported_count,
-                                           sizeof(*v->reported),
-                                           compare_ids) != NULL);
+    RB_FOREACH (
+        a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts) {
+        bool known =
+            knows_all || (v->reported_count > 0 && bsearch(&a->id,
+                                                           v->reported,
+                                                           v->reported_count,
+                                                           sizeof(*v->reported),
+                                                           compare_ids) != NULL);
 
         if (is_to_end(a))
             orders_add(m, v, ORDER_STOP, a->id);
@@ -119,8 +125,8 @@ static size_t send_launches(struct master_core *m, struct agent_view *v, size_t 
     uint32_t sent = 0;
     size_t i = from;
 
-    for (; i < v->order_count && v->orders[i].kind == ORDER_LAUNCH && count < ORDERS_MAX &&
-           v->launch_bytes < LAUNCH_BYTES;
+    for (; i < v->order_count && v->orders[i].kind == ORDER_LAUNCH &&
+           count < ORDERS_MAX && v->launch_bytes < LAUNCH_BYTES;
          i++) {
         if (!launch_of(m, v->orders[i].attempt, &launches[count]))
             continue;
@@ -130,7 +136,8 @@ static size_t send_launches(struct master_core *m, struct agent_view *v, size_t 
     while (sent < count) {
         size_t begin = core_begin(m);
 
-        sent += launch_pack(m->leading.term, launches + sent, count - sent, core_out(m));
+        sent +=
+            launch_pack(m->leading.term, launches + sent, count - sent, core_out(m));
         core_end(m, v->session, begin);
     }
     return i;
@@ -142,7 +149,8 @@ static size_t send_stops(struct master_core *m, const struct agent_view *v, size
     uint32_t count = 0;
     size_t begin = core_begin(m);
 
-    for (; from < v->order_count && v->orders[from].kind == ORDER_STOP && count < ORDERS_MAX;
+    for (; from < v->order_count && v->orders[from].kind == ORDER_STOP &&
+           count < ORDERS_MAX;
          from++)
         stops[count++] = (struct stop){v->orders[from].attempt};
     m->counters.stops_sent += count;

@@ -27,7 +27,9 @@ bool propose_has_room(const struct master_core *m)
            queued_bytes(&m->proposals) < QUEUE_BYTES_MAX;
 }
 
-void propose(struct master_core *m, const struct command *command, const struct origin *origin)
+void propose(struct master_core *m,
+             const struct command *command,
+             const struct origin *origin)
 {
     struct proposals *p = &m->proposals;
     size_t at = p->bytes.size;
@@ -48,7 +50,8 @@ static void origin_finish(struct origin *origin)
     origin->acks = NULL;
 }
 
-static void give_result(struct master_core *m, struct origin *origin, const struct result *result)
+static void
+give_result(struct master_core *m, struct origin *origin, const struct result *result)
 {
     switch (origin->kind) {
     case ORIGIN_NONE:
@@ -78,7 +81,8 @@ static void give_up(struct master_core *m, struct origin *origin, bool in_log)
                     origin->session,
                     origin->rpc,
                     ERROR_UNKNOWN,
-                    "leadership moved while this was being committed; repeat it with the same key");
+                    "leadership moved while this was being committed; repeat it with "
+                    "the same key");
     } else if (origin->kind == ORIGIN_CLIENT || origin->kind == ORIGIN_REGISTER) {
         core_not_leader(m, origin->session, origin->rpc);
     }
