@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define LOAD_TICKET \
-    UINT64_MAX        /* of chunks read for our own state; transfers use peer ids */
+    UINT64_MAX /* of chunks read for our own state; transfers are counted from 1 */
 #define CHUNKS_MAX 64 /* own chunks not written yet; the replica keeps to fewer */
 
 struct storage {

@@ -14,6 +14,8 @@
 struct sending {
     struct transfers *transfers;
     uint64_t peer; /* 0: free */
+    uint64_t
+        number; /* of this transfer: chunks that were read for another are not ours */
     struct bulk_sender *sender;
     struct snapshot_info info; /* pinned */
 };
@@ -31,6 +33,7 @@ struct receiving {
 
 struct transfers {
     struct master *master;
+    uint64_t last_number;
     struct sending sending[LIMIT_MASTERS];
     struct receiving receiving[LIMIT_MASTERS];
 };
@@ -67,7 +70,7 @@ static void pull(void *user, uint32_t number)
 {
     struct sending *s = user;
 
-    snapshots_read(store_of(s->transfers), s->info.id, number, s->peer);
+    snapshots_read(store_of(s->transfers), s->info.id, number, s->number);
 }
 
 static void sending_finish(struct sending *s)
@@ -115,6 +118,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
     if (!snapshots_pin(store_of(t), &s->info))
         ASSERT_NEVER("the replica sends only a snapshot that is saved");
     s->peer = peer;
+    s->number = ++t->last_number;
     log_info("master",
              "sending a snapshot to master %llu index=%llu bytes=%llu",
              (unsigned long long)peer,
@@ -135,8 +139,7 @@ static void give_chunk(struct transfers *t, const struct snapshot_event *event)
     for (unsigned i = 0; i < LIMIT_MASTERS; i++) {
         struct sending *s = &t->sending[i];
 
-        if (s->peer != 0 && s->peer == event->ticket && s->info.id == event->id &&
-            s->sender != NULL)
+        if (s->peer != 0 && s->number == event->ticket)
             bulk_sender_give(s->sender,
                              blob_view(event->chunk),
                              event->number + 1 == s->info.chunks);
