@@ -13,9 +13,8 @@
 
 struct sending {
     struct transfers *transfers;
-    uint64_t peer; /* 0: free */
-    uint64_t
-        number; /* of this transfer: chunks that were read for another are not ours */
+    uint64_t peer;   /* 0: free */
+    uint64_t number; /* of this transfer: its reads have it as their ticket */
     struct bulk_sender *sender;
     struct snapshot_info info; /* pinned */
 };

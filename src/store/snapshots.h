@@ -70,6 +70,7 @@ size_t snapshots_backlog(const struct snapshots *s);
 /* The current snapshot, kept readable until it is released although others become
  * current. False: there is none.  The caller finishes *info. */
 bool snapshots_pin(struct snapshots *s, struct snapshot_info *info);
+/* When the reads that were asked for have been done. */
 void snapshots_release(struct snapshots *s, uint64_t id);
 
 /* A chunk of a pinned snapshot; answered by SNAPSHOT_CHUNK. */

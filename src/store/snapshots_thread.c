@@ -62,7 +62,10 @@ static void sweep(struct snapshots *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int commit(struct snapshots *s, struct error *err)
+/* Then tell what rests on it.  `promoted` became the current one with it, or NULL: whoever hears
+ * of that must find it. */
+static int
+commit(struct snapshots *s, const struct snapshot_info *promoted, struct error *err)
 {
     int rv;
 
@@ -75,6 +78,8 @@ static int commit(struct snapshots *s, struct error *err)
     if (rv != 0)
         return rv;
     pthread_mutex_lock(&s->lock);
+    if (promoted != NULL)
+        snapshot_info_copy(&s->current, promoted);
     STAILQ_CONCAT(&s->events, &s->uncommitted);
     pthread_mutex_unlock(&s->lock);
     return 0;
@@ -211,14 +216,10 @@ static int promote_draft(struct snapshots *s,
     snapshot_info_copy(&add_event(s, SNAPSHOT_CURRENT, d->info.id)->info, &d->info);
     /* The old one is still kept by the sweep of this commit; the next one may take it.
      */
-    rv = commit(s, err);
-    if (rv != 0)
-        return rv;
-    pthread_mutex_lock(&s->lock);
-    snapshot_info_copy(&s->current, &d->info);
-    pthread_mutex_unlock(&s->lock);
-    end_draft(s, d);
-    return 0;
+    rv = commit(s, &d->info, err);
+    if (rv == 0)
+        end_draft(s, d);
+    return rv;
 }
 
 static int
@@ -245,6 +246,21 @@ read_chunk(struct snapshots *s, const struct snapshot_command *c, struct error *
     return 0;
 }
 
+static void release(struct snapshots *s, uint64_t id)
+{
+    struct snapshot_pin *p;
+
+    pthread_mutex_lock(&s->lock);
+    p = snapshots_find_pin(s, id);
+    ASSERT(p != NULL);
+    if (--p->count == 0) {
+        LIST_REMOVE(p, link);
+        mem_free(p);
+        s->sweep = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 void snapshots_drop_drafts(struct snapshots *s)
 {
     while (!LIST_EMPTY(&s->drafts))
@@ -262,6 +278,8 @@ carry_out(struct snapshots *s, const struct snapshot_command *c, struct error *e
         begin_draft(s, c);
     if (c->kind == COMMAND_READ)
         return read_chunk(s, c, err);
+    if (c->kind == COMMAND_RELEASE)
+        release(s, c->id);
     if (d == NULL)
         return 0; /* it has just begun, or has ended */
     switch (c->kind) {
@@ -278,12 +296,13 @@ carry_out(struct snapshots *s, const struct snapshot_command *c, struct error *e
         break;
     case COMMAND_BEGIN:
     case COMMAND_READ:
+    case COMMAND_RELEASE:
         break;
     }
     if (s->uncommitted_bytes >= COMMIT_BYTES || !STAILQ_EMPTY(&s->uncommitted)) {
         writing(s); /* a failed draft may have left nothing to write: the events still
                        go out */
-        return commit(s, err);
+        return commit(s, NULL, err);
     }
     return 0;
 }
@@ -338,7 +357,7 @@ work(struct snapshots *s, struct snapshot_command_list *list, struct error *err)
 
     if (STAILQ_EMPTY(list)) {
         writing(s);
-        return commit(s, err);
+        return commit(s, NULL, err);
     }
     while (!STAILQ_EMPTY(list) && rv == 0) {
         struct snapshot_command *c = STAILQ_FIRST(list);
