@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "store/data_dir.h"
 
 #include <signal.h>
 #include <sysexits.h>
@@ -10,11 +11,14 @@
 
 void store_fatal(const struct store_hooks *hooks, const struct error *err)
 {
+    struct error last = *err;
+
+    data_dir_advise(-(int)last.code, &last);
     if (hooks->fatal != NULL) {
-        hooks->fatal(hooks->arg, err);
+        hooks->fatal(hooks->arg, &last);
         return;
     }
-    log_error("store", "stopping, because storage failed: %s", err->text);
+    log_error("store", "stopping, because storage failed: %s", last.text);
     _exit(EX_SOFTWARE);
 }
 

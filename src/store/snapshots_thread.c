@@ -126,6 +126,7 @@ static void end_draft(struct snapshots *s, struct snapshot_draft *d)
 
 static void fail_draft(struct snapshots *s,
                        struct snapshot_draft *d,
+                       enum error_code code,
                        const char *why,
                        uint64_t a,
                        uint64_t b)
@@ -133,7 +134,7 @@ static void fail_draft(struct snapshots *s,
     struct snapshot_event *e = add_event(s, SNAPSHOT_FAILED, d->info.id);
 
     error_set(&e->error,
-              ERROR_INVALID,
+              code,
               "the snapshot at %" PRIu64 " is refused: %s (%" PRIu64 ", %" PRIu64 ")",
               d->info.meta.index,
               why,
@@ -163,14 +164,26 @@ static void append_chunk(struct snapshots *s,
     if (c->number < i->chunks)
         return; /* repeated */
     if (c->number > i->chunks || d->sealed) {
-        fail_draft(
-            s, d, "a chunk out of order: number, expected", c->number, i->chunks);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "a chunk out of order: number, expected",
+                   c->number,
+                   i->chunks);
     } else if (bytes.size == 0 || bytes.size > LIMIT_SNAPSHOT_CHUNK_BYTES) {
-        fail_draft(
-            s, d, "size of a chunk, limit", bytes.size, LIMIT_SNAPSHOT_CHUNK_BYTES);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size of a chunk, limit",
+                   bytes.size,
+                   LIMIT_SNAPSHOT_CHUNK_BYTES);
     } else if (d->size_expected != 0 && i->meta.size + bytes.size > d->size_expected) {
-        fail_draft(
-            s, d, "size, announced", i->meta.size + bytes.size, d->size_expected);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size, announced",
+                   i->meta.size + bytes.size,
+                   d->size_expected);
     } else {
         snapshot_put_chunk(writing(s), i->id, c->number, bytes);
         i->chunks++;
@@ -185,9 +198,14 @@ static void seal_draft(struct snapshots *s,
                        const struct snapshot_command *c)
 {
     if (d->size_expected != 0 && d->info.meta.size != d->size_expected) {
-        fail_draft(s, d, "size, announced", d->info.meta.size, d->size_expected);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size, announced",
+                   d->info.meta.size,
+                   d->size_expected);
     } else if (c->has_crc && d->info.crc != c->crc) {
-        fail_draft(s, d, "CRC32C, announced", d->info.crc, c->crc);
+        fail_draft(s, d, ERROR_INVALID, "CRC32C, announced", d->info.crc, c->crc);
     } else {
         d->sealed = true;
         snapshot_info_copy(&add_event(s, SNAPSHOT_SEALED, d->info.id)->info, &d->info);
@@ -206,6 +224,7 @@ static int promote_draft(struct snapshots *s,
     if (index < s->current.meta.index) { /* only this thread changes it */
         fail_draft(s,
                    d,
+                   ERROR_CONFLICT,
                    "the current one is newer: index, current",
                    index,
                    s->current.meta.index);
