@@ -404,6 +404,29 @@ START_TEST(ends_when_an_entry_does_not_verify)
 }
 END_TEST
 
+static void read_what_was_cut_off(void)
+{
+    found();
+    persist(test_append(1, 2, 2000, 1, 300));
+    wait_until(m.loop, core.durable == 1);
+    ck_assert_int_eq(truncate(test_path("data/log/data.mdb"), 8192), 0);
+    storage_read(m.storage, 2, 2, 100, 1 << 20);
+    wait_until(m.loop, core.read_peer == 2);
+}
+
+START_TEST(ends_when_a_page_cannot_be_read)
+{
+    char text[LINES_MAX];
+    const char *line;
+
+    ck_assert_int_eq(last_line(read_what_was_cut_off, text, &line), 70);
+    ck_assert_msg(
+        strstr(line, "storage failed: a page of a data file cannot be read") != NULL,
+        "%s",
+        line);
+}
+END_TEST
+
 START_TEST(says_what_to_do_about_a_bad_snapshot)
 {
     struct error err;
@@ -440,6 +463,7 @@ int main(void)
         net_case("end",
                  ends_when_its_snapshot_fails,
                  ends_when_an_entry_does_not_verify,
+                 ends_when_a_page_cannot_be_read,
                  says_what_to_do_about_a_bad_snapshot),
     };
 
