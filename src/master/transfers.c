@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define BACKLOG_BYTES (4 * MIB) /* received and not on disk: then the sender waits */
-
 struct sending {
     struct transfers *transfers;
     uint64_t peer;   /* 0: free */
@@ -179,7 +177,10 @@ static void begun(void *user,
         if (t->receiving[i].draft == 0)
             r = &t->receiving[i];
     if (r == NULL || store_of(t) == NULL) {
-        error_set(&err, ERROR_BUSY, "other snapshots are on their way here");
+        error_set(&err,
+                  ERROR_BUSY,
+                  store_of(t) == NULL ? "this master is not founded"
+                                      : "other snapshots are on their way here");
         bulk_receiver_refuse(receiver, &err);
         return;
     }
@@ -251,7 +252,8 @@ void transfers_adopt(struct transfers *t, struct conn *c, const struct hello *he
 
 void transfers_room(struct transfers *t)
 {
-    if (store_of(t) == NULL || snapshots_backlog(store_of(t)) > BACKLOG_BYTES)
+    if (store_of(t) == NULL ||
+        snapshots_backlog(store_of(t)) > LIMIT_SNAPSHOT_QUEUE_BYTES)
         return;
     for (unsigned i = 0; i < LIMIT_MASTERS; i++) {
         struct receiving *r = &t->receiving[i];

@@ -399,14 +399,15 @@ END_TEST
 /* While its disk takes nothing, the receiver holds a bounded part and the sender waits. */
 START_TEST(a_stuck_disk_is_waited_for)
 {
-    size_t most =
-        4 * MIB + 5 * CHUNK_BYTES; /* what may wait, what was granted, one at work */
+    size_t most = LIMIT_SNAPSHOT_QUEUE_BYTES +
+                  5 * CHUNK_BYTES; /* what may wait, what was granted, one at work */
 
     chunks = 200;
     take_snapshot(&one, INDEX, chunks);
     disk_set_stuck(true);
     transfers_send(one.master.transfers, 2);
-    wait_until(loop, snapshots_backlog(two.storage.snapshots) > 4 * MIB);
+    wait_until(loop,
+               snapshots_backlog(two.storage.snapshots) > LIMIT_SNAPSHOT_QUEUE_BYTES);
     let_pass(loop, 50);
     ck_assert_uint_le(snapshots_backlog(two.storage.snapshots), most);
     ck_assert_uint_eq(one.sent, 0);
