@@ -24,6 +24,7 @@
 #define LIMIT_LINGER_MS            1000  /* for the other side to read our last words */
 #define LIMIT_UNACKNOWLEDGED_MS    30000 /* TCP: sent and not acknowledged, then cut */
 #define LIMIT_SNAPSHOT_STALL_MS    30000 /* a transfer that does not move */
+#define LIMIT_SNAPSHOT_QUEUE_BYTES (4 * MIB) /* received and not on disk */
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
@@ -42,7 +43,9 @@
 #define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log behind a snapshot that starts one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
 #define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */
-#define LIMIT_APPEND_BYTES        (512 * KIB) /* payload of one AppendEntries */
+#define LIMIT_APPEND_BYTES        (512 * KIB)   /* payload of one AppendEntries */
+#define LIMIT_LOG_FILE_BYTES      (16384 * MIB) /* address space of log/data.mdb */
+#define LIMIT_SNAPSHOT_FILE_BYTES (65536 * MIB) /* of snap/data.mdb */
 #define LIMIT_MASTERS             5
 
 /* State */

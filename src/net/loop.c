@@ -177,6 +177,7 @@ void loop_run(struct loop *l)
 {
     l->slept_at_ms = loop_now_ms(); /* what came before was no turn */
     uv_run(&l->uv, UV_RUN_DEFAULT);
+    run_output(l); /* libuv ends between an event and the end of our turn */
 }
 
 void loop_stop(struct loop *l)

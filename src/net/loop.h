@@ -29,7 +29,7 @@ struct loop *loop_create(void);
 void loop_destroy(struct loop *l);
 
 void loop_run(struct loop *l);  /* until loop_stop() */
-void loop_stop(struct loop *l); /* loop_run() returns after this turn */
+void loop_stop(struct loop *l); /* loop_run() returns after this turn and its output */
 
 /* Monotonic; not the start of the turn but now. */
 uint64_t loop_now_ms(void);

@@ -668,12 +668,12 @@ void sim_master_count(struct sim_master *m)
 
     if (mc == NULL)
         return;
-#define X(name) t->master.name += mc->name;
+#define X(name, help) t->master.name += mc->name;
     MASTER_COUNTERS(X)
 #undef X
     if (r == NULL)
         return;
-#define X(name) t->replica.name += replica_counters(r)->name;
+#define X(name, help) t->replica.name += replica_counters(r)->name;
     REPLICA_COUNTERS(X)
 #undef X
 }

@@ -387,14 +387,17 @@ static void print_totals(const struct totals *t)
 #define P(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->name);
     P(founded)
     P(elections)
-    P(commits) P(faults) P(crashes) P(agent_crashes) P(reboots) P(pauses) P(cuts)
-        P(submits) P(acknowledged) P(repeated) P(conflicts) P(kills) P(reads)
-            P(launches) P(superseded_seen) P(purges) P(purged_seen)
+    P(commits)
+    P(faults) P(crashes) P(agent_crashes) P(reboots) P(pauses) P(cuts) P(submits)
+        P(acknowledged) P(repeated) P(conflicts) P(kills) P(reads) P(launches)
+            P(superseded_seen) P(purges) P(purged_seen)
 #undef P
-#define X(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->master.name);
+#define X(name, help) \
+    printf("  %-24s %llu\n", #name, (unsigned long long)t->master.name);
                 MASTER_COUNTERS(X)
 #undef X
-#define X(name) printf("  %-24s %llu\n", #name, (unsigned long long)t->replica.name);
+#define X(name, help) \
+    printf("  %-24s %llu\n", #name, (unsigned long long)t->replica.name);
                     REPLICA_COUNTERS(X)
 #undef X
 }
