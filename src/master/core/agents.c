@@ -136,18 +136,21 @@ static void attach(struct master_core *m,
     uint32_t expected_count;
     size_t begin;
 
-    if (session == NULL || agent == NULL)
+    if (agent == NULL)
+        return;
+    v = view_of(m, id);
+    v->heard_ms = m->now_ms;
+    v->held = false;
+    v->declared = false;
+    if (session == NULL)
         return; /* it went away while its registration was committed */
     if (session->agent != id)
         agents_closed(m, session); /* it spoke for another agent before */
-    v = view_of(m, id);
     if (v->session != 0 && v->session != number)
         core_close(
             m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
     detach(m, v);
     v->session = number;
-    v->heard_ms = m->now_ms;
-    v->held = false;
     session->agent = id;
     m->counters.agents_attached++;
 
@@ -201,6 +204,7 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
     struct register_request q;
     struct error err;
     const struct agent *agent;
+    struct agent_view *v;
     struct command command;
     struct origin origin = {
         .kind = ORIGIN_REGISTER, .session = session->number, .rpc = rpc->id};
@@ -213,6 +217,9 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
+    v = agents_view(m, q.agent);
+    if (v != NULL)
+        v->heard_ms = m->now_ms; /* not silent while this waits for its commit */
     agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
     if (agent != NULL && agent->state == AGENT_ACTIVE &&
         bytes_equal(agent->spec, q.spec)) {
