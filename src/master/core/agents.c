@@ -72,6 +72,65 @@ void agents_end(struct master_core *m)
         session->agent = 0;
 }
 
+/* ---- the brake ---- */
+
+static uint64_t registered_agents(const struct master_core *m)
+{
+    return m->state->agents_by_state[AGENT_ACTIVE] +
+           m->state->agents_by_state[AGENT_UNREACHABLE];
+}
+
+static void brake_count(struct master_core *m, uint64_t ms, uint64_t agents)
+{
+    struct leading *l = &m->leading;
+    size_t last = (l->mark_first + l->mark_count - 1) % UNREACHABLE_MARKS;
+
+    l->declared += agents;
+    if (l->mark_count > 0 && l->marks[last].ms == ms) {
+        l->marks[last].agents += agents;
+        return;
+    }
+    ASSERT(l->mark_count < UNREACHABLE_MARKS);
+    l->marks[(l->mark_first + l->mark_count++) % UNREACHABLE_MARKS] =
+        (struct unreachable_mark){.ms = ms, .agents = agents};
+}
+
+static bool brake_allows(struct master_core *m)
+{
+    struct leading *l = &m->leading;
+    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
+
+    while (l->mark_count > 0 &&
+           l->marks[l->mark_first].ms + UNREACHABLE_WINDOW_MS <= m->now_ms) {
+        l->declared -= l->marks[l->mark_first].agents;
+        l->mark_first = (l->mark_first + 1) % UNREACHABLE_MARKS;
+        l->mark_count--;
+    }
+    return l->declared < (most > 1 ? most : 1);
+}
+
+/* What the leader before us declared counts as well: all of it as the last of it. */
+static void brake_begin(struct master_core *m)
+{
+    uint64_t now_us = m->state->globals.last_stamp_us;
+    uint64_t window_us = UNREACHABLE_WINDOW_MS * 1000ull;
+    uint64_t last_us = 0;
+    uint64_t count = 0;
+    struct agent *agent;
+
+    if (m->wall_us > now_us)
+        now_us = m->wall_us;
+    RB_FOREACH (agent, agent_tree, &m->state->agents) {
+        if (agent->state != AGENT_UNREACHABLE || agent->since_us + window_us <= now_us)
+            continue;
+        count++;
+        if (agent->since_us > last_us)
+            last_us = agent->since_us;
+    }
+    if (count > 0)
+        brake_count(m, m->now_ms - (now_us - last_us) / 1000, count);
+}
+
 /* ---- leading: agents register, clients know whom to ask ---- */
 
 static void say_leading(struct master_core *m, uint64_t session)
@@ -87,6 +146,7 @@ void agents_begin(struct master_core *m, uint64_t term)
     struct session *session;
 
     ASSERT(term == m->leading.term);
+    brake_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
         say_leading(m, session->number);
 }
@@ -407,35 +467,12 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
 
 /* ---- silence ---- */
 
-static uint64_t registered_agents(const struct master_core *m)
-{
-    return m->state->agents_by_state[AGENT_ACTIVE] +
-           m->state->agents_by_state[AGENT_UNREACHABLE];
-}
-
-static bool brake_allows(struct master_core *m)
-{
-    struct leading *l = &m->leading;
-    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
-
-    while (l->declared_count > 0 &&
-           l->declared_ms[l->declared_head] + UNREACHABLE_WINDOW_MS <= m->now_ms) {
-        l->declared_head = (l->declared_head + 1) % UNREACHABLE_MARKS;
-        l->declared_count--;
-    }
-    if (most < 1)
-        most = 1;
-    return l->declared_count < most && l->declared_count < UNREACHABLE_MARKS;
-}
-
 static void declare_unreachable(struct master_core *m, struct agent_view *v)
 {
-    struct leading *l = &m->leading;
     struct command command = {.kind = COMMAND_AGENT_UNREACHABLE,
                               .agent_unreachable.agent = v->id};
 
-    l->declared_ms[(l->declared_head + l->declared_count++) % UNREACHABLE_MARKS] =
-        m->now_ms;
+    brake_count(m, m->now_ms, 1);
     v->declared = true;
     m->counters.agents_silent++;
     core_log(m,

@@ -112,7 +112,14 @@ struct founding_peer {
     bool warned;
 };
 
-#define UNREACHABLE_MARKS 1024 /* remembered declarations of the window */
+#define LEADER_TICK_MS 250u /* from one look at silence and age to the next */
+/* One for each tick of the window, and what the leader before us did. */
+#define UNREACHABLE_MARKS (UNREACHABLE_WINDOW_MS / LEADER_TICK_MS + 1)
+
+struct unreachable_mark { /* agents declared unreachable in one tick */
+    uint64_t ms;
+    uint64_t agents;
+};
 
 struct leading {
     bool active;
@@ -121,8 +128,9 @@ struct leading {
     uint64_t next_tick_ms;
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */
-    uint64_t declared_ms[UNREACHABLE_MARKS]; /* ring of times */
-    size_t declared_head, declared_count;
+    struct unreachable_mark marks[UNREACHABLE_MARKS]; /* of the window: a ring */
+    size_t mark_first, mark_count;
+    uint64_t declared; /* agents of all marks */
     bool brake_said;
     uint64_t purge_cursor;
 };

@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#define TICK_MS          250u
 #define ROUND_PLACEMENTS 1024u /* in one batch */
 #define PURGES_PER_TICK  256u
 #define PURGE_LOOKS      4096u /* jobs looked at in one tick */
@@ -26,7 +25,7 @@ void leader_begin(struct master_core *m, uint64_t term)
         .active = true,
         .term = term,
         .since_ms = m->now_ms,
-        .next_tick_ms = m->now_ms + TICK_MS,
+        .next_tick_ms = m->now_ms + LEADER_TICK_MS,
         .round_due = true,
     };
     core_log(m,
@@ -211,7 +210,7 @@ void leader_time(struct master_core *m)
 {
     if (!m->leading.active || m->now_ms < m->leading.next_tick_ms)
         return;
-    m->leading.next_tick_ms = m->now_ms + TICK_MS;
+    m->leading.next_tick_ms = m->now_ms + LEADER_TICK_MS;
     founding_leading(m);
     if (!m->state->globals.founded)
         return;

@@ -11,6 +11,11 @@ static enum agent_state state_of(const struct rig *rig, uint64_t agent)
     return (enum agent_state)state_agent(master_state(rig->core), agent)->state;
 }
 
+static uint64_t unreachable(const struct rig *rig)
+{
+    return master_state(rig->core)->agents_by_state[AGENT_UNREACHABLE];
+}
+
 /* Agents 1 to n, in one session: the last one speaks in it. */
 static void register_agents(struct rig *rig, unsigned n)
 {
@@ -79,8 +84,85 @@ START_TEST(test_heard_by_its_registration)
 }
 END_TEST
 
+/* At most 30 % in 10 s; the rest is held, and that is said once. */
+START_TEST(test_brake)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    ck_assert_uint_eq(master_counters(rig.core)->agents_held, 7);
+    ck_assert(strstr(rig.warning, "holding") != NULL);
+    ck_assert_uint_eq(rig.warnings, 3 + 1);
+    rig_pass(&rig, 8500);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_pass(&rig, 1000);
+    ck_assert_uint_eq(unreachable(&rig), 6);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Of two agents one may be unreachable at a time. */
+START_TEST(test_brake_of_few)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 2);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), 1);
+    rig_pass(&rig, 10000);
+    ck_assert_uint_eq(unreachable(&rig), 2);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Also 30 % of many. */
+START_TEST(test_brake_of_many)
+{
+    enum { AGENTS = 4000 };
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, AGENTS);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), AGENTS * UNREACHABLE_PERCENT / 100);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* In any 10 s, whoever led. */
+START_TEST(test_brake_of_two_leaders)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_pass(&rig, 3500);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_restart(&rig);
+    rig_pass(&rig, 8900);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_pass(&rig, 1600);
+    ck_assert_uint_eq(unreachable(&rig), 6);
+    /* What was long ago does not hold another leader up. */
+    rig_pass(&rig, 9500);
+    rig_restart(&rig);
+    rig_pass(&rig, 3500);
+    ck_assert_uint_eq(unreachable(&rig), 9);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master silence",
           unit_case("limit",
                     test_silence,
                     test_gone_before_its_return_is_committed,
-                    test_heard_by_its_registration))
+                    test_heard_by_its_registration),
+          unit_case("brake",
+                    test_brake,
+                    test_brake_of_few,
+                    test_brake_of_many,
+                    test_brake_of_two_leaders))
