@@ -16,6 +16,7 @@ enum origin_kind {
     ORIGIN_REGISTER, /* an agent's (re-)registration: answer it and attach the agent */
     ORIGIN_UPDATE,   /* states reported by an agent: acknowledge them */
     ORIGIN_ROUND,    /* the placements of a round: the next one may run */
+    ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
 struct origin {
@@ -133,6 +134,7 @@ struct leading {
     uint64_t declared; /* agents of all marks */
     bool brake_said;
     uint64_t purge_cursor;
+    unsigned purges_flying;
 };
 
 /* A killed job whose attempts are still to be told. */
@@ -246,6 +248,7 @@ void leader_gap(struct master_core *m, uint64_t now_ms); /* our loop stood still
 void leader_time(struct master_core *m);
 void leader_turn(struct master_core *m);
 void leader_round_applied(struct master_core *m);
+void leader_purge_applied(struct master_core *m, const struct result *r);
 void leader_effect(struct master_core *m, const struct effect *effect);
 uint64_t leader_deadline(const struct master_core *m);
 

@@ -69,6 +69,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
         m->counters.placements += result->id;
         leader_round_applied(m);
         break;
+    case ORIGIN_PURGE:
+        leader_purge_applied(m, result);
+        break;
     }
     origin_finish(origin);
 }
