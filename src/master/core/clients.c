@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#define LISTING_BYTES_PER_TURN (256 * KIB) /* and the rest of the last answer */
+
 static int compare_reads(const struct read_request *a, const struct read_request *b)
 {
     return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
@@ -217,13 +219,31 @@ void clients_read(struct master_core *m, uint64_t ticket, bool ready)
 
     if (q == NULL)
         return;
-    if (q->session == 0)
-        ; /* its session closed */
-    else if (ready)
-        listing_answer(m, q->session, q->rpc, q->method, &q->list);
-    else
+    if (ready) {
+        STAILQ_INSERT_TAIL(&m->ready_reads, q, ready_link);
+        return;
+    }
+    if (q->session != 0)
         core_not_leader(m, q->session, q->rpc);
     read_finish(m, q);
+}
+
+/* A majority confirms many reads at once, and a request of thirty bytes may have an
+ * answer of a mebibyte.  The state may go on meanwhile: a read is never too new. */
+void clients_turn(struct master_core *m)
+{
+    size_t begin = core_begin(m);
+    struct read_request *q;
+
+    while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL &&
+           core_begin(m) - begin < LISTING_BYTES_PER_TURN) {
+        STAILQ_REMOVE_HEAD(&m->ready_reads, ready_link);
+        if (q->session != 0)
+            listing_answer(m, q->session, q->rpc, q->method, &q->list);
+        read_finish(m, q);
+    }
+    if (q != NULL)
+        m->actions->again = true;
 }
 
 void clients_session_closed(struct master_core *m, uint64_t session)

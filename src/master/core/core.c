@@ -225,6 +225,7 @@ struct master_core *master_create(const struct master_config *config)
     STAILQ_INIT(&m->dirty);
     RB_INIT(&m->sessions);
     RB_INIT(&m->reads);
+    STAILQ_INIT(&m->ready_reads);
     STAILQ_INIT(&m->proposals.flying);
     m->replica_deadline_ms = UINT64_MAX;
     for (unsigned i = 0; i < config->member_count; i++)
@@ -385,6 +386,7 @@ static void turn(struct master_core *m)
     leader_turn(m);
     propose_flush(m);
     orders_flush(m);
+    clients_turn(m);
 }
 
 /* A leader hands over first, so that nobody waits for an election. */

@@ -91,8 +91,9 @@ RB_HEAD(session_tree, session);
 /* A listing that waits until it may be answered linearizably. */
 struct read_request {
     RB_ENTRY(read_request) link;
+    STAILQ_ENTRY(read_request) ready_link;
     uint64_t ticket;
-    uint64_t session;
+    uint64_t session; /* 0: it closed */
     uint32_t rpc;
     enum method method;
     struct list_request list;
@@ -174,6 +175,7 @@ struct master_core {
     struct session_tree sessions;
     size_t session_count;
     struct read_tree reads;
+    STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
     size_t read_count;
     struct job_to_stop *jobs_to_stop;
@@ -294,6 +296,8 @@ void clients_result(struct master_core *m,
                     const struct origin *origin,
                     const struct result *r);
 void clients_read(struct master_core *m, uint64_t ticket, bool ready);
+/* Answer reads that are ready, some in each turn. */
+void clients_turn(struct master_core *m);
 void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);
 

@@ -34,6 +34,7 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
 
     ck_assert_int_eq(rpc_unpack(&rpc, frame, NULL), 0);
     if (rpc.type == RPC_RESPONSE) {
+        rig->answers++;
         buffer_clear(&rig->answer_bytes);
         buffer_append(&rig->answer_bytes, frame.data, frame.size);
         ck_assert_int_eq(
@@ -77,6 +78,8 @@ void rig_step(struct rig *rig, struct master_event *event)
     event->wall_us = 1700000000000000ull + rig->now_ms * 1000;
     master_step(rig->core, event, &actions);
     rig->again = actions.again;
+    if (actions.bytes.size > rig->largest_step)
+        rig->largest_step = actions.bytes.size;
     for (size_t i = 0; i < actions.replica.count; i++)
         if (actions.replica.items[i].kind == REPLICA_PERSIST)
             sequence = actions.replica.items[i].op->sequence;
@@ -265,13 +268,11 @@ uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
     return rig_submit_large(rig, session, instances, 4);
 }
 
-uint64_t
-rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
+void rig_send_submit(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
 {
     char *argument = mem_zalloc(size + 1);
     struct job_spec spec;
     struct submit_request request;
-    struct submit_result result;
     struct buffer bytes = {0}, frame = {0};
 
     job_spec_init(&spec);
@@ -288,12 +289,31 @@ rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t s
                                       .spec = buffer_view(&bytes)};
     submit_pack(&request, rig->last_rpc, &frame);
     rig_frame(rig, session, &frame);
-    rig_settle(rig);
     buffer_finish(&bytes);
+}
+
+uint64_t
+rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
+{
+    struct submit_result result;
+
+    rig_send_submit(rig, session, instances, size);
+    rig_settle(rig);
     ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
     ck_assert_int_eq(rig->answer.code, ERROR_NONE);
     ck_assert_int_eq(submit_result_unpack(&result, rig->answer.params, NULL), 0);
     return result.id;
+}
+
+void rig_list(struct rig *rig,
+              uint64_t session,
+              enum method method,
+              struct list_request request)
+{
+    struct buffer frame = {0};
+
+    list_pack(method, &request, ++rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
 }
 
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job)

@@ -25,6 +25,8 @@ struct rig {
     unsigned stops[RIG_ATTEMPTS];
     uint64_t order_session; /* of the last order */
     size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
+    unsigned answers;
+    size_t largest_step; /* bytes sent in one step */
     bool closed[RIG_SESSIONS];
     unsigned warnings;
     char warning[200]; /* the last one */
@@ -56,6 +58,15 @@ uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances);
 /* With an argument of this size. */
 uint64_t
 rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t bytes);
+/* Proposed and not committed before the next turn. */
+void rig_send_submit(struct rig *rig,
+                     uint64_t session,
+                     uint32_t instances,
+                     size_t bytes);
+void rig_list(struct rig *rig,
+              uint64_t session,
+              enum method method,
+              struct list_request request);
 void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent);
 /* Proposed and not committed before the next turn. */
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job);
