@@ -228,6 +228,20 @@ static void attach(struct master_core *m,
     orders_derive(m, v, true);
 }
 
+static const char *why_not_registered(enum error_code code)
+{
+    switch (code) {
+    case ERROR_CONFLICT:
+        return "its key is another one; start it with an empty work directory";
+    case ERROR_NOT_FOUND:
+        return "it is gone; start it with an empty work directory";
+    case ERROR_BUSY:
+        return "the cluster has as many agents as it may; it goes on trying";
+    default:
+        return "its resources or attributes are not valid";
+    }
+}
+
 void agents_registered(struct master_core *m,
                        const struct origin *origin,
                        const struct result *r)
@@ -235,18 +249,13 @@ void agents_registered(struct master_core *m,
     uint64_t id = r->id != 0 ? r->id : origin->agent;
 
     if (r->code != ERROR_NONE) {
-        core_refuse(
-            m,
-            origin->session,
-            origin->rpc,
-            r->code,
-            r->code == ERROR_CONFLICT
-                ? "this agent's key is not that of agent %llu; start it with an empty "
-                  "work directory"
-                : "agent %llu cannot register: it is gone, or its resources are "
-                  "invalid; "
-                  "start it with an empty work directory",
-            (unsigned long long)origin->agent);
+        core_refuse(m,
+                    origin->session,
+                    origin->rpc,
+                    r->code,
+                    "agent %llu cannot register: %s",
+                    (unsigned long long)origin->agent,
+                    why_not_registered(r->code));
         return;
     }
     attach(
@@ -419,11 +428,14 @@ handle_update(struct master_core *m, struct session *session, const struct rpc *
 {
     struct agent_view *v = attached(m, session);
     struct run_list list;
+    struct error err;
 
-    if (v == NULL || run_list_unpack(&list, rpc->params, NULL) != 0 ||
-        list.agent != v->id)
+    if (v == NULL)
         return; /* it repeats itself to whoever leads */
-    take_reports(m, v, &list);
+    if (run_list_unpack(&list, rpc->params, &err) != 0)
+        core_close(m, session->number, "%s", err.text);
+    else if (list.agent == v->id)
+        take_reports(m, v, &list);
 }
 
 void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)

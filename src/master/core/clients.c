@@ -125,6 +125,9 @@ static const char *explain(enum method method, enum error_code code)
         return method == METHOD_AGENT_GONE ? "no agent has this id"
                                            : "no job has this id";
     case ERROR_BUSY:
+        if (method == METHOD_PURGE)
+            return "a run of the job may go on on an unreachable agent, or the cluster "
+                   "remembers as many keys as it may; repeat it later";
         return "the cluster keeps as many jobs, tasks or keys as it may; purge or "
                "wait, then "
                "repeat";

@@ -140,6 +140,26 @@ START_TEST(test_large_launches)
 }
 END_TEST
 
+/* Reports that nobody can read would be repeated for ever. */
+START_TEST(test_malformed_update)
+{
+    struct buffer frame = {0};
+    struct rig rig;
+    size_t begin;
+
+    start(&rig, STOPS_PER_TURN);
+    update_pack(1, NULL, 0, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(!rig.closed[AGENT_SESSION]);
+    begin = rpc_begin_notify(&frame, METHOD_UPDATE);
+    pack_array(&frame, 0);
+    rpc_end(&frame, begin);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master agents",
           unit_case("orders",
                     test_launches_what_is_placed,
@@ -149,4 +169,5 @@ UNIT_MAIN("master agents",
                     test_one_agent_in_a_session,
                     test_another_key,
                     test_a_newer_session,
+                    test_malformed_update,
                     test_whose_snapshot))
