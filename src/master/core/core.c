@@ -549,8 +549,16 @@ int master_check_hello(const struct master_core *m,
     if (master && check_master(m, hello, err) != 0)
         return -(int)err->code;
     /* A master that is not founded yet names the hash, which was compared above. */
-    if (hello->cluster.size == 0 || by_hash || !m->cluster_id_known ||
-        same(hello->cluster, m->cluster_id, sizeof(m->cluster_id)))
+    if (hello->cluster.size == 0 || by_hash || (master && !m->cluster_id_known))
+        return 0;
+    /* An agent of another cluster would be told that it is gone, and end its tasks. */
+    if (!m->cluster_id_known)
+        return error_set(err,
+                         ERROR_UNAVAILABLE,
+                         "master %llu does not know its cluster yet; ask again when it "
+                         "is founded",
+                         (unsigned long long)m->config.id);
+    if (same(hello->cluster, m->cluster_id, sizeof(m->cluster_id)))
         return 0;
     return error_set(
         err,
