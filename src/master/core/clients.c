@@ -43,13 +43,13 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     }
     if (!is_founded(m, session, rpc))
         return false;
-    if (!propose_has_room(m)) {
+    if (rpc->method == METHOD_SUBMIT ? !propose_takes_jobs(m) : !propose_has_room(m)) {
         core_refuse(m,
                     session->number,
                     rpc->id,
                     ERROR_BUSY,
-                    "%u requests wait already, the limit; try again",
-                    LIMIT_REQUESTS_WAITING);
+                    "%zu requests wait already, as many as may; try again",
+                    m->proposals.count);
         return false;
     }
     return true;

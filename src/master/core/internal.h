@@ -233,6 +233,7 @@ void founding_applied(struct master_core *m);
 
 /* propose.c */
 bool propose_has_room(const struct master_core *m);
+bool propose_takes_jobs(const struct master_core *m); /* room for new ones, too */
 /* Queue a command; the origin's parts are taken over. */
 void propose(struct master_core *m,
              const struct command *command,
