@@ -16,6 +16,9 @@
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
 #define LIMIT_REQUESTS_WAITING     65536
+#define LIMIT_REQUESTS_BYTES       (64 * MIB) /* of them; then no more jobs are taken */
+#define LIMIT_RESERVED_REQUESTS    8192       /* above it, for all but new jobs */
+#define LIMIT_RESERVED_BYTES       (16 * MIB)
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */

@@ -35,7 +35,7 @@
 struct machine {
     void *data;
     /* Apply entry `index`; payload is empty for ENTRY_NOOP and ENTRY_CONFIGURATION.  `leading`
-     * tells that this master answers for it.  Returns the work done, in commands. */
+     * tells that this master answers for it.  Returns the work done, in microseconds or so. */
     size_t (*apply)(void *data,
                     uint64_t index,
                     uint64_t term,
@@ -63,7 +63,7 @@ struct replica_config {
         snapshot_bytes;   /* of log since the last snapshot: LIMIT_LOG_SNAPSHOT_BYTES */
     uint64_t cache_bytes; /* LIMIT_LOG_CACHE_BYTES */
     size_t snapshot_chunk_bytes; /* LIMIT_SNAPSHOT_CHUNK_BYTES */
-    size_t apply_budget;         /* commands in one step */
+    size_t apply_budget;         /* of such work, in one step */
     uint64_t entropy;            /* seeds the election timer */
 };
 

@@ -26,6 +26,7 @@ struct result apply_purge(struct apply *a, const struct command *c)
         return result_rejected(ERROR_INVALID);
     if (j->attempts > 0 || a->state->tombstone_count >= LIMIT_TOMBSTONES)
         return result_rejected(ERROR_BUSY);
+    a->work += j->touched / TASK_CHUNK;
     tombstone_add(a, j);
     state_remove(a->state, object_job(j));
     return result_done(a, c->purge.job);
@@ -44,5 +45,6 @@ struct result apply_expire_keys(struct apply *a, const struct command *c)
         state_remove(a->state, object_tombstone(t));
         count++;
     }
+    a->work += count;
     return result_done(a, count);
 }

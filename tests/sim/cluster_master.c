@@ -502,9 +502,15 @@ static void first_frame(struct sim_master *m, struct flow *flow, struct bytes fr
     struct error err;
 
     if (rpc_unpack(&rpc, frame, &err) != 0 || rpc.method != METHOD_HELLO ||
-        hello_unpack(&hello, rpc.params, &err) != 0 ||
-        master_check_hello(m->core, &hello, &err) != 0) {
-        world_fail(&m->cluster->world, "a hello was refused: %s", err.text);
+        hello_unpack(&hello, rpc.params, &err) != 0) {
+        world_fail(&m->cluster->world, "no hello: %s", err.text);
+        return;
+    }
+    if (master_check_hello(m->core, &hello, &err) != 0) {
+        if (err.code != ERROR_UNAVAILABLE)
+            world_fail(&m->cluster->world, "a hello was refused: %s", err.text);
+        network_close(flow->connection);
+        flow->connection = NULL;
         return;
     }
     flow->opened = true;

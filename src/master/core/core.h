@@ -37,6 +37,8 @@
 #define DIGEST_INTERVAL       256u /* `masters` shows the digest at its latest multiple */
 #define STOPS_PER_TURN        4096u
 #define JOB_RETENTION_US      (7ull * 24 * 3600 * 1000000)
+#define JOB_RETENTION_CROWDED_US \
+    (600ull * 1000000) /* when the state has little room left for new jobs */
 
 struct master_member {
     uint64_t id;

@@ -1,0 +1,168 @@
+/* When the leader gives agents up, and when it does not (joint 10). */
+#include "tests/lib/unit.h"
+#include "tests/unit/master_core/rig.h"
+
+#include "raft_fsm/state.h"
+
+#include <string.h>
+
+static enum agent_state state_of(const struct rig *rig, uint64_t agent)
+{
+    return (enum agent_state)state_agent(master_state(rig->core), agent)->state;
+}
+
+static uint64_t unreachable(const struct rig *rig)
+{
+    return master_state(rig->core)->agents_by_state[AGENT_UNREACHABLE];
+}
+
+/* Agents 1 to n, in one session: the last one speaks in it. */
+static void register_agents(struct rig *rig, unsigned n)
+{
+    rig_open(rig, 1, ROLE_AGENT);
+    for (unsigned i = 1; i <= n; i++)
+        ck_assert_uint_eq(rig_register(rig, 1, 0, (uint16_t)i), i);
+}
+
+START_TEST(test_silence)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_pass(&rig, 2900);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_heartbeat(&rig, 1, 1);
+    rig_pass(&rig, 2900);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_pass(&rig, 400);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* An agent that died again while its return was being committed is one to be declared
+ * again. */
+START_TEST(test_gone_before_its_return_is_committed)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_pass(&rig, 3500);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_open(&rig, 2, ROLE_AGENT);
+    rig_send_register(&rig, 2, 1, 1);
+    rig_close(&rig, 2);
+    rig_settle(&rig);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_pass(&rig, 2900);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_pass(&rig, 10000);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* A registration is a word of the agent, also while it waits for its commit. */
+START_TEST(test_heard_by_its_registration)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_pass(&rig, 2900);
+    rig_open(&rig, 2, ROLE_AGENT);
+    rig.http_port++; /* so it goes through the log */
+    rig_send_register(&rig, 2, 1, 1);
+    rig.now_ms += 400;
+    rig_step(&rig, &(struct master_event){.kind = MASTER_TIME});
+    rig_settle(&rig);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    ck_assert_uint_eq(master_counters(rig.core)->agents_silent, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* At most 30 % in 10 s; the rest is held, and that is said once. */
+START_TEST(test_brake)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    ck_assert_uint_eq(master_counters(rig.core)->agents_held, 7);
+    ck_assert(strstr(rig.warning, "holding") != NULL);
+    ck_assert_uint_eq(rig.warnings, 3 + 1);
+    rig_pass(&rig, 8500);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_pass(&rig, 1000);
+    ck_assert_uint_eq(unreachable(&rig), 6);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Of two agents one may be unreachable at a time. */
+START_TEST(test_brake_of_few)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 2);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), 1);
+    rig_pass(&rig, 10000);
+    ck_assert_uint_eq(unreachable(&rig), 2);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Also 30 % of many. */
+START_TEST(test_brake_of_many)
+{
+    enum { AGENTS = 4000 };
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, AGENTS);
+    rig_pass(&rig, 4000);
+    ck_assert_uint_eq(unreachable(&rig), AGENTS * UNREACHABLE_PERCENT / 100);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* In any 10 s, whoever led. */
+START_TEST(test_brake_of_two_leaders)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_pass(&rig, 3500);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_restart(&rig);
+    rig_pass(&rig, 8900);
+    ck_assert_uint_eq(unreachable(&rig), 3);
+    rig_pass(&rig, 1600);
+    ck_assert_uint_eq(unreachable(&rig), 6);
+    /* What was long ago does not hold another leader up. */
+    rig_pass(&rig, 9500);
+    rig_restart(&rig);
+    rig_pass(&rig, 3500);
+    ck_assert_uint_eq(unreachable(&rig), 9);
+    rig_finish(&rig);
+}
+END_TEST
+
+UNIT_MAIN("master silence",
+          unit_case("limit",
+                    test_silence,
+                    test_gone_before_its_return_is_committed,
+                    test_heard_by_its_registration),
+          unit_case("brake",
+                    test_brake,
+                    test_brake_of_few,
+                    test_brake_of_many,
+                    test_brake_of_two_leaders))
