@@ -213,6 +213,24 @@ is "logs -f through lost connections: status 0" "$status" 0
 is "logs -f: no line twice, none lost" "$(sed 's/.* line //' "$work/out" | md5sum)" \
     "$(seq 1 200 | md5sum)"
 
+run run -- quiet
+run logs --timeout 1s -f "$out"
+is "logs -f through a connection that is lost after a silence: status 0" "$status" 0
+is "logs -f after a silence: no line twice, none lost" \
+    "$(sed 's/.* line //' "$work/out" | md5sum)" "$(seq 1 200 | md5sum)"
+run run -- moves
+run logs -f "$out"
+is "logs -f of an attempt whose agent hangs: status 0" "$status" 0
+contains "logs -f goes on with the next attempt" "$err" "attempt 2 of task"
+contains "logs -f of the next attempt: to its end" "$out" "says line 200"
+run run --wait -- mute
+run logs "$out"
+is "logs of an agent that hangs: status 1" "$status" 1
+contains "logs of an agent that hangs" "$err" "says nothing"
+run run --wait -- true
+run logs -f --stderr "$out"
+is "logs -f of an ended task that has none: status 1" "$status" 1
+
 # ---- failover ----
 
 run run -- sleep
