@@ -173,7 +173,7 @@ append_head(struct buffer *out, const struct table *t, const struct layout *l)
     mem_free(cells);
 }
 
-void table_print(const struct table *t, const struct screen *s)
+void table_print(const struct table *t, struct screen *s)
 {
     struct layout l = layout_of(t, s);
     struct buffer out = {0};

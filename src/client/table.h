@@ -25,6 +25,6 @@ void table_cell_bytes(struct table *t, enum style style, struct bytes text);
 
 size_t table_rows(const struct table *t);
 /* A last column without any text is left out. */
-void table_print(const struct table *t, const struct screen *s);
+void table_print(const struct table *t, struct screen *s);
 
 #endif

@@ -136,6 +136,20 @@ run status --json
 is "status --json: each job" "$(grep -c '"submitted"' "$work/out")" 6
 is "status --json: one document" "$(head -c 1 "$work/out")$(tail -n 1 "$work/out")" "[]"
 contains "status --json: names" "$out" '"name": "from-file"'
+run run --instances 12000 -- mixed
+large=$out
+"$triarch" status "$large" --all 2>"$work/err" | head -n 1 >"$work/out"
+is "a reader that goes away is no error" "$(cat "$work/err")" ""
+"$triarch" status "$large" --all >/dev/full 2>"$work/err"
+contains "a full disk is one" "$(cat "$work/err")" "No space left on device"
+status=0
+"$triarch" status >&- 2>"$work/err" || status=$?
+is "stdout is closed: status 1" "$status" 1
+contains "stdout is closed" "$(cat "$work/err")" "Bad file descriptor"
+status=0
+"$triarch" status <&- >"$work/out" 2>&- || status=$?
+is "stdin and stderr are closed: status 0" "$status" 0
+contains "stdin and stderr are closed" "$(cat "$work/out")" "ID  NAME"
 run status 5
 contains "status JOB: summary" "$out" "0 of 1 finished, 1 failed"
 contains "status JOB: its tasks" "$out" "5.0"
@@ -144,8 +158,6 @@ contains "status JOB --json: exit code" "$out" '"exit_code": 3'
 is "status JOB --json: nothing else" "$err" ""
 run status 1
 contains "status JOB: why" "$out" "waits: no agent has 64 cpus"
-run run --instances 12000 -- mixed
-large=$out
 run wait "$large"
 is "a large job with failures: status 1" "$status" 1
 contains "the first failures" "$err" "$large.7 TASK_FAILED"
