@@ -151,18 +151,32 @@ static void on_child(void *user, int signum)
 
 /* ---- until it runs ---- */
 
+/* "master-2, process 4711" */
+static void append_leader(const struct dev *d, struct buffer *out)
+{
+    const char *leader = client_leader(d->session->client);
+    const char *port = strrchr(leader, ':');
+
+    for (unsigned i = 0; port != NULL && i < d->ports.masters; i++)
+        if (atoi(port + 1) == d->ports.master_rpc[i])
+            buffer_printf(
+                out, "%s, process %d", d->children[i].name, (int)d->children[i].pid);
+}
+
 static void tell_ready(struct dev *d)
 {
     struct buffer text = {0};
 
     buffer_printf(&text,
-                  "A cluster of %u masters and %u agents runs, led by %s.\n\n"
+                  "A cluster of %u masters and %u agents runs, led by ",
+                  d->ports.masters,
+                  d->ports.agents);
+    append_leader(d, &text);
+    buffer_printf(&text,
+                  ".\n\n"
                   "    export TRIARCH_MASTERS=%s\n"
                   "    triarch run --wait -- echo hello\n\n"
                   "Ctrl-C ends it; ",
-                  d->ports.masters,
-                  d->ports.agents,
-                  client_leader(d->session->client),
                   d->masters);
     if (d->temporary)
         buffer_append_text(&text, "its data is removed then.\n");
@@ -424,6 +438,8 @@ static int run(struct session *s, struct error *err)
 
     if (rc != 0)
         return rc;
+    /* `dev 2>&1 | tee log`: at Ctrl-C tee ends first, and the cluster is still to be ended. */
+    s->out.lasting = s->err.lasting = true;
     d.ports.masters = (unsigned)options_number(s->options, "masters");
     d.ports.agents = (unsigned)options_number(s->options, "agents");
     if (begin(&d) == 0) {

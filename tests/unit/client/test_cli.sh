@@ -73,6 +73,8 @@ run run --masters 127.0.0.1 -- true
 is "masters are checked: status 2" "$status" 2
 run dev --masters 2
 is "dev wants an odd number: status 2" "$status" 2
+run dev --help
+is "--help of a command has each option once" "$(grep -c -e --masters "$work/out")" 1
 run submit "$work/none.yaml"
 is "a missing file: status 1" "$status" 1
 printf 'name: x\ninstnces: 2\ncommand: "true"\n' >"$work/bad.yaml"
