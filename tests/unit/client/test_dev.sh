@@ -85,6 +85,10 @@ finish TERM
 is "TERM: status 0" "$status" 0
 start --masters 1 --agents 1 --data "$work/kept"
 contains "a kept cluster goes on" "$(./triarch status)" kept
+status=0
+./triarch dev --masters 1 --agents 1 --data "$work/kept" >"$work/other.out" 2>"$work/other.err" || status=$?
+is "a second one in the same directory: status 1" "$status" 1
+contains "a second one in the same directory" "$(cat "$work/other.err")" "in use by another"
 finish HUP
 status=0
 ./triarch dev --masters 3 --data "$work/kept" >"$work/other.out" 2>"$work/other.err" || status=$?
