@@ -1,7 +1,7 @@
 /* table.h - aligned columns.
  *
- * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal the
- * last column is cut where the line ends; in a pipe nothing is.
+ * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal columns of
+ * text are cut, the widest first, until the lines fit; in a pipe nothing is.
  */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
