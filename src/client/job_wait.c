@@ -92,9 +92,10 @@ static void draw_bar(struct wait *w)
     struct buffer out = {0};
 
     write_note(w, note, sizeof(note));
-    buffer_append_text(&out, "\r");
+    buffer_append_text(&out,
+                       "\r\033[?7l"); /* never a second line, however narrow it is */
     progress_bar(&out, w->screen, &p, screen_width(w->screen));
-    buffer_append_text(&out, "\033[K");
+    buffer_append_text(&out, "\033[K\033[?7h");
     screen_write(w->screen, &out);
     buffer_finish(&out);
     w->drawn = true;

@@ -308,7 +308,7 @@ static void change(struct conn *c, const struct rpc *rpc)
         return;
     }
     if (rpc->method == METHOD_KILL)
-        j->killed = true;
+        j->killed = j->killed || !task_state_is_final(state_of(j, 0));
     else
         j->purged = true;
     if (j->purged && strcmp(j->name, "slippery") == 0)

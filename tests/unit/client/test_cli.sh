@@ -69,6 +69,8 @@ is "run needs a command: status 2" "$status" 2
 run run --cpus -1 -- true
 is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
+run run --name '' -- true
+is "the name is checked: status 2" "$status" 2
 run run --masters 127.0.0.1 -- true
 is "masters are checked: status 2" "$status" 2
 run dev --masters 2
@@ -159,7 +161,7 @@ run status 5 --json
 contains "status JOB --json: exit code" "$out" '"exit_code": 3'
 is "status JOB --json: nothing else" "$err" ""
 run status 1
-contains "status JOB: why" "$out" "waits: no agent has 64 cpus"
+contains "status JOB: why" "$out" "pending: no agent has 64 cpus"
 run wait "$large"
 is "a large job with failures: status 1" "$status" 1
 contains "the first failures" "$err" "$large.7 TASK_FAILED"
@@ -194,6 +196,9 @@ run run -- sleep
 sleeper=$out
 run kill "$sleeper"
 is "kill: status 0" "$status" 0
+contains "kill" "$err" "is killed"
+run kill "$first"
+contains "kill of a job that had ended" "$err" "had ended before: it is COMPLETE"
 run wait "$sleeper"
 is "a killed job did not finish well" "$status" 1
 contains "a killed job" "$err" "KILLED"
@@ -282,6 +287,10 @@ contains "an interrupted wait: the job goes on" "$(cat "$work/again.err")" "job 
 shown=$(tty "$triarch status")
 contains "a terminal: colour" "$shown" "${escape}["
 is "a terminal: lines fit" "$(echo "$shown" | sed "s/$escape\\[[0-9]*m//g" | tr -d '\r' | awk 'length > 100' | wc -l)" 0
+run run --name "$(printf 'x%.0s' $(seq 255))" -- true
+shown=$(NO_COLOR=1 tty "$triarch status" | tr -d '\r')
+is "a terminal: lines fit, however long the names are" "$(echo "$shown" | LC_ALL=C.UTF-8 wc -L)" 100
+contains "a terminal: a long name is cut" "$shown" "xxx…  "
 shown=$(NO_COLOR=1 tty "$triarch status")
 is "a terminal: NO_COLOR" "$(echo "$shown" | grep -c "$escape")" 0
 shown=$(tty "$triarch run --wait --instances 5 -- true")
