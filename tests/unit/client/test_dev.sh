@@ -26,6 +26,7 @@ is_gone() {
 
 # start ARGUMENT...: a cluster that is ready; its children's pids are in $children.
 start() {
+    : >"$work/dev.out" # what the last one said is not said yet
     TMPDIR=$work ./triarch dev "$@" >"$work/dev.out" 2>"$work/dev.err" &
     dev=$!
     soon is_ready || sed 's/^/# /' "$work/dev.err"
