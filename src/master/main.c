@@ -3,6 +3,7 @@
 #include "base/entropy.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/standard_files.h"
 #include "master/master.h"
 #include "master/storage.h"
 #include "master/transfers.h"
@@ -249,6 +250,7 @@ int main(int argc, char **argv)
     struct buffer text = {0};
     int status = 0;
 
+    standard_files_reserve();
     if (options_parse(o, argc, argv, &wish, &err) != 0) {
         fprintf(stderr, "triarch-master: %s\n", err.text);
         status = EXIT_USAGE;
