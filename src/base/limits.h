@@ -47,6 +47,7 @@
 #define LIMIT_LOG_FILE_BYTES      (16384 * MIB) /* address space of log/data.mdb */
 #define LIMIT_SNAPSHOT_FILE_BYTES (65536 * MIB) /* of snap/data.mdb */
 #define LIMIT_MASTERS             5
+#define LIMIT_TERM                (1ull << 32) /* nobody elects so often: a lie */
 
 /* State */
 #define LIMIT_NAME_BYTES      255
