@@ -15,6 +15,7 @@
 #define LIMIT_FRAME_DEPTH          8           /* nesting of a MessagePack value */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
+#define LIMIT_SESSIONS_SPARE       64 /* beyond it, for masters and who has not said hello */
 #define LIMIT_REQUESTS_WAITING     65536
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */

@@ -9,6 +9,20 @@
 
 /* ---- agents and clients ---- */
 
+static int check_hello(struct master *m, const struct hello *hello, struct error *err)
+{
+    int r = master_check_hello(m->core, hello, err);
+
+    if (r == 0 && hello->role != ROLE_SNAPSHOT &&
+        server_sessions(m->server) > m->sessions_max)
+        return error_set(err,
+                         ERROR_BUSY,
+                         "master %llu has %u sessions, its limit; try another master",
+                         (unsigned long long)m->id,
+                         m->sessions_max);
+    return r;
+}
+
 static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
     struct master *m = user;
@@ -19,7 +33,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
         peers_adopt(m->peers, c, hello);
         return;
     }
-    if (master_check_hello(m->core, hello, &err) != 0) {
+    if (check_hello(m, hello, &err) != 0) {
         log_warning("master", "refused %s: %s", conn_peer(c), err.text);
         conn_refuse(c, &err);
         return;
@@ -121,7 +135,8 @@ static const struct peers_events PEER_EVENTS = {
 
 int sessions_start(struct master *m, struct error *err)
 {
-    struct server_options options = {.listen = m->rpc};
+    struct server_options options = {
+        .listen = m->rpc, .sessions_max = m->sessions_max + LIMIT_SESSIONS_SPARE};
 
     m->server = server_create(m->loop, &options, &SESSION_EVENTS, m, err);
     if (m->server == NULL)

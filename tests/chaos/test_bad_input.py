@@ -437,6 +437,43 @@ JOB_FILES = {
 }
 
 
+def test_crowd(make_cluster):
+    """Clients take every descriptor that one master may have: it says so to the next one, and
+    the other masters find room."""
+    cluster = make_cluster()
+    for master in cluster.masters:
+        master.argv = ["prlimit", "--nofile=256:256", *master.argv]
+    cluster.start()
+    first, second = cluster.masters[:2]
+    crowd = []
+
+    def fill():
+        """Connect until the master says no; the code with which it does."""
+        while True:
+            connection = rpc.Connection(first.port)
+            connection.send(rpc.hello())
+            crowd.append(connection)
+            assert len(crowd) < 300
+            answer = connection.receive()
+            if answer[0] == 1:
+                assert answer[1] == 0
+                return answer[2][0]
+
+    assert fill() == rpc.BUSY
+    second.kill9()
+    assert fill() == rpc.BUSY  # what it left is taken
+    found = "connected to master 1"
+    before = second.log_text().count(found)
+    second.start()
+    wait_until(
+        "the masters find each other",
+        lambda: second.log_text().count(found) > before,
+    )
+    for connection in crowd:
+        connection.socket.close()
+    assert cluster.client.json("status") == []
+
+
 def test_malformed_job_files(one, tmp_path):
     for name, content in JOB_FILES.items():
         path = tmp_path / name
