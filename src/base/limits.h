@@ -19,6 +19,7 @@
 #define LIMIT_REQUESTS_WAITING     65536
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+#define LIMIT_ANSWERS_BYTES        (1 * MIB) /* queued to a client; then it is not read */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
 #define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
 #define LIMIT_HELLO_MS             5000  /* from connected to the other side's hello */

@@ -195,11 +195,11 @@ static void share_descriptors(struct master *m)
     others = m->http_max + LIMIT_SESSIONS_SPARE + OWN_DESCRIPTORS;
     m->sessions_max = least(LIMIT_SESSIONS, limit > others ? limit - others : 1);
     if (m->sessions_max < LIMIT_SESSIONS)
-        log_warning("master",
-                    "the limit of %llu file descriptors leaves %u sessions; raise it "
-                    "for more",
-                    (unsigned long long)limit,
-                    m->sessions_max);
+        log_info("master",
+                 "the limit of %llu file descriptors leaves %u sessions; raise it "
+                 "for more",
+                 (unsigned long long)limit,
+                 m->sessions_max);
 }
 
 static void on_signal(void *user, int signum)

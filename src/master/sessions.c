@@ -9,6 +9,43 @@
 
 /* ---- agents and clients ---- */
 
+static void on_frame(void *user, struct conn *c, struct bytes frame)
+{
+    drive(user,
+          &(struct master_event){.kind = MASTER_SESSION_FRAME,
+                                 .frame = {.session = conn_number(c), .frame = frame}});
+}
+
+static void on_closed(void *user, struct conn *c, const struct error *reason)
+{
+    if (reason->code != ERROR_NONE && reason->code != ERROR_UNAVAILABLE)
+        log_info("master", "session of %s closed: %s", conn_peer(c), reason->text);
+    drive(user,
+          &(struct master_event){.kind = MASTER_SESSION_CLOSED,
+                                 .closed = conn_number(c)});
+}
+
+/* A client that asks faster than it reads the answers is heard again when they are sent.  An
+ * agent is always heard: it would be taken for dead. */
+static void on_client_frame(void *user, struct conn *c, struct bytes frame)
+{
+    on_frame(user, c, frame);
+    if (conn_queued(c) > LIMIT_ANSWERS_BYTES)
+        conn_pause(c);
+}
+
+static void on_client_drained(void *user, struct conn *c)
+{
+    (void)user;
+    conn_resume(c);
+}
+
+static const struct conn_events CLIENT_EVENTS = {
+    .frame = on_client_frame,
+    .drained = on_client_drained,
+    .closed = on_closed,
+};
+
 static int check_hello(struct master *m, const struct hello *hello, struct error *err)
 {
     int r = master_check_hello(m->core, hello, err);
@@ -46,26 +83,12 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     ours.version =
         (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
     conn_hello(c, &ours);
+    if (hello->role == ROLE_CLIENT)
+        conn_hand_over(c, &CLIENT_EVENTS, m);
     drive(m,
           &(struct master_event){
               .kind = MASTER_SESSION_OPENED,
               .opened = {.session = conn_number(c), .role = hello->role}});
-}
-
-static void on_frame(void *user, struct conn *c, struct bytes frame)
-{
-    drive(user,
-          &(struct master_event){.kind = MASTER_SESSION_FRAME,
-                                 .frame = {.session = conn_number(c), .frame = frame}});
-}
-
-static void on_closed(void *user, struct conn *c, const struct error *reason)
-{
-    if (reason->code != ERROR_NONE && reason->code != ERROR_UNAVAILABLE)
-        log_info("master", "session of %s closed: %s", conn_peer(c), reason->text);
-    drive(user,
-          &(struct master_event){.kind = MASTER_SESSION_CLOSED,
-                                 .closed = conn_number(c)});
 }
 
 static const struct conn_events SESSION_EVENTS = {

@@ -9,6 +9,9 @@
  * the reader leaves (a part of a frame) is kept, and put in front of the next read.  Only
  * when that is much, the next read goes behind it, into the stream's own buffer.  So
  * many sessions that each sent a part of a frame hold no more memory than they sent.
+ *
+ * A turn reads a stream once.  libuv would do it up to 32 times as long as more is there, and
+ * what comes of it would hold up everything else, heartbeats and output too.
  */
 #include "net/stream.h"
 
@@ -23,8 +26,10 @@
 
 #define WRITE_CHUNKS 64          /* in one system call */
 #define CHUNK_BYTES  (64 * KIB)  /* then a new one is begun */
-#define READ_BYTES   (64 * KIB)  /* behind much that was kept */
+#define READ_BYTES   (64 * KIB)  /* in one turn */
 #define KEPT_BYTES   (128 * KIB) /* much */
+
+_Static_assert(KEPT_BYTES + READ_BYTES <= LOOP_SCRATCH_BYTES, "a read has room");
 
 enum stream_state { CONNECTING, OPEN, FINISHING, CLOSED };
 
@@ -48,6 +53,7 @@ struct stream {
 
     struct buffer in; /* shown and not consumed */
     bool in_place;    /* the read that is under way goes behind it */
+    uint64_t read_in; /* the turn of the last read */
     bool paused;
     struct deferred redeliver;
 
@@ -165,8 +171,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     struct stream *s = handle->data;
     uint8_t *scratch = loop_scratch(s->loop);
+    uint64_t turn = loop_counters(s->loop)->turns;
 
     (void)suggested;
+    if (s->read_in == turn) {
+        *out = uv_buf_init(NULL, 0); /* UV_ENOBUFS, and again in the next turn */
+        return;
+    }
+    s->read_in = turn;
     s->in_place = s->in.size > KEPT_BYTES;
     if (s->in_place) {
         *out = uv_buf_init((char *)buffer_reserve(&s->in, READ_BYTES), READ_BYTES);
@@ -174,8 +186,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     }
     if (s->in.size > 0)
         memcpy(scratch, s->in.data, s->in.size);
-    *out = uv_buf_init((char *)scratch + s->in.size,
-                       (unsigned)(LOOP_SCRATCH_BYTES - s->in.size));
+    *out = uv_buf_init((char *)scratch + s->in.size, READ_BYTES);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
@@ -184,6 +195,8 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     struct error reason;
 
     (void)buf;
+    if (got == UV_ENOBUFS)
+        return;
     if (got < 0 && s->state == FINISHING) {
         stream_close(s, NULL);
         return;

@@ -6,6 +6,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -409,6 +410,42 @@ def test_silent_connections(one):
         connection.last_words()
         connection.socket.close()
     one.client.submit("true")
+
+
+def count_frames(connection, count):
+    """Read so many frames; fewer if the other side closes."""
+    found, data, begin = 0, b"", 0
+    while found < count and (more := connection.socket.recv(1 << 20)):
+        data, begin = data[begin:] + more, 0
+        while len(data) - begin >= 4:
+            size = 4 + struct.unpack_from("<I", data, begin)[0]
+            if len(data) - begin < size:
+                break
+            begin += size
+            found += 1
+    return found
+
+
+def test_flood(one):
+    """Clients that ask faster than one can answer get their answers, and others are heard."""
+    count = 400000
+    asked = rpc.frame([0, 1, "masters", [0, 0, 1, True]]) * count
+    counted = []
+
+    def flood():
+        with rpc.Connection(one.masters[0].port, timeout=60) as connection:
+            connection.greet()
+            sender = threading.Thread(target=connection.send, args=(asked,), daemon=True)
+            sender.start()
+            counted.append(count_frames(connection, count))
+
+    floods = [threading.Thread(target=flood) for _ in range(2)]
+    for thread in floods:
+        thread.start()
+    one.client.submit("true")
+    for thread in floods:
+        thread.join()
+    assert counted == [count, count], one.masters[0].tail()
 
 
 # ---- jobs ----

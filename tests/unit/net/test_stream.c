@@ -212,6 +212,38 @@ START_TEST(a_paused_stream_does_not_read)
 }
 END_TEST
 
+static uint64_t last_turn;
+static size_t shown; /* bytes in that turn */
+
+static void count_turn(struct end *e)
+{
+    uint64_t turn = loop_counters(loop)->turns;
+
+    shown = turn == last_turn ? shown + e->in.size : e->in.size;
+    last_turn = turn;
+    buffer_clear(&e->in);
+    ck_assert_uint_le(shown, 64 * KIB);
+}
+
+/* Whoever sends faster than its bytes are dealt with leaves time for the others. */
+START_TEST(one_turn_reads_a_little_of_each)
+{
+    struct buffer big = {0};
+    uint64_t before;
+
+    connect_ends();
+    server.on_received = count_turn;
+    stream_pause(server.stream);
+    buffer_reserve(&big, 8 * MIB);
+    memset(big.data, 'x', big.size = 8 * MIB);
+    stream_take(client.stream, &big);
+    let_pass(loop, 20);
+    before = loop_counters(loop)->bytes_in;
+    stream_resume(server.stream);
+    wait_until(loop, loop_counters(loop)->bytes_in - before == 8 * MIB);
+}
+END_TEST
+
 START_TEST(a_peer_that_does_not_read_is_closed_at_the_limit)
 {
     options.out_bytes_max = 1 * MIB;
@@ -526,6 +558,7 @@ int main(void)
                         what_is_sent_while_connecting_waits,
                         what_is_not_consumed_is_shown_again,
                         a_paused_stream_does_not_read,
+                        one_turn_reads_a_little_of_each,
                         a_peer_that_does_not_read_is_closed_at_the_limit,
                         finish_sends_everything_first,
                         finish_does_not_wait_for_ever,
