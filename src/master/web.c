@@ -213,7 +213,8 @@ int web_start(struct web **out, struct master *m, struct error *err)
     struct http_options options = {.listen = &m->http,
                                    .listen_count = 1,
                                    .routes = ROUTES,
-                                   .route_count = sizeof(ROUTES) / sizeof(*ROUTES)};
+                                   .route_count = sizeof(ROUTES) / sizeof(*ROUTES),
+                                   .connections_max = m->http_max};
 
     w->master = m;
     w->http = http_create(m->loop, &options, w, err);

@@ -99,6 +99,9 @@ void loop_on_signal(struct loop *l,
 struct watch;
 struct watch *
 watch_create(struct loop *l, int fd, void (*readable)(void *user), void *user);
+/* The same for writable: a socket that connects has come to an end of that. */
+struct watch *
+watch_create_writable(struct loop *l, int fd, void (*writable)(void *user), void *user);
 void watch_pause(struct watch *w);
 void watch_resume(struct watch *w);
 void watch_destroy(struct watch *w); /* then fd may be closed; NULL is fine */
