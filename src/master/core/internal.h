@@ -35,6 +35,7 @@ struct origin {
 struct batch {
     STAILQ_ENTRY(batch) link;
     uint64_t index;
+    uint64_t since_ms;
     struct origin *origins;
     size_t count;
 };
@@ -186,6 +187,7 @@ struct master_core {
     uint64_t digest_index;
 
     struct master_counters counters;
+    struct master_commit_times commit_times;
     struct master_actions *actions; /* of the current step */
 };
 
