@@ -1,6 +1,7 @@
 /* web.c - HTTP of an agent. */
 #include "agent/web.h"
 
+#include "agent/task_logs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -108,6 +109,10 @@ static void handle_metrics(void *user, struct http_request *r)
           "triarch_agent_http_connections",
           "HTTP connections.",
           http_connections(w->http));
+    gauge(m,
+          "triarch_agent_logs_watched",
+          "Runs whose log files are kept below their limit.",
+          (double)task_logs_count(w->agent->task_logs));
     run_metrics(m, &s);
     metrics_print(m, &body);
     metrics_destroy(m);

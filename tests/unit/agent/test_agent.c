@@ -291,6 +291,24 @@ START_TEST(runs_a_task)
 }
 END_TEST
 
+static bool has_metric(const char *line)
+{
+    ck_assert_uint_eq(get("/metrics"), 200);
+    return strstr(body(), line) != NULL;
+}
+
+START_TEST(ended_runs_are_no_burden)
+{
+    open_registered();
+    launch(1, "true");
+    launch(2, "sleep 1000");
+    wait_until(a.loop, states[1] == TASK_FINISHED && states[2] == TASK_RUNNING);
+    wait_until(a.loop, has_metric("\ntriarch_agent_logs_watched 1\n"));
+    stop(2);
+    wait_until(a.loop, has_metric("\ntriarch_agent_logs_watched 0\n"));
+}
+END_TEST
+
 START_TEST(says_how_it_is)
 {
     open_agent();
@@ -503,7 +521,8 @@ static TCase *address_case(void)
 
 UNIT_MAIN(
     "agent",
-    agent_case(net_case("tasks", runs_a_task, is_upgraded_in_place)),
+    agent_case(
+        net_case("tasks", runs_a_task, ended_runs_are_no_burden, is_upgraded_in_place)),
     agent_case(net_case("http", says_how_it_is, follows_a_log, serves_only_logs)),
     agent_case(
         net_case("sessions", foreign_masters_stop_it, a_busy_master_does_not_stop_it)),
