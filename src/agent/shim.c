@@ -299,6 +299,9 @@ void shim_run(const struct shim_request *request, const char boot_id[BOOT_ID_BYT
     if (slot_write_start(SHIM_FD_SLOTS, request->slot, &start) != 0)
         _exit(1);
     close(SHIM_FD_FENCE);
+    /* Whoever reads what the agent says is not to wait for its tasks. */
+    dup2(STDIN_FILENO, STDOUT_FILENO);
+    dup2(STDIN_FILENO, STDERR_FILENO);
     s.argv = strings(&at, request->argc);
     s.env = strings(&at, request->envc);
     setsid();

@@ -33,6 +33,30 @@ START_TEST(running_task_is_adopted)
 }
 END_TEST
 
+/* What reads its words, `triarch-agent | logger`, ends with the agent. */
+START_TEST(task_holds_nothing_of_the_agent)
+{
+    int wire[2], own = dup(STDERR_FILENO), inherited;
+    char byte;
+
+    ck_assert_int_eq(pipe2(wire, O_CLOEXEC), 0);
+    ck_assert_int_ge(dup2(wire[1], STDERR_FILENO), 0);
+    inherited = fcntl(wire[1], F_DUPFD, SHIM_FD_END); /* as of a wrapper */
+    close(wire[1]);
+    test_agent_killed(one_sleeper);
+    ck_assert_int_ge(dup2(own, STDERR_FILENO), 0);
+    close(own);
+    close(inherited);
+    ck_assert_int_eq(read(wire[0], &byte, 1), 0);
+    close(wire[0]);
+    test_launcher_open();
+    launcher_adopt(t.launcher, 1);
+    test_wait_started(1); /* it runs still */
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
 static void ends_while_away(void)
 {
     test_script(1, "until test -e go; do sleep 0.01; done; exit 5");
@@ -254,6 +278,7 @@ static TCase *prepared(TCase *c)
 UNIT_MAIN("adopt",
           prepared(unit_case("adopt",
                              running_task_is_adopted,
+                             task_holds_nothing_of_the_agent,
                              exit_status_is_kept_without_an_agent,
                              end_after_adoption_is_seen,
                              failed_start_is_kept_with_its_reason,
