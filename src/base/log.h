@@ -18,7 +18,9 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Once, before threads start.  Without it: level info, with time. */
+/* Once, before threads start and before files are opened: a standard stream that is closed
+ * becomes /dev/null, so that no line is ever written into another file.  Without it: level
+ * info, with time. */
 void log_init(enum log_level level);
 
 /* Any time, from any thread. */

@@ -122,6 +122,29 @@ START_TEST(stream_of_somebody_else_is_not_the_journal)
 }
 END_TEST
 
+START_TEST(closed_streams_are_replaced)
+{
+    struct stat null, st;
+    int out = dup(STDOUT_FILENO); /* of the test itself */
+
+    ck_assert_int_eq(stat("/dev/null", &null), 0);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    log_init(LOG_LEVEL_INFO);
+    log_error("store", "nobody hears this");
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        ck_assert_int_eq(fstat(fd, &st), 0);
+        ck_assert_uint_eq(st.st_rdev, null.st_rdev);
+    }
+    dup2(out, STDOUT_FILENO);
+    close(out);
+    ck_assert_int_ge(dup2(fileno(captured), STDERR_FILENO), 0);
+    log_init(LOG_LEVEL_INFO); /* what is open stays */
+    log_error("store", "heard");
+    ck_assert_ptr_nonnull(strstr(written(), "heard"));
+}
+END_TEST
+
 START_TEST(control_characters_cannot_forge_a_line)
 {
     log_info("client", "name=%s", "a\nb\x1b[0m\x7f \xc3\xa9");
@@ -197,6 +220,7 @@ UNIT_MAIN("log",
                                  level_names,
                                  journal_gets_priorities_and_no_time,
                                  stream_of_somebody_else_is_not_the_journal,
+                                 closed_streams_are_replaced,
                                  control_characters_cannot_forge_a_line,
                                  long_line_is_cut,
                                  errno_is_kept_and_a_closed_stderr_is_no_trouble,
