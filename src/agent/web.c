@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct web {
@@ -220,6 +221,17 @@ static void handle_log(void *user, struct http_request *r)
 
 /* ---- life ---- */
 
+/* A reader of a log takes two descriptors: half of them stay for masters and runs. */
+static unsigned connections_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_max / 4 >= LIMIT_HTTP_CONNECTIONS)
+        return LIMIT_HTTP_CONNECTIONS;
+    return (unsigned)limit.rlim_max / 4;
+}
+
 static const struct http_route ROUTES[] = {
     {"GET", "/health", handle_health},
     {"GET", "/metrics", handle_metrics},
@@ -231,6 +243,7 @@ int web_start(struct web **out, struct agent *a, struct error *err)
     struct web *w = mem_zalloc(sizeof(*w));
     struct http_options options = {.listen = &a->config.http,
                                    .listen_count = 1,
+                                   .connections_max = connections_max(),
                                    .routes = ROUTES,
                                    .route_count = sizeof(ROUTES) / sizeof(*ROUTES)};
 

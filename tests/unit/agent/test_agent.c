@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -309,6 +310,38 @@ START_TEST(ended_runs_are_no_burden)
 }
 END_TEST
 
+#define DESCRIPTORS 240
+#define READERS     70
+
+/* Who reads logs takes no descriptor from the sessions with the masters. */
+START_TEST(readers_leave_room_for_masters)
+{
+    static const char follow[] =
+        "GET /tasks/1/stdout?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    const struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
+    int readers[READERS];
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    open_registered();
+    launch(1, "sleep 1000");
+    wait_until(a.loop, states[1] == TASK_RUNNING);
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = raw_connect(web_port(a.web));
+        raw_send(readers[i], follow, sizeof(follow) - 1);
+    }
+    raw_read_size(a.loop, readers[0], &in, 1);
+    buffer_clear(&in);
+    end_get(readers[READERS - 1]);
+    check_contains("503 ");
+    conn_close(session, NULL);
+    wait_until(a.loop, registered == 2);
+    for (size_t i = 0; i < READERS - 1; i++)
+        close(readers[i]);
+    stop(1);
+    wait_until(a.loop, states[1] == TASK_KILLED);
+}
+END_TEST
+
 START_TEST(says_how_it_is)
 {
     open_agent();
@@ -523,7 +556,11 @@ UNIT_MAIN(
     "agent",
     agent_case(
         net_case("tasks", runs_a_task, ended_runs_are_no_burden, is_upgraded_in_place)),
-    agent_case(net_case("http", says_how_it_is, follows_a_log, serves_only_logs)),
+    agent_case(net_case("http",
+                        says_how_it_is,
+                        follows_a_log,
+                        serves_only_logs,
+                        readers_leave_room_for_masters)),
     agent_case(
         net_case("sessions", foreign_masters_stop_it, a_busy_master_does_not_stop_it)),
     agent_case(net_case("start", one_agent_has_the_directory, no_spawner_is_an_end)),
