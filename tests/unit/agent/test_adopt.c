@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MANY 200
@@ -198,6 +199,54 @@ START_TEST(damaged_slot_is_not_believed)
 }
 END_TEST
 
+#define SLEEPERS 30
+
+static void many_sleepers(void)
+{
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_script(attempt, "exec sleep 1000");
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_wait_started(attempt);
+}
+
+static void adopt_sleepers(void)
+{
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        launcher_adopt(t.launcher, attempt);
+    launcher_dispatch(t.launcher);
+}
+
+/* What cannot be looked at has not ended. */
+START_TEST(no_descriptors_left)
+{
+    struct rlimit limit, few;
+    int next;
+
+    test_agent_killed(many_sleepers);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    test_launcher_open();
+    next = dup(STDIN_FILENO);
+    ck_assert_int_ge(next, 0);
+    close(next);
+    few = (struct rlimit){(rlim_t)next + SLEEPERS / 2, limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    adopt_sleepers();
+    ck_assert_uint_eq(t.ended, 0);
+    ck_assert_ptr_nonnull(strstr(t.failed.text, "Too many open files"));
+    test_launcher_close();
+    memset(t.seen, 0, sizeof(t.seen));
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    test_launcher_open();
+    adopt_sleepers();
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++) {
+        test_wait_started(attempt);
+        launcher_signal(t.launcher, attempt, RUN_SIGNAL_KILL);
+    }
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_check_end(attempt, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
 static void starts_many(void)
 {
     for (uint64_t attempt = 1; attempt <= MANY; attempt++)
@@ -289,4 +338,5 @@ UNIT_MAIN("adopt",
                              run_that_never_started_has_vanished,
                              reused_pid_is_not_believed,
                              restarted_host,
-                             damaged_slot_is_not_believed)))
+                             damaged_slot_is_not_believed,
+                             no_descriptors_left)))

@@ -352,6 +352,25 @@ START_TEST(failed_fork_is_clear)
 }
 END_TEST
 
+START_TEST(shim_without_descriptors_is_clear)
+{
+    struct rlimit limit;
+    pid_t spawner;
+
+    test_script(1, "exec sleep 1000");
+    test_wait_started(1);
+    spawner = parent_of(shim_of(1));
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = 3;
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NOFILE, &limit, NULL), 0);
+    test_script(2, "true");
+    test_check_end(2, RUN_END_NOT_STARTED, 0);
+    ck_assert_str_eq(t.seen[2].message, "cannot read /proc: Too many open files");
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
 START_TEST(many_short_tasks)
 {
     for (uint64_t attempt = 1; attempt <= MANY; attempt++) {
@@ -411,4 +430,5 @@ UNIT_MAIN("launcher",
                              other_runs_survive_the_accident,
                              end_of_the_spawner_fails_the_launcher,
                              failed_fork_is_clear,
+                             shim_without_descriptors_is_clear,
                              shim_is_not_for_people)))
