@@ -1,6 +1,7 @@
 /* test_agent.c - a whole agent: its sessions, its tasks and its HTTP, with one master that is
  * played here. */
 #include "agent/agent.h"
+#include "agent/checkpoint.h"
 #include "agent/web.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -489,6 +490,11 @@ START_TEST(one_agent_has_the_directory)
 }
 END_TEST
 
+static void on_written(void *arg)
+{
+    (void)arg;
+}
+
 START_TEST(no_spawner_is_an_end)
 {
     struct error err = {0};
@@ -497,6 +503,24 @@ START_TEST(no_spawner_is_an_end)
     strcpy(a.config.shim, "/nowhere/triarch-shim");
     ck_assert_int_eq(agent_start(&a, &err), -ERROR_IO);
     ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/triarch-shim"));
+}
+END_TEST
+
+/* What stops an agent while it starts is an error, and its end is orderly. */
+START_TEST(damaged_checkpoint_is_an_end)
+{
+    const struct store_hooks hooks = {.notify = on_written};
+    struct agent_record nonsense = {.key = {(const uint8_t *)"?", 1},
+                                    .value = {(const uint8_t *)"!", 1}};
+    struct checkpoint *c;
+    struct error err = {0};
+
+    ck_assert_int_eq(checkpoint_open(&c, t.work_dir, &hooks, &err), 0);
+    checkpoint_write(c, 1, &nonsense, 1);
+    checkpoint_close(c);
+    configure(&a);
+    ck_assert_int_eq(agent_start(&a, &err), -ERROR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, "checkpoint"));
 }
 END_TEST
 
@@ -552,16 +576,19 @@ static TCase *address_case(void)
     return c;
 }
 
-UNIT_MAIN(
-    "agent",
-    agent_case(
-        net_case("tasks", runs_a_task, ended_runs_are_no_burden, is_upgraded_in_place)),
-    agent_case(net_case("http",
-                        says_how_it_is,
-                        follows_a_log,
-                        serves_only_logs,
-                        readers_leave_room_for_masters)),
-    agent_case(
-        net_case("sessions", foreign_masters_stop_it, a_busy_master_does_not_stop_it)),
-    agent_case(net_case("start", one_agent_has_the_directory, no_spawner_is_an_end)),
-    agent_case(patient(address_case())))
+UNIT_MAIN("agent",
+          agent_case(net_case(
+              "tasks", runs_a_task, ended_runs_are_no_burden, is_upgraded_in_place)),
+          agent_case(net_case("http",
+                              says_how_it_is,
+                              follows_a_log,
+                              serves_only_logs,
+                              readers_leave_room_for_masters)),
+          agent_case(net_case("sessions",
+                              foreign_masters_stop_it,
+                              a_busy_master_does_not_stop_it)),
+          agent_case(net_case("start",
+                              one_agent_has_the_directory,
+                              no_spawner_is_an_end,
+                              damaged_checkpoint_is_an_end)),
+          agent_case(patient(address_case())))
