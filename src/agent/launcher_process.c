@@ -170,12 +170,14 @@ static int compare_attempts(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One pass over /proc for all of them. */
+/* One pass over /proc for all of them.  While some may be left none is told: a successor
+ * would run beside it. */
 static void kill_leftovers(struct launcher_process *l)
 {
     uint64_t *attempts = NULL;
     size_t count = 0, capacity = 0;
     struct process *p;
+    struct error err;
 
     TAILQ_FOREACH (p, &l->telling, telling) {
         if (p->state != PROCESS_LOST)
@@ -186,19 +188,21 @@ static void kill_leftovers(struct launcher_process *l)
     }
     if (count > 0) {
         qsort(attempts, count, sizeof(*attempts), compare_attempts);
-        leftovers_kill(l->work_dir, attempts, count);
+        if (leftovers_kill(l->work_dir, attempts, count, &err) != 0)
+            fail(l, &err);
     }
     mem_free(attempts);
 }
 
-/* The listener may start, signal and forget runs meanwhile. */
+/* The listener may start, signal and forget runs meanwhile.  After a failure nothing is told
+ * any more: it may be wrong, and the next agent will find out. */
 static void tell_all(struct launcher_process *l)
 {
     const struct launcher_listener *to = &l->base.listener;
     struct process *p;
 
     kill_leftovers(l);
-    while ((p = TAILQ_FIRST(&l->telling)) != NULL) {
+    while (!l->failed && (p = TAILQ_FIRST(&l->telling)) != NULL) {
         uint64_t attempt = p->attempt;
 
         if (p->tell_started) {
@@ -253,7 +257,8 @@ static void shim_ended(struct launcher_process *l, struct process *p)
 static int open_shim(const struct process *p)
 {
     struct pollfd poll_fd = {.events = POLLIN};
-    int fd;
+    uint64_t start;
+    int fd, reason;
 
     errno = ESRCH;
     if (p->shim <= 0)
@@ -262,10 +267,12 @@ static int open_shim(const struct process *p)
     if (fd < 0)
         return -1;
     poll_fd.fd = fd;
-    if (process_start(p->shim) == p->start && poll(&poll_fd, 1, 0) == 0)
+    start = process_start(p->shim);
+    reason = start == 0 ? errno : ESRCH;
+    if (start != 0 && start == p->start && poll(&poll_fd, 1, 0) == 0)
         return fd;
     close(fd);
-    errno = ESRCH;
+    errno = reason;
     return -1;
 }
 
@@ -277,8 +284,12 @@ static void adopt_here(struct launcher_process *l, struct process *p)
     p->state = PROCESS_ALIVE;
     p->pidfd = open_shim(p);
     if (p->pidfd < 0 && errno != ESRCH) {
-        error_set(
-            &err, ERROR_IO, "pidfd_open: %s (raise LimitNOFILE)", strerror(errno));
+        error_set(&err,
+                  ERROR_IO,
+                  "cannot watch a run of the agent before: %s%s",
+                  strerror(errno),
+                  errno == EMFILE ? "; raise the limit of open files: each takes one"
+                                  : "");
         fail(l, &err);
         return;
     }

@@ -53,7 +53,23 @@ static bool text_matches(const struct search *s, size_t size)
     return false;
 }
 
-static bool belongs(const struct search *s, pid_t pid)
+/* Processes that end meanwhile, and those of others, are none of ours. */
+static bool is_passing(int error)
+{
+    return error == ESRCH || error == ENOENT || error == EACCES || error == EPERM;
+}
+
+static int failed(const char *what, struct error *err)
+{
+    return error_set(err,
+                     ERROR_IO,
+                     "cannot look for what runs without a shim left: %s: %s",
+                     what,
+                     strerror(errno));
+}
+
+/* 1, 0, or an error. */
+static int belongs(const struct search *s, pid_t pid, struct error *err)
 {
     char path[64];
     size_t size = 0;
@@ -63,61 +79,64 @@ static bool belongs(const struct search *s, pid_t pid)
     snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return is_passing(errno) ? 0 : failed(path, err);
     while (size < ENVIRONMENT_MAX - 1 &&
            (n = read(fd, s->text + size, ENVIRONMENT_MAX - 1 - size)) > 0)
         size += (size_t)n;
     close(fd);
     s->text[size] = 0;
-    return text_matches(s, size);
+    return text_matches(s, size) ? 1 : 0;
 }
 
-static size_t kill_one(const struct search *s, pid_t pid)
+/* How many were killed, 0 or 1; or an error. */
+static int kill_one(const struct search *s, pid_t pid, struct error *err)
 {
     int fd = pidfd_open(pid, 0);
-    size_t killed = 0;
+    int rv;
 
     if (fd < 0)
-        return 0;
-    if (belongs(s, pid) && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0)
-        killed = 1;
+        return is_passing(errno) ? 0 : failed("pidfd_open", err);
+    rv = belongs(s, pid, err);
+    if (rv > 0 && pidfd_send_signal(fd, SIGKILL, NULL, 0) != 0)
+        rv = 0;
     close(fd);
-    return killed;
+    return rv;
 }
 
-static size_t kill_round(const struct search *s)
+static int kill_round(const struct search *s, struct error *err)
 {
     DIR *proc = opendir("/proc");
     struct dirent *entry;
-    size_t killed = 0;
+    int killed = 0, rv = 0;
 
     if (proc == NULL)
-        return 0;
-    while ((entry = readdir(proc)) != NULL) {
+        return failed("/proc", err);
+    while (rv >= 0 && (entry = readdir(proc)) != NULL) {
         pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-        if (pid > 0)
-            killed += kill_one(s, pid);
+        rv = pid > 0 ? kill_one(s, pid, err) : 0;
+        killed += rv;
     }
     closedir(proc);
-    return killed;
+    return rv < 0 ? rv : killed;
 }
 
-size_t leftovers_kill(const char *work_dir, const uint64_t *attempts, size_t count)
+int leftovers_kill(const char *work_dir,
+                   const uint64_t *attempts,
+                   size_t count,
+                   struct error *err)
 {
     size_t size = strlen(work_dir) + sizeof("TRIARCH_SANDBOX=/runs/");
     char *marker = mem_alloc(size);
     struct search s = {.marker = marker, .attempts = attempts, .count = count};
-    size_t killed = 0, n;
-    int rounds = 0;
+    int rounds = 0, rv;
 
     snprintf(marker, size, "TRIARCH_SANDBOX=%s/runs/", work_dir);
     s.text = mem_alloc(ENVIRONMENT_MAX);
     do {
-        n = kill_round(&s);
-        killed += n;
-    } while (n > 0 && ++rounds < ROUNDS_MAX);
+        rv = kill_round(&s, err);
+    } while (rv > 0 && ++rounds < ROUNDS_MAX);
     mem_free(s.text);
     mem_free(marker);
-    return killed;
+    return rv < 0 ? rv : 0;
 }

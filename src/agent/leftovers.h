@@ -2,12 +2,17 @@
 #ifndef AGENT_LEFTOVERS_H
 #define AGENT_LEFTOVERS_H
 
+#include "base/error.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
 /* Kill every process whose environment says that it belongs to one of these attempts
- * (ascending) under this work directory; returns how many.  Reads all of /proc: it is
- * for rare accidents. */
-size_t leftovers_kill(const char *work_dir, const uint64_t *attempts, size_t count);
+ * (ascending) under this work directory.  Reads all of /proc: it is for rare accidents.
+ * An error: some may be left. */
+int leftovers_kill(const char *work_dir,
+                   const uint64_t *attempts,
+                   size_t count,
+                   struct error *err);
 
 #endif

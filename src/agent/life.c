@@ -75,7 +75,10 @@ static void on_started(void *context, uint64_t attempt)
 static void on_ended(
     void *context, uint64_t attempt, enum run_end how, int code, const char *message)
 {
-    drive(context,
+    struct agent *a = context;
+
+    task_logs_leave(a->task_logs, attempt);
+    drive(a,
           &(struct agent_event){
               .kind = AGENT_RUN_ENDED,
               .run_ended = {

@@ -1,6 +1,7 @@
 /* process.c - facts about a process of this host, from /proc. */
 #include "agent/process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +11,17 @@
 /* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
 enum field { FIELD_UTIME = 14, FIELD_CSTIME = 17, FIELD_START = 22, FIELD_RSS = 24 };
 
+/* False and errno, which is ESRCH if the process is gone. */
 static bool read_text(const char *path, char *text, size_t room)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
-    if (fd < 0)
+    if (fd < 0) {
+        errno = errno == ENOENT ? ESRCH : errno;
         return false;
+    }
+    errno = ESRCH;
     n = read(fd, text, room - 1);
     close(fd);
     if (n <= 0)
@@ -36,8 +41,10 @@ static bool read_stat(pid_t pid, uint64_t fields[FIELD_RSS + 1])
     at = strrchr(text, ')');
     for (int field = 3; field <= FIELD_RSS; field++) {
         at = at == NULL ? NULL : strchr(at + 1, ' ');
-        if (at == NULL)
+        if (at == NULL) {
+            errno = EBADMSG;
             return false;
+        }
         fields[field] = strtoull(at + 1, NULL, 10);
     }
     return true;

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /* Start time in ticks since boot: with the pid it names a process for good, until the
- * host is restarted.  0 if there is none. */
+ * host is restarted.  0 and errno if it cannot be told: ESRCH if there is none. */
 uint64_t process_start(pid_t pid);
 
 /* Cpu time and resident memory of the children of a process, and the cpu time of those

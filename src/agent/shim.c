@@ -289,6 +289,7 @@ void shim_run(const struct shim_request *request, const char boot_id[BOOT_ID_BYT
 {
     const char *at = (const char *)(request + 1);
     struct shim s = {.request = request, .start = process_start(getpid())};
+    int reason = errno;
     struct slot_start start = {
         .attempt = request->attempt,
         .shim_start = s.start,
@@ -299,9 +300,14 @@ void shim_run(const struct shim_request *request, const char boot_id[BOOT_ID_BYT
     if (slot_write_start(SHIM_FD_SLOTS, request->slot, &start) != 0)
         _exit(1);
     close(SHIM_FD_FENCE);
+    /* Whoever reads what the agent says is not to wait for its tasks. */
+    dup2(STDIN_FILENO, STDOUT_FILENO);
+    dup2(STDIN_FILENO, STDERR_FILENO);
     s.argv = strings(&at, request->argc);
     s.env = strings(&at, request->envc);
     setsid();
+    if (s.start == 0) /* nobody could signal or adopt it */
+        not_started(&s, "cannot read /proc: %s", strerror(reason));
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         not_started(&s, "prctl: %s", strerror(errno));
     open_sandbox(&s);

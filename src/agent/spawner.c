@@ -51,12 +51,27 @@ static _Noreturn void fail(const char *what)
     _exit(1);
 }
 
-static void tell_gone(uint64_t attempt)
+static void tell(uint64_t attempt, enum shim_notice_kind kind)
 {
-    struct shim_notice notice = {.attempt = attempt, .kind = SHIM_GONE};
+    struct shim_notice notice = {.attempt = attempt, .kind = kind};
 
     if (write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 && errno != EPIPE)
         fail("notice");
+}
+
+/* There is no shim that could say so. */
+static void not_forked(const struct spawner *s, int reason)
+{
+    const struct shim_request *r = &s->request;
+    struct slot_start start = {.attempt = r->attempt};
+    struct slot_end end = {.attempt = r->attempt, .how = SLOT_NOT_STARTED};
+    bool kept;
+
+    memcpy(start.boot_id, s->boot_id, BOOT_ID_BYTES);
+    snprintf(end.text, sizeof(end.text), "fork: %s", strerror(reason));
+    kept = slot_write_start(SHIM_FD_SLOTS, r->slot, &start) == 0 &&
+           slot_write_end(SHIM_FD_SLOTS, r->slot, &end) == 0;
+    tell(r->attempt, kept ? SHIM_ENDED : SHIM_GONE);
 }
 
 /* The size field is the sender's; count the strings ourselves. */
@@ -84,7 +99,7 @@ static void spawn(struct spawner *s)
         shim_run(&s->request, s->boot_id);
     }
     if (pid < 0) {
-        tell_gone(s->request.attempt);
+        not_forked(s, errno);
         return;
     }
     child = malloc(sizeof(*child));
@@ -127,7 +142,7 @@ static void on_child(struct spawner *s)
         if (child == NULL)
             continue;
         if (status != 0)
-            tell_gone(child->attempt);
+            tell(child->attempt, SHIM_GONE);
         RB_REMOVE(child_tree, &s->children, child);
         free(child);
     }
@@ -151,6 +166,8 @@ static void prepare(struct spawner *s)
         signal(number, SIG_DFL);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    if (close_range(SHIM_FD_END, ~0u, 0) != 0) /* what the agent was started with */
+        fail("close_range");
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     s->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);

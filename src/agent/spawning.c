@@ -83,6 +83,27 @@ static void wires_close(struct wires *w)
     }
 }
 
+/* A socket that has no room takes a request later; one that is too small never would. */
+static int set_room(int requests, struct error *err)
+{
+    const int wanted = 2 * (int)SHIM_REQUEST_MAX;
+    int room = 0;
+    socklen_t size = sizeof(room);
+
+    if (setsockopt(requests, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof(wanted)) != 0 ||
+        getsockopt(requests, SOL_SOCKET, SO_SNDBUF, &room, &size) != 0)
+        return error_set(err, ERROR_IO, "setsockopt: %s", strerror(errno));
+    if (room < wanted)
+        return error_set(
+            err,
+            ERROR_IO,
+            "a socket takes %d bytes, and the start of a task may need %d: "
+            "raise net.core.wmem_max",
+            room,
+            wanted);
+    return 0;
+}
+
 static int wires_open(struct wires *w, const char *work_dir, struct error *err)
 {
     *w = (struct wires){{-1, -1}, {-1, -1}, -1};
@@ -100,7 +121,7 @@ static int wires_open(struct wires *w, const char *work_dir, struct error *err)
     if (fcntl(w->requests[0], F_SETFL, O_NONBLOCK) != 0 ||
         fcntl(w->notices[0], F_SETFL, O_NONBLOCK) != 0)
         return error_set(err, ERROR_IO, "fcntl: %s", strerror(errno));
-    return 0;
+    return set_room(w->requests[0], err);
 }
 
 static int spawn(struct spawning *s,
@@ -178,8 +199,8 @@ bool spawning_flush(struct spawning *s)
     while ((r = STAILQ_FIRST(&s->queue)) != NULL) {
         ssize_t n = send(s->requests, r->bytes.data, r->bytes.size, MSG_NOSIGNAL);
 
-        /* Any other error means that the spawner ended; that is seen when reading. */
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        /* Nobody reads: the spawner ended, which is seen when reading. */
+        if (n < 0 && errno != EPIPE && errno != ECONNRESET)
             return false;
         request_drop(s);
     }
@@ -202,10 +223,10 @@ void spawning_stop(struct spawning *s)
         request_drop(s);
     if (s->requests >= 0)
         close(s->requests);
+    if (s->notices >= 0)
+        close(s->notices); /* it may wait for room in it */
     if (s->pid > 0)
         waitpid(s->pid, NULL, 0);
-    if (s->notices >= 0)
-        close(s->notices);
     *s = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&s->queue);
 }

@@ -185,6 +185,16 @@ void task_logs_leave(struct task_logs *l, uint64_t attempt)
     pthread_mutex_unlock(&l->mutex);
 }
 
+size_t task_logs_count(struct task_logs *l)
+{
+    size_t count;
+
+    pthread_mutex_lock(&l->mutex);
+    count = l->count;
+    pthread_mutex_unlock(&l->mutex);
+    return count;
+}
+
 int task_logs_open(struct task_logs **out,
                    const struct task_logs_options *options,
                    struct error *err)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct task_logs;
@@ -30,5 +31,7 @@ void task_logs_close(struct task_logs *l); /* NULL is fine */
 /* The run was started, or is adopted; and it has ended: after a last look. */
 void task_logs_watch(struct task_logs *l, uint64_t attempt);
 void task_logs_leave(struct task_logs *l, uint64_t attempt);
+/* How many runs are looked at. */
+size_t task_logs_count(struct task_logs *l);
 
 #endif

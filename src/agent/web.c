@@ -1,6 +1,7 @@
 /* web.c - HTTP of an agent. */
 #include "agent/web.h"
 
+#include "agent/task_logs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct web {
@@ -108,6 +110,10 @@ static void handle_metrics(void *user, struct http_request *r)
           "triarch_agent_http_connections",
           "HTTP connections.",
           http_connections(w->http));
+    gauge(m,
+          "triarch_agent_logs_watched",
+          "Runs whose log files are kept below their limit.",
+          (double)task_logs_count(w->agent->task_logs));
     run_metrics(m, &s);
     metrics_print(m, &body);
     metrics_destroy(m);
@@ -215,6 +221,17 @@ static void handle_log(void *user, struct http_request *r)
 
 /* ---- life ---- */
 
+/* A reader of a log takes two descriptors: half of them stay for masters and runs. */
+static unsigned connections_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+        limit.rlim_max / 4 >= LIMIT_HTTP_CONNECTIONS)
+        return LIMIT_HTTP_CONNECTIONS;
+    return (unsigned)limit.rlim_max / 4;
+}
+
 static const struct http_route ROUTES[] = {
     {"GET", "/health", handle_health},
     {"GET", "/metrics", handle_metrics},
@@ -226,6 +243,7 @@ int web_start(struct web **out, struct agent *a, struct error *err)
     struct web *w = mem_zalloc(sizeof(*w));
     struct http_options options = {.listen = &a->config.http,
                                    .listen_count = 1,
+                                   .connections_max = connections_max(),
                                    .routes = ROUTES,
                                    .route_count = sizeof(ROUTES) / sizeof(*ROUTES)};
 

@@ -205,7 +205,8 @@ void loop_destroy(struct loop *l)
     for (unsigned i = 0; i < l->signal_count; i++)
         uv_close((uv_handle_t *)&l->signals[i].handle, NULL);
     uv_walk(&l->uv, must_be_closing, NULL);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    while (uv_run(&l->uv, UV_RUN_DEFAULT) != 0)
+        continue; /* a loop_stop() that no loop_run() saw ended the first */
     ASSERT(RB_EMPTY(&l->timers) && TAILQ_EMPTY(&l->deferred));
     ASSERT(uv_loop_close(&l->uv) == 0);
     mem_free(l->scratch);

@@ -63,6 +63,20 @@ def test_agents_killed_under_load(start_cluster):
     load.check()
 
 
+def test_agents_upgraded_under_load(start_cluster):
+    """SIGTERM loses nothing: what was accepted has started, and is found again."""
+    cluster = start_cluster(agents=2, master_options=PATIENT)
+    with Load(cluster) as load:
+        for _ in range(4):
+            load.wait_more(cluster.random.randrange(5, 30))
+            agent = cluster.random.choice(cluster.agents)
+            assert agent.terminate() == 0
+            agent.start()
+    load.check()
+    for job in load.acknowledged:
+        assert [task["attempt"] for task in cluster.client.job(job.job)["tasks"]] == [1]
+
+
 def test_host_gone_for_good(start_cluster):
     """Successors run elsewhere, once."""
     cluster = start_cluster(agents=3)

@@ -22,8 +22,8 @@
 
 #define HEARTBEAT_LEADER_MS   500
 #define HEARTBEAT_OTHERS_MS   5000
-#define REGISTER_TIMEOUT_MS   2000 /* no answer: ask again */
-#define REGISTER_RETRY_MS     100  /* refused for now: doubled each time, with jitter */
+#define REGISTER_TIMEOUT_MS   2000 /* without an answer */
+#define REGISTER_RETRY_MS     100  /* before it asks again: doubled, with jitter */
 #define REGISTER_RETRY_MAX_MS 2000
 #define UPDATE_DELAY_MS       50 /* a state that lasts less is not worth a log entry */
 #define UPDATE_RESEND_MS      1000
@@ -107,7 +107,7 @@ enum leader_phase {
     LEADER_NONE,        /* nobody leads, as far as known */
     LEADER_FENCING,     /* its term is on the way to the disk */
     LEADER_REGISTERING, /* waiting for its answer */
-    LEADER_RESTING,     /* it could not: ask again at the deadline */
+    LEADER_RESTING,     /* it could not, or did not answer: ask again at the deadline */
     LEADER_TELLING,     /* sent all runs, waiting for its answers */
     LEADER_REGISTERED,
 };

@@ -7,8 +7,8 @@
  *
  *   NONE -> FENCING -> REGISTERING -> [TELLING ->] REGISTERED
  *                        ^   |            |
- *                        |   v            v
- *                       RESTING    (no answer: REGISTERING)
+ *                        |   v            |
+ *                       RESTING <---------+   no answer, or refused for now
  */
 
 #include "agent/core/core_internal.h"
@@ -297,7 +297,9 @@ on_response(struct agent_core *core, struct session *s, const struct rpc *rpc)
 
     if (!is_leader(core, s))
         return;
-    if (l->phase == LEADER_REGISTERING && rpc->id == l->request) {
+    /* An answer that comes late, while we rest, is good. */
+    if ((l->phase == LEADER_REGISTERING || l->phase == LEADER_RESTING) &&
+        rpc->id == l->request) {
         if (rpc->code != ERROR_NONE)
             on_register_error(core, s, rpc);
         else
@@ -453,8 +455,12 @@ static void heartbeats(struct agent_core *core)
 void leading_tick(struct agent_core *core)
 {
     heartbeats(core);
-    if (core->leader.phase != LEADER_NONE && core->now_ms >= core->leader.deadline_ms)
+    if (core->leader.phase == LEADER_NONE || core->now_ms < core->leader.deadline_ms)
+        return;
+    if (core->leader.phase == LEADER_RESTING)
         send_register(core);
+    else
+        leader_rest(core); /* no answer: it has much to do */
 }
 
 uint64_t leading_deadline(const struct agent_core *core)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MANY 200
@@ -30,6 +31,30 @@ START_TEST(running_task_is_adopted)
     launcher_signal(t.launcher, 1, RUN_SIGNAL_TERM);
     test_check_end(1, RUN_END_SIGNALED, SIGTERM);
     test_wait_gone(task);
+}
+END_TEST
+
+/* What reads its words, `triarch-agent | logger`, ends with the agent. */
+START_TEST(task_holds_nothing_of_the_agent)
+{
+    int wire[2], own = dup(STDERR_FILENO), inherited;
+    char byte;
+
+    ck_assert_int_eq(pipe2(wire, O_CLOEXEC), 0);
+    ck_assert_int_ge(dup2(wire[1], STDERR_FILENO), 0);
+    inherited = fcntl(wire[1], F_DUPFD, SHIM_FD_END); /* as of a wrapper */
+    close(wire[1]);
+    test_agent_killed(one_sleeper);
+    ck_assert_int_ge(dup2(own, STDERR_FILENO), 0);
+    close(own);
+    close(inherited);
+    ck_assert_int_eq(read(wire[0], &byte, 1), 0);
+    close(wire[0]);
+    test_launcher_open();
+    launcher_adopt(t.launcher, 1);
+    test_wait_started(1); /* it runs still */
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
 }
 END_TEST
 
@@ -174,6 +199,54 @@ START_TEST(damaged_slot_is_not_believed)
 }
 END_TEST
 
+#define SLEEPERS 30
+
+static void many_sleepers(void)
+{
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_script(attempt, "exec sleep 1000");
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_wait_started(attempt);
+}
+
+static void adopt_sleepers(void)
+{
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        launcher_adopt(t.launcher, attempt);
+    launcher_dispatch(t.launcher);
+}
+
+/* What cannot be looked at has not ended. */
+START_TEST(no_descriptors_left)
+{
+    struct rlimit limit, few;
+    int next;
+
+    test_agent_killed(many_sleepers);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    test_launcher_open();
+    next = dup(STDIN_FILENO);
+    ck_assert_int_ge(next, 0);
+    close(next);
+    few = (struct rlimit){(rlim_t)next + SLEEPERS / 2, limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    adopt_sleepers();
+    ck_assert_uint_eq(t.ended, 0);
+    ck_assert_ptr_nonnull(strstr(t.failed.text, "Too many open files"));
+    test_launcher_close();
+    memset(t.seen, 0, sizeof(t.seen));
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    test_launcher_open();
+    adopt_sleepers();
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++) {
+        test_wait_started(attempt);
+        launcher_signal(t.launcher, attempt, RUN_SIGNAL_KILL);
+    }
+    for (uint64_t attempt = 1; attempt <= SLEEPERS; attempt++)
+        test_check_end(attempt, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
 static void starts_many(void)
 {
     for (uint64_t attempt = 1; attempt <= MANY; attempt++)
@@ -254,6 +327,7 @@ static TCase *prepared(TCase *c)
 UNIT_MAIN("adopt",
           prepared(unit_case("adopt",
                              running_task_is_adopted,
+                             task_holds_nothing_of_the_agent,
                              exit_status_is_kept_without_an_agent,
                              end_after_adoption_is_seen,
                              failed_start_is_kept_with_its_reason,
@@ -264,4 +338,5 @@ UNIT_MAIN("adopt",
                              run_that_never_started_has_vanished,
                              reused_pid_is_not_believed,
                              restarted_host,
-                             damaged_slot_is_not_believed)))
+                             damaged_slot_is_not_believed,
+                             no_descriptors_left)))

@@ -1,6 +1,7 @@
 /* test_agent.c - a whole agent: its sessions, its tasks and its HTTP, with one master that is
  * played here. */
 #include "agent/agent.h"
+#include "agent/checkpoint.h"
 #include "agent/web.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -291,6 +293,56 @@ START_TEST(runs_a_task)
 }
 END_TEST
 
+static bool has_metric(const char *line)
+{
+    ck_assert_uint_eq(get("/metrics"), 200);
+    return strstr(body(), line) != NULL;
+}
+
+START_TEST(ended_runs_are_no_burden)
+{
+    open_registered();
+    launch(1, "true");
+    launch(2, "sleep 1000");
+    wait_until(a.loop, states[1] == TASK_FINISHED && states[2] == TASK_RUNNING);
+    wait_until(a.loop, has_metric("\ntriarch_agent_logs_watched 1\n"));
+    stop(2);
+    wait_until(a.loop, has_metric("\ntriarch_agent_logs_watched 0\n"));
+}
+END_TEST
+
+#define DESCRIPTORS 240
+#define READERS     70
+
+/* Who reads logs takes no descriptor from the sessions with the masters. */
+START_TEST(readers_leave_room_for_masters)
+{
+    static const char follow[] =
+        "GET /tasks/1/stdout?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n";
+    const struct rlimit few = {DESCRIPTORS, DESCRIPTORS};
+    int readers[READERS];
+
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    open_registered();
+    launch(1, "sleep 1000");
+    wait_until(a.loop, states[1] == TASK_RUNNING);
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = raw_connect(web_port(a.web));
+        raw_send(readers[i], follow, sizeof(follow) - 1);
+    }
+    raw_read_size(a.loop, readers[0], &in, 1);
+    buffer_clear(&in);
+    end_get(readers[READERS - 1]);
+    check_contains("503 ");
+    conn_close(session, NULL);
+    wait_until(a.loop, registered == 2);
+    for (size_t i = 0; i < READERS - 1; i++)
+        close(readers[i]);
+    stop(1);
+    wait_until(a.loop, states[1] == TASK_KILLED);
+}
+END_TEST
+
 START_TEST(says_how_it_is)
 {
     open_agent();
@@ -438,6 +490,11 @@ START_TEST(one_agent_has_the_directory)
 }
 END_TEST
 
+static void on_written(void *arg)
+{
+    (void)arg;
+}
+
 START_TEST(no_spawner_is_an_end)
 {
     struct error err = {0};
@@ -446,6 +503,24 @@ START_TEST(no_spawner_is_an_end)
     strcpy(a.config.shim, "/nowhere/triarch-shim");
     ck_assert_int_eq(agent_start(&a, &err), -ERROR_IO);
     ck_assert_ptr_nonnull(strstr(err.text, "/nowhere/triarch-shim"));
+}
+END_TEST
+
+/* What stops an agent while it starts is an error, and its end is orderly. */
+START_TEST(damaged_checkpoint_is_an_end)
+{
+    const struct store_hooks hooks = {.notify = on_written};
+    struct agent_record nonsense = {.key = {(const uint8_t *)"?", 1},
+                                    .value = {(const uint8_t *)"!", 1}};
+    struct checkpoint *c;
+    struct error err = {0};
+
+    ck_assert_int_eq(checkpoint_open(&c, t.work_dir, &hooks, &err), 0);
+    checkpoint_write(c, 1, &nonsense, 1);
+    checkpoint_close(c);
+    configure(&a);
+    ck_assert_int_eq(agent_start(&a, &err), -ERROR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(err.text, "checkpoint"));
 }
 END_TEST
 
@@ -501,11 +576,19 @@ static TCase *address_case(void)
     return c;
 }
 
-UNIT_MAIN(
-    "agent",
-    agent_case(net_case("tasks", runs_a_task, is_upgraded_in_place)),
-    agent_case(net_case("http", says_how_it_is, follows_a_log, serves_only_logs)),
-    agent_case(
-        net_case("sessions", foreign_masters_stop_it, a_busy_master_does_not_stop_it)),
-    agent_case(net_case("start", one_agent_has_the_directory, no_spawner_is_an_end)),
-    agent_case(patient(address_case())))
+UNIT_MAIN("agent",
+          agent_case(net_case(
+              "tasks", runs_a_task, ended_runs_are_no_burden, is_upgraded_in_place)),
+          agent_case(net_case("http",
+                              says_how_it_is,
+                              follows_a_log,
+                              serves_only_logs,
+                              readers_leave_room_for_masters)),
+          agent_case(net_case("sessions",
+                              foreign_masters_stop_it,
+                              a_busy_master_does_not_stop_it)),
+          agent_case(net_case("start",
+                              one_agent_has_the_directory,
+                              no_spawner_is_an_end,
+                              damaged_checkpoint_is_an_end)),
+          agent_case(patient(address_case())))

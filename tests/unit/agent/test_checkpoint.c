@@ -5,15 +5,19 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MANY 5000
 
 static int woken = -1;
+static struct error failure;
 
 static void notify(void *arg)
 {
@@ -165,6 +169,47 @@ START_TEST(one_agent_at_a_time)
 }
 END_TEST
 
+static void on_fatal(void *arg, const struct error *err)
+{
+    (void)arg;
+    failure = *err;
+    eventfd_write(woken, 1);
+}
+
+/* A disk that is full: the commit fails, and nothing of it is ever called durable. */
+START_TEST(failed_commit_is_the_end)
+{
+    const struct store_hooks fatal = {.notify = notify, .fatal = on_fatal};
+    struct rlimit limit;
+    struct checkpoint *c;
+    char path[96], large[64 * 1024];
+    struct stat st;
+    eventfd_t value;
+
+    ck_assert_int_eq(checkpoint_open(&c, t.work_dir, &fatal, &failure), 0);
+    write_one(c, 1, "a", "1");
+    wait_durable(c, 1);
+    snprintf(path, sizeof(path), "%s/checkpoint/data.mdb", t.work_dir);
+    ck_assert_int_eq(stat(path, &st), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = (rlim_t)st.st_size;
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    memset(large, 'x', sizeof(large) - 1);
+    large[sizeof(large) - 1] = 0;
+    write_one(c, 2, "b", large);
+    while (failure.code == ERROR_NONE)
+        ck_assert_int_eq(eventfd_read(woken, &value), 0);
+    ck_assert_uint_eq(checkpoint_durable(c), 1);
+    checkpoint_close(c);
+    ck_assert_ptr_nonnull(strstr(failure.text, "checkpoint cannot be written"));
+    c = open_checkpoint();
+    ck_assert_str_eq(kept(c, "a"), "1");
+    ck_assert_ptr_null(kept(c, "b"));
+    checkpoint_close(c);
+}
+END_TEST
+
 START_TEST(flipped_bit_is_found)
 {
     static const char needle[] = "a value that is easily found";
@@ -202,4 +247,5 @@ UNIT_MAIN("checkpoint",
                              many_batches_share_commits,
                              durable_outlives_a_kill,
                              one_agent_at_a_time,
+                             failed_commit_is_the_end,
                              flipped_bit_is_found)))

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define MANY 1000
@@ -320,6 +321,56 @@ START_TEST(end_of_the_spawner_fails_the_launcher)
 }
 END_TEST
 
+/* Of the user, as the spawner sees it; the limit that was. */
+static rlim_t limit_processes(rlim_t most)
+{
+    struct rlimit limit, old;
+    pid_t spawner = parent_of(shim_of(1));
+
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NPROC, NULL, &old), 0);
+    limit = (struct rlimit){most, old.rlim_max};
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NPROC, &limit, NULL), 0);
+    return old.rlim_cur;
+}
+
+/* The host has no room for a process more: said as it is, and nothing else suffers. */
+START_TEST(failed_fork_is_clear)
+{
+    rlim_t limit;
+
+    test_script(1, "exec sleep 1000");
+    test_wait_started(1);
+    limit = limit_processes(0);
+    test_script(2, "true");
+    test_check_end(2, RUN_END_NOT_STARTED, 0);
+    ck_assert_str_eq(t.seen[2].message, "fork: Resource temporarily unavailable");
+    limit_processes(limit);
+    test_script(3, "exit 3");
+    test_check_end(3, RUN_END_EXITED, 3);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
+START_TEST(shim_without_descriptors_is_clear)
+{
+    struct rlimit limit;
+    pid_t spawner;
+
+    test_script(1, "exec sleep 1000");
+    test_wait_started(1);
+    spawner = parent_of(shim_of(1));
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NOFILE, NULL, &limit), 0);
+    limit.rlim_cur = 3;
+    ck_assert_int_eq(prlimit(spawner, RLIMIT_NOFILE, &limit, NULL), 0);
+    test_script(2, "true");
+    test_check_end(2, RUN_END_NOT_STARTED, 0);
+    ck_assert_str_eq(t.seen[2].message, "cannot read /proc: Too many open files");
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
 START_TEST(many_short_tasks)
 {
     for (uint64_t attempt = 1; attempt <= MANY; attempt++) {
@@ -378,4 +429,6 @@ UNIT_MAIN("launcher",
                              killed_shim_is_lost_with_all_it_had,
                              other_runs_survive_the_accident,
                              end_of_the_spawner_fails_the_launcher,
+                             failed_fork_is_clear,
+                             shim_without_descriptors_is_clear,
                              shim_is_not_for_people)))

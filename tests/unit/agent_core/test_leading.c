@@ -251,12 +251,12 @@ START_TEST(registration_is_repeated)
     rig_open(&rig, 0, NULL);
     rig_leading(&rig, 0, 1);
     rig_durable(&rig);
-    rig_advance(&rig, 1999);
+    rig_advance(&rig, 2000);
     ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_REGISTER), 1);
-    rig_advance(&rig, 1);
+    rig_advance(&rig, 100);
     ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_REGISTER), 2);
     rig_refuse(&rig, 0, ERROR_BUSY);
-    rig_advance(&rig, 100);
+    rig_advance(&rig, 200);
     ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_REGISTER), 3);
     for (int i = 0; i < 10; i++) {
         rig_refuse(&rig, 0, ERROR_NOT_LEADER);
@@ -265,6 +265,41 @@ START_TEST(registration_is_repeated)
     ck_assert_uint_ge(rig_sent_count(&rig, 0, METHOD_REGISTER), 13);
     rig_registered(&rig, 0, false);
     ck_assert(rig_status(&rig).registered);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* A leader that is overwhelmed is not asked by all agents in step, and not for ever. */
+START_TEST(pauses_without_an_answer_grow)
+{
+    struct rig rig;
+    size_t asked;
+
+    rig_init(&rig);
+    rig_open(&rig, 0, NULL);
+    rig_leading(&rig, 0, 1);
+    rig_durable(&rig);
+    rig_advance(&rig, 60000);
+    asked = rig_sent_count(&rig, 0, METHOD_REGISTER);
+    ck_assert_uint_ge(asked, 60000 / (2000 + 2000));
+    ck_assert_uint_lt(asked, 60000 / (2000 + 500));
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(late_answer_is_taken)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_open(&rig, 0, NULL);
+    rig_leading(&rig, 0, 1);
+    rig_durable(&rig);
+    rig_advance(&rig, 2000);
+    rig_registered(&rig, 0, false);
+    ck_assert(rig_status(&rig).registered);
+    rig_advance(&rig, 10000);
+    ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_REGISTER), 1);
     rig_finish(&rig);
 }
 END_TEST
@@ -309,7 +344,7 @@ START_TEST(unanswered_runs_begin_again)
     rig_durable(&rig);
     rig_registered(&rig, 0, true);
     ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_RUNS), 1);
-    rig_advance(&rig, 2000);
+    rig_advance(&rig, 2100);
     ck_assert_uint_eq(rig_sent_count(&rig, 0, METHOD_REGISTER), 2);
     rig_finish(&rig);
 }
@@ -493,6 +528,8 @@ UNIT_MAIN("leading",
           unit_case("registration",
                     key_is_durable_before_it_is_told,
                     registration_is_repeated,
+                    pauses_without_an_answer_grow,
+                    late_answer_is_taken,
                     runs_are_told_in_parts,
                     unanswered_runs_begin_again,
                     refusals_that_end_the_agent,

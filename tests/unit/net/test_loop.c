@@ -53,6 +53,13 @@ START_TEST(timers_expire_in_order)
 }
 END_TEST
 
+/* As by an error at start.  The teardown must not find it busy. */
+START_TEST(stopped_before_it_ran)
+{
+    loop_stop(loop);
+}
+END_TEST
+
 static struct loop_timer again_timer;
 
 static void set_again(void *user)
@@ -244,6 +251,7 @@ END_TEST
 int main(void)
 {
     TCase *c = net_case("loop",
+                        stopped_before_it_ran,
                         timers_expire_in_order,
                         a_timer_that_is_set_again_does_not_hold_up_the_loop,
                         deferred_work_runs_once_at_the_end_of_the_turn,

@@ -1,0 +1,152 @@
+/* test_spawning.c - requests to the spawner are not lost, and it ends with its agent. */
+#include "agent/spawning.h"
+
+#include "agent/request.h"
+#include "agent/slots.h"
+#include "base/mem.h"
+#include "tests/lib/unit.h"
+#include "tests/unit/agent/agent_test.h"
+#include "wire/job.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PIPE_BYTES 4096
+#define PIPE_FULL  (PIPE_BYTES / sizeof(struct shim_notice))
+
+static struct spawning spawning;
+static struct slots slots;
+
+static void setup(void)
+{
+    struct error err = {0};
+    char path[80];
+
+    agent_test_setup();
+    snprintf(path, sizeof(path), "%s/runs", t.work_dir);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+    snprintf(path, sizeof(path), "%s/slots", t.work_dir);
+    ck_assert_int_eq(slots_open(&slots, path, &err), 0);
+    ck_assert_msg(spawning_start(&spawning, t.work_dir, t.shim, slots.fd, &err) == 0,
+                  "%s",
+                  err.text);
+}
+
+static void teardown(void)
+{
+    spawning_stop(&spawning);
+    slots_close(&slots);
+    agent_test_teardown();
+}
+
+/* Start `true` with an argument of that many bytes. */
+static bool send_true(uint64_t attempt, size_t size)
+{
+    struct run_start run = {.attempt = attempt};
+    struct buffer spec = {0}, request = {0};
+    char *argument = mem_zalloc(size + 1);
+    struct job_spec job;
+    struct error err = {0};
+    uint32_t slot;
+
+    memset(argument, 'x', size);
+    job_spec_init(&job);
+    job.name = mem_strdup("test");
+    job.instances = 1;
+    job_spec_add_arg(&job, "true");
+    job_spec_add_arg(&job, argument);
+    job_spec_pack(&job, &spec);
+    job_spec_finish(&job);
+    mem_free(argument);
+    run.spec = buffer_view(&spec);
+    ck_assert_int_eq(request_build(&request, &run, t.work_dir, &err), 0);
+    buffer_finish(&spec);
+    ck_assert_int_eq(slots_take(&slots, &slot, &err), 0);
+    ((struct shim_request *)(void *)request.data)->slot = slot;
+    return spawning_send(&spawning, &request);
+}
+
+static void set_room(int bytes)
+{
+    ck_assert_int_eq(
+        setsockopt(spawning.requests, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+}
+
+static struct shim_notice next_notice(void)
+{
+    struct pollfd fd = {.fd = spawning.notices, .events = POLLIN};
+    struct shim_notice notice;
+
+    ck_assert_int_eq(poll(&fd, 1, -1), 1);
+    ck_assert_int_eq(read(spawning.notices, &notice, sizeof(notice)), sizeof(notice));
+    return notice;
+}
+
+START_TEST(requests_wait_for_room_in_order)
+{
+    set_room(1);
+    ck_assert(!send_true(1, 32 * KIB));
+    ck_assert(!send_true(2, 1));
+    set_room(256 * KIB);
+    ck_assert(spawning_flush(&spawning));
+    for (unsigned ended = 0, started = 0; ended < 2;) {
+        struct shim_notice notice = next_notice();
+
+        if (notice.kind == SHIM_STARTED)
+            started |= 1u << notice.attempt;
+        else
+            ended++;
+        ck_assert(notice.kind != SHIM_GONE);
+        ck_assert(ended == 0 || started != 0);
+    }
+}
+END_TEST
+
+START_TEST(largest_request_fits)
+{
+    ck_assert(send_true(1, LIMIT_ARGV_ENV_BYTES - KIB));
+    ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
+    ck_assert_int_eq(next_notice().kind, SHIM_ENDED);
+}
+END_TEST
+
+/* Nobody reads what it has to say any more. */
+START_TEST(stop_does_not_wait_for_a_spawner_that_waits)
+{
+    struct rlimit none = {0}, old;
+    int waiting = 0;
+
+    ck_assert_int_gt(fcntl(spawning.notices, F_SETPIPE_SZ, PIPE_BYTES), 0);
+    for (uint64_t attempt = 1; attempt <= PIPE_FULL; attempt++)
+        send_true(attempt, 1);
+    while ((size_t)waiting < PIPE_FULL * sizeof(struct shim_notice)) {
+        ck_assert_int_eq(ioctl(spawning.notices, FIONREAD, &waiting), 0);
+        poll(NULL, 0, 2);
+    }
+    ck_assert_int_eq(prlimit(spawning.pid, RLIMIT_NPROC, NULL, &old), 0);
+    none.rlim_max = old.rlim_max;
+    ck_assert_int_eq(prlimit(spawning.pid, RLIMIT_NPROC, &none, NULL), 0);
+    ck_assert(send_true(PIPE_FULL + 1, 1)); /* cannot be forked, which is told */
+    spawning_stop(&spawning);
+}
+END_TEST
+
+static TCase *prepared(TCase *c)
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 60);
+    return c;
+}
+
+UNIT_MAIN("spawning",
+          prepared(unit_case("spawning",
+                             requests_wait_for_room_in_order,
+                             largest_request_fits,
+                             stop_does_not_wait_for_a_spawner_that_waits)))
