@@ -14,12 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a run uses now; for /metrics. */
-struct run_usage {
-    uint64_t cpu_us; /* of the task and its children that ended */
-    uint64_t memory_bytes;
-};
-
 struct launcher_listener {
     void (*started)(void *context, uint64_t attempt);
     /* Nothing of the run is left.  message may be NULL. */
@@ -41,7 +35,6 @@ struct launcher_ops {
     void (*adopt)(struct launcher *l, uint64_t attempt);
     void (*signal)(struct launcher *l, uint64_t attempt, enum run_signal signal);
     void (*forget)(struct launcher *l, uint64_t attempt);
-    bool (*usage)(struct launcher *l, uint64_t attempt, struct run_usage *out);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -75,13 +68,6 @@ launcher_signal(struct launcher *l, uint64_t attempt, enum run_signal signal)
 static inline void launcher_forget(struct launcher *l, uint64_t attempt)
 {
     l->ops->forget(l, attempt);
-}
-
-/* False if it does not run. */
-static inline bool
-launcher_usage(struct launcher *l, uint64_t attempt, struct run_usage *out)
-{
-    return l->ops->usage(l, attempt, out);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

@@ -406,15 +406,6 @@ static void process_forget(struct launcher *base, uint64_t attempt)
         drop(of(base), p);
 }
 
-static bool
-process_usage(struct launcher *base, uint64_t attempt, struct run_usage *out)
-{
-    struct process *p = find(of(base), attempt);
-
-    return p != NULL && p->state == PROCESS_ALIVE && p->shim > 0 &&
-           process_children_usage(p->shim, &out->cpu_us, &out->memory_bytes);
-}
-
 static void on_notices(struct launcher_process *l)
 {
     struct shim_notice notices[256];
@@ -493,7 +484,6 @@ static const struct launcher_ops process_ops = {
     .adopt = process_adopt,
     .signal = process_signal,
     .forget = process_forget,
-    .usage = process_usage,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };

@@ -2,8 +2,8 @@
  *
  * libuv runs in the order timers, prepare, poll (with the callbacks of descriptors),
  * check, closing.  One prepare handle ends our turn: it runs deferred work and output,
- * arms the one uv timer for the earliest of our timers, and notes when the loop goes to
- * sleep.  An idle handle keeps libuv from sleeping while deferred work waits.
+ * and arms the one uv timer for the earliest of our timers.  An idle handle keeps libuv
+ * from sleeping while deferred work waits.
  */
 #include "net/loop.h"
 
@@ -35,9 +35,6 @@ struct loop {
     struct signal_hook signals[SIGNALS_MAX];
     unsigned signal_count;
 
-    uint64_t slept_at_ms; /* when the last turn ended */
-    int sleep_ms;         /* how long it meant to sleep then; -1: without end */
-    uint64_t gap_ms;
     struct loop_counters counters;
     uint8_t *scratch;
 };
@@ -92,17 +89,6 @@ static void run_output(struct loop *l)
     }
 }
 
-static void measure_gap(struct loop *l)
-{
-    uint64_t now = loop_now_ms();
-    uint64_t turn = now - l->slept_at_ms;
-    uint64_t sleep = l->sleep_ms < 0 ? turn : (uint64_t)l->sleep_ms;
-
-    if (turn > sleep && turn - sleep > l->gap_ms)
-        l->gap_ms = turn - sleep;
-    l->slept_at_ms = now;
-}
-
 static void on_timer(uv_timer_t *handle)
 {
     struct loop *l = handle->data;
@@ -146,8 +132,6 @@ static void on_prepare(uv_prepare_t *handle)
     else
         uv_idle_start(&l->idle, on_idle);
     arm_timer(l);
-    measure_gap(l);
-    l->sleep_ms = uv_backend_timeout(&l->uv);
     l->counters.turns++;
 }
 
@@ -162,7 +146,6 @@ struct loop *loop_create(void)
     RB_INIT(&l->timers);
     TAILQ_INIT(&l->deferred);
     TAILQ_INIT(&l->output);
-    l->slept_at_ms = loop_now_ms();
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     uv_prepare_init(&l->uv, &l->prepare);
     uv_idle_init(&l->uv, &l->idle);
@@ -175,7 +158,6 @@ struct loop *loop_create(void)
 
 void loop_run(struct loop *l)
 {
-    l->slept_at_ms = loop_now_ms(); /* what came before was no turn */
     uv_run(&l->uv, UV_RUN_DEFAULT);
     run_output(l); /* libuv ends between an event and the end of our turn */
 }
@@ -211,14 +193,6 @@ void loop_destroy(struct loop *l)
     ASSERT(uv_loop_close(&l->uv) == 0);
     mem_free(l->scratch);
     mem_free(l);
-}
-
-uint64_t loop_take_gap_ms(struct loop *l)
-{
-    uint64_t gap = l->gap_ms;
-
-    l->gap_ms = 0;
-    return gap;
 }
 
 struct loop_counters *loop_counters(struct loop *l)

@@ -34,11 +34,6 @@ void loop_stop(struct loop *l); /* loop_run() returns after this turn and its ou
 /* Monotonic; not the start of the turn but now. */
 uint64_t loop_now_ms(void);
 
-/* The longest time since the last call during which the loop ran nothing that was due:
- * a long turn, or a process that was stopped (joint 10).  It may be short by the time
- * that the loop meant to sleep, so keep a timer running. */
-uint64_t loop_take_gap_ms(struct loop *l);
-
 struct loop_counters {
     uint64_t turns;
     uint64_t writes; /* system calls that carried output of streams */

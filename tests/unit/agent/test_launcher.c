@@ -168,22 +168,6 @@ START_TEST(largest_command_line)
 }
 END_TEST
 
-START_TEST(usage_is_measured)
-{
-    struct run_usage usage = {0};
-
-    ck_assert(!launcher_usage(t.launcher, 1, &usage));
-    test_script(1, "while :; do :; done");
-    test_wait_started(1);
-    while (usage.cpu_us == 0)
-        ck_assert(launcher_usage(t.launcher, 1, &usage));
-    ck_assert_uint_gt(usage.memory_bytes, 0);
-    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
-    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
-    ck_assert(!launcher_usage(t.launcher, 1, &usage));
-}
-END_TEST
-
 /* ---- signals ---- */
 
 START_TEST(term_reaches_the_group)
@@ -416,7 +400,6 @@ UNIT_MAIN("launcher",
                              environment,
                              task_is_alone,
                              largest_command_line,
-                             usage_is_measured,
                              many_short_tasks)),
           prepared(unit_case("signals",
                              term_reaches_the_group,

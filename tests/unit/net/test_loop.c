@@ -210,44 +210,6 @@ START_TEST(a_descriptor_is_watched)
 }
 END_TEST
 
-static void be_busy(void *user)
-{
-    uint64_t end = clock_monotonic_us() + 30000;
-
-    while (clock_monotonic_us() < end)
-        ;
-    see_and_stop(user);
-}
-
-START_TEST(a_long_turn_is_a_gap)
-{
-    struct loop_timer t = {0};
-
-    timer_set_in(loop, &t, 1, be_busy, "b");
-    loop_run(loop);
-    ck_assert_uint_ge(loop_take_gap_ms(loop), 25);
-    ck_assert_uint_eq(loop_take_gap_ms(loop), 0);
-}
-END_TEST
-
-/* The process stands still, whether the loop sleeps or runs. */
-START_TEST(a_stopped_process_is_a_gap)
-{
-    pid_t self = getpid();
-    pid_t child = fork();
-
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        kill(self, SIGSTOP);
-        usleep(100000);
-        kill(self, SIGCONT);
-        _exit(0);
-    }
-    wait_until(loop, loop_take_gap_ms(loop) >= 80);
-    ck_assert_int_eq(waitpid(child, NULL, 0), child);
-}
-END_TEST
-
 int main(void)
 {
     TCase *c = net_case("loop",
@@ -258,9 +220,7 @@ int main(void)
                         signals_come_as_callbacks,
                         a_thread_wakes_the_loop,
                         output_of_the_last_turn_goes_out,
-                        a_descriptor_is_watched,
-                        a_long_turn_is_a_gap,
-                        a_stopped_process_is_a_gap);
+                        a_descriptor_is_watched);
 
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("loop", &c, 1);
