@@ -248,6 +248,27 @@ START_TEST(while_installing)
 }
 END_TEST
 
+/* The leader dies meanwhile: 3 is needed as soon as it is done, not after its timer. */
+START_TEST(hint_while_installing)
+{
+    struct rig rig;
+    struct rig_node *n = &rig.nodes[3];
+
+    lagging_third(&rig);
+    rig_snapshot_promoted(&rig, 3);
+    rig_disk(&rig, 3);
+    rig_peer_down(&rig, 3, 1);
+    for (int i = 0; i < 5; i++)
+        rig_time(&rig, 3, rig.now_ms + 10);
+    ck_assert_uint_eq(replica_leader(rig_replica(&rig, 3)), 1);
+    rig_snapshot_loaded(&rig, 3);
+    ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
+    ck_assert_uint_eq(replica_leader(rig_replica(&rig, 3)), 0);
+    n->disk_by_hand = n->snapshots_by_hand = false;
+    rig_finish(&rig);
+}
+END_TEST
+
 /* 3 has begun a snapshot of its own when that of the leader comes. */
 static void walking_third(struct rig *rig)
 {
@@ -585,6 +606,7 @@ UNIT_MAIN("snapshot",
                     installed_in_order,
                     reset_may_be_durable_before_it_is_loaded,
                     while_installing,
+                    hint_while_installing,
                     own_snapshot_is_abandoned,
                     own_snapshot_is_saved_too_late,
                     snapshots_that_are_of_no_use,
