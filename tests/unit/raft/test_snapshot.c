@@ -383,6 +383,45 @@ START_TEST(one_transfer_for_each_peer)
 }
 END_TEST
 
+/* The leader takes the next snapshot while one is on its way, and that one fails: what 3 refuses
+ * from then on names another index than the library waits for. */
+START_TEST(transfer_that_fails_behind_the_next_snapshot)
+{
+    struct rig rig;
+    uint64_t first;
+
+    three(&rig);
+    rig_isolate(&rig, 3);
+    submit(&rig, 1, 30);
+    first = replica_snapshot_index(rig_replica(&rig, 1));
+    rig.held[1][3] = true; /* no transfer arrives by itself, messages do by hand */
+    rig_connect(&rig, 1, 3);
+    for (int i = 0; i < 8; i++) {
+        rig_time(&rig, 1, rig.now_ms + 50);
+        rig_deliver_all(&rig, 1, 3);
+        rig_flow(&rig);
+    }
+    ck_assert(rig.nodes[1].transferring[3]);
+    submit(&rig, 1, 20);
+    ck_assert_uint_gt(replica_snapshot_index(rig_replica(&rig, 1)), first);
+    for (int i = 0; i < 8; i++) {
+        rig_time(&rig, 1, rig.now_ms + 50);
+        rig_deliver_all(&rig, 1, 3);
+        rig_flow(&rig);
+    }
+    rig.nodes[1].transferring[3] = false;
+    rig_step(&rig,
+             1,
+             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
+                                     .snapshot_sent.peer = 3});
+    rig.held[1][3] = false;
+    rig_run(&rig, LIMIT_SNAPSHOT_STALL_MS + 200);
+    ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
+    all_equal(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* ---- crashes ---- */
 
 START_TEST(crash_before_the_promotion_is_durable)
@@ -610,7 +649,8 @@ UNIT_MAIN("snapshot",
                     own_snapshot_is_abandoned,
                     own_snapshot_is_saved_too_late,
                     snapshots_that_are_of_no_use,
-                    one_transfer_for_each_peer),
+                    one_transfer_for_each_peer,
+                    transfer_that_fails_behind_the_next_snapshot),
           unit_case("crash",
                     crash_before_the_promotion_is_durable,
                     crash_before_the_reset_is_durable,
