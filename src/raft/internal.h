@@ -96,6 +96,7 @@ struct reads {
 
 struct transfer {
     bool active;
+    bool any;     /* whoever has most */
     bool ordered; /* RAFT_TRANSFER was fed */
     uint64_t target;
     uint64_t until_ms;
