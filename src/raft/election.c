@@ -8,10 +8,14 @@
  *   2. To skip is to move the library's clock to its election timer.  Never while a write is
  *      pending: the library would stay follower and keep its belief.
  *   3. At the hint, skip silently: become a candidate of the pre-vote, throw the requests away.
- *      Now nobody believes, and nobody has asked.
+ *      Now nobody believes, and nobody has asked.  While a write is pending the belief stands
+ *      but counts for nothing: who asks for our vote gets it.  Who asked for a pre-vote a
+ *      moment before the hint, and was refused for the belief, is answered once more.
  *   4. The first slot is FIRST + rank * STEP later; rank = live voters with a lower id.
- *   5. In a slot: nothing if there is a leader; not within HOLD of a real vote or candidacy;
- *      else skip and ask.  The next slot is live * STEP later, until the window is over.
+ *   5. In a slot: nothing if there is a leader; not before a real vote or candidacy of ours is
+ *      on disk, and not within HOLD, and as long as the disk took, after that; else skip and
+ *      ask.  The next slot is live * STEP later, until the window is over.  As long as we hold
+ *      for somebody, or for ourselves, nobody else gets a pre-vote.
  *   6. Who stops leading says RESIGN and starts the policy itself.
  *   7. The lost leader is back, the same incarnation, still leading: stop, unless real votes
  *      were asked for.
@@ -82,14 +86,39 @@ static void skip(struct replica *r, bool silently)
         r->election.lost_resigned = false; /* the belief is gone for real */
 }
 
+static void wait_for_disk(struct replica *r)
+{
+    r->election.on_durable = true;
+    look_at(r, r->election.until_ms + 1);
+}
+
 /* Rule 2: true if nothing can be done before the writer's completion. */
 static bool wait_for_write(struct replica *r)
 {
     if (raft_state(&r->raft) != RAFT_FOLLOWER || !write_pending(r))
         return false;
-    r->election.on_durable = true;
-    look_at(r, r->election.until_ms + 1);
+    wait_for_disk(r);
     return true;
+}
+
+bool election_belief_is_void(const struct replica *r)
+{
+    const struct election *e = &r->election;
+
+    return e->active && e->silent_due && e->lost != 0 &&
+           r->installing == INSTALL_NONE && replica_believed(r) == e->lost;
+}
+
+/* It asked before we knew what it knew. */
+static void answer_refused(struct replica *r)
+{
+    struct election *e = &r->election;
+    uint64_t from = e->refused_by_belief;
+
+    e->refused_by_belief = 0;
+    if (from != 0 && from != e->lost &&
+        r->now_ms <= e->refused_ms + LIMIT_MASTERS * ELECTION_STEP_MS)
+        inbox_vote(r, from, e->refused_term, &e->refused);
 }
 
 /* Rule 3.  By the time a write is done we may follow somebody else. */
@@ -130,6 +159,7 @@ void election_peer_down(struct replica *r, struct peer *peer)
     r->election.lost_incarnation = peer->incarnation;
     r->election.lost_resigned = false;
     begin(r, peer->id);
+    answer_refused(r);
 }
 
 /* Rule 7. */
@@ -157,17 +187,60 @@ void election_resigned(struct replica *r, uint64_t who)
     begin(r, who == r->config.id ? 0 : who);
 }
 
-/* Rule 5 (d): the end of the pause after a real vote or candidacy, 0 if there is none. */
-static uint64_t hold_until(struct replica *r, unsigned rank)
+void election_votes(struct replica *r, uint64_t *stamp)
+{
+    *stamp = r->now_ms;
+    r->election.voting_ms = r->meta_sequence > r->durable_sequence ? r->now_ms : 0;
+    r->election.sync_ms = 0;
+}
+
+/* What was voted leaves us now; the disk of the other side may be as slow as ours. */
+static void vote_is_durable(struct replica *r)
+{
+    struct election *e = &r->election;
+
+    if (e->granted_ms == e->voting_ms)
+        e->granted_ms = r->now_ms;
+    if (e->stood_ms == e->voting_ms)
+        e->stood_ms = r->now_ms;
+    e->sync_ms = r->now_ms - e->voting_ms;
+    if (e->sync_ms > r->config.election_timeout_ms / 2)
+        e->sync_ms = r->config.election_timeout_ms / 2; /* it hung once, perhaps */
+    e->voting_ms = 0;
+}
+
+/* Rule 5 (d): the end of the pause after a real vote or candidacy, 0 if it is over. */
+static uint64_t hold_until(struct replica *r)
 {
     struct election *e = &r->election;
     uint64_t since = e->granted_ms;
+    uint64_t until;
 
     if (raft_state(&r->raft) == RAFT_CANDIDATE && e->stood_ms > since)
         since = e->stood_ms;
-    if (since == 0 || r->now_ms >= since + ELECTION_HOLD_MS)
-        return 0;
-    return since + ELECTION_HOLD_MS + rank * ELECTION_STEP_MS;
+    until = since + ELECTION_HOLD_MS + e->sync_ms;
+    return since != 0 && until > r->now_ms ? until : 0;
+}
+
+/* Two that ask at the same moment would give their pre-votes to each other, both stand, and
+ * both lose. */
+bool election_goes_first(struct replica *r,
+                         uint64_t other,
+                         const struct peer_vote *vote)
+{
+    uint64_t index = r->raft.last_stored;
+    uint64_t term = replica_entry_term(r, index);
+
+    return raft_state(&r->raft) == RAFT_CANDIDATE && r->config.id < other &&
+           r->election.asked_ms != 0 &&
+           r->now_ms < r->election.asked_ms + ELECTION_STEP_MS &&
+           (term > vote->last_term ||
+            (term == vote->last_term && index >= vote->last_index));
+}
+
+bool election_holds(struct replica *r)
+{
+    return r->election.voting_ms != 0 || hold_until(r) != 0;
 }
 
 /* Rule 5. */
@@ -181,11 +254,16 @@ static void slot(struct replica *r)
         look_at(r, r->now_ms + live * ELECTION_STEP_MS);
         return;
     }
+    if (r->election.voting_ms != 0) {
+        wait_for_disk(r);
+        return;
+    }
     if (wait_for_write(r))
         return;
-    hold = hold_until(r, rank);
-    if (hold > r->now_ms) {
-        look_at(r, hold);
+    hold = hold_until(r);
+    if (hold != 0) {
+        /* One after the other: the first one must be heard before the next one stands. */
+        look_at(r, hold + rank * (ELECTION_STEP_MS + r->election.sync_ms));
         return;
     }
     skip(r, false);
@@ -210,7 +288,10 @@ void election_time(struct replica *r)
 
 void election_durable(struct replica *r)
 {
-    if (!r->election.active || !r->election.on_durable || write_pending(r))
+    if (r->election.voting_ms != 0 && r->meta_sequence <= r->durable_sequence)
+        vote_is_durable(r);
+    if (!r->election.active || !r->election.on_durable || write_pending(r) ||
+        r->election.voting_ms != 0)
         return;
     r->election.on_durable = false;
     look(r);

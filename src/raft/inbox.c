@@ -189,18 +189,37 @@ receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
     feed(r, from, &message);
 }
 
-static void receive_vote(struct replica *r, uint64_t from, struct peer_message *m)
+void inbox_vote(struct replica *r,
+                uint64_t from,
+                uint64_t term,
+                const struct peer_vote *vote)
 {
     struct raft_message message = {.type = RAFT_REQUEST_VOTE};
 
     message.request_vote.version = VOTE_VERSION;
-    message.request_vote.term = m->term;
+    message.request_vote.term = term;
     message.request_vote.candidate_id = from;
-    message.request_vote.last_log_index = m->vote.last_index;
-    message.request_vote.last_log_term = m->vote.last_term;
-    message.request_vote.disrupt_leader = m->vote.disrupt;
-    message.request_vote.pre_vote = m->vote.pre_vote;
+    message.request_vote.last_log_index = vote->last_index;
+    message.request_vote.last_log_term = vote->last_term;
+    message.request_vote.disrupt_leader = vote->disrupt || election_belief_is_void(r);
+    message.request_vote.pre_vote = vote->pre_vote;
     feed(r, from, &message);
+}
+
+static void receive_vote(struct replica *r, uint64_t from, struct peer_message *m)
+{
+    struct election *e = &r->election;
+
+    if (m->vote.pre_vote &&
+        (election_holds(r) || election_goes_first(r, from, &m->vote)))
+        return;
+    if (m->vote.pre_vote && replica_believed(r) != 0) {
+        e->refused_by_belief = from;
+        e->refused_ms = r->now_ms;
+        e->refused_term = m->term;
+        e->refused = m->vote;
+    }
+    inbox_vote(r, from, m->term, &m->vote);
 }
 
 static void

@@ -66,6 +66,13 @@ struct election {
     uint64_t slot_ms;    /* next look */
     uint64_t granted_ms; /* last real vote given, 0: none */
     uint64_t stood_ms;   /* last real candidacy, 0: none */
+    uint64_t asked_ms;   /* last pre-vote asked for, 0: none */
+    uint64_t voting_ms;  /* of the last of both, until it is durable and leaves; or 0 */
+    uint64_t sync_ms;    /* how long that took */
+    uint64_t refused_by_belief; /* who asked for a pre-vote last, 0: nobody */
+    uint64_t refused_ms;
+    uint64_t refused_term;
+    struct peer_vote refused;
 };
 
 enum taking { TAKING_NONE, TAKING_WALK, TAKING_COMMIT };
@@ -89,6 +96,7 @@ struct reads {
 
 struct transfer {
     bool active;
+    bool any;     /* whoever has most */
     bool ordered; /* RAFT_TRANSFER was fed */
     uint64_t target;
     uint64_t until_ms;
@@ -182,13 +190,28 @@ void outbox_finish(struct replica *r);
 
 /* inbox.c */
 void inbox_receive(struct replica *r, uint64_t from, struct bytes bytes);
+/* A request for our vote, which `term` is for. */
+void inbox_vote(struct replica *r,
+                uint64_t from,
+                uint64_t term,
+                const struct peer_vote *vote);
 
 /* election.c */
 void election_peer_down(struct replica *r, struct peer *peer);
 void election_peer_up(struct replica *r, struct peer *peer, bool leads);
 void election_resigned(struct replica *r, uint64_t who);
 void election_time(struct replica *r);
-void election_durable(struct replica *r);
+void election_durable(struct replica *r); /* a write, or an install, is done */
+/* A real vote is asked for, or given: *stamp is one of the election's. */
+void election_votes(struct replica *r, uint64_t *stamp);
+/* Rule 5 (d): true while a real vote, of ours or for us, needs its time. */
+bool election_holds(struct replica *r);
+/* True if we asked for the same a moment ago and are to be asked first. */
+bool election_goes_first(struct replica *r,
+                         uint64_t other,
+                         const struct peer_vote *vote);
+/* True if our belief in the leader is void, and stands only because a write is pending. */
+bool election_belief_is_void(const struct replica *r);
 uint64_t election_deadline(const struct replica *r); /* UINT64_MAX: none */
 
 /* apply.c */

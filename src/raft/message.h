@@ -26,6 +26,13 @@ enum peer_message_kind {
     PEER_CONFIRMED = 8, /* my term is … */
 };
 
+struct peer_vote {
+    uint64_t last_index;
+    uint64_t last_term;
+    bool disrupt;
+    bool pre_vote;
+};
+
 struct peer_message {
     enum peer_message_kind kind;
     uint64_t term;
@@ -40,12 +47,7 @@ struct peer_message {
             uint64_t rejected;
             uint64_t last_index;
         } append_result;
-        struct {
-            uint64_t last_index;
-            uint64_t last_term;
-            bool disrupt;
-            bool pre_vote;
-        } vote;
+        struct peer_vote vote;
         struct {
             bool granted;
             bool pre_vote;

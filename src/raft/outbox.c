@@ -318,8 +318,10 @@ send_request_vote(struct replica *r, uint64_t to, const struct raft_request_vote
 {
     if (r->election.mute)
         return;
-    if (!v->pre_vote)
-        r->election.stood_ms = r->now_ms;
+    if (v->pre_vote)
+        r->election.asked_ms = r->now_ms;
+    else
+        election_votes(r, &r->election.stood_ms);
     outbox_say(r,
                to,
                &(struct peer_message){.kind = PEER_REQUEST_VOTE,
@@ -345,7 +347,7 @@ static void send_vote_result(struct replica *r,
     }
 #endif
     if (!v->pre_vote && v->vote_granted)
-        r->election.granted_ms = r->now_ms;
+        election_votes(r, &r->election.granted_ms);
     outbox_say(r,
                to,
                &(struct peer_message){.kind = PEER_REQUEST_VOTE_RESULT,

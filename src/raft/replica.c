@@ -116,8 +116,9 @@ static void raft_open(struct replica *r)
     raft_seed(&r->raft, (unsigned)(r->config.entropy ^ r->config.entropy >> 32));
     raft_set_election_timeout(&r->raft, r->config.election_timeout_ms);
     raft_set_heartbeat_timeout(&r->raft, r->config.heartbeat_ms);
-    raft_set_install_snapshot_timeout(
-        &r->raft, 24 * 3600 * 1000); /* the outbox paces transfers */
+    /* The outbox paces transfers.  But of one that failed after we took the next snapshot the
+     * library hears nothing: the peer refuses another index than the one it waits for. */
+    raft_set_install_snapshot_timeout(&r->raft, LIMIT_SNAPSHOT_STALL_MS);
     raft_set_pre_vote(&r->raft, true);
     raft_set_max_inflight_entries(&r->raft, LIMIT_INFLIGHT_ENTRIES);
 }

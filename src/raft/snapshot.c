@@ -260,6 +260,7 @@ void snapshot_maybe_installed(struct replica *r)
     rv = replica_raft_step(r, &event);
     if (rv != 0)
         replica_fatal(r, "libraft: snapshot installed: %s", raft_strerror(rv));
+    election_durable(r); /* a hint may wait for it */
 }
 
 void snapshot_finish(struct replica *r)

@@ -2,7 +2,8 @@
  *
  * The library sends TimeoutNow at once; a target that still lacks entries ignores it.  So we
  * stop taking submits first, wait until the target has everything, and only then order the
- * transfer.  After one election timeout without success we go on leading.
+ * transfer.  A target that goes away before is given up, for another if any will do.  After one
+ * election timeout without success we go on leading.
  */
 #include "raft/internal.h"
 
@@ -22,22 +23,23 @@ static uint64_t best_peer(const struct replica *r)
     return best;
 }
 
+static bool is_connected(struct replica *r, uint64_t id)
+{
+    struct peer *peer = replica_peer(r, id);
+
+    return peer != NULL && peer->up;
+}
+
 void transfer_begin(struct replica *r, uint64_t to)
 {
-    struct peer *peer;
-
     if (!r->leads || r->transfer.active)
         return;
-    if (to == 0)
-        to = best_peer(r);
-    peer = replica_peer(r, to);
-    if (peer == NULL || !peer->up)
-        return;
     r->transfer = (struct transfer){
-        .active = true,
-        .target = to,
+        .any = to == 0,
+        .target = to != 0 ? to : best_peer(r),
         .until_ms = r->now_ms + r->config.election_timeout_ms,
     };
+    r->transfer.active = is_connected(r, r->transfer.target);
 }
 
 void transfer_advance(struct replica *r)
@@ -53,7 +55,13 @@ void transfer_advance(struct replica *r)
         t->active = false;
         return;
     }
-    if (t->ordered || replica_match_index(r, t->target) < log_memory_last(&r->log))
+    if (t->ordered)
+        return;
+    if (!is_connected(r, t->target)) {
+        t->target = t->any ? best_peer(r) : 0;
+        t->active = t->target != 0;
+    }
+    if (!t->active || replica_match_index(r, t->target) < log_memory_last(&r->log))
         return;
     event.transfer.server_id = t->target;
     if (replica_raft_step(r, &event) == 0)

@@ -18,6 +18,7 @@ void network_init(struct network *n,
     n->world = w;
     n->calls = calls;
     n->nodes = nodes;
+    n->half_open_percent = 15;
     LIST_INIT(&n->connections);
     for (unsigned i = 0; i < nodes; i++)
         for (unsigned j = 0; j < nodes; j++)
@@ -222,7 +223,8 @@ void network_crash(struct network *n, unsigned node)
     for (c = LIST_FIRST(&n->connections); c != NULL; c = next) {
         next = LIST_NEXT(c, link);
         if (c->open && (c->node[0] == node || c->node[1] == node))
-            close_within(c, chance(n->world, 15) ? HALF_OPEN_US : 1 * MS);
+            close_within(
+                c, chance(n->world, n->half_open_percent) ? HALF_OPEN_US : 1 * MS);
     }
 }
 

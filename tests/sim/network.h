@@ -49,6 +49,7 @@ struct network {
     bool alive[NODES_MAX];
     uint64_t paused_until_us[NODES_MAX];
     unsigned loss_percent, repeat_percent;
+    unsigned half_open_percent; /* of connections that end late when a node crashes */
     uint64_t packets, lost, repeated, stalled;
     LIST_HEAD(, connection) connections;
 };

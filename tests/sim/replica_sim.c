@@ -1,6 +1,9 @@
 /* replica_sim.c - the replica alone under faults: 3 or 5 of them, a rolling hash as the machine.
  *
  *     replica_sim [--seeds N] [--first SEED] [--trace 1|2] [--seconds S]
+ *     replica_sim --failover [--seeds N]
+ *         no faults but N kills of the leader under constant load, on quick and slow disks: how
+ *         long nobody leads, and whether that is more than it may be
  *
  * Each seed is 60 virtual seconds: faults, then everything heals and must make progress.
  * Faults strike by state (a leader just elected, an entry just appended, a snapshot begun) as
@@ -32,6 +35,9 @@
 #define INDEX_MAX    400000
 #define TERMS_MAX    100000
 #define SNAPSHOT_PAD 3000 /* makes a snapshot several chunks */
+
+/* Transfers break until then: the library may take LIMIT_SNAPSHOT_STALL_MS to try again. */
+#define TRANSFERS_FAIL_US (20 * SECOND)
 
 struct machine_state {
     uint64_t index;
@@ -79,6 +85,7 @@ struct sim {
     bool healing; /* no more faults */
     uint64_t next_value;
     uint64_t highest_committed; /* by anybody */
+    uint64_t leading_us;        /* when somebody led last, its own entry committed */
     uint64_t *terms;            /* term of each committed index, 0 unknown */
     uint64_t *hashes;           /* machine hash after each index */
     uint64_t *commit_terms;     /* term of the leader that committed it first */
@@ -452,8 +459,9 @@ static void transfer_done(struct world *w, void *context, uint64_t a, uint64_t b
                  from->incarnation == t->from_incarnation &&
                  network_reachable(&s->net, t->from, t->to);
 
-    (void)a;
     (void)b;
+    if (a != 0)
+        whole = false; /* its own connection broke, the other one did not */
     if (whole && paused(to)) {
         world_at(w, s->net.paused_until_us[t->to], transfer_done, t, 0, 0);
         return;
@@ -489,7 +497,12 @@ static void start_transfer(struct master *m, uint64_t peer)
     t->from_incarnation = m->incarnation;
     t->to_incarnation = s->master[t->to].incarnation;
     sim_snapshot_copy(&t->snapshot, &m->store.current);
-    world_in(&s->world, pick(&s->world, 5 * MS, 800 * MS), transfer_done, t, 0, 0);
+    world_in(&s->world,
+             pick(&s->world, 5 * MS, 800 * MS),
+             transfer_done,
+             t,
+             s->world.now_us < TRANSFERS_FAIL_US && chance(&s->world, 30),
+             0);
 }
 
 static void read_answered(struct master *m, uint64_t ticket, bool ready)
@@ -590,6 +603,7 @@ static void carry_out(struct master *m, struct replica_action *a)
         break;
     case REPLICA_LEADING:
         world_note(&s->world, 1, "leading", m->number + 1, a->leading.term, 0);
+        s->leading_us = s->world.now_us;
         break;
     case REPLICA_READ_READY:
     case REPLICA_READ_FAILED:
@@ -720,7 +734,8 @@ static void start(struct master *m)
         config.voters[i] = i + 1;
     config.voter_count = s->masters;
     config.entropy = rng_next(&s->world.rng);
-    config.apply_budget = 40;
+    if (!s->healing)
+        config.apply_budget = 40;
     if (s->options.snapshots) {
         config.snapshot_bytes = pick(&s->world, 500, 6000);
         config.trailing_entries = (unsigned)pick(&s->world, 0, 40);
@@ -928,12 +943,8 @@ static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
 
 /* ---- a seed ---- */
 
-static void setup(struct sim *s, uint64_t seed, int trace)
+static void choose_options(struct sim *s)
 {
-    struct blob *configuration;
-    uint64_t voters[MASTERS_MAX];
-
-    world_init(&s->world, seed, trace);
     s->masters = chance(&s->world, 60) ? 3 : chance(&s->world, 80) ? 5 : 1;
     s->options.lossy = chance(&s->world, 25);
     s->options.crash = chance(&s->world, 80);
@@ -942,6 +953,19 @@ static void setup(struct sim *s, uint64_t seed, int trace)
     s->options.reads = chance(&s->world, 70);
     s->options.transfers = chance(&s->world, 40);
     s->options.false_hints = chance(&s->world, 60);
+}
+
+/* `plain`: so many masters and no faults; 0: as the seed says. */
+static void setup(struct sim *s, uint64_t seed, int trace, unsigned plain)
+{
+    struct blob *configuration;
+    uint64_t voters[MASTERS_MAX];
+
+    world_init(&s->world, seed, trace);
+    s->masters = plain;
+    s->healing = plain != 0;
+    if (plain == 0)
+        choose_options(s);
     s->terms = mem_zalloc(INDEX_MAX * sizeof(*s->terms));
     s->hashes = mem_zalloc(INDEX_MAX * sizeof(*s->hashes));
     s->commit_terms = mem_zalloc(INDEX_MAX * sizeof(*s->commit_terms));
@@ -968,6 +992,8 @@ static void setup(struct sim *s, uint64_t seed, int trace)
     for (unsigned i = 0; i < s->masters; i++)
         start(&s->master[i]);
     world_in(&s->world, 1 * MS, reconnect, s, 0, 0);
+    if (plain != 0)
+        return;
     world_in(&s->world, 300 * MS, nemesis, s, 0, 0);
     world_in(&s->world, 100 * MS, client, s, 0, 0);
 }
@@ -1041,7 +1067,7 @@ static struct report run_seed(uint64_t seed, uint64_t seconds, int trace)
     uint64_t commits;
     uint64_t faults_end = seconds > 15 ? seconds - 15 : seconds / 2;
 
-    setup(&s, seed, trace);
+    setup(&s, seed, trace, 0);
     world_run(&s.world, faults_end * SECOND);
     if (!s.world.failed)
         heal(&s);
@@ -1083,6 +1109,152 @@ static bool run_forked(uint64_t seed, uint64_t seconds, struct report *report)
            WEXITSTATUS(status) == 0;
 }
 
+/* ---- how long a dead leader is missed ---- */
+
+#define KILLS_MAX 500 /* their entries fit the tables */
+
+static void constant_load(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim *s = context;
+
+    for (unsigned i = 0; i < s->masters && !w->failed; i++) {
+        struct master *m = &s->master[i];
+
+        if (m->alive && !paused(m) && replica_role(m->replica) == REPLICA_LEADER)
+            submit_one(m);
+    }
+    world_in(w, 1 * MS, constant_load, s, a, b);
+}
+
+static struct master *settled_leader(struct sim *s)
+{
+    struct master *leader = NULL;
+
+    for (unsigned i = 0; i < s->masters; i++) {
+        struct master *m = &s->master[i];
+
+        if (!m->alive)
+            return NULL;
+        if (replica_leads(m->replica))
+            leader = m;
+        for (unsigned j = 0; j < s->masters; j++)
+            if (j != i && m->links[j] == NULL)
+                return NULL;
+    }
+    for (unsigned i = 0; i < s->masters && leader != NULL; i++)
+        if (replica_leader(s->master[i].replica) != leader->number + 1 ||
+            replica_applied_index(s->master[i].replica) + 500 <
+                replica_last_index(leader->replica))
+            return NULL;
+    return leader;
+}
+
+static uint64_t kill_and_wait(struct sim *s, unsigned stall_percent)
+{
+    struct world *w = &s->world;
+    struct master *leader;
+    uint64_t killed_us;
+
+    world_run(w, w->now_us + pick(w, 100 * MS, 300 * MS));
+    while (!w->failed && (leader = settled_leader(s)) == NULL)
+        world_run(w, w->now_us + 1 * MS);
+    if (w->failed)
+        return 0;
+    for (unsigned i = 0; i < s->masters; i++)
+        if (&s->master[i] != leader && chance(w, stall_percent))
+            pause_master(&s->master[i], pick(w, 1 * MS, 25 * MS));
+    killed_us = w->now_us;
+    crash(leader, 300 * MS);
+    while (!w->failed && s->leading_us <= killed_us)
+        world_run(w, w->now_us + 100);
+    return s->leading_us - killed_us;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+struct failover {
+    unsigned masters;
+    uint64_t sync_us;       /* of a commit, at least; half as much again at most */
+    unsigned stall_percent; /* of the others stand still for up to 25 ms just then */
+    uint64_t most_ms;       /* 99 of 100 */
+};
+
+/* What the old leader sent last, two votes and one more entry: these syncs, one after the other,
+ * are what it takes.  Terms that nobody won would show on slow disks. */
+static const struct failover FAILOVERS[] = {
+    {3, 500, 0, 40},
+    {3, 1000, 20, 45},
+    {3, 4000, 20, 65},
+    {3, 16000, 0, 150},
+    {3, 40000, 0, 350},
+    {5, 1000, 20, 45},
+    {5, 16000, 20, 150},
+};
+
+static uint64_t highest_term(const struct sim *s)
+{
+    uint64_t term = TERMS_MAX - 1;
+
+    while (term > 0 && s->leaders[term] == 0)
+        term--;
+    return term;
+}
+
+static bool failover_is_quick(const struct failover *f, uint64_t seed, uint64_t kills)
+{
+    uint64_t times[KILLS_MAX] = {0};
+    struct sim s = {0};
+    bool good;
+
+    setup(&s, seed, 0, f->masters);
+    s.net.half_open_percent = 0;
+    for (unsigned i = 0; i < s.masters; i++) {
+        s.master[i].store.latency_us = f->sync_us;
+        for (unsigned j = 0; j < s.masters; j++)
+            s.net.delay_us[i][j] = 100;
+    }
+    world_in(&s.world, 0, constant_load, &s, 0, 0);
+    for (uint64_t i = 0; i < kills && !s.world.failed; i++)
+        times[i] = kill_and_wait(&s, f->stall_percent);
+    qsort(times, kills, sizeof(*times), compare_times);
+    good = !s.world.failed && times[kills * 99 / 100] <= f->most_ms * MS;
+    printf(
+        "%s %u masters, sync %4.1f ms, stalls %2u %%: p50 %.1f, p90 %.1f, p99 %.1f (at "
+        "most %llu), max %.1f ms; %.2f terms a kill%s%s\n",
+        good ? "ok  " : "SLOW",
+        s.masters,
+        (double)f->sync_us / 1000,
+        f->stall_percent,
+        (double)times[kills / 2] / 1000,
+        (double)times[kills * 90 / 100] / 1000,
+        (double)times[kills * 99 / 100] / 1000,
+        (unsigned long long)f->most_ms,
+        (double)times[kills - 1] / 1000,
+        (double)highest_term(&s) / (double)kills,
+        s.world.failed ? ": " : "",
+        s.world.why);
+    teardown(&s);
+    return good;
+}
+
+static int failovers(uint64_t seed, uint64_t kills)
+{
+    const unsigned n = sizeof(FAILOVERS) / sizeof(*FAILOVERS);
+    unsigned good = 0;
+
+    if (kills == 0 || kills > KILLS_MAX)
+        return 2;
+    for (unsigned i = 0; i < n; i++)
+        good += failover_is_quick(&FAILOVERS[i], seed, kills);
+    printf("%u passed, %u failed\n", good, n - good);
+    return good < n;
+}
+
 static void add_stats(struct stats *to, const struct stats *s)
 {
     to->elections += s->elections;
@@ -1119,6 +1291,7 @@ static void print_stats(const struct stats *t)
 int main(int argc, char **argv)
 {
     uint64_t first = 1, seeds = 100, seconds = 60, failures = 0;
+    bool failover = false;
     int trace = 0;
     int option;
     struct stats total = {0};
@@ -1127,6 +1300,7 @@ int main(int argc, char **argv)
                                             {"seed", required_argument, NULL, 'o'},
                                             {"seconds", required_argument, NULL, 's'},
                                             {"trace", required_argument, NULL, 't'},
+                                            {"failover", no_argument, NULL, 'k'},
                                             {0}};
 
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
@@ -1147,11 +1321,16 @@ int main(int argc, char **argv)
         case 't':
             trace = atoi(optarg);
             break;
+        case 'k':
+            failover = true;
+            break;
         default:
             return 2;
         }
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (failover)
+        return failovers(first, seeds);
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         struct report r;
 

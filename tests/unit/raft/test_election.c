@@ -232,6 +232,38 @@ START_TEST(r2_new_leader_before_the_write_ends)
 }
 END_TEST
 
+/* The belief stands, but it is void: who knows more than it may be elected. */
+START_TEST(r2_votes_are_given_while_a_write_is_pending)
+{
+    struct rig rig;
+    struct peer_message vote = {
+        .kind = PEER_REQUEST_VOTE,
+        .term = 3,
+        .vote = {.last_index = 9, .last_term = 2, .pre_vote = true}};
+
+    follower(&rig, 3, 2, 1);
+    rig.nodes[2].disk_by_hand = true;
+    entry(&rig, 1, 2, 2);
+    rig_forge(&rig, 3, 2, &vote);
+    ck_assert(
+        !rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
+    rig_drop(&rig, 2, 0);
+    rig.now_ms += 100;
+    rig_peer_down(&rig, 2, 1);
+    rig_forge(&rig, 3, 2, &vote);
+    ck_assert_int_eq(replica_role(rig_replica(&rig, 2)), REPLICA_FOLLOWER);
+    ck_assert(
+        rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
+    rig_drop(&rig, 2, 0);
+    vote.vote.pre_vote = false;
+    rig_forge(&rig, 3, 2, &vote);
+    rig_disk(&rig, 2);
+    ck_assert(
+        rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* ---- rule 3 ---- */
 
 START_TEST(r3_belief_goes_silently)
@@ -260,6 +292,38 @@ START_TEST(r3_votes_are_given_from_then_on)
     rig_peer_down(&rig, 2, 1);
     rig.now_ms = t0 + 1;
     ask_for_vote(&rig, 3, 2, 3);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* 3 saw the close first, asked, and was refused for our belief. */
+START_TEST(r3_who_was_refused_for_the_belief_is_answered_again)
+{
+    struct rig rig;
+    struct peer_message vote = {
+        .kind = PEER_REQUEST_VOTE,
+        .term = 3,
+        .vote = {.last_index = 9, .last_term = 2, .pre_vote = true}};
+    const struct rig_mail *answer;
+
+    follower(&rig, 3, 2, 1);
+    rig_forge(&rig, 3, 2, &vote);
+    rig_drop(&rig, 2, 0);
+    rig.now_ms += 3;
+    rig_peer_down(&rig, 2, 1);
+    answer = rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT);
+    ck_assert_ptr_nonnull(answer);
+    ck_assert(answer->message.vote_result.granted);
+    ck_assert(answer->message.vote_result.pre_vote);
+    ck_assert_uint_eq(answer->message.term, 3);
+    rig_finish(&rig);
+
+    follower(&rig, 3, 2, 1);
+    rig_forge(&rig, 3, 2, &vote);
+    rig_drop(&rig, 2, 0);
+    rig.now_ms += 100; /* it does not wait for an answer any more */
+    rig_peer_down(&rig, 2, 1);
+    ck_assert_ptr_null(rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT));
     rig_finish(&rig);
 }
 END_TEST
@@ -433,6 +497,134 @@ START_TEST(r5d_pre_votes_hold_nobody)
         rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
     rig_drop(&rig, 2, 0);
     asks_at(&rig, 2, t0 + FIRST, 1);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Our request leaves when term and vote are on disk, and the other disk may be as slow. */
+START_TEST(r5d_holds_from_when_the_request_left)
+{
+    struct rig rig;
+    uint64_t t0 = follower(&rig, 3, 2, 1);
+
+    rig_peer_down(&rig, 2, 1);
+    rig_time(&rig, 2, t0 + FIRST);
+    rig_drop(&rig, 2, 0);
+    rig.nodes[2].disk_by_hand = true;
+    rig.now_ms = t0 + 4;
+    rig_forge(
+        &rig,
+        3,
+        2,
+        &(struct peer_message){.kind = PEER_REQUEST_VOTE_RESULT,
+                               .term = 3,
+                               .vote_result = {.granted = true, .pre_vote = true}});
+    ck_assert_uint_eq(replica_term(rig_replica(&rig, 2)), 3);
+    for (uint64_t at = t0 + 24; at < t0 + 104; at += 20)
+        rig_time(&rig, 2, at);
+    rig_time(&rig, 2, t0 + 104);
+    ck_assert_uint_eq(asked(&rig, 2), 0);
+    rig_disk(&rig, 2); /* 100 ms later */
+    ck_assert_uint_eq(asked(&rig, 2), 1);
+    ck_assert_uint_eq(replica_term(rig_replica(&rig, 2)), 3);
+    rig.nodes[2].disk_by_hand = false;
+    asks_at(&rig, 2, t0 + 104 + HOLD + 100, 1);
+    ck_assert_uint_eq(replica_term(rig_replica(&rig, 2)), 4);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(r5d_holds_from_when_the_vote_left)
+{
+    struct rig rig;
+    uint64_t t0 = follower(&rig, 5, 3, 1);
+
+    rig_peer_down(&rig, 3, 1); /* rank 1 of 4 */
+    rig.nodes[3].disk_by_hand = true;
+    rig.now_ms = t0 + 5;
+    rig_forge(&rig,
+              4,
+              3,
+              &(struct peer_message){.kind = PEER_REQUEST_VOTE,
+                                     .term = 3,
+                                     .vote = {.last_index = 9, .last_term = 2}});
+    for (uint64_t at = t0 + 12; at <= t0 + 50; at += 19)
+        rig_time(&rig, 3, at);
+    rig_time(&rig, 3, t0 + 55);
+    ck_assert_uint_eq(asked(&rig, 3), 0);
+    rig_disk(&rig, 3); /* 50 ms later; the one before us in rank has as much again */
+    rig_drop(&rig, 3, 0);
+    rig.nodes[3].disk_by_hand = false;
+    asks_at(&rig, 3, t0 + 55 + HOLD + 50 + STEP + 50, 3);
+    rig_finish(&rig);
+}
+END_TEST
+
+static bool gives_pre_vote(struct rig *rig, uint64_t from, uint64_t to, uint64_t index)
+{
+    struct rig_mail *answer;
+    bool granted;
+
+    rig_forge(rig,
+              from,
+              to,
+              &(struct peer_message){
+                  .kind = PEER_REQUEST_VOTE,
+                  .term = replica_term(rig_replica(rig, to)) + 1,
+                  .vote = {.last_index = index, .last_term = 1, .pre_vote = true}});
+    answer = rig_mail(rig, to, from, PEER_REQUEST_VOTE_RESULT);
+    granted = answer != NULL && answer->message.vote_result.granted;
+    rig_drop(rig, to, 0);
+    return granted;
+}
+
+/* Whoever got our vote, or asks for votes itself, is not to be unseated in that moment. */
+START_TEST(r5d_no_pre_votes_meanwhile)
+{
+    struct rig rig;
+    uint64_t t0 = follower(&rig, 5, 3, 1);
+
+    rig_peer_down(&rig, 3, 1);
+    rig.now_ms = t0 + 1;
+    ck_assert(gives_pre_vote(&rig, 5, 3, 9));
+    ask_for_vote(&rig, 4, 3, 3);
+    rig.now_ms = t0 + 1 + HOLD - 1;
+    ck_assert(!gives_pre_vote(&rig, 5, 3, 9));
+    rig.now_ms = t0 + 1 + HOLD;
+    ck_assert(gives_pre_vote(&rig, 5, 3, 9));
+    rig_finish(&rig);
+
+    t0 = follower(&rig, 3, 2, 1);
+    rig_peer_down(&rig, 2, 1);
+    asks_at(&rig, 2, t0 + FIRST, 1);
+    answer_vote(&rig, 3, 2, 3, true);
+    rig_drop(&rig, 2, 0);
+    rig.now_ms = t0 + FIRST + HOLD - 1;
+    ck_assert(!gives_pre_vote(&rig, 3, 2, 9));
+    rig.now_ms = t0 + FIRST + HOLD;
+    ck_assert(gives_pre_vote(&rig, 3, 2, 9));
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Two ask at the same moment: the first in rank goes on, unless its log is the worse one. */
+START_TEST(r5_requests_that_cross)
+{
+    struct rig rig;
+    uint64_t t0 = follower(&rig, 3, 2, 1);
+
+    rig_peer_down(&rig, 2, 1);
+    asks_at(&rig, 2, t0 + FIRST, 1);
+    ck_assert(!gives_pre_vote(&rig, 3, 2, 1));
+    ck_assert(gives_pre_vote(&rig, 3, 2, 9));
+    rig.now_ms = t0 + FIRST + STEP;
+    ck_assert(gives_pre_vote(&rig, 3, 2, 1));
+    rig_finish(&rig);
+
+    t0 = follower(&rig, 3, 3, 1);
+    rig_peer_down(&rig, 3, 1);
+    asks_at(&rig, 3, t0 + FIRST + STEP, 1);
+    ck_assert(gives_pre_vote(&rig, 2, 3, 1));
     rig_finish(&rig);
 }
 END_TEST
@@ -639,8 +831,10 @@ UNIT_MAIN("election",
                     r2_never_while_a_write_is_pending,
                     r2_write_that_outlasts_the_window,
                     r2_new_leader_before_the_write_ends,
+                    r2_votes_are_given_while_a_write_is_pending,
                     r3_belief_goes_silently,
                     r3_votes_are_given_from_then_on,
+                    r3_who_was_refused_for_the_belief_is_answered_again,
                     r4_first_slot_by_rank_among_the_living),
           unit_case("rule 5",
                     r5_slots_until_the_window_is_over,
@@ -651,6 +845,10 @@ UNIT_MAIN("election",
                     r5d_holds_after_a_vote_given_before_the_hint,
                     r5d_holds_after_a_candidacy,
                     r5d_pre_votes_hold_nobody,
+                    r5d_holds_from_when_the_request_left,
+                    r5d_holds_from_when_the_vote_left,
+                    r5d_no_pre_votes_meanwhile,
+                    r5_requests_that_cross,
                     r5_winner_leads_and_stops),
           unit_case("rules 6 and 7",
                     r6_who_steps_down_says_so_and_begins,

@@ -6,16 +6,15 @@
 
 /* ---- held until the term and vote are durable ---- */
 
-static void
-vote_request(struct rig *rig, uint64_t from, uint64_t to, uint64_t term, bool pre)
+static void vote_request(struct rig *rig, uint64_t from, uint64_t to, uint64_t term)
 {
-    rig_forge(rig,
-              from,
-              to,
-              &(struct peer_message){
-                  .kind = PEER_REQUEST_VOTE,
-                  .term = term,
-                  .vote = {.last_index = 100, .last_term = term - 1, .pre_vote = pre}});
+    rig_forge(
+        rig,
+        from,
+        to,
+        &(struct peer_message){.kind = PEER_REQUEST_VOTE,
+                               .term = term,
+                               .vote = {.last_index = 100, .last_term = term - 1}});
 }
 
 /* Master 2 among ghosts, its disk moved by hand. */
@@ -33,7 +32,7 @@ START_TEST(vote_waits_for_the_disk)
     struct rig rig;
 
     alone(&rig);
-    vote_request(&rig, 1, 2, 5, false);
+    vote_request(&rig, 1, 2, 5);
     ck_assert_uint_eq(rig_mails(&rig, 2, 0, 0), 0);
     ck_assert_uint_eq(rig_counters(&rig, 2)->messages_held, 1);
     rig_disk(&rig, 2);
@@ -51,12 +50,12 @@ START_TEST(vote_that_was_not_durable_was_never_given)
     struct rig rig;
 
     alone(&rig);
-    vote_request(&rig, 1, 2, 5, false);
+    vote_request(&rig, 1, 2, 5);
     ck_assert_uint_eq(rig_mails(&rig, 2, 1, 0), 0);
     rig_crash(&rig, 2);
     rig_start(&rig, 2);
     rig_peer_up(&rig, 2, 3, 1, false);
-    vote_request(&rig, 3, 2, 5, false);
+    vote_request(&rig, 3, 2, 5);
     rig_disk(&rig, 2);
     ck_assert(
         rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
@@ -69,13 +68,13 @@ START_TEST(vote_that_was_given_is_remembered)
     struct rig rig;
 
     alone(&rig);
-    vote_request(&rig, 1, 2, 5, false);
+    vote_request(&rig, 1, 2, 5);
     rig_disk(&rig, 2);
     rig_drop(&rig, 2, 1);
     rig_crash(&rig, 2);
     rig_start(&rig, 2);
     rig_peer_up(&rig, 2, 3, 1, false);
-    vote_request(&rig, 3, 2, 5, false);
+    vote_request(&rig, 3, 2, 5);
     rig_disk(&rig, 2);
     ck_assert(
         !rig_mail(&rig, 2, 3, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
@@ -148,9 +147,13 @@ START_TEST(held_messages_keep_their_order)
     struct rig rig;
 
     alone(&rig);
-    vote_request(&rig, 1, 2, 5, false);
-    vote_request(&rig, 3, 2, 9, true); /* a pre-vote: changes nothing */
-    vote_request(&rig, 3, 2, 7, false);
+    vote_request(&rig, 1, 2, 5);
+    rig_forge(&rig, /* changes nothing */
+              3,
+              2,
+              &(struct peer_message){
+                  .kind = PEER_CONFIRM, .term = 5, .confirm = {.round = 4}});
+    vote_request(&rig, 3, 2, 7);
     ck_assert_uint_eq(rig_mails(&rig, 2, 0, 0), 0);
     rig_disk_one(&rig, 2);
     while (rig.nodes[2].term < 5)
@@ -159,7 +162,7 @@ START_TEST(held_messages_keep_their_order)
     ck_assert_uint_eq(rig_mails(&rig, 2, 1, 0), 1);
     ck_assert_uint_eq(rig_mail(&rig, 2, 1, 0)->message.term, 5);
     ck_assert_uint_eq(rig_mails(&rig, 2, 3, 0), 1);
-    ck_assert(rig_mail(&rig, 2, 3, 0)->message.vote_result.pre_vote);
+    ck_assert_int_eq(rig_mail(&rig, 2, 3, 0)->message.kind, PEER_CONFIRMED);
     rig_drop(&rig, 2, 0);
     rig_disk(&rig, 2);
     ck_assert_uint_eq(rig_mails(&rig, 2, 3, 0), 1);

@@ -356,6 +356,36 @@ START_TEST(best_peer_is_the_one_that_has_most)
 }
 END_TEST
 
+/* It dies before it has everything: another one will do, unless this one was asked for. */
+START_TEST(target_that_goes_away)
+{
+    struct rig rig;
+
+    leader(&rig);
+    rig_submit(&rig, 1, 31);
+    rig_transfer(&rig, 1, 0);
+    ck_assert(!replica_accepts(rig_replica(&rig, 1)));
+    rig_crash(&rig, 2);
+    ck_assert(!replica_accepts(rig_replica(&rig, 1)));
+    rig.held[1][3] = false;
+    rig_flow(&rig);
+    ck_assert(replica_leads(rig_replica(&rig, 3)));
+    ck_assert_uint_eq(rig_counters(&rig, 1)->transfers, 1);
+    rig_finish(&rig);
+
+    leader(&rig);
+    rig_submit(&rig, 1, 31);
+    rig_transfer(&rig, 1, 2);
+    rig_crash(&rig, 2);
+    ck_assert(replica_accepts(rig_replica(&rig, 1)));
+    rig.held[1][3] = false;
+    rig_flow(&rig);
+    ck_assert_uint_eq(rig_submit(&rig, 1, 41), 4);
+    ck_assert(replica_leads(rig_replica(&rig, 1)));
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(nobody_to_hand_over_to)
 {
     struct rig rig;
@@ -445,6 +475,7 @@ UNIT_MAIN("reads",
                     given_up_after_an_election_timeout,
                     lost_order_is_given_up,
                     best_peer_is_the_one_that_has_most,
+                    target_that_goes_away,
                     nobody_to_hand_over_to,
                     reads_during_a_transfer),
           unit_case("submits", uncommitted_entries_are_bounded, followers_take_nothing))

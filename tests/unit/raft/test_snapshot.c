@@ -248,6 +248,27 @@ START_TEST(while_installing)
 }
 END_TEST
 
+/* The leader dies meanwhile: 3 is needed as soon as it is done, not after its timer. */
+START_TEST(hint_while_installing)
+{
+    struct rig rig;
+    struct rig_node *n = &rig.nodes[3];
+
+    lagging_third(&rig);
+    rig_snapshot_promoted(&rig, 3);
+    rig_disk(&rig, 3);
+    rig_peer_down(&rig, 3, 1);
+    for (int i = 0; i < 5; i++)
+        rig_time(&rig, 3, rig.now_ms + 10);
+    ck_assert_uint_eq(replica_leader(rig_replica(&rig, 3)), 1);
+    rig_snapshot_loaded(&rig, 3);
+    ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
+    ck_assert_uint_eq(replica_leader(rig_replica(&rig, 3)), 0);
+    n->disk_by_hand = n->snapshots_by_hand = false;
+    rig_finish(&rig);
+}
+END_TEST
+
 /* 3 has begun a snapshot of its own when that of the leader comes. */
 static void walking_third(struct rig *rig)
 {
@@ -356,6 +377,45 @@ START_TEST(one_transfer_for_each_peer)
     rig.nodes[1].transferring[3] = false; /* it failed */
     rig_run(&rig, 1500);
     ck_assert_uint_eq(rig_count(&rig, 1, REPLICA_SNAPSHOT_SEND), 2);
+    ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
+    all_equal(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* The leader takes the next snapshot while one is on its way, and that one fails: what 3 refuses
+ * from then on names another index than the library waits for. */
+START_TEST(transfer_that_fails_behind_the_next_snapshot)
+{
+    struct rig rig;
+    uint64_t first;
+
+    three(&rig);
+    rig_isolate(&rig, 3);
+    submit(&rig, 1, 30);
+    first = replica_snapshot_index(rig_replica(&rig, 1));
+    rig.held[1][3] = true; /* no transfer arrives by itself, messages do by hand */
+    rig_connect(&rig, 1, 3);
+    for (int i = 0; i < 8; i++) {
+        rig_time(&rig, 1, rig.now_ms + 50);
+        rig_deliver_all(&rig, 1, 3);
+        rig_flow(&rig);
+    }
+    ck_assert(rig.nodes[1].transferring[3]);
+    submit(&rig, 1, 20);
+    ck_assert_uint_gt(replica_snapshot_index(rig_replica(&rig, 1)), first);
+    for (int i = 0; i < 8; i++) {
+        rig_time(&rig, 1, rig.now_ms + 50);
+        rig_deliver_all(&rig, 1, 3);
+        rig_flow(&rig);
+    }
+    rig.nodes[1].transferring[3] = false;
+    rig_step(&rig,
+             1,
+             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
+                                     .snapshot_sent.peer = 3});
+    rig.held[1][3] = false;
+    rig_run(&rig, LIMIT_SNAPSHOT_STALL_MS + 200);
     ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
     all_equal(&rig);
     rig_finish(&rig);
@@ -585,10 +645,12 @@ UNIT_MAIN("snapshot",
                     installed_in_order,
                     reset_may_be_durable_before_it_is_loaded,
                     while_installing,
+                    hint_while_installing,
                     own_snapshot_is_abandoned,
                     own_snapshot_is_saved_too_late,
                     snapshots_that_are_of_no_use,
-                    one_transfer_for_each_peer),
+                    one_transfer_for_each_peer,
+                    transfer_that_fails_behind_the_next_snapshot),
           unit_case("crash",
                     crash_before_the_promotion_is_durable,
                     crash_before_the_reset_is_durable,
