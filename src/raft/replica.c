@@ -406,6 +406,10 @@ int replica_raft_step(struct replica *r, struct raft_event *event)
     if (update.flags & (RAFT_UPDATE_MESSAGES))
         for (unsigned i = 0; i < update.messages.n; i++)
             outbox_send(r, &update.messages.batch[i]);
+#ifdef MUTANT_COMMIT_ALONE
+    if (raft_state(&r->raft) == RAFT_LEADER && r->raft.last_stored > r->commit)
+        r->commit = r->raft.last_stored;
+#endif
     if (raft_commit_index(&r->raft) > r->commit)
         r->commit = raft_commit_index(&r->raft);
     else if (raft_commit_index(&r->raft) < r->commit && r->installing == INSTALL_NONE)
@@ -538,6 +542,9 @@ static void report_durable(struct replica *r)
     STAILQ_FOREACH (w, &r->writes, link)
         if (w->first - 1 < index)
             index = w->first - 1;
+#ifdef MUTANT_APPEND_NOT_SYNCED
+    index = log_memory_last(&r->log);
+#endif
     if (!r->started || r->installing != INSTALL_NONE || index <= r->raft.last_stored)
         return;
     event.persisted_entries.index = index;

@@ -93,6 +93,9 @@ void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
                                                            sizeof(*v->reported),
                                                            compare_ids) != NULL);
 
+#ifdef MUTANT_LAUNCH_NOT_REPEATED
+        known = true;
+#endif
         if (is_to_end(a))
             orders_add(m, v, ORDER_STOP, a->id);
         else if (!known)
