@@ -361,8 +361,10 @@ static void follow_state(struct replica *r, bool was_leader, uint64_t was_term)
         r->noop_index = 0;
         r->noop_due = false;
         reads_fail(r);
-        for (unsigned i = 0; i < r->peer_count; i++)
+        for (unsigned i = 0; i < r->peer_count; i++) {
             outbox_peer_reset(&r->peers[i]);
+            r->peers[i].snapshot_index = 0;
+        }
     }
     if (is_leader && !same_reign) {
         r->counters.elections_won++;

@@ -63,6 +63,7 @@ struct rig_node {
     struct rig_said reads[RIG_READS]; /* of entries, not answered */
     size_t read_count;
     bool transferring[RIG_NODES + 1];
+    struct rig_snapshot sent[RIG_NODES + 1]; /* what is transferred: as it was then */
     bool disk_by_hand, snapshots_by_hand, reads_by_hand;
 
     /* the machine: the value of each entry, 0 for those without */
