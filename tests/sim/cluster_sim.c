@@ -116,7 +116,7 @@ static void pause_agent(struct cluster *c, struct sim_agent *a, uint64_t for_us)
     c->totals.pauses++;
     c->totals.faults++;
     world_note(&c->world, 1, "pause agent", a->number, for_us / MS, 0);
-    c->net.paused_until_us[a->number] = c->world.now_us + for_us;
+    network_pause(&c->net, a->number, c->world.now_us + for_us);
 }
 
 static void close_some(struct cluster *c, unsigned master)

@@ -246,6 +246,12 @@ void network_crash(struct network *n, unsigned node)
     }
 }
 
+void network_pause(struct network *n, unsigned node, uint64_t until_us)
+{
+    if (until_us > n->paused_until_us[node])
+        n->paused_until_us[node] = until_us;
+}
+
 bool network_reachable(const struct network *n, unsigned a, unsigned b)
 {
     return n->alive[a] && n->alive[b] && !n->cut[a][b] && !n->cut[b][a];
