@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "base/standard_files.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -238,6 +239,7 @@ int main(int argc, char **argv)
     struct buffer text = {0};
     int status = 0;
 
+    standard_files_reserve();
     if (options_parse(o, argc, argv, &wish, &err) != 0) {
         fprintf(stderr, "triarch-agent: %s\n", err.text);
         status = EXIT_USAGE;

@@ -15,15 +15,22 @@
 #define LIMIT_FRAME_DEPTH          8           /* nesting of a MessagePack value */
 #define LIMIT_SNAPSHOT_CHUNK_BYTES (512 * KIB) /* fits a frame with its header */
 #define LIMIT_SESSIONS             65536
+#define LIMIT_SESSIONS_SPARE       64 /* beyond it, for masters and who has not said hello */
 #define LIMIT_REQUESTS_WAITING     65536
+#define LIMIT_REQUESTS_BYTES       (64 * MIB) /* of them; then no more jobs are taken */
+#define LIMIT_RESERVED_REQUESTS    8192       /* above it, for all but new jobs */
+#define LIMIT_RESERVED_BYTES       (16 * MIB)
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
+#define LIMIT_ANSWERS_BYTES        (1 * MIB) /* queued to a client; then it is not read */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
 #define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
 #define LIMIT_HELLO_MS             5000  /* from connected to the other side's hello */
 #define LIMIT_LINGER_MS            1000  /* for the other side to read our last words */
 #define LIMIT_UNACKNOWLEDGED_MS    30000 /* TCP: sent and not acknowledged, then cut */
+#define LIMIT_PEER_SILENCE_MS      3000 /* of another master, then its connection is cut */
 #define LIMIT_SNAPSHOT_STALL_MS    30000 /* a transfer that does not move */
+#define LIMIT_SNAPSHOT_QUEUE_BYTES (4 * MIB) /* received and not on disk */
 
 /* HTTP */
 #define LIMIT_HTTP_CONNECTIONS 1024
@@ -42,8 +49,11 @@
 #define LIMIT_LOG_SNAPSHOT_BYTES  (64 * MIB) /* log behind a snapshot that starts one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
 #define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */
-#define LIMIT_APPEND_BYTES        (512 * KIB) /* payload of one AppendEntries */
+#define LIMIT_APPEND_BYTES        (512 * KIB)   /* payload of one AppendEntries */
+#define LIMIT_LOG_FILE_BYTES      (16384 * MIB) /* address space of log/data.mdb */
+#define LIMIT_SNAPSHOT_FILE_BYTES (65536 * MIB) /* of snap/data.mdb */
 #define LIMIT_MASTERS             5
+#define LIMIT_TERM                (1ull << 32) /* nobody elects so often: a lie */
 
 /* State */
 #define LIMIT_NAME_BYTES      255

@@ -143,14 +143,26 @@ static void help_row(struct buffer *out, const struct option_row *row)
     buffer_finish(&text);
 }
 
-static void
-help_rows(struct buffer *out, const char *head, const struct option_table *t)
+static bool has_row(const struct option_table *t, const char *name)
+{
+    for (size_t i = 0; t != NULL && i < t->row_count; i++)
+        if (strcmp(t->rows[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* `inner`: the command whose options of the same name come first, or NULL. */
+static void help_rows(struct buffer *out,
+                      const char *head,
+                      const struct option_table *t,
+                      const struct option_table *inner)
 {
     if (t->row_count == 0)
         return;
     buffer_printf(out, "\n%s:\n", head);
     for (size_t i = 0; i < t->row_count; i++)
-        help_row(out, &t->rows[i]);
+        if (!has_row(inner, t->rows[i].name))
+            help_row(out, &t->rows[i]);
 }
 
 static void help_builtin(struct buffer *out, const struct option_table *program)
@@ -236,9 +248,9 @@ void options_help(const struct option_table *program,
         out, "%c%s.\n", toupper((unsigned char)t->purpose[0]), t->purpose + 1);
     if (command == NULL)
         help_commands(out, program);
-    help_rows(out, "Options", t);
+    help_rows(out, "Options", t, NULL);
     if (command != NULL)
-        help_rows(out, "Options of all commands", program);
+        help_rows(out, "Options of all commands", program, command);
     help_builtin(out, program);
     if (command == NULL)
         help_sources(out, program);

@@ -15,12 +15,14 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +61,7 @@ struct dev {
     struct dev_ports ports;
     char directory[PATH_MAX];
     bool temporary;
+    int lock;      /* the directory, held open; -1: not held */
     char *masters; /* "127.0.0.1:PORT,…" */
     char *cluster; /* "1=127.0.0.1:PORT,…" */
     struct dev_child children[CHILDREN_MAX];
@@ -151,18 +154,32 @@ static void on_child(void *user, int signum)
 
 /* ---- until it runs ---- */
 
+/* "master-2, process 4711" */
+static void append_leader(const struct dev *d, struct buffer *out)
+{
+    const char *leader = client_leader(d->session->client);
+    const char *port = strrchr(leader, ':');
+
+    for (unsigned i = 0; port != NULL && i < d->ports.masters; i++)
+        if (atoi(port + 1) == d->ports.master_rpc[i])
+            buffer_printf(
+                out, "%s, process %d", d->children[i].name, (int)d->children[i].pid);
+}
+
 static void tell_ready(struct dev *d)
 {
     struct buffer text = {0};
 
     buffer_printf(&text,
-                  "A cluster of %u masters and %u agents runs, led by %s.\n\n"
+                  "A cluster of %u masters and %u agents runs, led by ",
+                  d->ports.masters,
+                  d->ports.agents);
+    append_leader(d, &text);
+    buffer_printf(&text,
+                  ".\n\n"
                   "    export TRIARCH_MASTERS=%s\n"
                   "    triarch run --wait -- echo hello\n\n"
                   "Ctrl-C ends it; ",
-                  d->ports.masters,
-                  d->ports.agents,
-                  client_leader(d->session->client),
                   d->masters);
     if (d->temporary)
         buffer_append_text(&text, "its data is removed then.\n");
@@ -331,6 +348,22 @@ static int choose_directory(struct dev *d)
     return error_set(&d->err, ERROR_IO, "create %s: %s", d->directory, strerror(errno));
 }
 
+/* Another one there has the same ports: its cluster would be taken for ours. */
+static int lock_directory(struct dev *d)
+{
+    d->lock = open(d->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->lock < 0)
+        return error_set(
+            &d->err, ERROR_IO, "open %s: %s", d->directory, strerror(errno));
+    if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    return error_set(&d->err,
+                     ERROR_CONFLICT,
+                     "%s is in use by another `triarch dev`: end it, or give another "
+                     "--data DIR",
+                     d->directory);
+}
+
 static char *text_of(struct buffer *text)
 {
     buffer_append_u8(text, 0);
@@ -380,6 +413,8 @@ static int begin(struct dev *d)
     int rc = choose_directory(d);
 
     if (rc == 0)
+        rc = lock_directory(d);
+    if (rc == 0)
         rc = dev_ports_choose(&d->ports, d->directory, &d->err);
     if (rc != 0)
         return rc;
@@ -398,6 +433,8 @@ static void end(struct dev *d)
     dev_end_orphans();
     if (d->temporary)
         nftw(d->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (d->lock >= 0)
+        close(d->lock);
     mem_free(d->masters);
     mem_free(d->cluster);
 }
@@ -419,11 +456,13 @@ static int check_count(const struct session *s, struct error *err)
 
 static int run(struct session *s, struct error *err)
 {
-    struct dev d = {.session = s};
+    struct dev d = {.session = s, .lock = -1};
     int rc = check_count(s, err);
 
     if (rc != 0)
         return rc;
+    /* `dev 2>&1 | tee log`: at Ctrl-C tee ends first, and the cluster is still to be ended. */
+    s->out.lasting = s->err.lasting = true;
     d.ports.masters = (unsigned)options_number(s->options, "masters");
     d.ports.agents = (unsigned)options_number(s->options, "agents");
     if (begin(&d) == 0) {

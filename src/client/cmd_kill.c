@@ -4,6 +4,28 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* The answer is the same for one that had ended by itself. */
+static void tell(struct session *s, uint64_t id)
+{
+    struct buffer page = {0};
+    struct job_summary job;
+    struct error err;
+
+    if (session_job(s, id, &page, &job, &err) == 0 && job_state_is_final(job.state) &&
+        job.state != JOB_KILLED)
+        session_note(s,
+                     "job %" PRIu64 " had ended before: it is %s",
+                     id,
+                     job_state_name(job.state));
+    else
+        session_note(s,
+                     "job %" PRIu64 " is killed; `triarch wait %" PRIu64
+                     "` waits for its last task",
+                     id,
+                     id);
+    buffer_finish(&page);
+}
+
 static int run(struct session *s, struct error *err)
 {
     uint64_t job;
@@ -15,11 +37,7 @@ static int run(struct session *s, struct error *err)
         rc = session_change(s, METHOD_KILL, job, NULL, err);
     if (rc != 0)
         return rc;
-    session_note(s,
-                 "job %" PRIu64 " is killed; `triarch wait %" PRIu64
-                 "` waits for its last task",
-                 job,
-                 job);
+    tell(s, job);
     return EXIT_SUCCESS;
 }
 

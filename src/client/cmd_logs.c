@@ -3,7 +3,8 @@
  * The leader tells the task's attempt and the HTTP address of its agent; the log comes
  * from the agent.  When the connection breaks, the leader is asked again and the log goes
  * on at the byte after the last one seen, or from the start of the next attempt, on
- * another agent perhaps.
+ * another agent perhaps.  An agent that says nothing may have nothing to say, or hang:
+ * the leader is asked meanwhile whether the task is still there.
  */
 #include "client/http_get.h"
 #include "client/session.h"
@@ -15,9 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_MS   200   /* before the next look */
-#define GIVE_UP_MS 30000 /* without a byte from an agent that does not answer */
-#define SAID_MAX   2048  /* bytes of an answer that is not the log */
+#define PAUSE_MS   200  /* before the next look */
+#define SILENCE_MS 3000 /* of an agent, then something may be wrong */
+#define SAID_MAX   2048 /* bytes of an answer that is not the log */
 
 static const struct option_row rows[] = {
     {.name = "follow",
@@ -34,16 +35,22 @@ struct logs {
     uint64_t job;
     uint32_t instance;
     bool follow;
-    uint64_t attempt; /* whose log is read */
-    uint64_t offset;  /* of the next byte of it to be shown */
-    uint64_t moved_ms;
+    uint64_t attempt;  /* whose log is read */
+    uint64_t offset;   /* of the next byte of it to be shown */
+    uint64_t heard_ms; /* of the last sign of life of its agent */
 
     /* of one GET */
-    bool done;
+    struct http_get *get; /* NULL: it is over */
+    struct loop_timer silence;
     unsigned status;
     struct error reason;
     struct buffer said;
+
+    struct client_call look; /* at the task, while a GET goes on */
+    bool looking;
 };
+
+static void on_silence(void *user);
 
 /* ---- the agent ---- */
 
@@ -60,7 +67,8 @@ static void on_body(void *user, unsigned status, uint64_t begin, struct bytes pi
         }
         screen_write_raw(&l->session->out, piece);
         l->offset += piece.size;
-        l->moved_ms = loop_now_ms();
+        l->heard_ms = loop_now_ms(); /* a slow reader is no silence */
+        timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
     } else if (l->said.size + piece.size <= SAID_MAX) {
         buffer_append(&l->said, piece.data, piece.size);
     }
@@ -70,11 +78,73 @@ static void on_done(void *user, unsigned status, const struct error *reason)
 {
     struct logs *l = user;
 
-    l->done = true;
+    l->get = NULL;
+    timer_stop(l->session->loop, &l->silence);
     l->status = status;
     l->reason = *reason;
+    if (status == 200 && l->follow)
+        l->heard_ms = loop_now_ms();
     loop_stop(l->session->loop);
 }
+
+/* ---- an agent that says nothing ---- */
+
+static void give_up(struct logs *l)
+{
+    unsigned status = http_get_status(l->get);
+    struct error reason;
+
+    error_set(&reason, ERROR_TIMEOUT, "it says nothing for %d s", SILENCE_MS / 1000);
+    http_get_cancel(l->get);
+    on_done(l, status, &reason);
+}
+
+/* Nothing more is to come from this attempt. */
+static bool is_over(const struct logs *l, struct bytes result)
+{
+    struct command_cursor at = {0};
+    struct list_result page;
+    struct task_info task;
+
+    return list_result_unpack(&page, METHOD_TASKS, result, NULL) == 0 &&
+           task_info_next(&page, &at, &task) &&
+           (task.attempt_id != l->attempt || task_state_is_final(task.state));
+}
+
+/* Masters that are away say nothing about the log. */
+static void on_looked(void *user, const struct client_answer *answer)
+{
+    struct logs *l = user;
+
+    l->looking = false;
+    if (l->get == NULL)
+        return;
+    if (answer->code == ERROR_NONE && is_over(l, answer->result))
+        give_up(l);
+    else
+        timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
+}
+
+static void on_silence(void *user)
+{
+    struct logs *l = user;
+    struct list_request request = {.of = l->job, .after = l->instance, .limit = 1};
+    struct buffer frame = {0};
+
+    if (!l->follow || http_get_status(l->get) != 200) {
+        give_up(l);
+        return;
+    }
+    if (l->looking)
+        return;
+    l->looking = true;
+    l->look = (struct client_call){.done = on_looked, .user = l};
+    list_pack(METHOD_TASKS, &request, 0, &frame);
+    client_request(l->session->client, &l->look, buffer_view(&frame), CLIENT_LEADER);
+    buffer_finish(&frame);
+}
+
+/* ---- one GET ---- */
 
 /* One GET to its end; l->status and l->reason tell how it went. */
 static int get(struct logs *l, const struct task_info *task, struct error *err)
@@ -102,10 +172,10 @@ static int get(struct logs *l, const struct task_info *task, struct error *err)
              file,
              l->offset,
              l->follow ? "&follow=1" : "");
-    l->done = false;
     buffer_clear(&l->said);
-    http_get(l->session->loop, &address, path, &events, l);
-    while (!l->done)
+    l->get = http_get(l->session->loop, &address, path, &events, l);
+    timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
+    while (l->get != NULL)
         loop_run(l->session->loop);
     return 0;
 }
@@ -140,7 +210,7 @@ static void begin_attempt(struct logs *l, const struct task_info *task)
                      task->agent_id);
     l->attempt = task->attempt_id;
     l->offset = 0;
-    l->moved_ms = loop_now_ms();
+    l->heard_ms = loop_now_ms();
 }
 
 static int not_started(const struct logs *l, struct error *err)
@@ -180,6 +250,8 @@ enum next { GO_ON, END };
 static int
 judge(struct logs *l, const struct task_info *task, enum next *next, struct error *err)
 {
+    uint64_t patience_ms =
+        l->follow ? options_duration_ms(l->session->options, "timeout") : PAUSE_MS;
     bool whole = l->reason.code == ERROR_NONE && (l->status == 200 || l->status == 416);
 
     *next = GO_ON;
@@ -189,11 +261,13 @@ judge(struct logs *l, const struct task_info *task, enum next *next, struct erro
     }
     /* A task that waits for its next attempt is waited for, however long. */
     if (whole || (l->follow && task->state == TASK_PENDING)) {
-        l->moved_ms = loop_now_ms();
+        l->heard_ms = loop_now_ms();
         return 0;
     }
+    if (l->status == 404 && task_state_is_final(task->state))
+        return lost(l, task, err);
     /* A log that is not there yet, or an agent that is away for a moment. */
-    if (loop_now_ms() < l->moved_ms + (l->follow ? GIVE_UP_MS : PAUSE_MS))
+    if (loop_now_ms() < l->heard_ms + patience_ms)
         return 0;
     return lost(l, task, err);
 }
@@ -206,6 +280,11 @@ static int look(struct logs *l, enum next *next, struct error *err)
     int rc = session_task(l->session, l->job, l->instance, &page, &task, err);
 
     *next = GO_ON;
+    if (rc != 0 && l->follow && l->attempt != 0 && session_is_passing(err->code)) {
+        session_note(l->session, "still waiting: %s", err->text);
+        rc = 0;
+        goto out;
+    }
     if (rc == 0 && task.attempt_id == 0 && task_state_is_final(task.state))
         rc = error_set(err,
                        ERROR_NOT_FOUND,
@@ -221,6 +300,7 @@ static int look(struct logs *l, enum next *next, struct error *err)
         if (rc == 0)
             rc = judge(l, &task, next, err);
     }
+out:
     buffer_finish(&page);
     return rc;
 }

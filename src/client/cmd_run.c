@@ -70,6 +70,10 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     rc = take_amount(s, "cpus", resource_parse_cpus, &amount[RESOURCE_CPUS], err);
     if (rc == 0)
         rc = take_amount(s, "mem", resource_parse_mib, &amount[RESOURCE_MEM], err);
+    if (rc == 0 && job_spec_check(spec, err) != 0) {
+        err->code = ERROR_USAGE; /* all of it stood on the command line */
+        rc = -(int)ERROR_USAGE;
+    }
     return rc;
 }
 

@@ -61,7 +61,7 @@ static const struct column job_columns[] = {
     {"PENDING", true},
     {"FAILED", true},
     {"TIME", true},
-    {"WAITS FOR", false},
+    {"WHY PENDING", false},
 };
 
 static int append_jobs(void *user, const struct list_result *page, struct error *err)
@@ -230,14 +230,17 @@ static void write_head(struct session *s, const struct job_summary *job)
     buffer_printf(&out,
                   "\n  submitted %s ago, ",
                   since(time, job->submitted_us, clock_wall_us()));
-    buffer_printf(&out,
-                  "%s %s, priority %" PRId32 "\n",
-                  job->ended_us != 0 ? "took" : "running for",
-                  since(time, job->submitted_us, end_us),
-                  job->priority);
+    if (job->state == JOB_PENDING)
+        buffer_append_text(&out, "not started yet");
+    else
+        buffer_printf(&out,
+                      "%s %s",
+                      job->ended_us != 0 ? "took" : "running for",
+                      since(time, job->submitted_us, end_us));
+    buffer_printf(&out, ", priority %" PRId32 "\n", job->priority);
     if (why[0] != '\0') {
         buffer_append_text(&out, "  ");
-        screen_styled(&out, &s->out, STYLE_WARN, "waits: ");
+        screen_styled(&out, &s->out, STYLE_WARN, "pending: ");
         buffer_printf(&out, "%s\n", why);
     }
     screen_write(&s->out, &out);

@@ -7,9 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A job that fits a command; the rest of a larger file is not read. */
-#define JOB_FILE_BYTES_MAX (4 * LIMIT_COMMAND_BYTES)
-
 static const struct option_row rows[] = {
     SUBMIT_KEY_ROW,
     SUBMIT_WAIT_ROW,
@@ -23,15 +20,15 @@ read_all(FILE *file, const char *name, struct buffer *text, struct error *err)
     do {
         got = fread(buffer_reserve(text, KIB), 1, KIB, file);
         text->size += got;
-    } while (got > 0 && text->size <= JOB_FILE_BYTES_MAX);
+    } while (got > 0 && text->size <= LIMIT_JOB_FILE_BYTES); /* no more is read */
     if (ferror(file))
         return error_set(err, ERROR_IO, "read %s: %s", name, strerror(errno));
-    if (text->size > JOB_FILE_BYTES_MAX)
+    if (text->size > LIMIT_JOB_FILE_BYTES)
         return error_set(err,
                          ERROR_TOO_LARGE,
                          "%s: a job file has at most %lu KiB",
                          name,
-                         JOB_FILE_BYTES_MAX / KIB);
+                         LIMIT_JOB_FILE_BYTES / KIB);
     return 0;
 }
 

@@ -8,7 +8,7 @@ static int run(struct session *s, struct error *err)
 
     if (rc == 0)
         rc = session_open(s, err);
-    return rc != 0 ? rc : job_wait(s, job, &s->out, err);
+    return rc != 0 ? rc : job_wait(s, job, false, &s->out, err);
 }
 
 const struct subcommand subcommand_wait = {

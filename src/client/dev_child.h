@@ -18,7 +18,7 @@ struct dev_child {
     char name[32]; /* "master-1" */
     pid_t pid;     /* 0: not started, or gone */
     int status;    /* as of waitpid(), once it is gone */
-    const struct screen *screen;
+    struct screen *screen;
     enum style style; /* of the prefix */
     int fd;           /* what it writes */
     struct watch *watch;

@@ -1,6 +1,8 @@
 /* dev_ports.c - which ports the processes of `triarch dev` listen on. */
 #include "client/dev_ports.h"
 
+#include "base/entropy.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,23 +13,29 @@
 
 #define PORTS_MAX (2 * LIMIT_MASTERS + DEV_AGENTS_MAX)
 
+/* Below those that Linux gives to outgoing connections: one of them would take the port of
+ * a process that is down for a moment, or of a kept cluster. */
+#define PORT_FIRST 10000
+#define PORT_COUNT 22000
+#define TRIES      1000
+
 /* A socket on a free port; it is held until all ports are chosen, so they differ. */
 static int hold_port(uint16_t *port, struct error *err)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) < 0) {
-        error_set(err, ERROR_IO, "find a free port: %s", strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
+    for (unsigned i = 0; fd >= 0 && i < TRIES; i++) {
+        *port = (uint16_t)(PORT_FIRST + entropy_u64() % PORT_COUNT);
+        address.sin_port = htons(*port);
+        if (bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+            return fd;
     }
-    *port = ntohs(address.sin_port);
-    return fd;
+    error_set(err, ERROR_IO, "find a free port: %s", strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 static int fill_free(uint16_t *const *ports, size_t count, struct error *err)

@@ -91,6 +91,11 @@ struct http_get *http_get(struct loop *l,
     return g;
 }
 
+unsigned http_get_status(const struct http_get *g)
+{
+    return g->response.part == HTTP_STATUS_LINE ? 0 : g->response.status;
+}
+
 void http_get_cancel(struct http_get *g)
 {
     if (g == NULL)

@@ -23,6 +23,8 @@ struct http_get *http_get(struct loop *l,
                           const char *path,
                           const struct http_get_events *events,
                           void *user);
+/* Of the answer; 0 while there is none. */
+unsigned http_get_status(const struct http_get *g);
 /* No callback follows.  NULL is fine. */
 void http_get_cancel(struct http_get *g);
 

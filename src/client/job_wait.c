@@ -27,7 +27,7 @@
 
 struct wait {
     struct session *session;
-    const struct screen *screen;
+    struct screen *screen;
     uint64_t id;
     struct client_call call;
     struct loop_timer poll;
@@ -36,6 +36,7 @@ struct wait {
 
     struct buffer page;
     struct job_summary job; /* points into page */
+    bool exists;            /* for sure */
     bool known;             /* there was an answer */
     int status;             /* exit status, or a negative error; once over is set */
     bool over;
@@ -91,9 +92,10 @@ static void draw_bar(struct wait *w)
     struct buffer out = {0};
 
     write_note(w, note, sizeof(note));
-    buffer_append_text(&out, "\r");
+    buffer_append_text(&out,
+                       "\r\033[?7l"); /* never a second line, however narrow it is */
     progress_bar(&out, w->screen, &p, screen_width(w->screen));
-    buffer_append_text(&out, "\033[K");
+    buffer_append_text(&out, "\033[K\033[?7h");
     screen_write(w->screen, &out);
     buffer_finish(&out);
     w->drawn = true;
@@ -190,18 +192,11 @@ static void take(struct wait *w, struct bytes result)
         w->changed = true;
         w->poll_ms = POLL_FIRST_MS;
     }
-    w->known = true;
+    w->known = w->exists = true;
     if (job_state_is_final(w->job.state))
         end(w, 0);
     else if (!w->draw.armed)
         draw(w);
-}
-
-/* Gone for a while is not gone for ever, but what never answered may be mistyped. */
-static bool is_passing(const struct wait *w, enum error_code code)
-{
-    return w->known && (code == ERROR_TIMEOUT || code == ERROR_UNAVAILABLE ||
-                        code == ERROR_BUSY || code == ERROR_UNKNOWN);
 }
 
 static void on_answer(void *user, const struct client_answer *answer)
@@ -213,7 +208,8 @@ static void on_answer(void *user, const struct client_answer *answer)
     if (answer->code == ERROR_NONE) {
         take(w, answer->result);
     } else {
-        if (!is_passing(w, answer->code))
+        /* What never answered may be mistyped. */
+        if (!w->exists || !session_is_passing(answer->code))
             end(w, error_set(&w->err, answer->code, "%s", answer->text));
         else if (!redraws(w))
             session_note(w->session, "still waiting: %s", answer->text);
@@ -263,10 +259,12 @@ static int verdict(struct wait *w, struct error *err)
 
 int job_wait(struct session *s,
              uint64_t job,
-             const struct screen *progress,
+             bool exists,
+             struct screen *progress,
              struct error *err)
 {
-    struct wait w = {.session = s, .screen = progress, .id = job, .status = -1};
+    struct wait w = {
+        .session = s, .screen = progress, .id = job, .exists = exists, .status = -1};
 
     w.poll_ms = POLL_FIRST_MS;
     w.call = (struct client_call){

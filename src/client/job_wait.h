@@ -9,10 +9,12 @@
 
 #include "client/session.h"
 
-/* Exit status: 0 only if every task finished well; or a negative error. */
+/* Exit status: 0 only if every task finished well; or a negative error.  A job that exists
+ * for sure is waited for without any master, too. */
 int job_wait(struct session *s,
              uint64_t job,
-             const struct screen *progress,
+             bool exists,
+             struct screen *progress,
              struct error *err);
 
 #endif

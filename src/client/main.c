@@ -1,5 +1,6 @@
 /* main.c - triarch, the command line: finds the command, says what went wrong. */
 #include "base/mem.h"
+#include "base/standard_files.h"
 #include "base/text.h"
 #include "client/session.h"
 
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     struct error err;
     int status;
 
+    standard_files_reserve();
     screen_locale();
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         tables[i] = &commands[i]->table;

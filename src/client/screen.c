@@ -80,28 +80,35 @@ void screen_styled(struct buffer *out,
     screen_style(out, s, STYLE_PLAIN);
 }
 
-void screen_write(const struct screen *s, const struct buffer *text)
+void screen_write(struct screen *s, const struct buffer *text)
 {
     screen_write_raw(s, buffer_view(text));
 }
 
 /* A reader that went away (`| head`) ends the program as it ends any other: the loop
  * ignores SIGPIPE for its sockets, so it is done here. */
-void screen_write_raw(const struct screen *s, struct bytes bytes)
+void screen_write_raw(struct screen *s, struct bytes bytes)
 {
-    if (bytes.size > 0)
-        fwrite(bytes.data, 1, bytes.size, s->file);
-    if (fflush(s->file) == 0 || errno != EPIPE)
+    /* What does not fit stdio's buffer fails in fwrite(), and fflush() knows nothing of it. */
+    if (fwrite(bytes.data, 1, bytes.size, s->file) == bytes.size &&
+        fflush(s->file) == 0)
+        return;
+    if (s->failure == 0)
+        s->failure = errno;
+    if (errno != EPIPE || s->lasting)
         return;
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
 }
 
-int screen_close(const struct screen *s, struct error *err)
+int screen_close(struct screen *s, struct error *err)
 {
-    if (fflush(s->file) == 0 && ferror(s->file) == 0)
+    if (fflush(s->file) != 0 && s->failure == 0)
+        s->failure = errno;
+    if (s->failure == 0)
         return 0;
-    return error_set(err, ERROR_IO, "write to standard output: %s", strerror(errno));
+    return error_set(
+        err, ERROR_IO, "write to standard output: %s", strerror(s->failure));
 }
 
 /* ---- width ---- */

@@ -29,7 +29,9 @@ struct screen {
     FILE *file;
     bool terminal;
     bool colour;
-    bool dumb; /* a terminal that cannot redraw a line */
+    bool dumb;    /* a terminal that cannot redraw a line */
+    bool lasting; /* a reader that went away does not end the program */
+    int failure;  /* errno of the first write that failed */
 };
 
 /* Once, before the others: the character set of the user's locale. */
@@ -46,11 +48,11 @@ void screen_styled(struct buffer *out,
                    enum style style,
                    const char *text);
 /* Write it all; what could not be written, screen_close() tells. */
-void screen_write(const struct screen *s, const struct buffer *text);
+void screen_write(struct screen *s, const struct buffer *text);
 /* Bytes as they are: the output of a task. */
-void screen_write_raw(const struct screen *s, struct bytes bytes);
+void screen_write_raw(struct screen *s, struct bytes bytes);
 /* At the end: 0, or an error if anything was not written. */
-int screen_close(const struct screen *s, struct error *err);
+int screen_close(struct screen *s, struct error *err);
 
 /* Columns that printable text takes; wide characters take two. */
 size_t screen_columns(const char *text);

@@ -101,6 +101,12 @@ int session_change(struct session *s,
     return rc;
 }
 
+bool session_is_passing(enum error_code code)
+{
+    return code == ERROR_TIMEOUT || code == ERROR_UNAVAILABLE || code == ERROR_BUSY ||
+           code == ERROR_UNKNOWN;
+}
+
 /* ---- listings ---- */
 
 static bool is_stale(const struct session *s)

@@ -57,6 +57,9 @@ int session_change(struct session *s,
                    bool *repeated,
                    struct error *err);
 
+/* Gone for a while is not gone for ever: worth asking again later. */
+bool session_is_passing(enum error_code code);
+
 /* One job, or ERROR_NOT_FOUND.  Views point into *page. */
 int session_job(struct session *s,
                 uint64_t id,

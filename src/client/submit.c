@@ -79,6 +79,6 @@ int submit_job(struct session *s, const struct job_spec *spec, struct error *err
     screen_write(&s->out, &line);
     buffer_finish(&line);
     if (options_flag(s->options, "wait"))
-        return job_wait(s, job.id, &s->err, err);
+        return job_wait(s, job.id, true, &s->err, err);
     return EXIT_SUCCESS;
 }

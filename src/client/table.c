@@ -8,7 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define GAP 2 /* columns between two cells */
+#define GAP        2 /* columns between two cells */
+#define TEXT_WIDTH 8 /* of a column of text, at least */
 
 struct cell {
     char *text; /* printable */
@@ -94,18 +95,47 @@ struct layout {
     const struct screen *screen;
     size_t *widths;
     size_t shown; /* columns */
-    size_t limit; /* of a line; 0: none */
 };
+
+static size_t line_width(const struct layout *l)
+{
+    size_t width = GAP * (l->shown - 1);
+
+    for (size_t i = 0; i < l->shown; i++)
+        width += l->widths[i];
+    return width;
+}
+
+/* The widest column of text that may be cut; NULL: none is left. */
+static size_t *widest(const struct table *t, const struct layout *l)
+{
+    size_t *found = NULL;
+
+    for (size_t i = 0; i < l->shown; i++)
+        if (!t->columns[i].right && l->widths[i] > TEXT_WIDTH &&
+            (found == NULL || l->widths[i] >= *found))
+            found = &l->widths[i];
+    return found;
+}
+
+static void fit(const struct table *t, struct layout *l, size_t limit)
+{
+    size_t *width;
+
+    while (limit > 0 && line_width(l) > limit && (width = widest(t, l)) != NULL)
+        --*width;
+}
 
 static struct layout layout_of(const struct table *t, const struct screen *s)
 {
-    struct layout l = {.screen = s, .shown = t->count, .limit = screen_width(s)};
+    struct layout l = {.screen = s, .shown = t->count};
 
     if (t->count > 1 && is_empty(t, t->count - 1))
         l.shown--;
     l.widths = mem_alloc(t->count * sizeof(size_t));
     for (size_t i = 0; i < l.shown; i++)
         l.widths[i] = column_width(t, i);
+    fit(t, &l, screen_width(s));
     return l;
 }
 
@@ -114,23 +144,30 @@ static void pad(struct buffer *out, size_t columns)
     buffer_printf(out, "%*s", (int)columns, "");
 }
 
-/* The last cell takes what the line has left, at least its head. */
-static void append_last(struct buffer *out,
+static void append_cell(struct buffer *out,
                         const struct layout *l,
                         const struct cell *cell,
-                        size_t begin)
+                        size_t width,
+                        bool right)
 {
-    size_t room = l->limit > begin ? l->limit - begin : 1;
     struct buffer fitting = {0};
+    size_t columns;
 
-    if (l->limit == 0 || cell->columns <= room) {
-        screen_styled(out, l->screen, cell->style, cell->text);
-        return;
-    }
-    screen_fit(&fitting, cell->text, room);
+    screen_fit(&fitting, cell->text, width);
     buffer_append_u8(&fitting, 0);
+    columns = screen_columns((const char *)fitting.data);
+    if (right)
+        pad(out, width - columns);
     screen_styled(out, l->screen, cell->style, (const char *)fitting.data);
+    if (!right)
+        pad(out, width - columns);
     buffer_finish(&fitting);
+}
+
+static void drop_spaces(struct buffer *line)
+{
+    while (line->size > 0 && line->data[line->size - 1] == ' ')
+        line->size--;
 }
 
 static void append_row(struct buffer *out,
@@ -138,22 +175,11 @@ static void append_row(struct buffer *out,
                        const struct layout *l,
                        const struct cell *cells)
 {
-    size_t begin = 0;
-
     for (size_t i = 0; i < l->shown; i++) {
-        size_t free = l->widths[i] - cells[i].columns;
-        bool last = i + 1 == l->shown;
-
-        if (t->columns[i].right)
-            pad(out, free);
-        if (last && !t->columns[i].right)
-            append_last(out, l, &cells[i], begin);
-        else
-            screen_styled(out, l->screen, cells[i].style, cells[i].text);
-        if (!last)
-            pad(out, (t->columns[i].right ? 0 : free) + GAP);
-        begin += l->widths[i] + GAP;
+        pad(out, i > 0 ? GAP : 0);
+        append_cell(out, l, &cells[i], l->widths[i], t->columns[i].right);
     }
+    drop_spaces(out);
     buffer_append_u8(out, '\n');
 }
 
@@ -173,7 +199,7 @@ append_head(struct buffer *out, const struct table *t, const struct layout *l)
     mem_free(cells);
 }
 
-void table_print(const struct table *t, const struct screen *s)
+void table_print(const struct table *t, struct screen *s)
 {
     struct layout l = layout_of(t, s);
     struct buffer out = {0};

@@ -1,7 +1,7 @@
 /* table.h - aligned columns.
  *
- * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal the
- * last column is cut where the line ends; in a pipe nothing is.
+ * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal columns of
+ * text are cut, the widest first, until the lines fit; in a pipe nothing is.
  */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
@@ -25,6 +25,6 @@ void table_cell_bytes(struct table *t, enum style style, struct bytes text);
 
 size_t table_rows(const struct table *t);
 /* A last column without any text is left out. */
-void table_print(const struct table *t, const struct screen *s);
+void table_print(const struct table *t, struct screen *s);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/entropy.h"
 #include "base/log.h"
 #include "base/options.h"
+#include "base/standard_files.h"
 #include "master/master.h"
 #include "master/storage.h"
 #include "master/transfers.h"
@@ -16,6 +17,8 @@
 
 #define EXIT_USAGE 2
 #define EXIT_START 1
+
+#define OWN_DESCRIPTORS 64 /* of store, loop and log, and connections to others */
 
 static const struct option_row ROWS[] = {
     {.name = "id",
@@ -162,16 +165,42 @@ static int read_options(struct master *m,
     return 0;
 }
 
-/* Sessions are file descriptors; take as many as the system lets us. */
-static void raise_descriptor_limit(void)
+static uint64_t descriptor_limit(void)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        log_warning("master", "cannot raise the limit of file descriptors");
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    if (limit.rlim_cur != limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 ||
+            getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            log_warning("master", "cannot raise the limit of file descriptors");
+    }
+    return limit.rlim_cur;
+}
+
+static unsigned least(uint64_t a, uint64_t b)
+{
+    return (unsigned)(a < b ? a : b);
+}
+
+/* Sessions are file descriptors; take as many as the system lets us, but for what the other
+ * parts need. */
+static void share_descriptors(struct master *m)
+{
+    uint64_t limit = descriptor_limit();
+    uint64_t others;
+
+    m->http_max = least(LIMIT_HTTP_CONNECTIONS, limit / 8 + 1);
+    others = m->http_max + LIMIT_SESSIONS_SPARE + OWN_DESCRIPTORS;
+    m->sessions_max = least(LIMIT_SESSIONS, limit > others ? limit - others : 1);
+    if (m->sessions_max < LIMIT_SESSIONS)
+        log_info("master",
+                 "the limit of %llu file descriptors leaves %u sessions; raise it "
+                 "for more",
+                 (unsigned long long)limit,
+                 m->sessions_max);
 }
 
 static void on_signal(void *user, int signum)
@@ -229,7 +258,7 @@ static int run(const struct options *o)
         fprintf(stderr, "triarch-master: %s\n", err.text);
         return EXIT_USAGE;
     }
-    raise_descriptor_limit();
+    share_descriptors(&m);
     if (start(&m, o, &config, &err) != 0) {
         fprintf(stderr, "triarch-master: %s\n", err.text);
         m.exit_status = EXIT_START;
@@ -249,6 +278,7 @@ int main(int argc, char **argv)
     struct buffer text = {0};
     int status = 0;
 
+    standard_files_reserve();
     if (options_parse(o, argc, argv, &wish, &err) != 0) {
         fprintf(stderr, "triarch-master: %s\n", err.text);
         status = EXIT_USAGE;

@@ -29,6 +29,8 @@ struct master {
     struct address rpc; /* what we listen on */
     struct address http;
     bool has_http;
+    unsigned sessions_max; /* of all that may be agents or clients */
+    unsigned http_max;     /* connections */
     uint64_t incarnation;
     int exit_status;
 

@@ -9,35 +9,6 @@
 
 /* ---- agents and clients ---- */
 
-static void on_hello(void *user, struct conn *c, const struct hello *hello)
-{
-    struct master *m = user;
-    struct hello ours;
-    struct error err;
-
-    if (hello->role == ROLE_MASTER) {
-        peers_adopt(m->peers, c, hello);
-        return;
-    }
-    if (master_check_hello(m->core, hello, &err) != 0) {
-        log_warning("master", "refused %s: %s", conn_peer(c), err.text);
-        conn_refuse(c, &err);
-        return;
-    }
-    if (hello->role == ROLE_SNAPSHOT) {
-        transfers_adopt(m->transfers, c, hello);
-        return;
-    }
-    master_hello(m->core, &ours);
-    ours.version =
-        (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
-    conn_hello(c, &ours);
-    drive(m,
-          &(struct master_event){
-              .kind = MASTER_SESSION_OPENED,
-              .opened = {.session = conn_number(c), .role = hello->role}});
-}
-
 static void on_frame(void *user, struct conn *c, struct bytes frame)
 {
     drive(user,
@@ -52,6 +23,72 @@ static void on_closed(void *user, struct conn *c, const struct error *reason)
     drive(user,
           &(struct master_event){.kind = MASTER_SESSION_CLOSED,
                                  .closed = conn_number(c)});
+}
+
+/* A client that asks faster than it reads the answers is heard again when they are sent.  An
+ * agent is always heard: it would be taken for dead. */
+static void on_client_frame(void *user, struct conn *c, struct bytes frame)
+{
+    on_frame(user, c, frame);
+    if (conn_queued(c) > LIMIT_ANSWERS_BYTES)
+        conn_pause(c);
+}
+
+static void on_client_drained(void *user, struct conn *c)
+{
+    (void)user;
+    conn_resume(c);
+}
+
+static const struct conn_events CLIENT_EVENTS = {
+    .frame = on_client_frame,
+    .drained = on_client_drained,
+    .closed = on_closed,
+};
+
+static int check_hello(struct master *m, const struct hello *hello, struct error *err)
+{
+    int r = master_check_hello(m->core, hello, err);
+
+    if (r == 0 && hello->role != ROLE_SNAPSHOT &&
+        server_sessions(m->server) > m->sessions_max)
+        return error_set(err,
+                         ERROR_BUSY,
+                         "master %llu has %u sessions, its limit; try another master",
+                         (unsigned long long)m->id,
+                         m->sessions_max);
+    return r;
+}
+
+static void on_hello(void *user, struct conn *c, const struct hello *hello)
+{
+    struct master *m = user;
+    struct hello ours;
+    struct error err;
+
+    if (hello->role == ROLE_MASTER) {
+        peers_adopt(m->peers, c, hello);
+        return;
+    }
+    if (check_hello(m, hello, &err) != 0) {
+        log_warning("master", "refused %s: %s", conn_peer(c), err.text);
+        conn_refuse(c, &err);
+        return;
+    }
+    if (hello->role == ROLE_SNAPSHOT) {
+        transfers_adopt(m->transfers, c, hello);
+        return;
+    }
+    master_hello(m->core, &ours);
+    ours.version =
+        (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
+    conn_hello(c, &ours);
+    if (hello->role == ROLE_CLIENT)
+        conn_hand_over(c, &CLIENT_EVENTS, m);
+    drive(m,
+          &(struct master_event){
+              .kind = MASTER_SESSION_OPENED,
+              .opened = {.session = conn_number(c), .role = hello->role}});
 }
 
 static const struct conn_events SESSION_EVENTS = {
@@ -121,7 +158,8 @@ static const struct peers_events PEER_EVENTS = {
 
 int sessions_start(struct master *m, struct error *err)
 {
-    struct server_options options = {.listen = m->rpc};
+    struct server_options options = {
+        .listen = m->rpc, .sessions_max = m->sessions_max + LIMIT_SESSIONS_SPARE};
 
     m->server = server_create(m->loop, &options, &SESSION_EVENTS, m, err);
     if (m->server == NULL)

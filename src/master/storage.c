@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define LOAD_TICKET \
-    UINT64_MAX        /* of chunks read for our own state; transfers use peer ids */
+    UINT64_MAX /* of chunks read for our own state; transfers are counted from 1 */
 #define CHUNKS_MAX 64 /* own chunks not written yet; the replica keeps to fewer */
 
 struct storage {
@@ -153,7 +153,7 @@ start_member(struct storage *s, struct master_event *event, struct error *err)
     if (snapshots_pin(s->snapshots, &info)) {
         if (master_restore_end(s->master->core, &info.meta, err) != 0) {
             snapshot_info_finish(&info);
-            return -(int)err->code;
+            return data_dir_advise(-(int)err->code, err);
         }
         event->start.snapshot = &info.meta;
         snapshots_release(s->snapshots, info.id);
@@ -323,6 +323,21 @@ static void loaded_chunk(struct storage *s, const struct snapshot_event *event)
     drive_replica(s->master, &data);
 }
 
+/* One from the leader may overtake it; the replica knows.  Anything else would leave the replica
+ * waiting and the log growing until the disk is full. */
+static void own_snapshot_failed(struct storage *s, const struct error *err)
+{
+    struct error last = *err;
+    struct store_hooks hooks;
+
+    if (err->code != ERROR_CONFLICT) {
+        error_wrap(&last, "own snapshot");
+        store_fatal(hooks_of(s, &hooks), &last);
+    }
+    log_info("master", "own snapshot dropped: %s", err->text);
+    s->draft = 0;
+}
+
 static void own_snapshot(struct storage *s, const struct snapshot_event *event)
 {
     switch (event->kind) {
@@ -339,9 +354,7 @@ static void own_snapshot(struct storage *s, const struct snapshot_event *event)
                       &(struct replica_event){.kind = REPLICA_SNAPSHOT_SAVED});
         break;
     case SNAPSHOT_FAILED:
-        /* Only when one from the leader overtook it; the replica knows. */
-        log_info("master", "own snapshot dropped: %s", event->error.text);
-        s->draft = 0;
+        own_snapshot_failed(s, &event->error);
         break;
     case SNAPSHOT_CHUNK:
         break;

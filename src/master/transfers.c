@@ -9,11 +9,10 @@
 
 #include <string.h>
 
-#define BACKLOG_BYTES (4 * MIB) /* received and not on disk: then the sender waits */
-
 struct sending {
     struct transfers *transfers;
-    uint64_t peer; /* 0: free */
+    uint64_t peer;   /* 0: free */
+    uint64_t number; /* of this transfer: its reads have it as their ticket */
     struct bulk_sender *sender;
     struct snapshot_info info; /* pinned */
 };
@@ -31,6 +30,7 @@ struct receiving {
 
 struct transfers {
     struct master *master;
+    uint64_t last_number;
     struct sending sending[LIMIT_MASTERS];
     struct receiving receiving[LIMIT_MASTERS];
 };
@@ -67,7 +67,7 @@ static void pull(void *user, uint32_t number)
 {
     struct sending *s = user;
 
-    snapshots_read(store_of(s->transfers), s->info.id, number, s->peer);
+    snapshots_read(store_of(s->transfers), s->info.id, number, s->number);
 }
 
 static void sending_finish(struct sending *s)
@@ -115,6 +115,7 @@ void transfers_send(struct transfers *t, uint64_t peer)
     if (!snapshots_pin(store_of(t), &s->info))
         ASSERT_NEVER("the replica sends only a snapshot that is saved");
     s->peer = peer;
+    s->number = ++t->last_number;
     log_info("master",
              "sending a snapshot to master %llu index=%llu bytes=%llu",
              (unsigned long long)peer,
@@ -135,8 +136,7 @@ static void give_chunk(struct transfers *t, const struct snapshot_event *event)
     for (unsigned i = 0; i < LIMIT_MASTERS; i++) {
         struct sending *s = &t->sending[i];
 
-        if (s->peer != 0 && s->peer == event->ticket && s->info.id == event->id &&
-            s->sender != NULL)
+        if (s->peer != 0 && s->number == event->ticket)
             bulk_sender_give(s->sender,
                              blob_view(event->chunk),
                              event->number + 1 == s->info.chunks);
@@ -177,7 +177,10 @@ static void begun(void *user,
         if (t->receiving[i].draft == 0)
             r = &t->receiving[i];
     if (r == NULL || store_of(t) == NULL) {
-        error_set(&err, ERROR_BUSY, "other snapshots are on their way here");
+        error_set(&err,
+                  ERROR_BUSY,
+                  store_of(t) == NULL ? "this master is not founded"
+                                      : "other snapshots are on their way here");
         bulk_receiver_refuse(receiver, &err);
         return;
     }
@@ -249,7 +252,8 @@ void transfers_adopt(struct transfers *t, struct conn *c, const struct hello *he
 
 void transfers_room(struct transfers *t)
 {
-    if (store_of(t) == NULL || snapshots_backlog(store_of(t)) > BACKLOG_BYTES)
+    if (store_of(t) == NULL ||
+        snapshots_backlog(store_of(t)) > LIMIT_SNAPSHOT_QUEUE_BYTES)
         return;
     for (unsigned i = 0; i < LIMIT_MASTERS; i++) {
         struct receiving *r = &t->receiving[i];

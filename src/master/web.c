@@ -66,10 +66,16 @@ static void replica_metrics(struct metrics *m, const struct replica *r)
 {
     char name[80];
 
+    for (int role = REPLICA_FOLLOWER; role <= REPLICA_LEADER; role++) {
+        snprintf(name, sizeof(name), "role=\"%s\"", role_name((enum replica_role)role));
+        metric_set(
+            metrics_gauge(m, "triarch_raft_role", "1 for the role it has.", name),
+            replica_role(r) == (enum replica_role)role ? 1 : 0);
+    }
     gauge(m, "triarch_raft_term", "Current term.", (double)replica_term(r));
     gauge(m,
           "triarch_raft_is_leader",
-          "1 while this master leads.",
+          "1 while it leads, with an entry of its own term applied.",
           replica_leads(r) ? 1 : 0);
     gauge(
         m, "triarch_raft_last_index", "Last log entry.", (double)replica_last_index(r));
@@ -89,12 +95,9 @@ static void replica_metrics(struct metrics *m, const struct replica *r)
           "triarch_raft_snapshot_index",
           "Entries in the snapshot.",
           (double)replica_snapshot_index(r));
-#define X(member)                                                   \
+#define X(member, help)                                             \
     snprintf(name, sizeof(name), "triarch_raft_%s_total", #member); \
-    counter(m,                                                      \
-            name,                                                   \
-            "Since the start; see docs/architecture.md.",           \
-            replica_counters(r)->member);
+    counter(m, name, help, replica_counters(r)->member);
     REPLICA_COUNTERS(X)
 #undef X
 }
@@ -143,14 +146,19 @@ static void core_metrics(struct metrics *m, const struct master_core *core)
           "triarch_sessions",
           "Agents and clients connected.",
           (double)master_session_count(core));
-#define X(member)                                              \
+#define X(member, help)                                        \
     snprintf(name, sizeof(name), "triarch_%s_total", #member); \
-    counter(m,                                                 \
-            name,                                              \
-            "Since the start; see docs/architecture.md.",      \
-            master_counters(core)->member);
+    counter(m, name, help, master_counters(core)->member);
     MASTER_COUNTERS(X)
 #undef X
+}
+
+static void peer_metrics(struct metrics *m, const struct peers *peers)
+{
+    counter(m,
+            "triarch_peer_messages_dropped_total",
+            "Messages to masters that were not connected, or did not read.",
+            peers_dropped(peers));
 }
 
 static void storage_metrics(struct metrics *m, struct storage *storage)
@@ -187,6 +195,7 @@ static void handle_metrics(void *user, struct http_request *r)
         replica_metrics(m, master_replica(w->master->core));
     state_metrics(m, master_state(w->master->core));
     core_metrics(m, w->master->core);
+    peer_metrics(m, w->master->peers);
     storage_metrics(m, w->master->storage);
     metrics_print(m, &body);
     metrics_destroy(m);
@@ -204,7 +213,8 @@ int web_start(struct web **out, struct master *m, struct error *err)
     struct http_options options = {.listen = &m->http,
                                    .listen_count = 1,
                                    .routes = ROUTES,
-                                   .route_count = sizeof(ROUTES) / sizeof(*ROUTES)};
+                                   .route_count = sizeof(ROUTES) / sizeof(*ROUTES),
+                                   .connections_max = m->http_max};
 
     w->master = m;
     w->http = http_create(m->loop, &options, w, err);

@@ -31,7 +31,8 @@ struct follower {
     struct http *http;
     struct MHD_Connection *connection;
     struct http_file file;
-    uint64_t at; /* next byte to send */
+    uint64_t at;   /* next byte to send */
+    uint64_t size; /* of the file when it was looked at last */
     bool follow;
     bool over; /* end the answer: the client or the server goes */
 };
@@ -70,6 +71,8 @@ static ssize_t on_read(void *user, uint64_t position, char *to, size_t max)
     n = pread(f->file.fd, to, max, (off_t)f->at);
     if (n > 0) {
         f->at += (uint64_t)n;
+        if (f->size < f->at)
+            f->size = f->at;
         return n;
     }
     if (n == 0 && done)
@@ -107,14 +110,16 @@ static bool client_has_gone(struct follower *f)
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-/* A file that is shorter than what was sent was emptied: nothing fits together then. */
+/* A file that became shorter was emptied: nothing fits together then. */
 static bool has_news(struct follower *f)
 {
     struct stat st;
 
-    if (fstat(f->file.fd, &st) != 0 || (uint64_t)st.st_size < f->at ||
+    if (fstat(f->file.fd, &st) != 0 || (uint64_t)st.st_size < f->size ||
         client_has_gone(f))
         f->over = true;
+    else
+        f->size = (uint64_t)st.st_size;
     return f->over || (uint64_t)st.st_size > f->at || f->file.done(f->file.user);
 }
 
@@ -262,6 +267,7 @@ answer_part(struct http_request *r, const struct http_file *file, const struct p
     f->connection = r->connection;
     f->file = *file;
     f->at = p->from;
+    f->size = p->size;
     f->follow = p->follow;
     response = MHD_create_response_from_callback(p->follow ? MHD_SIZE_UNKNOWN
                                                            : p->to - p->from,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/resolve.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,11 +35,11 @@ struct listener {
 
 static int try_listen(const struct sockaddr_storage *at)
 {
-    int fd = socket(at->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket_create(at->ss_family);
     int on = 1;
 
     if (fd < 0)
-        return -errno;
+        return fd;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         bind(fd, (const struct sockaddr *)at, sockaddr_size(at)) == 0 &&
         listen(fd, BACKLOG) == 0)

@@ -177,6 +177,7 @@ void loop_run(struct loop *l)
 {
     l->slept_at_ms = loop_now_ms(); /* what came before was no turn */
     uv_run(&l->uv, UV_RUN_DEFAULT);
+    run_output(l); /* libuv ends between an event and the end of our turn */
 }
 
 void loop_stop(struct loop *l)
@@ -339,31 +340,45 @@ void loop_on_signal(struct loop *l,
 
 struct watch {
     uv_poll_t handle;
-    void (*readable)(void *user);
+    int events;
+    void (*ready)(void *user);
     void *user;
 };
 
-/* Errors and hang-ups come as readable: a read tells which. */
+/* Errors and hang-ups come as ready: what is done then tells which. */
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct watch *w = handle->data;
 
     (void)status;
     (void)events;
-    w->readable(w->user);
+    w->ready(w->user);
 }
 
-struct watch *
-watch_create(struct loop *l, int fd, void (*readable)(void *user), void *user)
+static struct watch *
+create(struct loop *l, int fd, int events, void (*ready)(void *user), void *user)
 {
     struct watch *w = mem_zalloc(sizeof(*w));
 
-    w->readable = readable;
+    w->events = events;
+    w->ready = ready;
     w->user = user;
     w->handle.data = w;
     ASSERT(uv_poll_init(&l->uv, &w->handle, fd) == 0);
     watch_resume(w);
     return w;
+}
+
+struct watch *
+watch_create(struct loop *l, int fd, void (*readable)(void *user), void *user)
+{
+    return create(l, fd, UV_READABLE, readable, user);
+}
+
+struct watch *
+watch_create_writable(struct loop *l, int fd, void (*writable)(void *user), void *user)
+{
+    return create(l, fd, UV_WRITABLE, writable, user);
 }
 
 void watch_pause(struct watch *w)
@@ -373,7 +388,7 @@ void watch_pause(struct watch *w)
 
 void watch_resume(struct watch *w)
 {
-    ASSERT(uv_poll_start(&w->handle, UV_READABLE, on_poll) == 0);
+    ASSERT(uv_poll_start(&w->handle, w->events, on_poll) == 0);
 }
 
 static void free_handle(uv_handle_t *handle)

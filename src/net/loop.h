@@ -29,7 +29,7 @@ struct loop *loop_create(void);
 void loop_destroy(struct loop *l);
 
 void loop_run(struct loop *l);  /* until loop_stop() */
-void loop_stop(struct loop *l); /* loop_run() returns after this turn */
+void loop_stop(struct loop *l); /* loop_run() returns after this turn and its output */
 
 /* Monotonic; not the start of the turn but now. */
 uint64_t loop_now_ms(void);
@@ -99,6 +99,9 @@ void loop_on_signal(struct loop *l,
 struct watch;
 struct watch *
 watch_create(struct loop *l, int fd, void (*readable)(void *user), void *user);
+/* The same for writable: a socket that connects has come to an end of that. */
+struct watch *
+watch_create_writable(struct loop *l, int fd, void (*writable)(void *user), void *user);
 void watch_pause(struct watch *w);
 void watch_resume(struct watch *w);
 void watch_destroy(struct watch *w); /* then fd may be closed; NULL is fine */

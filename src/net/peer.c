@@ -3,7 +3,10 @@
  * A peer with a lower id has a link that dials it; one with a higher id has the
  * connection that it last dialled to us.  `conn` is the one in use, and set exactly
  * while the peer is up.  Masters that have nothing to say, as two followers, say that
- * they are alive, so that a second process with the same id is told from a new start.
+ * they are alive, so that a second process with the same id is told from a new start, and
+ * a connection that leads nowhere from a quiet one.  That one is made anew: TCP repeats what
+ * got lost after twice the time of the last try, so after an outage it stays silent for up to
+ * as long again.
  */
 #include "net/peer.h"
 
@@ -20,6 +23,9 @@
 #define ALIVE_MS 1000 /* a connection that spoke within that time is in use */
 #define SPEAK_MS 300  /* so each speaks, or dials, at least that often */
 
+/* Looks in a row at which nothing new was heard: a pause of our own is one look. */
+#define SILENT_LOOKS (LIMIT_PEER_SILENCE_MS / SPEAK_MS)
+
 struct peer {
     struct peers *peers;
     uint64_t id;
@@ -27,6 +33,8 @@ struct peer {
     struct conn *conn; /* NULL: down */
     bool refused;      /* one side does not want the other: no hurry to dial again */
     uint64_t incarnation;
+    uint64_t heard_ms; /* at the last look */
+    unsigned silent;   /* looks */
 };
 
 struct peers {
@@ -56,6 +64,7 @@ static void come_up(struct peer *peer, struct conn *c, const struct hello *hello
     peer->conn = c;
     peer->refused = false;
     peer->incarnation = hello->incarnation;
+    peer->silent = 0;
     peer->peers->events->up(peer->peers->user, peer->id, hello);
 }
 
@@ -134,6 +143,23 @@ bool peers_send(struct peers *p, uint64_t id, struct bytes raft_message)
     return true;
 }
 
+static void listen_to(struct peer *peer)
+{
+    uint64_t heard_ms = conn_heard_ms(peer->conn);
+    struct error reason;
+
+    peer->silent = heard_ms == peer->heard_ms ? peer->silent + 1 : 0;
+    peer->heard_ms = heard_ms;
+    if (peer->silent < SILENT_LOOKS)
+        return;
+    error_set(&reason,
+              ERROR_TIMEOUT,
+              "master %" PRIu64 " said nothing for %d ms",
+              peer->id,
+              LIMIT_PEER_SILENCE_MS);
+    conn_close(peer->conn, &reason);
+}
+
 /* A heartbeat, which a master takes no notice of, to those that are up.  Those that are
  * down are dialled sooner than a link would: an election may need them. */
 static void speak(void *user)
@@ -143,6 +169,8 @@ static void speak(void *user)
     for (unsigned i = 0; i < p->count; i++) {
         struct peer *peer = &p->peers[i];
 
+        if (peer->conn != NULL)
+            listen_to(peer);
         if (peer->conn != NULL && conn_queued(peer->conn) == 0) {
             heartbeat_pack(&(struct heartbeat){0}, conn_begin(peer->conn));
             conn_end(peer->conn);

@@ -9,23 +9,27 @@
  * the reader leaves (a part of a frame) is kept, and put in front of the next read.  Only
  * when that is much, the next read goes behind it, into the stream's own buffer.  So
  * many sessions that each sent a part of a frame hold no more memory than they sent.
+ *
+ * A turn reads a stream once.  libuv would do it up to 32 times as long as more is there, and
+ * what comes of it would hold up everything else, heartbeats and output too.
  */
 #include "net/stream.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/dial.h"
 #include "net/resolve.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define WRITE_CHUNKS 64          /* in one system call */
 #define CHUNK_BYTES  (64 * KIB)  /* then a new one is begun */
-#define READ_BYTES   (64 * KIB)  /* behind much that was kept */
+#define READ_BYTES   (64 * KIB)  /* in one turn */
 #define KEPT_BYTES   (128 * KIB) /* much */
-#define KEEPALIVE_S  15
+
+_Static_assert(KEPT_BYTES + READ_BYTES <= LOOP_SCRATCH_BYTES, "a read has room");
 
 enum stream_state { CONNECTING, OPEN, FINISHING, CLOSED };
 
@@ -36,15 +40,6 @@ struct chunk {
     bool flying; /* uv_write() has it: do not touch */
 };
 
-/* Only while connecting: the addresses that are left to try. */
-struct dial {
-    struct resolve *resolve;
-    struct resolved targets;
-    unsigned next;
-    uv_connect_t request;
-    struct error last;
-};
-
 struct stream {
     struct loop *loop;
     uv_tcp_t tcp;
@@ -52,12 +47,13 @@ struct stream {
     const struct stream_events *events; /* NULL: destroyed */
     void *user;
     char *peer;
-    struct dial *dial;
-    struct loop_timer timer; /* connect, then linger */
+    struct dial *dial; /* only while connecting */
+    struct loop_timer linger;
     struct error *reason;
 
     struct buffer in; /* shown and not consumed */
     bool in_place;    /* the read that is under way goes behind it */
+    uint64_t read_in; /* the turn of the last read */
     bool paused;
     struct deferred redeliver;
 
@@ -73,7 +69,6 @@ struct stream {
 };
 
 static void flush(void *user);
-static void try_next_target(struct stream *s);
 
 /* ---- the end ---- */
 
@@ -98,7 +93,6 @@ static void on_closed(uv_handle_t *handle)
         s->events->closed(s->user, s->reason == NULL ? &none : s->reason);
     drop_output(s);
     buffer_finish(&s->in);
-    mem_free(s->dial);
     mem_free(s->reason);
     mem_free(s->peer);
     mem_free(s);
@@ -110,17 +104,14 @@ void stream_close(struct stream *s, const struct error *reason)
         return;
     if (reason != NULL && s->reason == NULL)
         s->reason = mem_dup(reason, sizeof(*reason));
-    if (s->dial != NULL && s->dial->resolve != NULL)
-        resolve_cancel(s->dial->resolve);
+    dial_cancel(s->dial);
+    s->dial = NULL;
     s->state = CLOSED;
-    timer_stop(s->loop, &s->timer);
+    timer_stop(s->loop, &s->linger);
     deferred_cancel(s->loop, &s->redeliver);
     deferred_cancel(s->loop, &s->drained);
     deferred_cancel_output(s->loop, &s->flush);
-    /* A handle that is closing already is between two targets, and its callback will
-     * see CLOSED. */
-    if (!uv_is_closing((uv_handle_t *)&s->tcp))
-        uv_close((uv_handle_t *)&s->tcp, on_closed);
+    uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
 
 void stream_destroy(struct stream *s)
@@ -180,8 +171,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     struct stream *s = handle->data;
     uint8_t *scratch = loop_scratch(s->loop);
+    uint64_t turn = loop_counters(s->loop)->turns;
 
     (void)suggested;
+    if (s->read_in == turn) {
+        *out = uv_buf_init(NULL, 0); /* UV_ENOBUFS, and again in the next turn */
+        return;
+    }
+    s->read_in = turn;
     s->in_place = s->in.size > KEPT_BYTES;
     if (s->in_place) {
         *out = uv_buf_init((char *)buffer_reserve(&s->in, READ_BYTES), READ_BYTES);
@@ -189,8 +186,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     }
     if (s->in.size > 0)
         memcpy(scratch, s->in.data, s->in.size);
-    *out = uv_buf_init((char *)scratch + s->in.size,
-                       (unsigned)(LOOP_SCRATCH_BYTES - s->in.size));
+    *out = uv_buf_init((char *)scratch + s->in.size, READ_BYTES);
 }
 
 static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
@@ -199,6 +195,8 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
     struct error reason;
 
     (void)buf;
+    if (got == UV_ENOBUFS)
+        return;
     if (got < 0 && s->state == FINISHING) {
         stream_close(s, NULL);
         return;
@@ -462,32 +460,18 @@ void stream_finish(struct stream *s, const struct error *reason)
     s->state = FINISHING;
     deferred_cancel(s->loop, &s->redeliver);
     deferred_cancel(s->loop, &s->drained);
-    timer_set_in(s->loop, &s->timer, LIMIT_LINGER_MS, on_linger_expired, s);
+    timer_set_in(s->loop, &s->linger, LIMIT_LINGER_MS, on_linger_expired, s);
     start_reading(s); /* to see that the other side closes */
     loop_defer_output(s->loop, &s->flush, flush, s);
 }
 
 /* ---- the beginning ---- */
 
-static void set_options(struct stream *s)
+/* Takes fd, a connected socket. */
+static void open_stream(struct stream *s, int fd)
 {
-    unsigned unacknowledged_ms = LIMIT_UNACKNOWLEDGED_MS;
-    uv_os_fd_t fd;
-
-    uv_tcp_nodelay(&s->tcp, 1);
-    uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
-    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
-        setsockopt(fd,
-                   IPPROTO_TCP,
-                   TCP_USER_TIMEOUT,
-                   &unacknowledged_ms,
-                   sizeof(unacknowledged_ms));
-}
-
-static void open_stream(struct stream *s)
-{
+    ASSERT(uv_tcp_open(&s->tcp, fd) == 0);
     s->state = OPEN;
-    set_options(s);
     if (!s->paused)
         start_reading(s);
     if (s->queued > 0)
@@ -520,95 +504,27 @@ struct stream *stream_accept(struct loop *l,
 {
     struct stream *s = create(l, options, events, user);
     struct sockaddr_storage from = {0};
-    int size = sizeof(from);
+    socklen_t size = sizeof(from);
     char text[ADDRESS_TEXT_MAX];
 
-    ASSERT(uv_tcp_open(&s->tcp, fd) == 0);
-    uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&from, &size);
+    getpeername(fd, (struct sockaddr *)&from, &size);
     sockaddr_text(&from, text);
     s->peer = mem_strdup(text);
-    open_stream(s);
+    open_stream(s, fd);
     return s;
 }
 
-static void on_connected(uv_connect_t *request, int status)
-{
-    struct stream *s = request->handle->data;
-
-    if (s->state != CONNECTING)
-        return;
-    if (status < 0) {
-        error_set(&s->dial->last,
-                  ERROR_UNAVAILABLE,
-                  "connect to %s: %s",
-                  s->peer,
-                  uv_strerror(status));
-        try_next_target(s);
-        return;
-    }
-    timer_stop(s->loop, &s->timer);
-    mem_free(s->dial);
-    s->dial = NULL;
-    open_stream(s);
-    s->events->opened(s->user);
-}
-
-static void connect_target(struct stream *s)
-{
-    struct dial *d = s->dial;
-    const struct sockaddr_storage *to = &d->targets.addresses[d->next++];
-    int r =
-        uv_tcp_connect(&d->request, &s->tcp, (const struct sockaddr *)to, on_connected);
-
-    if (r < 0) {
-        error_set(
-            &d->last, ERROR_UNAVAILABLE, "connect to %s: %s", s->peer, uv_strerror(r));
-        try_next_target(s);
-    }
-}
-
-/* A socket that failed to connect is of no more use: begin with a new one. */
-static void on_closed_between_targets(uv_handle_t *handle)
-{
-    struct stream *s = handle->data;
-
-    if (s->state == CLOSED) {
-        on_closed(handle);
-        return;
-    }
-    ASSERT(uv_tcp_init(loop_uv(s->loop), &s->tcp) == 0);
-    s->tcp.data = s;
-    connect_target(s);
-}
-
-static void try_next_target(struct stream *s)
-{
-    if (s->dial->next == s->dial->targets.count)
-        stream_close(s, &s->dial->last);
-    else
-        uv_close((uv_handle_t *)&s->tcp, on_closed_between_targets);
-}
-
-static void on_resolved(void *user, const struct resolved *found, struct error *err)
+static void on_dialled(void *user, int fd, const struct error *err)
 {
     struct stream *s = user;
 
-    s->dial->resolve = NULL;
-    if (found == NULL) {
+    s->dial = NULL;
+    if (fd < 0) {
         stream_close(s, err);
         return;
     }
-    s->dial->targets = *found;
-    connect_target(s);
-}
-
-static void on_connect_expired(void *user)
-{
-    struct stream *s = user;
-    struct error reason;
-
-    error_set(&reason, ERROR_TIMEOUT, "connect to %s: no answer in time", s->peer);
-    stream_close(s, &reason);
+    open_stream(s, fd);
+    s->events->opened(s->user);
 }
 
 struct stream *stream_connect(struct loop *l,
@@ -620,13 +536,12 @@ struct stream *stream_connect(struct loop *l,
     struct stream *s = create(l, options, events, user);
 
     s->peer = mem_strdup(to->text);
-    s->dial = mem_zalloc(sizeof(*s->dial));
-    s->dial->resolve = resolve_start(l, to, on_resolved, s);
-    timer_set_in(l,
-                 &s->timer,
-                 options->connect_ms > 0 ? options->connect_ms : LIMIT_CONNECT_MS,
-                 on_connect_expired,
-                 s);
+    s->dial =
+        dial_start(l,
+                   to,
+                   options->connect_ms > 0 ? options->connect_ms : LIMIT_CONNECT_MS,
+                   on_dialled,
+                   s);
     return s;
 }
 

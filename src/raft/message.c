@@ -203,7 +203,7 @@ int peer_message_unpack(struct peer_message *m, struct bytes bytes, struct error
     if (load_u32(r.end) != crc32c(0, bytes.data, bytes.size - CRC_BYTES))
         return error_set(err, ERROR_CORRUPT, "peer message: checksum differs");
     take_fields(&r, m);
-    if (r.bad || r.at != r.end || m->term == 0) {
+    if (r.bad || r.at != r.end || m->term == 0 || m->term > LIMIT_TERM) {
         int kind = (int)m->kind;
 
         peer_message_finish(m);

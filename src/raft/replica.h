@@ -35,7 +35,7 @@
 struct machine {
     void *data;
     /* Apply entry `index`; payload is empty for ENTRY_NOOP and ENTRY_CONFIGURATION.  `leading`
-     * tells that this master answers for it.  Returns the work done, in commands. */
+     * tells that this master answers for it.  Returns the work done, in microseconds or so. */
     size_t (*apply)(void *data,
                     uint64_t index,
                     uint64_t term,
@@ -63,7 +63,7 @@ struct replica_config {
         snapshot_bytes;   /* of log since the last snapshot: LIMIT_LOG_SNAPSHOT_BYTES */
     uint64_t cache_bytes; /* LIMIT_LOG_CACHE_BYTES */
     size_t snapshot_chunk_bytes; /* LIMIT_SNAPSHOT_CHUNK_BYTES */
-    size_t apply_budget;         /* commands in one step */
+    size_t apply_budget;         /* of such work, in one step */
     uint64_t entropy;            /* seeds the election timer */
 };
 
@@ -252,31 +252,31 @@ uint64_t replica_match_index(const struct replica *r, uint64_t peer);
 /* The term of an entry still in the table, 0 if it is not. */
 uint64_t replica_entry_term(const struct replica *r, uint64_t index);
 
-/* How often what happened; for metrics and for the simulator's coverage. */
-#define REPLICA_COUNTERS(X)                                                         \
-    X(elections_won)                                                                \
-    X(hints)                /* closed connections and resignations acted on */      \
-    X(hint_skips)           /* election timers moved forward by the policy */       \
-    X(resignations)         /* times we went from leader to follower */             \
-    X(transfers)            /* leadership handed over on request */                 \
-    X(guard_prefix)         /* B4: AppendEntries reaching below the commit index */ \
-    X(guard_stale_reject)   /* B6: rejections that would underflow next_index */    \
-    X(guard_hint_rewritten) /* B7: back-off by terms instead of entries */          \
-    X(guard_prevote_term)   /* B8: pre-vote refused with our higher term */         \
-    X(guard_vote_result)    /* B9: vote results that came too late */               \
-    X(guard_installing)     /* B13: a snapshot while one is being installed */      \
-    X(commit_regressions)   /* B5: the library's commit index went back */          \
-    X(messages_malformed)                                                           \
-    X(messages_held) /* waited for term and vote to be durable */                   \
-    X(entries_read_back)                                                            \
-    X(snapshots_taken)                                                              \
-    X(snapshots_abandoned)                                                          \
-    X(snapshots_installed)                                                          \
-    X(snapshots_sent)                                                               \
-    X(reads_confirmed)
+/* How often what happened, and what /metrics says of it; for the simulator's coverage too. */
+#define REPLICA_COUNTERS(X)                                                           \
+    X(elections_won, "Elections that this master won.")                               \
+    X(hints, "Closed connections to the leader, and resignations, that it acted on.") \
+    X(hint_skips, "Times that it moved its election timer forward after a hint.")     \
+    X(resignations, "Times that it went from leader to follower.")                    \
+    X(transfers, "Times that it handed leadership over on request.")                  \
+    X(guard_prefix, "B4: AppendEntries that reached below the commit index.")         \
+    X(guard_stale_reject, "B6: rejections that came too late.")                       \
+    X(guard_hint_rewritten, "B7: back-offs by terms instead of entries.")             \
+    X(guard_prevote_term, "B8: pre-votes that it refused with a higher term.")        \
+    X(guard_vote_result, "B9: vote results that came too late.")                      \
+    X(guard_installing, "B13: snapshots that came while one was installed.")          \
+    X(commit_regressions, "B5: times that the library's commit index went back.")     \
+    X(messages_malformed, "Messages of masters that could not be read.")              \
+    X(messages_held, "Messages that waited until term and vote were on disk.")        \
+    X(entries_read_back, "Entries read from disk for a follower.")                    \
+    X(snapshots_taken, "Snapshots of its own.")                                       \
+    X(snapshots_abandoned, "Snapshots of its own that one of the leader overtook.")   \
+    X(snapshots_installed, "Snapshots of other masters that it installed.")           \
+    X(snapshots_sent, "Snapshots that it began to send.")                             \
+    X(reads_confirmed, "Linearizable reads that a majority confirmed.")
 
 struct replica_counters {
-#define X(name) uint64_t name;
+#define X(name, help) uint64_t name;
     REPLICA_COUNTERS(X)
 #undef X
 };

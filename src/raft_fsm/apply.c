@@ -10,6 +10,9 @@
  */
 #define STAMP_MAX ((uint64_t)INT64_MAX)
 
+/* What decoding costs: as much as a small command for this many bytes of a spec. */
+#define BYTES_PER_WORK 128
+
 static struct result apply_found(struct apply *a, const struct command *c)
 {
     struct globals *g = &a->state->globals; /* fsm_apply() has it in an edit */
@@ -112,7 +115,7 @@ size_t fsm_apply(struct state *s,
     for (; entry_next(&reader, &command); count++)
         outcome_add_result(out, apply_command(&a, command));
     state_edited(s, object_globals(s));
-    return count;
+    return count + entry.size / BYTES_PER_WORK + a.work;
 }
 
 void fsm_skip(struct state *s, uint64_t index, uint64_t term)

@@ -16,6 +16,7 @@ struct apply {
     struct state *state;
     uint64_t stamp_us;   /* of the entry */
     struct outcome *out; /* NULL when nobody looks */
+    size_t work;         /* of commands whose bytes do not tell what they cost */
 };
 
 typedef struct result apply_handler(struct apply *a, const struct command *c);

@@ -130,6 +130,7 @@ struct result apply_agent_unreachable(struct apply *a, const struct command *c)
         return result_rejected(ERROR_NOT_FOUND);
     if (agent->state != AGENT_ACTIVE)
         return result_rejected(ERROR_INVALID);
+    a->work += agent->attempts_count;
     agent_leave(a, agent, AGENT_UNREACHABLE);
     RB_FOREACH (t, agent_attempts, &agent->attempts) {
         if (t->superseded)
@@ -147,6 +148,7 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
 
     if (agent == NULL || agent->state == AGENT_GONE)
         return result_rejected(ERROR_NOT_FOUND);
+    a->work += agent->attempts_count;
     agent_leave(a, agent, AGENT_GONE);
     RB_FOREACH_SAFE (t, agent_attempts, &agent->attempts, next) {
         if (t->superseded)

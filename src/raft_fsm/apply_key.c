@@ -26,6 +26,7 @@ struct result apply_purge(struct apply *a, const struct command *c)
         return result_rejected(ERROR_INVALID);
     if (j->attempts > 0 || a->state->tombstone_count >= LIMIT_TOMBSTONES)
         return result_rejected(ERROR_BUSY);
+    a->work += j->touched / TASK_CHUNK;
 #ifndef MUTANT_PURGE_FORGETS_KEY
     tombstone_add(a, j);
 #endif
@@ -46,5 +47,6 @@ struct result apply_expire_keys(struct apply *a, const struct command *c)
         state_remove(a->state, object_tombstone(t));
         count++;
     }
+    a->work += count;
     return result_done(a, count);
 }

@@ -81,6 +81,7 @@ struct result apply_place(struct apply *a, const struct command *c)
     struct placement p;
     uint64_t accepted = 0;
 
+    a->work += c->place.count;
     while (command_next_placement(c, &at, &p))
         accepted += place(a, &p);
     if (accepted < c->place.count)
@@ -203,6 +204,7 @@ struct result apply_task_update(struct apply *a, const struct command *c)
     struct task_update u;
     uint64_t changed = 0;
 
+    a->work += c->task_update.count;
     while (command_next_update(c, &at, &u)) {
         changed += update(a, c->task_update.agent, &u);
         apply_effect(a, EFFECT_UPDATED, u.attempt, c->task_update.agent);

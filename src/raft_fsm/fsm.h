@@ -48,7 +48,8 @@ void outcome_clear(struct outcome *o);
 void outcome_finish(struct outcome *o);
 
 /* Apply the entry at `index` (the next one) of `term`.  out may be NULL (a follower).
- * Returns the number of commands in it: the caller's measure of work done. */
+ * Returns a measure of the work done, about 1 for a small command, placement or report:
+ * about a microsecond. */
 size_t fsm_apply(struct state *s,
                  uint64_t index,
                  uint64_t term,

@@ -26,8 +26,7 @@ struct restore {
 
 static int corrupt(struct error *err, const char *what)
 {
-    return error_set(
-        err, ERROR_CORRUPT, "snapshot: %s; take it from another master again", what);
+    return error_set(err, ERROR_CORRUPT, "snapshot: %s", what);
 }
 
 struct restore *restore_begin(void)

@@ -1,8 +1,8 @@
 /* explain.c - why tasks wait, in the words of who asked for them.
  *
- * A listing asks for many jobs, so nothing here walks all agents: whether one has room now
- * is one search in the index, and capacities are counted by size (fleet.h), of which a
- * cluster has few.
+ * A listing asks for many jobs, so nothing here walks all agents for each: whether one has
+ * room now is one search in the index, and capacities are counted by size (fleet.h), once
+ * for all jobs of a shape.
  */
 #include "sched/internal.h"
 
@@ -102,27 +102,17 @@ static void say_needs(struct text *t, const struct resources *need)
 
 /* ---- reasons ---- */
 
-struct census {
-    uint64_t able;      /* active, and large enough when empty */
-    uint64_t able_away; /* the same, but unreachable */
-    struct resources largest;
-};
-
-static struct census count(const struct fleet *f, const struct resources *need)
+/* Counted once for each shape as long as no agent comes, goes or changes. */
+static struct census count(const struct sched *s, const struct job *job)
 {
-    struct census c = {0};
-    struct size_class *size;
+    struct shape *shape = queue_shape(&s->queue, job);
 
-    RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
-        if (resources_contain(&size->capacity, need)) {
-            c.able += size->active;
-            c.able_away += size->away;
-        }
-        for (int k = 0; k < RESOURCE_KINDS; k++)
-            if (size->capacity.amount[k] > c.largest.amount[k])
-                c.largest.amount[k] = size->capacity.amount[k];
-    }
-    return c;
+    if (shape == NULL)
+        return fleet_census(&s->fleet, &job->resources);
+    if (shape->census_version != s->fleet.sizes_version)
+        shape->census = fleet_census(&s->fleet, &job->resources);
+    shape->census_version = s->fleet.sizes_version;
+    return shape->census;
 }
 
 /* "no agent has 64 cpus (largest: 8)" */
@@ -184,7 +174,7 @@ void sched_explain(const struct sched *s,
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
         return;
     }
-    c = count(&s->fleet, need);
+    c = count(s, job);
     if (state->agents_by_state[AGENT_ACTIVE] +
             state->agents_by_state[AGENT_UNREACHABLE] ==
         0)

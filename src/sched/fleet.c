@@ -18,7 +18,7 @@ RB_GENERATE(fleet_tree, fleet_agent, by_id, agent_by_id)
 
 void fleet_init(struct fleet *f, const struct policy *policy)
 {
-    *f = (struct fleet){.policy = policy};
+    *f = (struct fleet){.policy = policy, .sizes_version = 1};
     RB_INIT(&f->agents);
     RB_INIT(&f->sizes);
 }
@@ -31,6 +31,7 @@ static void size_leave(struct fleet *f, struct fleet_agent *a)
 
     if (size == NULL)
         return;
+    f->sizes_version++;
     if (a->is_away)
         size->away--;
     else
@@ -53,6 +54,7 @@ size_enter(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
         size->capacity = agent->capacity;
         RB_INSERT(size_tree, &f->sizes, size);
     }
+    f->sizes_version++;
     a->size = size;
     a->is_away = agent->state != AGENT_ACTIVE;
     if (a->is_away)
@@ -69,6 +71,23 @@ size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
         return;
     size_leave(f, a);
     size_enter(f, a, agent);
+}
+
+struct census fleet_census(const struct fleet *f, const struct resources *need)
+{
+    struct census c = {0};
+    struct size_class *size;
+
+    RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
+        if (resources_contain(&size->capacity, need)) {
+            c.able += size->active;
+            c.able_away += size->away;
+        }
+        for (int k = 0; k < RESOURCE_KINDS; k++)
+            if (size->capacity.amount[k] > c.largest.amount[k])
+                c.largest.amount[k] = size->capacity.amount[k];
+    }
+    return c;
 }
 
 /* ---- free resources ---- */

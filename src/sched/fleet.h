@@ -24,6 +24,13 @@ struct size_class {
     RB_ENTRY(size_class) by_capacity;
 };
 
+/* How many agents are large enough for a task, and the most there is of each kind. */
+struct census {
+    uint64_t able;      /* active, and large enough when empty */
+    uint64_t able_away; /* the same, but unreachable */
+    struct resources largest;
+};
+
 struct fleet_agent {
     uint64_t id;
     struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
@@ -46,7 +53,8 @@ struct fleet {
     struct fit_tree open;
     struct fit_tree grown; /* by id */
     struct size_tree sizes;
-    uint64_t *taken; /* ids of the agents that the last round placed on */
+    uint64_t sizes_version; /* from 1; grows when something in `sizes` changes */
+    uint64_t *taken;        /* ids of the agents that the last round placed on */
     size_t taken_count, taken_capacity;
 };
 
@@ -63,6 +71,9 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 struct fleet_agent *fleet_best(const struct fleet *f,
                                const struct fit_key *from,
                                const struct resources *need);
+
+/* O(sizes), of which there are up to as many as agents. */
+struct census fleet_census(const struct fleet *f, const struct resources *need);
 
 /* Tasks were planned for it and leave it with this. */
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);

@@ -62,7 +62,7 @@ static void enter(struct queue *q, struct shape *shape, bool asleep)
     fit_tree_insert(asleep ? &q->asleep : &q->ready, &shape->place);
 }
 
-static struct shape *find_shape(const struct queue *q, const struct job *j)
+struct shape *queue_shape(const struct queue *q, const struct job *j)
 {
     struct shape wanted = {.need = j->resources};
 
@@ -85,7 +85,7 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 
 void queue_add(struct queue *q, const struct job *j, bool wake)
 {
-    struct shape *shape = find_shape(q, j);
+    struct shape *shape = queue_shape(q, j);
     struct waiting *w;
 
     if (shape == NULL)
@@ -114,7 +114,7 @@ static void drop(struct queue *q, struct shape *shape, struct waiting *w)
 void queue_remove(struct queue *q, const struct job *j)
 {
     struct waiting wanted = {.rank = q->policy->rank(j)};
-    struct shape *shape = find_shape(q, j);
+    struct shape *shape = queue_shape(q, j);
     struct waiting *w;
 
     if (shape == NULL)

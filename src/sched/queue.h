@@ -13,6 +13,7 @@
 
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
+#include "sched/fleet.h"
 #include "sched/policy.h"
 
 #include <bsd/sys/tree.h>
@@ -29,6 +30,8 @@ struct shape {
     struct resources need;
     struct waiting_tree jobs; /* never empty */
     bool is_asleep;
+    struct census census; /* for explanations, as counted at census_version */
+    uint64_t census_version;
     struct fit_node place; /* in `ready` or `asleep`; key = rank of the first job */
     RB_ENTRY(shape) by_need;
 };
@@ -52,6 +55,9 @@ void queue_finish(struct queue *q);
  * earlier rank is to be tried again. */
 void queue_add(struct queue *q, const struct job *j, bool wake);
 void queue_remove(struct queue *q, const struct job *j);
+
+/* The shape that such a job has, or NULL when none of it waits. */
+struct shape *queue_shape(const struct queue *q, const struct job *j);
 
 /* The shape that is to be tried next, or NULL; and its first job. */
 struct shape *queue_next(const struct queue *q);

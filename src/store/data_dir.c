@@ -3,6 +3,7 @@
 #include "store/data_dir.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "store/raft_log.h"
 #include "store/snapshots.h"
@@ -224,10 +225,9 @@ static int open_environments(struct data_dir *d,
                              struct error *err)
 {
     char log[PATH_MAX], snap[PATH_MAX];
-    size_t log_bytes =
-        o->log_map_bytes != 0 ? o->log_map_bytes : DATA_DIR_LOG_MAP_BYTES;
+    size_t log_bytes = o->log_map_bytes != 0 ? o->log_map_bytes : LIMIT_LOG_FILE_BYTES;
     size_t snap_bytes =
-        o->snap_map_bytes != 0 ? o->snap_map_bytes : DATA_DIR_SNAP_MAP_BYTES;
+        o->snap_map_bytes != 0 ? o->snap_map_bytes : LIMIT_SNAPSHOT_FILE_BYTES;
     int rv = 0;
 
     snprintf(log, sizeof(log), "%s/log", d->path);

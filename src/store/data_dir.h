@@ -17,16 +17,12 @@
 
 #define DATA_DIR_FORMAT 1
 
-/* Address space of the two files; what they may grow to. */
-#define DATA_DIR_LOG_MAP_BYTES  ((size_t)16 << 30)
-#define DATA_DIR_SNAP_MAP_BYTES ((size_t)64 << 30)
-
 struct data_dir_options {
     const char *path;
     uint64_t node;         /* --id */
     uint8_t cluster[16];   /* hash of --cluster */
-    size_t log_map_bytes;  /* 0: as above */
-    size_t snap_map_bytes; /* 0: as above */
+    size_t log_map_bytes;  /* 0: LIMIT_LOG_FILE_BYTES */
+    size_t snap_map_bytes; /* 0: LIMIT_SNAPSHOT_FILE_BYTES */
 };
 
 struct data_dir;

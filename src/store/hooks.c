@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "store/data_dir.h"
 
 #include <signal.h>
 #include <sysexits.h>
@@ -10,12 +11,36 @@
 
 void store_fatal(const struct store_hooks *hooks, const struct error *err)
 {
+    struct error last = *err;
+
+    data_dir_advise(-(int)last.code, &last);
     if (hooks->fatal != NULL) {
-        hooks->fatal(hooks->arg, err);
+        hooks->fatal(hooks->arg, &last);
         return;
     }
-    log_error("store", "stopping, because storage failed: %s", err->text);
+    log_error("store", "stopping, because storage failed: %s", last.text);
     _exit(EX_SOFTWARE);
+}
+
+/* Async-signal-safe: no log, no path. */
+static void on_sigbus(int signum)
+{
+    static const char line[] =
+        "error store: stopping, because storage failed: a page of a data file cannot "
+        "be "
+        "read (SIGBUS): the disk gave an error, or the file was made shorter\n";
+    ssize_t written = write(STDERR_FILENO, line, sizeof(line) - 1);
+
+    (void)signum;
+    (void)written;
+    _exit(EX_SOFTWARE);
+}
+
+void store_catch_sigbus(void)
+{
+    struct sigaction action = {.sa_handler = on_sigbus};
+
+    sigaction(SIGBUS, &action, NULL);
 }
 
 void store_thread_start(pthread_t *thread,
@@ -27,6 +52,7 @@ void store_thread_start(pthread_t *thread,
     int rc;
 
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* blocked, it would kill without a word */
     pthread_sigmask(SIG_SETMASK, &all, &old);
     rc = pthread_create(thread, NULL, run, arg);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -24,7 +24,11 @@ struct store_hooks {
 
 void store_fatal(const struct store_hooks *hooks, const struct error *err);
 
-/* Start a thread that gets no signals: those are the loop's. */
+/* A page of a mapped file that the disk does not give, or that was cut off meanwhile, comes as
+ * SIGBUS: from now on that ends the process in the same way.  lmdb_open() calls it. */
+void store_catch_sigbus(void);
+
+/* Start a thread that gets no signals but SIGBUS: the others are the loop's. */
 void store_thread_start(pthread_t *thread,
                         const char *name,
                         void *(*run)(void *),

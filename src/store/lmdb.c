@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/crc32c.h"
 #include "base/mem.h"
+#include "store/hooks.h"
 #include "store/lmdb_check.h"
 
 #include <errno.h>
@@ -239,6 +240,7 @@ int lmdb_open(struct lmdb **out,
     env->path = mem_strdup(path);
     env->schema = schema;
     env->map_bytes = map_bytes;
+    store_catch_sigbus();
     rv = open_env(&env->env, path, map_bytes, err);
     if (rv == 0)
         rv = open_databases(env->env, path, schema, 0, env->dbis, err);

@@ -190,7 +190,7 @@ size_t snapshots_backlog(const struct snapshots *s)
     return atomic_load(&s->backlog);
 }
 
-static struct snapshot_pin *find_pin(struct snapshots *s, uint64_t id)
+struct snapshot_pin *snapshots_find_pin(struct snapshots *s, uint64_t id)
 {
     struct snapshot_pin *p;
 
@@ -209,7 +209,7 @@ bool snapshots_pin(struct snapshots *s, struct snapshot_info *info)
     pthread_mutex_lock(&s->lock);
     if (s->current.id != 0) {
         snapshot_info_copy(info, &s->current);
-        p = find_pin(s, info->id);
+        p = snapshots_find_pin(s, info->id);
         if (p == NULL) {
             p = mem_zalloc(sizeof(*p));
             p->id = info->id;
@@ -223,18 +223,7 @@ bool snapshots_pin(struct snapshots *s, struct snapshot_info *info)
 
 void snapshots_release(struct snapshots *s, uint64_t id)
 {
-    struct snapshot_pin *p;
-
-    pthread_mutex_lock(&s->lock);
-    p = find_pin(s, id);
-    ASSERT(p != NULL);
-    if (--p->count == 0) {
-        LIST_REMOVE(p, link);
-        mem_free(p);
-        s->sweep = true;
-        pthread_cond_signal(&s->wake);
-    }
-    pthread_mutex_unlock(&s->lock);
+    enqueue(s, new_command(COMMAND_RELEASE, id));
 }
 
 void snapshots_read(struct snapshots *s, uint64_t id, uint32_t number, uint64_t ticket)

@@ -70,6 +70,7 @@ size_t snapshots_backlog(const struct snapshots *s);
 /* The current snapshot, kept readable until it is released although others become
  * current. False: there is none.  The caller finishes *info. */
 bool snapshots_pin(struct snapshots *s, struct snapshot_info *info);
+/* When the reads that were asked for have been done. */
 void snapshots_release(struct snapshots *s, uint64_t id);
 
 /* A chunk of a pinned snapshot; answered by SNAPSHOT_CHUNK. */
@@ -79,8 +80,8 @@ void snapshots_read(struct snapshots *s, uint64_t id, uint32_t number, uint64_t 
 
 enum snapshot_event_kind {
     SNAPSHOT_SEALED,  /* the draft is whole, verified and on disk */
-    SNAPSHOT_FAILED,  /* it is not what was announced, or older than the current one;
-                         gone */
+    SNAPSHOT_FAILED,  /* gone.  ERROR_INVALID: it is not what was announced, or breaks
+                         a rule; ERROR_CONFLICT: it is older than the current one */
     SNAPSHOT_CURRENT, /* it is the current one, durably; `info` */
     SNAPSHOT_CHUNK,   /* `ticket`, `number`, `chunk` */
 };

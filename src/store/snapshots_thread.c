@@ -62,7 +62,10 @@ static void sweep(struct snapshots *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int commit(struct snapshots *s, struct error *err)
+/* Then tell what rests on it.  `promoted` became the current one with it, or NULL: whoever hears
+ * of that must find it. */
+static int
+commit(struct snapshots *s, const struct snapshot_info *promoted, struct error *err)
 {
     int rv;
 
@@ -75,6 +78,8 @@ static int commit(struct snapshots *s, struct error *err)
     if (rv != 0)
         return rv;
     pthread_mutex_lock(&s->lock);
+    if (promoted != NULL)
+        snapshot_info_copy(&s->current, promoted);
     STAILQ_CONCAT(&s->events, &s->uncommitted);
     pthread_mutex_unlock(&s->lock);
     return 0;
@@ -121,6 +126,7 @@ static void end_draft(struct snapshots *s, struct snapshot_draft *d)
 
 static void fail_draft(struct snapshots *s,
                        struct snapshot_draft *d,
+                       enum error_code code,
                        const char *why,
                        uint64_t a,
                        uint64_t b)
@@ -128,7 +134,7 @@ static void fail_draft(struct snapshots *s,
     struct snapshot_event *e = add_event(s, SNAPSHOT_FAILED, d->info.id);
 
     error_set(&e->error,
-              ERROR_INVALID,
+              code,
               "the snapshot at %" PRIu64 " is refused: %s (%" PRIu64 ", %" PRIu64 ")",
               d->info.meta.index,
               why,
@@ -158,14 +164,26 @@ static void append_chunk(struct snapshots *s,
     if (c->number < i->chunks)
         return; /* repeated */
     if (c->number > i->chunks || d->sealed) {
-        fail_draft(
-            s, d, "a chunk out of order: number, expected", c->number, i->chunks);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "a chunk out of order: number, expected",
+                   c->number,
+                   i->chunks);
     } else if (bytes.size == 0 || bytes.size > LIMIT_SNAPSHOT_CHUNK_BYTES) {
-        fail_draft(
-            s, d, "size of a chunk, limit", bytes.size, LIMIT_SNAPSHOT_CHUNK_BYTES);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size of a chunk, limit",
+                   bytes.size,
+                   LIMIT_SNAPSHOT_CHUNK_BYTES);
     } else if (d->size_expected != 0 && i->meta.size + bytes.size > d->size_expected) {
-        fail_draft(
-            s, d, "size, announced", i->meta.size + bytes.size, d->size_expected);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size, announced",
+                   i->meta.size + bytes.size,
+                   d->size_expected);
     } else {
         snapshot_put_chunk(writing(s), i->id, c->number, bytes);
         i->chunks++;
@@ -180,9 +198,14 @@ static void seal_draft(struct snapshots *s,
                        const struct snapshot_command *c)
 {
     if (d->size_expected != 0 && d->info.meta.size != d->size_expected) {
-        fail_draft(s, d, "size, announced", d->info.meta.size, d->size_expected);
+        fail_draft(s,
+                   d,
+                   ERROR_INVALID,
+                   "size, announced",
+                   d->info.meta.size,
+                   d->size_expected);
     } else if (c->has_crc && d->info.crc != c->crc) {
-        fail_draft(s, d, "CRC32C, announced", d->info.crc, c->crc);
+        fail_draft(s, d, ERROR_INVALID, "CRC32C, announced", d->info.crc, c->crc);
     } else {
         d->sealed = true;
         snapshot_info_copy(&add_event(s, SNAPSHOT_SEALED, d->info.id)->info, &d->info);
@@ -201,6 +224,7 @@ static int promote_draft(struct snapshots *s,
     if (index < s->current.meta.index) { /* only this thread changes it */
         fail_draft(s,
                    d,
+                   ERROR_CONFLICT,
                    "the current one is newer: index, current",
                    index,
                    s->current.meta.index);
@@ -211,14 +235,10 @@ static int promote_draft(struct snapshots *s,
     snapshot_info_copy(&add_event(s, SNAPSHOT_CURRENT, d->info.id)->info, &d->info);
     /* The old one is still kept by the sweep of this commit; the next one may take it.
      */
-    rv = commit(s, err);
-    if (rv != 0)
-        return rv;
-    pthread_mutex_lock(&s->lock);
-    snapshot_info_copy(&s->current, &d->info);
-    pthread_mutex_unlock(&s->lock);
-    end_draft(s, d);
-    return 0;
+    rv = commit(s, &d->info, err);
+    if (rv == 0)
+        end_draft(s, d);
+    return rv;
 }
 
 static int
@@ -245,6 +265,21 @@ read_chunk(struct snapshots *s, const struct snapshot_command *c, struct error *
     return 0;
 }
 
+static void release(struct snapshots *s, uint64_t id)
+{
+    struct snapshot_pin *p;
+
+    pthread_mutex_lock(&s->lock);
+    p = snapshots_find_pin(s, id);
+    ASSERT(p != NULL);
+    if (--p->count == 0) {
+        LIST_REMOVE(p, link);
+        mem_free(p);
+        s->sweep = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
 void snapshots_drop_drafts(struct snapshots *s)
 {
     while (!LIST_EMPTY(&s->drafts))
@@ -262,6 +297,8 @@ carry_out(struct snapshots *s, const struct snapshot_command *c, struct error *e
         begin_draft(s, c);
     if (c->kind == COMMAND_READ)
         return read_chunk(s, c, err);
+    if (c->kind == COMMAND_RELEASE)
+        release(s, c->id);
     if (d == NULL)
         return 0; /* it has just begun, or has ended */
     switch (c->kind) {
@@ -278,12 +315,13 @@ carry_out(struct snapshots *s, const struct snapshot_command *c, struct error *e
         break;
     case COMMAND_BEGIN:
     case COMMAND_READ:
+    case COMMAND_RELEASE:
         break;
     }
     if (s->uncommitted_bytes >= COMMIT_BYTES || !STAILQ_EMPTY(&s->uncommitted)) {
         writing(s); /* a failed draft may have left nothing to write: the events still
                        go out */
-        return commit(s, err);
+        return commit(s, NULL, err);
     }
     return 0;
 }
@@ -338,7 +376,7 @@ work(struct snapshots *s, struct snapshot_command_list *list, struct error *err)
 
     if (STAILQ_EMPTY(list)) {
         writing(s);
-        return commit(s, err);
+        return commit(s, NULL, err);
     }
     while (!STAILQ_EMPTY(list) && rv == 0) {
         struct snapshot_command *c = STAILQ_FIRST(list);

@@ -19,6 +19,7 @@ enum snapshot_command_kind {
     COMMAND_PROMOTE,
     COMMAND_DISCARD,
     COMMAND_READ,
+    COMMAND_RELEASE,
 };
 
 struct snapshot_command {
@@ -83,6 +84,9 @@ struct snapshots {
 
 /* The thread; its argument is the struct snapshots. */
 void *snapshots_run(void *arg);
+
+/* NULL: not pinned.  Under the lock. */
+struct snapshot_pin *snapshots_find_pin(struct snapshots *s, uint64_t id);
 
 /* When the thread has ended, or was not started. */
 void snapshots_drop_drafts(struct snapshots *s);

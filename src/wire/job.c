@@ -325,3 +325,12 @@ int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err
         job_spec_finish(spec);
     return rc;
 }
+
+struct bytes job_spec_name(struct bytes bytes)
+{
+    struct unpack u;
+
+    unpack_init(&u, bytes);
+    unpack_enter(&u);
+    return unpack_text(&u, LIMIT_NAME_BYTES);
+}

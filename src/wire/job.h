@@ -49,5 +49,8 @@ int job_spec_check(const struct job_spec *spec, struct error *err);
 void job_spec_pack(const struct job_spec *spec, struct buffer *out);
 /* Decodes and checks.  On failure *spec is finished. */
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err);
+/* Only the name of a packed spec, as a view into it; empty when it does not decode.  A
+ * whole spec may be thousands of strings: too much for each line of a listing. */
+struct bytes job_spec_name(struct bytes bytes);
 
 #endif

@@ -49,8 +49,9 @@ int snapshot_unpack(uint64_t *term,
     configuration = unpack_bytes(&u, CONFIGURATION_BYTES_MAX);
     meta->size = unpack_uint(&u);
     unpack_leave(&u);
-    if (unpack_ok(&u) && (meta->index == 0 || meta->term == 0 || meta->term > *term ||
-                          meta->configuration_index > meta->index))
+    if (unpack_ok(&u) &&
+        (meta->index == 0 || meta->term == 0 || meta->term > *term ||
+         *term > LIMIT_TERM || meta->configuration_index > meta->index))
         unpack_fail(&u, "indexes or terms that cannot be");
     r = unpack_finish(&u, "snapshot", err);
     if (r == 0)

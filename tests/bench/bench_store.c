@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "store/data_dir.h"
 #include "store/log_writer.h"
@@ -68,7 +69,7 @@ static void bare_open(struct bare *b, const char *path)
     *b = (struct bare){.first = 1};
     must(mkdir(path, 0700), path);
     must(mdb_env_create(&b->env), "create");
-    must(mdb_env_set_mapsize(b->env, DATA_DIR_LOG_MAP_BYTES), "map size");
+    must(mdb_env_set_mapsize(b->env, LIMIT_LOG_FILE_BYTES), "map size");
     must(mdb_env_set_maxdbs(b->env, 1), "databases");
     must(mdb_env_open(b->env, path, MDB_NOTLS | MDB_NORDAHEAD, 0600), "open");
     must(mdb_txn_begin(b->env, NULL, 0, &txn), "begin");

@@ -5,9 +5,12 @@
 
 Starts three masters (and an agent where tasks run) on free loopback ports in a temporary
 directory under TMPDIR, measures, and prints one JSON line for each measure on stdout and a table
-on stderr.  Everything it starts it ends, by pid.
+on stderr.  Where there is a floor it is measured between the runs: a bare replicated commit
+(commit_floor.c), a plain loop that starts processes (fork_loop.c).  Everything it starts it
+ends, by pid; folders are removed last, since ext4 without a journal makes new files slowly where
+many were just removed.
 """
-import argparse, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, atexit, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 
 def free_ports(n):
@@ -20,10 +23,16 @@ def free_ports(n):
     return ports
 
 
+def folder():
+    name = tempfile.mkdtemp(prefix="triarch-bench-")
+    atexit.register(shutil.rmtree, name, ignore_errors=True)
+    return name
+
+
 class Cluster:
     def __init__(self, build, agents=0, resources="cpus:64;mem:65536;disk:65536"):
         self.build = build
-        self.dir = tempfile.mkdtemp(prefix="triarch-bench-")
+        self.dir = folder()
         self.ports = free_ports(3)
         self.cluster = ",".join(f"{i + 1}=127.0.0.1:{p}" for i, p in enumerate(self.ports))
         self.masters = ",".join(f"127.0.0.1:{p}" for p in self.ports)
@@ -82,7 +91,6 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def load(c, *args, **kw):
@@ -100,34 +108,20 @@ def closed(build, outstanding, seconds):
         c.stop()
 
 
-def gap_after(path, when_us):
-    """From the moment of the fault to the first acknowledgement of a submit that was still
-    unanswered then or asked later."""
-    best = None
-    for line in open(path):
-        asked, came = map(int, line.split())
-        if came > when_us and (best is None or came < best):
-            if came - when_us > 200 or asked > when_us:  # not one that was in the socket already
-                best = came
-    return None if best is None else (best - when_us) / 1000.0
+def until_answered(acks, when_us):
+    """From the fault to the first acknowledgement of a submit that was asked after it: the old
+    leader cannot have given that one.  In ms."""
+    return (min(came for asked, came in acks if asked > when_us) - when_us) / 1000.0
 
 
-def longest_gap(path, since_us, until_us):
-    last, worst = since_us, 0
-    for line in open(path):
-        came = int(line.split()[1])
-        if came < since_us:
-            last = max(last, came) if came > since_us - 100000 else last
-            continue
-        if came > until_us:
-            break
-        worst = max(worst, came - last)
-        last = came
-    return worst / 1000.0
+def longest_gap(acks, since_us, until_us):
+    """The longest time without an acknowledgement that ended between the two, in ms."""
+    came = sorted(came for _, came in acks)
+    return max(b - a for a, b in zip(came, came[1:]) if since_us <= b <= until_us) / 1000.0
 
 
 def faults(build, kind, rounds):
-    """Faults of the leader under constant submission; a list of gaps in ms."""
+    """Faults of the leader under constant submission, one a ms; a list of gaps in ms."""
     gaps, failed = [], 0
     c = Cluster(build)
     try:
@@ -148,7 +142,10 @@ def faults(build, kind, rounds):
                 victim.terminate()
             out, _ = p.communicate()
             failed += json.loads(out)["failed"]
-            gaps.append(longest_gap(log, when, when + 4_000_000))
+            with open(log) as lines:
+                acks = [tuple(map(int, line.split())) for line in lines]
+            gaps.append(longest_gap(acks, when, when + 250_000) if kind == "transfer"
+                        else until_answered(acks, when))
             if kind == "stop":
                 victim.send_signal(signal.SIGCONT)
             else:
@@ -180,47 +177,100 @@ def tasks(build, count):
     return count / took, float(out.stdout)
 
 
+def floor(build, entries, seconds):
+    """A bare replicated commit of as many bytes: three processes that do nothing else."""
+    out = subprocess.run([f"{build}/tests/bench/commit_floor", folder(), str(entries),
+                          str(seconds)], capture_output=True, text=True, check=True)
+    return json.loads(out.stdout)
+
+
+def median(runs, key, digits=None):
+    return round(statistics.median(r[key] for r in runs), digits)
+
+
 def percentiles(values):
     v = sorted(values)
-    pick = lambda p: v[min(len(v) - 1, int(p * len(v)))]
-    return {"p50": pick(0.5), "p99": pick(0.99), "max": v[-1], "n": len(v)}
+    pick = lambda p: round(v[min(len(v) - 1, int(p * len(v)))], 1)
+    return {"p50_ms": pick(0.5), "p99_ms": pick(0.99), "max_ms": round(v[-1], 1), "n": len(v)}
+
+
+# ---- the measures: each gives what is printed as JSON, and its line of the table ----
+
+OUTSTANDING = 1024
+
+
+def measure_submit(a):
+    ours, floors = [], []
+    for _ in range(a.runs):
+        floors.append(floor(a.build, OUTSTANDING, max(1, a.seconds / 5)))
+        ours.append(closed(a.build, OUTSTANDING, a.seconds))
+    rate, bare = median(ours, "rate"), median(floors, "rate")
+    return ({"rate": rate, "rates": [round(r["rate"]) for r in ours],
+             "p50_ms": median(ours, "p50_ms", 1), "p99_ms": median(ours, "p99_ms", 1),
+             "floor_rate": bare, "failed": sum(r["failed"] for r in ours)},
+            (f"submits, {OUTSTANDING} outstanding", f"{rate:,}/s", f"{bare:,}/s",
+             f"{rate / bare:.3f}"))
+
+
+def measure_latency(a):
+    ours, floors = [], []
+    for _ in range(a.runs):
+        floors.append(floor(a.build, 1, max(1, a.seconds / 5)))
+        ours.append(closed(a.build, 1, min(a.seconds, 5)))
+    p50, bare = median(ours, "p50_ms", 3), median(floors, "p50_ms", 3)
+    return ({"p50_ms": p50, "p99_ms": median(ours, "p99_ms", 3), "rate": median(ours, "rate"),
+             "floor_p50_ms": bare},
+            ("submit, one at a time, p50", f"{p50:.2f} ms", f"{bare:.2f} ms", f"{p50 / bare:.1f}"))
+
+
+def measure_fault(kind, text):
+    def measure(a):
+        gaps, failed = faults(a.build, kind, a.kills if kind == "kill" else min(20, a.kills))
+        p = percentiles(gaps)
+        return ({**p, "failed": failed},
+                (text, f"p50 {p['p50_ms']}, p99 {p['p99_ms']} ms; {failed} failed", "-", "-"))
+    return measure
+
+
+def measure_tasks(a):
+    runs = [tasks(a.build, 3000) for _ in range(a.runs)]
+    ours = round(statistics.median(r[0] for r in runs))
+    loop = round(statistics.median(r[1] for r in runs))
+    ratio = round(statistics.median(r[0] / r[1] for r in runs), 2)
+    return ({"per_second": ours, "plain_loop": loop, "ratio": ratio},
+            ("tasks of `true` through everything", f"{ours:,}/s", f"{loop:,}/s", f"{ratio}"))
+
+
+MEASURES = {
+    "submit": measure_submit,
+    "latency": measure_latency,
+    "kill": measure_fault("kill", "gap at kill -9 of the leader"),
+    "stop": measure_fault("stop", "gap at SIGSTOP of the leader"),
+    "transfer": measure_fault("transfer", "gap at SIGTERM of the leader"),
+    "tasks": measure_tasks,
+}
 
 
 def main():
-    p = argparse.ArgumentParser()
+    p = argparse.ArgumentParser(description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default=".")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--seconds", type=int, default=10)
     p.add_argument("--kills", type=int, default=100)
-    p.add_argument("--only", default="submit,latency,kill,stop,transfer,tasks")
+    p.add_argument("--only", default=",".join(MEASURES))
     a = p.parse_args()
     a.build = os.path.abspath(a.build)
-    only = a.only.split(",")
+    unknown = [name for name in a.only.split(",") if name not in MEASURES]
+    if unknown:
+        p.error(f"no measure {unknown[0]}; they are: {', '.join(MEASURES)}")
 
-    def say(name, **kw):
-        print(json.dumps({"measure": name, **kw}), flush=True)
-        print(f"{name:12} " + "  ".join(f"{k} {v}" for k, v in kw.items()), file=sys.stderr)
-
-    if "submit" in only:
-        r = [closed(a.build, 1024, a.seconds) for _ in range(a.runs)]
-        say("submit", rate_median=round(statistics.median(x["rate"] for x in r)),
-            rates=[round(x["rate"]) for x in r],
-            p50_ms=statistics.median(x["p50_ms"] for x in r),
-            p99_ms=statistics.median(x["p99_ms"] for x in r), failed=sum(x["failed"] for x in r))
-    if "latency" in only:
-        r = [closed(a.build, 1, min(a.seconds, 5)) for _ in range(a.runs)]
-        say("latency", p50_ms=statistics.median(x["p50_ms"] for x in r),
-            p99_ms=statistics.median(x["p99_ms"] for x in r),
-            rate=round(statistics.median(x["rate"] for x in r)))
-    for kind, rounds in (("kill", a.kills), ("stop", min(20, a.kills)), ("transfer", min(20, a.kills))):
-        if kind in only:
-            gaps, failed = faults(a.build, kind, rounds)
-            say(kind, **{k: round(v, 1) for k, v in percentiles(gaps).items()}, failed=failed)
-    if "tasks" in only:
-        r = [tasks(a.build, 3000) for _ in range(a.runs)]
-        say("tasks", per_second=round(statistics.median(x[0] for x in r)),
-            plain_loop=round(statistics.median(x[1] for x in r)),
-            ratio=round(statistics.median(x[0] / x[1] for x in r), 2))
+    row = "{:38} {:>32} {:>14} {:>8}"
+    print(row.format("measure", "Triarch", "floor", "ratio"), file=sys.stderr)
+    for name in a.only.split(","):
+        result, line = MEASURES[name](a)
+        print(json.dumps({"measure": name, **result}), flush=True)
+        print(row.format(*line), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -411,6 +412,42 @@ def test_silent_connections(one):
     one.client.submit("true")
 
 
+def count_frames(connection, count):
+    """Read so many frames; fewer if the other side closes."""
+    found, data, begin = 0, b"", 0
+    while found < count and (more := connection.socket.recv(1 << 20)):
+        data, begin = data[begin:] + more, 0
+        while len(data) - begin >= 4:
+            size = 4 + struct.unpack_from("<I", data, begin)[0]
+            if len(data) - begin < size:
+                break
+            begin += size
+            found += 1
+    return found
+
+
+def test_flood(one):
+    """Clients that ask faster than one can answer get their answers, and others are heard."""
+    count = 400000
+    asked = rpc.frame([0, 1, "masters", [0, 0, 1, True]]) * count
+    counted = []
+
+    def flood():
+        with rpc.Connection(one.masters[0].port, timeout=60) as connection:
+            connection.greet()
+            sender = threading.Thread(target=connection.send, args=(asked,), daemon=True)
+            sender.start()
+            counted.append(count_frames(connection, count))
+
+    floods = [threading.Thread(target=flood) for _ in range(2)]
+    for thread in floods:
+        thread.start()
+    one.client.submit("true")
+    for thread in floods:
+        thread.join()
+    assert counted == [count, count], one.masters[0].tail()
+
+
 # ---- jobs ----
 
 JOB_FILES = {
@@ -435,6 +472,43 @@ JOB_FILES = {
     "large.yaml": "name: x\ncommand: '" + "a" * (2 << 20) + "'\n",
     "long.yaml": "name: x\ncommand: '" + "a" * 70000 + "'\n",
 }
+
+
+def test_crowd(make_cluster):
+    """Clients take every descriptor that one master may have: it says so to the next one, and
+    the other masters find room."""
+    cluster = make_cluster()
+    for master in cluster.masters:
+        master.argv = ["prlimit", "--nofile=256:256", *master.argv]
+    cluster.start()
+    first, second = cluster.masters[:2]
+    crowd = []
+
+    def fill():
+        """Connect until the master says no; the code with which it does."""
+        while True:
+            connection = rpc.Connection(first.port)
+            connection.send(rpc.hello())
+            crowd.append(connection)
+            assert len(crowd) < 300
+            answer = connection.receive()
+            if answer[0] == 1:
+                assert answer[1] == 0
+                return answer[2][0]
+
+    assert fill() == rpc.BUSY
+    second.kill9()
+    assert fill() == rpc.BUSY  # what it left is taken
+    found = "connected to master 1"
+    before = second.log_text().count(found)
+    second.start()
+    wait_until(
+        "the masters find each other",
+        lambda: second.log_text().count(found) > before,
+    )
+    for connection in crowd:
+        connection.socket.close()
+    assert cluster.client.json("status") == []
 
 
 def test_malformed_job_files(one, tmp_path):

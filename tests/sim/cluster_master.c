@@ -508,9 +508,15 @@ static void first_frame(struct sim_master *m, struct flow *flow, struct bytes fr
     struct error err;
 
     if (rpc_unpack(&rpc, frame, &err) != 0 || rpc.method != METHOD_HELLO ||
-        hello_unpack(&hello, rpc.params, &err) != 0 ||
-        master_check_hello(m->core, &hello, &err) != 0) {
-        world_fail(&m->cluster->world, "a hello was refused: %s", err.text);
+        hello_unpack(&hello, rpc.params, &err) != 0) {
+        world_fail(&m->cluster->world, "no hello: %s", err.text);
+        return;
+    }
+    if (master_check_hello(m->core, &hello, &err) != 0) {
+        if (err.code != ERROR_UNAVAILABLE)
+            world_fail(&m->cluster->world, "a hello was refused: %s", err.text);
+        network_hang_up(flow->connection, 1);
+        flow->connection = NULL;
         return;
     }
     flow->opened = true;
@@ -676,12 +682,12 @@ void sim_master_count(struct sim_master *m)
 
     if (mc == NULL)
         return;
-#define X(name) t->master.name += mc->name;
+#define X(name, help) t->master.name += mc->name;
     MASTER_COUNTERS(X)
 #undef X
     if (r == NULL)
         return;
-#define X(name) t->replica.name += replica_counters(r)->name;
+#define X(name, help) t->replica.name += replica_counters(r)->name;
     REPLICA_COUNTERS(X)
 #undef X
 }

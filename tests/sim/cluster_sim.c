@@ -413,8 +413,8 @@ struct counter {
 
 #define C(name, member) {#name, offsetof(struct totals, member)},
 #define X(name)         C(name, name)
-#define M(name)         C(name, master.name)
-#define R(name)         C(name, replica.name)
+#define M(name, help)   C(name, master.name)
+#define R(name, help)   C(name, replica.name)
 static const struct counter COUNTERS[] = {CLUSTER_COUNTERS(X) MASTER_COUNTERS(M)
                                               REPLICA_COUNTERS(R)};
 #undef C

@@ -768,7 +768,7 @@ static void add_counters(struct sim *s, const struct master *m)
 {
     const struct replica_counters *c = replica_counters(m->replica);
 
-#define X(name) s->stats.replica.name += c->name;
+#define X(name, help) s->stats.replica.name += c->name;
     REPLICA_COUNTERS(X)
 #undef X
 }
@@ -1094,7 +1094,7 @@ static void add_stats(struct stats *to, const struct stats *s)
     to->snapshots_sent += s->snapshots_sent;
     to->faults += s->faults;
     to->submits += s->submits;
-#define X(name) to->replica.name += s->replica.name;
+#define X(name, help) to->replica.name += s->replica.name;
     REPLICA_COUNTERS(X)
 #undef X
 }
@@ -1110,7 +1110,8 @@ static void print_stats(const struct stats *t)
         (unsigned long long)t->crashes,
         (unsigned long long)t->pauses,
         (unsigned long long)t->cuts);
-#define X(name) printf("  %-22s %llu\n", #name, (unsigned long long)t->replica.name);
+#define X(name, help) \
+    printf("  %-22s %llu\n", #name, (unsigned long long)t->replica.name);
     REPLICA_COUNTERS(X)
 #undef X
 }

@@ -32,9 +32,14 @@ static void append_advice(struct buffer *out, const struct request *r)
         buffer_append_text(out, "repeat it; the same twice does no harm");
         break;
     default:
-        buffer_append_text(out, "it changes nothing; ask again");
         break;
     }
+}
+
+static bool is_listing(const struct request *r)
+{
+    return r->method == METHOD_JOBS || r->method == METHOD_TASKS ||
+           r->method == METHOD_AGENTS || r->method == METHOD_MASTERS;
 }
 
 /* "127.0.0.1:5049: connection refused; …" */
@@ -67,6 +72,10 @@ void requests_expire(struct client_core *c, struct request *r)
     text_duration(within, r->timeout_ms);
     if (r->route == CLIENT_ONE) {
         buffer_printf(&text, "no answer within %s", within);
+    } else if (is_listing(r)) {
+        buffer_printf(
+            &text, "%s: no answer within %s: ", method_name(r->method), within);
+        append_troubles(&text, c);
     } else if (r->uncertain || r->asked != 0) {
         buffer_printf(&text,
                       "%s: no answer within %s, so the outcome is unknown: ",

@@ -72,6 +72,68 @@ void agents_end(struct master_core *m)
         session->agent = 0;
 }
 
+/* ---- the brake ---- */
+
+static uint64_t registered_agents(const struct master_core *m)
+{
+    return m->state->agents_by_state[AGENT_ACTIVE] +
+           m->state->agents_by_state[AGENT_UNREACHABLE];
+}
+
+static void brake_count(struct master_core *m, uint64_t ms, uint64_t agents)
+{
+    struct leading *l = &m->leading;
+    size_t last = (l->mark_first + l->mark_count - 1) % UNREACHABLE_MARKS;
+
+    l->declared += agents;
+    if (l->mark_count > 0 && l->marks[last].ms == ms) {
+        l->marks[last].agents += agents;
+        return;
+    }
+    ASSERT(l->mark_count < UNREACHABLE_MARKS);
+    l->marks[(l->mark_first + l->mark_count++) % UNREACHABLE_MARKS] =
+        (struct unreachable_mark){.ms = ms, .agents = agents};
+}
+
+static bool brake_allows(struct master_core *m)
+{
+    struct leading *l = &m->leading;
+    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
+
+#ifdef MUTANT_NO_BRAKE
+    return true;
+#endif
+    while (l->mark_count > 0 &&
+           l->marks[l->mark_first].ms + UNREACHABLE_WINDOW_MS <= m->now_ms) {
+        l->declared -= l->marks[l->mark_first].agents;
+        l->mark_first = (l->mark_first + 1) % UNREACHABLE_MARKS;
+        l->mark_count--;
+    }
+    return l->declared < (most > 1 ? most : 1);
+}
+
+/* What the leader before us declared counts as well: all of it as the last of it. */
+static void brake_begin(struct master_core *m)
+{
+    uint64_t now_us = m->state->globals.last_stamp_us;
+    uint64_t window_us = UNREACHABLE_WINDOW_MS * 1000ull;
+    uint64_t last_us = 0;
+    uint64_t count = 0;
+    struct agent *agent;
+
+    if (m->wall_us > now_us)
+        now_us = m->wall_us;
+    RB_FOREACH (agent, agent_tree, &m->state->agents) {
+        if (agent->state != AGENT_UNREACHABLE || agent->since_us + window_us <= now_us)
+            continue;
+        count++;
+        if (agent->since_us > last_us)
+            last_us = agent->since_us;
+    }
+    if (count > 0)
+        brake_count(m, m->now_ms - (now_us - last_us) / 1000, count);
+}
+
 /* ---- leading: agents register, clients know whom to ask ---- */
 
 static void say_leading(struct master_core *m, uint64_t session)
@@ -87,6 +149,7 @@ void agents_begin(struct master_core *m, uint64_t term)
     struct session *session;
 
     ASSERT(term == m->leading.term);
+    brake_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
         say_leading(m, session->number);
 }
@@ -136,18 +199,21 @@ static void attach(struct master_core *m,
     uint32_t expected_count;
     size_t begin;
 
-    if (session == NULL || agent == NULL)
+    if (agent == NULL)
+        return;
+    v = view_of(m, id);
+    v->heard_ms = m->now_ms;
+    v->held = false;
+    v->declared = false;
+    if (session == NULL)
         return; /* it went away while its registration was committed */
     if (session->agent != id)
         agents_closed(m, session); /* it spoke for another agent before */
-    v = view_of(m, id);
     if (v->session != 0 && v->session != number)
         core_close(
             m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
     detach(m, v);
     v->session = number;
-    v->heard_ms = m->now_ms;
-    v->held = false;
     session->agent = id;
     m->counters.agents_attached++;
 
@@ -165,6 +231,20 @@ static void attach(struct master_core *m,
     orders_derive(m, v, true);
 }
 
+static const char *why_not_registered(enum error_code code)
+{
+    switch (code) {
+    case ERROR_CONFLICT:
+        return "its key is another one; start it with an empty work directory";
+    case ERROR_NOT_FOUND:
+        return "it is gone; start it with an empty work directory";
+    case ERROR_BUSY:
+        return "the cluster has as many agents as it may; it goes on trying";
+    default:
+        return "its resources or attributes are not valid";
+    }
+}
+
 void agents_registered(struct master_core *m,
                        const struct origin *origin,
                        const struct result *r)
@@ -172,18 +252,13 @@ void agents_registered(struct master_core *m,
     uint64_t id = r->id != 0 ? r->id : origin->agent;
 
     if (r->code != ERROR_NONE) {
-        core_refuse(
-            m,
-            origin->session,
-            origin->rpc,
-            r->code,
-            r->code == ERROR_CONFLICT
-                ? "this agent's key is not that of agent %llu; start it with an empty "
-                  "work directory"
-                : "agent %llu cannot register: it is gone, or its resources are "
-                  "invalid; "
-                  "start it with an empty work directory",
-            (unsigned long long)origin->agent);
+        core_refuse(m,
+                    origin->session,
+                    origin->rpc,
+                    r->code,
+                    "agent %llu cannot register: %s",
+                    (unsigned long long)origin->agent,
+                    why_not_registered(r->code));
         return;
     }
     attach(
@@ -201,6 +276,7 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
     struct register_request q;
     struct error err;
     const struct agent *agent;
+    struct agent_view *v;
     struct command command;
     struct origin origin = {
         .kind = ORIGIN_REGISTER, .session = session->number, .rpc = rpc->id};
@@ -213,6 +289,9 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
+    v = agents_view(m, q.agent);
+    if (v != NULL)
+        v->heard_ms = m->now_ms; /* not silent while this waits for its commit */
     agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
     if (agent != NULL && agent->state == AGENT_ACTIVE &&
         bytes_equal(agent->spec, q.spec)) {
@@ -355,11 +434,14 @@ handle_update(struct master_core *m, struct session *session, const struct rpc *
 {
     struct agent_view *v = attached(m, session);
     struct run_list list;
+    struct error err;
 
-    if (v == NULL || run_list_unpack(&list, rpc->params, NULL) != 0 ||
-        list.agent != v->id)
+    if (v == NULL)
         return; /* it repeats itself to whoever leads */
-    take_reports(m, v, &list);
+    if (run_list_unpack(&list, rpc->params, &err) != 0)
+        core_close(m, session->number, "%s", err.text);
+    else if (list.agent == v->id)
+        take_reports(m, v, &list);
 }
 
 void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)
@@ -403,39 +485,12 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
 
 /* ---- silence ---- */
 
-static uint64_t registered_agents(const struct master_core *m)
-{
-    return m->state->agents_by_state[AGENT_ACTIVE] +
-           m->state->agents_by_state[AGENT_UNREACHABLE];
-}
-
-static bool brake_allows(struct master_core *m)
-{
-    struct leading *l = &m->leading;
-    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
-
-#ifdef MUTANT_NO_BRAKE
-    most = UNREACHABLE_MARKS;
-#endif
-
-    while (l->declared_count > 0 &&
-           l->declared_ms[l->declared_head] + UNREACHABLE_WINDOW_MS <= m->now_ms) {
-        l->declared_head = (l->declared_head + 1) % UNREACHABLE_MARKS;
-        l->declared_count--;
-    }
-    if (most < 1)
-        most = 1;
-    return l->declared_count < most && l->declared_count < UNREACHABLE_MARKS;
-}
-
 static void declare_unreachable(struct master_core *m, struct agent_view *v)
 {
-    struct leading *l = &m->leading;
     struct command command = {.kind = COMMAND_AGENT_UNREACHABLE,
                               .agent_unreachable.agent = v->id};
 
-    l->declared_ms[(l->declared_head + l->declared_count++) % UNREACHABLE_MARKS] =
-        m->now_ms;
+    brake_count(m, m->now_ms, 1);
     v->declared = true;
     m->counters.agents_silent++;
     core_log(m,

@@ -9,6 +9,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#define LISTING_BYTES_PER_TURN (256 * KIB) /* and the rest of the last answer */
+
 static int compare_reads(const struct read_request *a, const struct read_request *b)
 {
     return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
@@ -41,13 +43,13 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     }
     if (!is_founded(m, session, rpc))
         return false;
-    if (!propose_has_room(m)) {
+    if (rpc->method == METHOD_SUBMIT ? !propose_takes_jobs(m) : !propose_has_room(m)) {
         core_refuse(m,
                     session->number,
                     rpc->id,
                     ERROR_BUSY,
-                    "%u requests wait already, the limit; try again",
-                    LIMIT_REQUESTS_WAITING);
+                    "%zu requests wait already, as many as may; try again",
+                    m->proposals.count);
         return false;
     }
     return true;
@@ -123,6 +125,9 @@ static const char *explain(enum method method, enum error_code code)
         return method == METHOD_AGENT_GONE ? "no agent has this id"
                                            : "no job has this id";
     case ERROR_BUSY:
+        if (method == METHOD_PURGE)
+            return "a run of the job may go on on an unreachable agent, or the cluster "
+                   "remembers as many keys as it may; repeat it later";
         return "the cluster keeps as many jobs, tasks or keys as it may; purge or "
                "wait, then "
                "repeat";
@@ -217,13 +222,31 @@ void clients_read(struct master_core *m, uint64_t ticket, bool ready)
 
     if (q == NULL)
         return;
-    if (q->session == 0)
-        ; /* its session closed */
-    else if (ready)
-        listing_answer(m, q->session, q->rpc, q->method, &q->list);
-    else
+    if (ready) {
+        STAILQ_INSERT_TAIL(&m->ready_reads, q, ready_link);
+        return;
+    }
+    if (q->session != 0)
         core_not_leader(m, q->session, q->rpc);
     read_finish(m, q);
+}
+
+/* A majority confirms many reads at once, and a request of thirty bytes may have an
+ * answer of a mebibyte.  The state may go on meanwhile: a read is never too new. */
+void clients_turn(struct master_core *m)
+{
+    size_t begin = core_begin(m);
+    struct read_request *q;
+
+    while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL &&
+           core_begin(m) - begin < LISTING_BYTES_PER_TURN) {
+        STAILQ_REMOVE_HEAD(&m->ready_reads, ready_link);
+        if (q->session != 0)
+            listing_answer(m, q->session, q->rpc, q->method, &q->list);
+        read_finish(m, q);
+    }
+    if (q != NULL)
+        m->actions->again = true;
 }
 
 void clients_session_closed(struct master_core *m, uint64_t session)

@@ -225,6 +225,7 @@ struct master_core *master_create(const struct master_config *config)
     STAILQ_INIT(&m->dirty);
     RB_INIT(&m->sessions);
     RB_INIT(&m->reads);
+    STAILQ_INIT(&m->ready_reads);
     STAILQ_INIT(&m->proposals.flying);
     m->replica_deadline_ms = UINT64_MAX;
     for (unsigned i = 0; i < config->member_count; i++)
@@ -385,6 +386,7 @@ static void turn(struct master_core *m)
     leader_turn(m);
     propose_flush(m);
     orders_flush(m);
+    clients_turn(m);
 }
 
 /* A leader hands over first, so that nobody waits for an election. */
@@ -547,8 +549,16 @@ int master_check_hello(const struct master_core *m,
     if (master && check_master(m, hello, err) != 0)
         return -(int)err->code;
     /* A master that is not founded yet names the hash, which was compared above. */
-    if (hello->cluster.size == 0 || by_hash || !m->cluster_id_known ||
-        same(hello->cluster, m->cluster_id, sizeof(m->cluster_id)))
+    if (hello->cluster.size == 0 || by_hash || (master && !m->cluster_id_known))
+        return 0;
+    /* An agent of another cluster would be told that it is gone, and end its tasks. */
+    if (!m->cluster_id_known)
+        return error_set(err,
+                         ERROR_UNAVAILABLE,
+                         "master %llu does not know its cluster yet; ask again when it "
+                         "is founded",
+                         (unsigned long long)m->config.id);
+    if (same(hello->cluster, m->cluster_id, sizeof(m->cluster_id)))
         return 0;
     return error_set(
         err,

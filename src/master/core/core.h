@@ -37,6 +37,8 @@
 #define DIGEST_INTERVAL       256u /* `masters` shows the digest at its latest multiple */
 #define STOPS_PER_TURN        4096u
 #define JOB_RETENTION_US      (7ull * 24 * 3600 * 1000000)
+#define JOB_RETENTION_CROWDED_US \
+    (600ull * 1000000) /* when the state has little room left for new jobs */
 
 struct master_member {
     uint64_t id;
@@ -192,25 +194,27 @@ const struct replica *
 master_replica(const struct master_core *m); /* NULL before founding */
 bool master_leads(const struct master_core *m);
 
-#define MASTER_COUNTERS(X)                                                    \
-    X(requests)         /* frames of clients and agents */                    \
-    X(requests_refused) /* busy, not_leader, invalid */                       \
-    X(commands_proposed)                                                      \
-    X(entries_proposed)                                                       \
-    X(outcomes_unknown)  /* leadership was lost while they were in the log */ \
-    X(agents_silent)     /* declared unreachable by us */                     \
-    X(agents_held)       /* would have been, but for the brake */             \
-    X(agents_attached)   /* registrations answered */                         \
-    X(agents_reconciled) /* had to send all their runs */                     \
-    X(loop_gaps)                                                              \
-    X(rounds)                                                                 \
-    X(placements)                                                             \
-    X(launches_sent)                                                          \
-    X(stops_sent)                                                             \
-    X(jobs_purged)
+/* How often what happened, and what /metrics says of it. */
+#define MASTER_COUNTERS(X)                                                          \
+    X(requests, "Frames of clients and agents.")                                    \
+    X(requests_refused, "Requests answered with an error.")                         \
+    X(commands_proposed, "Commands put into the log.")                              \
+    X(entries_proposed, "Entries put into the log, of one or more commands.")       \
+    X(outcomes_unknown, "Requests in the log when leadership was lost.")            \
+    X(agents_silent, "Agents that it declared unreachable.")                        \
+    X(agents_held, "Silent agents that it did not declare, because too many were.") \
+    X(agents_attached, "Registrations of agents that it answered.")                 \
+    X(agents_reconciled, "Agents that had to send all their runs.")                 \
+    X(loop_gaps,                                                                    \
+      "Times that its loop stood still, and silence of agents did not count.")      \
+    X(rounds, "Scheduling rounds.")                                                 \
+    X(placements, "Tasks placed on agents.")                                        \
+    X(launches_sent, "Orders to launch a task.")                                    \
+    X(stops_sent, "Orders to stop a task.")                                         \
+    X(jobs_purged, "Finished jobs that it proposed to forget.")
 
 struct master_counters {
-#define X(name) uint64_t name;
+#define X(name, help) uint64_t name;
     MASTER_COUNTERS(X)
 #undef X
 };

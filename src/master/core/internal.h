@@ -16,6 +16,7 @@ enum origin_kind {
     ORIGIN_REGISTER, /* an agent's (re-)registration: answer it and attach the agent */
     ORIGIN_UPDATE,   /* states reported by an agent: acknowledge them */
     ORIGIN_ROUND,    /* the placements of a round: the next one may run */
+    ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
 struct origin {
@@ -90,8 +91,9 @@ RB_HEAD(session_tree, session);
 /* A listing that waits until it may be answered linearizably. */
 struct read_request {
     RB_ENTRY(read_request) link;
+    STAILQ_ENTRY(read_request) ready_link;
     uint64_t ticket;
-    uint64_t session;
+    uint64_t session; /* 0: it closed */
     uint32_t rpc;
     enum method method;
     struct list_request list;
@@ -112,7 +114,14 @@ struct founding_peer {
     bool warned;
 };
 
-#define UNREACHABLE_MARKS 1024 /* remembered declarations of the window */
+#define LEADER_TICK_MS 250u /* from one look at silence and age to the next */
+/* One for each tick of the window, and what the leader before us did. */
+#define UNREACHABLE_MARKS (UNREACHABLE_WINDOW_MS / LEADER_TICK_MS + 1)
+
+struct unreachable_mark { /* agents declared unreachable in one tick */
+    uint64_t ms;
+    uint64_t agents;
+};
 
 struct leading {
     bool active;
@@ -121,10 +130,12 @@ struct leading {
     uint64_t next_tick_ms;
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */
-    uint64_t declared_ms[UNREACHABLE_MARKS]; /* ring of times */
-    size_t declared_head, declared_count;
+    struct unreachable_mark marks[UNREACHABLE_MARKS]; /* of the window: a ring */
+    size_t mark_first, mark_count;
+    uint64_t declared; /* agents of all marks */
     bool brake_said;
     uint64_t purge_cursor;
+    unsigned purges_flying;
 };
 
 /* A killed job whose attempts are still to be told. */
@@ -164,6 +175,7 @@ struct master_core {
     struct session_tree sessions;
     size_t session_count;
     struct read_tree reads;
+    STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
     size_t read_count;
     struct job_to_stop *jobs_to_stop;
@@ -221,6 +233,7 @@ void founding_applied(struct master_core *m);
 
 /* propose.c */
 bool propose_has_room(const struct master_core *m);
+bool propose_takes_jobs(const struct master_core *m); /* room for new ones, too */
 /* Queue a command; the origin's parts are taken over. */
 void propose(struct master_core *m,
              const struct command *command,
@@ -238,6 +251,7 @@ void leader_gap(struct master_core *m, uint64_t now_ms); /* our loop stood still
 void leader_time(struct master_core *m);
 void leader_turn(struct master_core *m);
 void leader_round_applied(struct master_core *m);
+void leader_purge_applied(struct master_core *m, const struct result *r);
 void leader_effect(struct master_core *m, const struct effect *effect);
 uint64_t leader_deadline(const struct master_core *m);
 
@@ -283,6 +297,8 @@ void clients_result(struct master_core *m,
                     const struct origin *origin,
                     const struct result *r);
 void clients_read(struct master_core *m, uint64_t ticket, bool ready);
+/* Answer reads that are ready, some in each turn. */
+void clients_turn(struct master_core *m);
 void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);
 

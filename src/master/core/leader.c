@@ -14,7 +14,6 @@
 
 #include <string.h>
 
-#define TICK_MS          250u
 #define ROUND_PLACEMENTS 1024u /* in one batch */
 #define PURGES_PER_TICK  256u
 #define PURGE_LOOKS      4096u /* jobs looked at in one tick */
@@ -26,7 +25,7 @@ void leader_begin(struct master_core *m, uint64_t term)
         .active = true,
         .term = term,
         .since_ms = m->now_ms,
-        .next_tick_ms = m->now_ms + TICK_MS,
+        .next_tick_ms = m->now_ms + LEADER_TICK_MS,
         .round_due = true,
     };
     core_log(m,
@@ -167,32 +166,62 @@ void leader_round_applied(struct master_core *m)
 
 /* ---- housekeeping ---- */
 
-/* Jobs that ended long ago make room; their keys stay as tombstones (joint 8). */
-static void purge_old_jobs(struct master_core *m)
+/* True while one more job of the largest size has no room, or many small ones soon have
+ * none. */
+static bool is_crowded(uint64_t jobs, uint64_t tasks)
+{
+    return jobs > LIMIT_JOBS / 4 * 3 || tasks > LIMIT_TASKS - LIMIT_TASKS_PER_JOB;
+}
+
+static bool is_old(const struct master_core *m, const struct job *job, bool crowded)
 {
     uint64_t now = m->state->globals.last_stamp_us;
-    struct job key = {.id = m->leading.purge_cursor + 1};
-    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
-    unsigned looks = 0, purges = 0;
+    uint64_t keep_us = m->config.job_retention_us;
 
     if (m->wall_us > now)
         now = m->wall_us;
-    for (; job != NULL && looks < PURGE_LOOKS && purges < PURGES_PER_TICK &&
-           propose_has_room(m);
+    if (crowded && keep_us > JOB_RETENTION_CROWDED_US)
+        keep_us = JOB_RETENTION_CROWDED_US;
+    return job->ended_us != 0 && job->attempts == 0 && job->ended_us + keep_us <= now;
+}
+
+/* Jobs that ended long ago make room; their keys stay as tombstones (joint 8). */
+static void purge_old_jobs(struct master_core *m)
+{
+    const struct state *s = m->state;
+    struct job key = {.id = m->leading.purge_cursor + 1};
+    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    uint64_t jobs = s->job_count, tasks = s->task_count;
+    uint64_t room = s->tombstone_count < LIMIT_TOMBSTONES
+                        ? LIMIT_TOMBSTONES - s->tombstone_count
+                        : 0;
+    unsigned looks = 0;
+
+    if (m->leading.purges_flying > 0)
+        return;
+    for (; job != NULL && looks < PURGE_LOOKS && room > 0 &&
+           m->leading.purges_flying < PURGES_PER_TICK && propose_has_room(m);
          job = RB_NEXT(job_tree, &m->state->jobs, job)) {
         struct command command = {.kind = COMMAND_PURGE, .purge.job = job->id};
 
         looks++;
         m->leading.purge_cursor = job->id;
-        if (job->ended_us == 0 || job->attempts > 0 ||
-            job->ended_us + m->config.job_retention_us > now)
+        if (!is_old(m, job, is_crowded(jobs, tasks)))
             continue;
-        purges++;
-        m->counters.jobs_purged++;
-        propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
+        jobs--;
+        tasks -= job->instances;
+        room--;
+        m->leading.purges_flying++;
+        propose(m, &command, &(struct origin){.kind = ORIGIN_PURGE});
     }
     if (job == NULL)
         m->leading.purge_cursor = 0;
+}
+
+void leader_purge_applied(struct master_core *m, const struct result *r)
+{
+    m->leading.purges_flying--;
+    m->counters.jobs_purged += r->code == ERROR_NONE;
 }
 
 static void expire_keys(struct master_core *m)
@@ -214,7 +243,7 @@ void leader_time(struct master_core *m)
 {
     if (!m->leading.active || m->now_ms < m->leading.next_tick_ms)
         return;
-    m->leading.next_tick_ms = m->now_ms + TICK_MS;
+    m->leading.next_tick_ms = m->now_ms + LEADER_TICK_MS;
     founding_leading(m);
     if (!m->state->globals.founded)
         return;

@@ -24,10 +24,10 @@ static struct bytes text(const char *zero_ended)
 
 static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
 {
-    struct job_spec spec;
     char why[SCHED_WHY_BYTES] = "";
     struct job_summary s = {
         .id = job->id,
+        .name = job_spec_name(job->spec),
         .state = job_state(job),
         .instances = job->instances,
         .priority = job->priority,
@@ -36,16 +36,12 @@ static void put_job(struct master_core *m, struct list_writer *w, const struct j
         .changed = job->changed,
     };
 
-    if (job_spec_unpack(&spec, job->spec, NULL) != 0)
-        job_spec_init(&spec);
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_pending(job) > 0)
         sched_explain(m->sched, m->state, job, why, sizeof(why));
-    s.name = text(spec.name != NULL ? spec.name : "");
     s.why = text(why);
     job_summary_pack(w, &s);
-    job_spec_finish(&spec);
 }
 
 static void

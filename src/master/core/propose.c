@@ -4,6 +4,9 @@
  * everything that waits goes into one entry, at most BATCHES_IN_FLIGHT of them uncommitted.
  * So throughput comes from large batches under load, and latency is one commit when idle.
  *
+ * What waits is bounded.  A flood of new jobs takes its part of the room and no more: behind it
+ * kills, reports and placements still pass, or nothing would ever end.
+ *
  * When leadership ends, whoever waits hears so at once (joint 11): not_leader if the command
  * never went into the log, unknown if it did.
  */
@@ -14,17 +17,21 @@
 
 #include <string.h>
 
-#define QUEUE_BYTES_MAX (64 * MIB)
-
 static size_t queued_bytes(const struct proposals *p)
 {
     return p->bytes.size - p->taken;
 }
 
-bool propose_has_room(const struct master_core *m)
+bool propose_takes_jobs(const struct master_core *m)
 {
     return m->proposals.count < LIMIT_REQUESTS_WAITING &&
-           queued_bytes(&m->proposals) < QUEUE_BYTES_MAX;
+           queued_bytes(&m->proposals) < LIMIT_REQUESTS_BYTES;
+}
+
+bool propose_has_room(const struct master_core *m)
+{
+    return m->proposals.count < LIMIT_REQUESTS_WAITING + LIMIT_RESERVED_REQUESTS &&
+           queued_bytes(&m->proposals) < LIMIT_REQUESTS_BYTES + LIMIT_RESERVED_BYTES;
 }
 
 void propose(struct master_core *m,
@@ -68,6 +75,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
     case ORIGIN_ROUND:
         m->counters.placements += result->id;
         leader_round_applied(m);
+        break;
+    case ORIGIN_PURGE:
+        leader_purge_applied(m, result);
         break;
     }
     origin_finish(origin);

@@ -8,7 +8,10 @@
  *     sleep   runs until killed    huge    waits for ever, and says why
  *     mixed   like true, but instances 7, 5007, … fail
  *     again   like true, in its second attempt
- * Its log has 200 lines; that of `cut` is cut off after 100 bytes, and 100 bytes later.
+ *     moves   runs for 6 s, from the second one on as another attempt
+ * Its log has 200 lines; that of `cut` is cut off after 100 bytes, and 100 bytes later.  That of
+ * `quiet` is first cut off after 100 bytes and 1.5 s of silence, and that of `moves` never
+ * goes on after 100 bytes in its first attempt.  Whoever asks for that of `mute` gets no answer.
  *
  * USR1: the leader closes its sessions and another one leads.  USR2: the leader hangs, and
  * another one leads.  `purge` of a job named "slippery" loses its answer.
@@ -35,6 +38,11 @@
 #define RUN_US        250000
 #define LOG_LINES     200
 #define CUT_BYTES     100
+#define QUIET_MS      1500
+#define MOVE_US       1000000
+#define MOVED_RUN_US  6000000
+#define NEVER         UINT64_MAX
+#define MOVED_ATTEMPT 50000 /* this much higher is the second one's id */
 #define PAGE_ELEMENTS 1000
 
 struct fake_job {
@@ -88,7 +96,14 @@ static enum task_state state_of(const struct fake_job *j, uint32_t instance)
         return TASK_PENDING;
     if (is_command(j, "sleep") || age_us < RUN_US)
         return TASK_RUNNING;
+    if (is_command(j, "moves") && age_us < MOVED_RUN_US)
+        return TASK_RUNNING;
     return final_state(j, instance);
+}
+
+static bool has_moved(const struct fake_job *j)
+{
+    return is_command(j, "moves") && clock_wall_us() - j->submitted_us >= MOVE_US;
 }
 
 static struct task_info task_of(const struct fake_job *j, uint32_t instance)
@@ -100,8 +115,8 @@ static struct task_info task_of(const struct fake_job *j, uint32_t instance)
     if (t.state == TASK_PENDING)
         return t;
     snprintf(address, sizeof(address), "127.0.0.1:%u", listener_port(http));
-    t.attempt = is_command(j, "again") ? 2 : 1;
-    t.attempt_id = id * 100000 + instance;
+    t.attempt = is_command(j, "again") || has_moved(j) ? 2 : 1;
+    t.attempt_id = id * 100000 + instance + (has_moved(j) ? MOVED_ATTEMPT : 0);
     t.agent_id = 1;
     t.agent_http = text_view(address);
     t.started_us = j->submitted_us + START_US;
@@ -293,7 +308,7 @@ static void change(struct conn *c, const struct rpc *rpc)
         return;
     }
     if (rpc->method == METHOD_KILL)
-        j->killed = true;
+        j->killed = j->killed || !task_state_is_final(state_of(j, 0));
     else
         j->purged = true;
     if (j->purged && strcmp(j->name, "slippery") == 0)
@@ -380,6 +395,7 @@ static void on_signal(void *user, int signum)
 
 struct reader {
     struct stream *stream;
+    struct loop_timer hold; /* the connection, for so long */
 };
 
 static void append_log(struct buffer *out, uint64_t job)
@@ -411,8 +427,10 @@ static void append_not_found(struct buffer *out)
                   body);
 }
 
-static void append_answer(struct buffer *out, const char *request)
+/* Ends with the milliseconds for which the connection is held then; NEVER: for ever. */
+static uint64_t append_answer(struct buffer *out, const char *request)
 {
+    uint64_t hold_ms = 0;
     unsigned long long attempt, offset;
     struct buffer text = {0};
     const struct fake_job *j;
@@ -426,26 +444,41 @@ static void append_answer(struct buffer *out, const char *request)
     j = job_of(attempt / 100000);
     if (j == NULL || strcmp(file, "stdout") != 0) {
         append_not_found(out);
-        return;
+        return 0;
     }
+    if (is_command(j, "mute"))
+        return NEVER;
     append_log(&text, attempt / 100000);
     ASSERT(offset <= text.size);
     rest = (struct bytes){text.data + offset, text.size - offset};
     buffer_append_text(out, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    if (is_command(j, "cut") && cuts++ < 2) {
-        rest.size = CUT_BYTES;
+    if (is_command(j, "quiet") && offset == 0)
+        hold_ms = QUIET_MS;
+    if (is_command(j, "moves") && attempt % 100000 < MOVED_ATTEMPT)
+        hold_ms = NEVER;
+    if ((is_command(j, "cut") && cuts++ < 2) || hold_ms > 0) {
+        rest.size = rest.size < CUT_BYTES ? rest.size : CUT_BYTES;
         append_chunks(out, rest);
     } else {
         append_chunks(out, rest);
         buffer_append_text(out, "0\r\n\r\n");
     }
     buffer_finish(&text);
+    return hold_ms;
+}
+
+static void on_held(void *user)
+{
+    struct reader *r = user;
+
+    stream_finish(r->stream, NULL);
 }
 
 static size_t on_received(void *user, struct bytes bytes)
 {
     struct reader *r = user;
     struct buffer request = {0}, answer = {0};
+    uint64_t hold_ms;
 
     buffer_append(&request, bytes.data, bytes.size);
     buffer_append_u8(&request, 0);
@@ -453,9 +486,12 @@ static size_t on_received(void *user, struct bytes bytes)
         buffer_finish(&request);
         return 0;
     }
-    append_answer(&answer, (const char *)request.data);
+    hold_ms = append_answer(&answer, (const char *)request.data);
     stream_send(r->stream, buffer_view(&answer));
-    stream_finish(r->stream, NULL);
+    if (hold_ms == 0)
+        stream_finish(r->stream, NULL);
+    else if (hold_ms != NEVER)
+        timer_set_in(loop, &r->hold, hold_ms, on_held, r);
     buffer_finish(&request);
     buffer_finish(&answer);
     return bytes.size;
@@ -463,7 +499,10 @@ static size_t on_received(void *user, struct bytes bytes)
 
 static void on_reader_closed(void *user, const struct error *reason)
 {
+    struct reader *r = user;
+
     (void)reason;
+    timer_stop(loop, &r->hold);
     mem_free(user);
 }
 

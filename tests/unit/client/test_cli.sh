@@ -69,10 +69,14 @@ is "run needs a command: status 2" "$status" 2
 run run --cpus -1 -- true
 is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
+run run --name '' -- true
+is "the name is checked: status 2" "$status" 2
 run run --masters 127.0.0.1 -- true
 is "masters are checked: status 2" "$status" 2
 run dev --masters 2
 is "dev wants an odd number: status 2" "$status" 2
+run dev --help
+is "--help of a command has each option once" "$(grep -c -e --masters "$work/out")" 1
 run submit "$work/none.yaml"
 is "a missing file: status 1" "$status" 1
 printf 'name: x\ninstnces: 2\ncommand: "true"\n' >"$work/bad.yaml"
@@ -136,6 +140,20 @@ run status --json
 is "status --json: each job" "$(grep -c '"submitted"' "$work/out")" 6
 is "status --json: one document" "$(head -c 1 "$work/out")$(tail -n 1 "$work/out")" "[]"
 contains "status --json: names" "$out" '"name": "from-file"'
+run run --instances 12000 -- mixed
+large=$out
+"$triarch" status "$large" --all 2>"$work/err" | head -n 1 >"$work/out"
+is "a reader that goes away is no error" "$(cat "$work/err")" ""
+"$triarch" status "$large" --all >/dev/full 2>"$work/err"
+contains "a full disk is one" "$(cat "$work/err")" "No space left on device"
+status=0
+"$triarch" status >&- 2>"$work/err" || status=$?
+is "stdout is closed: status 1" "$status" 1
+contains "stdout is closed" "$(cat "$work/err")" "Bad file descriptor"
+status=0
+"$triarch" status <&- >"$work/out" 2>&- || status=$?
+is "stdin and stderr are closed: status 0" "$status" 0
+contains "stdin and stderr are closed" "$(cat "$work/out")" "ID  NAME"
 run status 5
 contains "status JOB: summary" "$out" "0 of 1 finished, 1 failed"
 contains "status JOB: its tasks" "$out" "5.0"
@@ -143,9 +161,7 @@ run status 5 --json
 contains "status JOB --json: exit code" "$out" '"exit_code": 3'
 is "status JOB --json: nothing else" "$err" ""
 run status 1
-contains "status JOB: why" "$out" "waits: no agent has 64 cpus"
-run run --instances 12000 -- mixed
-large=$out
+contains "status JOB: why" "$out" "pending: no agent has 64 cpus"
 run wait "$large"
 is "a large job with failures: status 1" "$status" 1
 contains "the first failures" "$err" "$large.7 TASK_FAILED"
@@ -180,6 +196,9 @@ run run -- sleep
 sleeper=$out
 run kill "$sleeper"
 is "kill: status 0" "$status" 0
+contains "kill" "$err" "is killed"
+run kill "$first"
+contains "kill of a job that had ended" "$err" "had ended before: it is COMPLETE"
 run wait "$sleeper"
 is "a killed job did not finish well" "$status" 1
 contains "a killed job" "$err" "KILLED"
@@ -212,6 +231,24 @@ run logs -f "$cutter"
 is "logs -f through lost connections: status 0" "$status" 0
 is "logs -f: no line twice, none lost" "$(sed 's/.* line //' "$work/out" | md5sum)" \
     "$(seq 1 200 | md5sum)"
+
+run run -- quiet
+run logs --timeout 1s -f "$out"
+is "logs -f through a connection that is lost after a silence: status 0" "$status" 0
+is "logs -f after a silence: no line twice, none lost" \
+    "$(sed 's/.* line //' "$work/out" | md5sum)" "$(seq 1 200 | md5sum)"
+run run -- moves
+run logs -f "$out"
+is "logs -f of an attempt whose agent hangs: status 0" "$status" 0
+contains "logs -f goes on with the next attempt" "$err" "attempt 2 of task"
+contains "logs -f of the next attempt: to its end" "$out" "says line 200"
+run run --wait -- mute
+run logs "$out"
+is "logs of an agent that hangs: status 1" "$status" 1
+contains "logs of an agent that hangs" "$err" "says nothing"
+run run --wait -- true
+run logs -f --stderr "$out"
+is "logs -f of an ended task that has none: status 1" "$status" 1
 
 # ---- failover ----
 
@@ -250,6 +287,10 @@ contains "an interrupted wait: the job goes on" "$(cat "$work/again.err")" "job 
 shown=$(tty "$triarch status")
 contains "a terminal: colour" "$shown" "${escape}["
 is "a terminal: lines fit" "$(echo "$shown" | sed "s/$escape\\[[0-9]*m//g" | tr -d '\r' | awk 'length > 100' | wc -l)" 0
+run run --name "$(printf 'x%.0s' $(seq 255))" -- true
+shown=$(NO_COLOR=1 tty "$triarch status" | tr -d '\r')
+is "a terminal: lines fit, however long the names are" "$(echo "$shown" | LC_ALL=C.UTF-8 wc -L)" 100
+contains "a terminal: a long name is cut" "$shown" "xxx…  "
 shown=$(NO_COLOR=1 tty "$triarch status")
 is "a terminal: NO_COLOR" "$(echo "$shown" | grep -c "$escape")" 0
 shown=$(tty "$triarch run --wait --instances 5 -- true")

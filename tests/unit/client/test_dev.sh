@@ -26,6 +26,7 @@ is_gone() {
 
 # start ARGUMENT...: a cluster that is ready; its children's pids are in $children.
 start() {
+    : >"$work/dev.out" # what the last one said is not said yet
     TMPDIR=$work ./triarch dev "$@" >"$work/dev.out" 2>"$work/dev.err" &
     dev=$!
     soon is_ready || sed 's/^/# /' "$work/dev.err"
@@ -49,6 +50,10 @@ finish() {
 start
 is "three masters and two agents" "$(echo "$children" | wc -w)" 5
 contains "it says how to use it" "$(cat "$work/dev.out")" "triarch run --wait"
+leads() {
+    tr '\0' ' ' <"/proc/$(sed -n 's/.* process \([0-9]*\)\..*/\1/p' "$work/dev.out")/cmdline"
+}
+contains "it says which process leads" "$(leads)" "triarch-master --id"
 contains "log lines have prefixes" "$(cat "$work/dev.err")" "master-1 |"
 is "a job runs" "$(./triarch run --wait -- echo hello 2>/dev/null)" 1
 is "its output is there" "$(./triarch logs 1)" hello
@@ -62,6 +67,18 @@ soon all_gone
 is "Ctrl-C ends all processes and tasks" "$(all_gone && echo gone)" gone
 is "its data is removed" "$(find "$work" -name 'triarch-dev.*')" ""
 
+# Its readers went away, as `dev 2>&1 | tee log` at Ctrl-C.
+mkfifo "$work/fifo"
+(TMPDIR=$work && export TMPDIR && exec ./triarch dev >"$work/fifo" 2>&1) &
+dev=$!
+grep -m 1 'export TRIARCH_MASTERS' <"$work/fifo" >"$work/dev.out"
+eval "$(cat "$work/dev.out")"
+children=$(cat "/proc/$dev/task/$dev/children")
+finish INT
+soon all_gone
+is "without readers: all processes end" "$(all_gone && echo gone)" gone
+is "without readers: its data is removed" "$(find "$work" -name 'triarch-dev.*')" ""
+
 start --masters 1 --agents 1 --data "$work/kept"
 is "one master, one agent" "$(echo "$children" | wc -w)" 2
 ./triarch run --name kept --wait -- true >/dev/null 2>&1
@@ -69,6 +86,10 @@ finish TERM
 is "TERM: status 0" "$status" 0
 start --masters 1 --agents 1 --data "$work/kept"
 contains "a kept cluster goes on" "$(./triarch status)" kept
+status=0
+./triarch dev --masters 1 --agents 1 --data "$work/kept" >"$work/other.out" 2>"$work/other.err" || status=$?
+is "a second one in the same directory: status 1" "$status" 1
+contains "a second one in the same directory" "$(cat "$work/other.err")" "in use by another"
 finish HUP
 status=0
 ./triarch dev --masters 3 --data "$work/kept" >"$work/other.out" 2>"$work/other.err" || status=$?

@@ -83,6 +83,22 @@ START_TEST(tables_are_aligned)
 }
 END_TEST
 
+START_TEST(lines_end_with_their_text)
+{
+    struct table *t = table_create(columns, 3);
+
+    table_cell(t, STYLE_PLAIN, "1");
+    table_cell(t, STYLE_PLAIN, "long");
+    table_cell(t, STYLE_PLAIN, "why");
+    table_cell(t, STYLE_PLAIN, "2");
+    table_cell(t, STYLE_PLAIN, "b");
+    table_cell(t, STYLE_PLAIN, "%s", "");
+    table_print(t, &kept);
+    ck_assert_str_eq(written, "ID  NAME  WHY\n 1  long  why\n 2  b\n");
+    table_destroy(t);
+}
+END_TEST
+
 START_TEST(an_empty_last_column_is_left_out)
 {
     struct table *t = table_create(columns, 3);
@@ -237,6 +253,7 @@ int main(void)
     tcase_add_test(screens, columns_are_those_of_a_terminal);
     tcase_add_test(screens, what_does_not_fit_ends_with_an_ellipsis);
     tcase_add_test(screens, tables_are_aligned);
+    tcase_add_test(screens, lines_end_with_their_text);
     tcase_add_test(screens, an_empty_last_column_is_left_out);
     tcase_add_test(screens, hostile_cells_cannot_forge_lines);
     tcase_add_test(screens, colour_is_only_for_screens_that_want_it);

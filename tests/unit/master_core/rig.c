@@ -2,8 +2,10 @@
 #include "tests/unit/master_core/rig.h"
 
 #include "base/mem.h"
+#include "raft_fsm/fsm.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TURNS_MAX 10000
@@ -32,6 +34,7 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
 
     ck_assert_int_eq(rpc_unpack(&rpc, frame, NULL), 0);
     if (rpc.type == RPC_RESPONSE) {
+        rig->answers++;
         buffer_clear(&rig->answer_bytes);
         buffer_append(&rig->answer_bytes, frame.data, frame.size);
         ck_assert_int_eq(
@@ -75,6 +78,8 @@ void rig_step(struct rig *rig, struct master_event *event)
     event->wall_us = 1700000000000000ull + rig->now_ms * 1000;
     master_step(rig->core, event, &actions);
     rig->again = actions.again;
+    if (actions.bytes.size > rig->largest_step)
+        rig->largest_step = actions.bytes.size;
     for (size_t i = 0; i < actions.replica.count; i++)
         if (actions.replica.items[i].kind == REPLICA_PERSIST)
             sequence = actions.replica.items[i].op->sequence;
@@ -88,6 +93,10 @@ void rig_step(struct rig *rig, struct master_event *event)
                 (struct bytes){actions.bytes.data + a->send.offset, a->send.size});
         if (a->kind == MASTER_CLOSE)
             rig->closed[a->close] = true;
+        if (a->kind == MASTER_LOG && a->level == MASTER_LOG_WARNING) {
+            memcpy(rig->warning, a->text, sizeof(rig->warning));
+            rig->warnings++;
+        }
         founding |= a->kind == MASTER_FOUND;
     }
     master_actions_finish(&actions);
@@ -114,11 +123,20 @@ void rig_settle(struct rig *rig)
     } while (rig->again || replica_last_index(master_replica(rig->core)) != index);
 }
 
+void rig_pass(struct rig *rig, unsigned ms)
+{
+    for (; ms > 0; ms -= ms < 100 ? ms : 100) {
+        rig->now_ms += ms < 100 ? ms : 100;
+        rig_step(rig, &(struct master_event){.kind = MASTER_TIME});
+        rig_settle(rig);
+    }
+}
+
 /* ---- life ---- */
 
 void rig_init(struct rig *rig, unsigned stops_per_turn)
 {
-    *rig = (struct rig){.now_ms = 1000};
+    *rig = (struct rig){.now_ms = 1000, .http_port = 5051};
     master_config_init(&rig->config);
     rig->config.id = 1;
     rig->config.member_count = 1;
@@ -133,6 +151,40 @@ void rig_init(struct rig *rig, unsigned stops_per_turn)
     rig_settle(rig);
     ck_assert(master_leads(rig->core));
     ck_assert(master_state(rig->core)->globals.founded);
+}
+
+void rig_restart(struct rig *rig)
+{
+    struct state *state = (struct state *)(uintptr_t)master_state(rig->core);
+    struct snapshot_meta meta = {.index = state->index,
+                                 .term = state->term,
+                                 .configuration_index = 1,
+                                 .configuration = replica_founding_configuration(
+                                     &rig->config.id, rig->config.member_count)};
+    struct log_entries log = {.first = state->index + 1};
+    struct master_core *core = master_create(&rig->config);
+    struct buffer bytes = {0};
+    struct error err;
+
+    snapshot_begin(state);
+    while (snapshot_next(state, &bytes, SIZE_MAX))
+        ;
+    meta.size = bytes.size;
+    ck_assert_int_eq(master_restore(core, buffer_view(&bytes), &err), 0);
+    ck_assert_int_eq(master_restore_end(core, &meta, &err), 0);
+    buffer_finish(&bytes);
+    master_destroy(rig->core);
+    rig->core = core;
+    rig_step(rig,
+             &(struct master_event){.kind = MASTER_START,
+                                    .start = {.term = meta.term,
+                                              .vote = rig->config.id,
+                                              .snapshot = &meta,
+                                              .entries = &log,
+                                              .entropy = {7, 9}}});
+    rig_settle(rig);
+    snapshot_meta_finish(&meta);
+    ck_assert(master_leads(rig->core));
 }
 
 void rig_finish(struct rig *rig)
@@ -163,15 +215,22 @@ void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame)
     buffer_finish(frame);
 }
 
-uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t key)
+void rig_close(struct rig *rig, uint64_t session)
 {
-    char hostname[] = "host", address[] = "127.0.0.1:5051";
+    rig_step(rig,
+             &(struct master_event){.kind = MASTER_SESSION_CLOSED, .closed = session});
+}
+
+void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
+{
+    char hostname[] = "host", address[32];
     struct agent_spec spec = {.hostname = hostname, .http_address = address};
     struct register_request request = {.agent = agent};
-    struct register_result result;
     struct buffer bytes = {0}, frame = {0};
 
-    spec.key[0] = key;
+    snprintf(address, sizeof(address), "127.0.0.1:%u", rig->http_port);
+    spec.key[0] = (uint8_t)key;
+    spec.key[1] = (uint8_t)(key >> 8);
     spec.resources.amount[RESOURCE_CPUS] = 1000000;
     spec.resources.amount[RESOURCE_MEM] = 1ull << 40;
     spec.resources.amount[RESOURCE_DISK] = 1ull << 40;
@@ -179,8 +238,15 @@ uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t
     request.spec = buffer_view(&bytes);
     register_pack(&request, ++rig->last_rpc, &frame);
     rig_frame(rig, session, &frame);
-    rig_settle(rig);
     buffer_finish(&bytes);
+}
+
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
+{
+    struct register_result result;
+
+    rig_send_register(rig, session, agent, key);
+    rig_settle(rig);
     ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
     if (rig->answer.code != ERROR_NONE)
         return 0;
@@ -202,13 +268,11 @@ uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
     return rig_submit_large(rig, session, instances, 4);
 }
 
-uint64_t
-rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
+void rig_send_submit(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
 {
     char *argument = mem_zalloc(size + 1);
     struct job_spec spec;
     struct submit_request request;
-    struct submit_result result;
     struct buffer bytes = {0}, frame = {0};
 
     job_spec_init(&spec);
@@ -225,12 +289,31 @@ rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t s
                                       .spec = buffer_view(&bytes)};
     submit_pack(&request, rig->last_rpc, &frame);
     rig_frame(rig, session, &frame);
-    rig_settle(rig);
     buffer_finish(&bytes);
+}
+
+uint64_t
+rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
+{
+    struct submit_result result;
+
+    rig_send_submit(rig, session, instances, size);
+    rig_settle(rig);
     ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
     ck_assert_int_eq(rig->answer.code, ERROR_NONE);
     ck_assert_int_eq(submit_result_unpack(&result, rig->answer.params, NULL), 0);
     return result.id;
+}
+
+void rig_list(struct rig *rig,
+              uint64_t session,
+              enum method method,
+              struct list_request request)
+{
+    struct buffer frame = {0};
+
+    list_pack(method, &request, ++rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
 }
 
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job)

@@ -18,13 +18,18 @@ struct rig {
     uint64_t now_ms;
     bool again;
     uint32_t last_rpc;
-    struct rpc answer; /* the last response, views into answer_bytes */
+    unsigned http_port; /* of agents that register */
+    struct rpc answer;  /* the last response, views into answer_bytes */
     struct buffer answer_bytes;
     unsigned launches[RIG_ATTEMPTS]; /* orders sent, by attempt */
     unsigned stops[RIG_ATTEMPTS];
     uint64_t order_session; /* of the last order */
     size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
+    unsigned answers;
+    size_t largest_step; /* bytes sent in one step */
     bool closed[RIG_SESSIONS];
+    unsigned warnings;
+    char warning[200]; /* the last one */
 };
 
 /* Founded and leading. */
@@ -34,18 +39,34 @@ void rig_finish(struct rig *rig);
 void rig_step(struct rig *rig, struct master_event *event);
 void rig_turn(struct rig *rig);
 void rig_settle(struct rig *rig); /* turns until there is nothing left to do */
+/* In steps that are no gap of the loop. */
+void rig_pass(struct rig *rig, unsigned ms);
+/* Another leader, in the next term: it has the state and nothing else. */
+void rig_restart(struct rig *rig);
 
 void rig_open(struct rig *rig, uint64_t session, enum role role);
+void rig_close(struct rig *rig, uint64_t session);
 /* A whole frame, with its size word; finished here. */
 void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);
 
 /* An agent with room for any number of tiny tasks; key tells agents apart.  `agent` is 0
  * at first; returns the id it has, 0 if refused. */
-uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint8_t key);
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key);
+/* Proposed and not committed before the next turn. */
+void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key);
 uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances);
 /* With an argument of this size. */
 uint64_t
 rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t bytes);
+/* Proposed and not committed before the next turn. */
+void rig_send_submit(struct rig *rig,
+                     uint64_t session,
+                     uint32_t instances,
+                     size_t bytes);
+void rig_list(struct rig *rig,
+              uint64_t session,
+              enum method method,
+              struct list_request request);
 void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent);
 /* Proposed and not committed before the next turn. */
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job);

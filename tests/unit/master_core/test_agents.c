@@ -117,6 +117,31 @@ START_TEST(test_whose_snapshot)
 }
 END_TEST
 
+/* Before it is founded a master cannot tell an agent of another cluster from its own. */
+START_TEST(test_hello_before_founding)
+{
+    uint8_t id[CLUSTER_ID_BYTES] = {1};
+    struct hello agent = {.role = ROLE_AGENT, .cluster = {id, sizeof(id)}};
+    struct hello master = {.role = ROLE_MASTER, .cluster = {id, sizeof(id)}, .id = 2};
+    struct master_config config;
+    struct master_core *core;
+    struct error err;
+
+    master_config_init(&config);
+    config.id = 1;
+    config.member_count = 3;
+    for (unsigned i = 0; i < 3; i++)
+        config.members[i] = (struct master_member){.id = i + 1, .address = "a:1"};
+    master.cluster_hash = (struct bytes){config.cluster_hash, 16};
+    core = master_create(&config);
+    ck_assert_int_eq(master_check_hello(core, &agent, &err), -ERROR_UNAVAILABLE);
+    ck_assert_int_eq(master_check_hello(core, &master, &err), 0);
+    agent.cluster = (struct bytes){0};
+    ck_assert_int_eq(master_check_hello(core, &agent, &err), 0);
+    master_destroy(core);
+}
+END_TEST
+
 /* More launches than may be queued to one session go as fast as the agent is heard. */
 START_TEST(test_large_launches)
 {
@@ -140,6 +165,26 @@ START_TEST(test_large_launches)
 }
 END_TEST
 
+/* Reports that nobody can read would be repeated for ever. */
+START_TEST(test_malformed_update)
+{
+    struct buffer frame = {0};
+    struct rig rig;
+    size_t begin;
+
+    start(&rig, STOPS_PER_TURN);
+    update_pack(1, NULL, 0, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(!rig.closed[AGENT_SESSION]);
+    begin = rpc_begin_notify(&frame, METHOD_UPDATE);
+    pack_array(&frame, 0);
+    rpc_end(&frame, begin);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master agents",
           unit_case("orders",
                     test_launches_what_is_placed,
@@ -149,4 +194,6 @@ UNIT_MAIN("master agents",
                     test_one_agent_in_a_session,
                     test_another_key,
                     test_a_newer_session,
+                    test_malformed_update,
+                    test_hello_before_founding,
                     test_whose_snapshot))

@@ -556,12 +556,34 @@ START_TEST(following_begins_where_asked)
     buffer_clear(&in);
     fd = send_request("GET /file?follow=1&offset=11 HTTP/1.0\r\n\r\n");
     wait_until(loop, opened == 2);
+    let_pass(loop, 250);
     append("abc");
     read_until(fd, "\r\n\r\nbc");
     done = true;
     raw_read_all(loop, fd, &in);
     ck_assert_str_eq(body(), "bc");
     close(fd);
+}
+END_TEST
+
+/* Its connection is idle for longer than an answer may be, and costs nothing meanwhile. */
+START_TEST(a_quiet_file_is_followed)
+{
+    uint64_t turns;
+    int fd;
+
+    options.idle_ms = 1000;
+    start();
+    append("x");
+    fd = send_request("GET /file?follow=1 HTTP/1.0\r\n\r\n");
+    read_until(fd, "\r\n\r\nx");
+    turns = loop_counters(loop)->turns;
+    let_pass(loop, 2500);
+    ck_assert_uint_lt(loop_counters(loop)->turns - turns, 5000);
+    append("y");
+    read_until(fd, "\r\n\r\nxy");
+    close(fd);
+    wait_until(loop, closed == 1);
 }
 END_TEST
 
@@ -681,6 +703,7 @@ int main(void)
                       net_case("follow",
                                a_growing_file_is_followed,
                                following_begins_where_asked,
+                               a_quiet_file_is_followed,
                                a_client_that_goes_ends_following,
                                an_emptied_file_ends_following,
                                an_overtaken_follower_is_cut,

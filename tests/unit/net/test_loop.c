@@ -156,6 +156,30 @@ static void read_and_stop(void *user)
     loop_stop(loop);
 }
 
+static void say_and_stop(void *user)
+{
+    loop_defer_output(loop, &work[0], see, "o");
+    read_and_stop(user);
+}
+
+/* The last answers of a program that stops. */
+START_TEST(output_of_the_last_turn_goes_out)
+{
+    struct watch *w;
+    int fds[2];
+
+    memset(work, 0, sizeof(work));
+    ck_assert_int_eq(pipe(fds), 0);
+    w = watch_create(loop, fds[0], say_and_stop, &fds[0]);
+    ck_assert_int_eq(write(fds[1], "x", 1), 1);
+    loop_run(loop);
+    ck_assert_str_eq(seen, "ro");
+    watch_destroy(w);
+    close(fds[0]);
+    close(fds[1]);
+}
+END_TEST
+
 START_TEST(a_descriptor_is_watched)
 {
     struct loop_timer t = {0};
@@ -225,6 +249,7 @@ int main(void)
                         deferred_work_runs_once_at_the_end_of_the_turn,
                         signals_come_as_callbacks,
                         a_thread_wakes_the_loop,
+                        output_of_the_last_turn_goes_out,
                         a_descriptor_is_watched,
                         a_long_turn_is_a_gap,
                         a_stopped_process_is_a_gap);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "net/peer.h"
 #include "net/server.h"
+#include "wire/message_agent.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -311,10 +312,12 @@ START_TEST(a_slow_peer_loses_messages_and_stays)
 {
     struct hello hello = {.protocol = PROTOCOL_VERSION};
     struct buffer out = {0};
+    struct buffer heartbeat = {0};
     uint8_t *big = mem_zalloc(512 * KIB);
     unsigned sent = 0;
     int fd;
 
+    heartbeat_pack(&(struct heartbeat){0}, &heartbeat);
     start(&nodes[1]);
     greet(&nodes[3], &hello);
     hello_pack(&hello, &out);
@@ -323,6 +326,7 @@ START_TEST(a_slow_peer_loses_messages_and_stays)
     wait_until(loop, nodes[1].up[3] == 1);
     while (peers_send(nodes[1].peers, 3, (struct bytes){big, 512 * KIB})) {
         ck_assert_uint_lt(++sent, 1000);
+        raw_send(fd, heartbeat.data, heartbeat.size); /* it speaks */
         loop_turn(loop);
     }
     ck_assert_uint_ge(sent, LIMIT_PEER_OUT_BYTES / (512 * KIB));
@@ -330,7 +334,33 @@ START_TEST(a_slow_peer_loses_messages_and_stays)
     ck_assert_uint_eq(peers_dropped(nodes[1].peers), 1);
     close(fd);
     mem_free(big);
+    buffer_finish(&heartbeat);
     buffer_finish(&out);
+}
+END_TEST
+
+/* A connection that leads nowhere looks as one of a master that has nothing to say, but for
+ * the heartbeats. */
+START_TEST(a_silent_connection_is_cut)
+{
+    struct hello hello = {.protocol = PROTOCOL_VERSION};
+    struct buffer out = {0}, in = {0};
+    int fd;
+
+    start(&nodes[1]);
+    start(&nodes[2]);
+    greet(&nodes[3], &hello);
+    hello_pack(&hello, &out);
+    fd = raw_connect(nodes[1].address.port);
+    raw_send(fd, out.data, out.size);
+    raw_read_all(loop, fd, &in);
+    wait_until(loop, nodes[1].down[3] == 1);
+    ck_assert_int_eq(nodes[1].reason.code, ERROR_TIMEOUT);
+    ck_assert(connected(1, 2) && connected(2, 1));
+    ck_assert_uint_eq(nodes[1].down[2] + nodes[2].down[1], 0);
+    close(fd);
+    buffer_finish(&out);
+    buffer_finish(&in);
 }
 END_TEST
 
@@ -507,6 +537,7 @@ int main(void)
                                a_peer_that_was_away_for_long_is_found_soon,
                                a_newer_connection_replaces_the_older,
                                a_slow_peer_loses_messages_and_stays,
+                               a_silent_connection_is_cut,
                                a_malformed_message_ends_the_connection),
                       net_case("refused",
                                another_cluster_is_refused_on_both_sides,

@@ -8,6 +8,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,9 +66,23 @@ static const struct stream_events EVENTS = {
     .closed = on_closed,
 };
 
+static int accepted_option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t size = sizeof(value);
+
+    ck_assert_int_eq(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
 static void on_accepted(void *user, int fd)
 {
     (void)user;
+    /* Of the listening socket: HTTP and RPC have them without doing anything. */
+    ck_assert_int_eq(accepted_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    ck_assert_int_eq(accepted_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    ck_assert_int_eq(accepted_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT),
+                     LIMIT_UNACKNOWLEDGED_MS);
     server.stream = stream_accept(loop, fd, &options, &EVENTS, &server);
 }
 
@@ -197,6 +212,38 @@ START_TEST(a_paused_stream_does_not_read)
 }
 END_TEST
 
+static uint64_t last_turn;
+static size_t shown; /* bytes in that turn */
+
+static void count_turn(struct end *e)
+{
+    uint64_t turn = loop_counters(loop)->turns;
+
+    shown = turn == last_turn ? shown + e->in.size : e->in.size;
+    last_turn = turn;
+    buffer_clear(&e->in);
+    ck_assert_uint_le(shown, 64 * KIB);
+}
+
+/* Whoever sends faster than its bytes are dealt with leaves time for the others. */
+START_TEST(one_turn_reads_a_little_of_each)
+{
+    struct buffer big = {0};
+    uint64_t before;
+
+    connect_ends();
+    server.on_received = count_turn;
+    stream_pause(server.stream);
+    buffer_reserve(&big, 8 * MIB);
+    memset(big.data, 'x', big.size = 8 * MIB);
+    stream_take(client.stream, &big);
+    let_pass(loop, 20);
+    before = loop_counters(loop)->bytes_in;
+    stream_resume(server.stream);
+    wait_until(loop, loop_counters(loop)->bytes_in - before == 8 * MIB);
+}
+END_TEST
+
 START_TEST(a_peer_that_does_not_read_is_closed_at_the_limit)
 {
     options.out_bytes_max = 1 * MIB;
@@ -294,31 +341,44 @@ START_TEST(a_refused_connection_is_told_at_once)
 }
 END_TEST
 
-/* Nobody accepts there, and the kernel drops what is more than its queue. */
+#define BACKLOG 8
+
+/* Nobody accepts at `at`, and the kernel drops what is more than its queue. */
+static void fill_backlog(int listening, struct sockaddr_in *at, int fds[BACKLOG])
+{
+    socklen_t size = sizeof(*at);
+
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)at, sizeof(*at)), 0);
+    ck_assert_int_eq(listen(listening, 0), 0);
+    ck_assert_int_eq(getsockname(listening, (struct sockaddr *)at, &size), 0);
+    for (unsigned i = 0; i < BACKLOG; i++) {
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)!connect(fds[i], (struct sockaddr *)at, sizeof(*at));
+    }
+}
+
+static void empty_backlog(int listening, int fds[BACKLOG])
+{
+    for (unsigned i = 0; i < BACKLOG; i++)
+        close(fds[i]);
+    close(listening);
+}
+
 START_TEST(no_answer_ends_at_the_limit)
 {
-    struct address to;
-    int fds[8], listening = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof(at);
+    int fds[BACKLOG], listening = socket(AF_INET, SOCK_STREAM, 0);
+    struct address to;
 
-    ck_assert_int_eq(bind(listening, (struct sockaddr *)&at, sizeof(at)), 0);
-    ck_assert_int_eq(listen(listening, 0), 0);
-    ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&at, &size), 0);
+    fill_backlog(listening, &at, fds);
     to = local_address(ntohs(at.sin_port));
-    for (unsigned i = 0; i < 8; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        (void)!connect(fds[i], (struct sockaddr *)&at, sizeof(at));
-    }
     options.connect_ms = 50;
     client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
     wait_until(loop, client.closed);
     ck_assert_int_eq(client.reason, ERROR_TIMEOUT);
     ck_assert_uint_eq(client.opened, 0);
-    for (unsigned i = 0; i < 8; i++)
-        close(fds[i]);
-    close(listening);
+    empty_backlog(listening, fds);
 }
 END_TEST
 
@@ -409,6 +469,23 @@ START_TEST(the_last_address_of_a_name_gives_the_reason)
 }
 END_TEST
 
+/* The first address takes no part in a handshake: it must not use up the time of both. */
+START_TEST(an_address_without_an_answer_leaves_time_for_the_next)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(0x7f000002),
+                             .sin_port = htons(listener_port(listener))};
+    int fds[BACKLOG], listening = socket(AF_INET, SOCK_STREAM, 0);
+
+    fill_backlog(listening, &at, fds);
+    options.connect_ms = 400;
+    connect_by_name("two.test");
+    wait_until(loop, client.opened || client.closed);
+    ck_assert_uint_eq(client.opened, 1);
+    empty_backlog(listening, fds);
+}
+END_TEST
+
 START_TEST(an_unknown_name_is_told)
 {
     connect_by_name("none.test");
@@ -481,6 +558,7 @@ int main(void)
                         what_is_sent_while_connecting_waits,
                         what_is_not_consumed_is_shown_again,
                         a_paused_stream_does_not_read,
+                        one_turn_reads_a_little_of_each,
                         a_peer_that_does_not_read_is_closed_at_the_limit,
                         finish_sends_everything_first,
                         finish_does_not_wait_for_ever,
@@ -490,6 +568,7 @@ int main(void)
                         no_answer_ends_at_the_limit,
                         every_address_of_a_name_is_tried,
                         the_last_address_of_a_name_gives_the_reason,
+                        an_address_without_an_answer_leaves_time_for_the_next,
                         an_unknown_name_is_told,
                         listening_on_an_unknown_name_is_an_error,
                         listening_on_a_name,

@@ -309,6 +309,7 @@ START_TEST(hostile_terms_and_kinds)
     refused_with(AT_SECOND_TERM, 8, 8); /* above the sender's */
     refused_with(AT_TERM, 6, 8);
     refused_with(AT_TERM, 0, 8);
+    refused_with(AT_TERM, LIMIT_TERM + 1, 8);
 }
 END_TEST
 

@@ -28,7 +28,8 @@ void fsm_teardown(struct fsm *f)
 static void apply_entry(struct fsm *f)
 {
     outcome_clear(&f->out);
-    fsm_apply(f->state, f->state->index + 1, 1, buffer_view(&f->entry), &f->out);
+    f->work =
+        fsm_apply(f->state, f->state->index + 1, 1, buffer_view(&f->entry), &f->out);
 }
 
 void fsm_apply_entry(struct fsm *f)

@@ -17,6 +17,7 @@
 struct fsm {
     struct state *state;
     struct outcome out; /* of the last entry */
+    size_t work;        /* likewise */
     uint64_t now_us;
     struct buffer entry;
 };

@@ -138,6 +138,34 @@ START_TEST(test_a_follower_applies_without_looking)
 }
 END_TEST
 
+/* What a command costs does not show in its number: a turn of the loop is bounded in
+ * work. */
+START_TEST(test_work)
+{
+    enum { TASKS = 100 };
+    struct task_update updates[TASKS];
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {1, updates, TASKS, {0}}};
+    struct placement places[TASKS];
+
+    ck_done(fsm_register(&f, 'a', 100), 1);
+    ck_done(fsm_submit(&f, "k", TASKS), 1);
+    for (unsigned i = 0; i < TASKS; i++) {
+        places[i] =
+            (struct placement){.job = 1, .instance = i, .attempt = 1, .agent = 1};
+        updates[i] = (struct task_update){.attempt = i + 1, .state = TASK_RUNNING};
+    }
+    ck_done(fsm_place_all(&f, places, TASKS), TASKS);
+    ck_assert_uint_ge(f.work, TASKS);
+    ck_done(fsm_run(&f, &c), TASKS);
+    ck_assert_uint_ge(f.work, TASKS);
+    ck_done(fsm_unreachable(&f, 1), 1);
+    ck_assert_uint_ge(f.work, TASKS);
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_assert_uint_le(f.work, 2);
+}
+END_TEST
+
 /* ---- found ---- */
 
 START_TEST(test_before_founding_everything_is_unavailable)
@@ -583,6 +611,7 @@ int main(void)
                   test_stamps_grow_whatever_the_leader_says,
                   test_all_commands_of_an_entry_share_index_and_stamp,
                   test_a_follower_applies_without_looking,
+                  test_work,
                   test_before_founding_everything_is_unavailable,
                   test_found_happens_once,
                   test_submit_makes_a_job_with_all_tasks_pending,

@@ -418,6 +418,108 @@ START_TEST(keeps_what_is_pinned)
 }
 END_TEST
 
+/* Who hears that a snapshot is current can read it at once, also when he did not wait to be
+ * woken. */
+START_TEST(is_current_when_it_says_so)
+{
+    struct snapshot_info info;
+    struct fixture f;
+
+    start(&f);
+    for (uint64_t i = 1; i <= 200; i++) {
+        uint64_t id = draft(&f, i, 1, 100);
+
+        snapshots_promote(f.s, id, false);
+        snapshot_event_finish(&f.event);
+        while (!snapshots_next(f.s, &f.event))
+            ; /* in a hurry: to be there before the thread goes on */
+        ck_assert_int_eq(f.event.kind, SNAPSHOT_CURRENT);
+        ck_assert(snapshots_pin(f.s, &info));
+        ck_assert_uint_eq(info.id, id);
+        snapshots_release(f.s, info.id);
+        snapshot_info_finish(&info);
+    }
+    stop(&f);
+}
+END_TEST
+
+/* The thread waits where it says that it left something. */
+static struct {
+    void (*notify)(void *arg);
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool closed, waiting;
+} gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void notify_at_gate(void *arg)
+{
+    gate.notify(arg);
+    pthread_mutex_lock(&gate.lock);
+    while (gate.closed) {
+        gate.waiting = true;
+        pthread_cond_broadcast(&gate.changed);
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    }
+    gate.waiting = false;
+    pthread_mutex_unlock(&gate.lock);
+}
+
+/* Until the gate opens, commands only gather. */
+static void close_gate(struct fixture *f)
+{
+    gate.closed = true;
+    snapshots_discard(f->s, UINT64_MAX); /* of no draft: it only turns the thread */
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.waiting)
+        pthread_cond_wait(&gate.changed, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void open_gate(void)
+{
+    pthread_mutex_lock(&gate.lock);
+    gate.closed = false;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.lock);
+}
+
+static void start_with_gate(struct fixture *f)
+{
+    struct error err;
+
+    *f = (struct fixture){.d = test_open_founded()};
+    test_signal_init(&f->signal, &f->hooks);
+    gate.notify = f->hooks.notify;
+    f->hooks.notify = notify_at_gate;
+    ck_assert_int_eq(snapshots_open(&f->s, data_dir_snap(f->d), &err), 0);
+    snapshots_start(f->s, &f->hooks);
+}
+
+/* A transfer ends while its last read waits behind a commit that sweeps. */
+START_TEST(answers_a_read_of_what_was_released)
+{
+    struct snapshot_info info;
+    struct fixture f;
+    uint64_t id;
+
+    start_with_gate(&f);
+    make_current(&f, 50, 30, 3000);
+    ck_assert(snapshots_pin(f.s, &info));
+    make_current(&f, 60, 10, 3000);
+    close_gate(&f);
+    id = begin(&f, 70, 0);
+    snapshots_seal(f.s, id, NULL);
+    snapshots_read(f.s, info.id, 0, 77);
+    snapshots_release(f.s, info.id);
+    open_gate();
+    ck_assert_uint_eq(wait_event(&f, SNAPSHOT_SEALED)->id, id);
+    ck_assert_uint_eq(wait_event(&f, SNAPSHOT_CHUNK)->ticket, 77);
+    wait_for_chunks(&f, 10);
+    snapshot_info_finish(&info);
+    stop(&f);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static void remove_chunk(uint64_t id, uint32_t number)
@@ -517,7 +619,10 @@ UNIT_MAIN("snapshots",
                               accepts_what_was_announced,
                               refuses_what_was_not_announced,
                               never_goes_back)),
-          test_slow(unit_case("read", keeps_what_is_pinned)),
+          test_slow(unit_case("read",
+                              keeps_what_is_pinned,
+                              is_current_when_it_says_so,
+                              answers_a_read_of_what_was_released)),
           test_slow(unit_case("damage",
                               refuses_a_missing_chunk,
                               refuses_another_chunk,

@@ -290,6 +290,23 @@ START_TEST(test_sample_and_every_cut)
 }
 END_TEST
 
+START_TEST(test_name_alone)
+{
+    struct bytes name;
+
+    set_name("héllo");
+    job_spec_pack(&spec, &out);
+    for (size_t size = 0; size <= out.size; size++) {
+        name = job_spec_name((struct bytes){out.data, size});
+        if (name.size > 0) /* more than its head is there */
+            ck_assert_bytes_eq(name, LITERAL("héllo"));
+    }
+    ck_assert_bytes_eq(name, LITERAL("héllo"));
+    ck_assert_uint_eq(job_spec_name(LITERAL("\xc1")).size, 0);
+    ck_assert_uint_eq(job_spec_name(LITERAL("\x91\xa2\xff\xff")).size, 0);
+}
+END_TEST
+
 START_TEST(test_zero_byte_in_argument)
 {
     pack_array(&out, 7);
@@ -402,6 +419,7 @@ int main(void)
     tcase_add_test(t, test_env_order_is_canonical);
     tcase_add_test(t, test_unsorted_env_is_refused);
     tcase_add_test(t, test_sample_and_every_cut);
+    tcase_add_test(t, test_name_alone);
     tcase_add_test(t, test_zero_byte_in_argument);
     tcase_add_test(t, test_too_many_arguments);
     tcase_add_test(t, test_too_large);

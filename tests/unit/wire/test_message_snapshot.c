@@ -63,7 +63,11 @@ START_TEST(test_snapshots_that_cannot_be)
 {
     static const struct {
         uint64_t term, index, snapshot_term, configuration_index;
-    } cases[] = {{7, 0, 6, 0}, {7, 900, 0, 1}, {5, 900, 6, 1}, {7, 900, 6, 901}};
+    } cases[] = {{7, 0, 6, 0},
+                 {7, 900, 0, 1},
+                 {5, 900, 6, 1},
+                 {7, 900, 6, 901},
+                 {LIMIT_TERM + 1, 900, 6, 1}};
 
     for (int i = 0; i < COUNT(cases); i++) {
         struct snapshot_meta meta = a_snapshot();
