@@ -153,6 +153,24 @@ static void core_metrics(struct metrics *m, const struct master_core *core)
 #undef X
 }
 
+static void commit_metrics(struct metrics *m, const struct master_core *core)
+{
+    const struct master_commit_times *t = master_commit_times(core);
+    double bounds[MASTER_COMMIT_BOUNDS];
+
+    for (int i = 0; i < MASTER_COMMIT_BOUNDS; i++)
+        bounds[i] = MASTER_COMMIT_BOUNDS_MS[i] / 1e3;
+    metric_take(metrics_histogram(
+                    m,
+                    "triarch_commit_seconds",
+                    "Entries, from proposed to committed on a majority and applied.",
+                    NULL,
+                    bounds,
+                    MASTER_COMMIT_BOUNDS),
+                t->counts,
+                (double)t->sum_ms / 1e3);
+}
+
 static void peer_metrics(struct metrics *m, const struct peers *peers)
 {
     counter(m,
@@ -195,6 +213,7 @@ static void handle_metrics(void *user, struct http_request *r)
         replica_metrics(m, master_replica(w->master->core));
     state_metrics(m, master_state(w->master->core));
     core_metrics(m, w->master->core);
+    commit_metrics(m, w->master->core);
     peer_metrics(m, w->master->peers);
     storage_metrics(m, w->master->storage);
     metrics_print(m, &body);

@@ -237,7 +237,8 @@ bool job_next_pending(const struct job *j,
 
 bool agent_takes_work(const struct agent *a)
 {
-    return a->state == AGENT_ACTIVE && a->superseded_count == 0;
+    return a->state == AGENT_ACTIVE && a->superseded_count == 0 &&
+           a->attempts_count < LIMIT_AGENT_RUNS;
 }
 
 bool agent_has_room(const struct agent *a, const struct resources *need)

@@ -229,7 +229,8 @@ bool job_next_pending(const struct job *j,
                       uint32_t *instance,
                       uint32_t *attempt);
 
-/* True if the scheduler may place on it: ACTIVE with nothing superseded. */
+/* True if the scheduler may place on it: ACTIVE with nothing superseded, and with less than
+ * LIMIT_AGENT_RUNS attempts. */
 bool agent_takes_work(const struct agent *a);
 /* True if that much more fits: never while more is allocated than it has. */
 bool agent_has_room(const struct agent *a, const struct resources *need);

@@ -61,8 +61,8 @@ int register_result_unpack(struct register_result *out,
 
 /* `runs` (request) and `update` (notify): [agent, part, parts, [run…]].  At most
  * LIMIT_UPDATES runs in one frame, so that a frame can become one command; `runs` goes
- * in as many parts as it needs (at least one, also without a run), answered by an empty
- * array each. */
+ * in as many parts as it needs (at least one, also without a run), in ascending order of
+ * attempts over all of them, answered by an empty array each. */
 struct run_list {
     uint64_t agent;
     uint32_t part, parts; /* 0, 1 for an update */

@@ -46,13 +46,19 @@ static struct agent_view *view_of(struct master_core *m, uint64_t agent)
     return v;
 }
 
+static void forget_reported(struct agent_view *v)
+{
+    v->reported_up_to = 0;
+    v->reported_count = 0;
+    v->next_part = 0;
+}
+
 static void detach(struct master_core *m, struct agent_view *v)
 {
     orders_forget(m, v);
     v->session = 0;
     v->synced = false;
-    v->reported_count = 0;
-    v->next_part = 0;
+    forget_reported(v);
 }
 
 void agents_end(struct master_core *m)
@@ -390,14 +396,34 @@ static struct agent_view *attached(struct master_core *m, const struct session *
     return m->leading.active && v != NULL && v->session == session->number ? v : NULL;
 }
 
+/* One part of its runs.  They ascend, so what is kept is never more than is on the agent. */
+static bool
+keep_reported(struct master_core *m, struct agent_view *v, const struct run_list *list)
+{
+    struct command_cursor at = {0};
+    struct run_report run;
+
+    while (run_list_next(list, &at, &run)) {
+        const struct attempt *a = state_attempt(m->state, run.attempt);
+
+        if (run.attempt <= v->reported_up_to)
+            return false;
+        v->reported_up_to = run.attempt;
+        if (a == NULL || a->agent->id != v->id)
+            continue;
+        MEM_GROW(v->reported, v->reported_capacity, v->reported_count + 1);
+        v->reported[v->reported_count++] = run.attempt;
+    }
+    v->next_part++;
+    return true;
+}
+
 static void
 handle_runs(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct agent_view *v = attached(m, session);
     struct run_list list;
     struct error err;
-    struct command_cursor at = {0};
-    struct run_report run;
     size_t begin, frame;
 
     if (v == NULL) {
@@ -405,15 +431,10 @@ handle_runs(struct master_core *m, struct session *session, const struct rpc *rp
         return;
     }
     if (run_list_unpack(&list, rpc->params, &err) != 0 || list.agent != v->id ||
-        list.part != v->next_part) {
+        list.part != v->next_part || !keep_reported(m, v, &list)) {
         core_close(
             m, session->number, "`runs` out of order or malformed; register again");
         return;
-    }
-    v->next_part++;
-    while (run_list_next(&list, &at, &run)) {
-        MEM_GROW(v->reported, v->reported_capacity, v->reported_count + 1);
-        v->reported[v->reported_count++] = run.attempt;
     }
     take_reports(m, v, &list);
     begin = core_begin(m);
@@ -425,8 +446,7 @@ handle_runs(struct master_core *m, struct session *session, const struct rpc *rp
         return;
     v->synced = true;
     orders_derive(m, v, false);
-    v->reported_count = 0;
-    v->next_part = 0;
+    forget_reported(v);
 }
 
 static void

@@ -590,6 +590,11 @@ const struct master_counters *master_counters(const struct master_core *m)
     return &m->counters;
 }
 
+const struct master_commit_times *master_commit_times(const struct master_core *m)
+{
+    return &m->commit_times;
+}
+
 size_t master_queue_length(const struct master_core *m)
 {
     return m->proposals.count;

@@ -220,6 +220,17 @@ struct master_counters {
 };
 
 const struct master_counters *master_counters(const struct master_core *m);
+/* How long entries took from proposed to committed on a majority and applied, while leading:
+ * in the whole milliseconds of the events. */
+#define MASTER_COMMIT_BOUNDS 10 /* upper ends of buckets; one more for all above */
+extern const uint16_t MASTER_COMMIT_BOUNDS_MS[MASTER_COMMIT_BOUNDS];
+
+struct master_commit_times {
+    uint64_t counts[MASTER_COMMIT_BOUNDS + 1];
+    uint64_t sum_ms;
+};
+
+const struct master_commit_times *master_commit_times(const struct master_core *m);
 /* Commands that wait to be proposed; entries in flight; sessions. */
 size_t master_queue_length(const struct master_core *m);
 size_t master_session_count(const struct master_core *m);

@@ -35,6 +35,7 @@ struct origin {
 struct batch {
     STAILQ_ENTRY(batch) link;
     uint64_t index;
+    uint64_t since_ms;
     struct origin *origins;
     size_t count;
 };
@@ -60,13 +61,14 @@ struct order {
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
-    uint64_t session;   /* 0: not attached */
-    uint64_t heard_ms;  /* last frame */
-    bool synced;        /* its runs are known: orders may go out */
-    bool held;          /* silent, but the brake holds it */
-    bool declared;      /* unreachable is on its way to the log */
-    uint32_t next_part; /* of `runs` */
-    uint64_t *reported; /* attempts of the parts so far, sorted by arrival */
+    uint64_t session;        /* 0: not attached */
+    uint64_t heard_ms;       /* last frame */
+    bool synced;             /* its runs are known: orders may go out */
+    bool held;               /* silent, but the brake holds it */
+    bool declared;           /* unreachable is on its way to the log */
+    uint32_t next_part;      /* of `runs` */
+    uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
+    uint64_t *reported;      /* those of them that are on it, in order */
     size_t reported_count, reported_capacity;
     struct order *orders; /* to send at the end of the turn, in order */
     size_t order_count, order_capacity;
@@ -185,6 +187,7 @@ struct master_core {
     uint64_t digest_index;
 
     struct master_counters counters;
+    struct master_commit_times commit_times;
     struct master_actions *actions; /* of the current step */
 };
 

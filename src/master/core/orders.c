@@ -12,7 +12,6 @@
 
 #include "base/mem.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define ORDERS_MAX   1024u     /* in one frame */
@@ -68,31 +67,22 @@ static bool is_to_end(const struct attempt *a)
     return a->superseded || a->job->kill_index != 0;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-
-    return *x < *y ? -1 : *x > *y;
-}
-
 void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
 {
     const struct agent *agent = state_agent(m->state, v->id);
     struct attempt *a;
+    size_t i = 0;
 
     if (agent == NULL)
         return;
-    if (v->reported_count > 1)
-        qsort(v->reported, v->reported_count, sizeof(*v->reported), compare_ids);
     RB_FOREACH (
         a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts) {
-        bool known =
-            knows_all || (v->reported_count > 0 && bsearch(&a->id,
-                                                           v->reported,
-                                                           v->reported_count,
-                                                           sizeof(*v->reported),
-                                                           compare_ids) != NULL);
+        bool known = knows_all;
 
+        /* Both are in order of the attempts. */
+        while (i < v->reported_count && v->reported[i] < a->id)
+            i++;
+        known |= i < v->reported_count && v->reported[i] == a->id;
 #ifdef MUTANT_LAUNCH_NOT_REPEATED
         known = true;
 #endif

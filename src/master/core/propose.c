@@ -17,6 +17,9 @@
 
 #include <string.h>
 
+const uint16_t MASTER_COMMIT_BOUNDS_MS[MASTER_COMMIT_BOUNDS] = {
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+
 static size_t queued_bytes(const struct proposals *p)
 {
     return p->bytes.size - p->taken;
@@ -168,6 +171,7 @@ void propose_flush(struct master_core *m)
         }
         batch = mem_zalloc(sizeof(*batch));
         batch->index = m->actions->replica.submitted;
+        batch->since_ms = m->now_ms;
         batch->count = count;
         batch->origins = mem_dup(p->origins + p->first, count * sizeof(*p->origins));
         STAILQ_INSERT_TAIL(&p->flying, batch, link);
@@ -186,6 +190,16 @@ static void drop_batch(struct proposals *p, struct batch *batch)
     mem_free(batch);
 }
 
+static void count_commit(struct master_commit_times *t, uint64_t ms)
+{
+    unsigned bucket = 0;
+
+    while (bucket < MASTER_COMMIT_BOUNDS && ms > MASTER_COMMIT_BOUNDS_MS[bucket])
+        bucket++;
+    t->counts[bucket]++;
+    t->sum_ms += ms;
+}
+
 void propose_applied(struct master_core *m, uint64_t index)
 {
     struct batch *batch = STAILQ_FIRST(&m->proposals.flying);
@@ -195,6 +209,7 @@ void propose_applied(struct master_core *m, uint64_t index)
     ASSERT(batch->count == m->outcome.result_count);
     for (size_t i = 0; i < batch->count; i++)
         give_result(m, &batch->origins[i], &m->outcome.results[i]);
+    count_commit(&m->commit_times, m->now_ms - batch->since_ms);
     drop_batch(&m->proposals, batch);
 }
 

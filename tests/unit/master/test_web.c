@@ -303,6 +303,9 @@ START_TEST(shows_what_is_to_be_watched)
     ck_assert(value_of("triarch_log_queued") == 3);
     ck_assert(value_of("triarch_sessions") == 2);
     ck_assert(value_of("triarch_disk_free_bytes") == 1 << 30);
+    ck_assert(value_of("triarch_commit_seconds_count") ==
+              value_of("triarch_entries_proposed_total"));
+    ck_assert(value_of("triarch_entries_proposed_total") > 0);
     ck_assert(value_of("triarch_log_commit_seconds_count") ==
               LOG_WRITER_BUCKETS * (LOG_WRITER_BUCKETS - 1) / 2);
     ck_assert(value_of("triarch_log_commit_seconds_sum") == 0.005);

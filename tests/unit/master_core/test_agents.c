@@ -185,6 +185,26 @@ START_TEST(test_malformed_update)
 }
 END_TEST
 
+/* What a leader keeps of the list must have an end: attempts ascend over its parts. */
+START_TEST(test_a_list_of_runs_that_repeats_itself)
+{
+    struct run_report runs[2] = {{.attempt = 7, .state = TASK_STARTING},
+                                 {.attempt = 9, .state = TASK_STARTING}};
+    struct buffer frame = {0};
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    runs_pack(1, 0, 3, runs, 2, 50, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(!rig.closed[AGENT_SESSION]);
+    runs[0].attempt = 9;
+    runs_pack(1, 1, 3, runs, 1, 51, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master agents",
           unit_case("orders",
                     test_launches_what_is_placed,
@@ -195,5 +215,6 @@ UNIT_MAIN("master agents",
                     test_another_key,
                     test_a_newer_session,
                     test_malformed_update,
+                    test_a_list_of_runs_that_repeats_itself,
                     test_hello_before_founding,
                     test_whose_snapshot))

@@ -2,6 +2,9 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/raft_fsm/fsm_test.h"
 
+#include "base/mem.h"
+#include "wire/job.h"
+
 #include <string.h>
 
 static struct fsm f;
@@ -242,6 +245,36 @@ START_TEST(test_an_agent_with_superseded_attempts_takes_no_work)
 }
 END_TEST
 
+/* It would refuse what is above, and best fit would choose it again. */
+START_TEST(test_an_agent_full_of_attempts_takes_no_work)
+{
+    struct placement places[1024];
+    struct command command = {.kind = COMMAND_PLACE,
+                              .place = {.placements = places, .count = 1024}};
+    struct job_spec tiny;
+    struct buffer spec = {0};
+
+    job_spec_init(&tiny);
+    tiny.name = mem_strdup("tiny");
+    tiny.instances = LIMIT_AGENT_RUNS + 1;
+    tiny.resources = (struct resources){{1, 1 << 20}};
+    job_spec_add_arg(&tiny, "/bin/true");
+    job_spec_pack(&tiny, &spec);
+    job_spec_finish(&tiny);
+    ck_done(fsm_reregister(&f, 1, 'a', 100), 1);
+    ck_done(fsm_submit_spec(&f, "tiny", buffer_view(&spec)), 2);
+    for (uint32_t next = 0; next < LIMIT_AGENT_RUNS; next += command.place.count) {
+        for (uint32_t i = 0; i < command.place.count; i++)
+            places[i] = (struct placement){2, next + i, 1, 1};
+        ck_assert_uint_eq(fsm_entry_fast(&f, &command, 1).id, command.place.count);
+    }
+    ck_done(fsm_place(&f, 2, LIMIT_AGENT_RUNS, 1), 0);
+    ck_done(fsm_update(&f, 1, 1, TASK_FINISHED), 1);
+    ck_done(fsm_place(&f, 2, LIMIT_AGENT_RUNS, 1), 1);
+    buffer_finish(&spec);
+}
+END_TEST
+
 START_TEST(test_unreachable_twice_gives_one_successor_each)
 {
     place_all();
@@ -419,6 +452,7 @@ int main(void)
                   test_unreachable_supersedes_and_keeps_the_resources,
                   test_a_late_result_of_a_superseded_attempt_only_frees,
                   test_an_agent_with_superseded_attempts_takes_no_work,
+                  test_an_agent_full_of_attempts_takes_no_work,
                   test_unreachable_twice_gives_one_successor_each,
                   test_gone_ends_every_attempt,
                   test_a_smaller_agent_takes_no_work_until_it_fits,
