@@ -419,8 +419,7 @@ static void carry_out(struct rig_node *n, struct replica_action *a)
         break;
     case REPLICA_SNAPSHOT_SEND:
         ASSERT(!n->transferring[a->snapshot_send.peer]);
-        n->transferring[a->snapshot_send.peer] = true;
-        snapshot_copy(&n->sent[a->snapshot_send.peer], &n->snapshot);
+        rig_snapshot_leaves(n, a->snapshot_send.peer);
         break;
     case REPLICA_SNAPSHOT_PROMOTE:
         n->promoting = true;
@@ -866,6 +865,12 @@ void rig_snapshot_loaded(struct rig *rig, uint64_t id)
                  .kind = REPLICA_SNAPSHOT_DATA,
                  .snapshot_data = {.bytes = {bytes.data + half, bytes.size - half},
                                    .last = true}});
+}
+
+void rig_snapshot_leaves(struct rig_node *from, uint64_t to)
+{
+    from->transferring[to] = true;
+    snapshot_copy(&from->sent[to], &from->snapshot);
 }
 
 void rig_snapshot_arrives(struct rig *rig, uint64_t from, uint64_t to)

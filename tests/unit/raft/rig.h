@@ -170,7 +170,9 @@ void rig_snapshot_written(struct rig *rig, uint64_t id);
 void rig_snapshot_saved(struct rig *rig, uint64_t id);
 void rig_snapshot_promoted(struct rig *rig, uint64_t id);
 void rig_snapshot_loaded(struct rig *rig, uint64_t id);
-/* The snapshot that `from` was told to send arrives whole. */
+/* `from` begins to send its snapshot, as it is now … */
+void rig_snapshot_leaves(struct rig_node *from, uint64_t to);
+/* … and it arrives whole. */
 void rig_snapshot_arrives(struct rig *rig, uint64_t from, uint64_t to);
 
 /* ---- a quick world ---- */

@@ -322,10 +322,10 @@ START_TEST(snapshots_that_are_of_no_use)
     submit(&rig, 1, 30);
     rig_run(&rig, 200);
     rig_forget(&rig, 3);
-    rig.nodes[1].transferring[3] = true;
+    rig_snapshot_leaves(&rig.nodes[1], 3);
     rig_snapshot_arrives(&rig, 1, 3); /* behind our commit index */
     rig_set_snapshot(&rig, 2, 500, 2);
-    rig.nodes[2].transferring[3] = true;
+    rig_snapshot_leaves(&rig.nodes[2], 3);
     rig_snapshot_arrives(&rig, 2, 3); /* not our leader */
     ck_assert_uint_eq(rig_count(&rig, 3, REPLICA_SNAPSHOT_PROMOTE), 0);
     ck_assert(!n->promoting);
