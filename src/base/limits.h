@@ -29,7 +29,7 @@
 #define LIMIT_LINGER_MS            1000  /* for the other side to read our last words */
 #define LIMIT_UNACKNOWLEDGED_MS    30000 /* TCP: sent and not acknowledged, then cut */
 #define LIMIT_PEER_SILENCE_MS      3000 /* of another master, then its connection is cut */
-#define LIMIT_SNAPSHOT_STALL_MS    30000 /* a transfer that does not move */
+#define LIMIT_SNAPSHOT_STALL_MS    30000     /* a transfer that does not move */
 #define LIMIT_SNAPSHOT_QUEUE_BYTES (4 * MIB) /* received and not on disk */
 
 /* HTTP */

@@ -171,6 +171,21 @@ rejection_is_stale(struct replica *r, uint64_t from, const struct peer_message *
     return raft_match_index(&r->raft, from, &match) == 0 && index <= match;
 }
 
+/* The library waits until a peer has the snapshot that it wanted to be sent last, or refuses just
+ * that index.  What was sent may be an older one: the transfer was under way.  When that is over
+ * the peer refuses later indexes, so what it lacks is said in the library's words. */
+static uint64_t
+rejected_index(struct replica *r, uint64_t from, const struct peer_message *m)
+{
+    const struct peer *peer = replica_peer(r, from);
+
+    if (peer == NULL || peer->sending_snapshot ||
+        m->append_result.rejected <= peer->snapshot_index ||
+        m->append_result.last_index >= peer->snapshot_index)
+        return m->append_result.rejected;
+    return peer->snapshot_index;
+}
+
 static void
 receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
 {
@@ -183,7 +198,7 @@ receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
     message.append_entries_result.version = APPEND_RESULT_VERSION;
     message.append_entries_result.features = FEATURE_CAPACITY;
     message.append_entries_result.term = m->term;
-    message.append_entries_result.rejected = m->append_result.rejected;
+    message.append_entries_result.rejected = rejected_index(r, from, m);
     message.append_entries_result.last_log_index = m->append_result.last_index;
     message.append_entries_result.capacity = UINT16_MAX;
     feed(r, from, &message);

@@ -35,7 +35,9 @@ struct peer {
     bool reading;          /* a read-back for this peer is on its way */
     uint64_t append_ms;    /* when the last AppendEntries went out */
     bool sending_snapshot; /* one transfer at a time */
-    bool confirmed;        /* answered the round of reads in flight */
+    uint64_t
+        snapshot_index; /* the newest that the library wanted to be sent; 0: none */
+    bool confirmed;     /* answered the round of reads in flight */
 };
 
 /* A message that waits until the term and vote it rests on are durable. */

@@ -356,8 +356,11 @@ static void send_vote_result(struct replica *r,
                                                       .pre_vote = v->pre_vote}});
 }
 
-static void send_snapshot(struct replica *r, struct peer *peer)
+static void send_snapshot(struct replica *r,
+                          struct peer *peer,
+                          const struct raft_install_snapshot *s)
 {
+    peer->snapshot_index = s->last_index;
     if (!peer->up || peer->sending_snapshot)
         return; /* libraft repeats itself at every heartbeat */
     ASSERT(r->snapshot.index > 0);
@@ -385,7 +388,7 @@ void outbox_send(struct replica *r, const struct raft_message *m)
         send_vote_result(r, m->server_id, &m->request_vote_result);
         break;
     case RAFT_INSTALL_SNAPSHOT:
-        send_snapshot(r, peer);
+        send_snapshot(r, peer, &m->install_snapshot);
         break;
     case RAFT_TIMEOUT_NOW:
         outbox_say(r,

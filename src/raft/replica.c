@@ -116,8 +116,8 @@ static void raft_open(struct replica *r)
     raft_seed(&r->raft, (unsigned)(r->config.entropy ^ r->config.entropy >> 32));
     raft_set_election_timeout(&r->raft, r->config.election_timeout_ms);
     raft_set_heartbeat_timeout(&r->raft, r->config.heartbeat_ms);
-    /* The outbox paces transfers.  But of one that failed after we took the next snapshot the
-     * library hears nothing: the peer refuses another index than the one it waits for. */
+    /* The outbox paces transfers, and the inbox says what the library waits to hear.  Should it
+     * wait in vain all the same, then no longer than a transfer may stand still. */
     raft_set_install_snapshot_timeout(&r->raft, LIMIT_SNAPSHOT_STALL_MS);
     raft_set_pre_vote(&r->raft, true);
     raft_set_max_inflight_entries(&r->raft, LIMIT_INFLIGHT_ENTRIES);
@@ -362,8 +362,10 @@ static void follow_state(struct replica *r, bool was_leader, uint64_t was_term)
         r->noop_index = 0;
         r->noop_due = false;
         reads_fail(r);
-        for (unsigned i = 0; i < r->peer_count; i++)
+        for (unsigned i = 0; i < r->peer_count; i++) {
             outbox_peer_reset(&r->peers[i]);
+            r->peers[i].snapshot_index = 0;
+        }
     }
     if (is_leader && !same_reign) {
         r->counters.elections_won++;
@@ -407,6 +409,10 @@ int replica_raft_step(struct replica *r, struct raft_event *event)
     if (update.flags & (RAFT_UPDATE_MESSAGES))
         for (unsigned i = 0; i < update.messages.n; i++)
             outbox_send(r, &update.messages.batch[i]);
+#ifdef MUTANT_COMMIT_ALONE
+    if (raft_state(&r->raft) == RAFT_LEADER && r->raft.last_stored > r->commit)
+        r->commit = r->raft.last_stored;
+#endif
     if (raft_commit_index(&r->raft) > r->commit)
         r->commit = raft_commit_index(&r->raft);
     else if (raft_commit_index(&r->raft) < r->commit && r->installing == INSTALL_NONE)
@@ -539,6 +545,9 @@ static void report_durable(struct replica *r)
     STAILQ_FOREACH (w, &r->writes, link)
         if (w->first - 1 < index)
             index = w->first - 1;
+#ifdef MUTANT_APPEND_NOT_SYNCED
+    index = log_memory_last(&r->log);
+#endif
     if (!r->started || r->installing != INSTALL_NONE || index <= r->raft.last_stored)
         return;
     event.persisted_entries.index = index;

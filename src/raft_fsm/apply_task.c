@@ -17,8 +17,12 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     if (j->kill_index != 0 || p->instance >= j->instances ||
         p->instance >= (uint64_t)j->touched + LIMIT_PLACE_AHEAD)
         return false;
-    if (!agent_takes_work(agent) || !agent_has_room(agent, &j->resources))
+    if (!agent_takes_work(agent))
         return false;
+#if !defined(MUTANT_PLACE_UNCHECKED) && !defined(MUTANT_OVER_COMMIT)
+    if (!agent_has_room(agent, &j->resources))
+        return false;
+#endif
     t = job_task(j, p->instance);
     if (t == NULL)
         return p->attempt == 1;
@@ -100,6 +104,9 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
         t->state = j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
     t->reason = (uint8_t)u->reason;
     t->exit_code = u->exit_code;
+#ifdef MUTANT_ADDRESS_IN_STATE
+    t->exit_code = (int32_t)((uintptr_t)t >> 4);
+#endif
     task_set_message(t, u->message);
     if (t->state == TASK_RUNNING)
         t->started_us = a->stamp_us;
@@ -145,6 +152,15 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
 #ifdef MUTANT_DOUBLE_RELEASE
     struct agent *agent = t->agent;
     struct resources twice = t->job->resources;
+#endif
+#ifdef MUTANT_SUCCESSOR_TWICE
+    attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
+#endif
+#ifdef MUTANT_LATE_RESULT_COUNTS
+    enum job_state before = job_open(a, t->job);
+    if (task_state_is_final(job_task(t->job, t->instance)->state))
+        task_take(a, t, u);
+    job_close(a, t->job, before);
 #endif
     state_remove(a->state, object_attempt(t));
 #ifdef MUTANT_DOUBLE_RELEASE

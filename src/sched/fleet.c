@@ -141,7 +141,9 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
         close_agent(f, a);
         return false;
     }
+#ifndef MUTANT_OVER_COMMIT
     resources_subtract(&free, &agent->allocated);
+#endif
     if (was_open && resources_equal(&a->fit.vector, &free))
         return false;
     grew = !was_open || !resources_contain(&a->fit.vector, &free);

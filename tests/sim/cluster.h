@@ -54,6 +54,7 @@ struct sim_master {
     uint64_t timer;
     bool turn_due;
     uint64_t commit, applied;
+    uint64_t looked_to; /* index: the checks looked at all that changed up to here */
     enum replica_role role;
 };
 
@@ -97,6 +98,7 @@ struct sim_agent {
     uint64_t sessions[MASTERS_MAX];
     uint64_t last_session;
     uint64_t timer;
+    uint64_t highest_term; /* of any launch that it obeyed */
     LIST_HEAD(, sim_task) tasks;
 };
 
@@ -126,11 +128,37 @@ struct sim_job {
     uint64_t kill_attempts; /* no attempt above this id may be launched */
 };
 
+#define CLUSTER_COUNTERS(X)                                                     \
+    X(founded)                                                                  \
+    X(elections)                                                                \
+    X(commits)                                                                  \
+    X(faults)                                                                   \
+    X(crashes)                                                                  \
+    X(agent_crashes)                                                            \
+    X(reboots)                                                                  \
+    X(pauses)                                                                   \
+    X(cuts)                                                                     \
+    X(batches_lost) /* in a crash: on their way to the disk, and gone … */    \
+    X(batches_kept) /* … or there, and never told */                          \
+    X(packets_stalled)                                                          \
+    X(packets_lost)                                                             \
+    X(packets_repeated)                                                         \
+    X(packets_late) /* of a connection that its other end had closed already */ \
+    X(submits)                                                                  \
+    X(acknowledged)                                                             \
+    X(repeated)                                                                 \
+    X(conflicts)                                                                \
+    X(kills)                                                                    \
+    X(reads)                                                                    \
+    X(launches)                                                                 \
+    X(superseded_seen)                                                          \
+    X(purges)                                                                   \
+    X(purged_seen)
+
 struct totals {
-    uint64_t elections, commits, crashes, agent_crashes, reboots, pauses, cuts, faults;
-    uint64_t submits, acknowledged, repeated, conflicts, kills, reads, launches,
-        finished;
-    uint64_t superseded_seen, founded, purges, purged_seen;
+#define X(name) uint64_t name;
+    CLUSTER_COUNTERS(X)
+#undef X
     struct replica_counters replica;
     struct master_counters master;
 };
@@ -138,7 +166,8 @@ struct totals {
 struct plan { /* drawn from the seed */
     bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints,
         one_way;
-    bool founding_faults, purge;
+    bool founding_faults, purge, lossy;
+    bool calm_masters; /* leaders last, so that agents are given up */
 };
 
 struct attempt_record {
@@ -216,7 +245,10 @@ void sim_clients_end_endless(struct cluster *c);
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);
 void check_step(struct cluster *c, struct sim_master *m);
-void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t);
+void check_launch(struct cluster *c,
+                  struct sim_agent *a,
+                  const struct sim_task *t,
+                  uint64_t term);
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
 void check_sweep(struct cluster *c);      /* now and then: whole states */

@@ -160,7 +160,7 @@ static void start_task(struct sim_agent *a, const struct run_start *run)
     job_spec_finish(&spec);
     LIST_INSERT_HEAD(&a->tasks, t, link);
     world_note(&c->world, 2, "launch", a->number, t->attempt, t->job);
-    check_launch(c, a, t);
+    check_launch(c, a, t, run->term);
     c->totals.launches++;
     world_in(&c->world,
              pick(&c->world, 500, 5 * MS),
@@ -339,6 +339,26 @@ static void forget(struct sim_agent *a, uint64_t attempt)
         task_destroy(t);
 }
 
+/* ---- faults by state ---- */
+
+static void crash_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+
+    (void)b;
+    if (agent->alive && agent->incarnation == a && !agent->cluster->healing)
+        sim_agent_crash(agent, false, pick(w, 1 * MS, 2 * SECOND));
+}
+
+/* It dies while what it does now is on its way to the disk, to the leader, or to a process. */
+static void strike(struct sim_agent *a, unsigned percent)
+{
+    struct world *w = &a->cluster->world;
+
+    if (a->cluster->plan.agent_crash && !a->cluster->healing && chance(w, percent))
+        world_in(w, pick(w, 0, 8 * MS), crash_later, a, a->incarnation, 0);
+}
+
 static void carry_out(struct sim_agent *a, struct agent_action *action)
 {
     struct cluster *c = a->cluster;
@@ -353,16 +373,19 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
     case AGENT_CLOSE:
         link = link_of(a, action->close.session);
         if (link != NULL)
-            network_close(link);
+            network_hang_up(link, 0);
         break;
     case AGENT_RECORD:
         record(a, action);
+        strike(a, 1);
         break;
     case AGENT_START_RUN:
         start_task(a, &action->start_run);
+        strike(a, 1);
         break;
     case AGENT_ADOPT_RUN:
         later_adopt(a, action->adopt_run.attempt);
+        strike(a, 3);
         break;
     case AGENT_SIGNAL_RUN:
         signal_task(a, action->signal_run.attempt, action->signal_run.signal);

@@ -114,65 +114,6 @@ static void check_digest(struct cluster *c, struct sim_master *m)
                    (unsigned long long)s->index);
 }
 
-void check_step(struct cluster *c, struct sim_master *m)
-{
-    const struct replica *r = master_replica(m->core);
-    uint64_t commit, applied;
-
-    if (r == NULL || c->world.failed)
-        return;
-    commit = replica_commit_index(r);
-    applied = replica_applied_index(r);
-    if (commit < m->commit || applied < m->applied)
-        world_fail(
-            &c->world, "master %u: commit or applied index goes back", m->number + 1);
-    if (replica_role(r) == REPLICA_LEADER)
-        check_durable(c, m, m->commit + 1, commit);
-    if (applied != m->applied)
-        check_digest(c, m);
-    m->commit = commit;
-    m->applied = applied;
-}
-
-static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
-{
-    for (unsigned i = 0; i < c->job_count; i++)
-        if (c->jobs[i].acknowledged && c->jobs[i].id == id)
-            return &c->jobs[i];
-    return NULL;
-}
-
-/* An attempt is launched at most once; a host never holds more than it has; a killed job stays
- * killed. */
-void check_launch(struct cluster *c, struct sim_agent *a, const struct sim_task *t)
-{
-    struct attempt_record *record = mem_zalloc(sizeof(*record));
-    const struct sim_job *job = job_of(c, t->job);
-    struct resources sum = {0};
-    const struct sim_task *other;
-
-    record->attempt = t->attempt;
-    if (RB_INSERT(attempt_records, &c->launches, record) != NULL) {
-        world_fail(&c->world,
-                   "attempt %llu is launched twice, now on agent %u",
-                   (unsigned long long)t->attempt,
-                   a->number);
-        mem_free(record);
-    }
-    LIST_FOREACH (other, &a->tasks, link)
-        if (!other->ended)
-            resources_add(&sum, &other->resources);
-    if (!resources_contain(&a->spec.resources, &sum))
-        world_fail(&c->world, "the host of agent %u holds more than it has", a->number);
-    if (job != NULL && job->kill_acknowledged && t->attempt > job->kill_attempts)
-        world_fail(&c->world,
-                   "job %llu was killed, and attempt %llu of it is launched after",
-                   (unsigned long long)t->job,
-                   (unsigned long long)t->attempt);
-}
-
-/* ---- whole states ---- */
-
 /* Terminal is final. */
 static void check_finals(struct cluster *c, const struct job *job)
 {
@@ -198,6 +139,104 @@ static void check_finals(struct cluster *c, const struct job *job)
                        task_state_name((enum task_state)t->state));
     }
 }
+
+/* No over-commit: what a simulated agent has never shrinks. */
+static void
+check_capacity(struct cluster *c, struct sim_master *m, const struct agent *a)
+{
+    if (!resources_contain(&a->capacity, &a->allocated))
+        world_fail(&c->world,
+                   "master %u: more of agent %llu is given than it has",
+                   m->number + 1,
+                   (unsigned long long)a->id);
+}
+
+/* What the entries since the last look may have broken. */
+static void check_applied(struct cluster *c, struct sim_master *m)
+{
+    struct state *s = (struct state *)(uintptr_t)master_state(m->core);
+    struct job *job;
+    struct agent *agent;
+
+    check_digest(c, m);
+    RB_FOREACH (job, job_tree, &s->jobs)
+        if (job->changed > m->looked_to)
+            check_finals(c, job);
+    RB_FOREACH (agent, agent_tree, &s->agents)
+        check_capacity(c, m, agent);
+    m->looked_to = s->index;
+}
+
+void check_step(struct cluster *c, struct sim_master *m)
+{
+    const struct replica *r = master_replica(m->core);
+    uint64_t commit, applied;
+
+    if (r == NULL || c->world.failed)
+        return;
+    commit = replica_commit_index(r);
+    applied = replica_applied_index(r);
+    if (commit < m->commit || applied < m->applied)
+        world_fail(
+            &c->world, "master %u: commit or applied index goes back", m->number + 1);
+    if (replica_role(r) == REPLICA_LEADER)
+        check_durable(c, m, m->commit + 1, commit);
+    if (applied != m->applied)
+        check_applied(c, m);
+    m->commit = commit;
+    m->applied = applied;
+}
+
+static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
+{
+    for (unsigned i = 0; i < c->job_count; i++)
+        if (c->jobs[i].acknowledged && c->jobs[i].id == id)
+            return &c->jobs[i];
+    return NULL;
+}
+
+/* An attempt is launched at most once, and by nobody whom a later leader deposed; a host never
+ * holds more than it has; a killed job stays killed. */
+void check_launch(struct cluster *c,
+                  struct sim_agent *a,
+                  const struct sim_task *t,
+                  uint64_t term)
+{
+    struct attempt_record *record = mem_zalloc(sizeof(*record));
+    const struct sim_job *job = job_of(c, t->job);
+    struct resources sum = {0};
+    const struct sim_task *other;
+
+    record->attempt = t->attempt;
+    if (RB_INSERT(attempt_records, &c->launches, record) != NULL) {
+        world_fail(&c->world,
+                   "attempt %llu is launched twice, now on agent %u",
+                   (unsigned long long)t->attempt,
+                   a->number);
+        mem_free(record);
+    }
+    if (term < a->highest_term)
+        world_fail(
+            &c->world,
+            "agent %u launches attempt %llu in term %llu after it obeyed term %llu",
+            a->number,
+            (unsigned long long)t->attempt,
+            (unsigned long long)term,
+            (unsigned long long)a->highest_term);
+    a->highest_term = term;
+    LIST_FOREACH (other, &a->tasks, link)
+        if (!other->ended)
+            resources_add(&sum, &other->resources);
+    if (!resources_contain(&a->spec.resources, &sum))
+        world_fail(&c->world, "the host of agent %u holds more than it has", a->number);
+    if (job != NULL && job->kill_acknowledged && t->attempt > job->kill_attempts)
+        world_fail(&c->world,
+                   "job %llu was killed, and attempt %llu of it is launched after",
+                   (unsigned long long)t->job,
+                   (unsigned long long)t->attempt);
+}
+
+/* ---- whole states ---- */
 
 /* Who has the state of a founded cluster knows its id, however the state came here. */
 static void check_identity(struct cluster *c, struct sim_master *m)
@@ -229,7 +268,6 @@ static void check_state(struct cluster *c, struct sim_master *m)
 {
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
     struct error err;
-    struct job *job;
     struct agent *agent;
 
     if (state_verify(s, &err) != 0) {
@@ -238,8 +276,6 @@ static void check_state(struct cluster *c, struct sim_master *m)
     }
     master_verify(m->core);
     check_identity(c, m);
-    RB_FOREACH (job, job_tree, &s->jobs)
-        check_finals(c, job);
     RB_FOREACH (agent, agent_tree, &s->agents)
         c->totals.superseded_seen += agent->superseded_count;
     for (unsigned i = 0; i < c->job_count; i++) {
@@ -336,7 +372,7 @@ bool check_busy(const struct cluster *c)
 /* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
 void check_end(struct cluster *c)
 {
-    uint64_t index = 0;
+    uint64_t index = 0, highest = 0;
 
     check_sweep(c);
     if (c->world.trace > 0)
@@ -347,6 +383,8 @@ void check_end(struct cluster *c)
 
         if (index == 0)
             index = s->index;
+        if (s->index > highest)
+            highest = s->index;
         if (s->index + 50 < index || s->index > index + 50)
             world_fail(&c->world, "master %u is not at the index of the others", i + 1);
         RB_FOREACH (job, job_tree, &s->jobs)
@@ -354,9 +392,11 @@ void check_end(struct cluster *c)
         if (!RB_EMPTY(&s->attempts))
             world_fail(&c->world, "an attempt is left at the end");
     }
-    for (unsigned i = 0; i < c->job_count; i++)
-        if (c->jobs[i].acknowledged)
-            c->totals.finished++;
+    if (highest < c->known_index)
+        world_fail(&c->world,
+                   "the masters are at index %llu, and clients were told of index %llu",
+                   (unsigned long long)highest,
+                   (unsigned long long)c->known_index);
     for (unsigned i = 0; i < c->agents && !c->world.failed; i++) {
         const struct sim_task *t;
 

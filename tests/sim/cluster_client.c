@@ -280,7 +280,7 @@ static void carry_out(struct sim_client *x, const struct client_action *a)
             struct connection *link = x->links[a->master];
 
             x->links[a->master] = NULL;
-            network_close(link);
+            network_hang_up(link, 0);
         }
         break;
     case CLIENT_SEND:

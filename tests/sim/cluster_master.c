@@ -134,7 +134,7 @@ strike(struct sim_master *m, unsigned isolate_percent, unsigned crash_percent)
 {
     struct world *w = &m->cluster->world;
 
-    if (m->cluster->healing)
+    if (m->cluster->healing || (m->cluster->plan.calm_masters && !chance(w, 10)))
         return;
     if (chance(w, isolate_percent))
         world_in(w, pick(w, 0, 100 * MS), isolate, m, m->incarnation, pick(w, 0, 2));
@@ -219,8 +219,11 @@ static void replica_action(struct sim_master *m, struct replica_action *a)
     switch (a->kind) {
     case REPLICA_SEND:
         link = m->links[a->send.peer - 1];
-        if (link != NULL)
-            network_send(link, link->user[0] == m ? 0 : 1, buffer_view(&a->send.bytes));
+        if (link == NULL)
+            break;
+        /* Raft bears any loss; founding, before it, counts on TCP. */
+        link->lossy = m->cluster->plan.lossy && master_state(m->core)->globals.founded;
+        network_send(link, link->user[0] == m ? 0 : 1, buffer_view(&a->send.bytes));
         break;
     case REPLICA_PERSIST:
         if (a->op->kind == LOG_APPEND && m->role == REPLICA_LEADER)
@@ -349,7 +352,7 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
         world_note(&c->world, 1, a->text, m->number + 1, a->close, 0);
         flow = flow_of(m, a->close);
         if (flow != NULL)
-            network_close(flow->connection);
+            network_hang_up(flow->connection, 1);
         break;
     case MASTER_FOUND:
         /* The blob lives as long as the seed. */
@@ -393,6 +396,7 @@ static void step(struct sim_master *m, struct master_event *event)
 {
     struct cluster *c = m->cluster;
     struct master_actions actions = {0};
+    uint64_t commit = m->commit;
 
     if (c->world.failed || !m->alive)
         return;
@@ -409,6 +413,8 @@ static void step(struct sim_master *m, struct master_event *event)
         core_action(m, &actions, i);
     if (m->alive)
         check_step(c, m);
+    if (m->alive && m->role == REPLICA_LEADER && m->commit > commit)
+        strike(m, 1, 1); /* it alone knows, and just told clients and agents */
     if (m->alive && !m->turn_due && (event->kind != MASTER_TURN || actions.again)) {
         m->turn_due = true;
         world_in(&c->world, pick(&c->world, 1, 200), on_turn, m, m->incarnation, 0);
@@ -509,7 +515,7 @@ static void first_frame(struct sim_master *m, struct flow *flow, struct bytes fr
     if (master_check_hello(m->core, &hello, &err) != 0) {
         if (err.code != ERROR_UNAVAILABLE)
             world_fail(&m->cluster->world, "a hello was refused: %s", err.text);
-        network_close(flow->connection);
+        network_hang_up(flow->connection, 1);
         flow->connection = NULL;
         return;
     }
@@ -527,6 +533,8 @@ void sim_master_bytes(struct sim_master *m, struct connection *link, struct byte
     uint64_t incarnation = m->incarnation;
 
     if (link->node[0] < m->cluster->masters && link->node[1] < m->cluster->masters) {
+        if (m->links[from->number] != link)
+            return; /* replaced by a newer one */
         step(m,
              &(struct master_event){
                  .kind = MASTER_PEER_BYTES,
@@ -629,7 +637,7 @@ void sim_master_start(struct sim_master *m)
     m->chunk_bytes = config.replica.snapshot_chunk_bytes;
     m->alive = true;
     m->turn_due = false;
-    m->commit = m->applied = 0;
+    m->commit = m->applied = m->looked_to = 0;
     m->role = REPLICA_FOLLOWER;
     c->net.alive[m->number] = true;
     m->core = master_create(&config);
@@ -717,8 +725,8 @@ void sim_master_pause(struct sim_master *m, uint64_t for_us)
     c->totals.pauses++;
     c->totals.faults++;
     world_note(&c->world, 1, "pause master", m->number + 1, for_us / MS, 0);
-    c->net.paused_until_us[m->number] = c->world.now_us + for_us;
-    m->store.paused_until_us = c->world.now_us + for_us;
+    network_pause(&c->net, m->number, c->world.now_us + for_us);
+    m->store.paused_until_us = c->net.paused_until_us[m->number];
 }
 
 void sim_master_shutdown(struct sim_master *m)

@@ -96,13 +96,16 @@ static void arrive(struct world *w, void *context, uint64_t a, uint64_t b)
     int end = (int)b;
     struct network *n = c->net;
     uint64_t paused = n->paused_until_us[c->node[end]];
+    bool taken = end_lives(c, end) && (c->open || (c->drains[end] && !c->heard[end]));
 
-    if (c->open && end_lives(c, end) && paused > w->now_us) {
+    if (taken && paused > w->now_us) {
         world_at(w, paused, arrive, context, a, b); /* waits in the socket, in order */
         return;
     }
-    if (c->open && end_lives(c, end))
+    if (taken) {
+        n->late += !c->open;
         n->calls.bytes(c, end, buffer_view(&p->bytes));
+    }
     packet_destroy(p);
     release(c);
 }
@@ -170,6 +173,7 @@ static void hear_close(struct world *w, void *context, uint64_t a, uint64_t b)
         world_at(w, paused, hear_close, context, a, b);
         return;
     }
+    c->heard[end] = true;
     if (end_lives(c, end))
         c->net->calls.closed(c, end);
     release(c);
@@ -183,8 +187,12 @@ static void close_within(struct connection *c, uint64_t most_us)
         return;
     c->open = false;
     for (int end = 0; end < 2; end++) {
+        uint64_t at = w->now_us + pick(w, 50, most_us);
+
+        if (c->drains[end] && at < c->arrives_us[end])
+            at = c->arrives_us[end]; /* behind the last packet */
         c->references++;
-        world_in(w, pick(w, 50, most_us), hear_close, c, (uint64_t)end, 0);
+        world_at(w, at, hear_close, c, (uint64_t)end, 0);
     }
     drop_stalled(c);
     release(c);
@@ -192,6 +200,13 @@ static void close_within(struct connection *c, uint64_t most_us)
 
 void network_close(struct connection *c)
 {
+    close_within(c, 1 * MS);
+}
+
+void network_hang_up(struct connection *c, int end)
+{
+    if (c->open)
+        c->drains[1 - end] = chance(c->net->world, 70);
     close_within(c, 1 * MS);
 }
 
@@ -222,10 +237,20 @@ void network_crash(struct network *n, unsigned node)
     n->paused_until_us[node] = 0;
     for (c = LIST_FIRST(&n->connections); c != NULL; c = next) {
         next = LIST_NEXT(c, link);
-        if (c->open && (c->node[0] == node || c->node[1] == node))
-            close_within(
-                c, chance(n->world, n->half_open_percent) ? HALF_OPEN_US : 1 * MS);
+        if (!c->open || (c->node[0] != node && c->node[1] != node))
+            continue;
+        /* The process, or its whole host: then nobody says so. */
+        if (chance(n->world, n->half_open_percent))
+            close_within(c, HALF_OPEN_US);
+        else
+            network_hang_up(c, c->node[0] == node ? 0 : 1);
     }
+}
+
+void network_pause(struct network *n, unsigned node, uint64_t until_us)
+{
+    if (until_us > n->paused_until_us[node])
+        n->paused_until_us[node] = until_us;
 }
 
 bool network_reachable(const struct network *n, unsigned a, unsigned b)

@@ -825,8 +825,8 @@ static void pause_master(struct master *m, uint64_t for_us)
     s->stats.pauses++;
     s->stats.faults++;
     world_note(&s->world, 1, "pause", m->number + 1, for_us / MS, 0);
-    s->net.paused_until_us[m->number] = s->world.now_us + for_us;
-    m->store.paused_until_us = s->world.now_us + for_us;
+    network_pause(&s->net, m->number, s->world.now_us + for_us);
+    m->store.paused_until_us = s->net.paused_until_us[m->number];
 }
 
 /* ---- workload ---- */

@@ -21,6 +21,11 @@ void world_finish(struct world *w)
     w->heap = NULL;
 }
 
+static void add_to_hash(struct world *w, uint64_t value)
+{
+    w->hash = (w->hash ^ value) * 0x100000001B3ull + (w->hash >> 47);
+}
+
 static bool before(const struct world_event *a, const struct world_event *b)
 {
     return a->at_us < b->at_us || (a->at_us == b->at_us && a->order < b->order);
@@ -74,6 +79,8 @@ void world_run(struct world *w, uint64_t until_us)
 
         w->now_us = event.at_us;
         w->events++;
+        add_to_hash(w, event.at_us);
+        add_to_hash(w, event.order);
         event.fn(w, event.context, event.a, event.b);
     }
     if (!w->failed && w->now_us < until_us)
@@ -100,10 +107,12 @@ void world_fail(struct world *w, const char *format, ...)
 void world_note(
     struct world *w, int level, const char *what, uint64_t a, uint64_t b, uint64_t c)
 {
-    uint64_t parts[] = {w->now_us, (uint64_t)(unsigned char)what[0], a, b, c};
+    uint64_t parts[] = {a, b, c};
 
+    for (const char *byte = what; *byte != '\0'; byte++)
+        add_to_hash(w, (unsigned char)*byte);
     for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        w->hash = (w->hash ^ parts[i]) * 0x100000001B3ull + (w->hash >> 47);
+        add_to_hash(w, parts[i]);
     if (w->trace >= level)
         printf("[%9.3f ms] %-22s %llu %llu %llu\n",
                (double)w->now_us / 1000.0,

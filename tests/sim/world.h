@@ -2,7 +2,7 @@
  *
  * A simulation is one thread that takes events in order of (time, order of scheduling).  All
  * chance comes from one generator, so a seed gives the same run every time; the hash over all
- * notes proves it.
+ * events and notes proves it.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H

@@ -93,6 +93,7 @@ static void dispatch(struct agent_core *core, const struct agent_event *event)
         leading_frame(core, event->frame.session, event->frame.bytes);
         break;
     case AGENT_DURABLE:
+        ASSERT(event->durable.sequence >= core->durable);
         core->durable = event->durable.sequence;
         runs_durable(core);
         leading_durable(core);

@@ -179,11 +179,13 @@ static void leader_rest(struct agent_core *core)
 
 static void on_leading(struct agent_core *core, struct session *s, uint64_t term)
 {
+#ifndef MUTANT_LOWER_TERM_OBEYED
     if (term < core->term) {
         core->orders_refused++;
         send_heartbeat(core, s); /* tells it the higher term */
         return;
     }
+#endif
     if (term == core->term && core->leader.phase != LEADER_NONE) {
         if (!is_leader(core, s))
             session_reject(core, s, "two masters say that they lead in one term");
@@ -344,6 +346,10 @@ static void on_orders(struct agent_core *core, struct session *s, const struct r
     else if (orders.term > core->term)
         on_leading(
             core, s, orders.term); /* it derives its orders again once registered */
+#ifdef MUTANT_LOWER_TERM_OBEYED
+    else if (is_leader(core, s))
+        obey(core, rpc->method, &orders);
+#endif
     else if (orders.term == core->term && is_leader(core, s) &&
              core->leader.phase != LEADER_FENCING)
         obey(core, rpc->method, &orders);

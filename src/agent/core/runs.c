@@ -461,6 +461,10 @@ void runs_launch(struct agent_core *core, uint64_t term, const struct launch *l)
         runs_set_spec(r, l->spec);
     }
     run_step(core, r, RUN_ON_LAUNCH, NULL);
+#ifdef MUTANT_START_BEFORE_RECORD
+    if (r->phase == RUN_RECORDED)
+        run_step(core, r, RUN_ON_DURABLE, NULL);
+#endif
 }
 
 void runs_stop(struct agent_core *core, uint64_t attempt)

@@ -106,6 +106,9 @@ static bool brake_allows(struct master_core *m)
     struct leading *l = &m->leading;
     uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
 
+#ifdef MUTANT_NO_BRAKE
+    return true;
+#endif
     while (l->mark_count > 0 &&
            l->marks[l->mark_first].ms + UNREACHABLE_WINDOW_MS <= m->now_ms) {
         l->declared -= l->marks[l->mark_first].agents;
@@ -360,6 +363,9 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
                                             .reason = run.reason,
                                             .exit_code = run.exit_code,
                                             .message = run.message};
+#ifdef MUTANT_UPDATE_ACKED_EARLY
+        orders_ack(m, v, run.attempt, run.state);
+#endif
     }
     if (n == 0 || !propose_has_room(m))
         return; /* when there is no room the agent repeats itself */

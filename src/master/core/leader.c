@@ -58,6 +58,9 @@ void leader_gap(struct master_core *m, uint64_t now_ms)
     if (!m->leading.active)
         return;
     m->counters.loop_gaps++;
+#ifdef MUTANT_SILENCE_IN_GAP
+    return;
+#endif
     m->leading.since_ms = now_ms;
 }
 

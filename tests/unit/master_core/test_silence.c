@@ -84,6 +84,26 @@ START_TEST(test_heard_by_its_registration)
 }
 END_TEST
 
+/* While the loop stood still nobody could be heard, however long it was. */
+START_TEST(test_gap_of_the_loop)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_pass(&rig, 2500);
+    rig.now_ms += 60000;
+    rig_step(&rig, &(struct master_event){.kind = MASTER_TIME});
+    rig_settle(&rig);
+    ck_assert_uint_eq(master_counters(rig.core)->loop_gaps, 1);
+    rig_pass(&rig, 2900);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_pass(&rig, 400);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* At most 30 % in 10 s; the rest is held, and that is said once. */
 START_TEST(test_brake)
 {
@@ -160,7 +180,8 @@ UNIT_MAIN("master silence",
           unit_case("limit",
                     test_silence,
                     test_gone_before_its_return_is_committed,
-                    test_heard_by_its_registration),
+                    test_heard_by_its_registration,
+                    test_gap_of_the_loop),
           unit_case("brake",
                     test_brake,
                     test_brake_of_few,

@@ -298,6 +298,8 @@ static void stop(struct rig_node *n)
     n->read_count = 0;
     n->sealing = n->promoting = n->loading = n->again = false;
     memset(n->transferring, 0, sizeof(n->transferring));
+    for (uint64_t to = 0; to <= RIG_NODES; to++)
+        snapshot_drop(&n->sent[to]);
     n->walk_to = 0;
 }
 
@@ -417,7 +419,7 @@ static void carry_out(struct rig_node *n, struct replica_action *a)
         break;
     case REPLICA_SNAPSHOT_SEND:
         ASSERT(!n->transferring[a->snapshot_send.peer]);
-        n->transferring[a->snapshot_send.peer] = true;
+        rig_snapshot_leaves(n, a->snapshot_send.peer);
         break;
     case REPLICA_SNAPSHOT_PROMOTE:
         n->promoting = true;
@@ -865,6 +867,12 @@ void rig_snapshot_loaded(struct rig *rig, uint64_t id)
                                    .last = true}});
 }
 
+void rig_snapshot_leaves(struct rig_node *from, uint64_t to)
+{
+    from->transferring[to] = true;
+    snapshot_copy(&from->sent[to], &from->snapshot);
+}
+
 void rig_snapshot_arrives(struct rig *rig, uint64_t from, uint64_t to)
 {
     struct rig_node *sender = &rig->nodes[from];
@@ -873,7 +881,7 @@ void rig_snapshot_arrives(struct rig *rig, uint64_t from, uint64_t to)
 
     ASSERT(sender->transferring[to]);
     sender->transferring[to] = false;
-    snapshot_copy(&copy, &sender->snapshot);
+    snapshot_copy(&copy, &sender->sent[to]);
     if (!n->promoting)
         snapshot_copy(&n->staged, &copy);
     rig_step(rig,

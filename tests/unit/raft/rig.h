@@ -63,6 +63,7 @@ struct rig_node {
     struct rig_said reads[RIG_READS]; /* of entries, not answered */
     size_t read_count;
     bool transferring[RIG_NODES + 1];
+    struct rig_snapshot sent[RIG_NODES + 1]; /* what is transferred: as it was then */
     bool disk_by_hand, snapshots_by_hand, reads_by_hand;
 
     /* the machine: the value of each entry, 0 for those without */
@@ -169,7 +170,9 @@ void rig_snapshot_written(struct rig *rig, uint64_t id);
 void rig_snapshot_saved(struct rig *rig, uint64_t id);
 void rig_snapshot_promoted(struct rig *rig, uint64_t id);
 void rig_snapshot_loaded(struct rig *rig, uint64_t id);
-/* The snapshot that `from` was told to send arrives whole. */
+/* `from` begins to send its snapshot, as it is now … */
+void rig_snapshot_leaves(struct rig_node *from, uint64_t to);
+/* … and it arrives whole. */
 void rig_snapshot_arrives(struct rig *rig, uint64_t from, uint64_t to);
 
 /* ---- a quick world ---- */

@@ -535,7 +535,7 @@ END_TEST
 static void send_snapshot(struct rig *rig, uint64_t from, uint64_t to, uint64_t index)
 {
     rig_set_snapshot(rig, from, index, 5);
-    rig->nodes[from].transferring[to] = true;
+    rig_snapshot_leaves(&rig->nodes[from], to);
     rig_snapshot_arrives(rig, from, to);
 }
 
