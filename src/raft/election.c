@@ -14,8 +14,9 @@
  *   4. The first slot is FIRST + rank * STEP later; rank = live voters with a lower id.
  *   5. In a slot: nothing if there is a leader; not before a real vote or candidacy of ours is
  *      on disk, and not within HOLD, and as long as the disk took, after that; else skip and
- *      ask.  The next slot is live * STEP later, until the window is over.  As long as we hold
- *      for somebody, or for ourselves, nobody else gets a pre-vote.
+ *      ask.  The next slot is live * STEP later, until the window is over, or when somebody
+ *      with a worse log asks.  As long as we hold for somebody, or for ourselves, nobody else
+ *      gets a pre-vote.
  *   6. Who stops leading says RESIGN and starts the policy itself.
  *   7. The lost leader is back, the same incarnation, still leading: stop, unless real votes
  *      were asked for.
@@ -222,20 +223,28 @@ static uint64_t hold_until(struct replica *r)
     return since != 0 && until > r->now_ms ? until : 0;
 }
 
+/* Above 0: ours is the better log, as voters see it. */
+static int compare_log(const struct replica *r, const struct peer_vote *vote)
+{
+    uint64_t index = r->raft.last_stored;
+    uint64_t term = replica_entry_term(r, index);
+
+    if (term != vote->last_term)
+        return term > vote->last_term ? 1 : -1;
+    return (index > vote->last_index) - (index < vote->last_index);
+}
+
 /* Two that ask at the same moment would give their pre-votes to each other, both stand, and
  * both lose. */
 bool election_goes_first(struct replica *r,
                          uint64_t other,
                          const struct peer_vote *vote)
 {
-    uint64_t index = r->raft.last_stored;
-    uint64_t term = replica_entry_term(r, index);
+    const struct election *e = &r->election;
 
     return raft_state(&r->raft) == RAFT_CANDIDATE && r->config.id < other &&
-           r->election.asked_ms != 0 &&
-           r->now_ms < r->election.asked_ms + ELECTION_STEP_MS &&
-           (term > vote->last_term ||
-            (term == vote->last_term && index >= vote->last_index));
+           e->asked_ms != 0 && r->now_ms < e->asked_ms + ELECTION_HOLD_MS &&
+           compare_log(r, vote) >= 0;
 }
 
 bool election_holds(struct replica *r)
@@ -268,6 +277,14 @@ static void slot(struct replica *r)
     }
     skip(r, false);
     look_at(r, r->now_ms + live * ELECTION_STEP_MS);
+}
+
+/* Its log is worse than ours, so we have denied it: our turn has come. */
+void election_denied(struct replica *r, const struct peer_vote *vote)
+{
+    if (r->election.active && !r->election.silent_due &&
+        raft_state(&r->raft) == RAFT_CANDIDATE && compare_log(r, vote) > 0)
+        slot(r);
 }
 
 static void look(struct replica *r)

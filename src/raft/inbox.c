@@ -235,6 +235,8 @@ static void receive_vote(struct replica *r, uint64_t from, struct peer_message *
         e->refused = m->vote;
     }
     inbox_vote(r, from, m->term, &m->vote);
+    if (m->vote.pre_vote)
+        election_denied(r, &m->vote);
 }
 
 static void

@@ -212,6 +212,8 @@ bool election_holds(struct replica *r);
 bool election_goes_first(struct replica *r,
                          uint64_t other,
                          const struct peer_vote *vote);
+/* Somebody asked for a pre-vote and did not get it if its log is worse than ours. */
+void election_denied(struct replica *r, const struct peer_vote *vote);
 /* True if our belief in the leader is void, and stands only because a write is pending. */
 bool election_belief_is_void(const struct replica *r);
 uint64_t election_deadline(const struct replica *r); /* UINT64_MAX: none */

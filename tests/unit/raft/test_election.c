@@ -617,7 +617,9 @@ START_TEST(r5_requests_that_cross)
     asks_at(&rig, 2, t0 + FIRST, 1);
     ck_assert(!gives_pre_vote(&rig, 3, 2, 1));
     ck_assert(gives_pre_vote(&rig, 3, 2, 9));
-    rig.now_ms = t0 + FIRST + STEP;
+    rig.now_ms = t0 + FIRST + HOLD - 1;
+    ck_assert(!gives_pre_vote(&rig, 3, 2, 1));
+    rig.now_ms = t0 + FIRST + HOLD;
     ck_assert(gives_pre_vote(&rig, 3, 2, 1));
     rig_finish(&rig);
 
@@ -625,6 +627,31 @@ START_TEST(r5_requests_that_cross)
     rig_peer_down(&rig, 3, 1);
     asks_at(&rig, 3, t0 + FIRST + STEP, 1);
     ck_assert(gives_pre_vote(&rig, 2, 3, 1));
+    rig_finish(&rig);
+}
+END_TEST
+
+/* The first in rank has the worse log: it need not wait for the second's slot. */
+START_TEST(r5_asked_by_a_worse_log)
+{
+    struct rig rig;
+    uint64_t t0 = follower(&rig, 3, 3, 1);
+
+    entry(&rig, 1, 3, 2);
+    rig_flow(&rig);
+    rig_drop(&rig, 3, 0);
+    rig_peer_down(&rig, 3, 1);
+    rig.now_ms = t0 + FIRST;
+    rig_forge(&rig,
+              2,
+              3,
+              &(struct peer_message){
+                  .kind = PEER_REQUEST_VOTE,
+                  .term = 3,
+                  .vote = {.last_index = 1, .last_term = 1, .pre_vote = true}});
+    ck_assert(
+        !rig_mail(&rig, 3, 2, PEER_REQUEST_VOTE_RESULT)->message.vote_result.granted);
+    ck_assert_uint_eq(rig_mails(&rig, 3, 2, PEER_REQUEST_VOTE), 1);
     rig_finish(&rig);
 }
 END_TEST
@@ -849,6 +876,7 @@ UNIT_MAIN("election",
                     r5d_holds_from_when_the_vote_left,
                     r5d_no_pre_votes_meanwhile,
                     r5_requests_that_cross,
+                    r5_asked_by_a_worse_log,
                     r5_winner_leads_and_stops),
           unit_case("rules 6 and 7",
                     r6_who_steps_down_says_so_and_begins,
