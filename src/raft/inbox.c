@@ -171,37 +171,47 @@ rejection_is_stale(struct replica *r, uint64_t from, const struct peer_message *
     return raft_match_index(&r->raft, from, &match) == 0 && index <= match;
 }
 
-/* The library waits until a peer has the snapshot that it wanted to be sent last, or refuses just
- * that index.  What was sent may be an older one: the transfer was under way.  When that is over
- * the peer refuses later indexes, so what it lacks is said in the library's words. */
-static uint64_t
-rejected_index(struct replica *r, uint64_t from, const struct peer_message *m)
+static void feed_append_result(struct replica *r,
+                               uint64_t from,
+                               const struct peer_message *m,
+                               uint64_t rejected)
+{
+    struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
+
+    message.append_entries_result.version = APPEND_RESULT_VERSION;
+    message.append_entries_result.features = FEATURE_CAPACITY;
+    message.append_entries_result.term = m->term;
+    message.append_entries_result.rejected = rejected;
+    message.append_entries_result.last_log_index = m->append_result.last_index;
+    message.append_entries_result.capacity = UINT16_MAX;
+    feed(r, from, &message);
+}
+
+/* The library may wait until a peer has the snapshot that it wanted to be sent last, or refuses
+ * just that index.  What was sent may be an older one: the transfer was under way.  When that is
+ * over the peer refuses later indexes, which the library takes for stale; so it hears in its own
+ * words, too, that the peer lacks the snapshot.  If it waits for nothing of the kind it has
+ * acted on the refusal itself, and this one tells it nothing new. */
+static bool
+lacks_wanted_snapshot(struct replica *r, uint64_t from, const struct peer_message *m)
 {
     const struct peer *peer = replica_peer(r, from);
 
-    if (peer == NULL || peer->sending_snapshot ||
-        m->append_result.rejected <= peer->snapshot_index ||
-        m->append_result.last_index >= peer->snapshot_index)
-        return m->append_result.rejected;
-    return peer->snapshot_index;
+    return peer != NULL && !peer->sending_snapshot &&
+           m->append_result.rejected > peer->snapshot_index &&
+           m->append_result.last_index < peer->snapshot_index;
 }
 
 static void
 receive_append_result(struct replica *r, uint64_t from, struct peer_message *m)
 {
-    struct raft_message message = {.type = RAFT_APPEND_ENTRIES_RESULT};
-
     if (rejection_is_stale(r, from, m)) {
         r->counters.guard_stale_reject++;
         return;
     }
-    message.append_entries_result.version = APPEND_RESULT_VERSION;
-    message.append_entries_result.features = FEATURE_CAPACITY;
-    message.append_entries_result.term = m->term;
-    message.append_entries_result.rejected = rejected_index(r, from, m);
-    message.append_entries_result.last_log_index = m->append_result.last_index;
-    message.append_entries_result.capacity = UINT16_MAX;
-    feed(r, from, &message);
+    feed_append_result(r, from, m, m->append_result.rejected);
+    if (lacks_wanted_snapshot(r, from, m))
+        feed_append_result(r, from, m, replica_peer(r, from)->snapshot_index);
 }
 
 void inbox_vote(struct replica *r,

@@ -458,6 +458,41 @@ START_TEST(transfer_that_fails_behind_the_next_snapshot)
 }
 END_TEST
 
+/* The peer was away for so long that the library waits for nothing any more, and what it wanted
+ * to be sent is no longer in the log: then what the peer refuses is all that counts. */
+START_TEST(transfer_that_failed_long_ago)
+{
+    struct rig rig;
+
+    three(&rig);
+    rig_isolate(&rig, 3);
+    submit(&rig, 1, 30);
+    rig.held[1][3] = true;
+    rig_connect(&rig, 1, 3);
+    while (!rig.nodes[1].transferring[3]) {
+        rig_time(&rig, 1, rig.now_ms + 50);
+        rig_deliver_all(&rig, 1, 3);
+        rig_flow(&rig);
+    }
+    rig_isolate(&rig, 3);
+    rig.nodes[1].transferring[3] = false;
+    rig_step(&rig,
+             1,
+             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
+                                     .snapshot_sent.peer = 3});
+    rig_run(&rig, 2000);
+    submit(&rig, 1, 40);
+    rig_run(&rig, 2000);
+    ck_assert(replica_leads(rig_replica(&rig, 1)));
+    rig.held[1][3] = false;
+    rig_rejoin(&rig, 3);
+    rig_run(&rig, 1000);
+    ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
+    all_equal(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* What was to be sent in an earlier reign says nothing in the next one. */
 START_TEST(transfer_that_failed_before_another_led)
 {
@@ -724,6 +759,7 @@ UNIT_MAIN("snapshot",
                     one_transfer_for_each_peer,
                     transfer_that_fails_behind_the_next_snapshot,
                     transfer_that_is_too_old_when_it_arrives,
+                    transfer_that_failed_long_ago,
                     transfer_that_failed_before_another_led),
           unit_case("crash",
                     crash_before_the_promotion_is_durable,
