@@ -47,7 +47,8 @@ static void notify(void *arg)
 
 static const struct store_hooks *hooks_of(struct storage *s, struct store_hooks *hooks)
 {
-    *hooks = (struct store_hooks){.notify = notify, .arg = s};
+    *hooks =
+        (struct store_hooks){.notify = notify, .advise = data_dir_advise, .arg = s};
     return hooks;
 }
 

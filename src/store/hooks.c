@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/log.h"
-#include "store/data_dir.h"
 
 #include <signal.h>
 #include <sysexits.h>
@@ -13,7 +12,8 @@ void store_fatal(const struct store_hooks *hooks, const struct error *err)
 {
     struct error last = *err;
 
-    data_dir_advise(-(int)last.code, &last);
+    if (hooks->advise != NULL)
+        hooks->advise(-(int)last.code, &last);
     if (hooks->fatal != NULL) {
         hooks->fatal(hooks->arg, &last);
         return;

@@ -19,6 +19,7 @@
 struct store_hooks {
     void (*notify)(void *arg);
     void (*fatal)(void *arg, const struct error *err); /* NULL: print and exit */
+    int (*advise)(int rv, struct error *err); /* add what to do; NULL: nothing */
     void *arg;
 };
 
