@@ -173,11 +173,10 @@ static uint64_t descriptor_limit(void)
         return 0;
     if (limit.rlim_cur != limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 ||
-            getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
             log_warning("master", "cannot raise the limit of file descriptors");
     }
-    return limit.rlim_cur;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
 static unsigned least(uint64_t a, uint64_t b)

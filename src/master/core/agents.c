@@ -464,6 +464,23 @@ handle_update(struct master_core *m, struct session *session, const struct rpc *
         take_reports(m, v, &list);
 }
 
+/* One that waits for its registration is not silent. */
+static void
+handle_heartbeat(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct agent_view *v;
+    struct heartbeat h;
+    struct error err;
+
+    if (heartbeat_unpack(&h, rpc->params, &err) != 0) {
+        core_close(m, session->number, "%s", err.text);
+        return;
+    }
+    v = agents_view(m, h.agent);
+    if (v != NULL && v->session == 0)
+        v->heard_ms = m->now_ms;
+}
+
 void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct agent_view *v = attached(m, session);
@@ -490,6 +507,7 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
         handle_update(m, session, rpc);
         break;
     case METHOD_HEARTBEAT:
+        handle_heartbeat(m, session, rpc);
         break;
     default:
         if (rpc->type == RPC_REQUEST)

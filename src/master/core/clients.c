@@ -43,7 +43,8 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     }
     if (!is_founded(m, session, rpc))
         return false;
-    if (rpc->method == METHOD_SUBMIT ? !propose_takes_jobs(m) : !propose_has_room(m)) {
+    if (rpc->method == METHOD_SUBMIT ? !propose_takes_jobs(m)
+                                     : !propose_takes_requests(m)) {
         core_refuse(m,
                     session->number,
                     rpc->id,

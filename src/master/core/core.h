@@ -211,7 +211,7 @@ bool master_leads(const struct master_core *m);
     X(placements, "Tasks placed on agents.")                                        \
     X(launches_sent, "Orders to launch a task.")                                    \
     X(stops_sent, "Orders to stop a task.")                                         \
-    X(jobs_purged, "Finished jobs that it proposed to forget.")
+    X(jobs_purged, "Finished jobs that it forgot.")
 
 struct master_counters {
 #define X(name, help) uint64_t name;

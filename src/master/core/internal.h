@@ -235,8 +235,10 @@ void founding_leading(struct master_core *m);
 void founding_applied(struct master_core *m);
 
 /* propose.c */
-bool propose_has_room(const struct master_core *m);
-bool propose_takes_jobs(const struct master_core *m); /* room for new ones, too */
+bool propose_has_room(
+    const struct master_core *m); /* for agents and the leader itself */
+bool propose_takes_requests(const struct master_core *m); /* of clients as well */
+bool propose_takes_jobs(const struct master_core *m);     /* new ones, too */
 /* Queue a command; the origin's parts are taken over. */
 void propose(struct master_core *m,
              const struct command *command,

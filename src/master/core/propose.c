@@ -4,8 +4,9 @@
  * everything that waits goes into one entry, at most BATCHES_IN_FLIGHT of them uncommitted.
  * So throughput comes from large batches under load, and latency is one commit when idle.
  *
- * What waits is bounded.  A flood of new jobs takes its part of the room and no more: behind it
- * kills, reports and placements still pass, or nothing would ever end.
+ * What waits is bounded.  A flood of new jobs takes its part of the room and no more, and so
+ * does one of other requests: behind them kills, and behind those reports and placements still
+ * pass, or nothing would ever end.
  *
  * When leadership ends, whoever waits hears so at once (joint 11): not_leader if the command
  * never went into the log, unknown if it did.
@@ -29,6 +30,13 @@ bool propose_takes_jobs(const struct master_core *m)
 {
     return m->proposals.count < LIMIT_REQUESTS_WAITING &&
            queued_bytes(&m->proposals) < LIMIT_REQUESTS_BYTES;
+}
+
+bool propose_takes_requests(const struct master_core *m)
+{
+    return m->proposals.count < LIMIT_REQUESTS_WAITING + LIMIT_RESERVED_REQUESTS / 2 &&
+           queued_bytes(&m->proposals) <
+               LIMIT_REQUESTS_BYTES + LIMIT_RESERVED_BYTES / 2;
 }
 
 bool propose_has_room(const struct master_core *m)

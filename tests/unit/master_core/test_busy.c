@@ -69,4 +69,29 @@ START_TEST(test_flood)
 }
 END_TEST
 
-UNIT_MAIN("master busy", unit_case("busy", test_flood))
+/* Nor does a flood of kills: agents have room behind it. */
+START_TEST(test_flood_of_kills)
+{
+    struct rig rig;
+    size_t most = LIMIT_REQUESTS_WAITING + LIMIT_RESERVED_REQUESTS / 2;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, AGENT, ROLE_AGENT);
+    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    ck_assert_uint_eq(rig_register(&rig, AGENT, 0, 1), 1);
+    rig_submit(&rig, CLIENT, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    for (size_t i = 0; i < most; i++)
+        rig_kill(&rig, CLIENT, 999);
+    ck_assert_uint_eq(master_queue_length(rig.core), most);
+    rig_kill(&rig, CLIENT, 999);
+    ck_assert_int_eq(rig.answer.code, ERROR_BUSY);
+    ck_assert_uint_eq(master_queue_length(rig.core), most);
+    send_update(&rig, 1, TASK_RUNNING);
+    ck_assert_uint_eq(master_queue_length(rig.core), most + 1);
+    rig_settle(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+UNIT_MAIN("master busy", unit_case("busy", test_flood, test_flood_of_kills))

@@ -84,6 +84,26 @@ START_TEST(test_heard_by_its_registration)
 }
 END_TEST
 
+/* So are the heartbeats of one that waits to be registered, in a session that is not its own yet. */
+START_TEST(test_heard_before_it_is_registered)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_close(&rig, 1);
+    rig_open(&rig, 2, ROLE_AGENT);
+    for (int i = 0; i < 10; i++) {
+        rig_pass(&rig, 500);
+        rig_heartbeat(&rig, 2, 1);
+    }
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig_pass(&rig, 3500);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* While the loop stood still nobody could be heard, however long it was. */
 START_TEST(test_gap_of_the_loop)
 {
@@ -181,6 +201,7 @@ UNIT_MAIN("master silence",
                     test_silence,
                     test_gone_before_its_return_is_committed,
                     test_heard_by_its_registration,
+                    test_heard_before_it_is_registered,
                     test_gap_of_the_loop),
           unit_case("brake",
                     test_brake,
