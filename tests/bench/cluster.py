@@ -10,7 +10,7 @@ on stderr.  Where there is a floor it is measured between the runs: a bare repli
 ends, by pid; folders are removed last, since ext4 without a journal makes new files slowly where
 many were just removed.
 """
-import argparse, atexit, json, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, atexit, json, math, os, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 
 def free_ports(n):
@@ -190,7 +190,7 @@ def median(runs, key, digits=None):
 
 def percentiles(values):
     v = sorted(values)
-    pick = lambda p: round(v[min(len(v) - 1, int(p * len(v)))], 1)
+    pick = lambda p: round(v[math.ceil(p * len(v)) - 1], 1)
     return {"p50_ms": pick(0.5), "p99_ms": pick(0.99), "max_ms": round(v[-1], 1), "n": len(v)}
 
 
