@@ -317,8 +317,11 @@ void data_dir_close(struct data_dir *d)
         return;
     lmdb_close(d->log);
     lmdb_close(d->snap);
-    if (d->lock >= 0)
+    if (d->lock >= 0) {
+        flock(d->lock,
+              LOCK_UN); /* a thread that ends may hold the file a moment longer */
         close(d->lock);
+    }
     mem_free(d->path);
     mem_free(d);
 }

@@ -4,7 +4,11 @@
 #include "base/assert.h"
 #include "base/log.h"
 
+#include <dirent.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -58,4 +62,26 @@ void store_thread_start(pthread_t *thread,
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     ASSERT(rc == 0); /* like memory: a few threads, all of them at start */
     pthread_setname_np(*thread, name);
+}
+
+/* Where it is not allowed, as in some containers, all stays as it was; and without /proc, as
+ * we would hold the sockets of other threads open for good. */
+void store_leave_sockets(void)
+{
+    const char *list = "/proc/thread-self/fd";
+    struct dirent *e;
+    DIR *d;
+
+    if (access(list, R_OK | X_OK) != 0 || unshare(CLONE_FILES) != 0)
+        return;
+    d = opendir(list);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        int fd = atoi(e->d_name); /* "." and "..": 0, which is no socket of ours */
+        struct stat st;
+
+        if (fd > STDERR_FILENO && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+            close(fd);
+    }
+    if (d != NULL)
+        closedir(d);
 }

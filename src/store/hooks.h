@@ -35,4 +35,10 @@ void store_thread_start(pthread_t *thread,
                         void *(*run)(void *),
                         void *arg);
 
+/* On a thread that waits for the disk: have a table of descriptors of our own, without the
+ * sockets.  A process that is killed closes what its last thread lets go of, and one that is
+ * in a sync does so when that is done: other masters would see the death so much later.
+ * Descriptors that others open from now on are not seen here. */
+void store_leave_sockets(void);
+
 #endif

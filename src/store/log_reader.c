@@ -54,6 +54,7 @@ static void *run(void *arg)
     struct read *read;
     struct error err;
 
+    store_leave_sockets();
     while ((read = wait_for_read(r)) != NULL) {
         int rv = raft_log_read(r->env,
                                read->from,

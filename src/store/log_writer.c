@@ -180,6 +180,7 @@ static void *run(void *arg)
     uint8_t id[16];
     bool has_id, going = true;
 
+    store_leave_sockets();
     while (going && take_work(w, &ops, id, &has_id)) {
         do {
             going = write_group(w, &ops, has_id ? id : NULL);

@@ -397,6 +397,7 @@ void *snapshots_run(void *arg)
     struct error err;
     int rv = 0;
 
+    store_leave_sockets();
     while (rv == 0 && take_work(s, &list)) {
         rv = work(s, &list, &err);
         if (rv == 0)

@@ -7,10 +7,12 @@
 #include "tests/lib/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -385,6 +387,75 @@ START_TEST(reads_while_writing)
 }
 END_TEST
 
+/* ---- descriptors ---- */
+
+struct descriptors {
+    struct test_signal signal; /* first: the hooks' argument */
+    void (*notify)(void *arg);
+    int socket, file;
+    bool has_socket, has_file; /* on the thread that notified last */
+};
+
+static void look_at_descriptors(void *arg)
+{
+    struct descriptors *d = arg;
+
+    d->has_socket = fcntl(d->socket, F_GETFD) >= 0;
+    d->has_file = fcntl(d->file, F_GETFD) >= 0;
+    d->notify(arg);
+}
+
+static void *try_unshare(void *arg)
+{
+    *(bool *)arg = unshare(CLONE_FILES) == 0;
+    return NULL;
+}
+
+static bool may_unshare(void)
+{
+    pthread_t thread;
+    bool may = false;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, try_unshare, &may), 0);
+    pthread_join(thread, NULL);
+    return may;
+}
+
+/* So a killed process closes its sockets at once, though a sync of it is on its way. */
+START_TEST(threads_hold_no_sockets)
+{
+    struct fixture f = {.d = test_open_founded(), .last = 1};
+    struct descriptors d = {.has_socket = true};
+    struct log_reader *reader;
+    struct log_read read;
+    int ends[2];
+
+    f.log = test_open_log(f.d, 0, 0);
+    test_signal_init(&d.signal, &f.hooks);
+    d.notify = f.hooks.notify;
+    f.hooks.notify = look_at_descriptors;
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    d.socket = ends[0];
+    d.file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    f.w = log_writer_start(f.log, data_dir_log(f.d), &f.hooks);
+    submit_entries(&f, 1);
+    test_wait(&d.signal, all_durable, &f);
+    ck_assert(d.has_file);
+    ck_assert_int_eq(d.has_socket, !may_unshare());
+
+    d.has_socket = true;
+    reader = log_reader_start(data_dir_log(f.d), &f.hooks);
+    log_reader_read(reader, 2, 1, 1000, 0);
+    while (!log_reader_next(reader, &read))
+        sched_yield();
+    log_reader_stop(reader); /* its notify is behind us */
+    ck_assert_int_eq(d.has_socket, !may_unshare());
+    log_entries_finish(&read.entries);
+    ck_assert_int_ge(fcntl(ends[0], F_GETFD), 0); /* and ours stay */
+    tear_down(&f);
+}
+END_TEST
+
 UNIT_MAIN("log_writer",
           test_slow(unit_case("write",
                               reports_what_is_durable,
@@ -396,4 +467,5 @@ UNIT_MAIN("log_writer",
                               stops_at_a_sync_that_fails,
                               ends_the_process,
                               survives_a_full_disk)),
-          test_slow(unit_case("read", reads_back, reads_while_writing)))
+          test_slow(unit_case("read", reads_back, reads_while_writing)),
+          test_slow(unit_case("descriptors", threads_hold_no_sockets)))
