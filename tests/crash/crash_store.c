@@ -184,8 +184,9 @@ static void found(struct master *m, const char *path)
 static void run_script(struct master *m, const char *path)
 {
     struct snapshot_point none = {0};
-    struct store_hooks log_hooks = {notify_durable, fatal, m};
-    struct store_hooks snapshot_hooks = {notify_snapshots, fatal, m};
+    struct store_hooks log_hooks = {.notify = notify_durable, .fatal = fatal, .arg = m};
+    struct store_hooks snapshot_hooks = {
+        .notify = notify_snapshots, .fatal = fatal, .arg = m};
     struct error err;
 
     pthread_mutex_init(&m->lock, NULL);
