@@ -357,6 +357,9 @@ static int lock_directory(struct dev *d)
             &d->err, ERROR_IO, "open %s: %s", d->directory, strerror(errno));
     if (flock(d->lock, LOCK_EX | LOCK_NB) == 0)
         return 0;
+    if (errno != EWOULDBLOCK)
+        return error_set(
+            &d->err, ERROR_IO, "cannot lock %s: %s", d->directory, strerror(errno));
     return error_set(&d->err,
                      ERROR_CONFLICT,
                      "%s is in use by another `triarch dev`: end it, or give another "

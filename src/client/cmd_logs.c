@@ -282,6 +282,7 @@ static int look(struct logs *l, enum next *next, struct error *err)
     *next = GO_ON;
     if (rc != 0 && l->follow && l->attempt != 0 && session_is_passing(err->code)) {
         session_note(l->session, "still waiting: %s", err->text);
+        l->heard_ms = loop_now_ms(); /* the agent was not asked meanwhile */
         rc = 0;
         goto out;
     }

@@ -211,7 +211,7 @@ static void on_answer(void *user, const struct client_answer *answer)
         /* What never answered may be mistyped. */
         if (!w->exists || !session_is_passing(answer->code))
             end(w, error_set(&w->err, answer->code, "%s", answer->text));
-        else if (!redraws(w))
+        else if (!redraws(w) || !w->known)
             session_note(w->session, "still waiting: %s", answer->text);
     }
     if (w->over)
