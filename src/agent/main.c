@@ -71,8 +71,8 @@ static const struct option_table TABLE = {
         "go on, and the next agent with the same --work-dir finds them and tells how "
         "they "
         "ended.\n\n"
-        "On SIGTERM it ends, once what it accepted has started, and leaves its tasks "
-        "running.",
+        "On SIGTERM it ends, once what it accepted has started or 2 s have passed, and "
+        "leaves its tasks running.",
     .rows = ROWS,
     .row_count = sizeof(ROWS) / sizeof(*ROWS),
     .version = PACKAGE_VERSION,

@@ -11,14 +11,16 @@
 
 #define FIELD_START 22 /* of /proc/PID/stat, counted from 1 as in proc(5) */
 
-/* False and errno, which is ESRCH if the process is gone. */
+/* False and errno, which is ESRCH if the process is gone, or another user's who hides it
+ * (hidepid=1): ours are readable. */
 static bool read_text(const char *path, char *text, size_t room)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n;
 
     if (fd < 0) {
-        errno = errno == ENOENT ? ESRCH : errno;
+        if (errno == ENOENT || errno == EACCES || errno == EPERM)
+            errno = ESRCH;
         return false;
     }
     errno = ESRCH;
