@@ -111,7 +111,10 @@ def closed(build, outstanding, seconds):
 def until_answered(acks, when_us):
     """From the fault to the first acknowledgement of a submit that was asked after it: the old
     leader cannot have given that one.  In ms."""
-    return (min(came for asked, came in acks if asked > when_us) - when_us) / 1000.0
+    answers = [came for asked, came in acks if asked > when_us]
+    if not answers:
+        raise SystemExit("nothing that was asked after the fault was ever answered")
+    return (min(answers) - when_us) / 1000.0
 
 
 def longest_gap(acks, since_us, until_us):

@@ -55,7 +55,10 @@ class Connection:
         return params
 
     def send(self, data):
-        self.socket.sendall(data)
+        """However long it takes: the other side may be slow to read."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.socket.send(rest) :]
 
     def receive(self):
         """The value of the next frame; None when the other side has closed."""
