@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,7 +18,8 @@
 #define MANY 5000
 
 static int woken = -1;
-static struct error failure;
+static struct error failure; /* of the thread, once has_failed */
+static atomic_bool has_failed;
 
 static void notify(void *arg)
 {
@@ -173,6 +175,7 @@ static void on_fatal(void *arg, const struct error *err)
 {
     (void)arg;
     failure = *err;
+    atomic_store(&has_failed, true);
     eventfd_write(woken, 1);
 }
 
@@ -198,7 +201,7 @@ START_TEST(failed_commit_is_the_end)
     memset(large, 'x', sizeof(large) - 1);
     large[sizeof(large) - 1] = 0;
     write_one(c, 2, "b", large);
-    while (failure.code == ERROR_NONE)
+    while (!atomic_load(&has_failed))
         ck_assert_int_eq(eventfd_read(woken, &value), 0);
     ck_assert_uint_eq(checkpoint_durable(c), 1);
     checkpoint_close(c);
