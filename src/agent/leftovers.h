@@ -9,7 +9,7 @@
 
 /* Kill every process whose environment says that it belongs to one of these attempts
  * (ascending) under this work directory.  Reads all of /proc: it is for rare accidents.
- * An error: some may be left. */
+ * An error: some may be left.  So may what forks faster than it is killed, without a word. */
 int leftovers_kill(const char *work_dir,
                    const uint64_t *attempts,
                    size_t count,
