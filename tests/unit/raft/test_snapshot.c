@@ -383,6 +383,25 @@ START_TEST(one_transfer_for_each_peer)
 }
 END_TEST
 
+/* Until 1 sends its snapshot to 3; what it sends is held, messages are delivered by hand. */
+static void begin_transfer(struct rig *rig)
+{
+    while (!rig->nodes[1].transferring[3]) {
+        rig_time(rig, 1, rig->now_ms + 50);
+        rig_deliver_all(rig, 1, 3);
+        rig_flow(rig);
+    }
+}
+
+static void fail_transfer(struct rig *rig)
+{
+    rig->nodes[1].transferring[3] = false;
+    rig_step(rig,
+             1,
+             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
+                                     .snapshot_sent.peer = 3});
+}
+
 /* The leader takes two more snapshots while one is on its way, and a refusal of the first comes
  * between them: the library waits for the second, the peer gets the first and refuses the third. */
 START_TEST(transfer_that_is_too_old_when_it_arrives)
@@ -396,11 +415,7 @@ START_TEST(transfer_that_is_too_old_when_it_arrives)
     first = replica_snapshot_index(rig_replica(&rig, 1));
     rig.held[1][3] = true; /* the transfer does not arrive; messages do, by hand */
     rig_connect(&rig, 1, 3);
-    while (!rig.nodes[1].transferring[3]) {
-        rig_time(&rig, 1, rig.now_ms + 50);
-        rig_deliver_all(&rig, 1, 3);
-        rig_flow(&rig);
-    }
+    begin_transfer(&rig);
     rig.held[3][1] = true;
     while (rig_mails(&rig, 3, 1, PEER_APPEND_ENTRIES_RESULT) == 0) {
         rig_time(&rig, 1, rig.now_ms + 50);
@@ -445,11 +460,7 @@ START_TEST(transfer_that_fails_behind_the_next_snapshot)
         rig_deliver_all(&rig, 1, 3);
         rig_flow(&rig);
     }
-    rig.nodes[1].transferring[3] = false;
-    rig_step(&rig,
-             1,
-             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
-                                     .snapshot_sent.peer = 3});
+    fail_transfer(&rig);
     rig.held[1][3] = false;
     rig_run(&rig, 1000);
     ck_assert_uint_eq(rig_counters(&rig, 3)->snapshots_installed, 1);
@@ -469,17 +480,9 @@ START_TEST(transfer_that_failed_long_ago)
     submit(&rig, 1, 30);
     rig.held[1][3] = true;
     rig_connect(&rig, 1, 3);
-    while (!rig.nodes[1].transferring[3]) {
-        rig_time(&rig, 1, rig.now_ms + 50);
-        rig_deliver_all(&rig, 1, 3);
-        rig_flow(&rig);
-    }
+    begin_transfer(&rig);
     rig_isolate(&rig, 3);
-    rig.nodes[1].transferring[3] = false;
-    rig_step(&rig,
-             1,
-             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
-                                     .snapshot_sent.peer = 3});
+    fail_transfer(&rig);
     rig_run(&rig, 2000);
     submit(&rig, 1, 40);
     rig_run(&rig, 2000);
@@ -503,17 +506,9 @@ START_TEST(transfer_that_failed_before_another_led)
     submit(&rig, 1, 30);
     rig.held[1][3] = true;
     rig_connect(&rig, 1, 3);
-    while (!rig.nodes[1].transferring[3]) {
-        rig_time(&rig, 1, rig.now_ms + 50);
-        rig_deliver_all(&rig, 1, 3);
-        rig_flow(&rig);
-    }
+    begin_transfer(&rig);
     rig_isolate(&rig, 3);
-    rig.nodes[1].transferring[3] = false;
-    rig_step(&rig,
-             1,
-             &(struct replica_event){.kind = REPLICA_SNAPSHOT_SENT,
-                                     .snapshot_sent.peer = 3});
+    fail_transfer(&rig);
     rig_transfer(&rig, 1, 2);
     rig_run(&rig, 300);
     ck_assert(replica_leads(rig_replica(&rig, 2)));
