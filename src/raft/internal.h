@@ -165,20 +165,30 @@ struct replica {
     struct replica_actions *actions; /* of the current replica_step() */
 };
 
-/* replica.c */
+/* actions.c */
 struct replica_action *replica_act(struct replica *r, enum replica_action_kind kind);
 void replica_fatal(struct replica *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-struct peer *replica_peer(struct replica *r, uint64_t id);
-uint64_t replica_raft_now(const struct replica *r);
+
+/* start.c */
+void start_begin(struct replica *r, const struct replica_event *event);
+void start_durable(struct replica *r); /* after durable_sequence grew */
+
+/* update.c */
 /* One raft_step() and what its update asks for. */
 int replica_raft_step(struct replica *r, struct raft_event *event);
+uint64_t replica_raft_now(const struct replica *r);
+/* Believed leader as libraft has it. */
+uint64_t replica_believed(const struct replica *r);
+/* What is to be durable; returns its sequence. */
 uint64_t replica_persist(struct replica *r, struct log_op *op);
+void replica_persist_meta(struct replica *r, uint64_t term, uint64_t vote);
+
+/* replica.c */
+struct peer *replica_peer(struct replica *r, uint64_t id);
 bool replica_fill_metadata(struct replica *r,
                            struct raft_snapshot_metadata *out,
                            const struct snapshot_meta *meta);
-/* Believed leader as libraft has it. */
-uint64_t replica_believed(const struct replica *r);
 
 /* outbox.c */
 void outbox_send(struct replica *r, const struct raft_message *message);
