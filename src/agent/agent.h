@@ -38,7 +38,9 @@ struct agent_config {
     struct address masters[LIMIT_MASTERS];
     unsigned master_count;
     const char *work_dir;
-    char shim[PATH_MAX]; /* path of triarch-shim */
+    char shim[PATH_MAX];          /* path of triarch-shim */
+    uint64_t sandbox_keep_for_ms; /* 0: for ever */
+    unsigned sandbox_keep_free_percent;
     bool has_http;
     struct address http; /* what we listen on */
     bool has_advertise;

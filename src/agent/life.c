@@ -134,6 +134,8 @@ static int open_sandboxes(struct agent *a, struct error *err)
 {
     const struct sandboxes_options options = {
         .work_dir = a->work_dir,
+        .keep_for_ms = a->config.sandbox_keep_for_ms,
+        .keep_free_percent = a->config.sandbox_keep_free_percent,
         .is_live = is_known,
         .context = a,
     };

@@ -54,6 +54,19 @@ static const struct option_row ROWS[] = {
      .argument = "HOST:PORT",
      .help = "where clients reach --http; port 0 for the port of --http; default: its "
              "address, or the host name if that is 0.0.0.0 or [::]"},
+    {.name = "sandbox-keep-for",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "7d",
+     .max = 3650ull * 24 * 3600 * 1000,
+     .help = "keep files and logs of a task for TIME after its end; 0 for as long as "
+             "there is room"},
+    {.name = "sandbox-keep-free",
+     .kind = OPTION_NUMBER,
+     .argument = "PERCENT",
+     .fallback = "10",
+     .max = 90,
+     .help = "remove the oldest files of ended tasks while less of the disk is free"},
     {.name = "log-level",
      .kind = OPTION_TEXT,
      .argument = "LEVEL",
@@ -176,6 +189,8 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
             o, "log-level", err, "write error, warning, info or debug");
     log_init(level);
     c->work_dir = options_text(o, "work-dir");
+    c->sandbox_keep_for_ms = options_duration_ms(o, "sandbox-keep-for");
+    c->sandbox_keep_free_percent = (unsigned)options_number(o, "sandbox-keep-free");
     if (c->work_dir[0] == 0)
         return options_refuse(o, "work-dir", err, "name a directory");
     if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)

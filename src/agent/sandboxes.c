@@ -1,25 +1,34 @@
-/* sandboxes.c - how long the files of ended runs stay. */
+/* sandboxes.c - how long the files of ended runs stay.
+ *
+ * When a run ended is the time of its directory, set when the run is given to us: what the task
+ * made of it before does not count, and an agent that is restarted reads it again.
+ */
 #include "agent/sandboxes.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/hooks.h"
 
 #include <bsd/sys/queue.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
-#define DISK_FREE_PERCENT 10
-#define LOOK_EVERY        64 /* ended runs between two looks at the disk */
+#define DISK_OUT_PERCENT 2     /* of it free: then the young ones go as well */
+#define LOOK_EVERY       64    /* ended runs between two looks at age and disk, … */
+#define LOOK_MS          10000 /* … or this */
 
 struct sandbox {
     uint64_t attempt;
+    uint64_t ended_us; /* wall clock */
     STAILQ_ENTRY(sandbox) link;
 };
 
@@ -27,14 +36,15 @@ STAILQ_HEAD(sandbox_list, sandbox);
 
 struct sandboxes {
     char *work_dir;
-    size_t keep;
+    struct sandboxes_options options; /* with what stands for 0 */
     pthread_t thread;
     bool running;
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t wake;
     struct sandbox_list list; /* the oldest first */
     size_t count;
-    size_t added; /* since the last look at the disk */
+    size_t added; /* since the last look */
+    bool look_due;
     bool stopping;
 };
 
@@ -79,19 +89,51 @@ static void remove_sandbox(const struct sandboxes *s, uint64_t attempt)
         log_warning("agent", "cannot remove all of the old sandbox %s", path);
 }
 
-static bool disk_is_full(const struct sandboxes *s)
+static unsigned disk_free_percent(const char *work_dir)
 {
     struct statvfs disk;
 
-    return statvfs(s->work_dir, &disk) == 0 &&
-           disk.f_bavail < disk.f_blocks / 100 * DISK_FREE_PERCENT;
+    if (statvfs(work_dir, &disk) != 0 || disk.f_blocks == 0)
+        return 100;
+    return (unsigned)(disk.f_bavail * 100 / disk.f_blocks);
+}
+
+/* ---- what goes ---- */
+
+/* The disk is asked last, and not for those that stay or go without it. */
+static bool is_to_go(const struct sandboxes *s, const struct sandbox *b)
+{
+    const struct sandboxes_options *o = &s->options;
+    uint64_t now_us = clock_wall_us();
+    uint64_t age_ms = now_us > b->ended_us ? (now_us - b->ended_us) / 1000 : 0;
+    unsigned percent;
+
+    if (s->count > o->keep || (o->keep_for_ms > 0 && age_ms >= o->keep_for_ms))
+        return true;
+    percent = o->disk_free_percent(s->work_dir);
+    if (percent >= o->keep_free_percent)
+        return false;
+    return age_ms >= LIMIT_SANDBOX_YOUNG_MS || percent < DISK_OUT_PERCENT;
 }
 
 /* ---- the thread ---- */
 
 static bool work_is_due(const struct sandboxes *s)
 {
-    return s->count > s->keep || s->added >= LOOK_EVERY;
+    return s->count > s->options.keep || s->added >= LOOK_EVERY || s->look_due;
+}
+
+/* With the mutex held. */
+static void wait_for_work(struct sandboxes *s)
+{
+    uint64_t until = clock_monotonic_us() + LOOK_MS * 1000ull;
+    const struct timespec at = {
+        .tv_sec = (time_t)(until / 1000000),
+        .tv_nsec = (long)(until % 1000000) * 1000,
+    };
+
+    if (pthread_cond_timedwait(&s->wake, &s->mutex, &at) != 0)
+        s->look_due = true;
 }
 
 /* With the mutex held; the oldest, or NULL when all may stay. */
@@ -99,8 +141,9 @@ static struct sandbox *take_oldest(struct sandboxes *s)
 {
     struct sandbox *oldest = STAILQ_FIRST(&s->list);
 
-    if (s->count <= s->keep && (oldest == NULL || !disk_is_full(s))) {
+    if (oldest == NULL || !is_to_go(s, oldest)) {
         s->added = 0;
+        s->look_due = false;
         return NULL;
     }
     STAILQ_REMOVE_HEAD(&s->list, link);
@@ -117,7 +160,7 @@ static void *run(void *arg)
         struct sandbox *oldest;
 
         if (!work_is_due(s)) {
-            pthread_cond_wait(&s->wake, &s->mutex);
+            wait_for_work(s);
             continue;
         }
         oldest = take_oldest(s);
@@ -134,11 +177,12 @@ static void *run(void *arg)
 
 /* ---- the loop's side ---- */
 
-void sandboxes_add(struct sandboxes *s, uint64_t attempt)
+static void append(struct sandboxes *s, uint64_t attempt, uint64_t ended_us)
 {
     struct sandbox *b = mem_zalloc(sizeof(*b));
 
     b->attempt = attempt;
+    b->ended_us = ended_us;
     pthread_mutex_lock(&s->mutex);
     STAILQ_INSERT_TAIL(&s->list, b, link);
     s->count++;
@@ -148,36 +192,75 @@ void sandboxes_add(struct sandboxes *s, uint64_t attempt)
     pthread_mutex_unlock(&s->mutex);
 }
 
-static int compare(const FTSENT **a, const FTSENT **b)
+static void path_of(char path[PATH_MAX], const struct sandboxes *s, const char *name)
 {
-    uint64_t x = strtoull((*a)->fts_name, NULL, 10);
-    uint64_t y = strtoull((*b)->fts_name, NULL, 10);
-
-    return (x > y) - (x < y);
+    snprintf(path, PATH_MAX, "%s/runs/%s", s->work_dir, name);
 }
 
-static void take_found(struct sandboxes *s,
-                       const struct sandboxes_options *options,
-                       const FTSENT *entry)
+void sandboxes_add(struct sandboxes *s, uint64_t attempt)
+{
+    char path[PATH_MAX], name[24];
+
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)attempt);
+    path_of(path, s, name);
+    /* A run that never started has none. */
+    (void)!utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
+    append(s, attempt, clock_wall_us());
+}
+
+/* ---- what earlier agents left ---- */
+
+struct found {
+    struct sandbox *list;
+    size_t count, capacity;
+};
+
+/* A clock that was set back makes nothing young for ever. */
+static uint64_t ended_us(const struct sandboxes *s, const char *name)
+{
+    uint64_t now_us = clock_wall_us(), at_us;
+    char path[PATH_MAX];
+    struct stat st;
+
+    path_of(path, s, name);
+    if (lstat(path, &st) != 0 || st.st_mtim.tv_sec < 0)
+        return now_us;
+    at_us = (uint64_t)st.st_mtim.tv_sec * 1000000;
+    return at_us < now_us ? at_us : now_us;
+}
+
+static void take_found(struct sandboxes *s, struct found *found, const FTSENT *entry)
 {
     char *end;
     uint64_t attempt = strtoull(entry->fts_name, &end, 10);
 
-    if (*end == 0 && end != entry->fts_name &&
-        !options->is_live(options->context, attempt))
-        sandboxes_add(s, attempt);
+    if (*end != 0 || end == entry->fts_name ||
+        s->options.is_live(s->options.context, attempt))
+        return;
+    MEM_GROW(found->list, found->capacity, found->count + 1);
+    found->list[found->count++] =
+        (struct sandbox){.attempt = attempt, .ended_us = ended_us(s, entry->fts_name)};
 }
 
-static int
-load(struct sandboxes *s, const struct sandboxes_options *options, struct error *err)
+static int compare(const void *a, const void *b)
+{
+    const struct sandbox *x = a, *y = b;
+
+    if (x->ended_us != y->ended_us)
+        return x->ended_us > y->ended_us ? 1 : -1;
+    return (x->attempt > y->attempt) - (x->attempt < y->attempt);
+}
+
+static int load(struct sandboxes *s, struct error *err)
 {
     char path[PATH_MAX];
     char *paths[] = {path, NULL};
+    struct found found = {0};
     FTSENT *root;
     FTS *tree;
 
     snprintf(path, sizeof(path), "%s/runs", s->work_dir);
-    tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, compare);
+    tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
     root = tree == NULL ? NULL : fts_read(tree);
     if (root == NULL || root->fts_info != FTS_D) {
         if (tree != NULL)
@@ -185,9 +268,25 @@ load(struct sandboxes *s, const struct sandboxes_options *options, struct error 
         return error_set(err, ERROR_IO, "cannot read directory %s", path);
     }
     for (const FTSENT *e = fts_children(tree, FTS_NAMEONLY); e != NULL; e = e->fts_link)
-        take_found(s, options, e);
+        take_found(s, &found, e);
     fts_close(tree);
+    if (found.count > 0)
+        qsort(found.list, found.count, sizeof(*found.list), compare);
+    for (size_t i = 0; i < found.count; i++)
+        append(s, found.list[i].attempt, found.list[i].ended_us);
+    mem_free(found.list);
+    s->look_due = true;
     return 0;
+}
+
+static void init_wake(struct sandboxes *s)
+{
+    pthread_condattr_t clock;
+
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &clock);
+    pthread_condattr_destroy(&clock);
 }
 
 int sandboxes_open(struct sandboxes **out,
@@ -197,11 +296,15 @@ int sandboxes_open(struct sandboxes **out,
     struct sandboxes *s = mem_zalloc(sizeof(*s));
 
     s->work_dir = mem_strdup(options->work_dir);
-    s->keep = options->keep > 0 ? options->keep : LIMIT_SANDBOXES_KEPT;
+    s->options = *options;
+    if (s->options.keep == 0)
+        s->options.keep = LIMIT_SANDBOXES_KEPT;
+    if (s->options.disk_free_percent == NULL)
+        s->options.disk_free_percent = disk_free_percent;
     STAILQ_INIT(&s->list);
     pthread_mutex_init(&s->mutex, NULL);
-    pthread_cond_init(&s->wake, NULL);
-    if (load(s, options, err) != 0) {
+    init_wake(s);
+    if (load(s, err) != 0) {
         sandboxes_close(s);
         return -ERROR_IO;
     }

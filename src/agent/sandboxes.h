@@ -1,7 +1,10 @@
 /* sandboxes.h - how long the files of ended runs stay.
  *
- * A sandbox outlives its run, so that its log can be read.  The newest LIMIT_SANDBOXES_KEPT stay,
- * fewer when the disk gets full; a thread removes the oldest, because that can take long.
+ * A sandbox outlives its run, so that its log can be read.  A thread removes those that ended
+ * longest ago, one by one and only as far as needed: beyond LIMIT_SANDBOXES_KEPT, older than
+ * keep_for_ms, or while less than keep_free_percent of the disk is free.  For the sake of the
+ * disk none goes that is younger than LIMIT_SANDBOX_YOUNG_MS, until hardly anything is free:
+ * somebody else may have filled it, and then removing helps nobody.
  */
 #ifndef AGENT_SANDBOXES_H
 #define AGENT_SANDBOXES_H
@@ -16,7 +19,11 @@ struct sandboxes;
 
 struct sandboxes_options {
     const char *work_dir;
-    size_t keep; /* 0: LIMIT_SANDBOXES_KEPT */
+    size_t keep;          /* 0: LIMIT_SANDBOXES_KEPT */
+    uint64_t keep_for_ms; /* after the end of the run; 0: for ever */
+    unsigned keep_free_percent;
+    /* NULL: of the file system that work_dir is on. */
+    unsigned (*disk_free_percent)(const char *work_dir);
     /* True for a run that has not ended: its sandbox is not to be removed. */
     bool (*is_live)(void *context, uint64_t attempt);
     void *context;

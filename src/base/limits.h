@@ -80,8 +80,9 @@
 #define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
 
 /* Agent */
-#define LIMIT_AGENT_RUNS     65536      /* of one agent, with unacknowledged ones */
-#define LIMIT_SANDBOXES_KEPT 100000     /* of runs that ended and are acknowledged */
-#define LIMIT_TASK_LOG_BYTES (64 * MIB) /* one log of a task, then its beginning goes */
+#define LIMIT_AGENT_RUNS       65536      /* of one agent, with unacknowledged ones */
+#define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
+#define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
+#define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
 
 #endif

@@ -1,6 +1,7 @@
 /* test_sandboxes.c - the newest sandboxes stay, the oldest go. */
 #include "agent/sandboxes.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
 
@@ -51,11 +52,26 @@ static void wait_removed(const char *name)
     }
 }
 
+static uint64_t keep_for_ms;
+
+/* The disk is fuller the more sandboxes there are of 1, 2, 3 and 4. */
+static unsigned percent_each, percent_rest;
+
+static unsigned free_percent(const char *work_dir)
+{
+    (void)work_dir;
+    return percent_rest - percent_each * (unsigned)(is_there("1") + is_there("2") +
+                                                    is_there("3") + is_there("4"));
+}
+
 static void open_sandboxes(size_t keep)
 {
     const struct sandboxes_options options = {
         .work_dir = t.work_dir,
         .keep = keep,
+        .keep_for_ms = keep_for_ms,
+        .keep_free_percent = 10,
+        .disk_free_percent = free_percent,
         .is_live = is_live,
     };
     struct error err = {0};
@@ -67,6 +83,9 @@ static void open_sandboxes(size_t keep)
 static void setup(void)
 {
     agent_test_setup();
+    percent_each = 0;
+    percent_rest = 100;
+    keep_for_ms = 0;
     make("");
 }
 
@@ -128,6 +147,98 @@ START_TEST(whole_trees_go)
 }
 END_TEST
 
+/* As if it had ended so long ago. */
+static void age(const char *name, uint64_t ms)
+{
+    uint64_t at_us = clock_wall_us() - ms * 1000;
+    const struct timespec at = {.tv_sec = (time_t)(at_us / 1000000)};
+    const struct timespec times[2] = {at, at};
+    char path[128];
+
+    path_of(path, sizeof(path), name);
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void make_aged(const char *name, uint64_t ms)
+{
+    make(name);
+    age(name, ms);
+}
+
+START_TEST(old_ones_go)
+{
+    keep_for_ms = 3600 * 1000;
+    make_aged("1", 2 * keep_for_ms);
+    make_aged("2", keep_for_ms / 2);
+    make_aged("3", 3 * keep_for_ms); /* a later number, but it ended first */
+    open_sandboxes(10);
+    wait_removed("3");
+    wait_removed("1");
+    ck_assert(is_there("2"));
+}
+END_TEST
+
+START_TEST(the_end_counts_not_what_the_task_made_of_it)
+{
+    keep_for_ms = 3600 * 1000;
+    make_aged("1", 2 * keep_for_ms);
+    open_sandboxes(10);
+    wait_removed("1");
+    make_aged("2", 2 * keep_for_ms);
+    sandboxes_add(sandboxes, 2);
+    sandboxes_close(sandboxes);
+    make_aged("3", 2 * keep_for_ms);
+    open_sandboxes(10);
+    wait_removed("3"); /* so the next agent has looked */
+    ck_assert(is_there("2"));
+}
+END_TEST
+
+START_TEST(a_full_disk_takes_the_oldest_as_far_as_needed)
+{
+    percent_each = 5;
+    percent_rest = 20; /* with two of them there is enough */
+    make_aged("4", 8ull * LIMIT_SANDBOX_YOUNG_MS);
+    make_aged("1", 4 * LIMIT_SANDBOX_YOUNG_MS);
+    make_aged("2", 3 * LIMIT_SANDBOX_YOUNG_MS);
+    make_aged("3", 2 * LIMIT_SANDBOX_YOUNG_MS);
+    open_sandboxes(10);
+    wait_removed("1");
+    ck_assert(!is_there("4"));
+    sandboxes_close(sandboxes);
+    open_sandboxes(1); /* a second look, which ends with what the number takes */
+    wait_removed("2");
+    ck_assert(is_there("3"));
+}
+END_TEST
+
+START_TEST(a_full_disk_spares_the_young)
+{
+    percent_rest = 5; /* and nothing that we remove helps */
+    make_aged("1", 2 * LIMIT_SANDBOX_YOUNG_MS);
+    make_aged("2", LIMIT_SANDBOX_YOUNG_MS / 2);
+    make_aged("3", LIMIT_SANDBOX_YOUNG_MS / 4);
+    open_sandboxes(10);
+    wait_removed("1");
+    sandboxes_close(sandboxes);
+    ck_assert(is_there("2"));
+    open_sandboxes(1);
+    wait_removed("2");
+    ck_assert(is_there("3"));
+}
+END_TEST
+
+START_TEST(a_disk_that_is_out_does_not)
+{
+    percent_rest = 1;
+    make("1");
+    make("2");
+    open_sandboxes(10);
+    wait_removed("1");
+    wait_removed("2");
+}
+END_TEST
+
 START_TEST(missing_directory_is_an_error)
 {
     const struct sandboxes_options options = {
@@ -152,4 +263,9 @@ UNIT_MAIN("sandboxes",
                              oldest_go_first,
                              what_is_left_is_taken_in_order,
                              whole_trees_go,
+                             old_ones_go,
+                             the_end_counts_not_what_the_task_made_of_it,
+                             a_full_disk_takes_the_oldest_as_far_as_needed,
+                             a_full_disk_spares_the_young,
+                             a_disk_that_is_out_does_not,
                              missing_directory_is_an_error)))
