@@ -85,4 +85,12 @@
 #define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
 
+/* exec */
+#define LIMIT_EXEC_SESSIONS      100         /* of one agent */
+#define LIMIT_EXEC_TASK_SESSIONS 32          /* in one task */
+#define LIMIT_EXEC_CONNECTIONS   256         /* to an agent's RPC port */
+#define LIMIT_EXEC_CHUNK_BYTES   (16 * KIB)  /* of data in one message */
+#define LIMIT_EXEC_WINDOW_BYTES  (128 * KIB) /* one way, sent and not credited */
+#define LIMIT_EXEC_HANGUP_MS     2000        /* from SIGHUP to SIGKILL */
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "wire/message_agent.h"
 #include "wire/message_client.h"
+#include "wire/message_exec.h"
 #include "wire/message_snapshot.h"
 #include "wire/rpc.h"
 

@@ -51,7 +51,14 @@
     X(LEADING, "leading")                                                      \
     X(LAUNCH, "launch")                                                        \
     X(STOP, "stop")                                                            \
-    X(ACK, "ack")
+    X(ACK, "ack")                                                              \
+    /* client and agent: message_exec.h; all but the first are notifies */     \
+    X(EXEC, "exec")                                                            \
+    X(EXEC_DATA, "exec_data")                                                  \
+    X(EXEC_CREDIT, "exec_credit")                                              \
+    X(EXEC_RESIZE, "exec_resize")                                              \
+    X(EXEC_CLOSE_INPUT, "exec_close_input")                                    \
+    X(EXEC_EXIT, "exec_exit")
 
 enum method {
     METHOD_UNKNOWN = 0,

@@ -62,6 +62,30 @@ static void read_orders(struct bytes params)
             ASSERT(ack.state < TASK_STATE_COUNT);
 }
 
+static void read_exec(struct bytes params)
+{
+    struct exec_request request;
+    struct exec_data data;
+    struct exec_size size;
+    struct exec_exit end;
+    uint32_t credit;
+
+    if (exec_unpack(&request, params, NULL) == 0) {
+        for (size_t i = 0; i < request.argc; i++)
+            check_view(request.argv[i], params);
+        for (size_t i = 0; i < request.envc; i++)
+            check_view(request.env[i], params);
+        exec_request_finish(&request);
+    }
+    if (exec_data_unpack(&data, params, NULL) == 0)
+        check_view(data.bytes, params);
+    if (exec_credit_unpack(&credit, params, NULL) == 0)
+        ASSERT(credit <= LIMIT_EXEC_WINDOW_BYTES);
+    exec_resize_unpack(&size, params, NULL);
+    if (exec_exit_unpack(&end, params, NULL) == 0)
+        check_view(end.text, params);
+}
+
 static void read_params(struct bytes params)
 {
     struct register_request registration;
@@ -83,6 +107,7 @@ static void read_params(struct bytes params)
     list_unpack(&list, params, NULL);
     read_runs(params);
     read_orders(params);
+    read_exec(params);
 }
 
 static void read_listings(struct bytes result)
