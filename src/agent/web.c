@@ -5,15 +5,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "base/text.h"
-#include "net/http.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 struct web {
     struct agent *agent;
@@ -120,103 +113,13 @@ static void handle_metrics(void *user, struct http_request *r)
     http_answer(r, 200, METRICS_CONTENT_TYPE, &body);
 }
 
-/* ---- /tasks/ATTEMPT/stdout ---- */
+/* ---- /tasks/… ---- */
 
-struct followed {
-    struct agent *agent;
-    uint64_t attempt;
-};
-
-/* The end of a run is told when nothing of it is left that could write. */
-static bool is_done(void *user)
-{
-    const struct followed *f = user;
-    enum task_state state;
-
-    return !agent_core_run_state(f->agent->core, f->attempt, &state) ||
-           task_state_is_final(state);
-}
-
-static void on_closed(void *user)
-{
-    mem_free(user);
-}
-
-/* "ATTEMPT/stdout": nothing else is a path here, so none leads out of the sandbox. */
-static bool parse_log(const char *rest, uint64_t *attempt, const char **name)
-{
-    if (!text_take_uint(&rest, UINT64_MAX, attempt) || *rest++ != '/')
-        return false;
-    *name = rest;
-    return strcmp(rest, "stdout") == 0 || strcmp(rest, "stderr") == 0;
-}
-
-/* The task owns its sandbox: what it puts in the place of the file is not followed, and a pipe
- * is not waited for. */
-static int open_log(const struct agent *a, uint64_t attempt, const char *name)
-{
-    char path[PATH_MAX];
-    int sandbox, fd, reason;
-
-    snprintf(
-        path, sizeof(path), "%s/runs/%llu", a->work_dir, (unsigned long long)attempt);
-    sandbox = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (sandbox < 0)
-        return -1;
-    fd = openat(sandbox, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    reason = errno;
-    close(sandbox);
-    errno = reason;
-    return fd;
-}
-
-static void answer_no_log(struct http_request *r, uint64_t attempt, const char *name)
-{
-    int reason = errno;
-    struct error err;
-
-    if (reason == ENOENT || reason == ENOTDIR || reason == ELOOP)
-        error_set(
-            &err,
-            ERROR_NOT_FOUND,
-            "attempt %llu has no %s here: it did not start yet, or its files were "
-            "removed",
-            (unsigned long long)attempt,
-            name);
-    else
-        error_set(&err,
-                  ERROR_IO,
-                  "cannot open %s of attempt %llu: %s",
-                  name,
-                  (unsigned long long)attempt,
-                  strerror(reason));
-    http_answer_error(r, &err);
-}
-
-static void handle_log(void *user, struct http_request *r)
+static void handle_task(void *user, struct http_request *r)
 {
     const struct web *w = user;
-    struct http_file file = {
-        .content_type = "text/plain; charset=utf-8",
-        .done = is_done,
-        .closed = on_closed,
-    };
-    struct followed followed = {.agent = w->agent};
-    struct error err;
-    const char *name;
 
-    if (!parse_log(http_path_rest(r), &followed.attempt, &name)) {
-        error_set(&err, ERROR_NOT_FOUND, "ask for /tasks/ATTEMPT/stdout or stderr");
-        http_answer_error(r, &err);
-        return;
-    }
-    file.fd = open_log(w->agent, followed.attempt, name);
-    if (file.fd < 0) {
-        answer_no_log(r, followed.attempt, name);
-        return;
-    }
-    file.user = mem_dup(&followed, sizeof(followed));
-    http_answer_file(r, &file);
+    web_task(w->agent, r);
 }
 
 /* ---- life ---- */
@@ -235,7 +138,7 @@ static unsigned connections_max(void)
 static const struct http_route ROUTES[] = {
     {"GET", "/health", handle_health},
     {"GET", "/metrics", handle_metrics},
-    {"GET", "/tasks/", handle_log},
+    {"GET", "/tasks/", handle_task},
 };
 
 int web_start(struct web **out, struct agent *a, struct error *err)

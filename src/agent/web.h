@@ -1,19 +1,26 @@
-/* web.h - HTTP of an agent: /health, /metrics (Prometheus text), and the log files of tasks.
+/* web.h - HTTP of an agent: /health, /metrics (Prometheus text), and what tasks wrote.
  *
  *     GET /tasks/ATTEMPT/stdout      and stderr; parameters as net/http.h has them
+ *     GET /tasks/ATTEMPT/files/PATH  a file of its sandbox, in the same way, or a directory as
+ *                                    JSON (task_files.h; cursor=N); as=list or as=bytes: one of
+ *                                    them, also of a file, or an error
  *
- * A log can be read while its sandbox is kept, also after its run was acknowledged and
- * forgotten.  A followed one ends when the run has ended.
+ * They can be read while the sandbox is kept, also after its run was acknowledged and
+ * forgotten.  A followed log ends when the run has ended.
  */
 #ifndef AGENT_WEB_H
 #define AGENT_WEB_H
 
 #include "agent/agent.h"
+#include "net/http.h"
 
 struct web;
 
 int web_start(struct web **out, struct agent *a, struct error *err);
 void web_stop(struct web *w); /* NULL is fine */
 uint16_t web_port(const struct web *w);
+
+/* web_task.c: answer what is below /tasks/. */
+void web_task(struct agent *a, struct http_request *r);
 
 #endif

@@ -36,6 +36,8 @@
 #define LIMIT_HTTP_CONNECTIONS 1024
 #define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
+#define LIMIT_LINES_BYTES      (8 * MIB) /* of a log, to find its last lines */
+#define LIMIT_FILES_PAGE       1000      /* entries of a directory in one answer */
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)

@@ -26,6 +26,7 @@
 struct connection {
     TAILQ_ENTRY(connection) link;
     int fd;
+    bool has_zero;             /* its request names one */
     uint64_t waiting_since_ms; /* for a whole request; 0: it is being answered */
 };
 
@@ -87,6 +88,16 @@ static void on_completed(void *user,
     (void)context;
     (void)code;
     connection_of(connection)->waiting_since_ms = loop_now_ms();
+    connection_of(connection)->has_zero = false;
+}
+
+/* A zero byte would end the text before what stands behind it. */
+static size_t unescape(void *user, struct MHD_Connection *connection, char *text)
+{
+    (void)user;
+    if (strstr(text, "%00") != NULL)
+        connection_of(connection)->has_zero = true;
+    return MHD_http_unescape(text);
 }
 
 static void sweep(void *user)
@@ -340,6 +351,11 @@ static enum MHD_Result on_request(void *user,
         http_respond(&r,
                      MHD_HTTP_CONTENT_TOO_LARGE,
                      error_response(ERROR_TOO_LARGE, "this path takes no body"));
+    } else if (connection_of(connection)->has_zero) {
+        http_respond(
+            &r,
+            MHD_HTTP_BAD_REQUEST,
+            error_response(ERROR_INVALID, "a path or parameter has a zero byte"));
     } else if (*context == NULL) {
         *context = &seen;
     } else {
@@ -388,6 +404,9 @@ static void start_daemon(struct http *h)
                                  h,
                                  MHD_OPTION_NOTIFY_COMPLETED,
                                  on_completed,
+                                 NULL,
+                                 MHD_OPTION_UNESCAPE_CALLBACK,
+                                 unescape,
                                  NULL,
                                  MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
                                  1,

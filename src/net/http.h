@@ -7,12 +7,16 @@
  *
  * A file is sent as it is, or followed: the answer goes on while somebody appends to
  * the file and ends when its owner says that it is done.  Parameters of a file route:
- *     ?offset=N  from byte N      ?tail=N  the last N bytes      ?follow=1
+ *     ?offset=N  from byte N           ?tail=N  the last N bytes
+ *     ?lines=N   the last N lines, of the last LIMIT_LINES_BYTES; with offset: not before it
+ *     ?length=N  at most N bytes       ?follow=1
  * and the header Range (one range of bytes), which `follow` ignores.
  *
  * A part that begins in a hole begins behind it: whoever limits the file gave the space back.
  * Offsets count it all the same; the header Triarch-Offset of the answer tells the offset of
  * its first byte.
+ *
+ * Escapes in a path or a parameter are decoded once; "%00" is refused.
  */
 #ifndef NET_HTTP_H
 #define NET_HTTP_H
@@ -73,6 +77,8 @@ void http_answer_error(struct http_request *r, const struct error *err);
 struct http_file {
     int fd; /* taken; read with pread() */
     const char *content_type;
+    bool sparse;   /* holes are part of it */
+    uint64_t from; /* where it begins for who does not say an offset */
     /* May be followed if set: true when nothing more will be appended to the file.
      * Called until `closed` was. */
     bool (*done)(void *user);

@@ -56,6 +56,35 @@ static uint64_t first_kept(int fd, uint64_t from)
 
 static void wait_for_more(struct follower *f);
 
+/* Where the last n lines begin, at `least` or behind it; what ends the file without a newline is
+ * a line.  Lines that begin before the last LIMIT_LINES_BYTES are not looked for. */
+static uint64_t lines_from(int fd, uint64_t size, uint64_t n, uint64_t least)
+{
+    char *block = mem_alloc(BLOCK_BYTES);
+    uint64_t end = size, first = size; /* first: of a line, so far */
+    bool cut = size > LIMIT_LINES_BYTES && size - LIMIT_LINES_BYTES > least;
+    ssize_t got = 1;
+
+    if (cut)
+        least = size - LIMIT_LINES_BYTES;
+    while (n > 0 && end > least && got > 0) {
+        uint64_t begin = end - least > BLOCK_BYTES ? end - BLOCK_BYTES : least;
+
+        got = pread(fd, block, (size_t)(end - begin), (off_t)begin);
+        for (ssize_t i = got - 1; i >= 0 && n > 0; i--) {
+            uint64_t at = begin + (uint64_t)i;
+
+            if (block[i] != '\n' || at + 1 == size)
+                continue;
+            first = at + 1;
+            n--;
+        }
+        end = begin;
+    }
+    mem_free(block);
+    return n == 0 || (cut && first < size) ? first : least;
+}
+
 static ssize_t on_read(void *user, uint64_t position, char *to, size_t max)
 {
     struct follower *f = user;
@@ -183,7 +212,7 @@ static int query_number(const struct http_request *r,
     if (text == NULL)
         return 0;
     if (!text_parse_u64(out, text))
-        return error_set(err, ERROR_INVALID, "%s is a number of bytes", name);
+        return error_set(err, ERROR_INVALID, "%s is a number", name);
     return 1;
 }
 
@@ -212,6 +241,38 @@ static bool read_range(const char *text, struct part *p)
     return p->from < p->size && p->from < p->to;
 }
 
+/* A number of bytes or lines that was asked for; UINT64_MAX: it was not. */
+struct wishes {
+    uint64_t offset, tail, lines, length;
+};
+
+static int
+read_wishes(const struct http_request *r, struct wishes *w, struct error *err)
+{
+    *w = (struct wishes){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    if (query_number(r, "offset", &w->offset, err) < 0 ||
+        query_number(r, "tail", &w->tail, err) < 0 ||
+        query_number(r, "lines", &w->lines, err) < 0 ||
+        query_number(r, "length", &w->length, err) < 0)
+        return -(int)err->code;
+    if (w->tail != UINT64_MAX && (w->offset != UINT64_MAX || w->lines != UINT64_MAX))
+        return error_set(err, ERROR_INVALID, "give offset or tail, not both");
+    return 0;
+}
+
+static void
+place_part(const struct http_file *file, const struct wishes *w, struct part *p)
+{
+    if (w->offset != UINT64_MAX)
+        p->from = p->follow ? w->offset : smaller(w->offset, p->size);
+    else if (w->tail != UINT64_MAX)
+        p->from = p->size - smaller(w->tail, p->size);
+    else
+        p->from = smaller(file->from, p->size);
+    if (w->lines != UINT64_MAX && p->from < p->size)
+        p->from = lines_from(file->fd, p->size, w->lines, p->from);
+}
+
 /* 1: a part; 0: the range is outside of the file; negative: a mistake. */
 static int read_part(const struct http_request *r,
                      const struct http_file *file,
@@ -219,28 +280,28 @@ static int read_part(const struct http_request *r,
                      struct error *err)
 {
     const char *follow = http_query(r, "follow");
-    uint64_t offset = 0, tail = 0;
-    int has_offset = query_number(r, "offset", &offset, err);
-    int has_tail = has_offset < 0 ? has_offset : query_number(r, "tail", &tail, err);
+    struct wishes w;
 
-    if (has_tail < 0)
-        return has_tail;
-    if (has_offset && has_tail)
-        return error_set(err, ERROR_INVALID, "give offset or tail, not both");
+    if (read_wishes(r, &w, err) != 0)
+        return -(int)err->code;
     p->to = p->size;
     p->follow = file->done != NULL && follow != NULL && strcmp(follow, "1") == 0;
-    if (has_offset)
-        p->from = p->follow ? offset : smaller(offset, p->size);
-    else if (has_tail)
-        p->from = p->size - smaller(tail, p->size);
-    else if (!p->follow &&
-             !read_range(MHD_lookup_connection_value(
-                             r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
-                         p))
+    if (p->follow && w.length != UINT64_MAX)
+        return error_set(
+            err, ERROR_INVALID, "what is followed has no length: give one of them");
+    place_part(file, &w, p);
+    if (w.offset == UINT64_MAX && w.tail == UINT64_MAX && w.lines == UINT64_MAX &&
+        !p->follow &&
+        !read_range(MHD_lookup_connection_value(
+                        r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_RANGE),
+                    p))
         return 0;
-    p->from = first_kept(file->fd, p->from);
-    if (!p->follow) /* it may have grown meanwhile */
+    if (!file->sparse)
+        p->from = first_kept(file->fd, p->from);
+    if (!p->follow) { /* it may have grown meanwhile */
         p->from = smaller(p->from, p->to);
+        p->to = p->from + smaller(p->to - p->from, w.length);
+    }
     return !p->ranged || p->from < p->to;
 }
 

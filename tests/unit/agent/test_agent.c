@@ -389,7 +389,7 @@ START_TEST(follows_a_log)
 }
 END_TEST
 
-START_TEST(serves_only_logs)
+START_TEST(serves_only_what_tasks_wrote)
 {
     static const char *const paths[] = {
         "/tasks/1/secret",
@@ -409,7 +409,22 @@ START_TEST(serves_only_logs)
         "/tasks/2/stdout",
         "/tasks/1/stderr", /* a link to a secret */
         "/tasks/3/stdout", /* the sandbox is a link */
+        "/tasks/1/filesystem",
+        "/tasks/2/files/",
+        "/tasks/3/files/stdout",
+        "/tasks/1/files/nothing",
+    };
+    static const char *const mistakes[] = {
         "/tasks/1/stdout%00",
+        "/tasks/1/files/secret%00",
+        "/tasks/1/files/../../../lock",
+        "/tasks/1/files/..%2f..%2f..%2flock",
+        "/tasks/1/files/%2e%2e/%2e%2e/lock",
+        "/tasks/1/files//etc/passwd",
+        "/tasks/1/files/stdout", /* a pipe */
+        "/tasks/1/files/?as=bytes",
+        "/tasks/1/files/?cursor=x",
+        "/tasks/1/files/secret?offset=x",
     };
     char path[128];
 
@@ -426,8 +441,32 @@ START_TEST(serves_only_logs)
     close(open(path, O_WRONLY | O_CREAT, 0644));
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
         ck_assert_msg(get(paths[i]) == 404, "%s: %s", paths[i], (char *)in.data);
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++)
+        ck_assert_msg(get(mistakes[i]) == 400, "%s: %s", mistakes[i], (char *)in.data);
     ck_assert_uint_eq(get("/tasks/1/stdout"), 404);
     check_contains("not a file");
+}
+END_TEST
+
+START_TEST(serves_files_of_tasks)
+{
+    open_registered();
+    launch(1, "mkdir 'a b'; echo hello >'a b/\303\244'; echo out");
+    wait_until(a.loop, states[1] == TASK_FINISHED);
+    ck_assert_uint_eq(get("/tasks/1/files/a%20b/%C3%A4"), 200);
+    check_contains("application/octet-stream");
+    check_contains("hello\n");
+    ck_assert_uint_eq(get("/tasks/1/files/a%20b/%C3%A4?offset=1&length=3"), 200);
+    check_contains("\r\n\r\nell");
+    ck_assert_uint_eq(get("/tasks/1/files/a%20b/%C3%A4?as=list"), 200);
+    check_contains("\"size\":6");
+    ck_assert_uint_eq(get("/tasks/1/files"), 200);
+    check_contains("\"url\":\"a%20b\"");
+    check_contains("\"name\":\"stdout\"");
+    ck_assert_uint_eq(get("/tasks/1/files/stdout"), 200);
+    check_contains("out\n");
+    ck_assert_uint_eq(get("/tasks/1/files/a%20b/"), 200);
+    check_contains("\"url\":\"%C3%A4\"");
 }
 END_TEST
 
@@ -582,7 +621,8 @@ UNIT_MAIN("agent",
           agent_case(net_case("http",
                               says_how_it_is,
                               follows_a_log,
-                              serves_only_logs,
+                              serves_only_what_tasks_wrote,
+                              serves_files_of_tasks,
                               readers_leave_room_for_masters)),
           agent_case(net_case("sessions",
                               foreign_masters_stop_it,

@@ -21,6 +21,8 @@ static struct address listen_on[2];
 static char path[64]; /* of the file that /file shows */
 static bool done;     /* nothing more will be appended to it */
 static unsigned opened, closed;
+static bool sparse;   /* of /file */
+static uint64_t from; /* of /file */
 static struct buffer in;
 
 /* ---- the routes ---- */
@@ -80,6 +82,8 @@ static void on_file(void *user, struct http_request *r)
 {
     struct http_file f = {.fd = open(path, O_RDONLY | O_CLOEXEC),
                           .content_type = "text/plain",
+                          .sparse = sparse,
+                          .from = from,
                           .done = is_done,
                           .closed = file_closed,
                           .user = path};
@@ -407,6 +411,10 @@ START_TEST(parts_of_a_file)
         {"/file?tail=3", "", 200, "789", "Content-Length: 3"},
         {"/file?tail=0", "", 200, "", "Content-Length: 0"},
         {"/file?tail=99", "", 200, "0123456789", "Content-Length: 10"},
+        {"/file?length=4", "", 200, "0123", "Content-Length: 4"},
+        {"/file?length=0", "", 200, "", "Content-Length: 0"},
+        {"/file?offset=7&length=99", "", 200, "789", "Content-Length: 3"},
+        {"/file?tail=4&length=2", "", 200, "67", "Triarch-Offset: 6"},
         {"/file", "Range: bytes=2-4\r\n", 206, "234", "Content-Range: bytes 2-4/10"},
         {"/file", "Range: bytes=0-0\r\n", 206, "0", "Content-Range: bytes 0-0/10"},
         {"/file", "Range: bytes=8-\r\n", 206, "89", "Content-Range: bytes 8-9/10"},
@@ -436,6 +444,69 @@ START_TEST(parts_of_a_file)
     }
     ck_assert_int_eq(get("HEAD", "/file", ""), 200);
     ck_assert(has_header("Content-Length: 10"));
+}
+END_TEST
+
+START_TEST(the_last_lines_of_a_file)
+{
+    static const struct {
+        const char *text, *target, *body;
+        uint64_t from;
+    } cases[] = {
+        {"one\ntwo\nthree\n", "/file?lines=0", "", 0},
+        {"one\ntwo\nthree\n", "/file?lines=1", "three\n", 0},
+        {"one\ntwo\nthree\n", "/file?lines=2", "two\nthree\n", 0},
+        {"one\ntwo\nthree\n", "/file?lines=3", "one\ntwo\nthree\n", 0},
+        {"one\ntwo\nthree\n", "/file?lines=4", "one\ntwo\nthree\n", 0},
+        {"one\ntwo\nthree", "/file?lines=1", "three", 0}, /* it is being written */
+        {"one\n\n\n", "/file?lines=2", "\n\n", 0},
+        {"\n", "/file?lines=1", "\n", 0},
+        {"", "/file?lines=1", "", 0},
+        {"one", "/file?lines=5", "one", 0},
+        {"one\ntwo\nthree\n", "/file?lines=1&offset=4", "three\n", 0},
+        {"one\ntwo\nthree\n", "/file?lines=9&offset=4", "two\nthree\n", 0},
+        {"one\ntwo\nthree\n", "/file?lines=9&offset=99", "", 0},
+        {"one\ntwo\nthree\n", "/file", "two\nthree\n", 4},
+        {"one\ntwo\nthree\n", "/file?lines=1", "three\n", 4},
+        {"one\ntwo\nthree\n", "/file?offset=0", "one\ntwo\nthree\n", 4},
+        {"one\ntwo\nthree\n", "/file?tail=2", "e\n", 4},
+        {"one\ntwo\nthree\n", "/file", "", 99},
+    };
+
+    start();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        from = cases[i].from;
+        write_file(cases[i].text, strlen(cases[i].text), O_TRUNC);
+        ck_assert_int_eq(get("GET", cases[i].target, ""), 200);
+        ck_assert_msg(strcmp(body(), cases[i].body) == 0, "%zu: %s", i, body());
+    }
+}
+END_TEST
+
+/* As many lines as wanted may reach far back: into the limit, and no further. */
+START_TEST(the_search_for_lines_is_bounded)
+{
+    char *text = mem_alloc(2 * LIMIT_LINES_BYTES);
+    size_t length;
+
+    start();
+    memset(text, 'x', 2 * LIMIT_LINES_BYTES);
+    write_file(text, 2 * LIMIT_LINES_BYTES, O_TRUNC); /* one line */
+    ck_assert_int_eq(get("HEAD", "/file?lines=1", ""), 200);
+    ck_assert(has_header("Content-Length: 8388608"));
+    for (size_t i = 99; i < 2 * LIMIT_LINES_BYTES; i += 100)
+        text[i] = '\n';
+    write_file(text, 2 * LIMIT_LINES_BYTES, O_TRUNC);
+    ck_assert_int_eq(get("HEAD", "/file?lines=50000", ""), 200);
+    length = 2 * LIMIT_LINES_BYTES - (2 * LIMIT_LINES_BYTES) / 100 * 100;
+    snprintf(
+        text, 100, "Content-Length: %zu", 49999 * 100ul + (length > 0 ? length : 100));
+    ck_assert_msg(has_header(text), "%s", (char *)in.data);
+    ck_assert_int_eq(get("HEAD", "/file?lines=100000", ""), 200);
+    length = LIMIT_LINES_BYTES - (100 - LIMIT_LINES_BYTES % 100) % 100;
+    snprintf(text, 100, "Content-Length: %zu", length);
+    ck_assert_msg(has_header(text), "%s wants %s", (char *)in.data, text);
+    mem_free(text);
 }
 END_TEST
 
@@ -481,15 +552,46 @@ START_TEST(a_hole_at_the_beginning_is_skipped)
 }
 END_TEST
 
+START_TEST(a_hole_of_a_sparse_file_is_sent)
+{
+    sparse = true;
+    start();
+    append_behind_hole();
+    ck_assert_int_eq(get("HEAD", "/file", ""), 200);
+    ck_assert(has_header("Content-Length: 8202"));
+    ck_assert_int_eq(get("GET", "/file?offset=8190&length=4", ""), 200);
+    ck_assert(has_header("Content-Length: 4"));
+    ck_assert_int_eq(memcmp(in.data + in.size - 4, "\0\00001", 4), 0);
+}
+END_TEST
+
+START_TEST(escapes_are_decoded_once)
+{
+    start();
+    ck_assert_int_eq(get("GET", "/echo/a%2fb%252fc", ""), 200);
+    ck_assert_str_eq(body(), "a/b%2fc");
+    ck_assert_int_eq(get("GET", "/echo/x?q=%2e%2E%252e", ""), 200);
+    ck_assert_str_eq(body(), "..%2e");
+    ck_assert_int_eq(get("GET", "/echo/a%00b", ""), 400);
+    ck_assert(strstr(body(), "zero byte") != NULL);
+    ck_assert_int_eq(get("GET", "/echo/a?q=b%00c", ""), 400);
+    ck_assert_int_eq(get("GET", "/echo/a%2500b", ""), 200);
+    ck_assert_str_eq(body(), "a%00b");
+}
+END_TEST
+
 START_TEST(mistakes_about_files)
 {
     start();
     append("0123456789");
     ck_assert_int_eq(get("GET", "/file?offset=x", ""), 400);
-    ck_assert(strstr(body(), "offset is a number of bytes") != NULL);
+    ck_assert(strstr(body(), "offset is a number") != NULL);
     ck_assert_int_eq(get("GET", "/file?offset=-1", ""), 400);
     ck_assert_int_eq(get("GET", "/file?tail=", ""), 400);
     ck_assert_int_eq(get("GET", "/file?tail=1&offset=1", ""), 400);
+    ck_assert_int_eq(get("GET", "/file?tail=1&lines=1", ""), 400);
+    ck_assert_int_eq(get("GET", "/file?lines=few", ""), 400);
+    ck_assert_int_eq(get("GET", "/file?length=1&follow=1", ""), 400);
     ck_assert_int_eq(get("GET", "/directory", ""), 404);
 }
 END_TEST
@@ -697,7 +799,11 @@ int main(void)
                                a_taken_port_is_an_error),
                       net_case("files",
                                parts_of_a_file,
+                               the_last_lines_of_a_file,
+                               the_search_for_lines_is_bounded,
                                a_hole_at_the_beginning_is_skipped,
+                               a_hole_of_a_sparse_file_is_sent,
+                               escapes_are_decoded_once,
                                mistakes_about_files,
                                a_large_file_does_not_hold_up_others),
                       net_case("follow",
