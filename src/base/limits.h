@@ -80,6 +80,7 @@
 #define LIMIT_JOB_FILE_BYTES  (1 * MIB) /* YAML or JSON */
 #define LIMIT_JOB_FILE_DEPTH  8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
+#define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
 
 /* Agent */
 #define LIMIT_AGENT_RUNS       65536      /* of one agent, with unacknowledged ones */

@@ -37,6 +37,22 @@ static const char *reason_for_people(enum task_reason reason)
         return "its agent refused it";
     case TASK_REASON_SHIM_LOST:
         return "its exit status was lost";
+    case TASK_REASON_MEMORY_LIMIT:
+        return "it used more memory than its limit";
+    case TASK_REASON_DISK_LIMIT:
+        return "it used more disk than its limit";
+    case TASK_REASON_MAX_RUNTIME:
+        return "it ran longer than its max_runtime";
+    case TASK_REASON_HEALTH_CHECK:
+        return "its health check failed";
+    case TASK_REASON_LEASE_EXPIRED:
+        return "its agent lost the masters for longer than its lease";
+    case TASK_REASON_AGENT_DRAINED:
+        return "its agent was drained";
+    case TASK_REASON_FETCH_FAILED:
+        return "its artifacts could not be fetched";
+    case TASK_REASON_IMAGE_FAILED:
+        return "its image could not be prepared";
     }
     return "";
 }

@@ -36,6 +36,8 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_TASK_UPDATE] = apply_task_update,
     [COMMAND_PURGE] = apply_purge,
     [COMMAND_EXPIRE_KEYS] = apply_expire_keys,
+    [COMMAND_AGENT_MODE] = apply_agent_mode,
+    [COMMAND_DRAIN_DUE] = apply_drain_due,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

@@ -29,6 +29,8 @@ apply_handler apply_agent_register;
 apply_handler apply_agent_reregister;
 apply_handler apply_agent_unreachable;
 apply_handler apply_agent_gone;
+apply_handler apply_agent_mode;
+apply_handler apply_drain_due;
 /* apply_task.c */
 apply_handler apply_place;
 apply_handler apply_task_update;
@@ -52,5 +54,8 @@ void attempt_lose(struct apply *a,
                   struct attempt *t,
                   enum task_reason reason,
                   bool superseded);
+
+/* A live attempt is told to end, and its task goes on elsewhere once it has. */
+void attempt_stop(struct apply *a, struct attempt *t, enum task_reason reason);
 
 #endif

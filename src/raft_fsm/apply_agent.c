@@ -1,4 +1,4 @@
-/* apply_agent.c - register, re-register, unreachable, gone. */
+/* apply_agent.c - register, re-register, unreachable, gone, modes. */
 #include "raft_fsm/apply.h"
 
 #include "base/limits.h"
@@ -156,5 +156,50 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
         else
             attempt_lose(a, t, TASK_REASON_AGENT_GONE, false);
     }
+    return result_done(a, agent->id);
+}
+
+/* ---- modes ---- */
+
+struct result apply_agent_mode(struct apply *a, const struct command *c)
+{
+    struct agent *agent = state_agent(a->state, c->agent_mode.agent);
+    enum agent_mode mode = c->agent_mode.mode;
+
+    if (agent == NULL || agent->state == AGENT_GONE)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (mode == (enum agent_mode)agent->mode && mode != AGENT_DRAINING)
+        return result_done(a, agent->id);
+    state_edit(a->state, object_agent(agent));
+    agent->mode = (uint8_t)mode;
+    agent->drain_due = false;
+    agent->drain_us = 0;
+    if (mode == AGENT_DRAINING)
+        agent->drain_us = a->stamp_us + c->agent_mode.deadline_ms * 1000;
+    state_edited(a->state, object_agent(agent));
+    a->state->placeable_version++;
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    return result_done(a, agent->id);
+}
+
+/* Whatever the leader's clock said, it is the stamp that must have reached the deadline. */
+struct result apply_drain_due(struct apply *a, const struct command *c)
+{
+    struct agent *agent = state_agent(a->state, c->drain_due.agent);
+    struct attempt *t;
+
+    if (agent == NULL || agent->state == AGENT_GONE)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (agent->mode != AGENT_DRAINING || agent->drain_due ||
+        a->stamp_us < agent->drain_us)
+        return result_rejected(ERROR_INVALID);
+    a->work += agent->attempts_count;
+    state_edit(a->state, object_agent(agent));
+    agent->drain_due = true;
+    state_edited(a->state, object_agent(agent));
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    RB_FOREACH (t, agent_attempts, &agent->attempts)
+        if (!t->superseded && t->stop == TASK_REASON_NONE)
+            attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
     return result_done(a, agent->id);
 }

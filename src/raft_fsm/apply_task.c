@@ -91,6 +91,15 @@ struct result apply_place(struct apply *a, const struct command *c)
 
 /* ---- reports ---- */
 
+/* What ended because it was lost, or was told to end, is repeated unless its job is
+ * killed. */
+static enum task_state state_after(const struct job *j, enum task_state reported)
+{
+    if (reported != TASK_LOST && reported != TASK_KILLED)
+        return reported;
+    return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+}
+
 /* The task of a live attempt takes what was reported, inside an edit of the job. */
 static void
 task_take(struct apply *a, const struct attempt *attempt, const struct task_update *u)
@@ -99,10 +108,10 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     struct task *t = job_task(j, attempt->instance);
 
     state_edit(a->state, object_task(j, t));
-    t->state = (uint8_t)u->state;
-    if (u->state == TASK_LOST)
-        t->state = j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+    t->state = (uint8_t)state_after(j, u->state);
     t->reason = (uint8_t)u->reason;
+    if (u->state == TASK_KILLED && t->state == TASK_PENDING && attempt->stop != 0)
+        t->reason = attempt->stop;
     t->exit_code = u->exit_code;
 #ifdef MUTANT_ADDRESS_IN_STATE
     t->exit_code = (int32_t)((uintptr_t)t >> 4);
@@ -141,6 +150,18 @@ void attempt_lose(struct apply *a,
     }
     job_close(a, j, before);
     a->state->placeable_version++;
+}
+
+void attempt_stop(struct apply *a, struct attempt *t, enum task_reason reason)
+{
+    struct job *j = t->job;
+    enum job_state before = job_open(a, j);
+
+    state_edit(a->state, object_attempt(t));
+    t->stop = (uint8_t)reason;
+    state_edited(a->state, object_attempt(t));
+    job_close(a, j, before);
+    apply_effect(a, EFFECT_KILL, t->id, t->agent->id);
 }
 
 /* The agent says that an attempt is over which its task does not have any more: nothing

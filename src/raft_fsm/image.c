@@ -131,9 +131,10 @@ INLINE void code_short(struct coder *c, bool reading, struct bytes *value, size_
         memcpy(at, value->data, size);
 }
 
-/* The bytes of a spec: hash and size in the head, the rest is the body. */
+/* The bytes of a spec: hash and size in the head, which goes on between them and the body.
+ */
 INLINE void
-code_body(struct coder *c, bool reading, struct bytes *value, struct hash128 *hash)
+code_body_size(struct coder *c, bool reading, struct bytes *value, struct hash128 *hash)
 {
     uint32_t size = (uint32_t)value->size;
 
@@ -141,11 +142,35 @@ code_body(struct coder *c, bool reading, struct bytes *value, struct hash128 *ha
     code_u32(c, reading, &size);
     if (!reading)
         return;
-    value->data = code_step(c, reading, size);
-    value->size = value->data == NULL ? 0 : size;
-    if (value->data != NULL && !hash128_equal(hash128_of(*value), *hash))
+    if (c->fault || (size_t)(c->end - c->at) < size) {
+        c->fault = true;
+        return;
+    }
+    c->end -= size;
+    *value = (struct bytes){c->end, size};
+    if (!hash128_equal(hash128_of(*value), *hash))
         c->fault = true;
 }
+
+/* Fields that came later stand at the end of the head, in groups: a byte with a bit for
+ * each group, then those that have it.  A group with defaults is not there, nor is the byte
+ * without any, so what an older version could say has the bytes that it had.  Returns the
+ * groups that are there. */
+INLINE uint8_t code_groups(struct coder *c,
+                           bool reading,
+                           uint8_t present,
+                           uint8_t known)
+{
+    if (reading ? c->fault || c->at == c->end : present == 0)
+        return 0;
+    code_u8(c, reading, &present);
+    if (reading && (present == 0 || (present & ~known) != 0))
+        c->fault = true;
+    return c->fault ? 0 : present;
+}
+
+#define AGENT_HAS_MODE   1 /* groups of an agent */
+#define ATTEMPT_HAS_STOP 1 /* groups of an attempt */
 
 INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
 {
@@ -156,6 +181,20 @@ INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
     code_u64(c, reading, &g->last_agent_id);
     code_u64(c, reading, &g->last_attempt_id);
     code_u64(c, reading, &g->last_stamp_us);
+}
+
+INLINE void code_agent_groups(struct coder *c, bool reading, struct agent *a)
+{
+    uint8_t present = a->mode != AGENT_NORMAL ? AGENT_HAS_MODE : 0;
+
+    present = code_groups(c, reading, present, AGENT_HAS_MODE);
+    if ((present & AGENT_HAS_MODE) == 0)
+        return;
+    code_enum(c, reading, &a->mode, AGENT_MODE_COUNT);
+    code_bool(c, reading, &a->drain_due);
+    code_u64(c, reading, &a->drain_us);
+    if (a->mode == AGENT_NORMAL)
+        c->fault = true;
 }
 
 INLINE void code_agent(struct coder *c, bool reading, struct agent *a)
@@ -169,7 +208,8 @@ INLINE void code_agent(struct coder *c, bool reading, struct agent *a)
     code_resources(c, reading, &a->capacity);
     code_u64(c, reading, &a->registered_us);
     code_u64(c, reading, &a->since_us);
-    code_body(c, reading, &a->spec, &body);
+    code_body_size(c, reading, &a->spec, &body);
+    code_agent_groups(c, reading, a);
 }
 
 INLINE void code_job(struct coder *c, bool reading, struct job *j)
@@ -191,7 +231,7 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j)
     code_i32(c, reading, &j->priority);
     code_resources(c, reading, &j->resources);
     code_short(c, reading, &key, LIMIT_KEY_BYTES);
-    code_body(c, reading, &j->spec, &j->body);
+    code_body_size(c, reading, &j->spec, &j->body);
     if (reading)
         j->key = key;
 }
@@ -227,6 +267,7 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
 {
     uint64_t job_id = reading ? 0 : t->job->id;
     uint64_t agent_id = reading ? 0 : t->agent->id;
+    uint8_t present;
 
     code_u64(c, reading, &t->id);
     code_u64(c, reading, &t->changed);
@@ -237,6 +278,13 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     code_u64(c, reading, &t->placed_us);
     code_enum(c, reading, &t->state, TASK_STATE_COUNT);
     code_bool(c, reading, &t->superseded);
+    present = t->stop != TASK_REASON_NONE ? ATTEMPT_HAS_STOP : 0;
+    present = code_groups(c, reading, present, ATTEMPT_HAS_STOP);
+    if ((present & ATTEMPT_HAS_STOP) != 0) {
+        code_enum(c, reading, &t->stop, TASK_REASON_COUNT);
+        if (t->stop == TASK_REASON_NONE)
+            c->fault = true;
+    }
     if (reading) {
         r->job_id = job_id;
         r->agent_id = agent_id;

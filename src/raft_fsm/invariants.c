@@ -66,6 +66,9 @@ static int check_allocated(const struct agent *a, struct error *err)
         RULE(t->agent == a, "attempt %" PRIu64 " is on two agents", t->id);
         superseded += t->superseded;
         count++;
+        RULE(!a->drain_due || t->superseded || t->stop != TASK_REASON_NONE,
+             "attempt %" PRIu64 " stays on an agent that is drained",
+             t->id);
     }
     RULE(resources_equal(&sum, &a->allocated),
          "agent %" PRIu64 ": allocated is not the sum of its attempts",
@@ -105,6 +108,11 @@ static int check_agent(const struct state *s, struct agent *a, struct error *err
          a->id);
     RULE(a->spec.size > 0 && resources_in_limits(&a->capacity),
          "agent %" PRIu64 ": spec or capacity out of range",
+         a->id);
+    RULE((a->mode == AGENT_DRAINING) == (a->drain_us != 0) &&
+             (!a->drain_due ||
+              (a->mode == AGENT_DRAINING && a->drain_us <= g->last_stamp_us)),
+         "agent %" PRIu64 ": drains without a deadline, or before it",
          a->id);
     return check_allocated(a, err);
 }

@@ -141,6 +141,11 @@ struct tombstone *state_tombstone(const struct state *s, struct bytes key)
     return RB_FIND(tombstone_tree, (struct tombstone_tree *)tree, &wanted);
 }
 
+bool attempt_is_to_end(const struct attempt *t)
+{
+    return t->superseded || t->job->kill_index != 0 || t->stop != TASK_REASON_NONE;
+}
+
 struct task *job_task(const struct job *j, uint32_t instance)
 {
     if (instance >= j->touched)
@@ -238,6 +243,9 @@ bool job_next_pending(const struct job *j,
 bool agent_takes_work(const struct agent *a)
 {
     return a->state == AGENT_ACTIVE && a->superseded_count == 0 &&
+#ifndef MUTANT_DRAINED_TAKES_WORK
+           a->mode == AGENT_NORMAL &&
+#endif
            a->attempts_count < LIMIT_AGENT_RUNS;
 }
 

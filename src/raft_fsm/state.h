@@ -98,7 +98,8 @@ struct attempt {
     uint8_t state;   /* STAGING, STARTING, RUNNING; LOST while superseded (see below) */
     bool superseded; /* its agent was unreachable: the task went on without it; it holds
                       * resources until the agent says that it is over, or is gone */
-    struct job *job; /* in the canonical bytes by its id */
+    uint8_t stop; /* enum task_reason: it is to end, and its task to go on elsewhere */
+    struct job *job;     /* in the canonical bytes by its id */
     struct agent *agent; /* likewise */
 };
 
@@ -108,7 +109,10 @@ RB_HEAD(agent_attempts, attempt);
 struct agent {
     uint64_t id;
     uint64_t changed;
-    uint8_t state; /* enum agent_state */
+    uint8_t state;     /* enum agent_state */
+    uint8_t mode;      /* enum agent_mode; survives re-registration */
+    bool drain_due;    /* DRAINING: the deadline has passed, its attempts are to end */
+    uint64_t drain_us; /* DRAINING: stamp of the deadline; else 0 */
     uint8_t key[16];
     struct bytes spec; /* owned canonical bytes; valid when they were registered */
     struct resources capacity; /* of the spec */
@@ -210,6 +214,10 @@ struct agent *state_agent(const struct state *s, uint64_t id);
 struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16]);
 struct tombstone *state_tombstone(const struct state *s, struct bytes key);
 
+/* True if the agent is to end it: it is superseded, its job is killed, or it is to go on
+ * elsewhere. */
+bool attempt_is_to_end(const struct attempt *t);
+
 /* A touched task, or NULL (then it is PENDING, or KILLED if the job is killed). */
 struct task *job_task(const struct job *j, uint32_t instance);
 /* What a user sees of any task of the job, touched or not: KILLING and KILLED where the
@@ -229,8 +237,8 @@ bool job_next_pending(const struct job *j,
                       uint32_t *instance,
                       uint32_t *attempt);
 
-/* True if the scheduler may place on it: ACTIVE with nothing superseded, and with less than
- * LIMIT_AGENT_RUNS attempts. */
+/* True if the scheduler may place on it: ACTIVE in mode NORMAL with nothing superseded, and
+ * with less than LIMIT_AGENT_RUNS attempts. */
 bool agent_takes_work(const struct agent *a);
 /* True if that much more fits: never while more is allocated than it has. */
 bool agent_has_room(const struct agent *a, const struct resources *need);

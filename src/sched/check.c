@@ -16,7 +16,7 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     }
     ASSERT(a != NULL);
     ASSERT(resources_equal(&a->size->capacity, &agent->capacity));
-    ASSERT(a->is_away == (agent->state == AGENT_UNREACHABLE));
+    ASSERT(a->standing == agent_standing(agent));
     if (!agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         ASSERT(a->fit.height == 0);

@@ -137,23 +137,32 @@ say_too_large(struct text *t, const struct census *c, const struct resources *ne
     say_needs(t, need);
 }
 
+static void say_large_enough(struct text *t, uint64_t agents, const char *what)
+{
+    if (agents == 1)
+        say(t, ": the 1 agent that is large enough is %s", what);
+    else
+        say(t,
+            ": the %llu agents that are large enough are %s",
+            (unsigned long long)agents,
+            what);
+}
+
 static void
 say_waiting(struct text *t, const struct census *c, const struct resources *need)
 {
     say(t, "waiting for ");
     say_needs(t, need);
-    if (c->able == 1)
+    if (c->able[STANDS_OPEN] == 1)
         say(t, ": 1 agent has room when its tasks end");
-    else if (c->able > 1)
+    else if (c->able[STANDS_OPEN] > 1)
         say(t,
             ": %llu agents have room when their tasks end",
-            (unsigned long long)c->able);
-    else if (c->able_away == 1)
-        say(t, ": the 1 agent that is large enough is unreachable");
+            (unsigned long long)c->able[STANDS_OPEN]);
+    else if (c->able[STANDS_CLOSED] > 0)
+        say_large_enough(t, c->able[STANDS_CLOSED], "cordoned or draining");
     else
-        say(t,
-            ": the %llu agents that are large enough are unreachable",
-            (unsigned long long)c->able_away);
+        say_large_enough(t, c->able[STANDS_AWAY], "unreachable");
 }
 
 void sched_explain(const struct sched *s,
@@ -179,7 +188,7 @@ void sched_explain(const struct sched *s,
             state->agents_by_state[AGENT_UNREACHABLE] ==
         0)
         say(&t, "no agent is registered");
-    else if (c.able + c.able_away == 0)
+    else if (c.able[STANDS_OPEN] + c.able[STANDS_CLOSED] + c.able[STANDS_AWAY] == 0)
         say_too_large(&t, &c, need);
     else
         say_waiting(&t, &c, need);

@@ -25,6 +25,13 @@ void fleet_init(struct fleet *f, const struct policy *policy)
 
 /* ---- sizes ---- */
 
+enum standing agent_standing(const struct agent *agent)
+{
+    if (agent->state != AGENT_ACTIVE)
+        return STANDS_AWAY;
+    return agent->mode == AGENT_NORMAL ? STANDS_OPEN : STANDS_CLOSED;
+}
+
 static void size_leave(struct fleet *f, struct fleet_agent *a)
 {
     struct size_class *size = a->size;
@@ -32,13 +39,11 @@ static void size_leave(struct fleet *f, struct fleet_agent *a)
     if (size == NULL)
         return;
     f->sizes_version++;
-    if (a->is_away)
-        size->away--;
-    else
-        size->active--;
+    size->agents[a->standing]--;
     a->size = NULL;
-    if (size->active + size->away > 0)
-        return;
+    for (int s = 0; s < STANDINGS; s++)
+        if (size->agents[s] > 0)
+            return;
     RB_REMOVE(size_tree, &f->sizes, size);
     mem_free(size);
 }
@@ -56,17 +61,14 @@ size_enter(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     }
     f->sizes_version++;
     a->size = size;
-    a->is_away = agent->state != AGENT_ACTIVE;
-    if (a->is_away)
-        size->away++;
-    else
-        size->active++;
+    a->standing = agent_standing(agent);
+    size->agents[a->standing]++;
 }
 
 static void
 size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
-    if (a->size != NULL && a->is_away == (agent->state != AGENT_ACTIVE) &&
+    if (a->size != NULL && a->standing == agent_standing(agent) &&
         resources_equal(&a->size->capacity, &agent->capacity))
         return;
     size_leave(f, a);
@@ -79,10 +81,9 @@ struct census fleet_census(const struct fleet *f, const struct resources *need)
     struct size_class *size;
 
     RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
-        if (resources_contain(&size->capacity, need)) {
-            c.able += size->active;
-            c.able_away += size->away;
-        }
+        for (int s = 0; s < STANDINGS; s++)
+            if (resources_contain(&size->capacity, need))
+                c.able[s] += size->agents[s];
         for (int k = 0; k < RESOURCE_KINDS; k++)
             if (size->capacity.amount[k] > c.largest.amount[k])
                 c.largest.amount[k] = size->capacity.amount[k];

@@ -16,18 +16,24 @@
 
 #include <bsd/sys/tree.h>
 
+/* How an agent stands, whatever it has: explanations count each apart. */
+enum standing {
+    STANDS_OPEN,
+    STANDS_CLOSED /* cordoned or draining */,
+    STANDS_AWAY,
+    STANDINGS
+};
+
 /* Agents of one size, which is what explanations count. */
 struct size_class {
     struct resources capacity;
-    uint32_t active;
-    uint32_t away; /* unreachable */
+    uint32_t agents[STANDINGS];
     RB_ENTRY(size_class) by_capacity;
 };
 
 /* How many agents are large enough for a task, and the most there is of each kind. */
 struct census {
-    uint64_t able;      /* active, and large enough when empty */
-    uint64_t able_away; /* the same, but unreachable */
+    uint64_t able[STANDINGS]; /* large enough when empty */
     struct resources largest;
 };
 
@@ -35,7 +41,7 @@ struct fleet_agent {
     uint64_t id;
     struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
     struct size_class *size; /* where it is counted; NULL before the first refresh */
-    bool is_away;            /* how it is counted there */
+    enum standing standing;  /* how it is counted there */
     bool is_taken;           /* its id is in `taken` */
     struct fit_node growth;  /* in `grown`; the same vector */
     RB_ENTRY(fleet_agent) by_id;
@@ -57,6 +63,8 @@ struct fleet {
     uint64_t *taken;        /* ids of the agents that the last round placed on */
     size_t taken_count, taken_capacity;
 };
+
+enum standing agent_standing(const struct agent *agent);
 
 void fleet_init(struct fleet *f, const struct policy *policy);
 void fleet_finish(struct fleet *f);

@@ -30,6 +30,20 @@ const char *agent_state_name(enum agent_state state)
     return "UNKNOWN";
 }
 
+const char *agent_mode_name(enum agent_mode mode)
+{
+    switch (mode) {
+#define X(number, name, text) \
+    case AGENT_##name:        \
+        return text;
+        AGENT_MODES(X)
+#undef X
+    case AGENT_MODE_COUNT:
+        break;
+    }
+    return "UNKNOWN";
+}
+
 void agent_spec_finish(struct agent_spec *spec)
 {
     mem_free(spec->hostname);

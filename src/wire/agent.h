@@ -45,6 +45,21 @@ enum agent_state {
 
 const char *agent_state_name(enum agent_state state);
 
+/* What an operator wants of an agent, beside its state. */
+#define AGENT_MODES(X)                                              \
+    X(0, NORMAL, "NORMAL")                                          \
+    X(1, CORDONED, "CORDONED") /* no new work; what runs goes on */ \
+    X(2, DRAINING, "DRAINING") /* and what runs is moved elsewhere at a deadline */
+
+enum agent_mode {
+#define X(number, name, text) AGENT_##name = number,
+    AGENT_MODES(X)
+#undef X
+        AGENT_MODE_COUNT
+};
+
+const char *agent_mode_name(enum agent_mode mode);
+
 void agent_spec_finish(struct agent_spec *spec);
 int agent_spec_check(const struct agent_spec *spec, struct error *err);
 void agent_spec_pack(const struct agent_spec *spec, struct buffer *out);

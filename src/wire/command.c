@@ -146,6 +146,16 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_kind(out, c->kind, 1);
         pack_uint(out, c->agent_gone.agent);
         return;
+    case COMMAND_AGENT_MODE:
+        pack_kind(out, c->kind, 3);
+        pack_uint(out, c->agent_mode.agent);
+        pack_uint(out, c->agent_mode.mode);
+        pack_uint(out, c->agent_mode.deadline_ms);
+        return;
+    case COMMAND_DRAIN_DUE:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->drain_due.agent);
+        return;
     case COMMAND_PLACE:
         pack_kind(out, c->kind, 1);
         pack_place(c, out);
@@ -209,6 +219,14 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         return true;
     case COMMAND_AGENT_GONE:
         c->agent_gone.agent = unpack_uint(u);
+        return true;
+    case COMMAND_AGENT_MODE:
+        c->agent_mode.agent = unpack_uint(u);
+        c->agent_mode.mode = (enum agent_mode)unpack_uint_max(u, AGENT_MODE_COUNT - 1);
+        c->agent_mode.deadline_ms = unpack_uint_max(u, LIMIT_DRAIN_MS);
+        return true;
+    case COMMAND_DRAIN_DUE:
+        c->drain_due.agent = unpack_uint(u);
         return true;
     case COMMAND_PLACE:
         c->place.packed = list_check(

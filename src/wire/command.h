@@ -39,7 +39,9 @@
     X(8, PLACE, "place")                         \
     X(9, TASK_UPDATE, "task_update")             \
     X(10, PURGE, "purge")                        \
-    X(11, EXPIRE_KEYS, "expire_keys")
+    X(11, EXPIRE_KEYS, "expire_keys")            \
+    X(12, AGENT_MODE, "agent_mode")              \
+    X(13, DRAIN_DUE, "drain_due")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -86,7 +88,12 @@ struct command {
         } agent_reregister;
         struct {
             uint64_t agent;
-        } agent_unreachable, agent_gone;
+        } agent_unreachable, agent_gone, drain_due;
+        struct {
+            uint64_t agent;
+            enum agent_mode mode;
+            uint64_t deadline_ms; /* DRAINING: from the entry's stamp on; else 0 */
+        } agent_mode;
         struct {
             const struct placement *placements; /* pack: the caller's array */
             uint32_t count;

@@ -51,7 +51,15 @@ const char *task_state_name(enum task_state state);
     X(6, AGENT_GONE, "REASON_AGENT_GONE")                                              \
     X(7, AGENT_RESTARTED, "REASON_AGENT_RESTARTED") /* host rebooted, run vanished */  \
     X(8, LAUNCH_REFUSED, "REASON_LAUNCH_REFUSED")   /* superseded or never accepted */ \
-    X(9, SHIM_LOST, "REASON_SHIM_LOST")             /* exit status could not be kept */
+    X(9, SHIM_LOST, "REASON_SHIM_LOST") /* exit status could not be kept */            \
+    X(10, MEMORY_LIMIT, "REASON_MEMORY_LIMIT")                                         \
+    X(11, DISK_LIMIT, "REASON_DISK_LIMIT")                                             \
+    X(12, MAX_RUNTIME, "REASON_MAX_RUNTIME")                                           \
+    X(13, HEALTH_CHECK, "REASON_HEALTH_CHECK")                                         \
+    X(14, LEASE_EXPIRED, "REASON_LEASE_EXPIRED")                                       \
+    X(15, AGENT_DRAINED, "REASON_AGENT_DRAINED") /* moved away from an agent */        \
+    X(16, FETCH_FAILED, "REASON_FETCH_FAILED")                                         \
+    X(17, IMAGE_FAILED, "REASON_IMAGE_FAILED")
 
 enum task_reason {
 #define X(number, name, text) TASK_REASON_##name = number,

@@ -111,6 +111,17 @@ void cluster_agent_unreachable(struct cluster *c, uint64_t agent)
     expect_done(cluster_apply(c, &command));
 }
 
+/* A drain is due at once. */
+void cluster_agent_mode(struct cluster *c, uint64_t agent, enum agent_mode mode)
+{
+    struct command command = {.kind = COMMAND_AGENT_MODE, .agent_mode = {agent, mode}};
+    struct command due = {.kind = COMMAND_DRAIN_DUE, .drain_due = {agent}};
+
+    expect_done(cluster_apply(c, &command));
+    if (mode == AGENT_DRAINING)
+        expect_done(cluster_apply(c, &due));
+}
+
 void cluster_agent_gone(struct cluster *c, uint64_t agent)
 {
     struct command command = {.kind = COMMAND_AGENT_GONE, .agent_gone = {agent}};

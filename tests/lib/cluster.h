@@ -37,6 +37,7 @@ struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t g
 uint64_t cluster_add_agent(struct cluster *c, struct resources r); /* its id */
 void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r);
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent);
+void cluster_agent_mode(struct cluster *c, uint64_t agent, enum agent_mode mode);
 void cluster_agent_gone(struct cluster *c, uint64_t agent);
 
 /* The id of the job. */

@@ -20,7 +20,7 @@ static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
 
 /* Weights before a seed changes them. */
 static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
-    [0] = 1,
+    [0] = 2,
     [COMMAND_FOUND] = 1,
     [COMMAND_SUBMIT] = 12,
     [COMMAND_KILL] = 3,
@@ -32,7 +32,8 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_TASK_UPDATE] = 40,
     [COMMAND_PURGE] = 8,
     [COMMAND_EXPIRE_KEYS] = 2,
-    [12] = 1,
+    [COMMAND_AGENT_MODE] = 3,
+    [COMMAND_DRAIN_DUE] = 4,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -302,6 +303,14 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_AGENT_GONE:
         c.agent_gone.agent = agent_id(w, s);
+        break;
+    case COMMAND_AGENT_MODE:
+        c.agent_mode.agent = agent_id(w, s);
+        c.agent_mode.mode = (enum agent_mode)workload_choose(w, AGENT_MODE_COUNT);
+        c.agent_mode.deadline_ms = workload_choose(w, 2) * workload_choose(w, 1000);
+        break;
+    case COMMAND_DRAIN_DUE:
+        c.drain_due.agent = agent_id(w, s);
         break;
     case COMMAND_PURGE:
         c.purge.job = recent_id(w, s->globals.last_job_id);

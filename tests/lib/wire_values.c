@@ -136,6 +136,14 @@ void sample_command(enum command_kind kind,
     case COMMAND_EXPIRE_KEYS:
         c->expire_keys.before_us = 1717763696000001;
         break;
+    case COMMAND_AGENT_MODE:
+        c->agent_mode.agent = 129;
+        c->agent_mode.mode = AGENT_DRAINING;
+        c->agent_mode.deadline_ms = 3600000;
+        break;
+    case COMMAND_DRAIN_DUE:
+        c->drain_due.agent = 130;
+        break;
     }
 }
 
@@ -340,7 +348,13 @@ void random_command(struct rng *r,
     case COMMAND_AGENT_GONE:
     case COMMAND_PURGE:
     case COMMAND_EXPIRE_KEYS:
+    case COMMAND_DRAIN_DUE:
         c->kill.job = random_number(r); /* each has one number */
+        break;
+    case COMMAND_AGENT_MODE:
+        c->agent_mode.agent = random_number(r);
+        c->agent_mode.mode = (enum agent_mode)rng_below(r, AGENT_MODE_COUNT);
+        c->agent_mode.deadline_ms = rng_below(r, LIMIT_DRAIN_MS + 1);
         break;
     }
 }
@@ -454,7 +468,12 @@ bool commands_equal(const struct command *c, const struct command *decoded)
     case COMMAND_AGENT_GONE:
     case COMMAND_PURGE:
     case COMMAND_EXPIRE_KEYS:
+    case COMMAND_DRAIN_DUE:
         return c->kill.job == decoded->kill.job;
+    case COMMAND_AGENT_MODE:
+        return c->agent_mode.agent == decoded->agent_mode.agent &&
+               c->agent_mode.mode == decoded->agent_mode.mode &&
+               c->agent_mode.deadline_ms == decoded->agent_mode.deadline_ms;
     }
     return false;
 }

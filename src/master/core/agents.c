@@ -34,7 +34,7 @@ struct agent_view *agents_view(struct master_core *m, uint64_t agent)
     return RB_FIND(view_tree, &m->views, &key);
 }
 
-static struct agent_view *view_of(struct master_core *m, uint64_t agent)
+struct agent_view *agents_view_of(struct master_core *m, uint64_t agent)
 {
     struct agent_view *v = agents_view(m, agent);
 
@@ -207,7 +207,7 @@ static void attach(struct master_core *m,
 
     if (agent == NULL)
         return;
-    v = view_of(m, id);
+    v = agents_view_of(m, id);
     v->heard_ms = m->now_ms;
     v->held = false;
     v->declared = false;
@@ -567,7 +567,7 @@ void agents_silence(struct master_core *m)
 
         if (agent->state != AGENT_ACTIVE)
             continue;
-        v = view_of(m, agent->id);
+        v = agents_view_of(m, agent->id);
         if (v->heard_ms > since)
             since = v->heard_ms;
         if (m->now_ms < since + m->config.agent_silence_ms) {

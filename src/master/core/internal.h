@@ -61,14 +61,15 @@ struct order {
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
-    uint64_t session;        /* 0: not attached */
-    uint64_t heard_ms;       /* last frame */
-    bool synced;             /* its runs are known: orders may go out */
-    bool held;               /* silent, but the brake holds it */
-    bool declared;           /* unreachable is on its way to the log */
-    uint32_t next_part;      /* of `runs` */
-    uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
-    uint64_t *reported;      /* those of them that are on it, in order */
+    uint64_t session;           /* 0: not attached */
+    uint64_t heard_ms;          /* last frame */
+    bool synced;                /* its runs are known: orders may go out */
+    bool held;                  /* silent, but the brake holds it */
+    bool declared;              /* unreachable is on its way to the log */
+    uint64_t drain_proposed_us; /* the deadline that `drain_due` was proposed for */
+    uint32_t next_part;         /* of `runs` */
+    uint64_t reported_up_to;    /* highest attempt in the parts so far: they ascend */
+    uint64_t *reported;         /* those of them that are on it, in order */
     size_t reported_count, reported_capacity;
     struct order *orders; /* to send at the end of the turn, in order */
     size_t order_count, order_capacity;
@@ -274,8 +275,13 @@ void agents_updated(struct master_core *m,
                     const struct result *r);
 void agents_silence(struct master_core *m);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
+struct agent_view *agents_view_of(struct master_core *m,
+                                  uint64_t agent); /* made if new */
 void agents_begin(struct master_core *m, uint64_t term);
 void agents_end(struct master_core *m);
+
+/* drains.c */
+void drains_tick(struct master_core *m);
 
 /* orders.c */
 void orders_add(struct master_core *m,

@@ -248,6 +248,7 @@ void leader_time(struct master_core *m)
     if (!m->state->globals.founded)
         return;
     agents_silence(m);
+    drains_tick(m);
     purge_old_jobs(m);
     expire_keys(m);
 }

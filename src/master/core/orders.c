@@ -62,11 +62,6 @@ void orders_heard(struct master_core *m, struct agent_view *v)
         mark(m, v);
 }
 
-static bool is_to_end(const struct attempt *a)
-{
-    return a->superseded || a->job->kill_index != 0;
-}
-
 void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
 {
     const struct agent *agent = state_agent(m->state, v->id);
@@ -86,7 +81,7 @@ void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
 #ifdef MUTANT_LAUNCH_NOT_REPEATED
         known = true;
 #endif
-        if (is_to_end(a))
+        if (attempt_is_to_end(a))
             orders_add(m, v, ORDER_STOP, a->id);
         else if (!known)
             orders_add(m, v, ORDER_LAUNCH, a->id);
@@ -100,7 +95,7 @@ static bool launch_of(const struct master_core *m, uint64_t id, struct launch *o
     const struct attempt *a = state_attempt(m->state, id);
 
     /* What ended or is to end meanwhile is not launched; its stop follows. */
-    if (a == NULL || is_to_end(a))
+    if (a == NULL || attempt_is_to_end(a))
         return false;
     *out = (struct launch){.attempt = a->id,
                            .job = a->job->id,

@@ -143,6 +143,22 @@ struct result fsm_gone(struct fsm *f, uint64_t agent)
     return fsm_run(f, &c);
 }
 
+struct result
+fsm_mode(struct fsm *f, uint64_t agent, enum agent_mode mode, uint64_t deadline_ms)
+{
+    struct command c = {.kind = COMMAND_AGENT_MODE,
+                        .agent_mode = {agent, mode, deadline_ms}};
+
+    return fsm_run(f, &c);
+}
+
+struct result fsm_drain_due(struct fsm *f, uint64_t agent)
+{
+    struct command c = {.kind = COMMAND_DRAIN_DUE, .drain_due = {agent}};
+
+    return fsm_run(f, &c);
+}
+
 struct result fsm_place_all(struct fsm *f, const struct placement *p, uint32_t count)
 {
     struct command c = {.kind = COMMAND_PLACE,

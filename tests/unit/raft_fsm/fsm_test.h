@@ -44,6 +44,9 @@ struct result fsm_register(struct fsm *f, char key, uint64_t cpus);
 struct result fsm_reregister(struct fsm *f, uint64_t agent, char key, uint64_t cpus);
 struct result fsm_unreachable(struct fsm *f, uint64_t agent);
 struct result fsm_gone(struct fsm *f, uint64_t agent);
+struct result
+fsm_mode(struct fsm *f, uint64_t agent, enum agent_mode mode, uint64_t deadline_ms);
+struct result fsm_drain_due(struct fsm *f, uint64_t agent);
 struct result fsm_place(struct fsm *f, uint64_t job, uint32_t instance, uint64_t agent);
 struct result fsm_place_all(struct fsm *f, const struct placement *p, uint32_t count);
 struct result

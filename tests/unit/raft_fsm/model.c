@@ -32,12 +32,16 @@ struct m_attempt {
     uint64_t id, job, agent, placed_us;
     uint32_t instance, number;
     enum task_state state;
+    enum task_reason stop;
     bool superseded, over;
 };
 
 struct m_agent {
     uint64_t id, changed, registered_us, since_us;
     enum agent_state state;
+    enum agent_mode mode;
+    uint64_t drain_us;
+    bool drain_due;
     struct bytes spec_bytes;
     struct agent_spec spec;
 };
@@ -364,9 +368,11 @@ tell_task(struct model *m, const struct m_attempt *at, const struct task_update 
         strncpy(t->message, (const char *)u->message.data, u->message.size);
     if (u->state == TASK_LOST && j->kill_index != 0)
         t->state = TASK_KILLED;
-    if (u->state == TASK_LOST && j->kill_index == 0) {
+    if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
         t->state = TASK_PENDING;
         t->started_us = 0;
+        if (u->state == TASK_KILLED && at->stop != TASK_REASON_NONE)
+            t->reason = at->stop;
     }
     if (u->state == TASK_RUNNING)
         t->started_us = m->stamp;
@@ -425,6 +431,47 @@ static struct result m_gone(struct model *m, const struct command *c)
     return done(m, a->id);
 }
 
+static struct result m_mode(struct model *m, const struct command *c)
+{
+    struct m_agent *a = find_agent(m, c->agent_mode.agent);
+
+    if (a == NULL || a->state == AGENT_GONE)
+        return refused(ERROR_NOT_FOUND);
+    if (a->mode == c->agent_mode.mode && a->mode != AGENT_DRAINING)
+        return done(m, a->id);
+    a->mode = c->agent_mode.mode;
+    a->drain_due = false;
+    a->drain_us =
+        a->mode == AGENT_DRAINING ? m->stamp + 1000 * c->agent_mode.deadline_ms : 0;
+    a->changed = m->index;
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    return done(m, a->id);
+}
+
+static struct result m_drain_due(struct model *m, const struct command *c)
+{
+    struct m_agent *a = find_agent(m, c->drain_due.agent);
+
+    if (a == NULL || a->state == AGENT_GONE)
+        return refused(ERROR_NOT_FOUND);
+    if (a->mode != AGENT_DRAINING || a->drain_due || m->stamp < a->drain_us)
+        return refused(ERROR_INVALID);
+    a->drain_due = true;
+    a->changed = m->index;
+    effect(m, EFFECT_AGENT, a->id, a->id);
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        struct m_attempt *t = &m->attempts[i];
+
+        if (t->over || t->superseded || t->agent != a->id ||
+            t->stop != TASK_REASON_NONE)
+            continue;
+        t->stop = TASK_REASON_AGENT_DRAINED;
+        m->jobs[t->job - 1].changed = m->index;
+        effect(m, EFFECT_KILL, t->id, a->id);
+    }
+    return done(m, a->id);
+}
+
 /* ---- commands about tasks ---- */
 
 static bool m_place_one(struct model *m, const struct placement *p)
@@ -441,7 +488,7 @@ static bool m_place_one(struct model *m, const struct placement *p)
     task = &j->tasks[p->instance];
     if (shown(j, p->instance) != TASK_PENDING || p->attempt != task->attempt + 1)
         return false;
-    if (a->state != AGENT_ACTIVE || has_superseded(m, a->id))
+    if (a->state != AGENT_ACTIVE || a->mode != AGENT_NORMAL || has_superseded(m, a->id))
         return false;
     sum = allocated(m, a->id);
     resources_add(&sum, &j->spec.resources);
@@ -546,6 +593,10 @@ static struct result run(struct model *m, const struct command *c)
         return m_purge(m, c);
     case COMMAND_EXPIRE_KEYS:
         return m_expire(m, c);
+    case COMMAND_AGENT_MODE:
+        return m_mode(m, c);
+    case COMMAND_DRAIN_DUE:
+        return m_drain_due(m, c);
     }
     ck_abort_msg("kind %d is not a command", (int)c->kind);
 }
@@ -712,6 +763,7 @@ static void compare_attempts(const struct model *m, const struct state *s)
         SAME(seen->placed_us, t->placed_us);
         SAME(seen->state, t->state);
         SAME(seen->superseded, t->superseded);
+        SAME(seen->stop, t->stop);
         seen = RB_NEXT(attempt_tree, &s->attempts, seen);
     }
     SAME(seen, NULL);
@@ -736,7 +788,11 @@ static void compare_agents(const struct model *m, const struct state *s)
         HOLDS(resources_equal(&seen->capacity, &a->spec.resources));
         HOLDS(resources_equal(&seen->allocated, &sum));
         SAME(agent_takes_work(seen),
-             a->state == AGENT_ACTIVE && !has_superseded(m, a->id));
+             a->state == AGENT_ACTIVE && a->mode == AGENT_NORMAL &&
+                 !has_superseded(m, a->id));
+        SAME(seen->mode, a->mode);
+        SAME(seen->drain_us, a->drain_us);
+        SAME(seen->drain_due, a->drain_due);
     }
 }
 

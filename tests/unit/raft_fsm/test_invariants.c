@@ -83,6 +83,11 @@ static struct tombstone *tombstone(void)
     X(agent(1)->state = AGENT_GONE, "gone")                        \
     X(agent(1)->since_us = 0, "stamps")                            \
     X(agent(1)->changed = UINT64_MAX, "changed")                   \
+    X(agent(1)->mode = AGENT_DRAINING, "deadline")                 \
+    X(agent(1)->drain_us = 1, "deadline")                          \
+    X((agent(1)->mode = AGENT_DRAINING, agent(1)->drain_us = 1,    \
+       agent(1)->drain_due = true), "drained")                     \
+    X(agent(1)->mode = AGENT_CORDONED, "digest")                   \
     X(memset(agent(1)->key, 'b', 16), "key")                       \
     X(job(1)->instances = 1000001, "instances")                    \
     X(job(1)->instances -= 1, "counted")                           \
@@ -120,6 +125,7 @@ static struct tombstone *tombstone(void)
     X(live()->superseded = true, "superseded")                     \
     X(live()->agent = agent(2), "two agents")                      \
     X(live()->placed_us = 0, "placed")                             \
+    X(live()->stop = TASK_REASON_AGENT_DRAINED, "digest")          \
     X(superseded()->state = TASK_RUNNING, "superseded")            \
     X(superseded()->number = 0, "no task")                         \
     X(superseded()->instance = 1, "no task")                       \

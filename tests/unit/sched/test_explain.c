@@ -98,6 +98,29 @@ START_TEST(test_agents_that_are_busy)
 }
 END_TEST
 
+START_TEST(test_agents_that_take_no_work)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 3; i++)
+        cluster_add_agent(&c, amounts(2000, 8192, 0, 0));
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    cluster_agent_mode(&c, 2, AGENT_DRAINING);
+    cluster_agent_unreachable(&c, 3);
+    job = cluster_submit(&c, amounts(2000, 4096, 0, 0), 1, 0);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 2 cpus, 4096 MiB: the 2 agents that are large enough "
+                     "are cordoned or draining");
+    cluster_agent_gone(&c, 2);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 2 cpus, 4096 MiB: the 1 agent that is large enough "
+                     "is cordoned or draining");
+    cluster_agent_mode(&c, 1, AGENT_NORMAL);
+    ck_assert_str_eq(explain(job), "1 task waits; placed next");
+    ck_assert_str_eq(explain_settled(job), "");
+}
+END_TEST
+
 START_TEST(test_placed_next)
 {
     uint64_t job = cluster_submit(&c, amounts(500, 1, 0, 0), 12, 0);
@@ -174,6 +197,7 @@ int main(void)
                          test_no_agent_is_registered,
                          test_more_than_any_agent_has,
                          test_agents_that_are_busy,
+                         test_agents_that_take_no_work,
                          test_placed_next,
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,

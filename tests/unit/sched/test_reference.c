@@ -42,7 +42,10 @@ static void read_agents(void)
     ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
     RB_FOREACH (a, agent_tree, &c.state->agents) {
         agents[agent_count++] =
-            (struct slow_agent){a->id, a->capacity, {{0}}, a->state == AGENT_ACTIVE};
+            (struct slow_agent){a->id,
+                                a->capacity,
+                                {{0}},
+                                a->state == AGENT_ACTIVE && a->mode == AGENT_NORMAL};
     }
     RB_FOREACH (t, attempt_tree, &c.state->attempts) {
         for (size_t i = 0; i < agent_count; i++) {
@@ -189,6 +192,8 @@ static void change_agents(void)
         return;
     if (rng_percent(&rng, 5))
         cluster_agent_gone(&c, id);
+    else if (rng_percent(&rng, 30))
+        cluster_agent_mode(&c, id, (enum agent_mode)rng_below(&rng, AGENT_MODE_COUNT));
     else if (rng_percent(&rng, 50) && state_agent(c.state, id)->state == AGENT_ACTIVE)
         cluster_agent_unreachable(&c, id);
     else

@@ -35,6 +35,8 @@ START_TEST(test_names)
     ck_assert_str_eq(command_name(COMMAND_EXPIRE_KEYS), "expire_keys");
     ck_assert_str_eq(command_name((enum command_kind)99), "unknown");
     ck_assert_int_eq(COMMAND_EXPIRE_KEYS, 11);
+    ck_assert_int_eq(COMMAND_AGENT_MODE, 12);
+    ck_assert_int_eq(COMMAND_DRAIN_DUE, 13);
 }
 END_TEST
 
@@ -79,10 +81,10 @@ END_TEST
 START_TEST(test_unknown_kind)
 {
     pack_array(&out, 2);
-    pack_uint(&out, 12);
+    pack_uint(&out, 99);
     pack_uint(&out, 1);
     ck_assert_error(
-        decode(buffer_view(&out), &err), err, ERROR_VERSION, "kind 12 is not known");
+        decode(buffer_view(&out), &err), err, ERROR_VERSION, "kind 99 is not known");
     ck_assert_error(
         decode(LITERAL("\x90"), &err), err, ERROR_VERSION, "kind 0 is not known");
 }
