@@ -38,6 +38,7 @@
 #define LIMIT_HTTP_IDLE_MS     30000
 #define LIMIT_LINES_BYTES      (8 * MIB) /* of a log, to find its last lines */
 #define LIMIT_FILES_PAGE       1000      /* entries of a directory in one answer */
+#define LIMIT_FILES_LISTED     100000 /* entries of one directory by `triarch files ls` */
 
 /* Log */
 #define LIMIT_ENTRY_BYTES         (256 * KIB)

@@ -17,6 +17,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_kill,
     &subcommand_purge,
     &subcommand_logs,
+    &subcommand_files,
     &subcommand_agents,
     &subcommand_masters,
     &subcommand_version,
