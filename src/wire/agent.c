@@ -48,6 +48,7 @@ void agent_spec_finish(struct agent_spec *spec)
 {
     mem_free(spec->hostname);
     mem_free(spec->http_address);
+    mem_free(spec->rpc_address);
     for (size_t i = 0; i < spec->attribute_count; i++) {
         mem_free(spec->attributes[i].name);
         mem_free(spec->attributes[i].value);
@@ -78,26 +79,33 @@ static int check_hostname(const struct agent_spec *spec, struct error *err)
     return 0;
 }
 
-static int check_http_address(const struct agent_spec *spec, struct error *err)
+static int check_address(const char *what, const char *text, struct error *err)
 {
-    struct bytes address = text_view(spec->http_address);
+    struct bytes address = text_view(text);
     const char *port;
     uint64_t number = 0;
 
     if (address.size == 0)
         return 0;
-    port = strrchr(spec->http_address, ':');
+    port = strrchr(text, ':');
     if (address.size <= LIMIT_NAME_BYTES && is_word(address) && port != NULL &&
-        port > spec->http_address) {
+        port > text) {
         port++;
         if (text_take_uint(&port, UINT16_MAX, &number) && *port == '\0' && number > 0)
             return 0;
     }
-    return error_set(
-        err,
-        ERROR_INVALID,
-        "http address: '%.80s' is not HOST:PORT with a port from 1 to 65535",
-        spec->http_address);
+    return error_set(err,
+                     ERROR_INVALID,
+                     "%s address: '%.80s' is not HOST:PORT with a port from 1 to 65535",
+                     what,
+                     text);
+}
+
+static int check_addresses(const struct agent_spec *spec, struct error *err)
+{
+    int rc = check_address("http", spec->http_address, err);
+
+    return rc != 0 ? rc : check_address("rpc", spec->rpc_address, err);
 }
 
 static int check_resources(const struct agent_spec *spec, struct error *err)
@@ -163,7 +171,7 @@ int agent_spec_check(const struct agent_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct agent_spec *, struct error *) = {
         check_hostname,
-        check_http_address,
+        check_addresses,
         check_resources,
         check_attributes,
     };
@@ -179,9 +187,18 @@ int agent_spec_check(const struct agent_spec *spec, struct error *err)
 
 /* ---- bytes ---- */
 
+/* Of those from the seventh on, what is zero up to the end is left out: an agent that has
+ * none of them has the bytes that it always had. */
+static uint32_t count_fields(const struct agent_spec *spec)
+{
+    return text_view(spec->rpc_address).size > 0 ? 7 : 6;
+}
+
 void agent_spec_pack(const struct agent_spec *spec, struct buffer *out)
 {
-    pack_array(out, 6);
+    uint32_t fields = count_fields(spec);
+
+    pack_array(out, fields);
     pack_bytes(out, (struct bytes){spec->key, sizeof(spec->key)});
     pack_text(out, spec->hostname);
     pack_text(out, spec->http_address);
@@ -198,6 +215,8 @@ void agent_spec_pack(const struct agent_spec *spec, struct buffer *out)
         pack_text(out, spec->attributes[i].name);
         pack_text(out, spec->attributes[i].value);
     }
+    if (fields > 6)
+        pack_text(out, spec->rpc_address);
 }
 
 static void unpack_ports(struct agent_spec *spec, struct unpack *u)
@@ -260,6 +279,7 @@ int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error 
     resources_unpack(&spec->resources, &u);
     unpack_ports(spec, &u);
     unpack_attributes(spec, &u);
+    spec->rpc_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     unpack_leave(&u);
     rc = unpack_finish(&u, "agent spec", err);
     if (rc == 0)

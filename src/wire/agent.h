@@ -29,6 +29,7 @@ struct agent_spec {
     size_t port_count;
     struct attribute *attributes; /* sorted by name, names distinct */
     size_t attribute_count;
+    char *rpc_address; /* HOST:PORT that clients reach for exec; "" if none */
 };
 
 #define AGENT_STATES(X)                                                   \

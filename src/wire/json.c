@@ -169,6 +169,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     json_object_set_new(o, "id", number(a->id));
     json_object_set_new(o, "hostname", text(text_view(spec.hostname)));
     json_object_set_new(o, "address", text(text_view(spec.http_address)));
+    json_object_set_new(o, "rpc_address", text(text_view(spec.rpc_address)));
     json_object_set_new(o, "state", json_string(agent_state_name(a->state)));
     json_object_set_new(o, "resources", offered);
     json_object_set_new(o, "allocated", resources(&a->allocated));

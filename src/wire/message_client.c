@@ -220,7 +220,7 @@ bool job_summary_next(const struct list_result *l,
 
 void task_info_pack(struct list_writer *w, const struct task_info *t)
 {
-    struct buffer *out = begin_element(w, 11);
+    struct buffer *out = begin_element(w, 12);
 
     pack_uint(out, t->instance);
     pack_uint(out, t->attempt);
@@ -233,6 +233,7 @@ void task_info_pack(struct list_writer *w, const struct task_info *t)
     pack_text_view(out, cut(t->message, LIMIT_MESSAGE_BYTES));
     pack_uint(out, t->started_us);
     pack_uint(out, t->ended_us);
+    pack_text_view(out, t->agent_rpc);
 }
 
 static void read_task_info(struct unpack *u, void *out)
@@ -251,6 +252,7 @@ static void read_task_info(struct unpack *u, void *out)
     t->message = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
     t->started_us = unpack_uint(u);
     t->ended_us = unpack_uint(u);
+    t->agent_rpc = unpack_text(u, LIMIT_NAME_BYTES);
     unpack_leave(u);
 }
 

@@ -103,6 +103,7 @@ struct task_info {
     int32_t exit_code;
     struct bytes message;
     uint64_t started_us, ended_us;
+    struct bytes agent_rpc; /* of its RPC listener, for exec */
 };
 void task_info_pack(struct list_writer *w, const struct task_info *t);
 bool task_info_next(const struct list_result *l,

@@ -40,6 +40,7 @@ void sample_agent_spec(struct agent_spec *spec)
     *spec = (struct agent_spec){
         .hostname = mem_strdup("node7.example.org"),
         .http_address = mem_strdup("192.0.2.7:5051"),
+        .rpc_address = mem_strdup(""),
         .resources = {{32000, 64ull << 30, 1ull << 40, 2}},
         .ports = {{31000, 32000}, {33000, 33010}},
         .port_count = 2,
@@ -234,6 +235,7 @@ void random_agent_spec(struct rng *r, struct agent_spec *spec)
         spec->key[i] = (uint8_t)rng_next(r);
     spec->hostname = random_text(r, 1, LIMIT_NAME_BYTES, true);
     spec->http_address = mem_strdup(rng_percent(r, 50) ? "" : "[2001:db8::7]:65535");
+    spec->rpc_address = mem_strdup(rng_percent(r, 50) ? "" : "host.example:5052");
     spec->resources.amount[RESOURCE_CPUS] =
         rng_between(r, 1, LIMIT_AGENT_CPUS * 1000ull);
     spec->resources.amount[RESOURCE_MEM] = rng_below(r, LIMIT_RESOURCE + 1);
@@ -403,6 +405,7 @@ bool agent_specs_equal(const struct agent_spec *a, const struct agent_spec *b)
     return memcmp(a->key, b->key, sizeof(a->key)) == 0 &&
            strcmp(a->hostname, b->hostname) == 0 &&
            strcmp(a->http_address, b->http_address) == 0 &&
+           strcmp(a->rpc_address, b->rpc_address) == 0 &&
            resources_equal(&a->resources, &b->resources) &&
            a->port_count == b->port_count &&
            memcmp(a->ports, b->ports, a->port_count * sizeof(a->ports[0])) == 0 &&

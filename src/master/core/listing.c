@@ -69,18 +69,23 @@ struct agent_address {
     struct agent_spec spec;
 };
 
-static struct bytes
-address_of(struct master_core *m, struct agent_address *cache, uint64_t id)
+static void put_addresses(struct master_core *m,
+                          struct agent_address *cache,
+                          uint64_t id,
+                          struct task_info *info)
 {
     const struct agent *agent = id != 0 ? state_agent(m->state, id) : NULL;
 
     if (agent == NULL)
-        return text("");
+        return;
     if (cache->agent != id) {
         agent_spec_finish(&cache->spec);
         cache->agent = agent_spec_unpack(&cache->spec, agent->spec, NULL) == 0 ? id : 0;
     }
-    return text(cache->agent == id ? cache->spec.http_address : "");
+    if (cache->agent != id)
+        return;
+    info->agent_http = text(cache->spec.http_address);
+    info->agent_rpc = text(cache->spec.rpc_address);
 }
 
 static void put_task(struct master_core *m,
@@ -97,7 +102,7 @@ static void put_task(struct master_core *m,
         info.attempt = t->attempt;
         info.attempt_id = t->attempt_id;
         info.agent_id = t->agent_id;
-        info.agent_http = address_of(m, cache, t->agent_id);
+        put_addresses(m, cache, t->agent_id, &info);
         info.reason = (enum task_reason)t->reason;
         info.exit_code = t->exit_code;
         info.message = text(t->message != NULL ? t->message : "");

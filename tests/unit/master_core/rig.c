@@ -223,8 +223,9 @@ void rig_close(struct rig *rig, uint64_t session)
 
 void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
 {
-    char hostname[] = "host", address[32];
-    struct agent_spec spec = {.hostname = hostname, .http_address = address};
+    char hostname[] = "host", address[32], rpc_address[] = "127.0.0.1:5052";
+    struct agent_spec spec = {
+        .hostname = hostname, .http_address = address, .rpc_address = rpc_address};
     struct register_request request = {.agent = agent};
     struct buffer bytes = {0}, frame = {0};
 

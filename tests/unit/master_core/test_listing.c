@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "raft_fsm/state.h"
 
+#include <string.h>
+
 enum { CLIENT = 1 };
 
 /* All elements, page by page, each one behind the last. */
@@ -76,6 +78,33 @@ START_TEST(test_pages_of_tasks)
 }
 END_TEST
 
+/* A client talks to the agent of a task itself (joint 14, spec 11). */
+START_TEST(test_addresses_of_a_task)
+{
+    struct list_result page;
+    struct task_info task;
+    struct command_cursor at = {0};
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, 2, ROLE_AGENT);
+    rig.http_port = 5051;
+    rig_register(&rig, 2, 0, 1);
+    rig_submit(&rig, CLIENT, 1);
+    rig_settle(&rig);
+    rig_list(&rig, CLIENT, METHOD_TASKS, (struct list_request){.of = 1});
+    rig_settle(&rig);
+    ck_assert_int_eq(list_result_unpack(&page, METHOD_TASKS, rig.answer.params, NULL),
+                     0);
+    ck_assert(task_info_next(&page, &at, &task));
+    ck_assert_uint_eq(task.agent_id, 1);
+    ck_assert_int_eq(memcmp(task.agent_http.data, "127.0.0.1:5051", 14), 0);
+    ck_assert_int_eq(memcmp(task.agent_rpc.data, "127.0.0.1:5052", 14), 0);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* Reads that are ready together are answered some in each turn. */
 START_TEST(test_many_reads_at_once)
 {
@@ -118,5 +147,8 @@ START_TEST(test_closed_before_the_answer)
 END_TEST
 
 UNIT_MAIN("master listings",
-          unit_case("pages", test_pages_of_jobs, test_pages_of_tasks),
+          unit_case("pages",
+                    test_pages_of_jobs,
+                    test_pages_of_tasks,
+                    test_addresses_of_a_task),
           unit_case("reads", test_many_reads_at_once, test_closed_before_the_answer))

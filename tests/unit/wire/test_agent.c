@@ -54,7 +54,7 @@ START_TEST(test_hostname)
 }
 END_TEST
 
-START_TEST(test_http_address)
+START_TEST(test_addresses)
 {
     static const char *const RIGHT[] = {"", "host:1", "[::1]:65535", "192.0.2.1:5051"};
     static const char *const WRONG[] = {
@@ -62,11 +62,16 @@ START_TEST(test_http_address)
 
     for (size_t i = 0; i < sizeof(RIGHT) / sizeof(RIGHT[0]); i++) {
         replace(&spec.http_address, RIGHT[i]);
+        replace(&spec.rpc_address, RIGHT[i]);
         ck_assert_valid();
     }
     for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
         replace(&spec.http_address, WRONG[i]);
-        ck_assert_broken(ERROR_INVALID, "is not HOST:PORT");
+        replace(&spec.rpc_address, "host:1");
+        ck_assert_broken(ERROR_INVALID, "http address: ");
+        replace(&spec.http_address, "host:1");
+        replace(&spec.rpc_address, WRONG[i]);
+        ck_assert_broken(ERROR_INVALID, "rpc address: ");
     }
 }
 END_TEST
@@ -268,7 +273,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_state_names);
     tcase_add_test(t, test_hostname);
-    tcase_add_test(t, test_http_address);
+    tcase_add_test(t, test_addresses);
     tcase_add_test(t, test_absurd_resources);
     tcase_add_test(t, test_ports);
     tcase_add_test(t, test_attributes);

@@ -153,7 +153,7 @@ START_TEST(test_agent)
         json_agent(&a, &err),
         "{\"id\": 4, \"hostname\": \"node7.example.org\", \"address\": "
         "\"192.0.2.7:5051\","
-        " \"state\": \"UNREACHABLE\","
+        " \"rpc_address\": \"\", \"state\": \"UNREACHABLE\","
         " \"resources\": {\"cpus\": 32, \"mem\": 65536, \"disk\": 1048576, \"gpus\": 2,"
         "                 \"ports\": [\"31000-32000\", \"33000-33010\"]},"
         " \"allocated\": {\"cpus\": 1.5, \"mem\": 1.5, \"disk\": 0, \"gpus\": 1},"

@@ -164,7 +164,8 @@ START_TEST(test_tasks)
                                 .exit_code = 137,
                                 .message = LITERAL("killed by signal 9"),
                                 .started_us = 5,
-                                .ended_us = 6};
+                                .ended_us = 6,
+                                .agent_rpc = LITERAL("192.0.2.7:5052")};
     struct task_info got;
 
     list_begin(&writer, &out, 9, 42);
@@ -177,6 +178,7 @@ START_TEST(test_tasks)
     ck_assert_uint_eq(got.attempt_id, 77);
     ck_assert_uint_eq(got.agent_id, 3);
     ck_assert_bytes_eq(got.agent_http, t.agent_http);
+    ck_assert_bytes_eq(got.agent_rpc, t.agent_rpc);
     ck_assert_int_eq(got.state, TASK_FAILED);
     ck_assert_int_eq(got.reason, TASK_REASON_SIGNALED);
     ck_assert_int_eq(got.exit_code, 137);
