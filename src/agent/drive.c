@@ -6,9 +6,11 @@
 #include "agent/sandboxes.h"
 #include "agent/task_logs.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #define FINISH_PATIENCE_MS 2000 /* for what was accepted to start */
+#define TIMER_MAX_MS       5000 /* a deadline that passed while the host slept is seen */
 
 /* ---- time ---- */
 
@@ -17,15 +19,25 @@ static void tick(void *user)
     drive(user, &(struct agent_event){.kind = AGENT_TICK});
 }
 
+/* The core's clock goes on while the host sleeps, that of the loop's timers does not. */
+static uint64_t now_ms(void)
+{
+    return clock_boottime_us() / 1000;
+}
+
 /* Now means at the end of this turn: what else the turn brings goes into one message. */
 static void set_timer(struct agent *a, uint64_t deadline_ms)
 {
+    uint64_t now = now_ms();
+
     timer_stop(a->loop, &a->timer);
     deferred_cancel(a->loop, &a->turn);
-    if (deadline_ms <= loop_now_ms())
+    if (deadline_ms <= now)
         loop_defer(a->loop, &a->turn, tick, a);
+    else if (deadline_ms - now < TIMER_MAX_MS)
+        timer_set_in(a->loop, &a->timer, deadline_ms - now, tick, a);
     else if (deadline_ms != UINT64_MAX)
-        timer_set_at(a->loop, &a->timer, deadline_ms, tick, a);
+        timer_set_in(a->loop, &a->timer, TIMER_MAX_MS, tick, a);
 }
 
 /* ---- the end ---- */
@@ -115,7 +127,7 @@ void drive(struct agent *a, struct agent_event *event)
 {
     ASSERT(!a->driving);
     a->driving = true;
-    event->now_ms = loop_now_ms();
+    event->now_ms = now_ms();
     agent_step(a->core, event, &a->actions);
     for (size_t i = 0; i < a->actions.count; i++)
         carry_out(a, &a->actions.list[i]);

@@ -15,13 +15,9 @@
 #include <stdint.h>
 
 struct launcher_listener {
-    void (*started)(void *context, uint64_t attempt);
-    /* Nothing of the run is left.  message may be NULL. */
-    void (*ended)(void *context,
-                  uint64_t attempt,
-                  enum run_end how,
-                  int code,
-                  const char *message);
+    void (*started)(void *context, const struct run_started *started);
+    /* Nothing of the run is left. */
+    void (*ended)(void *context, const struct run_ended *ended);
     /* It cannot go on: the agent stops with this error and finds its runs again when it
      * is restarted. */
     void (*failed)(void *context, const struct error *err);

@@ -16,6 +16,7 @@
 #include "agent/shim.h"
 #include "agent/slots.h"
 #include "agent/spawning.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <bsd/sys/queue.h>
@@ -209,11 +210,17 @@ static void tell_all(struct launcher_process *l)
             p->tell_started = false;
             if (!p->tell_ended)
                 TAILQ_REMOVE(&l->telling, p, telling);
-            to->started(to->context, attempt);
+            to->started(to->context,
+                        &(struct run_started){.attempt = attempt,
+                                              .since_ms = clock_boottime_us() / 1000});
         } else {
             p->tell_ended = false;
             TAILQ_REMOVE(&l->telling, p, telling);
-            to->ended(to->context, attempt, p->how, p->code, p->message);
+            to->ended(to->context,
+                      &(struct run_ended){.attempt = attempt,
+                                          .how = p->how,
+                                          .code = p->code,
+                                          .message = p->message});
         }
     }
 }

@@ -65,24 +65,18 @@ static void on_readable(void *user)
     launcher_dispatch(a->launcher);
 }
 
-static void on_started(void *context, uint64_t attempt)
+static void on_started(void *context, const struct run_started *started)
 {
     drive(context,
-          &(struct agent_event){.kind = AGENT_RUN_STARTED,
-                                .run_started.attempt = attempt});
+          &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});
 }
 
-static void on_ended(
-    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+static void on_ended(void *context, const struct run_ended *ended)
 {
     struct agent *a = context;
 
-    task_logs_leave(a->task_logs, attempt);
-    drive(a,
-          &(struct agent_event){
-              .kind = AGENT_RUN_ENDED,
-              .run_ended = {
-                  .attempt = attempt, .how = how, .code = code, .message = message}});
+    task_logs_leave(a->task_logs, ended->attempt);
+    drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
 }
 
 static void on_failed(void *context, const struct error *reason)

@@ -43,6 +43,36 @@ enum run_end {
     RUN_END_NOT_STARTED, /* the command could not be started; message says why */
     RUN_END_SHIM_LOST,   /* its shim is gone and left no exit status */
     RUN_END_VANISHED, /* nothing of it is left: never started, or the host rebooted */
+    RUN_END_MEMORY,   /* it reached its limit of memory; code as for how it died */
+    RUN_END_DISK,     /* it was ended because its files take more than its disk */
+    RUN_END_LEASE,    /* its shim ended it because the lease ran out; code = signal */
+    RUN_END_FETCH_FAILED, /* not started: an artifact; message says why */
+    RUN_END_IMAGE_FAILED, /* not started: its image; message says why */
+    RUN_ENDS
+};
+
+/* A run may be started again by its agent: starts of an attempt are told apart by the
+ * number of those before. */
+struct run_started {
+    uint64_t attempt;
+    uint32_t restarts;
+    uint64_t since_ms; /* on the clock of now_ms: when its command was started */
+};
+
+struct run_ended {
+    uint64_t attempt;
+    uint32_t restarts;
+    enum run_end how;
+    int code;
+    const char *message; /* NULL: the core finds the words */
+};
+
+struct run_checked {
+    uint64_t attempt;
+    uint32_t restarts;
+    uint32_t index; /* of the check in the job_spec */
+    bool passed;
+    const char *message; /* of one that failed: why */
 };
 
 enum agent_event_kind {
@@ -59,7 +89,8 @@ enum agent_event_kind {
 
 struct agent_event {
     enum agent_event_kind kind;
-    uint64_t now_ms; /* monotonic; never falls */
+    uint64_t now_ms; /* CLOCK_BOOTTIME, so that a sleep of the host counts; never falls
+                      */
     union {
         struct {
             const struct agent_spec *spec; /* its key is not read */
@@ -83,15 +114,8 @@ struct agent_event {
         struct {
             uint64_t sequence;
         } durable;
-        struct {
-            uint64_t attempt;
-        } run_started;
-        struct {
-            uint64_t attempt;
-            enum run_end how;
-            int code;
-            const char *message; /* NULL: the core finds the words */
-        } run_ended;
+        struct run_started run_started;
+        struct run_ended run_ended;
     };
 };
 
@@ -100,8 +124,8 @@ enum agent_action_kind {
     AGENT_CLOSE,  /* close the session */
     AGENT_RECORD, /* write these records in one transaction, then report AGENT_DURABLE
                    */
-    AGENT_START_RUN,  /* start it: RUN_STARTED and RUN_ENDED follow, or RUN_ENDED alone
-                       */
+    AGENT_START_RUN,  /* start it: RUN_STARTED and RUN_ENDED follow, or RUN_ENDED alone.
+                       * Of an attempt that ended: start it again, in its sandbox */
     AGENT_ADOPT_RUN,  /* find what became of it: answer with RUN_STARTED or RUN_ENDED */
     AGENT_SIGNAL_RUN, /* to all its processes; a run that ended already is left alone */
     AGENT_FORGET_RUN, /* nobody will ask for this run again; its log files stay for a
@@ -120,7 +144,19 @@ struct run_start {
     uint32_t number;   /* of the attempt, from 1 */
     uint64_t term;     /* of the leader that ordered it */
     uint64_t agent;    /* this agent's id */
-    struct bytes spec; /* canonical job_spec bytes */
+    uint32_t restarts; /* starts of this attempt before this one */
+    uint32_t port_count;
+    const uint16_t *ports; /* given to it by the master, in the order of the job */
+    struct bytes spec;     /* canonical job_spec bytes */
+};
+
+struct run_check {
+    uint64_t attempt;
+    uint32_t restarts;
+    uint32_t index; /* in the checks of the job_spec */
+    uint32_t port_count;
+    const uint16_t *ports;
+    struct bytes spec;
 };
 
 struct agent_action {

@@ -3,6 +3,7 @@
  *   agent_core.c  events in: which part they belong to
  *   leading.c     sessions, the fence of terms, registration, heartbeats
  *   runs.c        the life of a run as a table
+ *   ends.c        how a run ended, in words
  *   updates.c     what the leader must still be told
  *   records.c     the checkpoint's records, packed and unpacked
  *   actions.c     the list that goes out
@@ -215,6 +216,16 @@ void runs_ended(struct agent_core *core, const struct agent_event *event);
 void runs_durable(struct agent_core *core);
 void runs_tick(struct agent_core *core);
 uint64_t runs_deadline(const struct agent_core *core);
+
+/* ends.c */
+struct run_verdict {
+    enum task_state state;
+    enum task_reason reason;
+    int exit_code;
+    char message[LIMIT_MESSAGE_BYTES + 1]; /* empty: nothing to say */
+};
+/* stopped: it had been told to end. */
+void ends_judge(const struct run_ended *e, bool stopped, struct run_verdict *out);
 
 /* updates.c */
 void updates_init(struct agent_core *core);

@@ -97,8 +97,6 @@ static void set_end(struct agent_core *core,
     r->reason = (uint8_t)reason;
     r->exit_code = exit_code;
     r->message = message[0] == 0 ? NULL : mem_strdup(message);
-    if (r->message != NULL && strlen(r->message) > LIMIT_MESSAGE_BYTES)
-        r->message[LIMIT_MESSAGE_BYTES] = 0;
     r->started = false;
     set_kill(core, r, NEVER);
     set_state(core, r, state);
@@ -224,87 +222,10 @@ kill_run(struct agent_core *core, struct run *r, const struct agent_event *e)
 static void
 note_ended(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
-    int code = e->run_ended.code;
-    const char *given = e->run_ended.message;
-    char text[64] = "";
+    struct run_verdict v;
 
-    switch (e->run_ended.how) {
-    case RUN_END_EXITED:
-        if (code != 0)
-            snprintf(text, sizeof(text), "exited with status %d", code);
-        set_end(core,
-                r,
-                code == 0 ? TASK_FINISHED : TASK_FAILED,
-                TASK_REASON_EXITED,
-                code,
-                given != NULL ? given : text);
-        return;
-    case RUN_END_SIGNALED:
-        snprintf(text, sizeof(text), "ended by signal %d", code);
-        set_end(core,
-                r,
-                TASK_FAILED,
-                TASK_REASON_SIGNALED,
-                128 + code,
-                given != NULL ? given : text);
-        return;
-    case RUN_END_NOT_STARTED:
-        set_end(core,
-                r,
-                TASK_ERROR,
-                TASK_REASON_NOT_STARTED,
-                0,
-                given != NULL ? given : "the command could not be started");
-        return;
-    case RUN_END_SHIM_LOST:
-        set_end(core,
-                r,
-                TASK_LOST,
-                TASK_REASON_SHIM_LOST,
-                0,
-                given != NULL ? given
-                              : "its shim ended without keeping an exit status");
-        return;
-    case RUN_END_VANISHED:
-        set_end(core,
-                r,
-                TASK_LOST,
-                TASK_REASON_AGENT_RESTARTED,
-                0,
-                given != NULL ? given
-                              : "nothing is left of it after the agent restarted");
-        return;
-    }
-    ASSERT(e->run_ended.how <= RUN_END_VANISHED);
-}
-
-/* It was told to end, and did: whatever its last word was.  What nobody saw end stays
- * LOST. */
-static void
-note_killed(struct agent_core *core, struct run *r, const struct agent_event *e)
-{
-    int code = e->run_ended.code;
-    char text[64] = "stopped before it was started";
-
-    switch (e->run_ended.how) {
-    case RUN_END_EXITED:
-        snprintf(
-            text, sizeof(text), "exited with status %d when it was told to end", code);
-        break;
-    case RUN_END_SIGNALED:
-        snprintf(
-            text, sizeof(text), "ended by signal %d when it was told to end", code);
-        code += 128;
-        break;
-    case RUN_END_NOT_STARTED:
-        code = 0;
-        break;
-    case RUN_END_SHIM_LOST:
-    case RUN_END_VANISHED:
-        note_ended(core, r, e);
-        return;
-    }
-    set_end(core, r, TASK_KILLED, TASK_REASON_KILLED_BY_USER, code, text);
+    ends_judge(&e->run_ended, r->stopped, &v);
+    set_end(core, r, v.state, v.reason, v.exit_code, v.message);
 }
 
 static void forget(struct agent_core *core, struct run *r, const struct agent_event *e)
@@ -361,7 +282,7 @@ static const struct cell table[RUN_PHASES][RUN_EVENTS] = {
     [RUN_STOPPING] =
         {
             [RUN_ON_STARTED] = {terminate_late, RUN_STOPPING},
-            [RUN_ON_ENDED] = {note_killed, RUN_ENDED},
+            [RUN_ON_ENDED] = {note_ended, RUN_ENDED},
             [RUN_ON_KILL_DUE] = {kill_run, RUN_STOPPING},
         },
     [RUN_ENDED] =

@@ -81,24 +81,26 @@ static struct seen *seen(uint64_t attempt)
     return &t.seen[attempt];
 }
 
-static void on_started(void *context, uint64_t attempt)
+static void on_started(void *context, const struct run_started *started)
 {
+    struct seen *s = seen(started->attempt);
+
     (void)context;
-    ck_assert(!seen(attempt)->started);
-    ck_assert(!seen(attempt)->ended);
-    seen(attempt)->started = true;
+    ck_assert(!s->started);
+    ck_assert(!s->ended);
+    s->started = true;
 }
 
-static void on_ended(
-    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+static void on_ended(void *context, const struct run_ended *ended)
 {
-    struct seen *s = seen(attempt);
+    struct seen *s = seen(ended->attempt);
+    const char *message = ended->message;
 
     (void)context;
     ck_assert(!s->ended);
     s->ended = true;
-    s->how = how;
-    s->code = code;
+    s->how = ended->how;
+    s->code = ended->code;
     snprintf(s->message, sizeof(s->message), "%s", message != NULL ? message : "");
     t.ended++;
 }

@@ -170,6 +170,27 @@ START_TEST(start_can_fail)
 }
 END_TEST
 
+START_TEST(making_ready_can_fail)
+{
+    struct rig rig;
+
+    bring_to(&rig, STARTING);
+    rig_ended(&rig, 1, RUN_END_FETCH_FAILED, 0);
+    check_end(&rig, 1, TASK_FAILED, TASK_REASON_FETCH_FAILED, 0);
+    rig_finish(&rig);
+
+    bring_to(&rig, STARTING);
+    rig_ended(&rig, 1, RUN_END_IMAGE_FAILED, 0);
+    check_end(&rig, 1, TASK_FAILED, TASK_REASON_IMAGE_FAILED, 0);
+    rig_finish(&rig);
+
+    bring_to(&rig, STOPPING_EARLY);
+    rig_ended(&rig, 1, RUN_END_FETCH_FAILED, 0);
+    check_end(&rig, 1, TASK_KILLED, TASK_REASON_KILLED_BY_USER, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(message_of_the_launcher_is_told)
 {
     struct rig rig;
@@ -202,6 +223,9 @@ START_TEST(ends_of_a_running_task)
         {RUN_END_SIGNALED, 9, TASK_FAILED, TASK_REASON_SIGNALED, 137},
         {RUN_END_SHIM_LOST, 0, TASK_LOST, TASK_REASON_SHIM_LOST, 0},
         {RUN_END_VANISHED, 0, TASK_LOST, TASK_REASON_AGENT_RESTARTED, 0},
+        {RUN_END_MEMORY, 15, TASK_FAILED, TASK_REASON_MEMORY_LIMIT, 137},
+        {RUN_END_DISK, 9, TASK_FAILED, TASK_REASON_DISK_LIMIT, 137},
+        {RUN_END_LEASE, 15, TASK_LOST, TASK_REASON_LEASE_EXPIRED, 143},
     };
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -599,6 +623,7 @@ UNIT_MAIN("runs",
                     runs_have_a_limit),
           unit_case("ends",
                     start_can_fail,
+                    making_ready_can_fail,
                     message_of_the_launcher_is_told,
                     ends_of_a_running_task,
                     what_nobody_saw_end_is_lost_although_stopped,

@@ -1,0 +1,122 @@
+/* ends.c - how a run ended, in the words that the leader is told
+ * (docs/spec/6-agent.md, "How runs end").
+ */
+#include "agent/core/core_internal.h"
+#include "base/assert.h"
+
+#include <stdio.h>
+
+/* What its launcher saw, of a run that nobody told to end. */
+static const struct {
+    enum task_state state;
+    enum task_reason reason;
+    bool has_code; /* the words end with it */
+    bool started;
+    const char *words;
+} table[RUN_ENDS] = {
+    [RUN_END_EXITED] =
+        {TASK_FAILED, TASK_REASON_EXITED, true, true, "exited with status"},
+    [RUN_END_SIGNALED] =
+        {TASK_FAILED, TASK_REASON_SIGNALED, true, true, "ended by signal"},
+    [RUN_END_NOT_STARTED] = {TASK_ERROR,
+                             TASK_REASON_NOT_STARTED,
+                             false,
+                             false,
+                             "the command could not be started"},
+    [RUN_END_SHIM_LOST] = {TASK_LOST,
+                           TASK_REASON_SHIM_LOST,
+                           false,
+                           true,
+                           "its shim ended without keeping an exit status"},
+    [RUN_END_VANISHED] = {TASK_LOST,
+                          TASK_REASON_AGENT_RESTARTED,
+                          false,
+                          true,
+                          "nothing is left of it after the agent restarted"},
+    [RUN_END_MEMORY] = {TASK_FAILED,
+                        TASK_REASON_MEMORY_LIMIT,
+                        false,
+                        true,
+                        "killed: it reached its limit of memory"},
+    [RUN_END_DISK] = {TASK_FAILED,
+                      TASK_REASON_DISK_LIMIT,
+                      false,
+                      true,
+                      "killed: its files take more than its disk"},
+    [RUN_END_LEASE] = {TASK_LOST,
+                       TASK_REASON_LEASE_EXPIRED,
+                       false,
+                       true,
+                       "ended because no leader renewed its lease"},
+    [RUN_END_FETCH_FAILED] = {TASK_FAILED,
+                              TASK_REASON_FETCH_FAILED,
+                              false,
+                              false,
+                              "an artifact could not be fetched"},
+    [RUN_END_IMAGE_FAILED] = {TASK_FAILED,
+                              TASK_REASON_IMAGE_FAILED,
+                              false,
+                              false,
+                              "its image could not be made ready"},
+};
+
+/* As a shell would say it. */
+static int exit_code(const struct run_ended *e)
+{
+    switch (e->how) {
+    case RUN_END_EXITED:
+        return e->code;
+    case RUN_END_MEMORY:
+        return 128 + 9; /* whichever of its processes the kernel chose */
+    case RUN_END_SIGNALED:
+    case RUN_END_DISK:
+    case RUN_END_LEASE:
+        return e->code == 0 ? 0 : 128 + e->code;
+    default:
+        return 0;
+    }
+}
+
+static void say(const struct run_ended *e, const char *after, char *to, size_t room)
+{
+    if (table[e->how].has_code)
+        snprintf(to, room, "%s %d%s", table[e->how].words, e->code, after);
+    else
+        snprintf(to, room, "%s%s", table[e->how].words, after);
+}
+
+static void judge_stopped(const struct run_ended *e, struct run_verdict *out)
+{
+    out->state = TASK_KILLED;
+    out->reason = TASK_REASON_KILLED_BY_USER;
+    if (table[e->how].started)
+        say(e, " when it was told to end", out->message, sizeof(out->message));
+    else
+        snprintf(out->message, sizeof(out->message), "stopped before it was started");
+}
+
+/* What nobody saw end is LOST, whatever it was told. */
+static bool was_seen(enum run_end how)
+{
+    return table[how].state != TASK_LOST || how == RUN_END_LEASE;
+}
+
+void ends_judge(const struct run_ended *e, bool stopped, struct run_verdict *out)
+{
+    ASSERT(e->how < RUN_ENDS);
+    *out = (struct run_verdict){
+        .state = table[e->how].state,
+        .reason = table[e->how].reason,
+        .exit_code = exit_code(e),
+    };
+    if (stopped && was_seen(e->how)) {
+        judge_stopped(e, out);
+        return;
+    }
+    if (e->how == RUN_END_EXITED && e->code == 0)
+        out->state = TASK_FINISHED;
+    if (e->message != NULL)
+        snprintf(out->message, sizeof(out->message), "%s", e->message);
+    else if (out->state != TASK_FINISHED)
+        say(e, "", out->message, sizeof(out->message));
+}
