@@ -5,6 +5,7 @@
  */
 #include "agent/sandboxes.h"
 
+#include "agent/log_times.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ STAILQ_HEAD(sandbox_list, sandbox);
 
 struct sandboxes {
     char *work_dir;
+    int times;                        /* a descriptor of WORK_DIR/times */
     struct sandboxes_options options; /* with what stands for 0 */
     pthread_t thread;
     bool running;
@@ -84,6 +86,7 @@ static void remove_sandbox(const struct sandboxes *s, uint64_t attempt)
 
     snprintf(
         path, sizeof(path), "%s/runs/%llu", s->work_dir, (unsigned long long)attempt);
+    log_times_remove(s->times, attempt);
     remove_tree(path);
     if (access(path, F_OK) == 0)
         log_warning("agent", "cannot remove all of the old sandbox %s", path);
@@ -304,9 +307,10 @@ int sandboxes_open(struct sandboxes **out,
     STAILQ_INIT(&s->list);
     pthread_mutex_init(&s->mutex, NULL);
     init_wake(s);
-    if (load(s, err) != 0) {
+    s->times = log_times_open(s->work_dir, err);
+    if (s->times < 0 || load(s, err) != 0) {
         sandboxes_close(s);
-        return -ERROR_IO;
+        return -(int)err->code;
     }
     store_thread_start(&s->thread, "sandboxes", run, s);
     s->running = true;
@@ -331,6 +335,8 @@ void sandboxes_close(struct sandboxes *s)
         STAILQ_REMOVE_HEAD(&s->list, link);
         mem_free(b);
     }
+    if (s->times >= 0)
+        close(s->times);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->mutex);
     mem_free(s->work_dir);

@@ -1,6 +1,7 @@
-/* task_logs.c - the log files of tasks stay below a limit. */
+/* task_logs.c - the log files of tasks stay below a limit, and what they had when is kept. */
 #include "agent/task_logs.h"
 
+#include "agent/log_times.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -21,20 +22,29 @@
 #define LOOK_MS   1000
 #define LOOK_REST 20 /* a look at all may take 1/20 of the time */
 
+static const char *const NAMES[] = {"stdout", "stderr"};
+
+#define LOGS 2
+
 struct watched {
     uint64_t attempt;
     bool over; /* the next look is the last */
+
+    /* of the thread */
+    bool last_look;
+    bool known;                 /* what follows was read */
+    struct log_time last[LOGS]; /* that was kept */
     RB_ENTRY(watched) link;
 };
 
 RB_HEAD(watched_tree, watched);
 
 struct task_logs {
-    int runs; /* a descriptor of WORK_DIR/runs */
+    int runs, times; /* descriptors of WORK_DIR/runs and WORK_DIR/times */
     uint64_t limit_bytes;
     unsigned look_ms;
-    bool complained;    /* that nothing can be given back */
-    uint64_t *attempts; /* of the look that goes on */
+    bool complained;       /* that nothing can be given back */
+    struct watched **look; /* those of the look that goes on */
     size_t capacity;
 
     bool running;
@@ -86,33 +96,51 @@ static void cut(struct task_logs *l, const char *path, const struct stat *st)
     close(fd);
 }
 
-static void look_at(struct task_logs *l, uint64_t attempt, const char *name)
+/* What began and ended between two looks has none: it has its file's time.  Whatever became of the clock,
+ * times ascend. */
+static void keep_time(struct task_logs *l,
+                      const struct watched *w,
+                      const char *name,
+                      struct log_time *last,
+                      uint64_t size)
+{
+    struct log_time now = {clock_wall_us(), size};
+
+    if (size <= last->length || (w->last_look && last->at_us == 0))
+        return;
+    if (now.at_us <= last->at_us)
+        now.at_us = last->at_us + 1;
+    log_times_add(l->times, w->attempt, name, &now);
+    *last = now;
+}
+
+static void look_at(struct task_logs *l, struct watched *w, int log)
 {
     struct stat st;
     char path[64];
 
-    snprintf(path, sizeof(path), "%llu/%s", (unsigned long long)attempt, name);
-    if (fstatat(l->runs, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-        (uint64_t)st.st_blocks * 512 > l->limit_bytes)
+    if (!w->known)
+        w->last[log] = log_times_last(l->times, w->attempt, NAMES[log]);
+    snprintf(path, sizeof(path), "%llu/%s", (unsigned long long)w->attempt, NAMES[log]);
+    if (fstatat(l->runs, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return;
+    keep_time(l, w, NAMES[log], &w->last[log], (uint64_t)st.st_size);
+    if ((uint64_t)st.st_blocks * 512 > l->limit_bytes)
         cut(l, path, &st);
 }
 
 /* ---- the thread ---- */
 
-/* With the mutex held: what to look at, without those whose last look it is. */
+/* With the mutex held: what to look at.  Only we take something out of the tree. */
 static size_t collect(struct task_logs *l)
 {
-    struct watched *w, *next;
+    struct watched *w;
     size_t n = 0;
 
-    MEM_GROW(l->attempts, l->capacity, l->count);
-    RB_FOREACH_SAFE (w, watched_tree, &l->watched, next) {
-        l->attempts[n++] = w->attempt;
-        if (!w->over)
-            continue;
-        RB_REMOVE(watched_tree, &l->watched, w);
-        l->count--;
-        mem_free(w);
+    MEM_GROW(l->look, l->capacity, l->count);
+    RB_FOREACH (w, watched_tree, &l->watched) {
+        w->last_look = w->over;
+        l->look[n++] = w;
     }
     return n;
 }
@@ -120,8 +148,23 @@ static size_t collect(struct task_logs *l)
 static void look(struct task_logs *l, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        look_at(l, l->attempts[i], "stdout");
-        look_at(l, l->attempts[i], "stderr");
+        for (int log = 0; log < LOGS; log++)
+            look_at(l, l->look[i], log);
+        l->look[i]->known = true;
+    }
+}
+
+/* With the mutex held.  What was started again meanwhile stays. */
+static void drop_ended(struct task_logs *l, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct watched *w = l->look[i];
+
+        if (!w->last_look || !w->over)
+            continue;
+        RB_REMOVE(watched_tree, &l->watched, w);
+        l->count--;
+        mem_free(w);
     }
 }
 
@@ -151,6 +194,7 @@ static void *run(void *arg)
         look(l, count);
         took = clock_monotonic_us() - began;
         pthread_mutex_lock(&l->mutex);
+        drop_ended(l, count);
         rest(l,
              took * LOOK_REST > l->look_ms * 1000ull ? took * LOOK_REST
                                                      : l->look_ms * 1000ull);
@@ -163,14 +207,17 @@ static void *run(void *arg)
 
 void task_logs_watch(struct task_logs *l, uint64_t attempt)
 {
-    struct watched *w = mem_zalloc(sizeof(*w));
+    struct watched *w = mem_zalloc(sizeof(*w)), *old;
 
     w->attempt = attempt;
     pthread_mutex_lock(&l->mutex);
-    if (RB_INSERT(watched_tree, &l->watched, w) == NULL)
+    old = RB_INSERT(watched_tree, &l->watched, w);
+    if (old == NULL) {
         l->count++;
-    else
+    } else { /* it ended, and is started again */
+        old->over = false;
         mem_free(w);
+    }
     pthread_mutex_unlock(&l->mutex);
 }
 
@@ -195,6 +242,15 @@ size_t task_logs_count(struct task_logs *l)
     return count;
 }
 
+uint64_t task_logs_since(const struct task_logs *l,
+                         uint64_t attempt,
+                         const char *name,
+                         int log,
+                         uint64_t since_us)
+{
+    return log_times_find(l->times, attempt, name, log, since_us);
+}
+
 int task_logs_open(struct task_logs **out,
                    const struct task_logs_options *options,
                    struct error *err)
@@ -213,11 +269,16 @@ int task_logs_open(struct task_logs **out,
     pthread_cond_init(&l->wake, &clock);
     pthread_condattr_destroy(&clock);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
+    l->times = -1;
     l->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (l->runs < 0) {
+    if (l->runs < 0)
         error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
+    else
+        l->times = log_times_open(options->work_dir, err);
+    if (l->times < 0) {
+        l->times = -1;
         task_logs_close(l);
-        return -ERROR_IO;
+        return -(int)err->code;
     }
     store_thread_start(&l->thread, "task-logs", run, l);
     l->running = true;
@@ -244,8 +305,10 @@ void task_logs_close(struct task_logs *l)
     }
     if (l->runs >= 0)
         close(l->runs);
+    if (l->times >= 0)
+        close(l->times);
     pthread_cond_destroy(&l->wake);
     pthread_mutex_destroy(&l->mutex);
-    mem_free(l->attempts);
+    mem_free(l->look);
     mem_free(l);
 }

@@ -2,6 +2,8 @@
 #include "agent/web.h"
 
 #include "agent/task_files.h"
+#include "agent/task_logs.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -75,21 +77,45 @@ static void answer_no_log(struct http_request *r, uint64_t attempt, const char *
     http_answer_error(r, &err);
 }
 
+/* Since when: `since` in microseconds since 1970, or `ago` in milliseconds; 0: from the start. */
+static int read_since(const struct http_request *r, uint64_t *out_us, struct error *err)
+{
+    const char *since = http_query(r, "since"), *ago = http_query(r, "ago");
+    uint64_t now_us = clock_wall_us(), ago_ms = 0;
+
+    *out_us = 0;
+    if ((since != NULL && !text_parse_u64(out_us, since)) ||
+        (ago != NULL && !text_parse_u64(&ago_ms, ago)))
+        return error_set(
+            err, ERROR_INVALID, "since is in microseconds since 1970, ago in ms");
+    if (ago != NULL)
+        *out_us = ago_ms < now_us / 1000 ? now_us - ago_ms * 1000 : 0;
+    return 0;
+}
+
 static void
 answer_log(struct agent *a, struct http_request *r, uint64_t attempt, const char *name)
 {
     struct followed followed = {.agent = a, .attempt = attempt};
     struct http_file file = {
-        .fd = open_log(a, attempt, name),
         .content_type = "text/plain; charset=utf-8",
         .done = is_done,
         .closed = on_closed,
     };
+    uint64_t since_us;
+    struct error err;
 
+    if (read_since(r, &since_us, &err) != 0) {
+        http_answer_error(r, &err);
+        return;
+    }
+    file.fd = open_log(a, attempt, name);
     if (file.fd < 0) {
         answer_no_log(r, attempt, name);
         return;
     }
+    if (since_us > 0)
+        file.from = task_logs_since(a->task_logs, attempt, name, file.fd, since_us);
     file.user = mem_dup(&followed, sizeof(followed));
     http_answer_file(r, &file);
 }

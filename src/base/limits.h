@@ -88,6 +88,7 @@
 #define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
 #define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
+#define LIMIT_LOG_SAMPLES      65536 /* times kept of one log; then every second one */
 
 /* exec */
 #define LIMIT_EXEC_SESSIONS      100         /* of one agent */

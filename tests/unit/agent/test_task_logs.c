@@ -93,7 +93,7 @@ static void check_tail(unsigned attempt, const char *name, size_t size)
     mem_free(bytes);
 }
 
-static void setup(void)
+static void open_logs(void)
 {
     const struct task_logs_options options = {
         .work_dir = t.work_dir,
@@ -101,12 +101,18 @@ static void setup(void)
         .look_ms = LOOK_MS,
     };
     struct error err = {0};
+
+    ck_assert_msg(task_logs_open(&logs, &options, &err) == 0, "%s", err.text);
+}
+
+static void setup(void)
+{
     char path[128];
 
     agent_test_setup();
     snprintf(path, sizeof(path), "%s/runs", t.work_dir);
     ck_assert_int_eq(mkdir(path, 0755), 0);
-    ck_assert_msg(task_logs_open(&logs, &options, &err) == 0, "%s", err.text);
+    open_logs();
 }
 
 static void teardown(void)
@@ -168,6 +174,65 @@ START_TEST(only_files_of_the_sandbox_are_cut)
 }
 END_TEST
 
+START_TEST(a_run_that_is_started_again_is_looked_at)
+{
+    make_sandbox(1);
+    append(1, "stdout", 1000 * KIB);
+    task_logs_watch(logs, 1);
+    wait_cut(1, "stdout");
+    task_logs_leave(logs, 1);
+    task_logs_watch(logs, 1);
+    append(1, "stdout", 1000 * KIB);
+    wait_cut(1, "stdout");
+    append(1, "stdout", 1000 * KIB);
+    wait_cut(1, "stdout");
+}
+END_TEST
+
+static uint64_t since(uint64_t since_us)
+{
+    uint64_t offset;
+    char path[128];
+    int fd;
+
+    path_of(path, 1, "stdout");
+    fd = open(path, O_RDONLY);
+    offset = task_logs_since(logs, 1, "stdout", fd, since_us);
+    close(fd);
+    return offset;
+}
+
+/* Until a log is shown from here to who asks what is new. */
+static void wait_shown_from(uint64_t offset)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (since(clock_wall_us()) != offset) {
+        ck_assert_msg(
+            clock_monotonic_us() < end, "not from %llu", (unsigned long long)offset);
+        poll(NULL, 0, 2);
+    }
+}
+
+START_TEST(what_was_written_when_is_kept)
+{
+    uint64_t begin_us = clock_wall_us(), middle_us;
+
+    make_sandbox(1);
+    append(1, "stdout", 641); /* lines begin at 641 to 704 */
+    task_logs_watch(logs, 1);
+    wait_shown_from(641);
+    middle_us = clock_wall_us();
+    task_logs_close(logs); /* the next agent goes on */
+    open_logs();
+    append(1, "stdout", 640);
+    task_logs_watch(logs, 1);
+    wait_shown_from(704);
+    ck_assert_uint_eq(since(middle_us), 641);
+    ck_assert_uint_eq(since(begin_us - 1), 0);
+}
+END_TEST
+
 static TCase *logs_case(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -179,4 +244,6 @@ UNIT_MAIN("task_logs",
           logs_case(unit_case("logs",
                               a_long_log_loses_its_beginning,
                               an_ended_run_is_looked_at_once_more,
-                              only_files_of_the_sandbox_are_cut)))
+                              only_files_of_the_sandbox_are_cut,
+                              a_run_that_is_started_again_is_looked_at,
+                              what_was_written_when_is_kept)))
