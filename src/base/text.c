@@ -205,6 +205,85 @@ void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us)
     snprintf(out, TEXT_TIME_MAX, "%s.%06uZ", date, (unsigned)(stamp_us % 1000000));
 }
 
+/* `digits` of them, as a number from min to max, and what stands behind (0: anything). */
+static bool
+take_field(const char **at, int digits, int min, int max, char behind, int *out)
+{
+    *out = 0;
+    for (int i = 0; i < digits; i++, ++*at) {
+        if (**at < '0' || **at > '9')
+            return false;
+        *out = *out * 10 + (**at - '0');
+    }
+    if (behind != 0 && *(*at)++ != behind)
+        return false;
+    return *out >= min && *out <= max;
+}
+
+static bool take_fraction(const char **at, uint64_t *out_us)
+{
+    uint64_t unit = 100000;
+
+    *out_us = 0;
+    if (**at != '.')
+        return true;
+    ++*at;
+    if (**at < '0' || **at > '9')
+        return false;
+    for (; **at >= '0' && **at <= '9'; ++*at, unit /= 10)
+        *out_us += unit * (uint64_t)(**at - '0');
+    return true;
+}
+
+/* Seconds to the east. */
+static bool take_zone(const char **at, int *out)
+{
+    int sign = **at == '-' ? -1 : 1, hours, minutes;
+
+    *out = 0;
+    if (**at == 'Z') {
+        ++*at;
+        return true;
+    }
+    if (**at != '+' && **at != '-')
+        return false;
+    ++*at;
+    if (!take_field(at, 2, 0, 23, ':', &hours) ||
+        !take_field(at, 2, 0, 59, 0, &minutes))
+        return false;
+    *out = sign * (hours * 3600 + minutes * 60);
+    return true;
+}
+
+int text_parse_time(uint64_t *stamp_us, const char *text, struct error *err)
+{
+    const char *at = text;
+    struct tm tm = {0};
+    uint64_t fraction_us;
+    int64_t seconds;
+    int zone, day;
+
+    if (take_field(&at, 4, 1970, 9999, '-', &tm.tm_year) &&
+        take_field(&at, 2, 1, 12, '-', &tm.tm_mon) &&
+        take_field(&at, 2, 1, 31, 'T', &tm.tm_mday) &&
+        take_field(&at, 2, 0, 23, ':', &tm.tm_hour) &&
+        take_field(&at, 2, 0, 59, ':', &tm.tm_min) &&
+        take_field(&at, 2, 0, 59, 0, &tm.tm_sec) && take_fraction(&at, &fraction_us) &&
+        take_zone(&at, &zone) && *at == '\0') {
+        day = tm.tm_mday;
+        tm.tm_year -= 1900;
+        tm.tm_mon -= 1;
+        seconds = (int64_t)timegm(&tm) - zone;
+        *stamp_us = (uint64_t)(seconds > 0 ? seconds : 0) * 1000000 + fraction_us;
+        if (tm.tm_mday == day) /* not the 31st of June */
+            return 0;
+    }
+    return error_set(err,
+                     ERROR_INVALID,
+                     "\"%.64s\" is not a time: write it as 2026-01-31T12:00:00Z",
+                     text);
+}
+
 /* Length of the well-formed sequence at p, 0 if there is none; *code is its number. */
 static size_t utf8_next(const uint8_t *p, size_t left, uint32_t *code)
 {

@@ -33,6 +33,8 @@ const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes);
 /* RFC 3339, UTC, microseconds: "2024-06-07T12:34:56.000001Z". */
 #define TEXT_TIME_MAX 40
 void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us);
+/* The same, from 1970 on, also without a fraction of the second and with an offset as +02:00. */
+int text_parse_time(uint64_t *stamp_us, const char *text, struct error *err);
 
 /* Well-formed UTF-8 (no overlong forms, surrogates or numbers above U+10FFFF). */
 bool text_is_utf8(struct bytes bytes);

@@ -1,24 +1,21 @@
-/* cmd_logs.c - triarch logs: what a task wrote (joint 14).
+/* cmd_logs.c - triarch logs: what tasks wrote.
  *
- * The leader tells the task's attempt and the HTTP address of its agent; the log comes
- * from the agent.  When the connection breaks, the leader is asked again and the log goes
- * on at the byte after the last one seen, or from the start of the next attempt, on
- * another agent perhaps.  An agent that says nothing may have nothing to say, or hang:
- * the leader is asked meanwhile whether the task is still there.
+ * One task's log is shown as it is.  Several are read one after the other, or with -f all at
+ * once; then each line has its task before it.
  */
-#include "client/http_get.h"
+#include "client/log_lines.h"
+#include "client/log_reader.h"
 #include "client/session.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 #include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAUSE_MS   200  /* before the next look */
-#define SILENCE_MS 3000 /* of an agent, then something may be wrong */
-#define SAID_MAX   2048 /* bytes of an answer that is not the log */
 
 static const struct option_row rows[] = {
     {.name = "follow",
@@ -28,304 +25,309 @@ static const struct option_row rows[] = {
     {.name = "stderr",
      .kind = OPTION_FLAG,
      .help = "what it wrote to standard error instead of standard output"},
+    {.name = "tail",
+     .letter = 'n',
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .help = "begin with the last N lines"},
+    {.name = "since",
+     .kind = OPTION_TEXT,
+     .argument = "TIME",
+     .help = "begin with what was written since TIME: 10m ago, or at "
+             "2026-01-31T12:00:00Z; to a second"},
+    {.name = "raw",
+     .kind = OPTION_FLAG,
+     .help = "on a terminal, all that the task wrote and not only its colours"},
+};
+
+struct log {
+    struct logs *logs;
+    uint64_t job;
+    uint32_t instance;
+    struct log_reader *reader; /* NULL: not begun */
+    struct log_lines lines;
 };
 
 struct logs {
     struct session *session;
-    uint64_t job;
-    uint32_t instance;
-    bool follow;
-    uint64_t attempt;  /* whose log is read */
-    uint64_t offset;   /* of the next byte of it to be shown */
-    uint64_t heard_ms; /* of the last sign of life of its agent */
-
-    /* of one GET */
-    struct http_get *get; /* NULL: it is over */
-    struct loop_timer silence;
-    unsigned status;
-    struct error reason;
-    struct buffer said;
-
-    struct client_call look; /* at the task, while a GET goes on */
-    bool looking;
+    struct log *list;
+    size_t count, capacity;
+    char where[64]; /* parameters of the first GET */
+    size_t next;    /* to be begun */
+    size_t going;
+    size_t failed;
+    struct error failure; /* the last one */
+    bool interrupted;
 };
 
-static void on_silence(void *user);
+/* ---- which tasks ---- */
 
-/* ---- the agent ---- */
-
-static void on_body(void *user, unsigned status, uint64_t begin, struct bytes piece)
+static int add(struct logs *l, uint64_t job, uint32_t instance, struct error *err)
 {
-    struct logs *l = user;
-
-    if (status == 200) {
-        if (begin > l->offset) {
-            session_note(l->session,
-                         "the log is long: %" PRIu64 " bytes of it are not kept",
-                         begin - l->offset);
-            l->offset = begin;
-        }
-        screen_write_raw(&l->session->out, piece);
-        l->offset += piece.size;
-        l->heard_ms = loop_now_ms(); /* a slow reader is no silence */
-        timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
-    } else if (l->said.size + piece.size <= SAID_MAX) {
-        buffer_append(&l->said, piece.data, piece.size);
-    }
-}
-
-static void on_done(void *user, unsigned status, const struct error *reason)
-{
-    struct logs *l = user;
-
-    l->get = NULL;
-    timer_stop(l->session->loop, &l->silence);
-    l->status = status;
-    l->reason = *reason;
-    if (status == 200 && l->follow)
-        l->heard_ms = loop_now_ms();
-    loop_stop(l->session->loop);
-}
-
-/* ---- an agent that says nothing ---- */
-
-static void give_up(struct logs *l)
-{
-    unsigned status = http_get_status(l->get);
-    struct error reason;
-
-    error_set(&reason, ERROR_TIMEOUT, "it says nothing for %d s", SILENCE_MS / 1000);
-    http_get_cancel(l->get);
-    on_done(l, status, &reason);
-}
-
-/* Nothing more is to come from this attempt. */
-static bool is_over(const struct logs *l, struct bytes result)
-{
-    struct command_cursor at = {0};
-    struct list_result page;
-    struct task_info task;
-
-    return list_result_unpack(&page, METHOD_TASKS, result, NULL) == 0 &&
-           task_info_next(&page, &at, &task) &&
-           (task.attempt_id != l->attempt || task_state_is_final(task.state));
-}
-
-/* Masters that are away say nothing about the log. */
-static void on_looked(void *user, const struct client_answer *answer)
-{
-    struct logs *l = user;
-
-    l->looking = false;
-    if (l->get == NULL)
-        return;
-    if (answer->code == ERROR_NONE && is_over(l, answer->result))
-        give_up(l);
-    else
-        timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
-}
-
-static void on_silence(void *user)
-{
-    struct logs *l = user;
-    struct list_request request = {.of = l->job, .after = l->instance, .limit = 1};
-    struct buffer frame = {0};
-
-    if (!l->follow || http_get_status(l->get) != 200) {
-        give_up(l);
-        return;
-    }
-    if (l->looking)
-        return;
-    l->looking = true;
-    l->look = (struct client_call){.done = on_looked, .user = l};
-    list_pack(METHOD_TASKS, &request, 0, &frame);
-    client_request(l->session->client, &l->look, buffer_view(&frame), CLIENT_LEADER);
-    buffer_finish(&frame);
-}
-
-/* ---- one GET ---- */
-
-/* One GET to its end; l->status and l->reason tell how it went. */
-static int get(struct logs *l, const struct task_info *task, struct error *err)
-{
-    static const struct http_get_events events = {.body = on_body, .done = on_done};
-    const char *file =
-        options_flag(l->session->options, "stderr") ? "stderr" : "stdout";
-    char *where = text_copy(task->agent_http);
-    struct address address;
-    char path[128];
-    int rc = address_parse(&address, where, err);
-
-    mem_free(where);
-    if (rc < 0)
+    for (size_t i = 0; i < l->count; i++)
+        if (l->list[i].job == job && l->list[i].instance == instance)
+            return 0;
+    if (l->count == LIMIT_LOGS_AT_ONCE)
         return error_set(err,
-                         ERROR_UNAVAILABLE,
-                         "agent %" PRIu64
-                         " has no address for logs: start it with "
-                         "--http ADDR:PORT",
-                         task->agent_id);
-    snprintf(path,
-             sizeof(path),
-             "/tasks/%" PRIu64 "/%s?offset=%" PRIu64 "%s",
-             task->attempt_id,
-             file,
-             l->offset,
-             l->follow ? "&follow=1" : "");
-    buffer_clear(&l->said);
-    l->get = http_get(l->session->loop, &address, path, &events, l);
-    timer_set_in(l->session->loop, &l->silence, SILENCE_MS, on_silence, l);
-    while (l->get != NULL)
-        loop_run(l->session->loop);
+                         ERROR_TOO_LARGE,
+                         "logs of more than %d tasks: name those that you mean, as "
+                         "%" PRIu64 ".0 %" PRIu64 ".1",
+                         LIMIT_LOGS_AT_ONCE,
+                         job,
+                         job);
+    MEM_GROW(l->list, l->capacity, l->count + 1);
+    l->list[l->count++] = (struct log){.logs = l, .job = job, .instance = instance};
     return 0;
 }
 
-/* ---- what to do next ---- */
+struct of_job {
+    struct logs *logs;
+    uint64_t job;
+    bool follow;
+    size_t left_out; /* they have not started */
+};
 
-static void on_pause_over(void *user)
+static int add_page(void *user, const struct list_result *page, struct error *err)
 {
-    struct session *s = user;
+    struct of_job *of = user;
+    struct command_cursor at = {0};
+    struct task_info task;
+    int rc = 0;
 
-    loop_stop(s->loop);
+    while (rc == 0 && task_info_next(page, &at, &task))
+        if (task.attempt_id != 0 || (of->follow && !task_state_is_final(task.state)))
+            rc = add(of->logs, of->job, task.instance, err);
+        else
+            of->left_out++;
+    return rc;
 }
 
-static void rest(struct session *s)
+/* All tasks of a job; one that has only one is that one. */
+static int add_job(struct logs *l, uint64_t job, struct error *err)
 {
-    struct loop_timer timer = {0};
+    struct session *s = l->session;
+    struct of_job of = {
+        .logs = l, .job = job, .follow = options_flag(s->options, "follow")};
+    size_t before = l->count;
+    int rc = session_list(s, METHOD_TASKS, job, add_page, &of, err);
 
-    timer_set_in(s->loop, &timer, PAUSE_MS, on_pause_over, s);
-    while (timer.armed)
-        loop_run(s->loop);
-}
-
-static void begin_attempt(struct logs *l, const struct task_info *task)
-{
-    if (l->attempt != 0)
-        session_note(l->session,
-                     "attempt %" PRIu32 " of task %" PRIu64 ".%" PRIu32
-                     " runs on agent %" PRIu64,
-                     task->attempt,
-                     l->job,
-                     l->instance,
-                     task->agent_id);
-    l->attempt = task->attempt_id;
-    l->offset = 0;
-    l->heard_ms = loop_now_ms();
-}
-
-static int not_started(const struct logs *l, struct error *err)
-{
-    return error_set(err,
-                     ERROR_UNAVAILABLE,
-                     "task %" PRIu64 ".%" PRIu32
-                     " has not started: -f waits for it, `triarch status %" PRIu64
-                     "` says what it waits for",
-                     l->job,
-                     l->instance,
-                     l->job);
-}
-
-static int lost(const struct logs *l, const struct task_info *task, struct error *err)
-{
-    if (l->reason.code != ERROR_NONE)
+    if (rc != 0)
+        return rc;
+    if (l->count == before && of.left_out == 1)
+        return add(l, job, 0, err); /* its reader says why there is nothing */
+    if (l->count == before)
         return error_set(err,
                          ERROR_UNAVAILABLE,
-                         "agent %" PRIu64 " does not give the log: %s",
-                         task->agent_id,
-                         l->reason.text);
+                         "no task of job %" PRIu64
+                         " has started: `triarch status "
+                         "%" PRIu64 "` says what they wait for",
+                         job,
+                         job);
+    if (of.left_out > 0)
+        session_note(s,
+                     "%zu tasks of job %" PRIu64 " have not started or never ran",
+                     of.left_out,
+                     job);
+    return 0;
+}
+
+static int add_operand(struct logs *l, const char *text, struct error *err)
+{
+    uint32_t instance;
+    uint64_t job;
+
+    if (!task_name_parse(text, &job, &instance))
+        return error_set(err,
+                         ERROR_USAGE,
+                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
+                         "for all its tasks",
+                         text);
+    return strchr(text, '.') != NULL ? add(l, job, instance, err)
+                                     : add_job(l, job, err);
+}
+
+/* ---- where to begin ---- */
+
+static int read_where(struct logs *l, struct error *err)
+{
+    const struct options *o = l->session->options;
+    const char *since = options_text(o, "since");
+    uint64_t value;
+    struct error why;
+    size_t n = 0;
+
+    if (options_given(o, "tail"))
+        n = (size_t)snprintf(
+            l->where, sizeof(l->where), "&lines=%" PRIu64, options_number(o, "tail"));
+    if (since == NULL)
+        return 0;
+    if (strchr(since, 'T') != NULL && text_parse_time(&value, since, &why) == 0)
+        snprintf(l->where + n, sizeof(l->where) - n, "&since=%" PRIu64, value);
+    else if (strchr(since, 'T') == NULL &&
+             text_parse_duration_ms(&value, since, &why) == 0)
+        snprintf(l->where + n, sizeof(l->where) - n, "&ago=%" PRIu64, value);
+    else
+        return options_refuse(o, "since", err, "%s", why.text);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+static void begin_more(struct logs *l);
+
+static void on_piece(void *user, struct bytes piece)
+{
+    struct log *log = user;
+
+    log_lines_add(&log->lines, piece);
+}
+
+static void on_note(void *user, const char *text)
+{
+    struct log *log = user;
+
+    log_lines_end(&log->lines);
+    if (log->logs->count > 1)
+        session_note(log->logs->session,
+                     "%" PRIu64 ".%" PRIu32 ": %s",
+                     log->job,
+                     log->instance,
+                     text);
+    else
+        session_note(log->logs->session, "%s", text);
+}
+
+static void on_ended(void *user, const struct error *reason)
+{
+    struct log *log = user;
+    struct logs *l = log->logs;
+
+    log_lines_end(&log->lines);
+    l->going--;
+    if (reason->code != ERROR_NONE) {
+        l->failed++;
+        l->failure = *reason;
+        if (l->count > 1)
+            on_note(log, reason->text);
+    }
+    begin_more(l);
+    if (l->going == 0)
+        loop_stop(l->session->loop);
+}
+
+static void begin_more(struct logs *l)
+{
+    static const struct log_reader_events events = {
+        .piece = on_piece, .note = on_note, .ended = on_ended};
+    const struct options *o = l->session->options;
+    bool follow = options_flag(o, "follow");
+
+    while (l->next < l->count && (follow || l->going == 0)) {
+        struct log *log = &l->list[l->next++];
+        const struct log_reader_options options = {
+            .session = l->session,
+            .job = log->job,
+            .instance = log->instance,
+            .follow = follow,
+            .file = options_flag(o, "stderr") ? "stderr" : "stdout",
+            .where = l->where,
+        };
+
+        log->reader = log_reader_create(&options, &events, log);
+        l->going++;
+    }
+}
+
+/* ---- how lines look ---- */
+
+static char *prefix_of(const struct log *log, int width)
+{
+    char name[48], text[64];
+
+    snprintf(name, sizeof(name), "%" PRIu64 ".%" PRIu32, log->job, log->instance);
+    snprintf(text, sizeof(text), "%-*s | ", width, name);
+    return mem_strdup(text);
+}
+
+static void prepare_lines(struct logs *l)
+{
+    static const enum style styles[] = {STYLE_LIVE, STYLE_WARN, STYLE_GOOD, STYLE_HEAD};
+    struct screen *out = &l->session->out;
+    bool plain = out->terminal && !options_flag(l->session->options, "raw");
+    int width = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        int w = snprintf(
+            NULL, 0, "%" PRIu64 ".%" PRIu32, l->list[i].job, l->list[i].instance);
+
+        width = w > width ? w : width;
+    }
+    for (size_t i = 0; i < l->count; i++)
+        l->list[i].lines = (struct log_lines){
+            .screen = out,
+            .plain = plain,
+            .prefix = l->count > 1 ? prefix_of(&l->list[i], width) : NULL,
+            .style = styles[i % (sizeof(styles) / sizeof(styles[0]))],
+        };
+}
+
+/* ---- run ---- */
+
+static void on_interrupt(void *user, int signum)
+{
+    struct logs *l = user;
+
+    (void)signum;
+    l->interrupted = true;
+    loop_stop(l->session->loop);
+}
+
+/* What was held of a line is shown, and the terminal has its own colour again. */
+static void end_interrupted(struct logs *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        log_lines_end(&l->list[i].lines);
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+}
+
+static int read_all(struct logs *l, struct error *err)
+{
+    prepare_lines(l);
+    loop_on_signal(l->session->loop, SIGINT, on_interrupt, l);
+    begin_more(l);
+    while (l->going > 0 && !l->interrupted)
+        loop_run(l->session->loop);
+    if (l->interrupted)
+        end_interrupted(l);
+    if (l->failed == 0)
+        return 0;
+    if (l->count == 1)
+        return error_set(err, l->failure.code, "%s", l->failure.text);
     return error_set(err,
-                     l->status == 404 ? ERROR_NOT_FOUND : ERROR_UNAVAILABLE,
-                     "agent %" PRIu64 " has no such log of attempt %" PRIu64
-                     " (status %u): %.*s",
-                     task->agent_id,
-                     task->attempt_id,
-                     l->status,
-                     (int)l->said.size,
-                     (const char *)l->said.data);
-}
-
-enum next { GO_ON, END };
-
-/* After a GET: 0 with *next, or a negative error. */
-static int
-judge(struct logs *l, const struct task_info *task, enum next *next, struct error *err)
-{
-    uint64_t patience_ms =
-        l->follow ? options_duration_ms(l->session->options, "timeout") : PAUSE_MS;
-    bool whole = l->reason.code == ERROR_NONE && (l->status == 200 || l->status == 416);
-
-    *next = GO_ON;
-    if (whole && (!l->follow || task_state_is_final(task->state))) {
-        *next = END;
-        return 0;
-    }
-    /* A task that waits for its next attempt is waited for, however long. */
-    if (whole || (l->follow && task->state == TASK_PENDING)) {
-        l->heard_ms = loop_now_ms();
-        return 0;
-    }
-    if (l->status == 404 && task_state_is_final(task->state))
-        return lost(l, task, err);
-    /* A log that is not there yet, or an agent that is away for a moment. */
-    if (loop_now_ms() < l->heard_ms + patience_ms)
-        return 0;
-    return lost(l, task, err);
-}
-
-/* One look at the task, and one at its log. */
-static int look(struct logs *l, enum next *next, struct error *err)
-{
-    struct buffer page = {0};
-    struct task_info task;
-    int rc = session_task(l->session, l->job, l->instance, &page, &task, err);
-
-    *next = GO_ON;
-    if (rc != 0 && l->follow && l->attempt != 0 && session_is_passing(err->code)) {
-        session_note(l->session, "still waiting: %s", err->text);
-        l->heard_ms = loop_now_ms(); /* the agent was not asked meanwhile */
-        rc = 0;
-        goto out;
-    }
-    if (rc == 0 && task.attempt_id == 0 && task_state_is_final(task.state))
-        rc = error_set(err,
-                       ERROR_NOT_FOUND,
-                       "task %" PRIu64 ".%" PRIu32 " never ran: it wrote nothing",
-                       l->job,
-                       l->instance);
-    else if (rc == 0 && task.attempt_id == 0 && !l->follow)
-        rc = not_started(l, err);
-    if (rc == 0 && task.attempt_id != 0) {
-        if (task.attempt_id != l->attempt)
-            begin_attempt(l, &task);
-        rc = get(l, &task, err);
-        if (rc == 0)
-            rc = judge(l, &task, next, err);
-    }
-out:
-    buffer_finish(&page);
-    return rc;
+                     l->failure.code,
+                     "%zu of %zu logs could not be read to their end",
+                     l->failed,
+                     l->count);
 }
 
 static int run(struct session *s, struct error *err)
 {
-    const char *text = options_operand(s->options, 0);
-    struct logs l = {.session = s, .follow = options_flag(s->options, "follow")};
-    enum next next = GO_ON;
-    int rc;
+    struct logs l = {.session = s};
+    size_t operands = options_operand_count(s->options);
+    int rc = read_where(&l, err);
 
-    if (!task_name_parse(text, &l.job, &l.instance))
-        return error_set(err,
-                         ERROR_USAGE,
-                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
-                         "for its first task",
-                         text);
-    rc = session_open(s, err);
-    while (rc == 0 && next != END) {
-        rc = look(&l, &next, err);
-        if (rc == 0 && next != END)
-            rest(s);
+    if (rc == 0)
+        rc = session_open(s, err);
+    for (size_t i = 0; rc == 0 && i < operands; i++)
+        rc = add_operand(&l, options_operand(s->options, i), err);
+    if (rc == 0)
+        rc = read_all(&l, err);
+    for (size_t i = 0; i < l.count; i++) {
+        log_reader_destroy(l.list[i].reader);
+        log_lines_finish(&l.list[i].lines);
     }
-    buffer_finish(&l.said);
+    mem_free(l.list);
     return rc;
 }
 
@@ -333,15 +335,22 @@ const struct subcommand subcommand_logs = {
     .table =
         {
             .program = "logs",
-            .purpose = "print what a task wrote",
-            .details = "TASK is JOB.INSTANCE, or JOB for its first task. With -f the "
-                       "log goes on through lost connections, and with the next "
-                       "attempt if the agent is lost.",
+            .purpose = "print what tasks wrote",
+            .details =
+                "TASK is JOB.INSTANCE, or JOB for all its tasks. Of several tasks each "
+                "line has its task before it, and no line is mixed with another. With "
+                "-f "
+                "the log goes on through lost connections, and with the next attempt "
+                "if "
+                "the agent is lost.\n"
+                "In a pipe the output is what the task wrote, byte for byte. On a "
+                "terminal colours pass and other control characters are shown as ^[; "
+                "--raw lets them pass as well.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
-            .operands = "TASK",
+            .operands = "TASK...",
             .operands_min = 1,
-            .operands_max = 1,
+            .operands_max = LIMIT_LOGS_AT_ONCE,
         },
     .run = run,
 };

@@ -8,6 +8,7 @@
 struct http_get {
     struct stream *stream;
     struct http_response response;
+    bool head_told;
     const struct http_get_events *events;
     void *user;
     struct buffer request;
@@ -37,6 +38,15 @@ static void on_opened(void *user)
     stream_take(g->stream, &g->request);
 }
 
+static void tell_head(struct http_get *g)
+{
+    if (g->head_told || g->response.part <= HTTP_HEADERS)
+        return;
+    g->head_told = true;
+    if (g->events->head != NULL)
+        g->events->head(g->user, g->response.status, g->response.offset);
+}
+
 static size_t on_received(void *user, struct bytes bytes)
 {
     struct http_get *g = user;
@@ -47,6 +57,8 @@ static size_t on_received(void *user, struct bytes bytes)
 
     while (rc == 0 && rest.size > 0 && !http_response_complete(&g->response)) {
         rc = http_response_feed(&g->response, &rest, &piece, &err);
+        if (rc == 0)
+            tell_head(g);
         if (rc == 0 && piece.size > 0)
             g->events->body(g->user, g->response.status, g->response.offset, piece);
     }

@@ -8,6 +8,8 @@
 #include "net/loop.h"
 
 struct http_get_events {
+    /* The head of the answer is here; begin as below.  May be NULL. */
+    void (*head)(void *user, unsigned status, uint64_t begin);
     /* A piece of the body of an answer with this status.  begin: the offset in its file of the
      * first byte of the body, if the server tells it. */
     void (*body)(void *user, unsigned status, uint64_t begin, struct bytes piece);

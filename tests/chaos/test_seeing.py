@@ -1,8 +1,12 @@
 """What people see of tasks: their files, their logs, what they use."""
 
+import signal
+import subprocess
+from datetime import datetime, timezone
+
 import pytest
 
-from lib.cluster import Failed
+from lib.cluster import BUILD, Failed
 from lib.waiting import wait_until
 
 
@@ -81,3 +85,75 @@ def test_usage_errors_of_files(cluster):
         with pytest.raises(Failed) as failed:
             cluster.client("files", *words)
         assert failed.value.status == 2
+
+
+# ---- logs ----
+
+
+def test_the_last_lines_of_a_log(cluster):
+    job = script(cluster, "seq 1000; echo wrong >&2; exec sleep 1000")
+    wait_until("it has written", lambda: "\n1000\n" in cluster.client("logs", job))
+    assert cluster.client("logs", "--tail", 3, job) == "998\n999\n1000\n"
+    assert cluster.client("logs", "-n", 0, job) == ""
+    assert cluster.client("logs", "--tail", 9, "--stderr", job) == "wrong\n"
+    assert cluster.client("logs", "--tail", 9999, job).count("\n") == 1000
+
+
+def test_logs_of_a_job_line_by_line(cluster):
+    """Many write at the same time, in pieces of lines."""
+    writer = """for i in $(seq 60); do printf %s "$TRIARCH_INSTANCE says "
+        sleep 0.01; echo "line $i"; done"""
+    job = script(cluster, writer, instances=4)
+    lines = cluster.client("logs", "-f", job).splitlines()
+    for instance in range(4):
+        prefix = f"{job}.{instance} | "
+        own = [line[len(prefix) :] for line in lines if line.startswith(prefix)]
+        assert own == [f"{instance} says line {i + 1}" for i in range(60)]
+    assert len(lines) == 240
+
+
+def test_logs_since(cluster):
+    """Times survive the agent; what was written before is not shown, within a second or so."""
+    text = "echo early; {wait}; echo late; exec sleep 1000"
+    gate = cluster.folder / "gate"
+    waiting = f"until test -e {gate}; do sleep 0.05; done"
+    job = script(cluster, text.format(wait=waiting))
+    wait_until("it has begun", lambda: cluster.client("logs", job) == "early\n")
+    times = cluster.agents[0].work / "times"
+    wait_until("its time is kept", lambda: list(times.glob("*.stdout")))
+    cluster.agents[0].kill9()
+    cluster.agents[0].start()
+    cluster.wait_agents(1)
+    after_early = datetime.now(timezone.utc)
+    gate.touch()
+    since = after_early.isoformat()
+    wait_until(
+        "it went on",
+        lambda: "late" in cluster.client("logs", "--since", since, job),
+    )
+    assert cluster.client("logs", "--since", since, job) == "late\n"
+    assert cluster.client("logs", "--since", "1h", job) == "early\nlate\n"
+    assert cluster.client("logs", "--since", "1h", "--tail", 1, job) == "late\n"
+    assert cluster.client("logs", "--since", "2100-01-01T00:00:00Z", job) == ""
+
+
+def test_following_goes_on_elsewhere(start_cluster):
+    """Through a restart of the agent, and to the successor on another one."""
+    cluster = start_cluster(masters=1, agents=2)
+    text = 'echo "attempt $TRIARCH_ATTEMPT"; exec sleep 1000'
+    job = script(cluster, text)
+    log = cluster.folder / "followed"
+    with open(log, "w", encoding="utf-8") as out:
+        words = [BUILD / "triarch", "--masters", cluster.client.addresses, "logs", "-f"]
+        follower = subprocess.Popen([*words, str(job)], stdout=out, stderr=out)
+    wait_until("it is followed", lambda: "attempt 1\n" in log.read_text())
+    first = cluster.agent_with(job)
+    first.kill9()
+    first.start()
+    cluster.wait_agents(2)
+    first.kill9_host()
+    wait_until("it runs again", lambda: "attempt 2\n" in log.read_text(), 30)
+    assert log.read_text().count("attempt 1\n") == 1
+    assert f"attempt 2 of task {job}.0 runs on agent" in log.read_text()
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(10) == -signal.SIGINT

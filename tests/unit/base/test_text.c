@@ -184,6 +184,47 @@ START_TEST(times)
 }
 END_TEST
 
+START_TEST(times_are_read)
+{
+    static const struct {
+        const char *text;
+        uint64_t us;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"2024-02-29T12:34:56.789012Z", 1709210096789012},
+        {"2024-02-29T12:34:56.789012345Z", 1709210096789012},
+        {"2024-02-29T14:34:56.5+02:00", 1709210096500000},
+        {"2024-02-29T11:04:56-01:30", 1709210096000000},
+        {"1970-01-01T00:00:00+05:00", 0}, /* before it all began */
+    };
+    static const char *const bad[] = {
+        "",
+        "now",
+        "2024-02-29",
+        "2024-02-30T00:00:00Z",
+        "2024-13-01T00:00:00Z",
+        "2024-02-29 12:34:56Z",
+        "2024-02-29T12:34:56",
+        "2024-02-29T24:00:00Z",
+        "2024-02-29T12:34:56.Z",
+        "2024-02-29T12:34:56Zulu",
+        "2024-02-29T12:34:56+2",
+        "1969-12-31T23:59:59Z",
+        "2024-2-29T12:34:56Z",
+    };
+    struct error err;
+    uint64_t us;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_int_eq(text_parse_time(&us, good[i].text, &err), 0);
+        ck_assert_uint_eq(us, good[i].us);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(
+            text_parse_time(&us, bad[i], &err) == -ERROR_INVALID, "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(sizes_for_people)
 {
     char out[TEXT_SHORT_MAX];
@@ -355,6 +396,7 @@ UNIT_MAIN("text",
                     durations_with_units,
                     no_durations,
                     durations_for_people,
+                    times_are_read,
                     sizes_for_people),
           unit_case("utf8", well_formed_utf8, printable_has_no_controls, cleaned_text),
           unit_case("views", copies_and_views),

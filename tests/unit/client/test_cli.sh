@@ -237,6 +237,31 @@ run logs --timeout 1s -f "$out"
 is "logs -f through a connection that is lost after a silence: status 0" "$status" 0
 is "logs -f after a silence: no line twice, none lost" \
     "$(sed 's/.* line //' "$work/out" | md5sum)" "$(seq 1 200 | md5sum)"
+run run --wait --instances 3 -- true
+several=$out
+run logs "$several"
+is "logs of a job: status 0" "$status" 0
+is "logs of a job: all tasks, each line with its task" \
+    "$(sed 's/ | .*//' "$work/out" | uniq -c | tr -s ' ')" \
+    " 200 $several.0
+ 200 $several.1
+ 200 $several.2"
+run logs -f "$several.2" "$several.0" "$several.2"
+is "logs of some tasks: no line lost or mixed" "$(sort "$work/out" | uniq -c | grep -c ' 1 ')" 400
+run logs "$several.0" "$large.12000"
+is "logs of which one is not there: status 1" "$status" 1
+is "logs of which one is not there: the others are" "$(wc -l <"$work/out")" 200
+contains "logs of which one is not there: which" "$err" "$large.12000: there is no task"
+contains "logs of which one is not there: how many" "$err" "1 of 2 logs"
+run logs "$large"
+is "logs of too many: status 1" "$status" 1
+contains "logs of too many" "$err" "logs of more than 512 tasks"
+run logs --since yesterday "$several"
+is "logs since no time: status 2" "$status" 2
+contains "logs since no time" "$err" "--since"
+contains "logs of several on a terminal have colours" \
+    "$(tty "./triarch logs $several")" "${escape}[36m$several.0 | ${escape}[0mjob"
+
 run run -- moves
 run logs -f "$out"
 is "logs -f of an attempt whose agent hangs: status 0" "$status" 0
