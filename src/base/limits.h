@@ -55,6 +55,7 @@
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
 #define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */
 #define LIMIT_APPEND_BYTES        (512 * KIB)   /* payload of one AppendEntries */
+#define LIMIT_USAGES              1000000       /* runs whose usage a leader keeps */
 #define LIMIT_LOG_FILE_BYTES      (16384 * MIB) /* address space of log/data.mdb */
 #define LIMIT_SNAPSHOT_FILE_BYTES (65536 * MIB) /* of snap/data.mdb */
 #define LIMIT_MASTERS             5
@@ -90,6 +91,7 @@
 #define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
 #define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
+#define LIMIT_USAGE_REPORTS    4096       /* runs of an agent in one frame */
 #define LIMIT_LOG_SAMPLES      65536 /* times kept of one log; then every second one */
 
 /* exec */

@@ -6,6 +6,7 @@
 #include "wire/message_client.h"
 #include "wire/message_exec.h"
 #include "wire/message_snapshot.h"
+#include "wire/message_usage.h"
 #include "wire/rpc.h"
 
 #endif

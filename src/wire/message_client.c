@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "wire/list.h"
+#include "wire/message_usage.h"
 #include "wire/pack.h"
 
 /* ---- submit, kill, purge, agent_gone ---- */
@@ -143,7 +144,7 @@ bool list_has_room(const struct list_writer *w)
     return w->out->size - w->frame + ELEMENT_BYTES_MAX <= LIMIT_FRAME_BYTES;
 }
 
-static struct buffer *begin_element(struct list_writer *w, uint32_t fields)
+struct buffer *list_begin_element(struct list_writer *w, uint32_t fields)
 {
     w->count++;
     pack_array(w->out, fields);
@@ -174,7 +175,7 @@ static struct bytes cut(struct bytes text, size_t max)
 
 void job_summary_pack(struct list_writer *w, const struct job_summary *j)
 {
-    struct buffer *out = begin_element(w, 10);
+    struct buffer *out = list_begin_element(w, 10);
 
     pack_uint(out, j->id);
     pack_text_view(out, j->name);
@@ -220,7 +221,7 @@ bool job_summary_next(const struct list_result *l,
 
 void task_info_pack(struct list_writer *w, const struct task_info *t)
 {
-    struct buffer *out = begin_element(w, 12);
+    struct buffer *out = list_begin_element(w, 12);
 
     pack_uint(out, t->instance);
     pack_uint(out, t->attempt);
@@ -265,7 +266,7 @@ bool task_info_next(const struct list_result *l,
 
 void agent_info_pack(struct list_writer *w, const struct agent_info *a)
 {
-    struct buffer *out = begin_element(w, 6);
+    struct buffer *out = list_begin_element(w, 6);
 
     pack_uint(out, a->id);
     pack_uint(out, a->state);
@@ -298,7 +299,7 @@ bool agent_info_next(const struct list_result *l,
 
 void master_info_pack(struct list_writer *w, const struct master_info *m)
 {
-    struct buffer *out = begin_element(w, 9);
+    struct buffer *out = list_begin_element(w, 9);
 
     pack_uint(out, m->id);
     pack_text_view(out, m->address);
@@ -348,6 +349,8 @@ static list_read *element_reader(enum method method)
         return read_agent_info;
     case METHOD_MASTERS:
         return read_master_info;
+    case METHOD_USAGE:
+        return usage_info_read;
     default:
         return NULL;
     }
@@ -364,6 +367,7 @@ int list_result_unpack(struct list_result *out,
         struct task_info task;
         struct agent_info agent;
         struct master_info master;
+        struct usage_info usage;
     } scratch;
     struct unpack u;
 

@@ -71,7 +71,10 @@ void list_begin(struct list_writer *w, struct buffer *out, uint32_t id, uint64_t
 bool list_has_room(
     const struct list_writer *w); /* for one more element, however large */
 void list_end(struct list_writer *w, uint64_t next);
-/* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS or _MASTERS. */
+/* For the packers of elements: the next one is an array of so many fields. */
+struct buffer *list_begin_element(struct list_writer *w, uint32_t fields);
+/* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS, _MASTERS or
+ * _USAGE. */
 int list_result_unpack(struct list_result *out,
                        enum method method,
                        struct bytes result,

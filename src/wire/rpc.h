@@ -47,6 +47,7 @@
     X(RUNS, "runs")           /* request: all runs, when the digest differs */ \
     X(HEARTBEAT, "heartbeat") /* notify */                                     \
     X(UPDATE, "update")       /* notify: states of runs, until acknowledged */ \
+    X(USAGE, "usage")         /* notify; and a listing of a client */          \
     /* master to agent: notifies, each with the leader's term */               \
     X(LEADING, "leading")                                                      \
     X(LAUNCH, "launch")                                                        \

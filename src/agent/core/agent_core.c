@@ -104,6 +104,9 @@ static void dispatch(struct agent_core *core, const struct agent_event *event)
     case AGENT_RUN_ENDED:
         runs_ended(core, event);
         break;
+    case AGENT_USAGE:
+        usage_tell(core, event->usage.reports, event->usage.count);
+        break;
     }
 }
 

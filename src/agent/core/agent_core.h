@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "wire/agent.h"
 #include "wire/command.h"
+#include "wire/message_usage.h"
 #include "wire/task.h"
 
 #include <stdbool.h>
@@ -85,6 +86,7 @@ enum agent_event_kind {
     AGENT_DURABLE,        /* all records up to `sequence` are on disk */
     AGENT_RUN_STARTED,    /* the command runs; also the answer to AGENT_ADOPT_RUN */
     AGENT_RUN_ENDED, /* nothing of the run is left; also an answer to AGENT_ADOPT_RUN */
+    AGENT_USAGE,     /* what the runs use: for the leader, if there is one */
 };
 
 struct agent_event {
@@ -116,6 +118,10 @@ struct agent_event {
         } durable;
         struct run_started run_started;
         struct run_ended run_ended;
+        struct {
+            const struct usage_report *reports; /* attempts ascending */
+            size_t count;
+        } usage;
     };
 };
 

@@ -6,6 +6,7 @@
  *   ends.c        how a run ended, in words
  *   updates.c     what the leader must still be told
  *   records.c     the checkpoint's records, packed and unpacked
+ *   usage.c       what runs use
  *   actions.c     the list that goes out
  */
 #ifndef AGENT_CORE_CORE_INTERNAL_H
@@ -238,6 +239,11 @@ void updates_tick(struct agent_core *core);
 uint64_t updates_deadline(const struct agent_core *core);
 /* All runs, as `send_runs` asks; returns how many requests it took. */
 uint32_t updates_tell_all(struct agent_core *core);
+
+/* usage.c */
+void usage_tell(struct agent_core *core,
+                const struct usage_report *reports,
+                size_t count);
 
 /* leading.c */
 void leading_opened(struct agent_core *core, uint64_t session, uint32_t master);

@@ -39,7 +39,8 @@ static void append_advice(struct buffer *out, const struct request *r)
 static bool is_listing(const struct request *r)
 {
     return r->method == METHOD_JOBS || r->method == METHOD_TASKS ||
-           r->method == METHOD_AGENTS || r->method == METHOD_MASTERS;
+           r->method == METHOD_AGENTS || r->method == METHOD_MASTERS ||
+           r->method == METHOD_USAGE;
 }
 
 /* "127.0.0.1:5049: connection refused; …" */

@@ -56,6 +56,7 @@ static void forget_reported(struct agent_view *v)
 static void detach(struct master_core *m, struct agent_view *v)
 {
     orders_forget(m, v);
+    usages_forget(m, v);
     v->session = 0;
     v->synced = false;
     forget_reported(v);
@@ -70,6 +71,7 @@ void agents_end(struct master_core *m)
         detach(m, v);
         RB_REMOVE(view_tree, &m->views, v);
         mem_free(v->reported);
+        mem_free(v->usages);
         mem_free(v->orders);
         mem_free(v->acks);
         mem_free(v);
@@ -508,6 +510,10 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
         break;
     case METHOD_HEARTBEAT:
         handle_heartbeat(m, session, rpc);
+        break;
+    case METHOD_USAGE:
+        if (v != NULL && rpc->type == RPC_NOTIFY)
+            usages_frame(m, v, rpc);
         break;
     default:
         if (rpc->type == RPC_REQUEST)

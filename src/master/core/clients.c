@@ -290,6 +290,7 @@ void clients_frame(struct master_core *m,
     case METHOD_TASKS:
     case METHOD_AGENTS:
     case METHOD_MASTERS:
+    case METHOD_USAGE:
         handle_list(m, session, rpc);
         break;
     default:

@@ -76,7 +76,10 @@ struct agent_view {
     size_t launch_bytes; /* sent since it was last heard */
     struct ack *acks;
     size_t ack_count, ack_capacity;
-    bool dirty; /* in the list of those with something to send */
+    struct usage_report *usages; /* of its runs, as told last, by attempt */
+    size_t usage_count, usage_capacity;
+    uint32_t usage_part; /* the next one */
+    bool dirty;          /* in the list of those with something to send */
     STAILQ_ENTRY(agent_view) dirty_link;
 };
 
@@ -174,6 +177,7 @@ struct master_core {
     struct proposals proposals;
     struct leading leading;
     struct view_tree views;
+    size_t usage_count; /* of all of them */
     STAILQ_HEAD(, agent_view) dirty;
     struct session_tree sessions;
     size_t session_count;
@@ -282,6 +286,13 @@ void agents_end(struct master_core *m);
 
 /* drains.c */
 void drains_tick(struct master_core *m);
+
+/* usages.c */
+void usages_frame(struct master_core *m, struct agent_view *v, const struct rpc *rpc);
+void usages_forget(struct master_core *m, struct agent_view *v);
+bool usages_find(const struct agent_view *v, /* NULL is fine */
+                 uint64_t attempt,
+                 struct usage_report *out);
 
 /* orders.c */
 void orders_add(struct master_core *m,

@@ -159,6 +159,51 @@ list_agents(struct master_core *m, struct list_writer *w, const struct list_requ
     list_end(w, next);
 }
 
+/* ---- usage ---- */
+
+static bool runs(const struct attempt *a)
+{
+    return !a->superseded && (a->state == TASK_STARTING || a->state == TASK_RUNNING);
+}
+
+static void
+put_usage(struct master_core *m, struct list_writer *w, const struct attempt *a)
+{
+    const struct resources *given = &a->job->resources;
+    struct usage_info info = {
+        .job = a->job->id,
+        .instance = a->instance,
+        .agent = a->agent->id,
+        .name = job_spec_name(a->job->spec),
+        .placed_us = a->placed_us,
+        .cpus_milli = (uint32_t)given->amount[RESOURCE_CPUS],
+        .limit_bytes = given->amount[RESOURCE_MEM],
+    };
+
+    info.known = usages_find(agents_view(m, a->agent->id), a->id, &info.report);
+    info.report.attempt = a->id;
+    usage_info_pack(w, &info);
+}
+
+static void
+list_usage(struct master_core *m, struct list_writer *w, const struct list_request *q)
+{
+    struct attempt key = {.id = q->after + 1};
+    struct attempt *a = RB_NFIND(attempt_tree, &m->state->attempts, &key);
+    uint64_t next = 0;
+
+    for (uint32_t n = 0; a != NULL; n++) {
+        if (n == page(q) || !list_has_room(w)) {
+            next = a->id - 1;
+            break;
+        }
+        if (runs(a))
+            put_usage(m, w, a);
+        a = RB_NEXT(attempt_tree, &m->state->attempts, a);
+    }
+    list_end(w, next);
+}
+
 static const char *role_name(enum replica_role role)
 {
     switch (role) {
@@ -232,6 +277,9 @@ void listing_answer(struct master_core *m,
         break;
     case METHOD_AGENTS:
         list_agents(m, &w, q);
+        break;
+    case METHOD_USAGE:
+        list_usage(m, &w, q);
         break;
     default:
         list_masters(m, &w);
