@@ -5,6 +5,7 @@
  *   launcher    processes of runs, which survive it
  *   sandboxes   files of ended runs: a thread of its own
  *   task_logs   how long log files grow: a thread of its own
+ *   usages      what runs use: a thread of its own
  *   links       a lasting connection to each master
  *   web         /health, /metrics and the log files of tasks
  *
@@ -28,6 +29,7 @@ struct checkpoint;
 struct launcher;
 struct sandboxes;
 struct task_logs;
+struct usages;
 struct master_link;
 struct web;
 
@@ -61,7 +63,9 @@ struct agent {
     struct watch *launcher_watch;
     struct sandboxes *sandboxes;
     struct task_logs *task_logs;
-    struct master_link *links; /* one for each of config.masters */
+    struct usages *usages;
+    struct loop_timer usage_timer; /* to tell the leader */
+    struct master_link *links;     /* one for each of config.masters */
     uint64_t last_session;
     struct web *web;
 

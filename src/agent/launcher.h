@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct launcher_listener {
     void (*started)(void *context, const struct run_started *started);
@@ -31,6 +32,7 @@ struct launcher_ops {
     void (*adopt)(struct launcher *l, uint64_t attempt);
     void (*signal)(struct launcher *l, uint64_t attempt, enum run_signal signal);
     void (*forget)(struct launcher *l, uint64_t attempt);
+    pid_t (*shim)(struct launcher *l, uint64_t attempt);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -64,6 +66,12 @@ launcher_signal(struct launcher *l, uint64_t attempt, enum run_signal signal)
 static inline void launcher_forget(struct launcher *l, uint64_t attempt)
 {
     l->ops->forget(l, attempt);
+}
+
+/* The process that stands over the run; 0 if it is not known. */
+static inline pid_t launcher_shim(struct launcher *l, uint64_t attempt)
+{
+    return l->ops->shim(l, attempt);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

@@ -490,11 +490,19 @@ static void process_destroy(struct launcher *base)
     mem_free(l);
 }
 
+static pid_t process_shim(struct launcher *base, uint64_t attempt)
+{
+    const struct process *p = find(of(base), attempt);
+
+    return p != NULL ? p->shim : 0;
+}
+
 static const struct launcher_ops process_ops = {
     .start = process_start_run,
     .adopt = process_adopt,
     .signal = process_signal,
     .forget = process_forget,
+    .shim = process_shim,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };

@@ -11,6 +11,7 @@
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
 #include "agent/task_logs.h"
+#include "agent/usages.h"
 #include "agent/web.h"
 #include "base/entropy.h"
 #include "base/log.h"
@@ -67,8 +68,11 @@ static void on_readable(void *user)
 
 static void on_started(void *context, const struct run_started *started)
 {
-    drive(context,
-          &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});
+    struct agent *a = context;
+
+    usages_watch(
+        a->usages, started->attempt, launcher_shim(a->launcher, started->attempt));
+    drive(a, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});
 }
 
 static void on_ended(void *context, const struct run_ended *ended)
@@ -76,6 +80,7 @@ static void on_ended(void *context, const struct run_ended *ended)
     struct agent *a = context;
 
     task_logs_leave(a->task_logs, ended->attempt);
+    usages_leave(a->usages, ended->attempt);
     drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
 }
 
@@ -144,6 +149,31 @@ static int open_task_logs(struct agent *a, struct error *err)
     return task_logs_open(&a->task_logs, &options, err);
 }
 
+/* ---- usage ---- */
+
+static void tell_usage(void *user)
+{
+    struct agent *a = user;
+    struct agent_event event = {.kind = AGENT_USAGE};
+    struct usage_report *reports =
+        usages_reports(a->usages, 0, LIMIT_AGENT_RUNS, &event.usage.count);
+
+    event.usage.reports = reports;
+    drive(a, &event);
+    mem_free(reports);
+    timer_set_in(a->loop, &a->usage_timer, USAGE_TELL_MS, tell_usage, a);
+}
+
+static int open_usages(struct agent *a, struct error *err)
+{
+    const struct usages_options options = {.work_dir = a->work_dir};
+    int rc = usages_open(&a->usages, &options, err);
+
+    if (rc == 0)
+        timer_set_in(a->loop, &a->usage_timer, USAGE_TELL_MS, tell_usage, a);
+    return rc;
+}
+
 /* ---- who we are ---- */
 
 static bool is_wildcard(const struct address *at)
@@ -209,7 +239,7 @@ int agent_start(struct agent *a, struct error *err)
     if (open_checkpoint(a, err) != 0 ||
         (a->config.has_http && web_start(&a->web, a, err) != 0) ||
         complete_spec(a, err) != 0 || open_launcher(a, err) != 0 ||
-        open_task_logs(a, err) != 0)
+        open_task_logs(a, err) != 0 || open_usages(a, err) != 0)
         return -(int)err->code;
     raise_descriptor_limit();
     if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
@@ -228,6 +258,8 @@ void agent_stop(struct agent *a)
     watch_destroy(a->launcher_watch);
     launcher_destroy(a->launcher);
     sandboxes_close(a->sandboxes);
+    timer_stop(a->loop, &a->usage_timer);
+    usages_close(a->usages);
     task_logs_close(a->task_logs);
     checkpoint_close(a->checkpoint);
     wake_destroy(a->durable);

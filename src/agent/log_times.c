@@ -116,6 +116,12 @@ void log_times_remove(int times, uint64_t attempt)
 {
     unlinkat(times, name_of(attempt, "stdout").text, 0);
     unlinkat(times, name_of(attempt, "stderr").text, 0);
+    unlinkat(times, name_of(attempt, "usage").text, 0);
+}
+
+int log_times_open_beside(int times, uint64_t attempt, const char *name, int flags)
+{
+    return openat(times, name_of(attempt, name).text, flags | O_CLOEXEC, 0600);
 }
 
 /* ---- what was written since ---- */

@@ -35,4 +35,7 @@ uint64_t log_times_find(
     int times, uint64_t attempt, const char *name, int log, uint64_t since_us);
 void log_times_remove(int times, uint64_t attempt);
 
+/* Another small file of the attempt there ("usage"), which goes with the others. */
+int log_times_open_beside(int times, uint64_t attempt, const char *name, int flags);
+
 #endif

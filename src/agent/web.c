@@ -113,13 +113,20 @@ static void handle_metrics(void *user, struct http_request *r)
     http_answer(r, 200, METRICS_CONTENT_TYPE, &body);
 }
 
-/* ---- /tasks/… ---- */
+/* ---- /tasks/… and /usage ---- */
 
 static void handle_task(void *user, struct http_request *r)
 {
     const struct web *w = user;
 
     web_task(w->agent, r);
+}
+
+static void handle_usage(void *user, struct http_request *r)
+{
+    const struct web *w = user;
+
+    web_usage(w->agent, r);
 }
 
 /* ---- life ---- */
@@ -138,6 +145,7 @@ static unsigned connections_max(void)
 static const struct http_route ROUTES[] = {
     {"GET", "/health", handle_health},
     {"GET", "/metrics", handle_metrics},
+    {"GET", "/usage", handle_usage},
     {"GET", "/tasks/", handle_task},
 };
 

@@ -5,6 +5,9 @@
  *                                    JSON (task_files.h; cursor=N); as=list or as=bytes: one of
  *                                    them, also of a file, or an error
  *
+ *     GET /tasks/ATTEMPT/usage       what it uses, or used, as JSON
+ *     GET /usage?after=ATTEMPT       that of all that run
+ *
  * They can be read while the sandbox is kept, also after its run was acknowledged and
  * forgotten.  A followed log ends when the run has ended.
  */
@@ -22,5 +25,8 @@ uint16_t web_port(const struct web *w);
 
 /* web_task.c: answer what is below /tasks/. */
 void web_task(struct agent *a, struct http_request *r);
+/* web_usage.c: of one run, also of one that has ended; and of all that run, in pages. */
+void web_task_usage(struct agent *a, struct http_request *r, uint64_t attempt);
+void web_usage(struct agent *a, struct http_request *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* web_task.c - logs and files of a task over HTTP. */
+/* web_task.c - what there is of a task over HTTP: logs, files, usage. */
 #include "agent/web.h"
 
 #include "agent/task_files.h"
@@ -203,12 +203,14 @@ void web_task(struct agent *a, struct http_request *r)
         http_answer_error(r, &err);
     } else if (strcmp(rest, "stdout") == 0 || strcmp(rest, "stderr") == 0) {
         answer_log(a, r, attempt, rest);
+    } else if (strcmp(rest, "usage") == 0) {
+        web_task_usage(a, r, attempt);
     } else if ((path = below(rest, "files")) != NULL) {
         answer_files(a, r, attempt, path);
     } else {
         error_set(&err,
                   ERROR_NOT_FOUND,
-                  "ask for stdout, stderr or files/PATH of /tasks/%llu/",
+                  "ask for stdout, stderr, usage or files/PATH of /tasks/%llu/",
                   (unsigned long long)attempt);
         http_answer_error(r, &err);
     }

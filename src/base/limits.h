@@ -37,6 +37,7 @@
 #define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
 #define LIMIT_LINES_BYTES      (8 * MIB) /* of a log, to find its last lines */
+#define LIMIT_TOP_TASKS        100000    /* shown by `triarch top` */
 #define LIMIT_FILES_PAGE       1000      /* entries of a directory in one answer */
 #define LIMIT_FILES_LISTED     100000 /* entries of one directory by `triarch files ls` */
 #define LIMIT_LOGS_AT_ONCE     512    /* tasks of one `triarch logs` */
@@ -91,6 +92,7 @@
 #define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
 #define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
+#define LIMIT_USAGE_PAGE       1000       /* runs in one answer over HTTP */
 #define LIMIT_USAGE_REPORTS    4096       /* runs of an agent in one frame */
 #define LIMIT_LOG_SAMPLES      65536 /* times kept of one log; then every second one */
 
