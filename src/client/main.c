@@ -18,6 +18,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_purge,
     &subcommand_logs,
     &subcommand_files,
+    &subcommand_top,
     &subcommand_agents,
     &subcommand_masters,
     &subcommand_version,

@@ -43,8 +43,8 @@ unsigned screen_width(const struct screen *s)
 {
     struct winsize size;
 
-    if (!s->terminal)
-        return 0;
+    if (!s->terminal || s->columns > 0)
+        return s->columns;
     if (ioctl(fileno(s->file), TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     return 80;

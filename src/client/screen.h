@@ -29,9 +29,10 @@ struct screen {
     FILE *file;
     bool terminal;
     bool colour;
-    bool dumb;    /* a terminal that cannot redraw a line */
-    bool lasting; /* a reader that went away does not end the program */
-    int failure;  /* errno of the first write that failed */
+    bool dumb;        /* a terminal that cannot redraw a line */
+    bool lasting;     /* a reader that went away does not end the program */
+    unsigned columns; /* of its lines; 0: as many as the terminal has */
+    int failure;      /* errno of the first write that failed */
 };
 
 /* Once, before the others: the character set of the user's locale. */

@@ -26,8 +26,8 @@ struct subcommand {
 
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
     subcommand_status, subcommand_kill, subcommand_purge, subcommand_logs,
-    subcommand_files, subcommand_agents, subcommand_masters, subcommand_version,
-    subcommand_dev;
+    subcommand_files, subcommand_top, subcommand_agents, subcommand_masters,
+    subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */
 int session_open(struct session *s, struct error *err);

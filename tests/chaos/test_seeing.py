@@ -1,7 +1,11 @@
 """What people see of tasks: their files, their logs, what they use."""
 
+import json
+import os
+import pty
 import signal
 import subprocess
+import urllib.request
 from datetime import datetime, timezone
 
 import pytest
@@ -157,3 +161,82 @@ def test_following_goes_on_elsewhere(start_cluster):
     assert f"attempt 2 of task {job}.0 runs on agent" in log.read_text()
     follower.send_signal(signal.SIGINT)
     assert follower.wait(10) == -signal.SIGINT
+
+
+# ---- usage ----
+
+SPIN = "while :; do :; done"
+
+
+def top_task(cluster, job):
+    """What `top` knows of the first task of a job, once it knows something."""
+    tasks = {task["id"]: task for task in cluster.client.json("top")["tasks"]}
+    task = tasks.get(f"{job}.0")
+    return task if task is not None and task["cpu_seconds"] is not None else None
+
+
+def test_top_shows_what_tasks_use(cluster):
+    spins = script(cluster, SPIN)
+    sleeps = script(cluster, "exec sleep 1000")
+    wait_until(
+        "one is seen to work", lambda: (top_task(cluster, spins) or {}).get("cpus")
+    )
+    idle = wait_until("the other is known", lambda: top_task(cluster, sleeps))
+    busy = top_task(cluster, spins)
+    assert idle["cpu_seconds"] < 1 < busy["cpus"] * 1000
+    assert idle["pids"] == busy["pids"] == 1
+    assert 0 < idle["memory_bytes"] <= idle["memory_peak_bytes"] < 100 << 20
+    agent = cluster.client.json("top")["agents"][0]
+    assert agent["tasks"] == 2
+    assert agent["memory_bytes"] >= idle["memory_bytes"]
+    lines = cluster.client("top").splitlines()
+    assert lines[0].split()[:4] == ["AGENT", "HOSTNAME", "STATE", "TASKS"]
+    assert [line.split()[1] for line in lines[4:]] == [f"{spins}.0", f"{sleeps}.0"]
+
+
+def test_usage_is_told_to_a_new_leader(start_cluster):
+    cluster = start_cluster(masters=3, agents=1)
+    job = script(cluster, "exec sleep 1000")
+    wait_until("it is known", lambda: top_task(cluster, job))
+    cluster.wait_leader().kill9()
+    wait_until("it is known again", lambda: top_task(cluster, job))
+
+
+def test_usage_of_an_ended_task(cluster):
+    """Also after the agent that saw it has gone."""
+    job = script(cluster, SPIN)
+    wait_until("it is known", lambda: top_task(cluster, job))
+    cluster.client("kill", job)
+    cluster.wait_job(job)
+    agent = cluster.agents[0]
+    before = cluster.client.json("agents")[0]["address"]
+    agent.terminate()
+    agent.start()
+
+    def new_address():
+        address = cluster.client.json("agents")[0]["address"]
+        return address if address != before else None
+
+    address = wait_until("the next agent is here", new_address)
+    with urllib.request.urlopen(f"http://{address}/tasks/1/usage") as answer:
+        usage = json.load(answer)
+    assert usage["cpu_seconds"] > 0 and usage["ended"] is not None
+    assert usage["pids"] == 0 and usage["memory_peak_bytes"] > 0
+    assert not cluster.client.json("top")["tasks"]
+
+
+def test_top_on_a_terminal(cluster):
+    job = script(cluster, "exec sleep 1000")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        argv = ["triarch", "--masters", cluster.client.addresses, "top"]
+        os.execv(BUILD / "triarch", argv)
+    seen = b""
+    for wanted, key in [(b"by cpu", b"m"), (b"by memory", b"q"), (b"\033[?1049l", b"")]:
+        while wanted not in seen:
+            seen += os.read(terminal, 4096)
+        os.write(terminal, key)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    os.close(terminal)
+    assert seen.startswith(b"\033[?1049h") and f"{job}.0".encode() in seen
