@@ -30,6 +30,7 @@ struct launcher;
 struct sandboxes;
 struct task_logs;
 struct usages;
+struct users;
 struct master_link;
 struct web;
 
@@ -47,6 +48,9 @@ struct agent_config {
     struct address http; /* what we listen on */
     bool has_advertise;
     struct address advertise; /* what clients use; port 0: the one that we listen on */
+    const char *users;        /* users_options */
+    const char *default_user; /* the same */
+    uint64_t task_pids;       /* processes and threads of a task */
     struct agent_spec spec;   /* its http_address is filled in at start */
 };
 
@@ -59,6 +63,7 @@ struct agent {
     struct agent_actions actions;
     struct checkpoint *checkpoint;
     struct wake *durable; /* the checkpoint got further */
+    struct users *users;
     struct launcher *launcher;
     struct watch *launcher_watch;
     struct sandboxes *sandboxes;

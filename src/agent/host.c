@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 /* Left to the system: a tenth, at most this much. */
 #define MEMORY_RESERVE_MAX (1024 * MIB)
 #define DISK_RESERVE_MAX   (5 * 1024 * MIB)
+
+#define OOM_SCORE (-900) /* -1000 is never chosen, 1000 always first */
 
 static uint64_t less_reserve(uint64_t amount, uint64_t reserve_max)
 {
@@ -124,6 +127,14 @@ int host_resources(struct resources *out, const char *work_dir, struct error *er
         less_reserve((uint64_t)disk.f_bavail * disk.f_frsize, DISK_RESERVE_MAX);
     *out = r;
     return 0;
+}
+
+bool host_protect(void)
+{
+    FILE *f = fopen("/proc/self/oom_score_adj", "we");
+    bool written = f != NULL && fprintf(f, "%d", OOM_SCORE) > 0;
+
+    return (f == NULL || fclose(f) == 0) && written;
 }
 
 int host_name(char out[LIMIT_NAME_BYTES + 1], struct error *err)

@@ -8,6 +8,7 @@
 #ifndef AGENT_LAUNCHER_H
 #define AGENT_LAUNCHER_H
 
+#include "agent/cgroup.h"
 #include "agent/core/agent_core.h"
 #include "base/error.h"
 
@@ -26,11 +27,13 @@ struct launcher_listener {
 };
 
 struct launcher;
+struct users;
 
 struct launcher_ops {
     void (*start)(struct launcher *l, const struct run_start *run);
     void (*adopt)(struct launcher *l, uint64_t attempt);
     void (*signal)(struct launcher *l, uint64_t attempt, enum run_signal signal);
+    void (*end_for_disk)(struct launcher *l, uint64_t attempt);
     void (*forget)(struct launcher *l, uint64_t attempt);
     pid_t (*shim)(struct launcher *l, uint64_t attempt);
     void (*dispatch)(struct launcher *l);
@@ -40,7 +43,9 @@ struct launcher_ops {
 struct launcher {
     const struct launcher_ops *ops;
     struct launcher_listener listener;
-    int fd; /* readable when launcher_dispatch() is due */
+    int fd;                       /* readable when launcher_dispatch() is due */
+    const struct cgroups *groups; /* of its runs, for cgroup_usage() */
+    struct error unlimited;       /* which limits are not enforced and why; or none */
 };
 
 /* Start it: started and ended follow, or ended alone. */
@@ -60,6 +65,12 @@ static inline void
 launcher_signal(struct launcher *l, uint64_t attempt, enum run_signal signal)
 {
     l->ops->signal(l, attempt, signal);
+}
+
+/* Kill it because its files take more than its disk. */
+static inline void launcher_end_for_disk(struct launcher *l, uint64_t attempt)
+{
+    l->ops->end_for_disk(l, attempt);
 }
 
 /* The run ended and nobody will ask for it again. */
@@ -89,6 +100,11 @@ static inline void launcher_destroy(struct launcher *l)
 struct launcher_process_options {
     const char *work_dir; /* absolute, exists */
     const char *shim;     /* path of triarch-shim */
+    struct users *users;  /* outlive the launcher */
+    uint32_t task_pids;   /* processes and threads of a task */
+    const char *root;     /* of /proc and /sys, for tests; NULL: the host's */
+    bool
+        oom_protected; /* this process is, and its shims inherit it; tasks are not to */
 };
 
 /* Waits for the fence of an earlier agent, at most some seconds. */

@@ -10,6 +10,7 @@
 
 #include "agent/launcher.h"
 
+#include "agent/cgroup_find.h"
 #include "agent/leftovers.h"
 #include "agent/process.h"
 #include "agent/request.h"
@@ -33,14 +34,16 @@
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 64
+#define RETRY_MS       5 /* until what was killed is gone */
 
 enum process_state {
     PROCESS_FOUND, /* in the slots at start; not adopted yet */
     PROCESS_ALIVE, /* it was started, or will be */
-    PROCESS_LOST,  /* its shim is gone; its processes are still to be killed */
+    PROCESS_LOST, /* its shim is gone; its processes are still to be killed, in `lost` */
     PROCESS_ENDED,
 };
 
@@ -52,12 +55,15 @@ struct process {
     pid_t shim;     /* 0 until known */
     uint64_t start; /* of the shim */
     int pidfd;      /* of an adopted shim; else -1 */
+    uint32_t restarts;
+    uint64_t since_ms; /* CLOCK_BOOTTIME */
+    bool forgotten;    /* nobody asks for it: only to be killed */
 
     bool tell_started, tell_ended; /* in the list `telling` for this */
     enum run_end how;
     int code;
-    char *message; /* owned, or NULL */
-    TAILQ_ENTRY(process) telling;
+    char *message;             /* owned, or NULL */
+    TAILQ_ENTRY(process) link; /* in `telling` or in `lost` */
     RB_ENTRY(process) by_attempt;
 };
 
@@ -67,15 +73,19 @@ RB_HEAD(process_tree, process);
 struct launcher_process {
     struct launcher base;
     char *work_dir;
+    struct request_host host;
     char boot_id[BOOT_ID_BYTES];
+    struct cgroups groups;
     struct slots slots;
     struct spawning spawning;
     bool wants_write; /* the spawner's socket was full */
     bool settled;     /* what was not adopted is free */
     bool failed;
-    int wake; /* an eventfd: `telling` is not empty */
+    int wake;  /* an eventfd: dispatch() has something to do */
+    int retry; /* a timerfd: some of `lost` may be gone now */
     struct process_tree processes;
     struct process_list telling;
+    struct process_list lost;
 };
 
 static struct launcher_process *of(struct launcher *l)
@@ -113,8 +123,10 @@ static struct process *add(struct launcher_process *l, uint64_t attempt)
 static void drop(struct launcher_process *l, struct process *p)
 {
     RB_REMOVE(process_tree, &l->processes, p);
-    if (p->tell_started || p->tell_ended)
-        TAILQ_REMOVE(&l->telling, p, telling);
+    if (p->state == PROCESS_LOST)
+        TAILQ_REMOVE(&l->lost, p, link);
+    else if (p->tell_started || p->tell_ended)
+        TAILQ_REMOVE(&l->telling, p, link);
     if (p->has_slot)
         slots_give(&l->slots, p->slot);
     if (p->pidfd >= 0)
@@ -138,7 +150,7 @@ static void tell(struct launcher_process *l, struct process *p)
     if (TAILQ_EMPTY(&l->telling))
         eventfd_write(l->wake, 1);
     if (!p->tell_started && !p->tell_ended)
-        TAILQ_INSERT_TAIL(&l->telling, p, telling);
+        TAILQ_INSERT_TAIL(&l->telling, p, link);
 }
 
 static void tell_started(struct launcher_process *l, struct process *p)
@@ -155,13 +167,26 @@ static void tell_ended(struct launcher_process *l,
 {
     tell(l, p);
     p->tell_ended = true;
-    p->state = how == RUN_END_SHIM_LOST ? PROCESS_LOST : PROCESS_ENDED;
+    p->state = PROCESS_ENDED;
     p->how = how;
     p->code = code;
     p->message = message == NULL || message[0] == 0 ? NULL : mem_strdup(message);
     if (p->pidfd >= 0)
         close(p->pidfd); /* leaves the epoll set by this */
     p->pidfd = -1;
+}
+
+/* ---- without a shim ---- */
+
+/* Its shim is gone and kept no end: what is left of it must go before it is told. */
+static void lose(struct launcher_process *l, struct process *p)
+{
+    if (p->tell_started)
+        TAILQ_REMOVE(&l->telling, p, link);
+    p->tell_started = false;
+    p->state = PROCESS_LOST;
+    TAILQ_INSERT_TAIL(&l->lost, p, link);
+    eventfd_write(l->wake, 1);
 }
 
 static int compare_attempts(const void *a, const void *b)
@@ -171,28 +196,48 @@ static int compare_attempts(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* One pass over /proc for all of them.  While some may be left none is told: a successor
- * would run beside it. */
-static void kill_leftovers(struct launcher_process *l)
+static void retry_in(struct launcher_process *l, unsigned ms)
 {
+    const struct itimerspec time = {.it_value.tv_nsec = (long)ms * 1000000};
+
+    timerfd_settime(l->retry, 0, &time, NULL);
+}
+
+/* By their groups, then one pass over /proc for all of them.  While some may be left none
+ * is told: a successor would run beside it. */
+static void end_lost(struct launcher_process *l)
+{
+    struct process *p, *next;
     uint64_t *attempts = NULL;
     size_t count = 0, capacity = 0;
-    struct process *p;
     struct error err;
 
-    TAILQ_FOREACH (p, &l->telling, telling) {
-        if (p->state != PROCESS_LOST)
-            continue;
+    TAILQ_FOREACH (p, &l->lost, link) {
+        if (leftovers_end_group(&l->groups, p->attempt) != 0)
+            break;
         MEM_GROW(attempts, capacity, count + 1);
         attempts[count++] = p->attempt;
-        p->state = PROCESS_ENDED;
     }
-    if (count > 0) {
-        qsort(attempts, count, sizeof(*attempts), compare_attempts);
-        if (leftovers_kill(l->work_dir, attempts, count, &err) != 0)
-            fail(l, &err);
+    if (p != NULL) {
+        retry_in(l, RETRY_MS);
+        count = 0;
+    }
+    qsort(attempts, count, sizeof(*attempts), compare_attempts);
+    if (count > 0 && leftovers_kill(l->work_dir, attempts, count, &err) != 0) {
+        fail(l, &err);
+        count = 0;
     }
     mem_free(attempts);
+    if (count == 0)
+        return;
+    TAILQ_FOREACH_SAFE (p, &l->lost, link, next) {
+        TAILQ_REMOVE(&l->lost, p, link);
+        p->state = PROCESS_ENDED;
+        if (p->forgotten)
+            drop(l, p);
+        else
+            tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
+    }
 }
 
 /* The listener may start, signal and forget runs meanwhile.  After a failure nothing is told
@@ -202,22 +247,24 @@ static void tell_all(struct launcher_process *l)
     const struct launcher_listener *to = &l->base.listener;
     struct process *p;
 
-    kill_leftovers(l);
+    end_lost(l);
     while (!l->failed && (p = TAILQ_FIRST(&l->telling)) != NULL) {
         uint64_t attempt = p->attempt;
 
         if (p->tell_started) {
             p->tell_started = false;
             if (!p->tell_ended)
-                TAILQ_REMOVE(&l->telling, p, telling);
+                TAILQ_REMOVE(&l->telling, p, link);
             to->started(to->context,
                         &(struct run_started){.attempt = attempt,
-                                              .since_ms = clock_boottime_us() / 1000});
+                                              .restarts = p->restarts,
+                                              .since_ms = p->since_ms});
         } else {
             p->tell_ended = false;
-            TAILQ_REMOVE(&l->telling, p, telling);
+            TAILQ_REMOVE(&l->telling, p, link);
             to->ended(to->context,
                       &(struct run_ended){.attempt = attempt,
+                                          .restarts = p->restarts,
                                           .how = p->how,
                                           .code = p->code,
                                           .message = p->message});
@@ -226,6 +273,17 @@ static void tell_all(struct launcher_process *l)
 }
 
 /* ---- what became of a run ---- */
+
+static const enum run_end ends[] = {
+    [SLOT_EXITED] = RUN_END_EXITED,
+    [SLOT_SIGNALED] = RUN_END_SIGNALED,
+    [SLOT_NOT_STARTED] = RUN_END_NOT_STARTED,
+    [SLOT_MEMORY] = RUN_END_MEMORY,
+    [SLOT_DISK] = RUN_END_DISK,
+    [SLOT_LEASE] = RUN_END_LEASE,
+    [SLOT_FETCH_FAILED] = RUN_END_FETCH_FAILED,
+    [SLOT_IMAGE_FAILED] = RUN_END_IMAGE_FAILED,
+};
 
 /* True if its slot says how it ended. */
 static bool end_from_slot(struct launcher_process *l, struct process *p)
@@ -237,26 +295,18 @@ static bool end_from_slot(struct launcher_process *l, struct process *p)
         fail(l, &err);
         return false;
     }
-    if (!slot_end_valid(&slot) || slot.end.attempt != p->attempt)
+    if (!slot_end_valid(&slot) || slot.end.attempt != p->attempt ||
+        slot.end.restarts != p->restarts || slot.end.how < SLOT_EXITED ||
+        slot.end.how >= sizeof(ends) / sizeof(ends[0]))
         return false;
-    switch (slot.end.how) {
-    case SLOT_EXITED:
-        tell_ended(l, p, RUN_END_EXITED, slot.end.code, NULL);
-        return true;
-    case SLOT_SIGNALED:
-        tell_ended(l, p, RUN_END_SIGNALED, slot.end.code, NULL);
-        return true;
-    case SLOT_NOT_STARTED:
-        tell_ended(l, p, RUN_END_NOT_STARTED, 0, slot.end.text);
-        return true;
-    }
-    return false;
+    tell_ended(l, p, ends[slot.end.how], slot.end.code, slot.end.text);
+    return true;
 }
 
 static void shim_ended(struct launcher_process *l, struct process *p)
 {
     if (p->state == PROCESS_ALIVE && !end_from_slot(l, p))
-        tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
+        lose(l, p);
 }
 
 /* A descriptor of the shim; or -1 and errno, which is ESRCH when it is gone.  A shim that waits
@@ -344,6 +394,24 @@ static void process_adopt(struct launcher *base, uint64_t attempt)
     }
 }
 
+/* A group of no run that we know: of one that was forgotten while it ended badly. */
+static void end_strays(struct launcher_process *l)
+{
+    uint64_t *attempts;
+    size_t count = cgroup_list(&l->groups, &attempts);
+
+    for (size_t i = 0; i < count; i++) {
+        struct process *p = find(l, attempts[i]);
+
+        if (p != NULL)
+            continue;
+        p = add(l, attempts[i]);
+        p->forgotten = true;
+        lose(l, p);
+    }
+    mem_free(attempts);
+}
+
 /* Adoption is over: what nobody asked for was forgotten long ago. */
 static void settle(struct launcher_process *l)
 {
@@ -356,6 +424,7 @@ static void settle(struct launcher_process *l)
         if (p->state == PROCESS_FOUND)
             drop(l, p);
     }
+    end_strays(l);
 }
 
 static void watch_spawner(struct launcher_process *l, bool write)
@@ -370,6 +439,27 @@ static void watch_spawner(struct launcher_process *l, bool write)
     l->wants_write = write;
 }
 
+/* A new one, or one that has ended and is to be started again, in the same slot. */
+static struct process *take(struct launcher_process *l, const struct run_start *run)
+{
+    struct process *p = find(l, run->attempt);
+
+    if (p == NULL) {
+        p = add(l, run->attempt);
+    } else if (p->state != PROCESS_ENDED || p->tell_ended ||
+               p->restarts >= run->restarts) {
+        return NULL;
+    } else {
+        mem_free(p->message);
+        p->message = NULL;
+        p->shim = 0;
+        p->start = 0;
+    }
+    p->restarts = run->restarts;
+    p->since_ms = clock_boottime_us() / 1000;
+    return p;
+}
+
 static void process_start_run(struct launcher *base, const struct run_start *run)
 {
     struct launcher_process *l = of(base);
@@ -378,11 +468,11 @@ static void process_start_run(struct launcher *base, const struct run_start *run
     struct error err;
 
     settle(l);
-    if (find(l, run->attempt) != NULL)
+    p = take(l, run);
+    if (p == NULL)
         return;
-    p = add(l, run->attempt);
-    if (request_build(&request, run, l->work_dir, &err) != 0 ||
-        slots_take(&l->slots, &p->slot, &err) != 0) {
+    if (request_build(&request, run, &l->host, &err) != 0 ||
+        (!p->has_slot && slots_take(&l->slots, &p->slot, &err) != 0)) {
         buffer_finish(&request);
         tell_ended(l, p, RUN_END_NOT_STARTED, 0, err.text);
         return;
@@ -393,10 +483,10 @@ static void process_start_run(struct launcher *base, const struct run_start *run
     watch_spawner(l, !spawning_send(&l->spawning, &request));
 }
 
-static void
-process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal)
+/* To the shim, if it lives. */
+static void signal_shim(struct launcher_process *l, uint64_t attempt, int number)
 {
-    struct process *p = find(of(base), attempt);
+    struct process *p = find(l, attempt);
     int fd;
 
     if (p == NULL || p->state != PROCESS_ALIVE)
@@ -404,16 +494,27 @@ process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal)
     fd = open_shim(p);
     if (fd < 0)
         return;
-    pidfd_send_signal(
-        fd, signal == RUN_SIGNAL_TERM ? SIGTERM : SHIM_SIGNAL_KILL, NULL, 0);
+    pidfd_send_signal(fd, number, NULL, 0);
     close(fd);
+}
+
+static void
+process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal)
+{
+    signal_shim(
+        of(base), attempt, signal == RUN_SIGNAL_TERM ? SIGTERM : SHIM_SIGNAL_KILL);
+}
+
+static void process_end_for_disk(struct launcher *base, uint64_t attempt)
+{
+    signal_shim(of(base), attempt, SHIM_SIGNAL_DISK);
 }
 
 static void process_forget(struct launcher *base, uint64_t attempt)
 {
     struct process *p = find(of(base), attempt);
 
-    if (p != NULL && p->state != PROCESS_ALIVE)
+    if (p != NULL && p->state == PROCESS_ENDED)
         drop(of(base), p);
 }
 
@@ -431,6 +532,7 @@ static void on_notices(struct launcher_process *l)
             if (notices[i].kind == SHIM_STARTED) {
                 p->shim = notices[i].shim_pid;
                 p->start = notices[i].shim_start;
+                p->since_ms = notices[i].since_ms;
                 tell_started(l, p);
             } else {
                 shim_ended(l, p);
@@ -463,6 +565,8 @@ static void process_dispatch(struct launcher *base)
 
         if (source == &l->wake)
             eventfd_read(l->wake, &woken);
+        else if (source == &l->retry)
+            eventfd_read(l->retry, &woken);
         else if (source == &l->slots)
             on_notices(l);
         else if (source == &l->spawning)
@@ -470,6 +574,7 @@ static void process_dispatch(struct launcher *base)
         else
             shim_ended(l, source);
     }
+    settle(l);
     tell_all(l);
 }
 
@@ -482,8 +587,11 @@ static void process_destroy(struct launcher *base)
     RB_FOREACH_SAFE (p, process_tree, &l->processes, next)
         drop(l, p);
     slots_close(&l->slots);
+    cgroups_close(&l->groups);
     if (l->wake >= 0)
         close(l->wake);
+    if (l->retry >= 0)
+        close(l->retry);
     if (base->fd >= 0)
         close(base->fd);
     mem_free(l->work_dir);
@@ -501,6 +609,7 @@ static const struct launcher_ops process_ops = {
     .start = process_start_run,
     .adopt = process_adopt,
     .signal = process_signal,
+    .end_for_disk = process_end_for_disk,
     .forget = process_forget,
     .shim = process_shim,
     .dispatch = process_dispatch,
@@ -540,6 +649,8 @@ static int load_slots(struct launcher_process *l, struct error *err)
         p->slot = i;
         p->shim = slot.start.shim_pid;
         p->start = slot.start.shim_start;
+        p->restarts = slot.start.restarts;
+        p->since_ms = slot.start.started_ms;
     }
     return 0;
 }
@@ -557,24 +668,41 @@ static int open_all(struct launcher_process *l,
                     const struct launcher_process_options *options,
                     struct error *err)
 {
+    const struct cgroup_find_options where = {
+        .root = options->root != NULL ? options->root : "",
+        .work_dir = l->work_dir,
+        .boot_id = l->boot_id,
+    };
+    struct spawning_options spawning = {
+        .work_dir = l->work_dir,
+        .shim = options->shim,
+        .groups = &l->groups,
+        .oom_protected = options->oom_protected,
+    };
     char path[PATH_MAX];
     int rv;
 
     l->base.fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->base.fd < 0 || l->wake < 0)
+    l->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->base.fd < 0 || l->wake < 0 || l->retry < 0)
         return error_set(err, ERROR_IO, "epoll: %s", strerror(errno));
     snprintf(path, sizeof(path), "%s/runs", l->work_dir);
     if (mkdir(path, 0755) != 0 && errno != EEXIST)
         return error_set(err, ERROR_IO, "mkdir %s: %s", path, strerror(errno));
     snprintf(path, sizeof(path), "%s/slots", l->work_dir);
     rv = slots_open(&l->slots, path, err);
+    if (rv == 0)
+        rv = cgroup_find(&l->groups, &where, &l->base.unlimited, err);
+    spawning.slots = l->slots.fd;
     if (rv == 0) /* waits for the fence: then the slots stand still */
-        rv = spawning_start(&l->spawning, l->work_dir, options->shim, l->slots.fd, err);
+        rv = spawning_start(&l->spawning, &spawning, err);
     if (rv == 0)
         rv = load_slots(l, err);
     if (rv == 0)
         rv = watch(l, l->wake, &l->wake, err);
+    if (rv == 0)
+        rv = watch(l, l->retry, &l->retry, err);
     if (rv == 0)
         rv = watch(l, l->spawning.notices, &l->slots, err);
     if (rv == 0)
@@ -591,13 +719,19 @@ int launcher_process_create(struct launcher **out,
     int rv;
 
     l->base = (struct launcher){.ops = &process_ops, .listener = *listener, .fd = -1};
-    l->wake = -1;
+    l->wake = l->retry = -1;
     l->slots.fd = -1;
     l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&l->spawning.queue);
     TAILQ_INIT(&l->telling);
+    TAILQ_INIT(&l->lost);
     RB_INIT(&l->processes);
     l->work_dir = mem_strdup(options->work_dir);
+    l->host = (struct request_host){
+        .work_dir = l->work_dir,
+        .users = options->users,
+        .task_pids = options->task_pids,
+    };
     rv = read_boot_id(l->boot_id, err);
     if (rv == 0)
         rv = open_all(l, options, err);
@@ -605,6 +739,8 @@ int launcher_process_create(struct launcher **out,
         process_destroy(&l->base);
         return rv;
     }
+    l->base.groups = &l->groups;
+    eventfd_write(l->wake, 1); /* once the runs are adopted: settle */
     *out = &l->base;
     return 0;
 }

@@ -24,6 +24,19 @@
 #define ROUNDS_MAX      10 /* what is killed may just have forked */
 #define ENVIRONMENT_MAX (256u * 1024)
 
+int leftovers_end_group(const struct cgroups *groups, uint64_t attempt)
+{
+    struct cgroup g;
+    int rv = cgroup_open(&g, groups, attempt);
+
+    if (rv == 0) {
+        cgroup_kill(&g);
+        rv = cgroup_remove(&g);
+    }
+    cgroup_close(&g);
+    return rv == -EBUSY ? rv : 0;
+}
+
 struct search {
     const char *marker; /* "TRIARCH_SANDBOX=…/runs/" */
     const uint64_t *attempts;

@@ -2,10 +2,15 @@
 #ifndef AGENT_LEFTOVERS_H
 #define AGENT_LEFTOVERS_H
 
+#include "agent/cgroup.h"
 #include "base/error.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* Kill all that is in the attempt's group and remove it.  0 when nothing is left, and when
+ * there is no group; -EBUSY: killed, and not gone yet. */
+int leftovers_end_group(const struct cgroups *groups, uint64_t attempt);
 
 /* Kill every process whose environment says that it belongs to one of these attempts
  * (ascending) under this work directory.  Reads all of /proc: it is for rare accidents.

@@ -12,6 +12,7 @@
 #include "agent/sandboxes.h"
 #include "agent/task_logs.h"
 #include "agent/usages.h"
+#include "agent/users.h"
 #include "agent/web.h"
 #include "base/entropy.h"
 #include "base/log.h"
@@ -89,9 +90,27 @@ static void on_failed(void *context, const struct error *reason)
     drive_fail(context, reason);
 }
 
+static int open_users(struct agent *a, struct error *err)
+{
+    const struct users_options options = {
+        .allowed = a->config.users,
+        .default_user = a->config.default_user,
+    };
+
+    if (users_create(&a->users, &options, err) != 0)
+        return error_wrap(err, "--default-user");
+    return 0;
+}
+
 static int open_launcher(struct agent *a, struct error *err)
 {
-    const struct launcher_process_options options = {a->work_dir, a->config.shim};
+    const struct launcher_process_options options = {
+        .work_dir = a->work_dir,
+        .shim = a->config.shim,
+        .users = a->users,
+        .task_pids = (uint32_t)a->config.task_pids,
+        .oom_protected = host_protect(),
+    };
     const struct launcher_listener listener = {
         .started = on_started,
         .ended = on_ended,
@@ -100,9 +119,12 @@ static int open_launcher(struct agent *a, struct error *err)
     };
     int rv = launcher_process_create(&a->launcher, &options, &listener, err);
 
-    if (rv == 0)
-        a->launcher_watch = watch_create(a->loop, a->launcher->fd, on_readable, a);
-    return rv;
+    if (rv != 0)
+        return rv;
+    if (a->launcher->unlimited.code != ERROR_NONE)
+        log_warning("agent", "%s", a->launcher->unlimited.text);
+    a->launcher_watch = watch_create(a->loop, a->launcher->fd, on_readable, a);
+    return 0;
 }
 
 /* Sessions, adopted runs and followed logs are descriptors; take as many as the system lets
@@ -164,9 +186,31 @@ static void tell_usage(void *user)
     timer_set_in(a->loop, &a->usage_timer, USAGE_TELL_MS, tell_usage, a);
 }
 
+static int read_group(void *context, uint64_t attempt, struct usage_reading *out)
+{
+    const struct cgroups *groups = context;
+    struct usage u;
+    int rv = cgroup_usage(groups, attempt, &u);
+
+    *out = (struct usage_reading){
+        .cpu_us = u.cpu_us,
+        .memory_bytes = u.memory_bytes,
+        .memory_peak_bytes = u.memory_peak_bytes,
+        .read_bytes = u.io_read_bytes,
+        .written_bytes = u.io_written_bytes,
+        .pids = (uint32_t)u.pids,
+    };
+    return rv;
+}
+
 static int open_usages(struct agent *a, struct error *err)
 {
-    const struct usages_options options = {.work_dir = a->work_dir};
+    const struct cgroups *groups = a->launcher->groups;
+    const struct usages_options options = {
+        .work_dir = a->work_dir,
+        .read_group = cgroups_have(groups, CGROUP_MEMORY) ? read_group : NULL,
+        .context = (void *)(uintptr_t)groups,
+    };
     int rc = usages_open(&a->usages, &options, err);
 
     if (rc == 0)
@@ -238,8 +282,9 @@ int agent_start(struct agent *a, struct error *err)
     a->core = agent_core_create();
     if (open_checkpoint(a, err) != 0 ||
         (a->config.has_http && web_start(&a->web, a, err) != 0) ||
-        complete_spec(a, err) != 0 || open_launcher(a, err) != 0 ||
-        open_task_logs(a, err) != 0 || open_usages(a, err) != 0)
+        complete_spec(a, err) != 0 || open_users(a, err) != 0 ||
+        open_launcher(a, err) != 0 || open_task_logs(a, err) != 0 ||
+        open_usages(a, err) != 0)
         return -(int)err->code;
     raise_descriptor_limit();
     if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
@@ -256,10 +301,11 @@ void agent_stop(struct agent *a)
     links_stop(a);
     web_stop(a->web);
     watch_destroy(a->launcher_watch);
-    launcher_destroy(a->launcher);
-    sandboxes_close(a->sandboxes);
     timer_stop(a->loop, &a->usage_timer);
-    usages_close(a->usages);
+    usages_close(a->usages); /* it reads the launcher's groups */
+    launcher_destroy(a->launcher);
+    users_destroy(a->users);
+    sandboxes_close(a->sandboxes);
     task_logs_close(a->task_logs);
     checkpoint_close(a->checkpoint);
     wake_destroy(a->durable);

@@ -42,6 +42,22 @@ static const struct option_row ROWS[] = {
      .kind = OPTION_TEXT,
      .argument = "NAME",
      .help = "name of this machine in listings; default: its host name"},
+    {.name = "users",
+     .kind = OPTION_TEXT,
+     .argument = "NAME,...",
+     .help = "users that a job may name, \"*\" for any; default: the agent's own and "
+             "those with a uid of 1000 or more; only root can run tasks as others"},
+    {.name = "default-user",
+     .kind = OPTION_TEXT,
+     .argument = "NAME",
+     .help = "user of tasks whose job names none; default: the agent's own"},
+    {.name = "task-pids",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "4096",
+     .min = 16,
+     .max = 4194304,
+     .help = "processes and threads that a task may have, where cgroups limit them"},
     {.name = "http",
      .kind = OPTION_TEXT,
      .argument = "ADDR:PORT",
@@ -193,6 +209,9 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
     c->sandbox_keep_free_percent = (unsigned)options_number(o, "sandbox-keep-free");
     if (c->work_dir[0] == 0)
         return options_refuse(o, "work-dir", err, "name a directory");
+    c->users = options_text(o, "users");
+    c->default_user = options_text(o, "default-user");
+    c->task_pids = (uint64_t)options_number(o, "task-pids");
     if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)
         return -(int)err->code;
     return 0;

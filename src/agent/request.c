@@ -23,6 +23,9 @@ static void add(struct buffer *out, const char *text)
     buffer_append(out, text, strlen(text) + 1);
 }
 
+#define ADD_FORMATTED(out, ...) \
+    (buffer_printf(out, __VA_ARGS__), buffer_append_u8(out, 0))
+
 static bool job_sets(const struct job_spec *spec, const char *name)
 {
     size_t size = strlen(name);
@@ -34,19 +37,29 @@ static bool job_sets(const struct job_spec *spec, const char *name)
     return false;
 }
 
-static uint32_t add_inherited(struct buffer *out, const struct job_spec *spec)
+/* What the user has, else what the agent was started with. */
+static const char *inherited(const char *name, const struct user *user)
+{
+    const char *value = getenv(name);
+
+    if (strcmp(name, "HOME") == 0)
+        return user->home != NULL ? user->home : value;
+    if (strcmp(name, "USER") == 0 || strcmp(name, "LOGNAME") == 0)
+        return user->name != NULL ? user->name : value;
+    return value == NULL && strcmp(name, "PATH") == 0 ? PATH_DEFAULT : value;
+}
+
+static uint32_t
+add_inherited(struct buffer *out, const struct job_spec *spec, const struct user *user)
 {
     uint32_t count = 0;
 
     for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
-        const char *value = getenv(passed_on[i]);
+        const char *value = inherited(passed_on[i], user);
 
-        if (value == NULL && i == 0)
-            value = PATH_DEFAULT;
         if (value == NULL || job_sets(spec, passed_on[i]))
             continue;
-        buffer_printf(out, "%s=%s", passed_on[i], value);
-        buffer_append_u8(out, 0);
+        ADD_FORMATTED(out, "%s=%s", passed_on[i], value);
         count++;
     }
     return count;
@@ -65,6 +78,18 @@ static uint32_t add_of_job(struct buffer *out, const struct job_spec *spec)
     return count;
 }
 
+/* TRIARCH_PORTS="31000,31001", and each by its place. */
+static uint32_t add_ports(struct buffer *out, const struct run_start *run)
+{
+    buffer_printf(out, OWN_PREFIX "PORTS=");
+    for (uint32_t i = 0; i < run->port_count; i++)
+        buffer_printf(out, "%s%u", i == 0 ? "" : ",", run->ports[i]);
+    buffer_append_u8(out, 0);
+    for (uint32_t i = 0; i < run->port_count; i++)
+        ADD_FORMATTED(out, OWN_PREFIX "PORT_%u=%u", i, run->ports[i]);
+    return run->port_count + 1;
+}
+
 static uint32_t add_own(struct buffer *out,
                         const struct run_start *run,
                         const struct job_spec *spec,
@@ -78,56 +103,95 @@ static uint32_t add_own(struct buffer *out,
         {"INSTANCE", run->instance},
         {"INSTANCES", spec->instances},
         {"ATTEMPT", run->number},
+        {"RESTART", run->restarts},
         {"TERM", run->term},
         {"AGENT_ID", run->agent},
     };
     const size_t count = sizeof(numbers) / sizeof(numbers[0]);
 
-    for (size_t i = 0; i < count; i++) {
-        buffer_printf(out,
+    for (size_t i = 0; i < count; i++)
+        ADD_FORMATTED(out,
                       OWN_PREFIX "%s=%llu",
                       numbers[i].name,
                       (unsigned long long)numbers[i].value);
-        buffer_append_u8(out, 0);
-    }
-    buffer_printf(
+    ADD_FORMATTED(
         out, OWN_PREFIX "TASK_ID=%llu.%u", (unsigned long long)run->job, run->instance);
-    buffer_append_u8(out, 0);
-    buffer_printf(out,
+    ADD_FORMATTED(out,
                   OWN_PREFIX "SANDBOX=%s/runs/%llu",
                   work_dir,
                   (unsigned long long)run->attempt);
-    buffer_append_u8(out, 0);
-    return (uint32_t)count + 2;
+    return (uint32_t)count + 2 + (run->port_count > 0 ? add_ports(out, run) : 0);
+}
+
+static void set_limits(struct shim_request *r,
+                       const struct job_spec *spec,
+                       const struct request_host *host)
+{
+    r->cpu_milli = (uint32_t)spec->resources.amount[RESOURCE_CPUS];
+    r->memory_bytes = spec->resources.amount[RESOURCE_MEM];
+    r->pids = host->task_pids;
+    r->grace_ms = spec->kill_grace_ms;
+}
+
+static void set_user(struct shim_request *r, const struct user *user)
+{
+    if (!user->change)
+        return;
+    r->flags |= SHIM_FLAG_USER;
+    r->uid = user->uid;
+    r->gid = user->gid;
+    r->groups = user->group_count;
+}
+
+static int build(struct buffer *out,
+                 struct shim_request *r,
+                 const struct run_start *run,
+                 const struct job_spec *spec,
+                 const struct request_host *host,
+                 struct error *err)
+{
+    size_t begin = out->size, strings;
+    const struct user *user;
+
+    if (users_find(host->users, NULL, &user, err) != 0)
+        return -(int)err->code;
+    set_limits(r, spec, host);
+    set_user(r, user);
+    buffer_append(out, r, sizeof(*r));
+    if (r->groups > 0)
+        buffer_append(out, user->groups, r->groups * sizeof(*user->groups));
+    strings = out->size;
+    for (size_t i = 0; i < spec->argc; i++)
+        add(out, spec->argv[i]);
+    r->argc = (uint32_t)spec->argc;
+    r->envc = add_inherited(out, spec, user);
+    r->envc += add_of_job(out, spec);
+    r->envc += add_own(out, run, spec, host->work_dir);
+    r->size = (uint32_t)(out->size - strings);
+    if (out->size - begin > SHIM_REQUEST_MAX)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "command line and environment have %u bytes, at most %lu are "
+                         "possible",
+                         r->size,
+                         SHIM_REQUEST_MAX);
+    memcpy(out->data + begin, r, sizeof(*r));
+    return 0;
 }
 
 int request_build(struct buffer *out,
                   const struct run_start *run,
-                  const char *work_dir,
+                  const struct request_host *host,
                   struct error *err)
 {
-    struct shim_request request = {.attempt = run->attempt};
-    size_t begin = out->size, strings = begin + sizeof(request);
+    struct shim_request request = {
+        .attempt = run->attempt, .kind = SHIM_RUN, .restarts = run->restarts};
     struct job_spec spec;
+    int rv;
 
     if (job_spec_unpack(&spec, run->spec, err) != 0)
         return error_wrap(err, "the job cannot be read");
-    buffer_append(out, &request, sizeof(request));
-    for (size_t i = 0; i < spec.argc; i++)
-        add(out, spec.argv[i]);
-    request.argc = (uint32_t)spec.argc;
-    request.envc = add_inherited(out, &spec);
-    request.envc += add_of_job(out, &spec);
-    request.envc += add_own(out, run, &spec, work_dir);
+    rv = build(out, &request, run, &spec, host, err);
     job_spec_finish(&spec);
-    if (out->size - strings > SHIM_REQUEST_MAX)
-        return error_set(err,
-                         ERROR_TOO_LARGE,
-                         "command line and environment have %zu bytes, at most %lu are "
-                         "possible",
-                         out->size - strings,
-                         SHIM_REQUEST_MAX);
-    request.size = (uint32_t)(out->size - strings);
-    memcpy(out->data + begin, &request, sizeof(request));
-    return 0;
+    return rv;
 }

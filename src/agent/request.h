@@ -3,13 +3,21 @@
 #define AGENT_REQUEST_H
 
 #include "agent/core/agent_core.h"
+#include "agent/users.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
-/* Append the run's struct shim_request and its strings; the caller sets the slot. */
+/* What requests need to know of this agent. */
+struct request_host {
+    const char *work_dir;
+    struct users *users;
+    uint32_t task_pids; /* processes and threads of a task */
+};
+
+/* Append the run's struct shim_request and what comes after it; the caller sets the slot. */
 int request_build(struct buffer *out,
                   const struct run_start *run,
-                  const char *work_dir,
+                  const struct request_host *host,
                   struct error *err);
 
 #endif

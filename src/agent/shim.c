@@ -1,46 +1,75 @@
 /* shim.c - stands over one task: starts it, passes signals on, keeps how it ended.
  *
- * The task is the head of a session and process group of its own.  When it ends, the
- * rest of its group is killed, and whatever left the group too: the shim is the reaper
- * of all that descends from it.  If the shim itself is killed the kernel kills the
- * task: a run without a shim has no exit status, so it must not go on beside its
- * successor.
+ * The task runs in a group of its own (cgroup.h), which the shim makes, and is the head of
+ * a session.  When it ends, or is to be killed, everything in the group is killed, and
+ * what the shim is the reaper of: all that descends from it.  The end is told when the
+ * group could be removed, which the kernel allows only when nothing is left in it, and
+ * when there is no child any more.  Without groups descent alone must do.
  *
- * The task is started with vfork(): the child borrows the shim's memory until it has
- * called exec, so a failure to do so comes back in a variable.
+ * If the shim itself is killed the kernel kills the task: a run without a shim has no exit
+ * status, so it must not go on beside its successor.
+ *
+ * shim_run() reads as the list of steps.  What is to be done before the task starts goes
+ * there, as a process of the same making (task.h), in the same group.
  */
 
 #include "agent/shim.h"
 
 #include "agent/process.h"
+#include "agent/task.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define OOM_LOOKS    8 /* after the kernel said that memory is short: is one killed? */
+#define PAUSE_MS_MAX 100  /* between two looks whether everything is gone */
+#define AGAIN_MS     1000 /* a kill after the lease that had no effect */
 
 struct shim {
     const struct shim_request *request;
-    char **argv;
-    char **env;
+    const struct shim_host *host;
     uint64_t start; /* of this process */
+    uint64_t since_ms;
+    struct cgroup group;
+    struct task command;
     pid_t task;
-    int sandbox, out, err; /* descriptors */
+    enum slot_how reason; /* why we killed it; 0: we did not */
+
+    int signals;   /* a signalfd */
+    int oom;       /* an eventfd, or -1 */
+    int oom_looks; /* still to come */
+    int lease;     /* a timerfd, or -1 */
+    bool lease_over;
 };
+
+static uint64_t boottime_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
 
 static void notify(const struct shim *s, enum shim_notice_kind kind)
 {
     struct shim_notice notice = {
         .attempt = s->request->attempt,
         .shim_start = s->start,
+        .since_ms = s->since_ms,
         .shim_pid = getpid(),
         .kind = kind,
     };
@@ -57,152 +86,17 @@ static void notify(const struct shim *s, enum shim_notice_kind kind)
 static _Noreturn void finish(const struct shim *s, struct slot_end *end)
 {
     end->attempt = s->request->attempt;
+    end->shim_start = s->start;
+    end->restarts = s->request->restarts;
     if (slot_write_end(SHIM_FD_SLOTS, s->request->slot, end) != 0)
         _exit(1);
     notify(s, SHIM_ENDED);
     _exit(0);
 }
 
-__attribute__((format(printf, 2, 3))) static _Noreturn void
-not_started(const struct shim *s, const char *format, ...)
-{
-    struct slot_end end = {.how = SLOT_NOT_STARTED};
-    va_list args;
+/* ---- everything of the run ---- */
 
-    va_start(args, format);
-    vsnprintf(end.text, sizeof(end.text), format, args);
-    va_end(args);
-    finish(s, &end);
-}
-
-/* ---- start ---- */
-
-static char **strings(const char **at, uint32_t count)
-{
-    char **list = calloc(count + 1, sizeof(*list));
-
-    if (list == NULL)
-        _exit(1);
-    for (uint32_t i = 0; i < count; i++) {
-        list[i] = (char *)(uintptr_t)*at;
-        *at += strlen(*at) + 1;
-    }
-    return list;
-}
-
-static const char *search_path(const struct shim *s)
-{
-    for (char **e = s->env; *e != NULL; e++) {
-        if (strncmp(*e, "PATH=", 5) == 0)
-            return *e + 5;
-    }
-    return "/usr/bin:/bin";
-}
-
-/* As execvp(), but with the task's PATH; returns errno.  A name that is there but
- * cannot be executed is a better reason than one that is not there. */
-static int exec_in_path(const struct shim *s, const char *path)
-{
-    const char *name = s->argv[0];
-    int reason = ENOENT;
-    char file[PATH_MAX];
-
-    if (strchr(name, '/') != NULL) {
-        execve(name, s->argv, s->env);
-        return errno;
-    }
-    for (const char *at = path, *end;; at = end + 1) {
-        end = strchrnul(at, ':');
-        int n = snprintf(file,
-                         sizeof(file),
-                         "%.*s%s%s",
-                         (int)(end - at),
-                         at,
-                         end == at ? "" : "/",
-                         name);
-
-        if (n > 0 && (size_t)n < sizeof(file)) {
-            execve(file, s->argv, s->env);
-            if (errno != ENOENT && errno != ENOTDIR)
-                reason = errno;
-        }
-        if (*end == 0)
-            return reason;
-    }
-}
-
-/* In the child, which shares our memory: system calls only.  Descriptors above 2 close
- * themselves, and 0 is /dev/null already. */
-static int become_task(const struct shim *s, const char *path)
-{
-    sigset_t none;
-
-    sigemptyset(&none);
-    if (setsid() < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || dup2(s->out, 1) < 0 ||
-        dup2(s->err, 2) < 0 || fchdir(s->sandbox) != 0 ||
-        sigprocmask(SIG_SETMASK, &none, NULL) != 0)
-        return errno;
-    return exec_in_path(s, path);
-}
-
-static __attribute__((noinline)) int spawn_task(struct shim *s, const char *path)
-{
-    volatile int failure = 0;
-    pid_t pid = vfork();
-
-    if (pid == 0) {
-        failure = become_task(s, path);
-        _exit(127);
-    }
-    s->task = pid;
-    if (pid < 0)
-        return errno;
-    if (failure != 0)
-        waitpid(pid, NULL, 0);
-    return failure;
-}
-
-static void open_sandbox(struct shim *s)
-{
-    int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC;
-    char name[64];
-
-    snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)s->request->attempt);
-    if (mkdir(name, 0755) != 0 && errno != EEXIST)
-        not_started(s, "cannot make the sandbox %s: %s", name, strerror(errno));
-    s->sandbox = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->sandbox < 0)
-        not_started(s, "cannot open the sandbox %s: %s", name, strerror(errno));
-    s->out = openat(s->sandbox, "stdout", flags, 0644);
-    s->err = openat(s->sandbox, "stderr", flags, 0644);
-    if (s->out < 0 || s->err < 0)
-        not_started(s, "cannot open the log files in %s: %s", name, strerror(errno));
-}
-
-static void start_task(struct shim *s)
-{
-    const char *path = search_path(s);
-    int failure = spawn_task(s, path);
-    bool searched = strchr(s->argv[0], '/') == NULL;
-
-    close(s->sandbox);
-    close(s->out);
-    close(s->err);
-    if (failure == 0)
-        return;
-    not_started(s,
-                "exec \"%s\": %s%s%s%s",
-                s->argv[0],
-                strerror(failure),
-                searched ? " (looked in PATH " : "",
-                searched ? path : "",
-                searched ? ")" : "");
-}
-
-/* ---- stand over it ---- */
-
-/* Kill all children, among them those that were left behind by what they descend from.
- */
+/* All children, among them those that were left behind by what they descend from. */
 static bool kill_children(void)
 {
     char path[64], text[4096];
@@ -220,30 +114,265 @@ static bool kill_children(void)
     return true;
 }
 
-/* The task has ended; end what it left behind. */
-static void reap_rest(void)
+static bool kill_all(struct shim *s)
 {
-    for (;;) {
-        pid_t pid = waitpid(-1, NULL, WNOHANG);
+    if (s->task > 0)
+        kill(-s->task, SIGKILL);
+    cgroup_kill(&s->group);
+    return kill_children();
+}
 
-        if (pid < 0)
-            return; /* no children */
-        if (pid == 0 && (!kill_children() || waitpid(-1, NULL, 0) < 0))
+/* True while there are children. */
+static bool reap_children(void)
+{
+    pid_t pid;
+
+    do {
+        pid = waitpid(-1, NULL, WNOHANG);
+    } while (pid > 0);
+    return pid == 0;
+}
+
+static void pause_for_child(unsigned ms)
+{
+    const struct timespec time = {.tv_nsec = (long)ms * 1000000};
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigtimedwait(&child, NULL, &time);
+}
+
+/* Returns when nothing is left.  The usual end is one pass without a kill. */
+static void end_rest(struct shim *s)
+{
+    for (unsigned ms = 1;; ms = 2 * ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : 2 * ms) {
+        bool children = reap_children();
+
+        if (cgroup_remove(&s->group) != -EBUSY && !children)
             return;
+        if (!kill_all(s) && s->host->groups.count == 0)
+            return;
+        pause_for_child(ms);
     }
+}
+
+__attribute__((format(printf, 2, 3))) static _Noreturn void
+not_started(struct shim *s, const char *format, ...)
+{
+    struct slot_end end = {.how = SLOT_NOT_STARTED};
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(end.text, sizeof(end.text), format, args);
+    va_end(args);
+    end_rest(s);
+    finish(s, &end);
+}
+
+/* ---- start ---- */
+
+static void make_group(struct shim *s)
+{
+    const struct shim_request *r = s->request;
+    const struct cgroup_limits limits = {
+        .memory_bytes = r->memory_bytes,
+        .cpu_milli = r->cpu_milli,
+        .cpu_hard = (r->flags & SHIM_FLAG_CPU_HARD) != 0,
+        .pids = r->pids,
+    };
+    const char *file;
+    int rv = cgroup_make(&s->group, &limits, &file);
+
+    if (rv != 0)
+        not_started(s,
+                    "cannot make its cgroup%s%s: %s",
+                    file != NULL ? ", " : "",
+                    file != NULL ? file : "",
+                    strerror(-rv));
+    s->oom = cgroup_oom_event(&s->group);
+}
+
+/* What a task that is restarted left there may be anything, a link or a pipe. */
+static int open_old_log(int sandbox, const char *name)
+{
+    int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
+    int fd = openat(sandbox, name, flags | O_NONBLOCK);
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+        fcntl(fd, F_SETFL, O_APPEND) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    unlinkat(sandbox, name, 0);
+    return openat(sandbox, name, flags | O_CREAT | O_EXCL, 0644);
+}
+
+static int open_log(struct shim *s, const char *name)
+{
+    const struct shim_request *r = s->request;
+    int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_CREAT | O_EXCL;
+    int fd = openat(s->command.cwd, name, flags, 0644);
+
+    if (fd < 0 && errno == EEXIST)
+        fd = open_old_log(s->command.cwd, name);
+    if (fd >= 0 && (r->flags & SHIM_FLAG_USER) != 0 && fchown(fd, r->uid, r->gid) != 0)
+        not_started(s, "cannot give away its log files: %s", strerror(errno));
+    return fd;
+}
+
+static void open_sandbox(struct shim *s)
+{
+    const struct shim_request *r = s->request;
+    char name[64];
+
+    snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)r->attempt);
+    if (mkdir(name, 0755) != 0 && errno != EEXIST)
+        not_started(s, "cannot make the sandbox %s: %s", name, strerror(errno));
+    s->command.cwd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->command.cwd < 0)
+        not_started(s, "cannot open the sandbox %s: %s", name, strerror(errno));
+    if ((r->flags & SHIM_FLAG_USER) != 0 && fchown(s->command.cwd, r->uid, r->gid) != 0)
+        not_started(s, "cannot give away the sandbox %s: %s", name, strerror(errno));
+    s->command.out = open_log(s, "stdout");
+    s->command.err = open_log(s, "stderr");
+    if (s->command.out < 0 || s->command.err < 0)
+        not_started(s, "cannot open the log files in %s: %s", name, strerror(errno));
+}
+
+static void start_task(struct shim *s)
+{
+    struct task *t = &s->command;
+    const char *step;
+    int failure = task_spawn(t, &s->task, &step);
+    bool searched = strchr(t->argv[0], '/') == NULL;
+
+    close(t->cwd);
+    close(t->out);
+    close(t->err);
+    if (failure == 0)
+        return;
+    s->task = 0;
+    if (strcmp(step, "exec") != 0)
+        not_started(s, "cannot start the command: %s: %s", step, strerror(failure));
+    not_started(s,
+                "exec \"%s\": %s%s%s%s",
+                t->argv[0],
+                strerror(failure),
+                searched ? " (looked in PATH " : "",
+                searched ? task_path(t) : "",
+                searched ? ")" : "");
+}
+
+/* ---- its lease ---- */
+
+/* A lease that cannot be read is one that was never renewed. */
+static uint64_t lease_ends(const struct shim *s)
+{
+    uint64_t renewed = 0;
+    int fd = open(SHIM_LEASE, O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0 && pread(fd, &renewed, sizeof(renewed), 0) != sizeof(renewed))
+        renewed = 0;
+    if (fd >= 0)
+        close(fd);
+    return renewed + s->request->lease_ms;
+}
+
+/* By a clock that counts while the host sleeps. */
+static void wake_at(const struct shim *s, uint64_t ms)
+{
+    const struct itimerspec time = {
+        .it_value = {.tv_sec = (time_t)(ms / 1000),
+                     .tv_nsec = (long)(ms % 1000) * 1000000 + 1},
+    };
+
+    timerfd_settime(s->lease, TFD_TIMER_ABSTIME, &time, NULL);
+}
+
+static void start_lease(struct shim *s)
+{
+    s->lease = -1;
+    if (s->request->lease_ms == 0)
+        return;
+    s->lease = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (s->lease < 0)
+        not_started(s, "cannot watch its lease: %s", strerror(errno));
+    wake_at(s, lease_ends(s));
+}
+
+static void on_lease(struct shim *s)
+{
+    uint64_t now = boottime_ms(), ends = lease_ends(s);
+    eventfd_t count;
+
+    eventfd_read(s->lease, &count);
+    if (s->lease_over) {
+        kill_all(s);
+        wake_at(s, now + AGAIN_MS);
+    } else if (now < ends) {
+        wake_at(s, ends);
+    } else {
+        s->lease_over = true;
+        s->reason = SLOT_LEASE;
+        kill(-s->task, SIGTERM);
+        wake_at(s, now + s->request->grace_ms);
+    }
+}
+
+/* ---- stand over it ---- */
+
+static void kill_for(struct shim *s, enum slot_how reason)
+{
+    if (s->reason == 0)
+        s->reason = reason;
+    kill_all(s);
+}
+
+/* Version 1 tells that memory is short, before the kernel has killed what it chose. */
+static void look_for_oom(struct shim *s)
+{
+    if (cgroup_oom_killed(&s->group)) {
+        s->oom_looks = 0;
+        kill_for(s, SLOT_MEMORY);
+    } else if (s->oom_looks > 0) {
+        s->oom_looks--;
+    }
+}
+
+static void on_oom(struct shim *s)
+{
+    eventfd_t count;
+
+    eventfd_read(s->oom, &count);
+    s->oom_looks = OOM_LOOKS;
+    look_for_oom(s);
+}
+
+static enum slot_how how_ended(const struct shim *s, const siginfo_t *info)
+{
+    struct pollfd oom = {.fd = s->oom, .events = POLLIN};
+    bool killed = info->si_code != CLD_EXITED && info->si_status == SIGKILL;
+
+    if (s->reason != 0)
+        return s->reason;
+    if ((killed || s->oom_looks > 0 || (s->oom >= 0 && poll(&oom, 1, 0) > 0)) &&
+        cgroup_oom_killed(&s->group))
+        return SLOT_MEMORY;
+    return info->si_code == CLD_EXITED ? SLOT_EXITED : SLOT_SIGNALED;
 }
 
 static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
 {
-    bool exited = info->si_code == CLD_EXITED;
-    struct slot_end end = {
-        .how = exited ? SLOT_EXITED : SLOT_SIGNALED,
-        .code = info->si_status,
-    };
+    struct slot_end end = {.how = how_ended(s, info), .code = info->si_status};
 
+    if (end.how != SLOT_EXITED && info->si_code == CLD_EXITED)
+        end.code = 0;
     kill(-s->task, SIGKILL); /* not reaped yet: the group's number is still its own */
     waitpid(s->task, NULL, 0);
-    reap_rest();
+    s->task = 0;
+    end_rest(s);
     finish(s, &end);
 }
 
@@ -261,7 +390,55 @@ static void reap(struct shim *s)
     }
 }
 
+static void on_signal(struct shim *s)
+{
+    struct signalfd_siginfo info;
+
+    if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+        return;
+    switch ((int)info.ssi_signo) {
+    case SIGCHLD:
+        reap(s);
+        break;
+    case SIGTERM:
+        kill(-s->task, SIGTERM);
+        break;
+    case SHIM_SIGNAL_KILL:
+        kill_all(s);
+        break;
+    case SHIM_SIGNAL_DISK:
+        kill_for(s, SLOT_DISK);
+        break;
+    }
+}
+
 static _Noreturn void stand(struct shim *s)
+{
+    struct pollfd fds[] = {
+        {.fd = s->signals, .events = POLLIN},
+        {.fd = s->oom, .events = POLLIN},
+        {.fd = s->lease, .events = POLLIN},
+    };
+
+    for (;;) {
+        /* The pauses double from 1 ms. */
+        int patience = s->oom_looks > 0 ? 1 << (OOM_LOOKS - s->oom_looks) : -1;
+        int n = poll(fds, 3, patience);
+
+        if (n == 0)
+            look_for_oom(s);
+        if (n <= 0)
+            continue;
+        if (fds[1].revents != 0) /* before the end of what the kernel killed */
+            on_oom(s);
+        if (fds[2].revents != 0)
+            on_lease(s);
+        if (fds[0].revents != 0)
+            on_signal(s);
+    }
+}
+
+static void watch_signals(struct shim *s)
 {
     sigset_t signals;
 
@@ -269,48 +446,55 @@ static _Noreturn void stand(struct shim *s)
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SHIM_SIGNAL_KILL);
-    for (;;) {
-        switch (sigwaitinfo(&signals, NULL)) {
-        case SIGCHLD:
-            reap(s);
-            break;
-        case SIGTERM:
-            kill(-s->task, SIGTERM);
-            break;
-        case SHIM_SIGNAL_KILL:
-            kill(-s->task, SIGKILL);
-            kill_children();
-            break;
-        }
-    }
+    sigaddset(&signals, SHIM_SIGNAL_DISK);
+    s->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signals < 0)
+        not_started(s, "signalfd: %s", strerror(errno));
 }
 
-void shim_run(const struct shim_request *request, const char boot_id[BOOT_ID_BYTES])
+/* From now on the next agent can find this run. */
+static void begin(struct shim *s)
 {
-    const char *at = (const char *)(request + 1);
-    struct shim s = {.request = request, .start = process_start(getpid())};
-    int reason = errno;
+    const struct shim_request *r = s->request;
     struct slot_start start = {
-        .attempt = request->attempt,
-        .shim_start = s.start,
+        .attempt = r->attempt,
+        .shim_start = s->start,
+        .started_ms = s->since_ms,
+        .restarts = r->restarts,
         .shim_pid = getpid(),
     };
 
-    memcpy(start.boot_id, boot_id, BOOT_ID_BYTES);
-    if (slot_write_start(SHIM_FD_SLOTS, request->slot, &start) != 0)
+    memcpy(start.boot_id, s->host->boot_id, BOOT_ID_BYTES);
+    if (slot_write_start(SHIM_FD_SLOTS, r->slot, &start) != 0)
         _exit(1);
     close(SHIM_FD_FENCE);
     /* Whoever reads what the agent says is not to wait for its tasks. */
     dup2(STDIN_FILENO, STDOUT_FILENO);
     dup2(STDIN_FILENO, STDERR_FILENO);
-    s.argv = strings(&at, request->argc);
-    s.env = strings(&at, request->envc);
     setsid();
+}
+
+void shim_run(const struct shim_request *request, const struct shim_host *host)
+{
+    struct shim s = {.request = request, .host = host, .oom = -1, .lease = -1};
+    int reason;
+
+    s.start = process_start(getpid());
+    reason = errno;
+    s.since_ms = boottime_ms();
+    cgroup_init(&s.group, &host->groups, request->attempt);
+    begin(&s);
+    task_from_request(&s.command, request);
+    s.command.group = &s.group;
+    s.command.oom_default = host->oom_protected;
     if (s.start == 0) /* nobody could signal or adopt it */
         not_started(&s, "cannot read /proc: %s", strerror(reason));
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         not_started(&s, "prctl: %s", strerror(errno));
+    watch_signals(&s);
+    make_group(&s);
     open_sandbox(&s);
+    start_lease(&s);
     start_task(&s);
     notify(&s, SHIM_STARTED);
     stand(&s);

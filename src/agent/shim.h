@@ -4,7 +4,7 @@
  * each run the spawner forks a shim, which starts the task, waits for it and keeps its
  * exit status.  The spawner ends with its agent; the shims stay.
  *
- *   requests  agent -> spawner, a SOCK_SEQPACKET: one message is one run to start
+ *   requests  agent -> spawner, a SOCK_SEQPACKET: one message is one wish
  *   notices   shims and spawner -> agent, a pipe: each is written whole (it is small)
  *   slots     a file with a slot for each run, written by its shim: how it started and
  * how it ended.  This is what a restarted agent reads fence     a lock that the spawner
@@ -17,6 +17,7 @@
 #ifndef AGENT_SHIM_H
 #define AGENT_SHIM_H
 
+#include "agent/cgroup.h"
 #include "base/limits.h"
 
 #include <stdbool.h>
@@ -34,15 +35,51 @@ enum shim_fd {
 
 /* Signals to a shim.  SIGTERM is passed on to the task's process group. */
 #define SHIM_SIGNAL_KILL SIGUSR1 /* kill everything of the run */
+#define SHIM_SIGNAL_DISK SIGUSR2 /* the same, because it takes too much disk */
 
-/* A run to start.  After it come argc and then envc zero-ended strings. */
+enum shim_kind {
+    SHIM_RUN = 1,   /* start the run, under a shim */
+    SHIM_EXEC = 2,  /* a session of a person beside it */
+    SHIM_CHECK = 3, /* a command that asks how it is */
+};
+
+enum shim_flag {
+    SHIM_FLAG_USER = 1,     /* change to uid, gid and groups */
+    SHIM_FLAG_CPU_HARD = 2, /* cpu_milli is a hard limit */
+};
+
+/* What the agent asks its spawner for.  After it come the groups, four bytes each, then
+ * argc and then envc zero-ended strings. */
 struct shim_request {
     uint64_t attempt;
+    uint64_t lease_ms; /* RUN: ends when it is not renewed for so long; 0: none */
+    uint64_t grace_ms; /* from TERM to KILL then */
+    uint64_t memory_bytes;
+    uint32_t cpu_milli;
+    uint32_t pids;
+    uint32_t kind;  /* enum shim_kind */
+    uint32_t flags; /* of enum shim_flag */
     uint32_t slot;
-    uint32_t argc; /* at least 1 */
+    uint32_t restarts;
+    uint32_t uid, gid;
+    uint32_t groups; /* supplementary ones; at most LIMIT_USER_GROUPS */
+    uint32_t argc;   /* at least 1 */
     uint32_t envc;
     uint32_t size; /* bytes of the strings */
 };
+
+static inline const uint32_t *shim_request_groups(const struct shim_request *r)
+{
+    return (const uint32_t *)(r + 1);
+}
+
+static inline const char *shim_request_strings(const struct shim_request *r)
+{
+    return (const char *)(shim_request_groups(r) + r->groups);
+}
+
+/* WORK_DIR/lease: eight bytes, CLOCK_BOOTTIME in ms of the last renewal that counts. */
+#define SHIM_LEASE "lease"
 
 #define SHIM_REQUEST_MAX (LIMIT_ARGV_ENV_BYTES + 32 * KIB)
 
@@ -56,6 +93,7 @@ enum shim_notice_kind {
 struct shim_notice {
     uint64_t attempt;
     uint64_t shim_start; /* start time of the shim, in ticks since boot */
+    uint64_t since_ms;   /* STARTED: CLOCK_BOOTTIME */
     int32_t shim_pid;
     uint32_t kind; /* enum shim_notice_kind */
 };
@@ -65,26 +103,39 @@ struct shim_notice {
 #define BOOT_ID_PATH  "/proc/sys/kernel/random/boot_id"
 
 #define SLOT_BYTES   512
-#define SLOT_VERSION 1
+#define SLOT_VERSION 2
 
 /* Written before the task is started.  A shim is known by pid, start time and boot. */
 struct slot_start {
     uint64_t attempt;
     uint64_t shim_start;
+    uint64_t started_ms; /* CLOCK_BOOTTIME */
     int32_t shim_pid;
+    uint32_t restarts; /* starts of this attempt before */
     uint32_t version;
     char boot_id[BOOT_ID_BYTES];
     uint32_t crc; /* of what stands before it */
 };
 
-enum slot_how { SLOT_EXITED = 1, SLOT_SIGNALED = 2, SLOT_NOT_STARTED = 3 };
+enum slot_how {
+    SLOT_EXITED = 1,
+    SLOT_SIGNALED = 2,
+    SLOT_NOT_STARTED = 3,
+    SLOT_MEMORY = 4, /* the kernel killed it, or a part of it, for memory */
+    SLOT_DISK = 5,   /* it was killed for disk */
+    SLOT_LEASE = 6,  /* its lease was not renewed */
+    SLOT_FETCH_FAILED = 7,
+    SLOT_IMAGE_FAILED = 8,
+};
 
 /* Written when nothing of the task is left. */
 struct slot_end {
     uint64_t attempt;
+    uint64_t shim_start; /* of the shim that writes it */
+    uint32_t restarts;
     uint32_t how;                       /* enum slot_how */
-    int32_t code;                       /* exit status or signal */
-    char text[LIMIT_MESSAGE_BYTES + 1]; /* NOT_STARTED: why */
+    int32_t code;                       /* exit status; else signal, or 0 */
+    char text[LIMIT_MESSAGE_BYTES + 1]; /* why, where there is more to say; or empty */
     uint32_t crc;
 };
 
@@ -106,8 +157,16 @@ int slot_write_end(int fd, uint32_t slot, struct slot_end *end);
 bool slot_start_valid(const struct slot *slot);
 bool slot_end_valid(const struct slot *slot);
 
+/* What all shims of a spawner have in common. */
+struct shim_host {
+    char boot_id[BOOT_ID_BYTES];
+    struct cgroups groups;
+    bool
+        oom_protected; /* by the agent, from the kernel's choice when memory is short */
+};
+
 /* shim.c: start the run, wait, keep how it ended; does not return. */
 _Noreturn void shim_run(const struct shim_request *request,
-                        const char boot_id[BOOT_ID_BYTES]);
+                        const struct shim_host *host);
 
 #endif

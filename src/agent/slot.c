@@ -52,6 +52,8 @@ bool slot_start_valid(const struct slot *slot)
 bool slot_end_valid(const struct slot *slot)
 {
     return slot_start_valid(slot) && slot->end.attempt == slot->start.attempt &&
+           slot->end.shim_start == slot->start.shim_start &&
+           slot->end.restarts == slot->start.restarts &&
            slot->end.crc == end_crc(&slot->end) &&
            memchr(slot->end.text, 0, sizeof(slot->end.text)) != NULL;
 }

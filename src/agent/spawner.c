@@ -15,8 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +38,7 @@ static int compare(const struct child *a, const struct child *b)
 RB_GENERATE_INTERNAL(child_tree, child, by_pid, compare, __attribute__((unused)) static)
 
 struct spawner {
-    char boot_id[BOOT_ID_BYTES];
+    struct shim_host host;
     int signals; /* a signalfd: SIGCHLD */
     struct child_tree children;
     union {
@@ -63,28 +65,31 @@ static void tell(uint64_t attempt, enum shim_notice_kind kind)
 static void not_forked(const struct spawner *s, int reason)
 {
     const struct shim_request *r = &s->request;
-    struct slot_start start = {.attempt = r->attempt};
-    struct slot_end end = {.attempt = r->attempt, .how = SLOT_NOT_STARTED};
+    struct slot_start start = {.attempt = r->attempt, .restarts = r->restarts};
+    struct slot_end end = {
+        .attempt = r->attempt, .restarts = r->restarts, .how = SLOT_NOT_STARTED};
     bool kept;
 
-    memcpy(start.boot_id, s->boot_id, BOOT_ID_BYTES);
+    memcpy(start.boot_id, s->host.boot_id, BOOT_ID_BYTES);
     snprintf(end.text, sizeof(end.text), "fork: %s", strerror(reason));
     kept = slot_write_start(SHIM_FD_SLOTS, r->slot, &start) == 0 &&
            slot_write_end(SHIM_FD_SLOTS, r->slot, &end) == 0;
     tell(r->attempt, kept ? SHIM_ENDED : SHIM_GONE);
 }
 
-/* The size field is the sender's; count the strings ourselves. */
+/* The sizes are the sender's; count the strings ourselves. */
 static bool request_valid(const struct shim_request *r, size_t size)
 {
-    const char *text = (const char *)(r + 1);
     uint64_t strings = 0;
+    const char *text;
 
-    if (size < sizeof(*r) || size != sizeof(*r) + r->size || r->argc == 0)
+    if (size < sizeof(*r) || r->groups > LIMIT_USER_GROUPS || r->argc == 0 ||
+        size != sizeof(*r) + r->groups * sizeof(uint32_t) + r->size)
         return false;
+    text = shim_request_strings(r);
     for (uint32_t i = 0; i < r->size; i++)
         strings += text[i] == 0 ? 1 : 0;
-    return r->size > 0 && text[r->size - 1] == 0 &&
+    return r->kind == SHIM_RUN && r->size > 0 && text[r->size - 1] == 0 &&
            strings == (uint64_t)r->argc + r->envc;
 }
 
@@ -96,7 +101,7 @@ static void spawn(struct spawner *s)
     if (pid == 0) {
         close(SHIM_FD_REQUESTS);
         close(s->signals);
-        shim_run(&s->request, s->boot_id);
+        shim_run(&s->request, &s->host);
     }
     if (pid < 0) {
         not_forked(s, errno);
@@ -152,7 +157,7 @@ static void read_boot_id(struct spawner *s)
 {
     int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0 || read(fd, s->boot_id, sizeof(s->boot_id)) != sizeof(s->boot_id))
+    if (fd < 0 || read(fd, s->host.boot_id, BOOT_ID_BYTES) != BOOT_ID_BYTES)
         fail("boot_id");
     close(fd);
 }
@@ -176,20 +181,37 @@ static void prepare(struct spawner *s)
     if (close_range(SHIM_FD_REQUESTS, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
         fail("close_range");
     setsid();
+    umask(022);
+    if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0)
+        fail("setrlimit");
     read_boot_id(s);
+}
+
+/* triarch-shim WORK_DIR PROTECTED PLACE... */
+static void read_arguments(struct spawner *s, int argc, char **argv)
+{
+    if (chdir(argv[1]) != 0)
+        fail(argv[1]);
+    s->host.oom_protected = strcmp(argv[2], "1") == 0;
+    for (int i = 3; i < argc; i++) {
+        int rv = cgroups_add(&s->host.groups, argv[i]);
+
+        errno = -rv;
+        if (rv != 0)
+            fail(argv[i]);
+    }
 }
 
 int main(int argc, char **argv)
 {
     static struct spawner s;
 
-    if (argc != 2 || fcntl(SHIM_FD_FENCE, F_GETFD) < 0) {
+    if (argc < 3 || fcntl(SHIM_FD_FENCE, F_GETFD) < 0) {
         fprintf(stderr, "triarch-shim is started by triarch-agent\n");
         return 2;
     }
-    if (chdir(argv[1]) != 0)
-        fail(argv[1]);
     prepare(&s);
+    read_arguments(&s, argc, argv);
     for (;;) {
         struct pollfd fds[] = {
             {.fd = SHIM_FD_REQUESTS, .events = POLLIN},

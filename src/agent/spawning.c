@@ -127,15 +127,20 @@ static int wires_open(struct wires *w, const char *work_dir, struct error *err)
 static int spawn(struct spawning *s,
                  const struct wires *w,
                  int slots,
-                 const char *shim,
-                 const char *work_dir,
+                 const struct spawning_options *o,
                  struct error *err)
 {
-    char *argv[] = {"triarch-shim", (char *)(uintptr_t)work_dir, NULL};
+    char *argv[4 + CGROUP_PLACES] = {
+        "triarch-shim", (char *)(uintptr_t)o->work_dir, o->oom_protected ? "1" : "0"};
+    char(*places)[CGROUP_TEXT] = mem_alloc(CGROUP_PLACES * sizeof(*places));
     char *env[] = {NULL};
     posix_spawn_file_actions_t actions;
     int rv;
 
+    for (unsigned i = 0; i < o->groups->count; i++) {
+        cgroups_print(o->groups, i, places[i]);
+        argv[3 + i] = places[i];
+    }
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, 2, 1);
@@ -143,17 +148,16 @@ static int spawn(struct spawning *s,
     posix_spawn_file_actions_adddup2(&actions, w->notices[1], SHIM_FD_NOTICES);
     posix_spawn_file_actions_adddup2(&actions, slots, SHIM_FD_SLOTS);
     posix_spawn_file_actions_adddup2(&actions, w->fence, SHIM_FD_FENCE);
-    rv = posix_spawn(&s->pid, shim, &actions, NULL, argv, env);
+    rv = posix_spawn(&s->pid, o->shim, &actions, NULL, argv, env);
     posix_spawn_file_actions_destroy(&actions);
+    mem_free(places);
     if (rv != 0)
-        return error_set(err, ERROR_IO, "cannot start %s: %s", shim, strerror(rv));
+        return error_set(err, ERROR_IO, "cannot start %s: %s", o->shim, strerror(rv));
     return 0;
 }
 
 int spawning_start(struct spawning *s,
-                   const char *work_dir,
-                   const char *shim,
-                   int slots,
+                   const struct spawning_options *options,
                    struct error *err)
 {
     struct wires w;
@@ -161,15 +165,15 @@ int spawning_start(struct spawning *s,
 
     *s = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&s->queue);
-    rv = wires_open(&w, work_dir, err);
+    rv = wires_open(&w, options->work_dir, err);
     if (rv != 0)
         goto out;
-    high = fcntl(slots, F_DUPFD_CLOEXEC, SHIM_FD_END);
+    high = fcntl(options->slots, F_DUPFD_CLOEXEC, SHIM_FD_END);
     if (high < 0) {
         rv = error_set(err, ERROR_IO, "dup: %s", strerror(errno));
         goto out;
     }
-    rv = spawn(s, &w, high, shim, work_dir, err);
+    rv = spawn(s, &w, high, options, err);
     if (rv == 0) {
         s->requests = w.requests[0];
         s->notices = w.notices[0];

@@ -2,6 +2,7 @@
 #ifndef AGENT_SPAWNING_H
 #define AGENT_SPAWNING_H
 
+#include "agent/cgroup.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -18,11 +19,17 @@ struct spawning {
     STAILQ_HEAD(, spawning_request) queue; /* what the socket did not take yet */
 };
 
+struct spawning_options {
+    const char *work_dir;
+    const char *shim; /* path of triarch-shim */
+    int slots;        /* its descriptor */
+    const struct cgroups *groups;
+    bool oom_protected; /* this process and its shims; tasks are not to be */
+};
+
 /* Waits for the fence, then starts the spawner. */
 int spawning_start(struct spawning *s,
-                   const char *work_dir,
-                   const char *shim,
-                   int slots,
+                   const struct spawning_options *options,
                    struct error *err);
 
 /* Takes the bytes over.  False: some wait; call spawning_flush() when the socket is

@@ -88,6 +88,9 @@
 #define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_USERS_KNOWN    64         /* looked up by an agent and kept for a minute */
+#define LIMIT_USER_GROUPS    1024       /* supplementary ones of a user of tasks */
+#define LIMIT_TASK_PIDS      4096       /* processes and threads of a task, by default */
 #define LIMIT_AGENT_RUNS       65536      /* of one agent, with unacknowledged ones */
 #define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
 #define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */

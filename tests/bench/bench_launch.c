@@ -8,6 +8,7 @@
  */
 
 #include "agent/launcher.h"
+#include "agent/users.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "wire/job.h"
@@ -27,6 +28,7 @@ static const char command[] = "/bin/true";
 
 struct bench {
     struct launcher *launcher;
+    struct users *users;
     struct bytes spec;
     uint64_t next; /* attempt id */
     uint64_t end;
@@ -69,22 +71,25 @@ static void start_next(struct bench *b)
     launcher_start(b->launcher, &run);
 }
 
-static void on_started(void *context, uint64_t attempt)
+static void on_started(void *context, const struct run_started *started)
 {
     (void)context;
-    (void)attempt;
+    (void)started;
 }
 
-static void on_ended(
-    void *context, uint64_t attempt, enum run_end how, int code, const char *message)
+static void on_ended(void *context, const struct run_ended *e)
 {
     struct bench *b = context;
 
-    if (how != RUN_END_EXITED || code != 0) {
+    if (e->how != RUN_END_EXITED || e->code != 0) {
         b->failed++;
-        fprintf(stderr, "task: %d %d %s\n", (int)how, code, message ? message : "");
+        fprintf(stderr,
+                "task: %d %d %s\n",
+                (int)e->how,
+                e->code,
+                e->message ? e->message : "");
     }
-    launcher_forget(b->launcher, attempt);
+    launcher_forget(b->launcher, e->attempt);
     b->running--;
     start_next(b);
 }
@@ -134,9 +139,14 @@ static void open_launcher(struct bench *b, const char *work_dir, const char *shi
         .failed = on_failed,
         .context = b,
     };
-    const struct launcher_process_options options = {work_dir, shim};
+    const struct users_options any = {0};
+    struct launcher_process_options options = {
+        .work_dir = work_dir, .shim = shim, .task_pids = LIMIT_TASK_PIDS};
     struct error err;
 
+    if (users_create(&b->users, &any, &err) != 0)
+        fail(err.text);
+    options.users = b->users;
     if (launcher_process_create(&b->launcher, &options, &listener, &err) != 0)
         fail(err.text);
 }
@@ -187,6 +197,7 @@ int main(int argc, char **argv)
         launched[i] = launcher_per_second(&b, tasks, at_once);
     }
     launcher_destroy(b.launcher);
+    users_destroy(b.users);
     buffer_finish(&spec);
     remove_tree(work_dir);
     p = median(plain);

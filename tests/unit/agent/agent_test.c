@@ -45,14 +45,20 @@ static void copy_shim(void)
 }
 
 /* The shim is copied because `nobody` may not be able to reach the build tree. */
-void agent_test_setup(void)
+void agent_test_setup_as_started(void)
 {
     memset(&t, 0, sizeof(t));
     snprintf(t.work_dir, sizeof(t.work_dir), "/tmp/triarch-agent-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(t.work_dir));
+    ck_assert_int_eq(chmod(t.work_dir, 0755), 0);
     snprintf(t.shim, sizeof(t.shim), "%s/triarch-shim", t.work_dir);
     copy_shim();
     umask(022);
+}
+
+void agent_test_setup(void)
+{
+    agent_test_setup_as_started();
     if (geteuid() != 0)
         return;
     ck_assert_int_eq(chown(t.work_dir, NOBODY, NOBODY), 0);
@@ -69,6 +75,7 @@ void agent_test_teardown(void)
     pid_t pid;
 
     test_launcher_close();
+    users_destroy(t.users);
     ck_assert_int_eq(posix_spawnp(&pid, "rm", NULL, NULL, argv, env), 0);
     waitpid(pid, NULL, 0);
 }
@@ -100,6 +107,7 @@ static void on_ended(void *context, const struct run_ended *ended)
     ck_assert(!s->ended);
     s->ended = true;
     s->how = ended->how;
+    s->restarts = ended->restarts;
     s->code = ended->code;
     snprintf(s->message, sizeof(s->message), "%s", message != NULL ? message : "");
     t.ended++;
@@ -111,9 +119,24 @@ static void on_failed(void *context, const struct error *err)
     t.failed = *err;
 }
 
-void test_launcher_open(void)
+static void open_users(void)
 {
-    const struct launcher_process_options options = {t.work_dir, t.shim};
+    struct error err = {0};
+
+    if (t.users == NULL)
+        ck_assert_msg(
+            users_create(&t.users, &t.users_options, &err) == 0, "%s", err.text);
+}
+
+static void open_launcher(void)
+{
+    const struct launcher_process_options options = {
+        .work_dir = t.work_dir,
+        .shim = t.shim,
+        .users = t.users,
+        .task_pids = TEST_TASK_PIDS,
+        .root = t.root,
+    };
     const struct launcher_listener listener = {
         .started = on_started,
         .ended = on_ended,
@@ -123,6 +146,12 @@ void test_launcher_open(void)
     int rv = launcher_process_create(&t.launcher, &options, &listener, &err);
 
     ck_assert_msg(rv == 0, "%s", err.text);
+}
+
+void test_launcher_open(void)
+{
+    open_users();
+    open_launcher();
 }
 
 void test_launcher_close(void)
@@ -140,6 +169,9 @@ void test_command(uint64_t attempt, char *const *argv, char *const *env)
         .number = 2,
         .term = 5,
         .agent = 9,
+        .restarts = t.restarts,
+        .ports = t.ports,
+        .port_count = t.port_count,
     };
     struct buffer bytes = {0};
     struct job_spec spec;

@@ -7,15 +7,18 @@
 
 #include "agent/launcher.h"
 #include "agent/shim.h"
+#include "agent/users.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define TEST_ATTEMPTS 2048
+#define TEST_ATTEMPTS  2048
+#define TEST_TASK_PIDS 64
 
 struct seen {
     bool started;
     bool ended;
+    uint32_t restarts;
     enum run_end how;
     int code;
     char message[LIMIT_MESSAGE_BYTES + 1];
@@ -24,7 +27,13 @@ struct seen {
 struct agent_test {
     char work_dir[64];
     char shim[80];
+    const char *root; /* of the launcher's /proc and /sys; NULL: the host's */
+    struct users *users;
+    struct users_options users_options;
     struct launcher *launcher;
+    uint32_t restarts; /* of the next start */
+    const uint16_t *ports;
+    uint32_t port_count;
     struct seen seen[TEST_ATTEMPTS];
     unsigned ended;
     struct error failed;
@@ -33,8 +42,9 @@ struct agent_test {
 /* The test's own process is inside; so are its children. */
 extern struct agent_test t;
 
-void agent_test_setup(void);    /* a directory, no launcher yet */
-void agent_test_teardown(void); /* the directory is removed */
+void agent_test_setup_as_started(void); /* root stays root */
+void agent_test_setup(void);            /* a directory, no launcher yet */
+void agent_test_teardown(void);         /* the directory is removed */
 
 void test_launcher_open(void);
 void test_launcher_close(void);

@@ -3,6 +3,7 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
 
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,11 +110,12 @@ START_TEST(environment)
 {
     char *argv[] = {"sh", "-c", "env | sort | grep -v -e ^_ -e ^PWD -e ^SHLVL", NULL};
     char *env[] = {"HOME=/job", "PATH=/usr/bin:/bin", "TRIARCH_TERM=99", "X=a b", NULL};
+    const struct passwd *own = getpwuid(geteuid());
     char text[1024], expected[1024];
 
+    ck_assert_ptr_nonnull(own);
     unsetenv("LANG");
     unsetenv("LC_ALL");
-    unsetenv("LOGNAME");
     unsetenv("TZ");
     setenv("USER", "somebody", 1);
     setenv("SECRET_OF_THE_AGENT", "1", 1);
@@ -121,13 +123,67 @@ START_TEST(environment)
     test_check_end(1, RUN_END_EXITED, 0);
     snprintf(expected,
              sizeof(expected),
-             "HOME=/job\nPATH=/usr/bin:/bin\nTRIARCH_AGENT_ID=9\nTRIARCH_ATTEMPT=2\n"
+             "HOME=/job\nLOGNAME=%s\nPATH=/usr/bin:/"
+             "bin\nTRIARCH_AGENT_ID=9\nTRIARCH_ATTEMPT=2\n"
              "TRIARCH_INSTANCE=3\nTRIARCH_INSTANCES=4\nTRIARCH_JOB_ID=17\n"
-             "TRIARCH_SANDBOX=%s/runs/1\nTRIARCH_TASK_ID=17.3\nTRIARCH_TERM=5\n"
-             "USER=somebody\nX=a b",
-             t.work_dir);
+             "TRIARCH_RESTART=0\nTRIARCH_SANDBOX=%s/runs/"
+             "1\nTRIARCH_TASK_ID=17.3\nTRIARCH_TERM=5\n"
+             "USER=%s\nX=a b",
+             own->pw_name,
+             t.work_dir,
+             own->pw_name);
     test_read(1, "stdout", text, sizeof(text));
     ck_assert_str_eq(text, expected);
+}
+END_TEST
+
+START_TEST(ports_are_told)
+{
+    const uint16_t ports[] = {31000, 8080};
+    char text[256];
+
+    t.ports = ports;
+    t.port_count = 2;
+    test_script(1, "env | sort | grep ^TRIARCH_PORT | tr '\\n' ' '; echo");
+    test_check_end(1, RUN_END_EXITED, 0);
+    test_read(1, "stdout", text, sizeof(text));
+    ck_assert_str_eq(
+        text, "TRIARCH_PORTS=31000,8080 TRIARCH_PORT_0=31000 TRIARCH_PORT_1=8080 ");
+}
+END_TEST
+
+START_TEST(ended_run_is_started_again)
+{
+    char text[64];
+
+    test_script(1, "echo $TRIARCH_RESTART; exit 3");
+    test_check_end(1, RUN_END_EXITED, 3);
+    t.seen[1] = (struct seen){0};
+    test_script(1, "exit 4"); /* the same start, repeated: nothing happens */
+    t.restarts = 1;
+    test_script(1, "echo $TRIARCH_RESTART; exit 5");
+    test_check_end(1, RUN_END_EXITED, 5);
+    ck_assert_uint_eq(t.seen[1].restarts, 1);
+    test_read(1, "stdout", text, sizeof(text));
+    ck_assert_str_eq(text, "0\n1");
+}
+END_TEST
+
+/* What a task makes of its log files must not lead its next start astray. */
+START_TEST(logs_are_never_followed)
+{
+    char text[128];
+
+    test_script(1, "ln -sf ../../victim stdout; rm stderr; mkfifo stderr");
+    test_check_end(1, RUN_END_EXITED, 0);
+    t.seen[1] = (struct seen){0};
+    t.restarts = 1;
+    test_script(1, "test -f stdout && test ! -h stdout && test -f stderr && echo good");
+    test_check_end(1, RUN_END_EXITED, 0);
+    test_read(1, "stdout", text, sizeof(text));
+    ck_assert_str_eq(text, "good");
+    snprintf(text, sizeof(text), "%s/victim", t.work_dir);
+    ck_assert_int_ne(access(text, F_OK), 0);
 }
 END_TEST
 
@@ -398,6 +454,9 @@ UNIT_MAIN("launcher",
           prepared(unit_case("tasks",
                              output_and_directory,
                              environment,
+                             ports_are_told,
+                             ended_run_is_started_again,
+                             logs_are_never_followed,
                              task_is_alone,
                              largest_command_line,
                              many_short_tasks)),

@@ -26,6 +26,8 @@ static struct slots slots;
 
 static void setup(void)
 {
+    struct spawning_options options = {.work_dir = t.work_dir, .shim = t.shim};
+    const struct cgroups none = {0};
     struct error err = {0};
     char path[80];
 
@@ -34,9 +36,10 @@ static void setup(void)
     ck_assert_int_eq(mkdir(path, 0755), 0);
     snprintf(path, sizeof(path), "%s/slots", t.work_dir);
     ck_assert_int_eq(slots_open(&slots, path, &err), 0);
-    ck_assert_msg(spawning_start(&spawning, t.work_dir, t.shim, slots.fd, &err) == 0,
-                  "%s",
-                  err.text);
+    options.slots = slots.fd;
+    options.groups = &none;
+    ck_assert_int_eq(users_create(&t.users, &t.users_options, &err), 0);
+    ck_assert_msg(spawning_start(&spawning, &options, &err) == 0, "%s", err.text);
 }
 
 static void teardown(void)
@@ -53,6 +56,7 @@ static bool send_true(uint64_t attempt, size_t size)
     struct buffer spec = {0}, request = {0};
     char *argument = mem_zalloc(size + 1);
     struct job_spec job;
+    const struct request_host host = {.work_dir = t.work_dir, .users = t.users};
     struct error err = {0};
     uint32_t slot;
 
@@ -66,7 +70,7 @@ static bool send_true(uint64_t attempt, size_t size)
     job_spec_finish(&job);
     mem_free(argument);
     run.spec = buffer_view(&spec);
-    ck_assert_int_eq(request_build(&request, &run, t.work_dir, &err), 0);
+    ck_assert_int_eq(request_build(&request, &run, &host, &err), 0);
     buffer_finish(&spec);
     ck_assert_int_eq(slots_take(&slots, &slot, &err), 0);
     ((struct shim_request *)(void *)request.data)->slot = slot;

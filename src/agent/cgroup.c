@@ -1,0 +1,404 @@
+/* cgroup.c - groups of attempts, in all places at once.
+ *
+ * A group is empty for sure when it could be removed: the kernel refuses to remove one that
+ * has processes.  So the usual end of a task is one rmdir() for each place and nothing is
+ * read.  A task that runs as root may have made groups below its own; they are looked for
+ * only when removing fails.
+ */
+#include "agent/cgroup_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 64 /* of groups that a task made below its own */
+
+/* ---- files ---- */
+
+int cgroup_write(int fd, const char *file, const char *text)
+{
+    size_t size = strlen(text);
+    int to = openat(fd, file, O_WRONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (to < 0)
+        return -errno;
+    n = write(to, text, size);
+    n = n == (ssize_t)size ? 0 : n < 0 ? -errno : -EIO;
+    close(to);
+    return (int)n;
+}
+
+int cgroup_write_number(int fd, const char *file, uint64_t number)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    return cgroup_write(fd, file, text);
+}
+
+ssize_t cgroup_read(int fd, const char *file, char *text, size_t room)
+{
+    int from = openat(fd, file, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t n = 0;
+
+    if (from < 0)
+        return -errno;
+    while (size < room - 1 && (n = read(from, text + size, room - 1 - size)) > 0)
+        size += (size_t)n;
+    n = n < 0 ? -errno : (ssize_t)size;
+    close(from);
+    text[size] = 0;
+    return n;
+}
+
+uint64_t cgroup_number(int fd, const char *file)
+{
+    char text[64];
+
+    return cgroup_read(fd, file, text, sizeof(text)) > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+uint64_t cgroup_field(const char *text, const char *key)
+{
+    size_t size = strlen(key);
+
+    for (const char *at = text; *at != 0; at += strcspn(at, "\n"), at += *at == '\n') {
+        if (strncmp(at, key, size) == 0 && at[size] == ' ')
+            return strtoull(at + size + 1, NULL, 10);
+    }
+    return 0;
+}
+
+/* ---- places ---- */
+
+void cgroups_print(const struct cgroups *c, unsigned place, char out[CGROUP_TEXT])
+{
+    const struct cgroup_place *p = &c->places[place];
+
+    snprintf(out, CGROUP_TEXT, "%u:%x:%s", p->ops->version, p->controllers, p->path);
+}
+
+int cgroups_add(struct cgroups *c, const char *text)
+{
+    struct cgroup_place *p = &c->places[c->count];
+    unsigned version, controllers;
+    int at = 0;
+
+    if (c->count == CGROUP_PLACES ||
+        sscanf(text, "%u:%x:%n", &version, &controllers, &at) < 2 || at == 0 ||
+        (version != 1 && version != 2) || strlen(text + at) >= sizeof(p->path))
+        return -EINVAL;
+    p->fd = open(text + at, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (p->fd < 0)
+        return -errno;
+    p->ops = version == 1 ? &cgroup_v1 : &cgroup_v2;
+    p->controllers = controllers;
+    strcpy(p->path, text + at);
+    c->count++;
+    return 0;
+}
+
+void cgroups_close(struct cgroups *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        close(c->places[i].fd);
+    c->count = 0;
+}
+
+bool cgroups_have(const struct cgroups *c, uint32_t controller)
+{
+    for (unsigned i = 0; i < c->count; i++) {
+        if ((c->places[i].controllers & controller) != 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- one group ---- */
+
+void cgroup_init(struct cgroup *g, const struct cgroups *all, uint64_t attempt)
+{
+    g->all = all;
+    snprintf(g->name, sizeof(g->name), "%llu", (unsigned long long)attempt);
+    for (unsigned i = 0; i < CGROUP_PLACES; i++)
+        g->fds[i] = -1;
+}
+
+static int open_in(struct cgroup *g, unsigned i)
+{
+    g->fds[i] = openat(
+        g->all->places[i].fd, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return g->fds[i] < 0 ? -errno : 0;
+}
+
+int cgroup_open(struct cgroup *g, const struct cgroups *all, uint64_t attempt)
+{
+    int rv = -ENOENT;
+
+    cgroup_init(g, all, attempt);
+    for (unsigned i = 0; i < all->count; i++) {
+        if (open_in(g, i) == 0)
+            rv = 0;
+    }
+    return rv;
+}
+
+void cgroup_close(struct cgroup *g)
+{
+    for (unsigned i = 0; i < CGROUP_PLACES; i++) {
+        if (g->fds[i] >= 0)
+            close(g->fds[i]);
+        g->fds[i] = -1;
+    }
+}
+
+static int make_in(struct cgroup *g,
+                   unsigned i,
+                   const struct cgroup_limits *limits,
+                   const char **file)
+{
+    const struct cgroup_place *p = &g->all->places[i];
+    int rv;
+
+    if (mkdirat(p->fd, g->name, 0755) != 0 &&
+        (errno != EEXIST || unlinkat(p->fd, g->name, AT_REMOVEDIR) != 0 ||
+         mkdirat(p->fd, g->name, 0755) != 0))
+        return -errno;
+    rv = open_in(g, i);
+    return rv != 0 ? rv : p->ops->limit(g->fds[i], p->controllers, limits, file);
+}
+
+int cgroup_make(struct cgroup *g, const struct cgroup_limits *limits, const char **file)
+{
+    int rv = 0;
+
+    for (unsigned i = 0; rv == 0 && i < g->all->count; i++) {
+        *file = NULL;
+        rv = make_in(g, i, limits, file);
+    }
+    return rv;
+}
+
+int cgroup_clone_fd(const struct cgroup *g)
+{
+    for (unsigned i = 0; i < g->all->count; i++) {
+        if (g->all->places[i].ops == &cgroup_v2)
+            return g->fds[i];
+    }
+    return -1;
+}
+
+int cgroup_join(const struct cgroup *g, bool cloned)
+{
+    int rv = 0;
+
+    for (unsigned i = 0; rv == 0 && i < g->all->count; i++) {
+        const struct cgroup_ops *ops = g->all->places[i].ops;
+
+        if (g->fds[i] >= 0 && !(cloned && ops == &cgroup_v2))
+            rv = cgroup_write(g->fds[i], ops->join, "0");
+    }
+    return rv;
+}
+
+/* ---- the end of a group ---- */
+
+/* The number of a process that ended may pass to another one of the host: held by a
+ * descriptor, it is asked where it is. */
+static void kill_member(pid_t pid, const char *group)
+{
+    int fd = pidfd_open(pid, 0);
+    char path[64], text[8192], *at;
+    size_t size = strlen(group);
+
+    if (fd < 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
+    if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) > 0) {
+        for (at = text; (at = strstr(at, group)) != NULL; at += size) {
+            if (at[size] == '\n' || at[size] == '/') {
+                pidfd_send_signal(fd, SIGKILL, NULL, 0);
+                break;
+            }
+        }
+    }
+    close(fd);
+}
+
+static void kill_members(int dir, const char *group)
+{
+    int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+    char text[4096];
+    int pid;
+
+    if (f == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    setvbuf(f, text, _IOFBF, sizeof(text));
+    while (fscanf(f, "%d", &pid) == 1)
+        kill_member(pid, group);
+    fclose(f);
+}
+
+typedef void visit_fn(int parent, const char *name, int dir, const void *arg);
+
+/* Each group below this one, the deepest first. */
+static void walk(int dir, unsigned depth, visit_fn *visit, const void *arg)
+{
+    int copy =
+        depth < DEPTH_MAX ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        int below;
+
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
+            continue;
+        below =
+            openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below < 0)
+            continue;
+        walk(below, depth + 1, visit, arg);
+        visit(dir, entry->d_name, below, arg);
+        close(below);
+    }
+    if (d != NULL)
+        closedir(d);
+    else if (copy >= 0)
+        close(copy);
+}
+
+struct killing {
+    const struct cgroup_place *place;
+    const char *group;
+};
+
+static void kill_in(int parent, const char *name, int dir, const void *arg)
+{
+    const struct killing *k = arg;
+
+    (void)parent;
+    (void)name;
+    if (!k->place->ops->kill(dir, k->place->controllers))
+        kill_members(dir, k->group);
+}
+
+static void remove_in(int parent, const char *name, int dir, const void *arg)
+{
+    (void)dir;
+    (void)arg;
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* As /proc/PID/cgroup shows it: the last three names of the path. */
+static void group_name(const struct cgroup *g, unsigned i, char out[PATH_MAX])
+{
+    const char *path = g->all->places[i].path, *at = path + strlen(path);
+
+    for (int names = 0; at > path && names < 2;)
+        names += *--at == '/' ? 1 : 0;
+    snprintf(out, PATH_MAX, "%s/%s", at, g->name);
+}
+
+void cgroup_kill(const struct cgroup *g)
+{
+    char group[PATH_MAX];
+
+    for (unsigned i = 0; i < g->all->count; i++) {
+        struct killing k = {.place = &g->all->places[i], .group = group};
+
+        if (g->fds[i] < 0)
+            continue;
+        group_name(g, i, group);
+        kill_in(-1, NULL, g->fds[i], &k);
+        walk(g->fds[i], 0, kill_in, &k);
+    }
+}
+
+static int remove_from(struct cgroup *g, unsigned i)
+{
+    int place = g->all->places[i].fd;
+
+    if (unlinkat(place, g->name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EBUSY)
+        return -errno;
+    walk(g->fds[i], 0, remove_in, NULL);
+    return unlinkat(place, g->name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+}
+
+int cgroup_remove(struct cgroup *g)
+{
+    int rv = 0;
+
+    for (unsigned i = 0; i < g->all->count; i++) {
+        int failure = g->fds[i] < 0 ? 0 : remove_from(g, i);
+
+        if (failure != 0) {
+            rv = failure;
+        } else if (g->fds[i] >= 0) {
+            close(g->fds[i]);
+            g->fds[i] = -1;
+        }
+    }
+    return rv;
+}
+
+/* ---- memory and usage ---- */
+
+static const struct cgroup_place *memory_of(const struct cgroup *g, int *fd)
+{
+    for (unsigned i = 0; i < g->all->count; i++) {
+        const struct cgroup_place *p = &g->all->places[i];
+
+        *fd = g->fds[i];
+        if (*fd >= 0 && (p->controllers & CGROUP_MEMORY) != 0)
+            return p;
+    }
+    return NULL;
+}
+
+int cgroup_oom_event(const struct cgroup *g)
+{
+    int fd;
+    const struct cgroup_place *p = memory_of(g, &fd);
+
+    return p == NULL ? -1 : p->ops->oom_event(fd);
+}
+
+bool cgroup_oom_killed(const struct cgroup *g)
+{
+    int fd;
+    const struct cgroup_place *p = memory_of(g, &fd);
+
+    return p != NULL && p->ops->oom_killed(fd);
+}
+
+int cgroup_usage(const struct cgroups *all, uint64_t attempt, struct usage *out)
+{
+    struct cgroup g;
+    int rv = cgroup_open(&g, all, attempt);
+
+    *out = (struct usage){0};
+    for (unsigned i = 0; i < all->count; i++) {
+        const struct cgroup_place *p = &all->places[i];
+
+        if (g.fds[i] >= 0)
+            p->ops->usage(g.fds[i], p->controllers, out);
+    }
+    cgroup_close(&g);
+    return rv;
+}

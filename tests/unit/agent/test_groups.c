@@ -1,0 +1,363 @@
+/* test_groups.c - tasks in groups of their own: limits, and that nothing of them stays.
+ *
+ * As root, once with the host's cgroups as they are and once with version 2 alone, as a
+ * host would have it that mounts nothing else (there may be no controllers in it then).
+ */
+#include "agent/cgroup.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "tests/lib/unit.h"
+#include "tests/unit/agent/agent_test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATIENCE_US (20 * 1000000ull)
+
+static char root[128];
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "we");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_ge(fputs(text, f), 0);
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+static void setup_host(void)
+{
+    agent_test_setup_as_started();
+    test_launcher_open();
+}
+
+/* The mount point of version 2 in this host, from /proc/self/mountinfo. */
+static bool find_v2(char out[256])
+{
+    char line[1024];
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    bool found = false;
+
+    while (!found && fgets(line, sizeof(line), f) != NULL)
+        found = strstr(line, " - cgroup2 ") != NULL &&
+                sscanf(line, "%*d %*d %*s %*s %255s", out) == 1;
+    fclose(f);
+    return found;
+}
+
+static void setup_v2(void)
+{
+    char mount[256] = "", path[512];
+
+    agent_test_setup_as_started();
+    if (find_v2(mount)) {
+        snprintf(root, sizeof(root), "%s/root", t.work_dir);
+        ck_assert_int_eq(mkdir(root, 0755), 0);
+        snprintf(path, sizeof(path), "%s/proc", root);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+        snprintf(path, sizeof(path), "%s/proc/self", root);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+        snprintf(path, sizeof(path), "%s/proc/self/cgroup", root);
+        write_file(path, "0::/\n");
+        snprintf(path, sizeof(path), "%s/proc/self/mountinfo", root);
+        write_file(path, "41 31 0:38 / /groups rw - cgroup2 cgroup2 rw\n");
+        snprintf(path, sizeof(path), "%s/groups", root);
+        ck_assert_int_eq(symlink(mount, path), 0);
+        t.root = root;
+    }
+    test_launcher_open();
+}
+
+/* The directories in which the launcher makes groups go with it. */
+static void teardown(void)
+{
+    char paths[CGROUP_PLACES][PATH_MAX];
+    unsigned count = t.launcher->groups->count;
+
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_ptr_nonnull(realpath(t.launcher->groups->places[i].path, paths[i]));
+    agent_test_teardown();
+    for (unsigned i = 0; i < count; i++)
+        ck_assert_msg(rmdir(paths[i]) == 0, "%s: %s", paths[i], strerror(errno));
+}
+
+static bool cannot(uint32_t controller)
+{
+    if (cgroups_have(t.launcher->groups, controller))
+        return false;
+    printf("# skipped: no cgroup with that controller: %s\n",
+           t.launcher->unlimited.text);
+    return true;
+}
+
+/* No place has a group of this attempt. */
+static void check_removed(uint64_t attempt)
+{
+    struct cgroup g;
+
+    ck_assert_int_eq(cgroup_open(&g, t.launcher->groups, attempt), -ENOENT);
+}
+
+/* How many processes the group of an attempt has, in its first place. */
+static unsigned members(uint64_t attempt)
+{
+    struct cgroup g;
+    char text[65536];
+    unsigned count = 0;
+    ssize_t n;
+    int fd;
+
+    ck_assert_int_eq(cgroup_open(&g, t.launcher->groups, attempt), 0);
+    fd = openat(g.fds[0], "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    n = read(fd, text, sizeof(text));
+    for (ssize_t i = 0; i < n; i++)
+        count += text[i] == '\n' ? 1 : 0;
+    close(fd);
+    cgroup_close(&g);
+    return count;
+}
+
+static void wait_members(uint64_t attempt, unsigned least)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (members(attempt) < least) {
+        poll(NULL, 0, 2);
+        ck_assert_msg(
+            clock_monotonic_us() < end, "it has %u processes", members(attempt));
+    }
+}
+
+/* ---- nothing stays ---- */
+
+START_TEST(group_goes_with_the_task)
+{
+    test_script(1, "exit 3");
+    test_check_end(1, RUN_END_EXITED, 3);
+    check_removed(1);
+}
+END_TEST
+
+START_TEST(group_goes_when_nothing_was_started)
+{
+    char *argv[] = {"/no/such/command", NULL};
+
+    test_command(1, argv, NULL);
+    test_check_end(1, RUN_END_NOT_STARTED, 0);
+    check_removed(1);
+}
+END_TEST
+
+START_TEST(daemon_is_in_the_group_and_goes)
+{
+    pid_t pid;
+
+    if (t.launcher->groups->count == 0) {
+        printf("# skipped: no cgroups: %s\n", t.launcher->unlimited.text);
+        return;
+    }
+    test_script(1,
+                "(setsid sh -c 'trap \"\" TERM HUP; echo $$ >pid; echo x >ready; sleep "
+                "1000' & ) ; while [ ! -e end ]; do sleep 0.05; done");
+    test_wait_ready(1);
+    pid = test_read_pid(1, "pid");
+    ck_assert_uint_ge(members(1), 2);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+    check_removed(1);
+    test_wait_gone(pid);
+}
+END_TEST
+
+START_TEST(groups_of_its_own_go_too)
+{
+    char script[3 * PATH_MAX];
+
+    if (t.launcher->groups->count == 0) {
+        printf("# skipped: no cgroups: %s\n", t.launcher->unlimited.text);
+        return;
+    }
+    snprintf(
+        script,
+        sizeof(script),
+        "mkdir -p %s/1/a/b && (echo $$ >%s/1/a/b/cgroup.procs; sleep 1000 & echo x "
+        ">ready; sleep 1000)",
+        t.launcher->groups->places[0].path,
+        t.launcher->groups->places[0].path);
+    test_script(1, script);
+    test_wait_ready(1);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+    check_removed(1);
+}
+END_TEST
+
+static const char bomb[] = "b() { b | b & }; b; echo x >ready; sleep 1000";
+
+START_TEST(fork_bomb_is_removed)
+{
+    if (cannot(CGROUP_PIDS))
+        return;
+    test_script(1, bomb);
+    test_wait_started(1);
+    wait_members(1, TEST_TASK_PIDS / 2);
+    ck_assert_uint_le(members(1), TEST_TASK_PIDS);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_check_end(1, RUN_END_SIGNALED, SIGKILL);
+    check_removed(1);
+}
+END_TEST
+
+START_TEST(killed_shim_takes_its_group_along)
+{
+    struct slot slot;
+    pid_t pid;
+
+    test_script(1,
+                "setsid sh -c 'echo $$ >pid; echo x >ready; sleep 1000' & sleep 1000");
+    test_wait_ready(1);
+    pid = test_read_pid(1, "pid");
+    test_slot(1, &slot);
+    ck_assert_int_eq(kill(slot.start.shim_pid, SIGKILL), 0);
+    test_check_end(1, RUN_END_SHIM_LOST, 0);
+    check_removed(1);
+    test_wait_gone(pid);
+}
+END_TEST
+
+START_TEST(stray_groups_go_at_start)
+{
+    const struct cgroups *groups = t.launcher->groups;
+    struct cgroup g;
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    for (unsigned i = 0; i < groups->count; i++)
+        ck_assert_int_eq(mkdirat(groups->places[i].fd, "77", 0755), 0);
+    test_launcher_close();
+    test_launcher_open();
+    while (cgroup_open(&g, t.launcher->groups, 77) == 0) {
+        cgroup_close(&g);
+        launcher_dispatch(t.launcher);
+        poll(NULL, 0, 2);
+        ck_assert(clock_monotonic_us() < end);
+    }
+}
+END_TEST
+
+/* ---- memory ---- */
+
+START_TEST(memory_hog_ends_with_that_reason)
+{
+    if (cannot(CGROUP_MEMORY))
+        return;
+    test_script(1, "exec tail /dev/zero");
+    test_wait_ended(1);
+    ck_assert_int_eq(t.seen[1].how, RUN_END_MEMORY);
+    check_removed(1);
+}
+END_TEST
+
+START_TEST(all_of_the_task_goes_with_its_hog)
+{
+    if (cannot(CGROUP_MEMORY))
+        return;
+    test_script(2, "echo x >ready; sleep 1000");
+    test_wait_ready(2);
+    test_script(1, "sleep 1000 & tail /dev/zero; sleep 1000");
+    test_wait_ended(1);
+    ck_assert_int_eq(t.seen[1].how, RUN_END_MEMORY);
+    check_removed(1);
+    ck_assert(!t.seen[2].ended);
+    launcher_signal(t.launcher, 2, RUN_SIGNAL_KILL);
+    test_check_end(2, RUN_END_SIGNALED, SIGKILL);
+}
+END_TEST
+
+START_TEST(usage_is_told)
+{
+    struct usage usage;
+
+    if (cannot(CGROUP_CPUACCT | CGROUP_CPU))
+        return;
+    test_script(
+        1,
+        "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo x >ready; sleep 1000");
+    test_wait_ready(1);
+    ck_assert_int_eq(cgroup_usage(t.launcher->groups, 1, &usage), 0);
+    ck_assert_uint_gt(usage.cpu_us, 1000);
+    if (cgroups_have(t.launcher->groups, CGROUP_MEMORY)) {
+        ck_assert_uint_gt(usage.memory_bytes, 0);
+        ck_assert_uint_lt(usage.memory_bytes, 128 * MIB);
+        ck_assert_uint_gt(usage.memory_peak_bytes, 0);
+    }
+    if (cgroups_have(t.launcher->groups, CGROUP_PIDS))
+        ck_assert_uint_eq(usage.pids, 2);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_wait_ended(1);
+    ck_assert_int_eq(cgroup_usage(t.launcher->groups, 1, &usage), -ENOENT);
+}
+END_TEST
+
+/* ---- users ---- */
+
+static void setup_nobody(void)
+{
+    agent_test_setup_as_started();
+    t.users_options.default_user = "nobody";
+    test_launcher_open();
+}
+
+START_TEST(task_is_the_user_and_nothing_more)
+{
+    char text[512];
+
+    test_script(1,
+                "id -u; id -G; umask; ulimit -c; grep NoNewPrivs /proc/self/status | "
+                "cut -f2; cat /proc/self/oom_score_adj; echo $USER $LOGNAME; "
+                "echo x >file; echo e >/dev/stderr; stat -c %U . stdout stderr; "
+                "kill -0 $PPID 2>/dev/null || echo no");
+    test_check_end(1, RUN_END_EXITED, 0);
+    test_read(1, "stdout", text, sizeof(text));
+    ck_assert_str_eq(
+        text,
+        "65534\n65534\n0022\n0\n1\n0\nnobody nobody\nnobody\nnobody\nnobody"
+        "\nno");
+}
+END_TEST
+
+static TCase *with(TCase *c, void (*setup)(void))
+{
+    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_set_timeout(c, 60);
+    return c;
+}
+
+#define TESTS                                                       \
+    group_goes_with_the_task, group_goes_when_nothing_was_started,  \
+        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,  \
+        fork_bomb_is_removed, killed_shim_takes_its_group_along,    \
+        stray_groups_go_at_start, memory_hog_ends_with_that_reason, \
+        all_of_the_task_goes_with_its_hog, usage_is_told
+
+int main(void)
+{
+    TCase *cases[] = {
+        with(unit_case("host", TESTS), setup_host),
+        with(unit_case("v2", TESTS), setup_v2),
+        with(unit_case("users", task_is_the_user_and_nothing_more), setup_nobody),
+    };
+
+    if (geteuid() != 0) {
+        printf("1..0 # SKIP only root can make cgroups and change users here\n");
+        return 0;
+    }
+    return unit_run("groups", cases, sizeof(cases) / sizeof(cases[0]));
+}
