@@ -99,6 +99,10 @@
 #define LIMIT_USAGE_REPORTS    4096       /* runs of an agent in one frame */
 #define LIMIT_LOG_SAMPLES      65536 /* times kept of one log; then every second one */
 
+/* Artifacts and images */
+#define LIMIT_FETCH_REDIRECTS  5
+#define LIMIT_ARTIFACT_ENTRIES 100000 /* in an archive that is unpacked */
+
 /* exec */
 #define LIMIT_EXEC_SESSIONS      100         /* of one agent */
 #define LIMIT_EXEC_TASK_SESSIONS 32          /* in one task */
