@@ -4,6 +4,7 @@
  *   checkpoint  what must survive this process: a thread of its own
  *   launcher    processes of runs, which survive it
  *   sandboxes   files of ended runs: a thread of its own
+ *   disk_quota  what is in the sandboxes of running tasks: a thread of its own
  *   task_logs   how long log files grow: a thread of its own
  *   usages      what runs use: a thread of its own
  *   links       a lasting connection to each master
@@ -31,6 +32,7 @@ struct sandboxes;
 struct task_logs;
 struct usages;
 struct users;
+struct disk_quota;
 struct master_link;
 struct web;
 
@@ -51,6 +53,7 @@ struct agent_config {
     const char *users;        /* users_options */
     const char *default_user; /* the same */
     uint64_t task_pids;       /* processes and threads of a task */
+    uint64_t default_disk;    /* bytes for the files of a task that asks for none */
     struct agent_spec spec;   /* its http_address is filled in at start */
 };
 
@@ -68,6 +71,8 @@ struct agent {
     struct watch *launcher_watch;
     struct sandboxes *sandboxes;
     struct task_logs *task_logs;
+    struct disk_quota *disk_quota;
+    struct wake *over_quota; /* some run is */
     struct usages *usages;
     struct loop_timer usage_timer; /* to tell the leader */
     struct master_link *links;     /* one for each of config.masters */

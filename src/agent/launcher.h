@@ -33,6 +33,7 @@ struct launcher_ops {
     void (*start)(struct launcher *l, const struct run_start *run);
     void (*adopt)(struct launcher *l, uint64_t attempt);
     void (*signal)(struct launcher *l, uint64_t attempt, enum run_signal signal);
+    uint64_t (*disk)(struct launcher *l, uint64_t attempt);
     void (*end_for_disk)(struct launcher *l, uint64_t attempt);
     void (*forget)(struct launcher *l, uint64_t attempt);
     pid_t (*shim)(struct launcher *l, uint64_t attempt);
@@ -67,6 +68,12 @@ launcher_signal(struct launcher *l, uint64_t attempt, enum run_signal signal)
     l->ops->signal(l, attempt, signal);
 }
 
+/* Bytes that the files of a started run may take. */
+static inline uint64_t launcher_disk(struct launcher *l, uint64_t attempt)
+{
+    return l->ops->disk(l, attempt);
+}
+
 /* Kill it because its files take more than its disk. */
 static inline void launcher_end_for_disk(struct launcher *l, uint64_t attempt)
 {
@@ -98,11 +105,12 @@ static inline void launcher_destroy(struct launcher *l)
 }
 
 struct launcher_process_options {
-    const char *work_dir; /* absolute, exists */
-    const char *shim;     /* path of triarch-shim */
-    struct users *users;  /* outlive the launcher */
-    uint32_t task_pids;   /* processes and threads of a task */
-    const char *root;     /* of /proc and /sys, for tests; NULL: the host's */
+    const char *work_dir;  /* absolute, exists */
+    const char *shim;      /* path of triarch-shim */
+    struct users *users;   /* outlive the launcher */
+    uint32_t task_pids;    /* processes and threads of a task */
+    uint64_t default_disk; /* bytes for the files of a task whose job asks for none */
+    const char *root;      /* of /proc and /sys, for tests; NULL: the host's */
     bool
         oom_protected; /* this process is, and its shims inherit it; tasks are not to */
 };

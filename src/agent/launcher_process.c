@@ -57,7 +57,8 @@ struct process {
     int pidfd;      /* of an adopted shim; else -1 */
     uint32_t restarts;
     uint64_t since_ms; /* CLOCK_BOOTTIME */
-    bool forgotten;    /* nobody asks for it: only to be killed */
+    uint64_t disk_bytes;
+    bool forgotten; /* nobody asks for it: only to be killed */
 
     bool tell_started, tell_ended; /* in the list `telling` for this */
     enum run_end how;
@@ -464,6 +465,7 @@ static void process_start_run(struct launcher *base, const struct run_start *run
 {
     struct launcher_process *l = of(base);
     struct buffer request = {0};
+    struct shim_request *r;
     struct process *p;
     struct error err;
 
@@ -479,7 +481,9 @@ static void process_start_run(struct launcher *base, const struct run_start *run
     }
     p->has_slot = true;
     p->state = PROCESS_ALIVE;
-    ((struct shim_request *)(void *)request.data)->slot = p->slot;
+    r = (struct shim_request *)(void *)request.data;
+    r->slot = p->slot;
+    p->disk_bytes = r->disk_bytes;
     watch_spawner(l, !spawning_send(&l->spawning, &request));
 }
 
@@ -598,6 +602,13 @@ static void process_destroy(struct launcher *base)
     mem_free(l);
 }
 
+static uint64_t process_disk(struct launcher *base, uint64_t attempt)
+{
+    const struct process *p = find(of(base), attempt);
+
+    return p != NULL ? p->disk_bytes : 0;
+}
+
 static pid_t process_shim(struct launcher *base, uint64_t attempt)
 {
     const struct process *p = find(of(base), attempt);
@@ -612,6 +623,7 @@ static const struct launcher_ops process_ops = {
     .end_for_disk = process_end_for_disk,
     .forget = process_forget,
     .shim = process_shim,
+    .disk = process_disk,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };
@@ -651,6 +663,7 @@ static int load_slots(struct launcher_process *l, struct error *err)
         p->start = slot.start.shim_start;
         p->restarts = slot.start.restarts;
         p->since_ms = slot.start.started_ms;
+        p->disk_bytes = slot.start.disk_bytes;
     }
     return 0;
 }
@@ -731,6 +744,7 @@ int launcher_process_create(struct launcher **out,
         .work_dir = l->work_dir,
         .users = options->users,
         .task_pids = options->task_pids,
+        .default_disk = options->default_disk,
     };
     rv = read_boot_id(l->boot_id, err);
     if (rv == 0)

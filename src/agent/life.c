@@ -7,6 +7,7 @@
  */
 #include "agent/agent.h"
 #include "agent/checkpoint.h"
+#include "agent/disk_quota.h"
 #include "agent/host.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
@@ -71,6 +72,8 @@ static void on_started(void *context, const struct run_started *started)
 {
     struct agent *a = context;
 
+    disk_quota_watch(
+        a->disk_quota, started->attempt, launcher_disk(a->launcher, started->attempt));
     usages_watch(
         a->usages, started->attempt, launcher_shim(a->launcher, started->attempt));
     drive(a, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});
@@ -80,6 +83,7 @@ static void on_ended(void *context, const struct run_ended *ended)
 {
     struct agent *a = context;
 
+    disk_quota_leave(a->disk_quota, ended->attempt);
     task_logs_leave(a->task_logs, ended->attempt);
     usages_leave(a->usages, ended->attempt);
     drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
@@ -109,6 +113,7 @@ static int open_launcher(struct agent *a, struct error *err)
         .shim = a->config.shim,
         .users = a->users,
         .task_pids = (uint32_t)a->config.task_pids,
+        .default_disk = a->config.default_disk,
         .oom_protected = host_protect(),
     };
     const struct launcher_listener listener = {
@@ -162,6 +167,38 @@ static int open_sandboxes(struct agent *a, struct error *err)
     };
 
     return sandboxes_open(&a->sandboxes, &options, err);
+}
+
+static void on_look(void *arg)
+{
+    struct agent *a = arg;
+
+    wake_signal(a->over_quota);
+}
+
+static void on_over_quota(void *user)
+{
+    struct agent *a = user;
+    uint64_t attempt;
+
+    while (disk_quota_take(a->disk_quota, &attempt)) {
+        log_info("agent",
+                 "attempt %llu has more files than its disk of %llu MiB allows",
+                 (unsigned long long)attempt,
+                 (unsigned long long)(launcher_disk(a->launcher, attempt) / MIB));
+        launcher_end_for_disk(a->launcher, attempt);
+    }
+}
+
+static int open_disk_quota(struct agent *a, struct error *err)
+{
+    const struct disk_quota_options options = {
+        .work_dir = a->work_dir,
+        .hooks = {.notify = on_look, .arg = a},
+    };
+
+    a->over_quota = wake_create(a->loop, on_over_quota, a);
+    return disk_quota_open(&a->disk_quota, &options, err);
 }
 
 static int open_task_logs(struct agent *a, struct error *err)
@@ -283,8 +320,8 @@ int agent_start(struct agent *a, struct error *err)
     if (open_checkpoint(a, err) != 0 ||
         (a->config.has_http && web_start(&a->web, a, err) != 0) ||
         complete_spec(a, err) != 0 || open_users(a, err) != 0 ||
-        open_launcher(a, err) != 0 || open_task_logs(a, err) != 0 ||
-        open_usages(a, err) != 0)
+        open_launcher(a, err) != 0 || open_disk_quota(a, err) != 0 ||
+        open_task_logs(a, err) != 0 || open_usages(a, err) != 0)
         return -(int)err->code;
     raise_descriptor_limit();
     if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
@@ -306,6 +343,8 @@ void agent_stop(struct agent *a)
     launcher_destroy(a->launcher);
     users_destroy(a->users);
     sandboxes_close(a->sandboxes);
+    disk_quota_close(a->disk_quota);
+    wake_destroy(a->over_quota);
     task_logs_close(a->task_logs);
     checkpoint_close(a->checkpoint);
     wake_destroy(a->durable);

@@ -58,6 +58,13 @@ static const struct option_row ROWS[] = {
      .min = 16,
      .max = 4194304,
      .help = "processes and threads that a task may have, where cgroups limit them"},
+    {.name = "default-disk",
+     .kind = OPTION_NUMBER,
+     .argument = "MIB",
+     .fallback = "10240",
+     .min = 1,
+     .max = LIMIT_RESOURCE / MIB,
+     .help = "disk that the files of a task may take when its job asks for none"},
     {.name = "http",
      .kind = OPTION_TEXT,
      .argument = "ADDR:PORT",
@@ -211,7 +218,8 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
         return options_refuse(o, "work-dir", err, "name a directory");
     c->users = options_text(o, "users");
     c->default_user = options_text(o, "default-user");
-    c->task_pids = (uint64_t)options_number(o, "task-pids");
+    c->default_disk = options_number(o, "default-disk") * MIB;
+    c->task_pids = options_number(o, "task-pids");
     if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)
         return -(int)err->code;
     return 0;

@@ -129,6 +129,9 @@ static void set_limits(struct shim_request *r,
 {
     r->cpu_milli = (uint32_t)spec->resources.amount[RESOURCE_CPUS];
     r->memory_bytes = spec->resources.amount[RESOURCE_MEM];
+    r->disk_bytes = spec->resources.amount[RESOURCE_DISK];
+    if (r->disk_bytes == 0)
+        r->disk_bytes = host->default_disk;
     r->pids = host->task_pids;
     r->grace_ms = spec->kill_grace_ms;
 }

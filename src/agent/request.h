@@ -11,7 +11,8 @@
 struct request_host {
     const char *work_dir;
     struct users *users;
-    uint32_t task_pids; /* processes and threads of a task */
+    uint32_t task_pids;    /* processes and threads of a task */
+    uint64_t default_disk; /* bytes for a job that asks for none */
 };
 
 /* Append the run's struct shim_request and what comes after it; the caller sets the slot. */

@@ -460,6 +460,7 @@ static void begin(struct shim *s)
         .attempt = r->attempt,
         .shim_start = s->start,
         .started_ms = s->since_ms,
+        .disk_bytes = r->disk_bytes,
         .restarts = r->restarts,
         .shim_pid = getpid(),
     };

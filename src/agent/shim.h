@@ -55,6 +55,7 @@ struct shim_request {
     uint64_t lease_ms; /* RUN: ends when it is not renewed for so long; 0: none */
     uint64_t grace_ms; /* from TERM to KILL then */
     uint64_t memory_bytes;
+    uint64_t disk_bytes; /* the agent looks after it */
     uint32_t cpu_milli;
     uint32_t pids;
     uint32_t kind;  /* enum shim_kind */
@@ -110,6 +111,7 @@ struct slot_start {
     uint64_t attempt;
     uint64_t shim_start;
     uint64_t started_ms; /* CLOCK_BOOTTIME */
+    uint64_t disk_bytes; /* as requested, for the next agent */
     int32_t shim_pid;
     uint32_t restarts; /* starts of this attempt before */
     uint32_t version;

@@ -88,6 +88,8 @@
 #define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
 
 /* Agent */
+#define LIMIT_SANDBOX_FILES  1000000    /* in the sandbox of a running task, with directories */
+#define LIMIT_SANDBOX_DEPTH  128        /* directories in directories there */
 #define LIMIT_USERS_KNOWN    64         /* looked up by an agent and kept for a minute */
 #define LIMIT_USER_GROUPS    1024       /* supplementary ones of a user of tasks */
 #define LIMIT_TASK_PIDS      4096       /* processes and threads of a task, by default */

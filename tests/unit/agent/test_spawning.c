@@ -3,6 +3,7 @@
 
 #include "agent/request.h"
 #include "agent/slots.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
@@ -10,6 +11,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -142,6 +144,90 @@ START_TEST(stop_does_not_wait_for_a_spawner_that_waits)
 }
 END_TEST
 
+/* ---- leases ---- */
+
+static void renew(void)
+{
+    const uint64_t now = clock_boottime_us() / 1000;
+    char path[80];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/" SHIM_LEASE, t.work_dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(pwrite(fd, &now, sizeof(now), 0), sizeof(now));
+    close(fd);
+}
+
+/* Run a script with a lease until it has ended; the slot's end. */
+static struct slot_end
+run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
+{
+    const struct request_host host = {.work_dir = t.work_dir, .users = t.users};
+    struct buffer spec = {0}, request = {0};
+    struct run_start run = {.attempt = 1};
+    struct shim_request *r;
+    struct error err = {0};
+    struct job_spec job;
+    struct slot slot;
+
+    job_spec_init(&job);
+    job.name = mem_strdup("test");
+    job.instances = 1;
+    job_spec_add_arg(&job, "sh");
+    job_spec_add_arg(&job, "-c");
+    job_spec_add_arg(&job, script);
+    job_spec_pack(&job, &spec);
+    job_spec_finish(&job);
+    run.spec = buffer_view(&spec);
+    ck_assert_int_eq(request_build(&request, &run, &host, &err), 0);
+    buffer_finish(&spec);
+    r = (struct shim_request *)(void *)request.data;
+    ck_assert_int_eq(slots_take(&slots, &r->slot, &err), 0);
+    r->lease_ms = lease_ms;
+    r->grace_ms = 100;
+    renew();
+    ck_assert(spawning_send(&spawning, &request));
+    ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
+    while (renewals-- > 0) {
+        poll(NULL, 0, (int)lease_ms / 2);
+        renew();
+    }
+    ck_assert_int_eq(next_notice().kind, SHIM_ENDED);
+    test_slot(1, &slot);
+    ck_assert(slot_end_valid(&slot));
+    return slot.end;
+}
+
+START_TEST(lease_that_is_not_renewed_ends_the_run)
+{
+    uint64_t began = clock_boottime_us();
+    struct slot_end end = run_leased("sleep 1000", 300, 4);
+
+    ck_assert_uint_eq(end.how, SLOT_LEASE);
+    ck_assert_int_eq(end.code, SIGTERM);
+    ck_assert_uint_ge(clock_boottime_us() - began, (4 * 150 + 300) * 1000ull);
+}
+END_TEST
+
+START_TEST(what_ignores_the_end_of_its_lease_is_killed)
+{
+    struct slot_end end =
+        run_leased("trap '' TERM; while :; do sleep 0.01; done", 100, 0);
+
+    ck_assert_uint_eq(end.how, SLOT_LEASE);
+    ck_assert_int_eq(end.code, SIGKILL);
+}
+END_TEST
+
+START_TEST(lease_that_lasts_is_nothing)
+{
+    struct slot_end end = run_leased("exit 7", 60000, 0);
+
+    ck_assert_uint_eq(end.how, SLOT_EXITED);
+    ck_assert_int_eq(end.code, 7);
+}
+END_TEST
+
 static TCase *prepared(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -153,4 +239,8 @@ UNIT_MAIN("spawning",
           prepared(unit_case("spawning",
                              requests_wait_for_room_in_order,
                              largest_request_fits,
-                             stop_does_not_wait_for_a_spawner_that_waits)))
+                             stop_does_not_wait_for_a_spawner_that_waits)),
+          prepared(unit_case("leases",
+                             lease_that_is_not_renewed_ends_the_run,
+                             what_ignores_the_end_of_its_lease_is_killed,
+                             lease_that_lasts_is_nothing)))

@@ -1,0 +1,300 @@
+/* disk_quota.c - the files of a task take no more than its disk.
+ *
+ * A tree is read with one directory open for each level, and nothing of it is kept: a task
+ * with millions of files costs time, of which no more than one part in LOOK_REST is spent,
+ * and no memory.  Too many files, and too deep a tree, are over quota too.
+ */
+#include "agent/disk_quota.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <bsd/sys/tree.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOOK_MS   1000
+#define LOOK_REST 20 /* a look at one may take 1/20 of the time */
+
+struct watched {
+    uint64_t attempt;
+    uint64_t bytes;
+    uint64_t due_us;
+    bool over;
+    RB_ENTRY(watched) link;
+};
+
+RB_HEAD(watched_tree, watched);
+
+struct disk_quota {
+    int runs; /* a descriptor of WORK_DIR/runs */
+    unsigned look_ms;
+    uint64_t files;
+    struct store_hooks hooks;
+
+    bool running;
+    pthread_t thread;
+    pthread_mutex_t mutex; /* of what follows */
+    pthread_cond_t wake;
+    struct watched_tree watched;
+    bool stopping;
+};
+
+struct sum {
+    uint64_t bytes, files;
+    uint64_t bytes_max, files_max;
+    dev_t device;
+    bool too_deep;
+};
+
+static int compare(const struct watched *a, const struct watched *b)
+{
+    return (a->attempt > b->attempt) - (a->attempt < b->attempt);
+}
+
+RB_GENERATE_INTERNAL(
+    watched_tree, watched, link, compare, __attribute__((unused)) static)
+
+/* ---- one sandbox ---- */
+
+static bool is_over(const struct sum *s)
+{
+    return s->too_deep || s->bytes > s->bytes_max || s->files > s->files_max;
+}
+
+/* Log files have a limit of their own, and are cut. */
+static uint64_t charge(const struct stat *st, const char *name, unsigned depth)
+{
+    uint64_t bytes = (uint64_t)st->st_blocks * 512;
+
+    if (depth > 0 || (strcmp(name, "stdout") != 0 && strcmp(name, "stderr") != 0))
+        return bytes;
+    return bytes > LIMIT_TASK_LOG_BYTES ? bytes - LIMIT_TASK_LOG_BYTES : 0;
+}
+
+/* Takes the descriptor over. */
+static void add_tree(struct sum *s, int fd, unsigned depth)
+{
+    DIR *d = fdopendir(fd);
+    struct dirent *entry;
+
+    while (d != NULL && !is_over(s) && (entry = readdir(d)) != NULL) {
+        const char *name = entry->d_name;
+        struct stat st;
+        int below;
+
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != s->device)
+            continue;
+        s->files++;
+        s->bytes += charge(&st, name, depth);
+        if (!S_ISDIR(st.st_mode))
+            continue;
+        if (depth == LIMIT_SANDBOX_DEPTH) {
+            s->too_deep = true;
+            continue;
+        }
+        below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below >= 0)
+            add_tree(s, below, depth + 1);
+    }
+    if (d != NULL)
+        closedir(d);
+    else
+        close(fd);
+}
+
+static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes)
+{
+    struct sum s = {.bytes_max = bytes, .files_max = q->files};
+    struct stat st;
+    char name[32];
+    int fd;
+
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)attempt);
+    fd = openat(q->runs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) != 0) {
+        close(fd);
+        return false;
+    }
+    s.device = st.st_dev;
+    add_tree(&s, fd, 0);
+    return is_over(&s);
+}
+
+/* ---- the thread ---- */
+
+/* With the mutex held. */
+static struct watched *first_due(struct disk_quota *q)
+{
+    struct watched *w, *first = NULL;
+
+    RB_FOREACH (w, watched_tree, &q->watched) {
+        if (first == NULL || w->due_us < first->due_us)
+            first = w;
+    }
+    return first;
+}
+
+/* With the mutex held, which is given up meanwhile: *w may be gone after it. */
+static void look(struct disk_quota *q, const struct watched *w)
+{
+    struct watched key = {.attempt = w->attempt}, *again;
+    uint64_t bytes = w->bytes, began = clock_monotonic_us(), now, pause;
+    bool over;
+
+    pthread_mutex_unlock(&q->mutex);
+    over = look_at(q, key.attempt, bytes);
+    pthread_mutex_lock(&q->mutex);
+    now = clock_monotonic_us();
+    pause = (now - began) * LOOK_REST;
+    if (pause < q->look_ms * 1000ull)
+        pause = q->look_ms * 1000ull;
+    again = RB_FIND(watched_tree, &q->watched, &key);
+    if (again == NULL)
+        return;
+    again->due_us = now + pause;
+    again->over = over;
+    if (over)
+        q->hooks.notify(q->hooks.arg);
+}
+
+/* With the mutex held. */
+static void rest_until(struct disk_quota *q, uint64_t until)
+{
+    const struct timespec at = {
+        .tv_sec = (time_t)(until / 1000000),
+        .tv_nsec = (long)(until % 1000000) * 1000,
+    };
+
+    pthread_cond_timedwait(&q->wake, &q->mutex, &at);
+}
+
+static void *run(void *arg)
+{
+    struct disk_quota *q = arg;
+
+    pthread_mutex_lock(&q->mutex);
+    while (!q->stopping) {
+        struct watched *w = first_due(q);
+
+        if (w == NULL)
+            pthread_cond_wait(&q->wake, &q->mutex);
+        else if (w->due_us > clock_monotonic_us())
+            rest_until(q, w->due_us);
+        else
+            look(q, w);
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+void disk_quota_watch(struct disk_quota *q, uint64_t attempt, uint64_t bytes)
+{
+    struct watched *w = mem_zalloc(sizeof(*w));
+
+    w->attempt = attempt;
+    w->bytes = bytes;
+    w->due_us = clock_monotonic_us() + q->look_ms * 1000ull;
+    pthread_mutex_lock(&q->mutex);
+    if (RB_INSERT(watched_tree, &q->watched, w) != NULL)
+        mem_free(w);
+    else
+        pthread_cond_signal(&q->wake);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+void disk_quota_leave(struct disk_quota *q, uint64_t attempt)
+{
+    struct watched key = {.attempt = attempt}, *w;
+
+    pthread_mutex_lock(&q->mutex);
+    w = RB_FIND(watched_tree, &q->watched, &key);
+    if (w != NULL)
+        RB_REMOVE(watched_tree, &q->watched, w);
+    pthread_mutex_unlock(&q->mutex);
+    mem_free(w);
+}
+
+bool disk_quota_take(struct disk_quota *q, uint64_t *attempt)
+{
+    struct watched *w;
+
+    pthread_mutex_lock(&q->mutex);
+    RB_FOREACH (w, watched_tree, &q->watched) {
+        if (w->over)
+            break;
+    }
+    if (w != NULL) {
+        w->over = false;
+        *attempt = w->attempt;
+    }
+    pthread_mutex_unlock(&q->mutex);
+    return w != NULL;
+}
+
+int disk_quota_open(struct disk_quota **out,
+                    const struct disk_quota_options *options,
+                    struct error *err)
+{
+    struct disk_quota *q = mem_zalloc(sizeof(*q));
+    pthread_condattr_t clock;
+    char path[PATH_MAX];
+
+    q->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
+    q->files = options->files > 0 ? options->files : LIMIT_SANDBOX_FILES;
+    q->hooks = options->hooks;
+    RB_INIT(&q->watched);
+    pthread_mutex_init(&q->mutex, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&q->wake, &clock);
+    pthread_condattr_destroy(&clock);
+    snprintf(path, sizeof(path), "%s/runs", options->work_dir);
+    q->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (q->runs < 0) {
+        error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
+        disk_quota_close(q);
+        return -ERROR_IO;
+    }
+    store_thread_start(&q->thread, "disk-quota", run, q);
+    q->running = true;
+    *out = q;
+    return 0;
+}
+
+void disk_quota_close(struct disk_quota *q)
+{
+    struct watched *w, *next;
+
+    if (q == NULL)
+        return;
+    if (q->running) {
+        pthread_mutex_lock(&q->mutex);
+        q->stopping = true;
+        pthread_cond_signal(&q->wake);
+        pthread_mutex_unlock(&q->mutex);
+        pthread_join(q->thread, NULL);
+    }
+    RB_FOREACH_SAFE (w, watched_tree, &q->watched, next) {
+        RB_REMOVE(watched_tree, &q->watched, w);
+        mem_free(w);
+    }
+    if (q->runs >= 0)
+        close(q->runs);
+    pthread_cond_destroy(&q->wake);
+    pthread_mutex_destroy(&q->mutex);
+    mem_free(q);
+}
