@@ -70,14 +70,11 @@ static bool is_over(const struct sum *s)
     return s->too_deep || s->bytes > s->bytes_max || s->files > s->files_max;
 }
 
-/* Log files have a limit of their own, and are cut. */
-static uint64_t charge(const struct stat *st, const char *name, unsigned depth)
+/* Log files have a limit of their own: they are cut, and nobody is to die of a burst. */
+static bool is_log(const struct stat *st, const char *name, unsigned depth)
 {
-    uint64_t bytes = (uint64_t)st->st_blocks * 512;
-
-    if (depth > 0 || (strcmp(name, "stdout") != 0 && strcmp(name, "stderr") != 0))
-        return bytes;
-    return bytes > LIMIT_TASK_LOG_BYTES ? bytes - LIMIT_TASK_LOG_BYTES : 0;
+    return depth == 0 && S_ISREG(st->st_mode) &&
+           (strcmp(name, "stdout") == 0 || strcmp(name, "stderr") == 0);
 }
 
 /* Takes the descriptor over. */
@@ -95,7 +92,8 @@ static void add_tree(struct sum *s, int fd, unsigned depth)
             fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != s->device)
             continue;
         s->files++;
-        s->bytes += charge(&st, name, depth);
+        if (!is_log(&st, name, depth))
+            s->bytes += (uint64_t)st.st_blocks * 512;
         if (!S_ISDIR(st.st_mode))
             continue;
         if (depth == LIMIT_SANDBOX_DEPTH) {

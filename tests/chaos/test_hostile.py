@@ -1,0 +1,190 @@
+"""Tasks that do not want to end, or want more than they were given.
+
+Each runs beside a good task, which must not notice, is ended by its limit or by `triarch kill`,
+and leaves nothing: no group, and no process that carries its mark.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from lib.waiting import wait_until
+
+PIDS = 64
+DISK = 20  # MiB
+GOOD = "while :; do sleep 0.1; done"
+
+
+@pytest.fixture
+def agent_cluster(make_cluster):
+    cluster = make_cluster(masters=1, agents=1)
+    cluster.agents[0].argv += ["--task-pids", str(PIDS), "--default-disk", str(DISK)]
+    return cluster.start()
+
+
+def places(agent):
+    """Where its groups are; none: this host, or this user, has no cgroups."""
+    lines = (agent.work / "cgroups").read_text().splitlines()[1:]
+    return [Path(line.split(":", 2)[2]) for line in lines]
+
+
+def groups(agent):
+    return {p for place in places(agent) for p in place.iterdir() if p.name.isdigit()}
+
+
+def marked(agent):
+    """Processes of tasks, by the environment that they were started with."""
+    mark = f"TRIARCH_SANDBOX={agent.work}/runs/".encode()
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def submit(cluster, script, mem=32):
+    return cluster.client.submit("sh", "-c", script, mem=mem)
+
+
+def task(cluster, job):
+    return cluster.client.job(job)["tasks"][0]
+
+
+def wait_ended(cluster, job):
+    wait_until(
+        f"job {job} ends", lambda: cluster.client.job(job)["state"] not in LIVE, 60
+    )
+    return task(cluster, job)
+
+
+LIVE = ("PENDING", "RUNNING")
+
+
+def needs_controller(agent, mask, name):
+    lines = (agent.work / "cgroups").read_text().splitlines()[1:]
+    if not any(int(line.split(":")[1], 16) & mask for line in lines):
+        pytest.skip(f"no cgroup limits {name} here for this user")
+
+
+def check_contained(cluster, job, kill):
+    """Ended, removed, and the good task runs on."""
+    agent = cluster.agents[0]
+    before = marked(agent)
+    assert before
+    if kill:
+        cluster.client("kill", str(job))
+    ended = wait_ended(cluster, job)
+    attempts = {p.name for p in groups(agent)}
+    assert len(attempts) <= 1, "only the good task has a group"
+    wait_until("no process with a mark of the job", lambda: len(marked(agent)) <= 2)
+    assert agent.is_running()
+    return ended
+
+
+KILLED = {
+    "fork_bomb": "b() { b | b & }; b; touch ready; sleep 1000",
+    "ignores_term": "trap '' TERM HUP INT; touch ready; while :; do sleep 0.05; done",
+    "double_fork": "(setsid sh -c 'trap \"\" TERM; (sleep 1000 &); sleep 1000' &); "
+    "touch ready; sleep 1000",
+    "stops_itself": "touch ready; kill -STOP $$; sleep 1000",
+    "zombie_maker": "sh -c 'for i in 1 2 3 4 5; do sh -c \"exit 1\" & done; "
+    "exec sleep 1000' & touch ready; sleep 1000",
+    "closes_everything": "exec 0<&- 1>&- 2>&-; touch ready; sleep 1000",
+    "endless_line": "head -c 200m /dev/zero; touch ready; sleep 1000",
+    "clears_its_environment": "touch ready; setsid env -i sleep 1000 & "
+    "exec env -i sleep 1000",
+    "replaces_its_files": "ln -sf /etc/passwd stdout; rm stderr; mkfifo stderr; "
+    "touch ready; sleep 1000",
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_killed(agent_cluster, name):
+    cluster, agent = agent_cluster, agent_cluster.agents[0]
+    if name in ("fork_bomb", "clears_its_environment"):
+        needs_controller(agent, 8, "processes")
+    passwd = Path("/etc/passwd").read_bytes()
+    good = submit(cluster, GOOD)
+    cluster.wait_states(good, "TASK_RUNNING")
+    job = submit(cluster, KILLED[name])
+    wait_until("it is at work", lambda: any(agent.work.glob("runs/*/ready")))
+    ended = check_contained(cluster, job, kill=True)
+    assert ended["state"] == "TASK_KILLED"
+    assert task(cluster, good)["state"] == "TASK_RUNNING"
+    assert Path("/etc/passwd").read_bytes() == passwd
+
+
+ENDED = {
+    "memory_hog": ("exec tail /dev/zero", "REASON_MEMORY_LIMIT", 4),
+    "hog_in_the_background": (
+        "tail /dev/zero & sleep 1000",
+        "REASON_MEMORY_LIMIT",
+        4,
+    ),
+    "disk_hog": (
+        "while :; do head -c 1m /dev/zero >>f; sleep 0.01; done",
+        "REASON_DISK_LIMIT",
+        0,
+    ),
+    "kills_its_shim": (
+        "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; sleep 1000",
+        None,
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_ends(agent_cluster, name):
+    cluster, agent = agent_cluster, agent_cluster.agents[0]
+    script, reason, mask = ENDED[name]
+    if mask:
+        needs_controller(agent, mask, "memory")
+    good = submit(cluster, GOOD)
+    cluster.wait_states(good, "TASK_RUNNING")
+    job = submit(cluster, script if reason else once(cluster, script))
+    ended = check_contained(cluster, job, kill=False)
+    assert task(cluster, good)["state"] == "TASK_RUNNING"
+    if reason:
+        assert (ended["state"], ended["reason"]) == ("TASK_FAILED", reason)
+    else:
+        assert ended["state"] == "TASK_FINISHED" and ended["attempt"] == 2
+
+
+def once(cluster, script):
+    """Hostile at the first attempt; LOST is repeated elsewhere, here on the same agent."""
+    seen = cluster.folder / "seen"
+    return f"test -e {seen} && exit 0; touch {seen}; {script}"
+
+
+def test_descriptors_and_identity(agent_cluster):
+    """A task finds nothing of the agent: no descriptors, no names in its environment."""
+    cluster, agent = agent_cluster, agent_cluster.agents[0]
+    job = submit(cluster, "ls /proc/self/fd; ulimit -c; umask; grep NoNew /proc/self/status")
+    ended = wait_ended(cluster, job)
+    assert ended["state"] == "TASK_FINISHED"
+    text = next(agent.work.glob("runs/*/stdout")).read_text().split()
+    assert text == ["0", "1", "2", "3", "0", "0022", "NoNewPrivs:", "1"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs tasks as somebody else")
+def test_user_cannot_touch_what_is_the_agents(make_cluster):
+    cluster = make_cluster(masters=1, agents=1)
+    agent = cluster.agents[0]
+    agent.argv += ["--default-user", "nobody"]
+    cluster.folder.chmod(0o755)
+    cluster.start()
+    script = (
+        f"id -u; kill -0 {agent.pid} || echo no-signal; kill -9 $PPID || echo no-kill; "
+        f"cat /proc/{agent.pid}/environ >/dev/null || echo no-trace; "
+        f"cat {agent.work}/checkpoint/data.mdb >/dev/null || echo no-key; "
+        "for g in $(find /sys/fs/cgroup -path '*triarch*' -name cgroup.procs); do "
+        "echo $$ >$g && echo moved; done; echo done"
+    )
+    job = submit(cluster, f"exec 2>/dev/null; {script}")
+    assert wait_ended(cluster, job)["state"] == "TASK_FINISHED"
+    text = next(agent.work.glob("runs/*/stdout")).read_text().split()
+    assert text == ["65534", "no-signal", "no-kill", "no-trace", "no-key", "done"]
