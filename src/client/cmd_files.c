@@ -1,4 +1,5 @@
 /* cmd_files.c - triarch files: what is in the sandbox of a task. */
+#include "client/log_lines.h"
 #include "client/session.h"
 #include "client/table.h"
 #include "client/task_http.h"
@@ -31,6 +32,9 @@ static const struct option_row rows[] = {
      .argument = "N",
      .max = INT64_MAX,
      .help = "cat: at most N bytes"},
+    {.name = "raw",
+     .kind = OPTION_FLAG,
+     .help = "cat: on a terminal, all bytes and not only colours"},
 };
 
 /* ---- ls ---- */
@@ -186,9 +190,7 @@ static int ls(struct session *s,
 
 static void write_piece(void *user, struct bytes piece)
 {
-    struct session *s = user;
-
-    screen_write_raw(&s->out, piece);
+    log_lines_add(user, piece);
 }
 
 static int cat(struct session *s,
@@ -197,6 +199,10 @@ static int cat(struct session *s,
                struct error *err)
 {
     static const char *const numbers[] = {"offset", "tail", "length"};
+    struct log_lines lines = {
+        .screen = &s->out,
+        .plain = s->out.terminal && !options_flag(s->options, "raw"),
+    };
     struct buffer where = {0};
     int rc;
 
@@ -210,7 +216,8 @@ static int cat(struct session *s,
                           numbers[i],
                           options_number(s->options, numbers[i]));
     buffer_append_u8(&where, 0);
-    rc = task_http_get(s, place, (const char *)where.data, write_piece, s, err);
+    rc = task_http_get(s, place, (const char *)where.data, write_piece, &lines, err);
+    log_lines_end(&lines);
     buffer_finish(&where);
     return rc;
 }
@@ -247,11 +254,11 @@ const struct subcommand subcommand_files = {
             .purpose = "list or print files of a task's sandbox",
             .details =
                 "`files ls TASK [PATH]` lists a directory, `files cat TASK PATH` "
-                "prints a "
-                "file. TASK is JOB.INSTANCE, or JOB for its first task; PATH is "
-                "relative "
-                "to its sandbox and never leads out of it. Of a name that is not "
-                "printable ls shows such bytes as \\xNN.",
+                "prints a file. TASK is JOB.INSTANCE, or JOB for its first task; "
+                "PATH is relative to its sandbox and never leads out of it. Of a "
+                "name that is not printable ls shows such bytes as \\xNN. In a pipe "
+                "cat changes nothing; on a terminal it shows control characters as "
+                "logs does.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "ls|cat TASK [PATH]",

@@ -337,12 +337,10 @@ const struct subcommand subcommand_logs = {
             .program = "logs",
             .purpose = "print what tasks wrote",
             .details =
-                "TASK is JOB.INSTANCE, or JOB for all its tasks. Of several tasks each "
-                "line has its task before it, and no line is mixed with another. With "
-                "-f "
-                "the log goes on through lost connections, and with the next attempt "
-                "if "
-                "the agent is lost.\n"
+                "TASK is JOB.INSTANCE, or JOB for all its tasks. Of several tasks "
+                "each line has its task before it, and no line is mixed with "
+                "another. With -f the log goes on through lost connections, and with "
+                "the next attempt if the agent is lost.\n"
                 "In a pipe the output is what the task wrote, byte for byte. On a "
                 "terminal colours pass and other control characters are shown as ^[; "
                 "--raw lets them pass as well.",

@@ -321,13 +321,12 @@ const struct subcommand subcommand_top = {
             .program = "top",
             .purpose = "show what agents and tasks use",
             .details =
-                "On a terminal it is shown again and again until q is pressed; c and m "
-                "sort by cpu and memory. In a pipe, and with --once or --json, it is "
-                "printed once. CPU % is of one cpu over the last seconds, IO is all "
-                "that "
-                "was read and written since the start. Agents tell the leader every "
-                "few "
-                "seconds what their tasks use: what it does not know yet is a dash.",
+                "On a terminal it is shown again and again until q is pressed; c and "
+                "m sort by cpu and memory. In a pipe, and with --once or --json, it "
+                "is printed once. CPU % is of one cpu over the last seconds, IO is "
+                "all that was read and written since the start. Agents tell the "
+                "leader every few seconds what their tasks use: what it does not "
+                "know yet is a dash.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
         },
