@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -190,7 +191,7 @@ static void on_key(void *user)
     char keys[16];
     ssize_t n = read(STDIN_FILENO, keys, sizeof(keys));
 
-    t->quit = t->quit || n == 0;
+    t->quit = t->quit || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
     for (ssize_t i = 0; i < n; i++) {
         t->quit = t->quit || keys[i] == 'q' || keys[i] == 'Q';
         if (keys[i] == 'c' || keys[i] == 'm')

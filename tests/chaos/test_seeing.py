@@ -117,7 +117,7 @@ def test_logs_of_a_job_line_by_line(cluster):
 
 
 def test_logs_since(cluster):
-    """Times survive the agent; what was written before is not shown, within a second or so."""
+    """Times survive the agent; what was written before is not shown."""
     text = "echo early; {wait}; echo late; exec sleep 1000"
     gate = cluster.folder / "gate"
     waiting = f"until test -e {gate}; do sleep 0.05; done"
@@ -148,8 +148,9 @@ def test_following_goes_on_elsewhere(start_cluster):
     job = script(cluster, text)
     log = cluster.folder / "followed"
     with open(log, "w", encoding="utf-8") as out:
-        words = [BUILD / "triarch", "--masters", cluster.client.addresses, "logs", "-f"]
-        follower = subprocess.Popen([*words, str(job)], stdout=out, stderr=out)
+        words = [BUILD / "triarch", "--masters", cluster.client.addresses]
+        words += ["logs", "-f", str(job)]
+        follower = subprocess.Popen(words, stdout=out, stderr=out)
     wait_until("it is followed", lambda: "attempt 1\n" in log.read_text())
     first = cluster.agent_with(job)
     first.kill9()

@@ -470,6 +470,22 @@ START_TEST(serves_files_of_tasks)
 }
 END_TEST
 
+START_TEST(serves_what_tasks_use)
+{
+    open_registered();
+    launch(1, "exec sleep 1000");
+    wait_until(a.loop, states[1] == TASK_RUNNING);
+    ck_assert_uint_eq(get("/tasks/1/usage"), 200);
+    check_contains("\"attempt\":1,");
+    check_contains("\"ended\":null");
+    ck_assert_uint_eq(get("/usage"), 200);
+    check_contains("\"next\":null");
+    ck_assert_uint_eq(get("/usage?after=x"), 400);
+    ck_assert_uint_eq(get("/tasks/2/usage"), 404);
+    check_contains("nothing is known");
+}
+END_TEST
+
 /* What was accepted starts, goes on without an agent, and is found again. */
 START_TEST(is_upgraded_in_place)
 {
@@ -623,6 +639,7 @@ UNIT_MAIN("agent",
                               follows_a_log,
                               serves_only_what_tasks_wrote,
                               serves_files_of_tasks,
+                              serves_what_tasks_use,
                               readers_leave_room_for_masters)),
           agent_case(net_case("sessions",
                               foreign_masters_stop_it,
