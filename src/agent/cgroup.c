@@ -387,18 +387,23 @@ bool cgroup_oom_killed(const struct cgroup *g)
     return p != NULL && p->ops->oom_killed(fd);
 }
 
+void cgroup_used(const struct cgroup *g, struct usage *out)
+{
+    *out = (struct usage){0};
+    for (unsigned i = 0; i < g->all->count; i++) {
+        const struct cgroup_place *p = &g->all->places[i];
+
+        if (g->fds[i] >= 0)
+            p->ops->usage(g->fds[i], p->controllers, out);
+    }
+}
+
 int cgroup_usage(const struct cgroups *all, uint64_t attempt, struct usage *out)
 {
     struct cgroup g;
     int rv = cgroup_open(&g, all, attempt);
 
-    *out = (struct usage){0};
-    for (unsigned i = 0; i < all->count; i++) {
-        const struct cgroup_place *p = &all->places[i];
-
-        if (g.fds[i] >= 0)
-            p->ops->usage(g.fds[i], p->controllers, out);
-    }
+    cgroup_used(&g, out);
     cgroup_close(&g);
     return rv;
 }

@@ -102,5 +102,7 @@ struct usage {
 
 /* What the attempt uses; fields whose controller is not there are 0.  -ENOENT: no group. */
 int cgroup_usage(const struct cgroups *all, uint64_t attempt, struct usage *out);
+/* The same of a group that is open. */
+void cgroup_used(const struct cgroup *g, struct usage *out);
 
 #endif

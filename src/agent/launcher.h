@@ -27,6 +27,7 @@ struct launcher_listener {
 };
 
 struct launcher;
+struct slot_used; /* shim.h */
 struct users;
 
 struct launcher_ops {
@@ -37,6 +38,7 @@ struct launcher_ops {
     void (*end_for_disk)(struct launcher *l, uint64_t attempt);
     void (*forget)(struct launcher *l, uint64_t attempt);
     pid_t (*shim)(struct launcher *l, uint64_t attempt);
+    bool (*used)(struct launcher *l, uint64_t attempt, struct slot_used *out);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -90,6 +92,13 @@ static inline void launcher_forget(struct launcher *l, uint64_t attempt)
 static inline pid_t launcher_shim(struct launcher *l, uint64_t attempt)
 {
     return l->ops->shim(l, attempt);
+}
+
+/* What the last start of the run used, once it has ended; false: it is not known. */
+static inline bool
+launcher_used(struct launcher *l, uint64_t attempt, struct slot_used *out)
+{
+    return l->ops->used(l, attempt, out);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

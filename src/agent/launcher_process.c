@@ -286,6 +286,12 @@ static const enum run_end ends[] = {
     [SLOT_IMAGE_FAILED] = RUN_END_IMAGE_FAILED,
 };
 
+static bool is_end_of(const struct process *p, const struct slot *slot)
+{
+    return slot_end_valid(slot) && slot->end.attempt == p->attempt &&
+           slot->end.restarts == p->restarts;
+}
+
 /* True if its slot says how it ended. */
 static bool end_from_slot(struct launcher_process *l, struct process *p)
 {
@@ -296,8 +302,7 @@ static bool end_from_slot(struct launcher_process *l, struct process *p)
         fail(l, &err);
         return false;
     }
-    if (!slot_end_valid(&slot) || slot.end.attempt != p->attempt ||
-        slot.end.restarts != p->restarts || slot.end.how < SLOT_EXITED ||
+    if (!is_end_of(p, &slot) || slot.end.how < SLOT_EXITED ||
         slot.end.how >= sizeof(ends) / sizeof(ends[0]))
         return false;
     tell_ended(l, p, ends[slot.end.how], slot.end.code, slot.end.text);
@@ -616,6 +621,20 @@ static pid_t process_shim(struct launcher *base, uint64_t attempt)
     return p != NULL ? p->shim : 0;
 }
 
+static bool process_used(struct launcher *base, uint64_t attempt, struct slot_used *out)
+{
+    struct launcher_process *l = of(base);
+    const struct process *p = find(l, attempt);
+    struct slot slot;
+    struct error err;
+
+    if (p == NULL || !p->has_slot || slots_read(&l->slots, p->slot, &slot, &err) != 0 ||
+        !is_end_of(p, &slot))
+        return false;
+    *out = slot.end.used;
+    return true;
+}
+
 static const struct launcher_ops process_ops = {
     .start = process_start_run,
     .adopt = process_adopt,
@@ -624,6 +643,7 @@ static const struct launcher_ops process_ops = {
     .forget = process_forget,
     .shim = process_shim,
     .disk = process_disk,
+    .used = process_used,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };

@@ -11,6 +11,7 @@
 #include "agent/host.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
+#include "agent/shim.h"
 #include "agent/task_logs.h"
 #include "agent/usages.h"
 #include "agent/users.h"
@@ -79,13 +80,29 @@ static void on_started(void *context, const struct run_started *started)
     drive(a, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});
 }
 
+static void end_usage(struct agent *a, uint64_t attempt)
+{
+    struct usage_reading reading = {0};
+    struct slot_used used;
+    bool known = launcher_used(a->launcher, attempt, &used);
+
+    if (known)
+        reading = (struct usage_reading){
+            .cpu_us = used.cpu_us,
+            .memory_peak_bytes = used.memory_peak_bytes,
+            .read_bytes = used.read_bytes,
+            .written_bytes = used.written_bytes,
+        };
+    usages_leave(a->usages, attempt, known ? &reading : NULL);
+}
+
 static void on_ended(void *context, const struct run_ended *ended)
 {
     struct agent *a = context;
 
     disk_quota_leave(a->disk_quota, ended->attempt);
     task_logs_leave(a->task_logs, ended->attempt);
-    usages_leave(a->usages, ended->attempt);
+    end_usage(a, ended->attempt);
     drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
 }
 

@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -36,6 +37,7 @@
 #include <unistd.h>
 
 #define OOM_LOOKS    8 /* after the kernel said that memory is short: is one killed? */
+#define MEASURE_MS   100  /* a run that lasted so long is worth a look at its group */
 #define PAUSE_MS_MAX 100  /* between two looks whether everything is gone */
 #define AGAIN_MS     1000 /* a kill after the lease that had no effect */
 
@@ -363,6 +365,33 @@ static enum slot_how how_ended(const struct shim *s, const siginfo_t *info)
     return info->si_code == CLD_EXITED ? SLOT_EXITED : SLOT_SIGNALED;
 }
 
+static uint64_t microseconds(struct timeval t)
+{
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_usec;
+}
+
+/* While its group is there.  Of a short run what was waited for is all, and costs less to ask
+ * for. */
+static void measure(const struct shim *s, struct slot_used *out)
+{
+    struct usage group = {0};
+    struct rusage waited;
+
+    getrusage(RUSAGE_CHILDREN, &waited);
+    if (boottime_ms() - s->since_ms >= MEASURE_MS)
+        cgroup_used(&s->group, &group);
+    *out = (struct slot_used){
+        .cpu_us = microseconds(waited.ru_utime) + microseconds(waited.ru_stime),
+        .memory_peak_bytes = group.memory_peak_bytes,
+        .read_bytes = group.io_read_bytes,
+        .written_bytes = group.io_written_bytes,
+    };
+    if (group.cpu_us > out->cpu_us)
+        out->cpu_us = group.cpu_us;
+    if (out->memory_peak_bytes == 0)
+        out->memory_peak_bytes = (uint64_t)waited.ru_maxrss * 1024;
+}
+
 static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
 {
     struct slot_end end = {.how = how_ended(s, info), .code = info->si_status};
@@ -372,6 +401,7 @@ static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
     kill(-s->task, SIGKILL); /* not reaped yet: the group's number is still its own */
     waitpid(s->task, NULL, 0);
     s->task = 0;
+    measure(s, &end.used);
     end_rest(s);
     finish(s, &end);
 }

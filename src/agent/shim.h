@@ -130,10 +130,18 @@ enum slot_how {
     SLOT_IMAGE_FAILED = 8,
 };
 
+/* Of all its processes together; 0: not known. */
+struct slot_used {
+    uint64_t cpu_us;
+    uint64_t memory_peak_bytes;
+    uint64_t read_bytes, written_bytes;
+};
+
 /* Written when nothing of the task is left. */
 struct slot_end {
     uint64_t attempt;
     uint64_t shim_start; /* of the shim that writes it */
+    struct slot_used used;
     uint32_t restarts;
     uint32_t how;                       /* enum slot_how */
     int32_t code;                       /* exit status; else signal, or 0 */

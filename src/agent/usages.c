@@ -45,6 +45,7 @@ struct final {
 };
 
 #define FINAL_VERSION 1
+#define KEEP_CPU_US   10000 /* less is not worth a file, if it was not even sampled */
 
 /* What is read in one slice, while nothing is locked. */
 struct look {
@@ -93,7 +94,7 @@ static uint64_t max(uint64_t a, uint64_t b)
 }
 
 /* What was used never falls, whatever became of those who used it. */
-static void add_sample(struct watched *w, const struct usage_reading *now)
+static void add_reading(struct watched *w, const struct usage_reading *now)
 {
     const struct usage_reading *before = &w->before;
     struct usage_reading *last = &w->last;
@@ -105,6 +106,13 @@ static void add_sample(struct watched *w, const struct usage_reading *now)
     last->memory_peak_bytes = max(last->memory_peak_bytes, now->memory_peak_bytes);
     last->memory_bytes = now->memory_bytes;
     last->pids = now->pids;
+}
+
+static void add_sample(struct watched *w, const struct usage_reading *now)
+{
+    const struct usage_reading *last = &w->last;
+
+    add_reading(w, now);
     w->at_us = clock_wall_us();
     w->newest = (w->newest + 1) % USAGE_SAMPLES;
     w->count += w->count < USAGE_SAMPLES ? 1 : 0;
@@ -228,7 +236,7 @@ static void keep_final(const struct usages *u, const struct watched *w)
         .version = FINAL_VERSION, .ended_us = clock_wall_us(), .total = w->last};
     int fd;
 
-    if (w->at_us == 0)
+    if (w->at_us == 0 && w->last.cpu_us < KEEP_CPU_US)
         return;
     fd = log_times_open_beside(
         u->times, w->attempt, "usage", O_WRONLY | O_CREAT | O_TRUNC);
@@ -289,9 +297,9 @@ void usages_watch(struct usages *u, uint64_t attempt, pid_t shim)
     pthread_mutex_unlock(&u->mutex);
 }
 
-void usages_leave(struct usages *u, uint64_t attempt)
+void usages_leave(struct usages *u, uint64_t attempt, const struct usage_reading *used)
 {
-    struct watched *w;
+    struct watched at_once = {.attempt = attempt}, *w; /* it was never seen to run */
 
     pthread_mutex_lock(&u->mutex);
     w = find(u, attempt);
@@ -300,9 +308,9 @@ void usages_leave(struct usages *u, uint64_t attempt)
         u->count--;
     }
     pthread_mutex_unlock(&u->mutex);
-    if (w == NULL)
-        return;
-    keep_final(u, w);
+    if (used != NULL)
+        add_reading(w != NULL ? w : &at_once, used);
+    keep_final(u, w != NULL ? w : &at_once);
     mem_free(w);
 }
 

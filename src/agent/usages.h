@@ -3,7 +3,7 @@
  * A thread reads each run every USAGE_INTERVAL_MS, not all at once: from its control group, or
  * where there are none from /proc, best effort.  The newest USAGE_SAMPLES are kept, less than a
  * KiB for each run.  What a run used in all is kept in WORK_DIR/times/ATTEMPT.usage when it has
- * ended, as long as its sandbox; of one that ended before its first sample nothing is known.
+ * ended, as long as its sandbox; but not if it was never sampled and used next to nothing.
  */
 #ifndef AGENT_USAGES_H
 #define AGENT_USAGES_H
@@ -55,8 +55,8 @@ void usages_close(struct usages *u); /* NULL is fine */
 
 /* It runs, under this shim (0: not known); also when it is started again. */
 void usages_watch(struct usages *u, uint64_t attempt, pid_t shim);
-/* It ended, perhaps for now. */
-void usages_leave(struct usages *u, uint64_t attempt);
+/* It ended, perhaps for now; used: by this start of it, or NULL. */
+void usages_leave(struct usages *u, uint64_t attempt, const struct usage_reading *used);
 
 /* False: nothing is known of it. */
 bool usages_find(struct usages *u, uint64_t attempt, struct usage_record *out);

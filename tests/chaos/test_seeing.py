@@ -21,7 +21,7 @@ def cluster(start_cluster):
 
 def script(cluster, text, instances=1):
     """A job of tasks that run a shell script, all of which have started."""
-    job = cluster.client.submit("sh", "-c", text, instances=instances)
+    job = cluster.client.submit("sh", "-c", text, instances=instances, mem=64)
     started = {"TASK_RUNNING", "TASK_FINISHED"}
     wait_until(
         "its tasks have started", lambda: set(cluster.client.states(job)) <= started

@@ -30,6 +30,24 @@ START_TEST(exit_status_is_kept)
 }
 END_TEST
 
+/* What it left behind worked too, and nobody but its shim waited for it. */
+START_TEST(what_it_used_is_kept)
+{
+    struct slot_used used;
+
+    test_script(1,
+                "(sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; "
+                "echo yes >done' &); until test -s done; do sleep 0.01; done");
+    test_check_end(1, RUN_END_EXITED, 0);
+    ck_assert(launcher_used(t.launcher, 1, &used));
+    ck_assert_uint_gt(used.cpu_us, 10000);
+    ck_assert_uint_lt(used.cpu_us, 20000000);
+    ck_assert_uint_gt(used.memory_peak_bytes, 100 * KIB);
+    ck_assert_uint_lt(used.memory_peak_bytes, 200 * MIB);
+    ck_assert(!launcher_used(t.launcher, 2, &used));
+}
+END_TEST
+
 START_TEST(signal_is_kept)
 {
     test_script(1, "kill -SEGV $$");
@@ -446,6 +464,7 @@ static TCase *prepared(TCase *c)
 UNIT_MAIN("launcher",
           prepared(unit_case("ends",
                              exit_status_is_kept,
+                             what_it_used_is_kept,
                              signal_is_kept,
                              missing_command_is_clear,
                              command_that_cannot_be_executed,

@@ -112,7 +112,7 @@ START_TEST(an_ended_run_is_known)
     open_usages(true);
     usages_watch(usages, 1, SHIM);
     wait_used(1, 1000);
-    usages_leave(usages, 1);
+    usages_leave(usages, 1, NULL);
     usages_close(usages);
     open_usages(true); /* also to the next agent */
     ck_assert(usages_find(usages, 1, &record));
@@ -127,8 +127,27 @@ START_TEST(a_run_that_was_never_seen_is_not)
     group_is_there = false;
     open_usages(true);
     usages_watch(usages, 1, SHIM);
-    usages_leave(usages, 1);
+    usages_leave(usages, 1, NULL);
     ck_assert(!usages_find(usages, 1, &record));
+}
+END_TEST
+
+START_TEST(a_short_run_is_known_if_it_worked)
+{
+    const struct usage_reading worked = {.cpu_us = 20000, .memory_peak_bytes = 77};
+    const struct usage_reading hardly = {.cpu_us = 20};
+
+    group_is_there = false;
+    open_usages(true);
+    usages_watch(usages, 1, SHIM);
+    usages_leave(usages, 1, &worked);
+    ck_assert(usages_find(usages, 1, &record));
+    ck_assert_uint_eq(record.last.cpu_us, 20000);
+    ck_assert_uint_eq(record.last.memory_peak_bytes, 77);
+    usages_leave(usages, 2, &worked); /* it ended before it was seen to run */
+    ck_assert(usages_find(usages, 2, &record));
+    usages_leave(usages, 3, &hardly);
+    ck_assert(!usages_find(usages, 3, &record));
 }
 END_TEST
 
@@ -138,7 +157,7 @@ START_TEST(a_run_that_is_started_again_goes_on)
     open_usages(true);
     usages_watch(usages, 1, SHIM);
     wait_used(1, 1000);
-    usages_leave(usages, 1);
+    usages_leave(usages, 1, NULL);
     group_cpu_us = 200;
     usages_watch(usages, 1, SHIM + 1);
     wait_used(1, 1200);
@@ -229,6 +248,7 @@ UNIT_MAIN("usages",
                              the_newest_samples_are_kept,
                              an_ended_run_is_known,
                              a_run_that_was_never_seen_is_not,
+                             a_short_run_is_known_if_it_worked,
                              a_run_that_is_started_again_goes_on,
                              all_that_run_are_reported)),
           prepared(unit_case("processes",
