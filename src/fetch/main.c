@@ -1,6 +1,7 @@
 /* main.c - triarch-fetch: gets what a task needs before it starts.
  *
  *     triarch-fetch artifacts   into the current directory, as the task's user
+ *     triarch-fetch image       into the agent's cache, as the agent's user; prints its key
  *
  * A shim starts it inside the task's own group.  The request is JSON on stdin, where no
  * other user sees the URLs; it ends with 0, or with 1 and the reason in one line on stderr.
@@ -8,6 +9,7 @@
  */
 #include "base/standard_files.h"
 #include "fetch/artifact.h"
+#include "fetch/image.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -25,6 +27,7 @@ static const struct {
     step_run *run;
 } STEPS[] = {
     {"artifacts", artifacts_fetch},
+    {"image", image_fetch},
 };
 
 static step_run *find_step(int argc, char **argv)
