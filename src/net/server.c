@@ -23,6 +23,7 @@ struct server {
     struct listener *listener; /* NULL: stopped */
     uint16_t port;
     unsigned sessions_max;
+    const char *advice;
     struct conn_options options;
     const struct conn_events *events;
     void *user;
@@ -52,11 +53,13 @@ static void on_gone(void *user, struct conn *c)
 }
 
 /* Not worth waiting for: an error frame fits into the empty buffer of a new socket. */
-static void say_busy(int fd, const char *text)
+static void say_busy(const struct server *s, int fd, const char *why)
 {
     struct buffer out = {0};
+    struct error reason;
 
-    rpc_error(&out, 0, ERROR_BUSY, text, "");
+    error_set(&reason, ERROR_BUSY, "%s; %s", why, s->advice);
+    rpc_error(&out, 0, reason.code, reason.text, "");
     (void)!send(fd, out.data, out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
     shutdown(fd, SHUT_WR);
     buffer_finish(&out);
@@ -64,8 +67,7 @@ static void say_busy(int fd, const char *text)
 
 static void on_turned_away(void *user, int fd)
 {
-    (void)user;
-    say_busy(fd, "no descriptor is left for another session; try another master");
+    say_busy(user, fd, "no descriptor is left for another session");
 }
 
 static void on_accepted(void *user, int fd)
@@ -74,7 +76,7 @@ static void on_accepted(void *user, int fd)
     struct session *session;
 
     if (HASH_COUNT(s->sessions) >= s->sessions_max) {
-        say_busy(fd, "too many sessions; try another master");
+        say_busy(s, fd, "too many sessions");
         close(fd);
         return;
     }
@@ -102,6 +104,7 @@ struct server *server_create(struct loop *l,
     s->loop = l;
     s->sessions_max =
         options->sessions_max > 0 ? options->sessions_max : LIMIT_SESSIONS;
+    s->advice = options->advice != NULL ? options->advice : "try another master";
     s->options = options->conn;
     s->events = events;
     s->user = user;

@@ -16,6 +16,7 @@ struct server_options {
     struct address listen; /* port 0: any free one */
     unsigned sessions_max; /* 0: LIMIT_SESSIONS */
     struct conn_options conn;
+    const char *advice; /* to whom there is no room for; NULL: "try another master" */
 };
 
 /* events.opened is not called; user is given to all callbacks, and conn_number() tells
