@@ -9,6 +9,7 @@
  *   usages      what runs use: a thread of its own
  *   links       a lasting connection to each master
  *   web         /health, /metrics and the log files of tasks
+ *   exec        commands of clients inside running tasks
  *
  * One thread runs the loop and everything here.  An event of any part goes into drive(), which
  * steps the core and carries its actions out; work that is due at once is done at the end of
@@ -27,6 +28,7 @@
 #include <stdbool.h>
 
 struct checkpoint;
+struct exec;
 struct launcher;
 struct sandboxes;
 struct task_logs;
@@ -39,6 +41,14 @@ struct web;
 /* The amount of a resource that is to be detected. */
 #define RESOURCE_DETECT UINT64_MAX
 
+/* Something that listens. */
+struct agent_endpoint {
+    bool on;
+    struct address listen;
+    bool has_advertise;
+    struct address advertise; /* what clients use; port 0: the one that we listen on */
+};
+
 struct agent_config {
     struct address masters[LIMIT_MASTERS];
     unsigned master_count;
@@ -46,15 +56,12 @@ struct agent_config {
     char shim[PATH_MAX];          /* path of triarch-shim */
     uint64_t sandbox_keep_for_ms; /* 0: for ever */
     unsigned sandbox_keep_free_percent;
-    bool has_http;
-    struct address http; /* what we listen on */
-    bool has_advertise;
-    struct address advertise; /* what clients use; port 0: the one that we listen on */
     const char *users;        /* users_options */
     const char *default_user; /* the same */
     uint64_t task_pids;       /* processes and threads of a task */
     uint64_t default_disk;    /* bytes for the files of a task that asks for none */
-    struct agent_spec spec;   /* its http_address is filled in at start */
+    struct agent_endpoint http, rpc;
+    struct agent_spec spec; /* its addresses are filled in at start */
 };
 
 struct agent {
@@ -78,6 +85,7 @@ struct agent {
     struct master_link *links;     /* one for each of config.masters */
     uint64_t last_session;
     struct web *web;
+    struct exec *exec;
 
     bool driving;            /* a step is being carried out */
     struct loop_timer timer; /* of the core */

@@ -11,6 +11,7 @@
 #include "agent/cgroup.h"
 #include "agent/core/agent_core.h"
 #include "base/error.h"
+#include "wire/message_exec.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,6 +40,11 @@ struct launcher_ops {
     void (*forget)(struct launcher *l, uint64_t attempt);
     pid_t (*shim)(struct launcher *l, uint64_t attempt);
     bool (*used)(struct launcher *l, uint64_t attempt, struct slot_used *out);
+    int (*exec)(struct launcher *l,
+                const struct run_start *run,
+                const struct exec_request *request,
+                int socket,
+                struct error *err);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -99,6 +105,17 @@ static inline bool
 launcher_used(struct launcher *l, uint64_t attempt, struct slot_used *out)
 {
     return l->ops->used(l, attempt, out);
+}
+
+/* Start a session process of this run with that socket (exec_session.h), which is taken over,
+ * also after an error. */
+static inline int launcher_exec(struct launcher *l,
+                                const struct run_start *run,
+                                const struct exec_request *request,
+                                int socket,
+                                struct error *err)
+{
+    return l->ops->exec(l, run, request, socket, err);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

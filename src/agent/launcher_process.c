@@ -489,7 +489,7 @@ static void process_start_run(struct launcher *base, const struct run_start *run
     r = (struct shim_request *)(void *)request.data;
     r->slot = p->slot;
     p->disk_bytes = r->disk_bytes;
-    watch_spawner(l, !spawning_send(&l->spawning, &request));
+    watch_spawner(l, !spawning_send(&l->spawning, &request, -1));
 }
 
 /* To the shim, if it lives. */
@@ -525,6 +525,31 @@ static void process_forget(struct launcher *base, uint64_t attempt)
 
     if (p != NULL && p->state == PROCESS_ENDED)
         drop(of(base), p);
+}
+
+/* The run may end meanwhile: then there is no group to join, or the agent ends the session. */
+static int process_exec(struct launcher *base,
+                        const struct run_start *run,
+                        const struct exec_request *request,
+                        int socket,
+                        struct error *err)
+{
+    struct launcher_process *l = of(base);
+    struct process *p = find(l, run->attempt);
+    struct buffer bytes = {0};
+    int rc;
+
+    if (p == NULL || p->state != PROCESS_ALIVE)
+        rc = error_set(err, ERROR_CONFLICT, "the task has just ended");
+    else
+        rc = request_build_exec(&bytes, run, request, &l->host, err);
+    if (rc != 0) {
+        buffer_finish(&bytes);
+        close(socket);
+        return rc;
+    }
+    watch_spawner(l, !spawning_send(&l->spawning, &bytes, socket));
+    return 0;
 }
 
 static void on_notices(struct launcher_process *l)
@@ -644,6 +669,7 @@ static const struct launcher_ops process_ops = {
     .shim = process_shim,
     .disk = process_disk,
     .used = process_used,
+    .exec = process_exec,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };

@@ -8,6 +8,7 @@
 #include "agent/agent.h"
 #include "agent/checkpoint.h"
 #include "agent/disk_quota.h"
+#include "agent/exec.h"
 #include "agent/host.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
@@ -103,6 +104,7 @@ static void on_ended(void *context, const struct run_ended *ended)
     disk_quota_leave(a->disk_quota, ended->attempt);
     task_logs_leave(a->task_logs, ended->attempt);
     end_usage(a, ended->attempt);
+    exec_run_ended(a->exec, ended->attempt);
     drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
 }
 
@@ -279,20 +281,20 @@ static bool is_wildcard(const struct address *at)
     return strcmp(at->host, "0.0.0.0") == 0 || strcmp(at->host, "::") == 0;
 }
 
-static char *http_address(const struct agent *a)
+/* port: the one that we listen on. */
+static char *
+address_told(const struct agent *a, const struct agent_endpoint *e, uint16_t port)
 {
-    const struct agent_config *c = &a->config;
-    uint16_t port = a->web == NULL ? 0 : web_port(a->web);
     struct buffer text = {0};
     const char *host;
 
-    if (c->has_advertise) {
-        host = c->advertise.host;
-        port = c->advertise.port != 0 ? c->advertise.port : port;
+    if (e->has_advertise) {
+        host = e->advertise.host;
+        port = e->advertise.port != 0 ? e->advertise.port : port;
     } else {
-        host = is_wildcard(&c->http) ? c->spec.hostname : c->http.host;
+        host = is_wildcard(&e->listen) ? a->config.spec.hostname : e->listen.host;
     }
-    if (port != 0)
+    if (e->on)
         buffer_printf(
             &text, strchr(host, ':') == NULL ? "%s:%u" : "[%s]:%u", host, port);
     buffer_append_u8(&text, 0);
@@ -309,7 +311,10 @@ static int complete_spec(struct agent *a, struct error *err)
     for (int k = 0; k < RESOURCE_KINDS; k++)
         if (spec->resources.amount[k] == RESOURCE_DETECT)
             spec->resources.amount[k] = found.amount[k];
-    spec->http_address = http_address(a);
+    spec->http_address =
+        address_told(a, &a->config.http, a->web == NULL ? 0 : web_port(a->web));
+    spec->rpc_address =
+        address_told(a, &a->config.rpc, a->exec == NULL ? 0 : exec_port(a->exec));
     return agent_spec_check(spec, err);
 }
 
@@ -335,7 +340,8 @@ int agent_start(struct agent *a, struct error *err)
     a->loop = loop_create();
     a->core = agent_core_create();
     if (open_checkpoint(a, err) != 0 ||
-        (a->config.has_http && web_start(&a->web, a, err) != 0) ||
+        (a->config.http.on && web_start(&a->web, a, err) != 0) ||
+        (a->config.rpc.on && exec_start(&a->exec, a, err) != 0) ||
         complete_spec(a, err) != 0 || open_users(a, err) != 0 ||
         open_launcher(a, err) != 0 || open_disk_quota(a, err) != 0 ||
         open_task_logs(a, err) != 0 || open_usages(a, err) != 0)
@@ -354,6 +360,7 @@ void agent_stop(struct agent *a)
     drive_stop(a);
     links_stop(a);
     web_stop(a->web);
+    exec_stop(a->exec);
     watch_destroy(a->launcher_watch);
     timer_stop(a->loop, &a->usage_timer);
     usages_close(a->usages); /* it reads the launcher's groups */

@@ -77,6 +77,16 @@ static const struct option_row ROWS[] = {
      .argument = "HOST:PORT",
      .help = "where clients reach --http; port 0 for the port of --http; default: its "
              "address, or the host name if that is 0.0.0.0 or [::]"},
+    {.name = "rpc",
+     .kind = OPTION_TEXT,
+     .argument = "ADDR:PORT",
+     .fallback = "127.0.0.1:5052",
+     .help = "address for `triarch exec`: whoever reaches it runs commands in tasks; "
+             "port 0 for any free one, \"none\" for none"},
+    {.name = "advertise-rpc",
+     .kind = OPTION_TEXT,
+     .argument = "HOST:PORT",
+     .help = "where clients reach --rpc; as --advertise"},
     {.name = "sandbox-keep-for",
      .kind = OPTION_DURATION,
      .argument = "TIME",
@@ -119,27 +129,38 @@ static const struct option_table TABLE = {
 
 /* ---- options ---- */
 
+static int read_endpoint(struct agent_endpoint *e,
+                         const struct options *o,
+                         const char *listen,
+                         const char *advertise,
+                         struct error *err)
+{
+    const char *text = options_text(o, listen);
+    const char *told = options_text(o, advertise);
+
+    e->on = strcmp(text, "none") != 0;
+    if (e->on && address_parse_listen(&e->listen, text, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, listen));
+    e->has_advertise = told != NULL;
+    if (e->has_advertise && !e->on)
+        return options_refuse(
+            o, advertise, err, "there is no address to tell of: --%s is none", listen);
+    if (e->has_advertise && address_parse_listen(&e->advertise, told, err) != 0)
+        return error_wrap(err, "%s", options_origin(o, advertise));
+    return 0;
+}
+
 static int
 read_addresses(struct agent_config *c, const struct options *o, struct error *err)
 {
-    const char *http = options_text(o, "http");
-    const char *advertise = options_text(o, "advertise");
-    int masters =
+    int rc =
         address_parse_list(c->masters, LIMIT_MASTERS, options_text(o, "masters"), err);
 
-    if (masters < 0)
+    if (rc < 0)
         return error_wrap(err, "%s", options_origin(o, "masters"));
-    c->master_count = (unsigned)masters;
-    c->has_http = strcmp(http, "none") != 0;
-    if (c->has_http && address_parse_listen(&c->http, http, err) != 0)
-        return error_wrap(err, "%s", options_origin(o, "http"));
-    c->has_advertise = advertise != NULL;
-    if (c->has_advertise && !c->has_http)
-        return options_refuse(
-            o, "advertise", err, "there is no HTTP address to tell of: --http is none");
-    if (c->has_advertise && address_parse_listen(&c->advertise, advertise, err) != 0)
-        return error_wrap(err, "%s", options_origin(o, "advertise"));
-    return 0;
+    c->master_count = (unsigned)rc;
+    rc = read_endpoint(&c->http, o, "http", "advertise", err);
+    return rc != 0 ? rc : read_endpoint(&c->rpc, o, "rpc", "advertise-rpc", err);
 }
 
 /* What is to be detected is taken as good. */
@@ -241,10 +262,11 @@ static int start(struct agent *a, struct error *err)
     loop_on_signal(a->loop, SIGTERM, on_signal, a);
     loop_on_signal(a->loop, SIGINT, on_signal, a);
     log_info("agent",
-             "triarch-agent %s work-dir=%s http=%s",
+             "triarch-agent %s work-dir=%s http=%s rpc=%s",
              PACKAGE_VERSION,
              a->work_dir,
-             a->config.has_http ? a->config.spec.http_address : "none");
+             a->config.http.on ? a->config.spec.http_address : "none",
+             a->config.rpc.on ? a->config.spec.rpc_address : "none");
     return 0;
 }
 

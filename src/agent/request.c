@@ -7,6 +7,8 @@
 #include "agent/request.h"
 
 #include "agent/shim.h"
+#include "base/mem.h"
+#include "base/text.h"
 #include "wire/job.h"
 
 #include <stdlib.h>
@@ -197,4 +199,62 @@ int request_build(struct buffer *out,
     rv = build(out, &request, run, &spec, host, err);
     job_spec_finish(&spec);
     return rv;
+}
+
+/* ---- a command inside it ---- */
+
+/* The client's variables replace the job's of the same name. */
+static void set_variable(struct job_spec *spec, struct bytes variable)
+{
+    char *text = text_copy(variable);
+    size_t name = strcspn(text, "=") + 1;
+
+    for (size_t i = 0; i < spec->env_count; i++) {
+        if (strncmp(spec->env[i], text, name) == 0) {
+            mem_free(spec->env[i]);
+            spec->env[i] = text;
+            return;
+        }
+    }
+    job_spec_add_env(spec, text);
+    mem_free(text);
+}
+
+static void set_command(struct job_spec *spec, const struct exec_request *exec)
+{
+    while (spec->argc > 0)
+        mem_free(spec->argv[--spec->argc]);
+    for (size_t i = 0; i < exec->argc; i++) {
+        char *text = text_copy(exec->argv[i]);
+
+        job_spec_add_arg(spec, text);
+        mem_free(text);
+    }
+    for (size_t i = 0; i < exec->envc; i++)
+        set_variable(spec, exec->env[i]);
+}
+
+int request_build_exec(struct buffer *out,
+                       const struct run_start *run,
+                       const struct exec_request *exec,
+                       const struct request_host *host,
+                       struct error *err)
+{
+    struct shim_request request = {
+        .attempt = run->attempt,
+        .kind = SHIM_EXEC,
+        .flags = ((exec->flags & EXEC_TERMINAL) != 0 ? SHIM_FLAG_TERMINAL : 0) |
+                 ((exec->flags & EXEC_INPUT) != 0 ? SHIM_FLAG_INPUT : 0),
+        .rows = exec->size.rows,
+        .columns = exec->size.columns,
+    };
+    struct job_spec spec;
+    int rc;
+
+    if (job_spec_unpack(&spec, run->spec, err) != 0)
+        return error_wrap(err, "the job cannot be read");
+    set_command(&spec, exec);
+    rc = build(out, &request, run, &spec, host, err);
+    job_spec_finish(&spec);
+    return rc;
 }

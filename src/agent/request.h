@@ -6,6 +6,7 @@
 #include "agent/users.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "wire/message_exec.h"
 
 /* What requests need to know of this agent. */
 struct request_host {
@@ -20,5 +21,12 @@ int request_build(struct buffer *out,
                   const struct run_start *run,
                   const struct request_host *host,
                   struct error *err);
+
+/* The same of a command inside the run: its own command line, and more variables. */
+int request_build_exec(struct buffer *out,
+                       const struct run_start *run,
+                       const struct exec_request *exec,
+                       const struct request_host *host,
+                       struct error *err);
 
 #endif

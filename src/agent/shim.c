@@ -16,6 +16,7 @@
 #include "agent/shim.h"
 
 #include "agent/process.h"
+#include "agent/reaper.h"
 #include "agent/task.h"
 
 #include <errno.h>
@@ -98,30 +99,12 @@ static _Noreturn void finish(const struct shim *s, struct slot_end *end)
 
 /* ---- everything of the run ---- */
 
-/* All children, among them those that were left behind by what they descend from. */
-static bool kill_children(void)
-{
-    char path[64], text[4096];
-    FILE *f;
-    int pid;
-
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-    f = fopen(path, "re");
-    if (f == NULL)
-        return false; /* a kernel without CONFIG_PROC_CHILDREN */
-    setvbuf(f, text, _IOFBF, sizeof(text));
-    while (fscanf(f, "%d", &pid) == 1)
-        kill(pid, SIGKILL);
-    fclose(f);
-    return true;
-}
-
 static bool kill_all(struct shim *s)
 {
     if (s->task > 0)
         kill(-s->task, SIGKILL);
     cgroup_kill(&s->group);
-    return kill_children();
+    return reaper_kill_children();
 }
 
 /* True while there are children. */

@@ -4,7 +4,8 @@
  * each run the spawner forks a shim, which starts the task, waits for it and keeps its
  * exit status.  The spawner ends with its agent; the shims stay.
  *
- *   requests  agent -> spawner, a SOCK_SEQPACKET: one message is one wish
+ *   requests  agent -> spawner, a SOCK_SEQPACKET: one message is one wish,
+ *             with a socket if it is a session (exec_session.h)
  *   notices   shims and spawner -> agent, a pipe: each is written whole (it is small)
  *   slots     a file with a slot for each run, written by its shim: how it started and
  * how it ended.  This is what a restarted agent reads fence     a lock that the spawner
@@ -46,6 +47,8 @@ enum shim_kind {
 enum shim_flag {
     SHIM_FLAG_USER = 1,     /* change to uid, gid and groups */
     SHIM_FLAG_CPU_HARD = 2, /* cpu_milli is a hard limit */
+    SHIM_FLAG_TERMINAL = 4, /* EXEC: it gets one */
+    SHIM_FLAG_INPUT = 8,    /* EXEC: some will come */
 };
 
 /* What the agent asks its spawner for.  After it come the groups, four bytes each, then
@@ -63,6 +66,7 @@ struct shim_request {
     uint32_t slot;
     uint32_t restarts;
     uint32_t uid, gid;
+    uint16_t rows, columns; /* EXEC: of its terminal */
     uint32_t groups; /* supplementary ones; at most LIMIT_USER_GROUPS */
     uint32_t argc;   /* at least 1 */
     uint32_t envc;

@@ -5,6 +5,7 @@
  * closes the requests or dies; shims do not notice.
  */
 
+#include "agent/exec_spawn.h"
 #include "agent/shim.h"
 
 #include <bsd/sys/tree.h>
@@ -89,8 +90,8 @@ static bool request_valid(const struct shim_request *r, size_t size)
     text = shim_request_strings(r);
     for (uint32_t i = 0; i < r->size; i++)
         strings += text[i] == 0 ? 1 : 0;
-    return r->kind == SHIM_RUN && r->size > 0 && text[r->size - 1] == 0 &&
-           strings == (uint64_t)r->argc + r->envc;
+    return (r->kind == SHIM_RUN || r->kind == SHIM_EXEC) && r->size > 0 &&
+           text[r->size - 1] == 0 && strings == (uint64_t)r->argc + r->envc;
 }
 
 static void spawn(struct spawner *s)
@@ -114,9 +115,41 @@ static void spawn(struct spawner *s)
     RB_INSERT(child_tree, &s->children, child);
 }
 
+/* If it cannot be forked the agent sees the end of the socket. */
+static void start_session(const struct spawner *s, int socket)
+{
+    if (fork() == 0) {
+        close(SHIM_FD_REQUESTS);
+        close(s->signals);
+        exec_spawn(&s->request, &s->host, socket);
+    }
+}
+
+/* One request, and the descriptor that came with it, or -1. */
+static ssize_t receive(struct spawner *s, int *fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec bytes = {.iov_base = s->bytes, .iov_len = sizeof(s->bytes)};
+    struct msghdr message = {.msg_iov = &bytes,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(SHIM_FD_REQUESTS, &message, MSG_CMSG_CLOEXEC);
+    struct cmsghdr *header = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
+
+    *fd = -1;
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof(*fd));
+    return n;
+}
+
 static void on_request(struct spawner *s)
 {
-    ssize_t n = recv(SHIM_FD_REQUESTS, s->bytes, sizeof(s->bytes), 0);
+    int fd;
+    ssize_t n = receive(s, &fd);
 
     if (n == 0)
         _exit(0); /* the agent is gone */
@@ -128,7 +161,12 @@ static void on_request(struct spawner *s)
         errno = EBADMSG;
         fail("request");
     }
-    spawn(s);
+    if (s->request.kind == SHIM_EXEC)
+        start_session(s, fd);
+    else
+        spawn(s);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void on_child(struct spawner *s)

@@ -23,6 +23,7 @@
 
 struct spawning_request {
     struct buffer bytes;
+    int fd; /* goes with them; -1: none */
     STAILQ_ENTRY(spawning_request) link;
 };
 
@@ -192,8 +193,30 @@ static void request_drop(struct spawning *s)
     struct spawning_request *r = STAILQ_FIRST(&s->queue);
 
     STAILQ_REMOVE_HEAD(&s->queue, link);
+    if (r->fd >= 0)
+        close(r->fd);
     buffer_finish(&r->bytes);
     mem_free(r);
+}
+
+static ssize_t send_request(const struct spawning *s, const struct spawning_request *r)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec bytes = {.iov_base = r->bytes.data, .iov_len = r->bytes.size};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1};
+
+    if (r->fd >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof(control);
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &r->fd, sizeof(int));
+    }
+    return sendmsg(s->requests, &message, MSG_NOSIGNAL);
 }
 
 bool spawning_flush(struct spawning *s)
@@ -201,7 +224,7 @@ bool spawning_flush(struct spawning *s)
     struct spawning_request *r;
 
     while ((r = STAILQ_FIRST(&s->queue)) != NULL) {
-        ssize_t n = send(s->requests, r->bytes.data, r->bytes.size, MSG_NOSIGNAL);
+        ssize_t n = send_request(s, r);
 
         /* Nobody reads: the spawner ended, which is seen when reading. */
         if (n < 0 && errno != EPIPE && errno != ECONNRESET)
@@ -211,11 +234,12 @@ bool spawning_flush(struct spawning *s)
     return true;
 }
 
-bool spawning_send(struct spawning *s, struct buffer *request)
+bool spawning_send(struct spawning *s, struct buffer *request, int fd)
 {
     struct spawning_request *r = mem_zalloc(sizeof(*r));
 
     r->bytes = *request;
+    r->fd = fd;
     *request = (struct buffer){0};
     STAILQ_INSERT_TAIL(&s->queue, r, link);
     return spawning_flush(s);

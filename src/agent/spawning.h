@@ -32,9 +32,9 @@ int spawning_start(struct spawning *s,
                    const struct spawning_options *options,
                    struct error *err);
 
-/* Takes the bytes over.  False: some wait; call spawning_flush() when the socket is
- * writable. */
-bool spawning_send(struct spawning *s, struct buffer *request);
+/* Takes the bytes over, and a descriptor that goes with them (-1: none).  False: some wait;
+ * call spawning_flush() when the socket is writable. */
+bool spawning_send(struct spawning *s, struct buffer *request, int fd);
 bool spawning_flush(struct spawning *s);
 
 /* The spawner starts what it has got, then ends; what waits here is dropped. */

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -134,6 +135,9 @@ become_task(const struct task *t, const char *path, bool cloned, struct failure 
         return rv;
     f->step = "session";
     if (setsid() < 0)
+        return errno;
+    f->step = "terminal";
+    if (t->terminal && ioctl(t->in, TIOCSCTTY, 0) != 0)
         return errno;
     f->step = "files";
     if ((rv = put(t->in, 0)) != 0 || (rv = put(t->out, 1)) != 0 ||

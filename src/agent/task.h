@@ -18,6 +18,7 @@ struct task {
     char **argv, **env;         /* NULL-ended */
     int cwd;                    /* a directory */
     int in, out, err; /* descriptors; -1: the shim's own, which is /dev/null */
+    bool terminal;    /* these are one, which is to control its session */
     const struct shim_request *user; /* whose ids; NULL: keeps the shim's privileges */
     bool oom_default; /* give up the shim's protection when the host has no memory */
     char **strings;   /* argv and env of task_from_request() */

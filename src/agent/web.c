@@ -1,6 +1,7 @@
 /* web.c - HTTP of an agent. */
 #include "agent/web.h"
 
+#include "agent/exec.h"
 #include "agent/task_logs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -107,6 +108,10 @@ static void handle_metrics(void *user, struct http_request *r)
           "triarch_agent_logs_watched",
           "Runs whose log files are kept below their limit.",
           (double)task_logs_count(w->agent->task_logs));
+    gauge(m,
+          "triarch_agent_exec_sessions",
+          "Commands of clients inside tasks.",
+          w->agent->exec == NULL ? 0 : exec_sessions(w->agent->exec));
     run_metrics(m, &s);
     metrics_print(m, &body);
     metrics_destroy(m);
@@ -152,7 +157,7 @@ static const struct http_route ROUTES[] = {
 int web_start(struct web **out, struct agent *a, struct error *err)
 {
     struct web *w = mem_zalloc(sizeof(*w));
-    struct http_options options = {.listen = &a->config.http,
+    struct http_options options = {.listen = &a->config.http.listen,
                                    .listen_count = 1,
                                    .connections_max = connections_max(),
                                    .routes = ROUTES,
@@ -164,7 +169,7 @@ int web_start(struct web **out, struct agent *a, struct error *err)
         mem_free(w);
         return -(int)err->code;
     }
-    log_info("agent", "HTTP on %s port=%u", a->config.http.text, web_port(w));
+    log_info("agent", "HTTP on %s port=%u", a->config.http.listen.text, web_port(w));
     *out = w;
     return 0;
 }

@@ -302,6 +302,8 @@ static int start_agent(struct dev *d, char *program, unsigned n)
                     work,
                     (char[]){"--http"},
                     http,
+                    (char[]){"--rpc"},
+                    (char[]){"127.0.0.1:0"},
                     NULL};
 
     snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.agent_http[n - 1]);

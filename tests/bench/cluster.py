@@ -53,7 +53,8 @@ class Cluster:
         log = open(f"{self.dir}/agent{n}.log", "a")
         self.processes[f"a{n}"] = subprocess.Popen(
             [f"{self.build}/triarch-agent", "--masters", self.masters, "--work-dir",
-             f"{self.dir}/a{n}", "--resources", resources, "--http", "127.0.0.1:0"],
+             f"{self.dir}/a{n}", "--resources", resources, "--http", "127.0.0.1:0",
+             "--rpc", "none"],
             stderr=log, stdin=subprocess.DEVNULL)
 
     def triarch(self, *args):

@@ -197,3 +197,14 @@ bool agent_core_run_state(const struct agent_core *core,
         *out = (enum task_state)r->state;
     return r != NULL;
 }
+
+bool agent_core_run_start(const struct agent_core *core,
+                          uint64_t attempt,
+                          struct run_start *out)
+{
+    const struct run *r = runs_find(core, attempt);
+
+    if (r != NULL)
+        *out = runs_start_of(core, r);
+    return r != NULL && r->spec.size > 0;
+}

@@ -247,5 +247,10 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out);
 bool agent_core_run_state(const struct agent_core *core,
                           uint64_t attempt,
                           enum task_state *out);
+/* What it was started with; false if it never was accepted, or was forgotten.  Its views are
+ * valid until the next agent_step(). */
+bool agent_core_run_start(const struct agent_core *core,
+                          uint64_t attempt,
+                          struct run_start *out);
 
 #endif

@@ -203,6 +203,8 @@ static inline uint64_t records_next(const struct agent_core *core)
 void runs_init(struct agent_core *core);
 void runs_finish(struct agent_core *core);
 struct run *runs_find(const struct agent_core *core, uint64_t attempt);
+/* What its launcher is told; the spec is a view. */
+struct run_start runs_start_of(const struct agent_core *core, const struct run *r);
 /* A run that the checkpoint kept; it is adopted. */
 struct run *runs_restore(struct agent_core *core, uint64_t attempt);
 void runs_set_spec(struct run *r, struct bytes spec);

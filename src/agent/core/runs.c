@@ -152,12 +152,9 @@ static void refuse(struct agent_core *core, struct run *r, const struct agent_ev
     set_end(core, r, TASK_LOST, TASK_REASON_LAUNCH_REFUSED, 0, why);
 }
 
-static void start(struct agent_core *core, struct run *r, const struct agent_event *e)
+struct run_start runs_start_of(const struct agent_core *core, const struct run *r)
 {
-    struct agent_action *action = agent_actions_add(core->out, AGENT_START_RUN);
-
-    (void)e;
-    action->start_run = (struct run_start){
+    return (struct run_start){
         .attempt = r->attempt,
         .job = r->job,
         .instance = r->instance,
@@ -166,6 +163,14 @@ static void start(struct agent_core *core, struct run *r, const struct agent_eve
         .agent = core->agent,
         .spec = r->spec,
     };
+}
+
+static void start(struct agent_core *core, struct run *r, const struct agent_event *e)
+{
+    struct agent_action *action = agent_actions_add(core->out, AGENT_START_RUN);
+
+    (void)e;
+    action->start_run = runs_start_of(core, r);
 }
 
 static void

@@ -174,7 +174,7 @@ class Cluster:
 
     def agent_argv(self, work, resources):
         argv = [BUILD / "triarch-agent", "--masters", self.client.addresses]
-        argv += ["--work-dir", str(work), "--http", "127.0.0.1:0"]
+        argv += ["--work-dir", str(work), "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0"]
         return argv + ["--resources", resources]
 
     def start(self):

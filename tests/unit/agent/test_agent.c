@@ -2,6 +2,7 @@
  * played here. */
 #include "agent/agent.h"
 #include "agent/checkpoint.h"
+#include "agent/exec.h"
 #include "agent/web.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -170,8 +171,8 @@ static void configure(struct agent *agent)
     c->master_count = 1;
     c->work_dir = t.work_dir;
     strcpy(c->shim, t.shim);
-    c->has_http = true;
-    c->http = local_address(0);
+    c->http.on = c->rpc.on = true;
+    c->http.listen = c->rpc.listen = local_address(0);
     c->spec.hostname = mem_strdup("host.example");
     c->spec.resources.amount[RESOURCE_CPUS] = 4000;
     c->spec.resources.amount[RESOURCE_MEM] = RESOURCE_DETECT;
@@ -579,10 +580,10 @@ START_TEST(damaged_checkpoint_is_an_end)
 }
 END_TEST
 
-/* ---- the address that clients use ---- */
+/* ---- the addresses that clients use ---- */
 
 static const struct {
-    const char *http, *advertise;
+    const char *listen, *advertise;
     const char *told; /* a number sign for the port */
 } ADDRESSES[] = {
     {"127.0.0.1:0", NULL, "127.0.0.1:#"},
@@ -593,26 +594,43 @@ static const struct {
     {NULL, NULL, ""},
 };
 
-START_TEST(tells_its_address)
+#define ADDRESS_COUNT (int)(sizeof(ADDRESSES) / sizeof(ADDRESSES[0]))
+
+static void set_endpoint(struct agent_endpoint *e, const char *listen, const char *host)
 {
-    char wanted[64];
+    *e = (struct agent_endpoint){.on = listen != NULL, .has_advertise = host != NULL};
+    if (e->on)
+        ck_assert_int_eq(address_parse_listen(&e->listen, listen, NULL), 0);
+    if (e->has_advertise)
+        ck_assert_int_eq(address_parse_listen(&e->advertise, host, NULL), 0);
+}
+
+static void check_address(const char *got, const char *wanted, uint16_t port)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%s", wanted);
+    if (strchr(text, '#') != NULL)
+        sprintf(strchr(text, '#'), "%u", port);
+    ck_assert_str_eq(got, text);
+}
+
+/* The HTTP address is that of the case, the RPC address that of the next one. */
+START_TEST(tells_its_addresses)
+{
     struct error err = {0};
-    int i = _i;
+    int i = _i, k = (_i + 1) % ADDRESS_COUNT;
 
     configure(&a);
-    a.config.has_http = ADDRESSES[i].http != NULL;
-    if (a.config.has_http)
-        ck_assert_int_eq(address_parse_listen(&a.config.http, ADDRESSES[i].http, NULL),
-                         0);
-    a.config.has_advertise = ADDRESSES[i].advertise != NULL;
-    if (a.config.has_advertise)
-        ck_assert_int_eq(
-            address_parse_listen(&a.config.advertise, ADDRESSES[i].advertise, NULL), 0);
+    set_endpoint(&a.config.http, ADDRESSES[i].listen, ADDRESSES[i].advertise);
+    set_endpoint(&a.config.rpc, ADDRESSES[k].listen, ADDRESSES[k].advertise);
     ck_assert_msg(agent_start(&a, &err) == 0, "%s", err.text);
-    snprintf(wanted, sizeof(wanted), "%s", ADDRESSES[i].told);
-    if (strchr(wanted, '#') != NULL)
-        sprintf(strchr(wanted, '#'), "%u", web_port(a.web));
-    ck_assert_str_eq(a.config.spec.http_address, wanted);
+    check_address(a.config.spec.http_address,
+                  ADDRESSES[i].told,
+                  a.web == NULL ? 0 : web_port(a.web));
+    check_address(a.config.spec.rpc_address,
+                  ADDRESSES[k].told,
+                  a.exec == NULL ? 0 : exec_port(a.exec));
 }
 END_TEST
 
@@ -626,8 +644,7 @@ static TCase *address_case(void)
 {
     TCase *c = tcase_create("address");
 
-    tcase_add_loop_test(
-        c, tells_its_address, 0, sizeof(ADDRESSES) / sizeof(ADDRESSES[0]));
+    tcase_add_loop_test(c, tells_its_addresses, 0, ADDRESS_COUNT);
     return c;
 }
 

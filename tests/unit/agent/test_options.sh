@@ -35,6 +35,8 @@ wrong "attribute without value" "NAME:VALUE" --masters $masters --attributes rac
 wrong "name of two words" "hostname" --masters $masters --hostname 'a b'
 wrong "no HTTP port" "--http" --masters $masters --http 127.0.0.1
 wrong "nothing to advertise" "--http is none" --masters $masters --http none --advertise a:1
+wrong "no RPC port" "--rpc" --masters $masters --rpc 127.0.0.1
+wrong "nothing to advertise of RPC" "--rpc is none" --masters $masters --rpc none --advertise-rpc a:1
 wrong "log level" "write error, warning" --masters $masters --log-level loud
 wrong "unknown option" "--colour" --masters $masters --colour
 is "wrong usage leaves no directory" "$(ls "$work/untouched" 2>&1 >/dev/null | wc -l)" 1

@@ -76,7 +76,7 @@ static bool send_true(uint64_t attempt, size_t size)
     buffer_finish(&spec);
     ck_assert_int_eq(slots_take(&slots, &slot, &err), 0);
     ((struct shim_request *)(void *)request.data)->slot = slot;
-    return spawning_send(&spawning, &request);
+    return spawning_send(&spawning, &request, -1);
 }
 
 static void set_room(int bytes)
@@ -186,7 +186,7 @@ run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
     r->lease_ms = lease_ms;
     r->grace_ms = 100;
     renew();
-    ck_assert(spawning_send(&spawning, &request));
+    ck_assert(spawning_send(&spawning, &request, -1));
     ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
     while (renewals-- > 0) {
         poll(NULL, 0, (int)lease_ms / 2);

@@ -1,0 +1,89 @@
+/* exec_spawn.c - a session process of a run.
+ *
+ * The session process itself stays outside the run's group, so it can tell how the command
+ * ended when that was killed with the group.  The command is in it: the group is opened
+ * when the command is started, so that it is the run's as long as that is there, and
+ * nothing is started when it is not.
+ */
+#include "agent/exec_spawn.h"
+
+#include "agent/exec_session.h"
+#include "agent/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct starting {
+    const struct shim_host *host;
+    uint64_t attempt;
+    struct task command;
+};
+
+static int open_sandbox(const struct starting *s)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)s->attempt);
+    return open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int spawn_in_run(struct starting *s, pid_t *pid, const char **step)
+{
+    struct cgroup group;
+    int rv = -cgroup_open(&group, &s->host->groups, s->attempt);
+
+    *step = "the task has ended";
+    if (rv != 0 && s->host->groups.count > 0)
+        return rv;
+    s->command.group = s->host->groups.count > 0 ? &group : NULL;
+    s->command.cwd = open_sandbox(s);
+    *step = "sandbox";
+    rv = s->command.cwd < 0 ? errno : task_spawn(&s->command, pid, step);
+    if (s->command.cwd >= 0)
+        close(s->command.cwd);
+    cgroup_close(&group);
+    return rv;
+}
+
+static int
+spawn(void *user, const struct exec_files *files, pid_t *pid, const char **step)
+{
+    struct starting *s = user;
+
+    s->command.in = files->in;
+    s->command.out = files->out;
+    s->command.err = files->err;
+    s->command.terminal = files->terminal;
+    return spawn_in_run(s, pid, step);
+}
+
+void exec_spawn(const struct shim_request *request,
+                const struct shim_host *host,
+                int socket)
+{
+    struct starting s = {.host = host, .attempt = request->attempt};
+    bool changes = (request->flags & SHIM_FLAG_USER) != 0;
+    struct exec_session session = {
+        .socket = socket,
+        .terminal = (request->flags & SHIM_FLAG_TERMINAL) != 0,
+        .input = (request->flags & SHIM_FLAG_INPUT) != 0,
+        .rows = request->rows,
+        .columns = request->columns,
+        .owner = changes ? request->uid : geteuid(),
+        .spawn = spawn,
+        .user = &s,
+    };
+
+    close(SHIM_FD_FENCE);
+    /* Whoever reads what the agent says is not to wait for this. */
+    dup2(STDIN_FILENO, STDOUT_FILENO);
+    dup2(STDIN_FILENO, STDERR_FILENO);
+    setsid();
+    task_from_request(&s.command, request);
+    s.command.oom_default = host->oom_protected;
+    session.name = s.command.argv[0];
+    exec_session_run(&session);
+}

@@ -1,0 +1,17 @@
+/* reaper.h - the end of everything that descends from this process.
+ *
+ * For a process that is the reaper of its descendants (PR_SET_CHILD_SUBREAPER): what is
+ * left behind by its parent becomes its child.
+ */
+#ifndef AGENT_REAPER_H
+#define AGENT_REAPER_H
+
+#include <stdbool.h>
+
+/* SIGKILL to all children; false if the kernel does not tell them. */
+bool reaper_kill_children(void);
+
+/* Kill and reap until no child is left. */
+void reaper_end_all(void);
+
+#endif
