@@ -1,7 +1,5 @@
 /* main.c - triarch, the command line: finds the command, says what went wrong. */
-#include "base/mem.h"
 #include "base/standard_files.h"
-#include "base/text.h"
 #include "client/session.h"
 
 #include <stdlib.h>
@@ -19,6 +17,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_logs,
     &subcommand_files,
     &subcommand_top,
+    &subcommand_exec,
     &subcommand_agents,
     &subcommand_masters,
     &subcommand_version,
@@ -63,17 +62,9 @@ static const struct option_table program = {
     .command_count = COMMAND_COUNT,
 };
 
-/* One line: what, why, what to do. */
 static int fail(struct session *s, const struct error *err)
 {
-    struct buffer line = {0};
-    char *clean = text_clean(text_view(err->text));
-
-    screen_styled(&line, &s->err, STYLE_BAD, "triarch:");
-    buffer_printf(&line, " %s\n", clean);
-    screen_write(&s->err, &line);
-    buffer_finish(&line);
-    mem_free(clean);
+    session_error(s, err);
     return err->code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILURE;
 }
 
@@ -81,14 +72,19 @@ static int run_command(struct session *s)
 {
     const struct option_table *table = options_command(s->options);
     struct error err = {0};
-    int status = EXIT_FAILURE;
+    const struct subcommand *command = NULL;
+    int status;
 
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (table == &commands[i]->table)
-            status = commands[i]->run(s, &err);
+            command = commands[i];
+    status = command->run(s, &err);
     if (status >= 0 && screen_close(&s->out, &err) != 0)
         status = -1;
-    return status < 0 ? fail(s, &err) : status;
+    if (status >= 0)
+        return status;
+    status = fail(s, &err);
+    return status == EXIT_FAILURE && command->failed != 0 ? command->failed : status;
 }
 
 static int print_wish(struct session *s, enum options_wish wish)

@@ -249,6 +249,18 @@ void session_write_json(struct session *s, json_t *value)
     json_decref(value);
 }
 
+void session_error(struct session *s, const struct error *err)
+{
+    struct buffer line = {0};
+    char *clean = text_clean(text_view(err->text));
+
+    screen_styled(&line, &s->err, STYLE_BAD, "triarch:");
+    buffer_printf(&line, " %s\n", clean);
+    screen_write(&s->err, &line);
+    buffer_finish(&line);
+    mem_free(clean);
+}
+
 void session_note(struct session *s, const char *format, ...)
 {
     struct buffer line = {0};

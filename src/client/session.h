@@ -22,12 +22,13 @@ struct session {
 struct subcommand {
     struct option_table table;
     int (*run)(struct session *s, struct error *err);
+    int failed; /* the exit status after an error; 0: EXIT_FAILURE */
 };
 
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
     subcommand_status, subcommand_kill, subcommand_purge, subcommand_logs,
-    subcommand_files, subcommand_top, subcommand_agents, subcommand_masters,
-    subcommand_version, subcommand_dev;
+    subcommand_files, subcommand_top, subcommand_exec, subcommand_agents,
+    subcommand_masters, subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */
 int session_open(struct session *s, struct error *err);
@@ -83,6 +84,8 @@ int session_job_operand(const struct session *s,
 
 /* One JSON document on stdout; takes the reference. */
 void session_write_json(struct session *s, json_t *value);
+/* An error in one line on stderr: what, why, what to do. */
+void session_error(struct session *s, const struct error *err);
 /* A line for people on stderr. */
 void session_note(struct session *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -64,6 +64,13 @@ is "a job is a number: status 2" "$status" 2
 contains "a job is a number" "$err" '"seventeen" is not the id of a job'
 run logs 1.x
 is "a task is JOB.INSTANCE: status 2" "$status" 2
+run exec 1
+is "exec needs a command: status 2" "$status" 2
+run exec 1 --
+contains "exec needs a command behind --" "$err" "give a command"
+run exec -it 1 -- true
+is "exec -t needs a terminal: status 2" "$status" 2
+contains "exec -t needs a terminal" "$err" "-t needs a terminal"
 run run
 is "run needs a command: status 2" "$status" 2
 run run --cpus -1 -- true
@@ -208,6 +215,22 @@ run purge "$slippery"
 is "purge whose answer was lost: status 0" "$status" 0
 run purge "$slippery"
 is "purge of nothing: status 1" "$status" 1
+
+# ---- exec ----
+
+run exec 1 -- true
+is "exec in a task that waits: status 255" "$status" 255
+contains "exec in a task that waits" "$err" "does not run yet"
+run exec 7777 -- true
+is "exec in no task: status 255" "$status" 255
+run run -- sleep
+sleeper=$out
+has_no_rpc() {
+    run exec "$sleeper" true
+    [ "$status" -eq 255 ] && case $err in *"start it with --rpc"*) ;; *) false ;; esac
+}
+soon has_no_rpc
+is "exec on an agent without RPC" "$?" 0
 
 # ---- logs ----
 

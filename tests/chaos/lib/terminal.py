@@ -1,0 +1,91 @@
+"""A program on a terminal of its own, as a person would run it."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+import time
+
+from lib.processes import clean_environment, kill
+from lib.waiting import wait_until
+
+
+class Terminal:
+    """`with Terminal(argv) as terminal:`; the program is killed at the end of the block."""
+
+    def __init__(self, argv, rows=24, columns=80):
+        self.shown = b""
+        self.status = None
+        self.argv = [os.fspath(word) for word in map(str, argv)]
+        self.fd, self.side = pty.openpty()
+        self.resize(rows, columns)
+        self.modes = termios.tcgetattr(self.side)
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._become()
+
+    def _become(self):
+        try:
+            self._login()
+            os.execve(self.argv[0], self.argv, {**clean_environment(), "TERM": "vt100"})
+        finally:
+            os._exit(125)
+
+    def _login(self):
+        os.setsid()
+        fcntl.ioctl(self.side, termios.TIOCSCTTY, 0)
+        for fd in range(3):
+            os.dup2(self.side, fd)
+        os.closerange(3, 1024)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *reason):
+        if self.status is None:
+            kill(self.pid)
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        os.close(self.side)
+
+    def resize(self, rows, columns):
+        """As a window does: the program gets SIGWINCH."""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def wait_shown(self, text, timeout=20):
+        """Until the screen shows a text; what was shown up to its end is forgotten."""
+        deadline = time.monotonic() + timeout
+        while text.encode() not in self.shown:
+            assert time.monotonic() < deadline, f"no '{text}' in {self.shown!r}"
+            if select.select([self.fd], [], [], 0.1)[0]:
+                self.shown += os.read(self.fd, 65536)
+        self.shown = self.shown.partition(text.encode())[2]
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.side)[3] & termios.ICANON
+
+    def wait_raw(self):
+        wait_until("the terminal is raw", self.is_raw)
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def _poll(self):
+        if self.status is None:
+            if select.select([self.fd], [], [], 0)[0]:
+                self.shown += os.read(self.fd, 65536)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid != 0:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def wait_exit(self, timeout=20):
+        """Its exit status, or minus the signal; the terminal must be as it was."""
+        wait_until("the program on the terminal has ended", self._poll, timeout)
+        assert termios.tcgetattr(self.side) == self.modes, "the terminal was not restored"
+        return self.status
