@@ -189,10 +189,13 @@ read_spec(struct agent_spec *spec, const struct options *o, struct error *err)
         spec->resources.amount[k] = k == RESOURCE_GPUS ? 0 : RESOURCE_DETECT;
     if (check_spec(spec, err) != 0)
         return error_wrap(err, "%s", options_origin(o, "hostname"));
-    if (resources != NULL &&
-        (resources_parse(
-             &spec->resources, spec->ports, &spec->port_count, resources, err) != 0 ||
-         check_spec(spec, err) != 0))
+    if (resources != NULL && (resources_parse(&spec->resources,
+                                              spec->ports,
+                                              &spec->port_count,
+                                              &spec->custom,
+                                              resources,
+                                              err) != 0 ||
+                              check_spec(spec, err) != 0))
         return error_wrap(err, "%s", options_origin(o, "resources"));
     if (attributes != NULL && agent_spec_parse_attributes(spec, attributes, err) != 0)
         return error_wrap(err, "%s", options_origin(o, "attributes"));

@@ -86,6 +86,21 @@
 #define LIMIT_JOB_FILE_DEPTH  8         /* nesting of its values */
 #define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
 #define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
+#define LIMIT_JOB_TIME_MS     (365ull * 24 * 3600 * 1000) /* any other time in a job */
+#define LIMIT_JOB_TEXT_BYTES \
+    (32 * KIB)                    /* sources, paths and checks of a job together */
+#define LIMIT_SOURCE_BYTES   4096 /* a URL, or a path */
+#define LIMIT_USER_BYTES     32   /* a name of a user */
+#define LIMIT_TASK_PORTS     64   /* of one task */
+#define LIMIT_CUSTOM         16   /* custom resources of a task or an agent */
+#define LIMIT_CUSTOM_BYTES   64   /* a name of one */
+#define LIMIT_ARTIFACTS      32
+#define LIMIT_ARTIFACT_BYTES (1ull << 40)
+#define LIMIT_VOLUMES        32
+#define LIMIT_CHECKS         8
+#define LIMIT_CHECK_FAILURES 1000
+#define LIMIT_LEASE_MIN_MS   2000 /* four heartbeats */
+#define LIMIT_DRIFT_PERMILLE 500
 
 /* Agent */
 #define LIMIT_SANDBOX_FILES  1000000    /* in the sandbox of a running task, with directories */

@@ -54,6 +54,7 @@ void agent_spec_finish(struct agent_spec *spec)
         mem_free(spec->attributes[i].value);
     }
     mem_free(spec->attributes);
+    custom_resources_finish(&spec->custom);
     *spec = (struct agent_spec){0};
 }
 
@@ -126,6 +127,8 @@ static int check_resources(const struct agent_spec *spec, struct error *err)
                              ERROR_TOO_LARGE,
                              "%s: more than any machine can have; set --resources",
                              resource_name(k));
+    if (custom_resources_check(&spec->custom, err) != 0)
+        return -(int)err->code;
     return port_ranges_check(spec->ports, spec->port_count, err);
 }
 
@@ -191,6 +194,10 @@ int agent_spec_check(const struct agent_spec *spec, struct error *err)
  * none of them has the bytes that it always had. */
 static uint32_t count_fields(const struct agent_spec *spec)
 {
+    if (spec->custom.count > 0)
+        return 9;
+    if (spec->features != 0)
+        return 8;
     return text_view(spec->rpc_address).size > 0 ? 7 : 6;
 }
 
@@ -203,12 +210,7 @@ void agent_spec_pack(const struct agent_spec *spec, struct buffer *out)
     pack_text(out, spec->hostname);
     pack_text(out, spec->http_address);
     resources_pack(&spec->resources, out);
-    pack_array(out, (uint32_t)spec->port_count);
-    for (size_t i = 0; i < spec->port_count; i++) {
-        pack_array(out, 2);
-        pack_uint(out, spec->ports[i].first);
-        pack_uint(out, spec->ports[i].last);
-    }
+    port_ranges_pack(spec->ports, spec->port_count, out);
     pack_array(out, (uint32_t)spec->attribute_count);
     for (size_t i = 0; i < spec->attribute_count; i++) {
         pack_array(out, 2);
@@ -217,22 +219,10 @@ void agent_spec_pack(const struct agent_spec *spec, struct buffer *out)
     }
     if (fields > 6)
         pack_text(out, spec->rpc_address);
-}
-
-static void unpack_ports(struct agent_spec *spec, struct unpack *u)
-{
-    uint32_t n = unpack_enter(u);
-
-    if (n > LIMIT_PORT_RANGES)
-        unpack_fail(u, "more port ranges than the limit");
-    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
-        unpack_enter(u);
-        spec->ports[i].first = (uint16_t)unpack_uint_max(u, UINT16_MAX);
-        spec->ports[i].last = (uint16_t)unpack_uint_max(u, UINT16_MAX);
-        unpack_leave(u);
-        spec->port_count = i + 1;
-    }
-    unpack_leave(u);
+    if (fields > 7)
+        pack_uint(out, spec->features);
+    if (fields > 8)
+        custom_resources_pack(&spec->custom, out);
 }
 
 static void unpack_attributes(struct agent_spec *spec, struct unpack *u)
@@ -277,9 +267,11 @@ int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error 
     spec->hostname = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     spec->http_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     resources_unpack(&spec->resources, &u);
-    unpack_ports(spec, &u);
+    port_ranges_unpack(spec->ports, &spec->port_count, &u);
     unpack_attributes(spec, &u);
     spec->rpc_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
+    spec->features = (uint32_t)unpack_uint_max(&u, UINT32_MAX) & AGENT_FEATURES_ALL;
+    custom_resources_unpack(&spec->custom, &u);
     unpack_leave(&u);
     rc = unpack_finish(&u, "agent spec", err);
     if (rc == 0)

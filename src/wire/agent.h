@@ -20,6 +20,9 @@ struct attribute {
     char *value;
 };
 
+#define AGENT_FEATURE_IMAGES 1u /* it can run tasks from images */
+#define AGENT_FEATURES_ALL   1u
+
 struct agent_spec {
     uint8_t key[16];    /* random; the identity of the work directory */
     char *hostname;     /* 1 to LIMIT_NAME_BYTES */
@@ -29,6 +32,8 @@ struct agent_spec {
     size_t port_count;
     struct attribute *attributes; /* sorted by name, names distinct */
     size_t attribute_count;
+    uint32_t features; /* AGENT_FEATURE_… */
+    struct custom_resources custom;
     char *rpc_address; /* HOST:PORT that clients reach for exec; "" if none */
 };
 

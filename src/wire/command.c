@@ -11,7 +11,8 @@
  */
 _Static_assert(LIMIT_PLACEMENTS *(1 + 9 + 5 + 5 + 9) + 16 <= LIMIT_COMMAND_BYTES,
                "placements at their limit fit a command");
-_Static_assert(LIMIT_UPDATES *(1 + 9 + 1 + 1 + 5 + 2 + LIMIT_MESSAGE_BYTES) + 32 <=
+_Static_assert(LIMIT_UPDATES *(1 + 9 + 1 + 1 + 5 + 2 + LIMIT_MESSAGE_BYTES + 1 + 5) +
+                       32 <=
                    LIMIT_COMMAND_BYTES,
                "updates at their limit fit a command");
 _Static_assert(LIMIT_SPEC_BYTES + LIMIT_KEY_BYTES + 32 <= LIMIT_COMMAND_BYTES,
@@ -55,15 +56,20 @@ static void read_placement(struct unpack *u, void *out)
 void task_update_pack(const struct task_update *t, struct buffer *out)
 {
     struct bytes message = t->message;
+    bool is_short = t->health == HEALTH_UNKNOWN && t->restarts == 0;
 
     if (message.size > LIMIT_MESSAGE_BYTES)
         message.size = LIMIT_MESSAGE_BYTES;
-    pack_array(out, 5);
+    pack_array(out, is_short ? 5 : 7);
     pack_uint(out, t->attempt);
     pack_uint(out, t->state);
     pack_uint(out, t->reason);
     pack_int(out, t->exit_code);
     pack_text_view(out, message);
+    if (is_short)
+        return;
+    pack_uint(out, t->health);
+    pack_uint(out, t->restarts);
 }
 
 void task_update_read(struct unpack *u, struct task_update *t)
@@ -76,6 +82,8 @@ void task_update_read(struct unpack *u, struct task_update *t)
     /* Not unpack_text(): a text that was cut inside a character must not stop an agent.
      */
     t->message = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
+    t->health = (enum task_health)unpack_uint_max(u, TASK_HEALTH_COUNT - 1);
+    t->restarts = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     unpack_leave(u);
 }
 

@@ -64,6 +64,8 @@ struct task_update {
     enum task_reason reason;
     int32_t exit_code;    /* FINISHED, FAILED: exit status or 128 + signal */
     struct bytes message; /* text for people, at most LIMIT_MESSAGE_BYTES */
+    enum task_health health;
+    uint32_t restarts; /* by the agent, in this attempt */
 };
 
 struct command {

@@ -3,15 +3,19 @@
  * struct job_spec is the decoded form.  The state machine, the log and the agents carry its
  * canonical bytes (job_spec_pack) and decode them where needed; a key's body hash is taken over
  * those bytes.  job_spec_check() holds every rule a job must keep; the client runs it for a
- * good message, the master because it trusts nobody.
+ * good message, the master because it trusts nobody.  docs/spec/9-jobs.md says what each
+ * field means to a user.
  */
 #ifndef WIRE_JOB_H
 #define WIRE_JOB_H
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/limits.h"
+#include "wire/custom.h"
 #include "wire/resources.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +25,76 @@
 #define JOB_KILL_GRACE_MS      5000ull
 #define JOB_PRIORITY_MIN       (-1000)
 #define JOB_PRIORITY_MAX       1000
+
+/* What a job file gets where it does not say more. */
+#define JOB_LEASE_MS            10000ull
+#define JOB_LEASE_GRACE_MS      10000ull
+#define JOB_DRIFT_PERMILLE      20u
+#define JOB_RETRY_INTERVAL_MS   600000ull
+#define JOB_RETRY_DELAY_MS      1000ull
+#define JOB_RETRY_MAX_DELAY_MS  60000ull
+#define JOB_ARTIFACT_BYTES      (1ull << 30)
+#define JOB_ARTIFACT_TIMEOUT_MS 300000ull
+#define JOB_CHECK_INTERVAL_MS   10000ull
+#define JOB_CHECK_TIMEOUT_MS    5000ull
+#define JOB_CHECK_FAILURES      3u
+
+struct job_image {
+    char *
+        source; /* what triarch-fetch can make a root file system of: "oci:PATH[:TAG]", a
+                   * URL of a tar, or what skopeo knows; NULL: no image */
+    char *sha256; /* of the tar, for URLs; else NULL */
+};
+
+/* What a task needs of its agent's ports. */
+struct job_ports {
+    uint32_t count;                             /* any that are free */
+    struct port_range fixed[LIMIT_PORT_RANGES]; /* exactly these */
+    size_t fixed_count;
+};
+
+struct job_artifact {
+    char *source; /* http://, https:// or file:// */
+    char *sha256; /* 64 lower-case hexadecimal digits */
+    char *path;   /* relative to the sandbox */
+    bool unpack;  /* an archive, into the directory `path` */
+    bool executable;
+    uint64_t max_bytes;
+    uint64_t timeout_ms;
+};
+
+/* A directory or file of the agent's host inside the container of a task with an image. */
+struct job_volume {
+    char *source; /* absolute, on the host */
+    char *target; /* absolute, in the container */
+    bool read_only;
+};
+
+#define JOB_UNLIMITED UINT32_MAX /* attempts of a job_retry */
+
+/* When something is done again: restart by the agent in the same attempt, reschedule by the
+ * master in a new one.  All zero: never. */
+struct job_retry {
+    uint32_t attempts;    /* within interval_ms */
+    uint64_t interval_ms; /* 0: over the whole life */
+    uint64_t delay_ms;    /* before the first; doubled for each one after it */
+    uint64_t max_delay_ms;
+};
+
+enum check_role { CHECK_HEALTH = 1, CHECK_READINESS = 2 };
+enum check_kind { CHECK_COMMAND = 1, CHECK_HTTP = 2, CHECK_TCP = 3 };
+
+struct job_check {
+    enum check_role role;
+    enum check_kind kind;
+    char **argv; /* COMMAND; NULL-ended */
+    size_t argc;
+    char *path;          /* HTTP: from '/' */
+    uint16_t port;       /* HTTP and TCP; 0: the task's port number port_index */
+    uint32_t port_index; /* from 0 */
+    uint64_t interval_ms, timeout_ms, start_delay_ms;
+    uint32_t failures; /* in a row, before it counts */
+};
 
 struct job_spec {
     char *name;                 /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
@@ -33,6 +107,27 @@ struct job_spec {
     char **env; /* "NAME=value", added to the agent's base environment; NULL-ended,
                              * in order of the names, names distinct */
     size_t env_count;
+
+    /* Zero is: not given. */
+    struct job_image image;
+    char *user; /* of the host, or of the image; NULL: the agent's default */
+    struct job_ports ports;
+    struct custom_resources custom;
+    bool
+        cpu_hard; /* cpus is a hard limit; else a share, and more when others are idle */
+    struct job_artifact *artifacts;
+    size_t artifact_count;
+    struct job_volume *volumes;
+    size_t volume_count;
+    uint64_t max_runtime_ms;
+    struct job_retry restart, reschedule;
+    struct job_check *checks;
+    size_t check_count;
+    uint64_t
+        stop_after_ms; /* without a word of a leader the agent stops the task; 0: never */
+    uint64_t lease_ms; /* not 0: exclusive; the same, and no successor before that */
+    uint32_t drift_permille;
+    uint64_t lease_grace_ms;
 };
 
 /* A spec with defaults, no name and no argv. */
@@ -42,6 +137,25 @@ void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fi
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
 /* Keeps the order; a name that is there already is for job_spec_check() to find. */
 void job_spec_add_env(struct job_spec *spec, const char *name_value);
+/* A zeroed one at the end, to be filled; the address is good until the next is added. */
+struct job_artifact *job_spec_add_artifact(struct job_spec *spec);
+struct job_volume *job_spec_add_volume(struct job_spec *spec);
+struct job_check *job_spec_add_check(struct job_spec *spec);
+void job_check_add_arg(struct job_check *check, const char *arg);
+
+static inline bool job_is_exclusive(const struct job_spec *spec)
+{
+    return spec->lease_ms != 0;
+}
+
+/* How long the agent lets it run without a word of a leader; 0: for ever. */
+static inline uint64_t job_lease_ms(const struct job_spec *spec)
+{
+    return spec->lease_ms != 0 ? spec->lease_ms : spec->stop_after_ms;
+}
+
+/* Ports of one task in all. */
+uint32_t job_port_count(const struct job_spec *spec);
 
 /* Every rule; ERROR_INVALID or ERROR_TOO_LARGE with field, value and limit. */
 int job_spec_check(const struct job_spec *spec, struct error *err);

@@ -5,16 +5,17 @@
 #include "base/limits.h"
 #include "wire/list.h"
 #include "wire/pack.h"
+#include "wire/resources.h"
 
 #include <string.h>
 
 #define ENVELOPE_BYTES 64 /* more than any envelope, term and array head */
 
-_Static_assert(LIMIT_UPDATES *(1 + 9 + 1 + 1 + 5 + 2 + LIMIT_MESSAGE_BYTES) +
+_Static_assert(LIMIT_UPDATES *(1 + 9 + 1 + 1 + 5 + 2 + LIMIT_MESSAGE_BYTES + 1 + 5) +
                        ENVELOPE_BYTES <=
                    LIMIT_FRAME_BYTES,
                "reports at their limit fit a frame");
-_Static_assert(LIMIT_ORDERS *(1 + 9 + 1) + ENVELOPE_BYTES <= LIMIT_FRAME_BYTES,
+_Static_assert(LIMIT_ORDERS *(1 + 9 + 1 + 1 + 5) + ENVELOPE_BYTES <= LIMIT_FRAME_BYTES,
                "orders at their limit fit a frame");
 
 /* ---- register ---- */
@@ -23,12 +24,13 @@ void register_pack(const struct register_request *r, uint32_t id, struct buffer 
 {
     size_t begin = rpc_begin_request(out, id, METHOD_REGISTER);
 
-    pack_array(out, 5);
+    pack_array(out, 6);
     pack_uint(out, r->agent);
     pack_bytes(out, r->spec);
     pack_uint(out, r->runs_digest);
     pack_uint(out, r->runs_count);
     pack_uint(out, r->highest_attempt);
+    pack_uint(out, r->flags);
     rpc_end(out, begin);
 }
 
@@ -45,6 +47,7 @@ int register_unpack(struct register_request *out,
     out->runs_digest = unpack_uint(&u);
     out->runs_count = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
     out->highest_attempt = unpack_uint(&u);
+    out->flags = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
     unpack_leave(&u);
     return unpack_finish(&u, "register", err);
 }
@@ -108,7 +111,9 @@ static void pack_runs(uint64_t agent,
                                                .state = runs[i].state,
                                                .reason = runs[i].reason,
                                                .exit_code = runs[i].exit_code,
-                                               .message = runs[i].message},
+                                               .message = runs[i].message,
+                                               .health = runs[i].health,
+                                               .restarts = runs[i].restarts},
                          out);
 }
 
@@ -150,7 +155,9 @@ static void read_run(struct unpack *u, void *out)
                                .state = t.state,
                                .reason = t.reason,
                                .exit_code = t.exit_code,
-                               .message = t.message};
+                               .message = t.message,
+                               .health = t.health,
+                               .restarts = t.restarts};
 }
 
 int run_list_unpack(struct run_list *out, struct bytes params, struct error *err)
@@ -212,7 +219,7 @@ begin_orders(enum method method, uint64_t term, uint32_t count, struct buffer *o
     return begin;
 }
 
-#define LAUNCH_HEAD_BYTES (1 + 9 + 9 + 5 + 5 + 5) /* at most, without the spec */
+#define LAUNCH_HEAD_BYTES (1 + 9 + 9 + 5 + 5 + 5) /* at most, without spec and ports */
 
 static uint32_t count_fitting(const struct launch *launches, uint32_t count)
 {
@@ -221,7 +228,9 @@ static uint32_t count_fitting(const struct launch *launches, uint32_t count)
 
     for (n = 0; n < count; n++) {
         ASSERT(launches[n].spec.size <= LIMIT_SPEC_BYTES);
-        size += LAUNCH_HEAD_BYTES + launches[n].spec.size;
+        ASSERT(launches[n].port_count <= LIMIT_TASK_PORTS);
+        size += LAUNCH_HEAD_BYTES + launches[n].spec.size +
+                3 * (1 + launches[n].port_count);
         if (size > LIMIT_FRAME_BYTES)
             break;
     }
@@ -237,12 +246,14 @@ uint32_t launch_pack(uint64_t term,
     size_t begin = begin_orders(METHOD_LAUNCH, term, n, out);
 
     for (uint32_t i = 0; i < n; i++) {
-        pack_array(out, 5);
+        pack_array(out, launches[i].port_count > 0 ? 6 : 5);
         pack_uint(out, launches[i].attempt);
         pack_uint(out, launches[i].job);
         pack_uint(out, launches[i].instance);
         pack_uint(out, launches[i].number);
         pack_bytes(out, launches[i].spec);
+        if (launches[i].port_count > 0)
+            ports_pack(launches[i].ports, launches[i].port_count, out);
     }
     rpc_end(out, begin);
     return n;
@@ -258,6 +269,8 @@ static void read_launch(struct unpack *u, void *out)
     l->instance = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB - 1);
     l->number = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     l->spec = unpack_bytes(u, LIMIT_SPEC_BYTES);
+    l->ports = l->unpacked;
+    l->port_count = ports_unpack(l->unpacked, u);
     unpack_leave(u);
 }
 
@@ -291,9 +304,15 @@ void ack_pack(uint64_t term, const struct ack *acks, uint32_t count, struct buff
 
     ASSERT(count <= LIMIT_ORDERS);
     for (uint32_t i = 0; i < count; i++) {
-        pack_array(out, 2);
+        bool is_short = acks[i].health == HEALTH_UNKNOWN && acks[i].restarts == 0;
+
+        pack_array(out, is_short ? 2 : 4);
         pack_uint(out, acks[i].attempt);
         pack_uint(out, acks[i].state);
+        if (is_short)
+            continue;
+        pack_uint(out, acks[i].health);
+        pack_uint(out, acks[i].restarts);
     }
     rpc_end(out, begin);
 }
@@ -305,6 +324,8 @@ static void read_ack(struct unpack *u, void *out)
     unpack_enter(u);
     a->attempt = unpack_uint(u);
     a->state = (enum task_state)unpack_uint_max(u, TASK_STATE_COUNT - 1);
+    a->health = (enum task_health)unpack_uint_max(u, TASK_HEALTH_COUNT - 1);
+    a->restarts = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     unpack_leave(u);
 }
 
@@ -369,9 +390,11 @@ void heartbeat_pack(const struct heartbeat *h, struct buffer *out)
 {
     size_t begin = rpc_begin_notify(out, METHOD_HEARTBEAT);
 
-    pack_array(out, 2);
+    pack_array(out, 4);
     pack_uint(out, h->agent);
     pack_uint(out, h->term);
+    pack_uint(out, h->flags);
+    pack_uint(out, h->sequence);
     rpc_end(out, begin);
 }
 
@@ -383,6 +406,35 @@ int heartbeat_unpack(struct heartbeat *out, struct bytes params, struct error *e
     unpack_enter(&u);
     out->agent = unpack_uint(&u);
     out->term = unpack_uint(&u);
+    out->flags = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
+    out->sequence = unpack_uint(&u);
     unpack_leave(&u);
     return unpack_finish(&u, "heartbeat", err);
+}
+
+/* ---- lease ---- */
+
+void lease_pack(uint64_t term, uint64_t sequence, struct buffer *out)
+{
+    size_t begin = rpc_begin_notify(out, METHOD_LEASE);
+
+    pack_array(out, 2);
+    pack_uint(out, term);
+    pack_uint(out, sequence);
+    rpc_end(out, begin);
+}
+
+int lease_unpack(uint64_t *term,
+                 uint64_t *sequence,
+                 struct bytes params,
+                 struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    *term = unpack_uint(&u);
+    *sequence = unpack_uint(&u);
+    unpack_leave(&u);
+    return unpack_finish(&u, "lease", err);
 }

@@ -25,6 +25,8 @@ struct run_report {
     enum task_reason reason;
     int32_t exit_code;
     struct bytes message;
+    enum task_health health;
+    uint32_t restarts; /* by the agent, in this attempt */
 };
 
 /* Order-free digest of (attempt, state) of a set of runs: the sum mod 2^64 of their
@@ -34,12 +36,15 @@ struct run_report {
  * it never changes. */
 uint64_t run_digest(uint64_t attempt, enum task_state state);
 
+#define AGENT_FLAG_LOW_DISK 1u /* takes no new work: its disk is nearly full */
+
 struct register_request {
     uint64_t agent; /* 0: none yet */
     struct bytes spec;
     uint64_t runs_digest;
     uint32_t runs_count;
     uint64_t highest_attempt; /* ever accepted: at-most-once launch */
+    uint32_t flags;           /* AGENT_FLAG_… */
 };
 void register_pack(const struct register_request *r, uint32_t id, struct buffer *out);
 int register_unpack(struct register_request *out,
@@ -91,6 +96,10 @@ struct launch {
     uint32_t instance;
     uint32_t number;
     struct bytes spec; /* canonical job_spec bytes */
+    /* Pack: the caller's array.  Unpacked: the first port_count of `unpacked`. */
+    const uint16_t *ports;
+    uint32_t port_count; /* at most LIMIT_TASK_PORTS */
+    uint16_t unpacked[LIMIT_TASK_PORTS];
 };
 
 /* leading: [term] */
@@ -118,6 +127,8 @@ void stop_pack(uint64_t term,
 struct ack {
     uint64_t attempt;
     enum task_state state;
+    enum task_health health;
+    uint32_t restarts;
 };
 void ack_pack(uint64_t term,
               const struct ack *acks,
@@ -146,9 +157,19 @@ bool ack_next(const struct order_list *list,
 
 struct heartbeat {
     uint64_t agent;
-    uint64_t term; /* highest seen: tells a deposed leader */
+    uint64_t term;     /* highest seen: tells a deposed leader */
+    uint32_t flags;    /* AGENT_FLAG_… */
+    uint64_t sequence; /* of the lease that it asks for; 0: it asks for none */
 };
 void heartbeat_pack(const struct heartbeat *h, struct buffer *out);
 int heartbeat_unpack(struct heartbeat *out, struct bytes params, struct error *err);
+
+/* lease: [term, sequence].  After that heartbeat had come a majority said that we lead: what
+ * runs by a lease may run for its length, counted from when the heartbeat was sent. */
+void lease_pack(uint64_t term, uint64_t sequence, struct buffer *out);
+int lease_unpack(uint64_t *term,
+                 uint64_t *sequence,
+                 struct bytes params,
+                 struct error *err);
 
 #endif

@@ -221,7 +221,7 @@ bool job_summary_next(const struct list_result *l,
 
 void task_info_pack(struct list_writer *w, const struct task_info *t)
 {
-    struct buffer *out = list_begin_element(w, 12);
+    struct buffer *out = list_begin_element(w, 16);
 
     pack_uint(out, t->instance);
     pack_uint(out, t->attempt);
@@ -235,6 +235,10 @@ void task_info_pack(struct list_writer *w, const struct task_info *t)
     pack_uint(out, t->started_us);
     pack_uint(out, t->ended_us);
     pack_text_view(out, t->agent_rpc);
+    pack_uint(out, t->placed_us);
+    pack_uint(out, t->health);
+    pack_uint(out, t->restarts);
+    ports_pack(t->ports, t->port_count, out);
 }
 
 static void read_task_info(struct unpack *u, void *out)
@@ -254,6 +258,11 @@ static void read_task_info(struct unpack *u, void *out)
     t->started_us = unpack_uint(u);
     t->ended_us = unpack_uint(u);
     t->agent_rpc = unpack_text(u, LIMIT_NAME_BYTES);
+    t->placed_us = unpack_uint(u);
+    t->health = (enum task_health)unpack_uint_max(u, TASK_HEALTH_COUNT - 1);
+    t->restarts = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    t->ports = t->unpacked;
+    t->port_count = ports_unpack(t->unpacked, u);
     unpack_leave(u);
 }
 
@@ -266,7 +275,7 @@ bool task_info_next(const struct list_result *l,
 
 void agent_info_pack(struct list_writer *w, const struct agent_info *a)
 {
-    struct buffer *out = list_begin_element(w, 6);
+    struct buffer *out = list_begin_element(w, 9);
 
     pack_uint(out, a->id);
     pack_uint(out, a->state);
@@ -274,6 +283,9 @@ void agent_info_pack(struct list_writer *w, const struct agent_info *a)
     resources_pack(&a->allocated, out);
     pack_uint(out, a->tasks);
     pack_uint(out, a->superseded);
+    pack_uint(out, a->mode);
+    pack_uint(out, a->drain_us);
+    pack_uint(out, a->flags);
 }
 
 static void read_agent_info(struct unpack *u, void *out)
@@ -287,6 +299,9 @@ static void read_agent_info(struct unpack *u, void *out)
     resources_unpack(&a->allocated, u);
     a->tasks = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     a->superseded = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    a->mode = (enum agent_mode)unpack_uint_max(u, AGENT_MODE_COUNT - 1);
+    a->drain_us = unpack_uint(u);
+    a->flags = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     unpack_leave(u);
 }
 

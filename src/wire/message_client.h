@@ -107,6 +107,13 @@ struct task_info {
     struct bytes message;
     uint64_t started_us, ended_us;
     struct bytes agent_rpc; /* of its RPC listener, for exec */
+    uint64_t placed_us;     /* of the current or last attempt */
+    enum task_health health;
+    uint32_t restarts;
+    /* Pack: the caller's array.  Unpacked: the first port_count of `unpacked`. */
+    const uint16_t *ports;
+    uint32_t port_count; /* at most LIMIT_TASK_PORTS */
+    uint16_t unpacked[LIMIT_TASK_PORTS];
 };
 void task_info_pack(struct list_writer *w, const struct task_info *t);
 bool task_info_next(const struct list_result *l,
@@ -120,6 +127,9 @@ struct agent_info {
     struct resources allocated;
     uint32_t tasks;
     uint32_t superseded;
+    enum agent_mode mode;
+    uint64_t drain_us; /* the deadline of a drain, or 0 */
+    uint32_t flags;    /* AGENT_FLAG_…, as the leader heard last */
 };
 void agent_info_pack(struct list_writer *w, const struct agent_info *a);
 bool agent_info_next(const struct list_result *l,

@@ -223,6 +223,62 @@ int port_ranges_check(const struct port_range *ranges, size_t count, struct erro
     return 0;
 }
 
+void port_ranges_pack(const struct port_range *ranges, size_t count, struct buffer *out)
+{
+    pack_array(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        pack_array(out, 2);
+        pack_uint(out, ranges[i].first);
+        pack_uint(out, ranges[i].last);
+    }
+}
+
+void port_ranges_unpack(struct port_range *ranges, size_t *count, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_PORT_RANGES)
+        unpack_fail(u, "more port ranges than the limit");
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        unpack_enter(u);
+        ranges[i].first = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+        ranges[i].last = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+        unpack_leave(u);
+        *count = i + 1;
+    }
+    unpack_leave(u);
+}
+
+void ports_pack(const uint16_t *ports, uint32_t count, struct buffer *out)
+{
+    pack_array(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        pack_uint(out, ports[i]);
+}
+
+uint32_t ports_unpack(uint16_t *ports, struct unpack *u)
+{
+    uint32_t count = unpack_enter(u);
+
+    if (count > LIMIT_TASK_PORTS) {
+        unpack_fail(u, "more ports than the limit");
+        count = 0;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        ports[i] = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+    unpack_leave(u);
+    return count;
+}
+
+uint32_t port_ranges_size(const struct port_range *ranges, size_t count)
+{
+    uint32_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += ranges[i].last - ranges[i].first + 1u;
+    return size;
+}
+
 static int parse_ports(struct port_range *ranges,
                        size_t *count,
                        const char *text,
@@ -263,24 +319,56 @@ static int kind_of(const char *name, size_t size)
     return size == 5 && memcmp(name, "ports", 5) == 0 ? RESOURCE_KINDS : -1;
 }
 
+/* "licence:3".  A name that is nearly one of ours is a slip, not a new resource. */
+static int parse_custom(struct custom_resources *custom, char *item, struct error *err)
+{
+    char *colon = strchr(item, ':');
+    struct text_nearest meant = {.word = item};
+    const char *amount = colon == NULL ? "" : colon + 1;
+    uint64_t value;
+
+    if (colon == NULL)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "resources: '" SHOWN
+                         "' is none; give cpus:N, mem:MiB, disk:MiB, gpus:N, "
+                         "ports:[FIRST-LAST] or NAME:N",
+                         item);
+    *colon = '\0';
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        text_nearest_offer(&meant, NAMES[k]);
+    text_nearest_offer(&meant, "ports");
+    if (meant.best != NULL)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "resources: '" SHOWN "' is none; did you mean %s?",
+                         item,
+                         meant.best);
+    if (!text_take_thousandths(&amount, &value) || *amount != '\0')
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%.40s: '" SHOWN
+                         "' is no amount; give a number with at most three decimals",
+                         item,
+                         colon + 1);
+    custom_resources_add(custom, item, value);
+    return custom_resources_check(custom, err);
+}
+
 /* One item, "cpus:4".  `seen` has a bit for each kind that was given before. */
 static int parse_item(struct resources *out,
                       struct port_range *ranges,
                       size_t *range_count,
+                      struct custom_resources *custom,
                       unsigned *seen,
-                      const char *item,
+                      char *item,
                       struct error *err)
 {
     const char *colon = strchr(item, ':');
     int kind = colon == NULL ? -1 : kind_of(item, (size_t)(colon - item));
 
     if (kind < 0)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "resources: '" SHOWN
-                         "' is none; give cpus:N, mem:MiB, disk:MiB, gpus:N or "
-                         "ports:[FIRST-LAST]",
-                         item);
+        return parse_custom(custom, item, err);
     if (*seen & 1u << kind)
         return error_set(
             err, ERROR_INVALID, "resources: '" SHOWN "' is given twice", item);
@@ -311,6 +399,7 @@ static bool take_item(const char **at, char item[ITEM_MAX])
 int resources_parse(struct resources *out,
                     struct port_range *ranges,
                     size_t *range_count,
+                    struct custom_resources *custom,
                     const char *text,
                     struct error *err)
 {
@@ -326,7 +415,7 @@ int resources_parse(struct resources *out,
                 err, ERROR_TOO_LARGE, "resources: '" SHOWN "…' is too long", text);
         if (item[0] == '\0')
             continue;
-        rc = parse_item(out, ranges, range_count, &seen, item, err);
+        rc = parse_item(out, ranges, range_count, custom, &seen, item, err);
         if (rc != 0)
             return rc;
     }

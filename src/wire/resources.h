@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "wire/custom.h"
 #include "wire/pack.h"
 
 #include <stdbool.h>
@@ -60,16 +61,28 @@ struct port_range {
     uint16_t last;
 };
 
+void port_ranges_pack(const struct port_range *ranges,
+                      size_t count,
+                      struct buffer *out);
+/* `ranges` has room for LIMIT_PORT_RANGES. */
+void port_ranges_unpack(struct port_range *ranges, size_t *count, struct unpack *u);
+/* Ports that were given to a task; `ports` has room for LIMIT_TASK_PORTS.  Unpack returns how
+ * many there are. */
+void ports_pack(const uint16_t *ports, uint32_t count, struct buffer *out);
+uint32_t ports_unpack(uint16_t *ports, struct unpack *u);
+/* How many ports they are. */
+uint32_t port_ranges_size(const struct port_range *ranges, size_t count);
 /* Each from 1 up, in order, apart from each other, at most LIMIT_PORT_RANGES. */
 int port_ranges_check(const struct port_range *ranges, size_t count, struct error *err);
 
-/* 'cpus:4;mem:8192;disk:10240;gpus:1;ports:[31000-32000,33000-33010]' as Mesos's agents
- * take it: cpus with up to three decimals, mem and disk in MiB.  A kind not named stays
- * as it is in *out, so the caller fills the defaults first.  ranges has room for
- * LIMIT_PORT_RANGES. */
+/* 'cpus:4;mem:8192;disk:10240;gpus:1;ports:[31000-32000,33000-33010];licence:3' as Mesos's
+ * agents take it: cpus and what is not built in with up to three decimals, mem and disk in
+ * MiB.  A kind not named stays as it is in *out, so the caller fills the defaults first.
+ * ranges has room for LIMIT_PORT_RANGES. */
 int resources_parse(struct resources *out,
                     struct port_range *ranges,
                     size_t *range_count,
+                    struct custom_resources *custom,
                     const char *text,
                     struct error *err);
 

@@ -42,6 +42,7 @@
     X(MASTERS, "masters")                                                      \
     X(PURGE, "purge")                                                          \
     X(AGENT_GONE, "agent_gone")                                                \
+    X(AGENT_MODE, "agent_mode")                                                \
     /* agent to master */                                                      \
     X(REGISTER, "register")   /* request */                                    \
     X(RUNS, "runs")           /* request: all runs, when the digest differs */ \
@@ -53,6 +54,7 @@
     X(LAUNCH, "launch")                                                        \
     X(STOP, "stop")                                                            \
     X(ACK, "ack")                                                              \
+    X(LEASE, "lease")                                                          \
     /* client and agent: message_exec.h; all but the first are notifies */     \
     X(EXEC, "exec")                                                            \
     X(EXEC_DATA, "exec_data")                                                  \

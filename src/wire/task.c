@@ -34,6 +34,20 @@ const char *task_reason_name(enum task_reason reason)
     return UNKNOWN;
 }
 
+const char *task_health_name(enum task_health health)
+{
+    switch (health) {
+#define X(number, name, text) \
+    case HEALTH_##name:       \
+        return text;
+        TASK_HEALTHS(X)
+#undef X
+    case TASK_HEALTH_COUNT:
+        break;
+    }
+    return UNKNOWN;
+}
+
 const char *job_state_name(enum job_state state)
 {
     switch (state) {

@@ -70,6 +70,21 @@ enum task_reason {
 
 const char *task_reason_name(enum task_reason reason);
 
+/* What the checks of a running attempt say.  Numbers are on the wire and on disk. */
+#define TASK_HEALTHS(X)                                                    \
+    X(0, UNKNOWN, "unknown") /* it has none, or not all have passed yet */ \
+    X(1, PASSING, "passing")                                               \
+    X(2, FAILING, "failing")
+
+enum task_health {
+#define X(number, name, text) HEALTH_##name = number,
+    TASK_HEALTHS(X)
+#undef X
+        TASK_HEALTH_COUNT
+};
+
+const char *task_health_name(enum task_health health);
+
 /* Jobs: joint 15. */
 #define JOB_STATES(X)          \
     X(0, PENDING, "PENDING")   \

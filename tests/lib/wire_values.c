@@ -26,6 +26,73 @@ void sample_job_spec(struct job_spec *spec)
     job_spec_add_env(spec, "LATIN=\xe9");
 }
 
+#define SUM "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static void add_checks(struct job_spec *spec)
+{
+    struct job_check *c = job_spec_add_check(spec);
+
+    *c = (struct job_check){.role = CHECK_HEALTH,
+                            .kind = CHECK_COMMAND,
+                            .interval_ms = 10000,
+                            .timeout_ms = 5000,
+                            .failures = 3};
+    job_check_add_arg(c, "test");
+    job_check_add_arg(c, "-f");
+    job_check_add_arg(c, "alive");
+    c = job_spec_add_check(spec);
+    *c = (struct job_check){.role = CHECK_READINESS,
+                            .kind = CHECK_HTTP,
+                            .path = mem_strdup("/ready"),
+                            .port_index = 1,
+                            .interval_ms = 1000,
+                            .timeout_ms = 500,
+                            .start_delay_ms = 2000,
+                            .failures = 1};
+    c = job_spec_add_check(spec);
+    *c = (struct job_check){.role = CHECK_HEALTH,
+                            .kind = CHECK_TCP,
+                            .port = 8080,
+                            .interval_ms = 1000,
+                            .timeout_ms = 500,
+                            .failures = 1000};
+}
+
+void full_job_spec(struct job_spec *spec)
+{
+    sample_job_spec(spec);
+    spec->image.source = mem_strdup("https://example.org/image.tar");
+    spec->image.sha256 = mem_strdup(SUM);
+    spec->user = mem_strdup("nobody");
+    spec->ports = (struct job_ports){2, {{8080, 8080}, {9000, 9009}}, 2};
+    custom_resources_add(&spec->custom, "licence", 1000);
+    custom_resources_add(&spec->custom, "disc.slots", 500);
+    spec->cpu_hard = true;
+    *job_spec_add_artifact(spec) =
+        (struct job_artifact){.source = mem_strdup("file:///srv/data.tar.xz"),
+                              .sha256 = mem_strdup(SUM),
+                              .path = mem_strdup("data/in"),
+                              .unpack = true,
+                              .max_bytes = LIMIT_ARTIFACT_BYTES,
+                              .timeout_ms = 1};
+    *job_spec_add_artifact(spec) =
+        (struct job_artifact){.source = mem_strdup("http://example.org/tool"),
+                              .sha256 = mem_strdup(SUM),
+                              .path = mem_strdup("tool"),
+                              .executable = true,
+                              .max_bytes = 1,
+                              .timeout_ms = LIMIT_JOB_TIME_MS};
+    *job_spec_add_volume(spec) =
+        (struct job_volume){mem_strdup("/srv/data"), mem_strdup("/data"), true};
+    spec->max_runtime_ms = 3600000;
+    spec->restart = (struct job_retry){3, 600000, 1000, 60000};
+    spec->reschedule = (struct job_retry){JOB_UNLIMITED, 0, 5000, 5000};
+    add_checks(spec);
+    spec->lease_ms = 10000;
+    spec->drift_permille = 20;
+    spec->lease_grace_ms = 20000;
+}
+
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
 {
     size_t n = spec->attribute_count++;
@@ -270,6 +337,8 @@ static void random_update(struct rng *r, struct task_update *t)
                                              TASK_LOST};
 
     t->attempt = random_number(r);
+    t->health = (enum task_health)rng_below(r, TASK_HEALTH_COUNT);
+    t->restarts = rng_below(r, 2) == 0 ? 0 : (uint32_t)rng_next(r);
     t->state = STATES[rng_below(r, sizeof(STATES) / sizeof(STATES[0]))];
     t->reason = (enum task_reason)rng_below(r, TASK_REASON_COUNT);
     t->exit_code = (int32_t)random_number(r);
@@ -438,7 +507,8 @@ static bool updates_equal(const struct command *c, const struct command *decoded
         const struct task_update *q = &c->task_update.updates[n++];
 
         if (t.attempt != q->attempt || t.state != q->state || t.reason != q->reason ||
-            t.exit_code != q->exit_code || !bytes_equal(t.message, q->message))
+            t.exit_code != q->exit_code || !bytes_equal(t.message, q->message) ||
+            t.health != q->health || t.restarts != q->restarts)
             return false;
     }
     return n == c->task_update.count && n == decoded->task_update.count;

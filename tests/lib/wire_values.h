@@ -16,6 +16,8 @@
 
 /* sample_ values are the same for ever: tests/golden has their bytes. */
 void sample_job_spec(struct job_spec *spec);
+/* The same with every field that may be left out; exclusive. */
+void full_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
 
 void random_job_spec(struct rng *r, struct job_spec *spec);

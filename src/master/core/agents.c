@@ -344,18 +344,19 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
 
     while (run_list_next(list, &at, &run)) {
         const struct attempt *a = state_attempt(m->state, run.attempt);
+        const struct ack ack = {run.attempt, run.state, run.health, run.restarts};
 
         if (a == NULL || a->agent->id != v->id) {
             /* Removed from the state: a live one has no right to run any more. */
             if (task_state_is_final(run.state))
-                orders_ack(m, v, run.attempt, run.state);
+                orders_ack(m, v, &ack);
             else
                 orders_add(m, v, ORDER_STOP, run.attempt);
             continue;
         }
         if (run.state <= a->state &&
             !(a->superseded && task_state_is_final(run.state))) {
-            orders_ack(m, v, run.attempt, run.state);
+            orders_ack(m, v, &ack);
             continue;
         }
         if (run.state < TASK_STARTING || run.state == TASK_KILLING)
@@ -364,9 +365,11 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
                                             .state = run.state,
                                             .reason = run.reason,
                                             .exit_code = run.exit_code,
-                                            .message = run.message};
+                                            .message = run.message,
+                                            .health = run.health,
+                                            .restarts = run.restarts};
 #ifdef MUTANT_UPDATE_ACKED_EARLY
-        orders_ack(m, v, run.attempt, run.state);
+        orders_ack(m, v, &ack);
 #endif
     }
     if (n == 0 || !propose_has_room(m))
@@ -374,7 +377,10 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
     origin.acks = mem_alloc(n * sizeof(*origin.acks));
     origin.ack_count = n;
     for (uint32_t i = 0; i < n; i++)
-        origin.acks[i] = (struct ack){updates[i].attempt, updates[i].state};
+        origin.acks[i] = (struct ack){updates[i].attempt,
+                                      updates[i].state,
+                                      updates[i].health,
+                                      updates[i].restarts};
     command.task_update.count = n;
     propose(m, &command, &origin);
 }
@@ -388,7 +394,7 @@ void agents_updated(struct master_core *m,
     if (v == NULL || v->session == 0 || r->code != ERROR_NONE)
         return;
     for (uint32_t i = 0; i < origin->ack_count; i++)
-        orders_ack(m, v, origin->acks[i].attempt, origin->acks[i].state);
+        orders_ack(m, v, &origin->acks[i]);
 }
 
 static struct agent_view *attached(struct master_core *m, const struct session *session)

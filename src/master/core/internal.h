@@ -299,10 +299,7 @@ void orders_add(struct master_core *m,
                 struct agent_view *v,
                 enum order_kind kind,
                 uint64_t attempt);
-void orders_ack(struct master_core *m,
-                struct agent_view *v,
-                uint64_t attempt,
-                enum task_state s);
+void orders_ack(struct master_core *m, struct agent_view *v, const struct ack *ack);
 /* Its runs are known (knows_all: it has them all, else those in v->reported): derive everything
  * it is to do from the state, in order of attempts. */
 void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all);

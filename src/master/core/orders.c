@@ -35,13 +35,10 @@ void orders_add(struct master_core *m,
     mark(m, v);
 }
 
-void orders_ack(struct master_core *m,
-                struct agent_view *v,
-                uint64_t attempt,
-                enum task_state s)
+void orders_ack(struct master_core *m, struct agent_view *v, const struct ack *ack)
 {
     MEM_GROW(v->acks, v->ack_capacity, v->ack_count + 1);
-    v->acks[v->ack_count++] = (struct ack){attempt, s};
+    v->acks[v->ack_count++] = *ack;
     mark(m, v);
 }
 

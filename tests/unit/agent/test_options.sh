@@ -29,7 +29,7 @@ wrong "negative cpus" "-1 is negative" --masters $masters --resources cpus:-1
 wrong "no cpus" "cpus: 0" --masters $masters --resources cpus:0
 wrong "absurd cpus" "more than any machine" --masters $masters --resources cpus:1000000
 wrong "absurd memory" "mem: " --masters $masters --resources mem:99999999999999999999
-wrong "unknown resource" "'ram:1'" --masters $masters --resources ram:1
+wrong "no name of a resource" "'r+m'" --masters $masters --resources r+m:1
 wrong "ports upside down" "2-1" --masters $masters --resources 'ports:[2-1]'
 wrong "attribute without value" "NAME:VALUE" --masters $masters --attributes rack
 wrong "name of two words" "hostname" --masters $masters --hostname 'a b'

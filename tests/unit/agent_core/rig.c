@@ -332,7 +332,7 @@ void rig_ack(struct rig *rig,
              uint64_t attempt,
              enum task_state state)
 {
-    struct ack a = {attempt, state};
+    struct ack a = {.attempt = attempt, .state = state};
     struct buffer frame = {0};
 
     ack_pack(term, &a, 1, &frame);

@@ -570,7 +570,11 @@ START_TEST(many_runs)
 
     bring_to(&rig, NEW);
     for (uint32_t i = 0; i < MANY; i++)
-        launches[i] = (struct launch){i + 1, 1, i, 1, buffer_view(&rig.spec)};
+        launches[i] = (struct launch){.attempt = i + 1,
+                                      .job = 1,
+                                      .instance = i,
+                                      .number = 1,
+                                      .spec = buffer_view(&rig.spec)};
     while (packed < MANY) {
         packed += launch_pack(1, &launches[packed], MANY - packed, &frame);
         rig_frame(&rig, 0, &frame);

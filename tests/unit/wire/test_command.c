@@ -191,7 +191,9 @@ START_TEST(test_longest_lists)
                                           TASK_LOST,
                                           TASK_REASON_SHIM_LOST,
                                           INT32_MIN,
-                                          {TEXT, sizeof(TEXT)}};
+                                          {TEXT, sizeof(TEXT)},
+                                          HEALTH_FAILING,
+                                          UINT32_MAX};
     c = (struct command){.kind = COMMAND_TASK_UPDATE,
                          .task_update = {.agent = UINT64_MAX,
                                          .updates = updates,

@@ -33,7 +33,8 @@ START_TEST(test_register)
                                  .spec = LITERAL("spec"),
                                  .runs_digest = UINT64_MAX,
                                  .runs_count = 3,
-                                 .highest_attempt = 99};
+                                 .highest_attempt = 99,
+                                 .flags = AGENT_FLAG_LOW_DISK};
     struct register_request got;
 
     register_pack(&r, 5, &out);
@@ -45,6 +46,7 @@ START_TEST(test_register)
     ck_assert_uint_eq(got.runs_digest, UINT64_MAX);
     ck_assert_uint_eq(got.runs_count, 3);
     ck_assert_uint_eq(got.highest_attempt, 99);
+    ck_assert_uint_eq(got.flags, AGENT_FLAG_LOW_DISK);
     check_every_cut(rpc.params, decode_register);
 }
 END_TEST
@@ -108,12 +110,14 @@ static int decode_runs(struct bytes bytes, struct error *e)
 }
 
 static const struct run_report RUNS[] = {
-    {1, TASK_STAGING, TASK_REASON_NONE, 0, {NULL, 0}},
+    {1, TASK_STAGING, TASK_REASON_NONE, 0, {NULL, 0}, HEALTH_UNKNOWN, 0},
     {UINT64_MAX,
      TASK_FAILED,
      TASK_REASON_EXITED,
      -1,
-     LITERAL("exited with status 255")},
+     LITERAL("exited with status 255"),
+     HEALTH_FAILING,
+     3},
 };
 
 static void check_runs(struct bytes bytes, uint32_t part, uint32_t parts)
@@ -135,6 +139,8 @@ static void check_runs(struct bytes bytes, uint32_t part, uint32_t parts)
         ck_assert_int_eq(run.reason, RUNS[i].reason);
         ck_assert_int_eq(run.exit_code, RUNS[i].exit_code);
         ck_assert_bytes_eq(run.message, RUNS[i].message);
+        ck_assert_int_eq(run.health, RUNS[i].health);
+        ck_assert_uint_eq(run.restarts, RUNS[i].restarts);
     }
     ck_assert(!run_list_next(&list, &at, &run));
     check_every_cut(bytes, decode_runs);
@@ -197,7 +203,9 @@ START_TEST(test_most_runs)
                                       TASK_LOST,
                                       TASK_REASON_SHIM_LOST,
                                       INT32_MIN,
-                                      {TEXT, sizeof(TEXT)}};
+                                      {TEXT, sizeof(TEXT)},
+                                      HEALTH_FAILING,
+                                      UINT32_MAX};
     update_pack(UINT64_MAX, runs, LIMIT_UPDATES, &out);
     ck_assert_int_eq(decode_runs(params(RPC_NOTIFY, METHOD_UPDATE), &err), 0);
     if (_i == 1)
@@ -227,8 +235,15 @@ static int decode_launches(struct bytes bytes, struct error *e)
 
 START_TEST(test_launch)
 {
-    const struct launch launches[] = {{1, 2, 3, 4, LITERAL("spec")},
-                                      {5, 6, 0, 1, LITERAL("s")}};
+    const uint16_t ports[] = {31000, 65535};
+    const struct launch launches[] = {
+        {.attempt = 1, .job = 2, .instance = 3, .number = 4, .spec = LITERAL("spec")},
+        {.attempt = 5,
+         .job = 6,
+         .number = 1,
+         .spec = LITERAL("s"),
+         .ports = ports,
+         .port_count = 2}};
     struct command_cursor at = {0};
     struct order_list list;
     struct launch l;
@@ -244,8 +259,12 @@ START_TEST(test_launch)
     ck_assert_uint_eq(l.instance, 3);
     ck_assert_uint_eq(l.number, 4);
     ck_assert_bytes_eq(l.spec, LITERAL("spec"));
+    ck_assert_uint_eq(l.port_count, 0);
     ck_assert(launch_next(&list, &at, &l));
     ck_assert_uint_eq(l.attempt, 5);
+    ck_assert_uint_eq(l.port_count, 2);
+    ck_assert_uint_eq(l.ports[0], 31000);
+    ck_assert_uint_eq(l.ports[1], 65535);
     ck_assert(!launch_next(&list, &at, &l));
     check_every_cut(rpc.params, decode_launches);
 }
@@ -256,14 +275,17 @@ START_TEST(test_launches_in_several_frames)
 {
     static uint8_t spec[LIMIT_SPEC_BYTES];
     static struct launch launches[30];
+    static const uint16_t ports[LIMIT_TASK_PORTS] = {UINT16_MAX};
     uint32_t sent = 0, frames = 0;
 
     for (uint32_t i = 0; i < 30; i++)
-        launches[i] = (struct launch){UINT64_MAX - i,
-                                      UINT64_MAX,
-                                      LIMIT_TASKS_PER_JOB - 1,
-                                      UINT32_MAX,
-                                      {spec, sizeof(spec)}};
+        launches[i] = (struct launch){.attempt = UINT64_MAX - i,
+                                      .job = UINT64_MAX,
+                                      .instance = LIMIT_TASKS_PER_JOB - 1,
+                                      .number = UINT32_MAX,
+                                      .spec = {spec, sizeof(spec)},
+                                      .ports = ports,
+                                      .port_count = LIMIT_TASK_PORTS};
     while (sent < 30) {
         struct command_cursor at = {0};
         struct order_list list;
@@ -323,7 +345,8 @@ static int decode_acks(struct bytes bytes, struct error *e)
 
 START_TEST(test_ack)
 {
-    const struct ack acks[] = {{1, TASK_RUNNING}, {UINT64_MAX, TASK_LOST}};
+    const struct ack acks[] = {{1, TASK_RUNNING, HEALTH_PASSING, 2},
+                               {UINT64_MAX, TASK_LOST, HEALTH_UNKNOWN, 0}};
     struct command_cursor at = {0};
     struct order_list list;
     struct ack a;
@@ -334,6 +357,8 @@ START_TEST(test_ack)
     ck_assert(ack_next(&list, &at, &a));
     ck_assert_uint_eq(a.attempt, 1);
     ck_assert_int_eq(a.state, TASK_RUNNING);
+    ck_assert_int_eq(a.health, HEALTH_PASSING);
+    ck_assert_uint_eq(a.restarts, 2);
     ck_assert(ack_next(&list, &at, &a));
     ck_assert_int_eq(a.state, TASK_LOST);
     ck_assert(!ack_next(&list, &at, &a));
@@ -347,7 +372,7 @@ START_TEST(test_most_acks)
     struct ack *acks = mem_zalloc((LIMIT_ORDERS + 1) * sizeof(*acks));
 
     for (size_t i = 0; i <= LIMIT_ORDERS; i++)
-        acks[i] = (struct ack){UINT64_MAX, TASK_LOST};
+        acks[i] = (struct ack){UINT64_MAX, TASK_LOST, HEALTH_FAILING, UINT32_MAX};
     ack_pack(UINT64_MAX, acks, LIMIT_ORDERS, &out);
     ck_assert_int_eq(decode_acks(params(RPC_NOTIFY, METHOD_ACK), &err), 0);
     if (_i == 1)
@@ -366,13 +391,27 @@ END_TEST
 
 START_TEST(test_heartbeat)
 {
-    struct heartbeat h = {.agent = 7, .term = 12}, got;
+    struct heartbeat h = {.agent = 7, .term = 12, .flags = 1, .sequence = 5}, got;
 
     heartbeat_pack(&h, &out);
     ck_assert_int_eq(heartbeat_unpack(&got, params(RPC_NOTIFY, METHOD_HEARTBEAT), &err),
                      0);
     ck_assert_uint_eq(got.agent, 7);
     ck_assert_uint_eq(got.term, 12);
+    ck_assert_uint_eq(got.flags, 1);
+    ck_assert_uint_eq(got.sequence, 5);
+}
+END_TEST
+
+START_TEST(test_lease)
+{
+    uint64_t term = 0, sequence = 0;
+
+    lease_pack(12, UINT64_MAX, &out);
+    ck_assert_int_eq(
+        lease_unpack(&term, &sequence, params(RPC_NOTIFY, METHOD_LEASE), &err), 0);
+    ck_assert_uint_eq(term, 12);
+    ck_assert_uint_eq(sequence, UINT64_MAX);
 }
 END_TEST
 
@@ -401,5 +440,6 @@ int main(void)
     tcase_add_loop_test_raise_signal(t, test_most_acks, SIGABRT, 1, 2);
     tcase_add_test_raise_signal(t, test_orders_of_another_method_are_a_bug, SIGABRT);
     tcase_add_test(t, test_heartbeat);
+    tcase_add_test(t, test_lease);
     return unit_run("message_agent", &t, 1);
 }

@@ -137,12 +137,14 @@ START_TEST(test_parse_resources)
 {
     struct resources r = {{7, 7, 7, 7}};
     struct port_range ranges[LIMIT_PORT_RANGES];
+    struct custom_resources custom = {0};
     size_t count = 9;
     struct error err;
     int rc =
         resources_parse(&r,
                         ranges,
                         &count,
+                        &custom,
                         " cpus:4; mem:8192;;ports:[33000-33010, 31000-32000,8080] ;",
                         &err);
 
@@ -157,9 +159,9 @@ START_TEST(test_parse_resources)
     ck_assert_uint_eq(ranges[2].last, 33010);
 
     count = 9;
-    ck_assert_int_eq(resources_parse(&r, ranges, &count, "", &err), 0);
+    ck_assert_int_eq(resources_parse(&r, ranges, &count, &custom, "", &err), 0);
     ck_assert_uint_eq(count, 9);
-    ck_assert_int_eq(resources_parse(&r, ranges, &count, "ports:[]", &err), 0);
+    ck_assert_int_eq(resources_parse(&r, ranges, &count, &custom, "ports:[]", &err), 0);
     ck_assert_uint_eq(count, 0);
 }
 END_TEST
@@ -169,7 +171,12 @@ static const struct {
     const char *error;
 } WRONG[] = {
     {"cpus", "'cpus' is none; give cpus:N"},
-    {"gpu:1", "'gpu:1' is none"},
+    {"gpu:1", "'gpu' is none; did you mean gpus?"},
+    {"mme:1", "'mme' is none; did you mean mem?"},
+    {"a licence:1x", "alicence: '1x' is no amount"},
+    {"licence:0", "give an amount above 0"},
+    {"licence:1;licence:2", "custom: licence is given twice"},
+    {"li/cence:1", "is no name of a resource"},
     {"cpus:1;cpus:2", "'cpus:2' is given twice"},
     {"mem:-5", "mem: -5 is negative"},
     {"ports:31000", "'31000' is not a list of ranges"},
@@ -189,11 +196,35 @@ START_TEST(test_parse_wrong)
 {
     struct resources r = {0};
     struct port_range ranges[LIMIT_PORT_RANGES];
+    struct custom_resources custom = {0};
     size_t count = 0;
     struct error err;
 
-    ck_assert_int_lt(resources_parse(&r, ranges, &count, WRONG[_i].text, &err), 0);
+    ck_assert_int_lt(resources_parse(&r, ranges, &count, &custom, WRONG[_i].text, &err),
+                     0);
     ck_assert_msg(strstr(err.text, WRONG[_i].error) != NULL, "%s", err.text);
+    custom_resources_finish(&custom);
+}
+END_TEST
+
+START_TEST(test_parse_custom)
+{
+    struct resources r = {0};
+    struct port_range ranges[LIMIT_PORT_RANGES];
+    struct custom_resources custom = {0};
+    size_t count = 0;
+    struct error err;
+
+    ck_assert_int_eq(
+        resources_parse(
+            &r, ranges, &count, &custom, "licence:3;cpus:1;disc.slots:0.5", &err),
+        0);
+    ck_assert_uint_eq(custom.count, 2);
+    ck_assert_str_eq(custom.items[0].name, "disc.slots");
+    ck_assert_uint_eq(custom_resources_amount(&custom, "disc.slots"), 500);
+    ck_assert_uint_eq(custom_resources_amount(&custom, "licence"), 3000);
+    ck_assert_uint_eq(custom_resources_amount(&custom, "other"), 0);
+    custom_resources_finish(&custom);
 }
 END_TEST
 
@@ -202,12 +233,13 @@ START_TEST(test_parse_too_long)
     char text[2000] = "cpus:";
     struct resources r = {0};
     struct port_range ranges[LIMIT_PORT_RANGES];
+    struct custom_resources custom = {0};
     size_t count = 0;
     struct error err;
 
     memset(text + 5, '1', sizeof(text) - 6);
     text[sizeof(text) - 1] = '\0';
-    ck_assert_error(resources_parse(&r, ranges, &count, text, &err),
+    ck_assert_error(resources_parse(&r, ranges, &count, &custom, text, &err),
                     err,
                     ERROR_TOO_LARGE,
                     "too long");
@@ -247,6 +279,7 @@ int main(void)
     tcase_add_loop_test(t, test_parse_amount, 0, COUNT(AMOUNTS));
     tcase_add_test(t, test_parse_resources);
     tcase_add_loop_test(t, test_parse_wrong, 0, COUNT(WRONG));
+    tcase_add_test(t, test_parse_custom);
     tcase_add_test(t, test_parse_too_long);
     tcase_add_loop_test(t, test_random_cpus, 0, 4);
     return unit_run("resources", &t, 1);

@@ -1,0 +1,40 @@
+/* custom.h - resources that are not built in: licences, slots of a device.
+ *
+ * Who has them and who takes them agree on a name; the cluster only counts. */
+#ifndef WIRE_CUSTOM_H
+#define WIRE_CUSTOM_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "wire/pack.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct custom_resource {
+    char *name;      /* owned: 1 to LIMIT_CUSTOM_BYTES letters, digits, '-', '_', '.' */
+    uint64_t amount; /* thousandths; above 0 */
+};
+
+/* Sorted by name, names distinct; zeroed is none. */
+struct custom_resources {
+    struct custom_resource *items; /* owned */
+    size_t count;
+};
+
+void custom_resources_finish(struct custom_resources *c);
+/* True if this may be such a name: none of the built-in kinds is. */
+bool custom_name_valid(const char *name);
+/* Keeps the order; what is wrong is for custom_resources_check() to find. */
+void custom_resources_add(struct custom_resources *c,
+                          const char *name,
+                          uint64_t amount);
+/* Thousandths of that name, 0 if it is not among them. */
+uint64_t custom_resources_amount(const struct custom_resources *c, const char *name);
+/* Names and amounts; the error begins with "custom: ". */
+int custom_resources_check(const struct custom_resources *c, struct error *err);
+void custom_resources_pack(const struct custom_resources *c, struct buffer *out);
+void custom_resources_unpack(struct custom_resources *c, struct unpack *u);
+
+#endif

@@ -1,0 +1,539 @@
+/* job_check.c - every rule of a job.  Texts of errors begin with the field's name. */
+#include "wire/job_private.h"
+
+#include "base/limits.h"
+#include "base/text.h"
+
+#include <string.h>
+
+static int check_name(const struct job_spec *spec, struct error *err)
+{
+    struct bytes name = text_view(spec->name);
+
+    if (name.size == 0)
+        return error_set(err, ERROR_INVALID, "name: missing; give the job a name");
+    if (name.size > LIMIT_NAME_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "name: %zu bytes; the most is %d",
+                         name.size,
+                         LIMIT_NAME_BYTES);
+    if (!text_is_printable(name))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "name: give printable UTF-8 text without control characters");
+    return 0;
+}
+
+static int check_numbers(const struct job_spec *spec, struct error *err)
+{
+    if (spec->instances == 0)
+        return error_set(err, ERROR_INVALID, "instances: 0; a job has at least 1");
+    if (spec->instances > LIMIT_TASKS_PER_JOB)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "instances: %u; the most is %d",
+                         spec->instances,
+                         LIMIT_TASKS_PER_JOB);
+    if (spec->priority < JOB_PRIORITY_MIN || spec->priority > JOB_PRIORITY_MAX)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "priority: %d; give a number from %d to %d",
+                         spec->priority,
+                         JOB_PRIORITY_MIN,
+                         JOB_PRIORITY_MAX);
+    if (spec->kill_grace_ms > LIMIT_KILL_GRACE_MS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "kill_grace: %llu ms; the most is %llu ms (24 hours)",
+                         (unsigned long long)spec->kill_grace_ms,
+                         LIMIT_KILL_GRACE_MS);
+    return 0;
+}
+
+static int check_resources(const struct job_spec *spec, struct error *err)
+{
+    if (spec->resources.amount[RESOURCE_CPUS] == 0)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "cpus: 0; give a number of cpus above 0, with at most three decimals");
+    for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
+        if (spec->resources.amount[k] > LIMIT_RESOURCE)
+            return error_set(err,
+                             ERROR_TOO_LARGE,
+                             "%s: more than any machine can have",
+                             resource_name(k));
+    return 0;
+}
+
+static int check_argv(const struct job_spec *spec, struct error *err)
+{
+    if (spec->argc == 0 || spec->argv[0][0] == '\0')
+        return error_set(
+            err, ERROR_INVALID, "command: missing; say what the tasks run");
+    if (spec->argc > LIMIT_ARGS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "command: %zu arguments; the most is %d",
+                         spec->argc,
+                         LIMIT_ARGS);
+    return 0;
+}
+
+static bool is_name_byte(char c, bool first)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           (!first && c >= '0' && c <= '9');
+}
+
+/* A name that every shell takes, before a '='. */
+static bool is_env_entry(const char *entry)
+{
+    const char *at = entry;
+
+    while (is_name_byte(*at, at == entry))
+        at++;
+    return at > entry && *at == '=';
+}
+
+#define ENV_NAME_SHOWN 80 /* bytes of it in an error */
+
+static int check_env(const struct job_spec *spec, struct error *err)
+{
+    if (spec->env_count > LIMIT_ARGS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "env: %zu variables; the most is %d",
+                         spec->env_count,
+                         LIMIT_ARGS);
+    for (size_t i = 0; i < spec->env_count; i++) {
+        const char *entry = spec->env[i];
+        int order = i == 0 ? -1 : job_compare_env(spec->env[i - 1], entry);
+        int name_size = (int)strcspn(entry, "=");
+
+        if (!is_env_entry(entry))
+            return error_set(
+                err,
+                ERROR_INVALID,
+                "env: '%.40s' is not NAME=value with a NAME of letters, digits "
+                "and _",
+                entry);
+        if (order >= 0)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "env: %.*s is %s",
+                             name_size < ENV_NAME_SHOWN ? name_size : ENV_NAME_SHOWN,
+                             entry,
+                             order == 0 ? "given twice" : "not in order of the names");
+    }
+    return 0;
+}
+
+/* What the kernel will have to copy for exec. */
+static int check_exec_bytes(const struct job_spec *spec, struct error *err)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < spec->argc; i++)
+        size += strlen(spec->argv[i]) + 1;
+    for (size_t i = 0; i < spec->env_count; i++)
+        size += strlen(spec->env[i]) + 1;
+    if (size > LIMIT_ARGV_ENV_BYTES)
+        return error_set(
+            err,
+            ERROR_TOO_LARGE,
+            "command and env: %zu bytes together; the most is %lu (put what is "
+            "long into a file)",
+            size,
+            LIMIT_ARGV_ENV_BYTES);
+    return 0;
+}
+
+/* ---- what may be absent ---- */
+
+static bool is_sha256(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+/* Printable, and of a length that makes sense. */
+static int
+check_text(const char *field, const char *text, size_t max, struct error *err)
+{
+    struct bytes view = text_view(text);
+
+    if (view.size == 0)
+        return error_set(err, ERROR_INVALID, "%s: missing", field);
+    if (view.size > max)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "%s: %zu bytes; the most is %zu",
+                         field,
+                         view.size,
+                         max);
+    if (!text_is_printable(view))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: give printable UTF-8 text without control characters",
+                         field);
+    return 0;
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool is_remote(const char *source)
+{
+    return begins_with(source, "http://") || begins_with(source, "https://");
+}
+
+static int check_image(const struct job_spec *spec, struct error *err)
+{
+    const struct job_image *image = &spec->image;
+
+    if (image->source == NULL && image->sha256 == NULL)
+        return 0;
+    if (check_text("image", image->source, LIMIT_SOURCE_BYTES, err) != 0)
+        return -(int)err->code;
+    if (image->sha256 != NULL && !is_sha256(image->sha256))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "image: sha256 is not 64 lower-case hexadecimal digits");
+    if (image->sha256 == NULL && is_remote(image->source))
+        return error_set(
+            err, ERROR_INVALID, "image: a URL needs its sha256 (the sum of the tar)");
+    if (strchr(image->source, ':') == NULL)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "image: '%.80s' does not say what it is; give oci:PATH[:TAG], "
+                         "the URL of a tar, or docker://NAME:TAG",
+                         image->source);
+    return 0;
+}
+
+static int check_user(const struct job_spec *spec, struct error *err)
+{
+    if (spec->user == NULL)
+        return 0;
+    return check_text("user", spec->user, LIMIT_USER_BYTES, err);
+}
+
+static int check_ports(const struct job_spec *spec, struct error *err)
+{
+    const struct job_ports *p = &spec->ports;
+    int rc = port_ranges_check(p->fixed, p->fixed_count, err);
+
+    if (rc == 0 &&
+        (p->count > LIMIT_TASK_PORTS || job_port_count(spec) > LIMIT_TASK_PORTS))
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "ports: more than %d; a task has no need of so many",
+                         LIMIT_TASK_PORTS);
+    return rc;
+}
+
+static int check_custom(const struct job_spec *spec, struct error *err)
+{
+    return custom_resources_check(&spec->custom, err);
+}
+
+/* A path that stays below the directory that it starts from. */
+static bool stays_below(const char *path)
+{
+    const char *at = path;
+
+    if (*at == '/')
+        return false;
+    while (*at != '\0') {
+        size_t size = strcspn(at, "/");
+
+        if (size == 2 && at[0] == '.' && at[1] == '.')
+            return false;
+        at += size;
+        at += *at == '/';
+    }
+    return true;
+}
+
+static int check_artifact(const struct job_artifact *a, struct error *err)
+{
+    if (check_text("artifacts: source", a->source, LIMIT_SOURCE_BYTES, err) != 0)
+        return -(int)err->code;
+    if (!is_remote(a->source) && !begins_with(a->source, "file:///"))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "artifacts: '%.80s' begins with none of http://, https:// and "
+                         "file:///",
+                         a->source);
+    if (a->sha256 == NULL || !is_sha256(a->sha256))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "artifacts: sha256 is %s: give the 64 lower-case hexadecimal "
+                         "digits that sha256sum prints",
+                         a->sha256 == NULL ? "missing" : "not such a sum");
+    if (check_text("artifacts: path", a->path, LIMIT_SOURCE_BYTES, err) != 0)
+        return -(int)err->code;
+    if (!stays_below(a->path))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "artifacts: path '%.80s' leads out of the sandbox; give one "
+                         "relative to it, without '..'",
+                         a->path);
+    if (a->unpack && a->executable)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "artifacts: executable is for one file; what is unpacked keeps "
+            "its modes");
+    if (a->max_bytes == 0 || a->max_bytes > LIMIT_ARTIFACT_BYTES)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "artifacts: max_size: give a size from 1 byte to 1 TiB");
+    if (a->timeout_ms == 0 || a->timeout_ms > LIMIT_JOB_TIME_MS)
+        return error_set(
+            err, ERROR_INVALID, "artifacts: timeout: give a time up to 365 days");
+    return 0;
+}
+
+static int check_artifacts(const struct job_spec *spec, struct error *err)
+{
+    if (spec->artifact_count > LIMIT_ARTIFACTS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "artifacts: %zu; the most is %d",
+                         spec->artifact_count,
+                         LIMIT_ARTIFACTS);
+    for (size_t i = 0; i < spec->artifact_count; i++)
+        if (check_artifact(&spec->artifacts[i], err) != 0)
+            return -(int)err->code;
+    return 0;
+}
+
+static int check_volumes(const struct job_spec *spec, struct error *err)
+{
+    if (spec->volume_count > LIMIT_VOLUMES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "volumes: %zu; the most is %d",
+                         spec->volume_count,
+                         LIMIT_VOLUMES);
+    if (spec->volume_count > 0 && spec->image.source == NULL)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "volumes: only for a task with an image; without one it sees "
+                         "the files of its host");
+    for (size_t i = 0; i < spec->volume_count; i++) {
+        const struct job_volume *v = &spec->volumes[i];
+
+        if (check_text("volumes: source", v->source, LIMIT_SOURCE_BYTES, err) != 0 ||
+            check_text("volumes: target", v->target, LIMIT_SOURCE_BYTES, err) != 0)
+            return -(int)err->code;
+        if (v->source[0] != '/' || !stays_below(v->source + 1) || v->target[0] != '/' ||
+            !stays_below(v->target + 1))
+            return error_set(err,
+                             ERROR_INVALID,
+                             "volumes: source and target are absolute paths without "
+                             "'..'");
+    }
+    return 0;
+}
+
+static int check_retry(const char *field, const struct job_retry *r, struct error *err)
+{
+    if (r->attempts == 0 &&
+        (r->interval_ms != 0 || r->delay_ms != 0 || r->max_delay_ms != 0))
+        return error_set(
+            err, ERROR_INVALID, "%s: without attempts it does nothing", field);
+    if (r->interval_ms > LIMIT_JOB_TIME_MS || r->max_delay_ms > LIMIT_JOB_TIME_MS)
+        return error_set(
+            err, ERROR_TOO_LARGE, "%s: a time of more than 365 days", field);
+    if (r->delay_ms > r->max_delay_ms)
+        return error_set(err, ERROR_INVALID, "%s: delay is more than max_delay", field);
+    return 0;
+}
+
+static int check_times(const struct job_spec *spec, struct error *err)
+{
+    if (spec->max_runtime_ms > LIMIT_JOB_TIME_MS)
+        return error_set(
+            err, ERROR_TOO_LARGE, "max_runtime: more than 365 days; leave it out");
+    if (check_retry("restart", &spec->restart, err) != 0 ||
+        check_retry("reschedule", &spec->reschedule, err) != 0)
+        return -(int)err->code;
+    return 0;
+}
+
+static const char *check_field(const struct job_check *c)
+{
+    return c->role == CHECK_HEALTH ? "health" : "readiness";
+}
+
+static int
+check_target(const struct job_spec *spec, const struct job_check *c, struct error *err)
+{
+    if (c->port == 0 && c->port_index >= job_port_count(spec))
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "%s: it has no port; give one as port, or ports of the task as "
+            "resources.ports and the number of one, from 0, as port_index",
+            check_field(c));
+    if (c->kind == CHECK_HTTP && (c->path == NULL || c->path[0] != '/'))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: http: give a path that begins with /",
+                         check_field(c));
+    if (c->kind == CHECK_HTTP)
+        return check_text(check_field(c), c->path, LIMIT_SOURCE_BYTES, err);
+    return 0;
+}
+
+static int
+check_check(const struct job_spec *spec, const struct job_check *c, struct error *err)
+{
+    if (c->role != CHECK_HEALTH && c->role != CHECK_READINESS)
+        return error_set(err, ERROR_INVALID, "health: a check for nothing");
+    switch (c->kind) {
+    case CHECK_COMMAND:
+        if (c->argc == 0 || c->argv[0][0] == '\0')
+            return error_set(
+                err, ERROR_INVALID, "%s: command: missing", check_field(c));
+        break;
+    case CHECK_HTTP:
+    case CHECK_TCP:
+        if (check_target(spec, c, err) != 0)
+            return -(int)err->code;
+        break;
+    default:
+        return error_set(
+            err, ERROR_INVALID, "%s: give command, argv, http or tcp", check_field(c));
+    }
+    if (c->interval_ms < 100 || c->interval_ms > LIMIT_JOB_TIME_MS ||
+        c->timeout_ms < 10 || c->timeout_ms > LIMIT_JOB_TIME_MS ||
+        c->start_delay_ms > LIMIT_JOB_TIME_MS)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "%s: interval is at least 100ms, timeout at least 10ms, and no "
+            "time more than 365 days",
+            check_field(c));
+    if (c->failures == 0 || c->failures > LIMIT_CHECK_FAILURES)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: failures: give a number from 1 to %d",
+                         check_field(c),
+                         LIMIT_CHECK_FAILURES);
+    return 0;
+}
+
+static int check_checks(const struct job_spec *spec, struct error *err)
+{
+    if (spec->check_count > LIMIT_CHECKS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "health: %zu checks with those of readiness; the most is %d",
+                         spec->check_count,
+                         LIMIT_CHECKS);
+    for (size_t i = 0; i < spec->check_count; i++)
+        if (check_check(spec, &spec->checks[i], err) != 0)
+            return -(int)err->code;
+    return 0;
+}
+
+static int check_lease(const struct job_spec *spec, struct error *err)
+{
+    if (spec->stop_after_ms != 0 && (spec->stop_after_ms < LIMIT_LEASE_MIN_MS ||
+                                     spec->stop_after_ms > LIMIT_JOB_TIME_MS))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "on_disconnect: stop_after: give a time from 2s to 365d");
+    if (!job_is_exclusive(spec)) {
+        if (spec->drift_permille != 0 || spec->lease_grace_ms != 0)
+            return error_set(err, ERROR_INVALID, "exclusive: drift without a lease");
+        return 0;
+    }
+    if (spec->stop_after_ms != 0)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "on_disconnect: an exclusive task is stopped after its lease "
+                         "anyway; leave stop_after out");
+    if (spec->lease_ms < LIMIT_LEASE_MIN_MS || spec->lease_ms > LIMIT_JOB_TIME_MS ||
+        spec->lease_grace_ms > LIMIT_JOB_TIME_MS ||
+        spec->drift_permille > LIMIT_DRIFT_PERMILLE)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "exclusive: give a lease from 2s to 365d, a grace up to 365d "
+                         "and a drift up to %d %%",
+                         LIMIT_DRIFT_PERMILLE / 10);
+    if (spec->kill_grace_ms > spec->lease_grace_ms / 2)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "exclusive: its grace (%llu ms) must be at least twice "
+                         "kill_grace (%llu ms): in it the task is stopped",
+                         (unsigned long long)spec->lease_grace_ms,
+                         (unsigned long long)spec->kill_grace_ms);
+    return 0;
+}
+
+static size_t length(const char *text)
+{
+    return text == NULL ? 0 : strlen(text);
+}
+
+static int check_text_bytes(const struct job_spec *spec, struct error *err)
+{
+    size_t size = length(spec->image.source) + length(spec->user);
+
+    for (size_t i = 0; i < spec->custom.count; i++)
+        size += length(spec->custom.items[i].name);
+    for (size_t i = 0; i < spec->artifact_count; i++)
+        size += length(spec->artifacts[i].source) + length(spec->artifacts[i].path);
+    for (size_t i = 0; i < spec->volume_count; i++)
+        size += length(spec->volumes[i].source) + length(spec->volumes[i].target);
+    for (size_t i = 0; i < spec->check_count; i++) {
+        size += length(spec->checks[i].path);
+        for (size_t k = 0; k < spec->checks[i].argc; k++)
+            size += strlen(spec->checks[i].argv[k]) + 5;
+    }
+    if (size > LIMIT_JOB_TEXT_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "artifacts, volumes and checks: %zu bytes of text together; "
+                         "the most is %lu",
+                         size,
+                         LIMIT_JOB_TEXT_BYTES);
+    return 0;
+}
+
+int job_spec_check(const struct job_spec *spec, struct error *err)
+{
+    static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
+        check_name,
+        check_numbers,
+        check_resources,
+        check_argv,
+        check_env,
+        check_exec_bytes,
+        check_image,
+        check_user,
+        check_ports,
+        check_custom,
+        check_artifacts,
+        check_volumes,
+        check_times,
+        check_checks,
+        check_lease,
+        check_text_bytes,
+    };
+
+    for (size_t i = 0; i < sizeof(CHECKS) / sizeof(CHECKS[0]); i++) {
+        int rc = CHECKS[i](spec, err);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

@@ -1,0 +1,359 @@
+/* test_job_optional.c - what a job may leave out: its bytes and its rules. */
+#include "wire/job.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "tests/lib/wire_values.h"
+#include "wire_test.h"
+
+static struct job_spec spec;
+static struct buffer out;
+static struct error err;
+
+static void setup(void)
+{
+    full_job_spec(&spec);
+}
+
+static void teardown(void)
+{
+    job_spec_finish(&spec);
+    buffer_finish(&out);
+}
+
+static int decode(struct bytes bytes, struct error *e)
+{
+    struct job_spec decoded;
+    int rc = job_spec_unpack(&decoded, bytes, e);
+
+    job_spec_finish(&decoded);
+    return rc;
+}
+
+/* ---- bytes ---- */
+
+START_TEST(test_round_trip)
+{
+    struct job_spec got;
+    struct buffer again = {0};
+    int rc;
+
+    job_spec_pack(&spec, &out);
+    rc = job_spec_unpack(&got, buffer_view(&out), &err);
+    ck_assert_done(rc, err);
+    job_spec_pack(&got, &again);
+    ck_assert_bytes_eq(buffer_view(&again), buffer_view(&out));
+    ck_assert_str_eq(got.image.source, "https://example.org/image.tar");
+    ck_assert_str_eq(got.image.sha256, spec.image.sha256);
+    ck_assert_str_eq(got.user, "nobody");
+    ck_assert_uint_eq(job_port_count(&got), 13);
+    ck_assert_uint_eq(got.ports.fixed[1].last, 9009);
+    ck_assert_uint_eq(custom_resources_amount(&got.custom, "licence"), 1000);
+    ck_assert(got.cpu_hard);
+    ck_assert_uint_eq(got.artifact_count, 2);
+    ck_assert_str_eq(got.artifacts[0].path, "data/in");
+    ck_assert(got.artifacts[0].unpack && !got.artifacts[0].executable);
+    ck_assert_uint_eq(got.artifacts[0].max_bytes, LIMIT_ARTIFACT_BYTES);
+    ck_assert(got.artifacts[1].executable);
+    ck_assert_str_eq(got.volumes[0].target, "/data");
+    ck_assert(got.volumes[0].read_only);
+    ck_assert_uint_eq(got.max_runtime_ms, 3600000);
+    ck_assert_uint_eq(got.restart.attempts, 3);
+    ck_assert_uint_eq(got.restart.max_delay_ms, 60000);
+    ck_assert_uint_eq(got.reschedule.attempts, JOB_UNLIMITED);
+    ck_assert_uint_eq(got.check_count, 3);
+    ck_assert_uint_eq(got.checks[0].argc, 3);
+    ck_assert_str_eq(got.checks[0].argv[2], "alive");
+    ck_assert_str_eq(got.checks[1].path, "/ready");
+    ck_assert_uint_eq(got.checks[1].port_index, 1);
+    ck_assert_uint_eq(got.checks[2].port, 8080);
+    ck_assert_uint_eq(job_lease_ms(&got), 10000);
+    ck_assert_uint_eq(got.drift_permille, 20);
+    ck_assert_uint_eq(got.lease_grace_ms, 20000);
+    buffer_finish(&again);
+    job_spec_finish(&got);
+}
+END_TEST
+
+START_TEST(test_every_cut)
+{
+    job_spec_pack(&spec, &out);
+    ck_assert_int_eq(decode(buffer_view(&out), &err), 0);
+    check_every_cut(buffer_view(&out), decode);
+}
+END_TEST
+
+/* What is not given takes no bytes: a simple job has those that it always had. */
+START_TEST(test_nothing_given_takes_nothing)
+{
+    static const struct {
+        size_t fields;
+        uint8_t head;
+    } AFTER[] = {{7, 0x97}, {12, 0x9c}, {20, 0xdc}};
+    struct job_spec simple;
+
+    sample_job_spec(&simple);
+    job_spec_pack(&simple, &out);
+    ck_assert_uint_eq(out.data[0], AFTER[0].head);
+    buffer_clear(&out);
+    simple.cpu_hard = true; /* the fifth that may be left out */
+    job_spec_pack(&simple, &out);
+    ck_assert_uint_eq(out.data[0], AFTER[1].head);
+    buffer_clear(&out);
+    job_spec_finish(&simple);
+    job_spec_pack(&spec, &out);
+    ck_assert_uint_eq(out.data[0], AFTER[2].head);
+    ck_assert_uint_eq(out.data[2], AFTER[2].fields);
+}
+END_TEST
+
+START_TEST(test_largest)
+{
+    static char path[LIMIT_SOURCE_BYTES];
+
+    memset(path, 'p', sizeof(path) - 1);
+    while (spec.volume_count < 8)
+        *job_spec_add_volume(&spec) =
+            (struct job_volume){mem_strdup("/s"), mem_strdup("/t"), false};
+    ck_assert_int_eq(job_spec_check(&spec, &err), 0);
+    for (size_t i = 0; i < 8; i++) {
+        mem_free(spec.volumes[i].target);
+        spec.volumes[i].target = mem_strdup(path);
+        spec.volumes[i].target[0] = '/';
+    }
+    ck_assert_error(
+        job_spec_check(&spec, &err), err, ERROR_TOO_LARGE, "the most is 32768");
+}
+END_TEST
+
+/* ---- rules: each takes a job that is right, and breaks it ---- */
+
+static void set(char **at, const char *value)
+{
+    mem_free(*at);
+    *at = value == NULL ? NULL : mem_strdup(value);
+}
+
+static void image_without_scheme(void)
+{
+    set(&spec.image.source, "alpine");
+}
+static void image_without_sum(void)
+{
+    set(&spec.image.sha256, NULL);
+}
+static void image_wrong_sum(void)
+{
+    spec.image.sha256[3] = 'A';
+}
+static void image_only_sum(void)
+{
+    set(&spec.image.source, NULL);
+}
+static void user_long(void)
+{
+    set(&spec.user, "abcdefghijklmnopqrstuvwxyzabcdefg");
+}
+static void user_control(void)
+{
+    set(&spec.user, "a\nb");
+}
+static void ports_many(void)
+{
+    spec.ports.count = 60;
+}
+static void ports_overlap(void)
+{
+    spec.ports.fixed[1].first = 8080;
+}
+static void custom_built_in(void)
+{
+    set(&spec.custom.items[0].name, "mem");
+}
+static void custom_zero(void)
+{
+    spec.custom.items[1].amount = 0;
+}
+static void artifact_scheme(void)
+{
+    set(&spec.artifacts[0].source, "gopher://x/y");
+}
+static void artifact_relative_file(void)
+{
+    set(&spec.artifacts[0].source, "file://x/y");
+}
+static void artifact_no_sum(void)
+{
+    set(&spec.artifacts[0].sha256, NULL);
+}
+static void artifact_absolute(void)
+{
+    set(&spec.artifacts[0].path, "/etc/passwd");
+}
+static void artifact_up(void)
+{
+    set(&spec.artifacts[0].path, "a/../../b");
+}
+static void artifact_both(void)
+{
+    spec.artifacts[0].executable = true;
+}
+static void artifact_size(void)
+{
+    spec.artifacts[0].max_bytes = 0;
+}
+static void artifact_time(void)
+{
+    spec.artifacts[0].timeout_ms = 0;
+}
+static void volume_without_image(void)
+{
+    set(&spec.image.source, NULL);
+    set(&spec.image.sha256, NULL);
+}
+static void volume_relative(void)
+{
+    set(&spec.volumes[0].source, "srv");
+}
+static void volume_up(void)
+{
+    set(&spec.volumes[0].target, "/a/..");
+}
+static void runtime_long(void)
+{
+    spec.max_runtime_ms = LIMIT_JOB_TIME_MS + 1;
+}
+static void restart_of_nothing(void)
+{
+    spec.restart.attempts = 0;
+}
+static void restart_delay(void)
+{
+    spec.restart.delay_ms = spec.restart.max_delay_ms + 1;
+}
+static void reschedule_long(void)
+{
+    spec.reschedule.max_delay_ms = LIMIT_JOB_TIME_MS + 1;
+}
+static void check_no_port(void)
+{
+    spec.checks[1].port_index = 13;
+}
+static void check_path(void)
+{
+    set(&spec.checks[1].path, "ready");
+}
+static void check_interval(void)
+{
+    spec.checks[0].interval_ms = 99;
+}
+static void check_failures(void)
+{
+    spec.checks[0].failures = 0;
+}
+static void check_kind(void)
+{
+    spec.checks[0].kind = 0;
+}
+static void check_many(void)
+{
+    while (spec.check_count <= LIMIT_CHECKS)
+        *job_spec_add_check(&spec) = (struct job_check){.role = CHECK_HEALTH,
+                                                        .kind = CHECK_TCP,
+                                                        .port = 1,
+                                                        .interval_ms = 100,
+                                                        .timeout_ms = 10,
+                                                        .failures = 1};
+}
+static void lease_short(void)
+{
+    spec.lease_ms = LIMIT_LEASE_MIN_MS - 1;
+}
+static void lease_drift(void)
+{
+    spec.drift_permille = LIMIT_DRIFT_PERMILLE + 1;
+}
+static void lease_grace(void)
+{
+    spec.kill_grace_ms = spec.lease_grace_ms / 2 + 1;
+}
+static void lease_and_stop(void)
+{
+    spec.stop_after_ms = 5000;
+}
+static void drift_alone(void)
+{
+    spec.lease_ms = 0;
+}
+static void stop_short(void)
+{
+    spec.lease_ms = 0;
+    spec.drift_permille = 0;
+    spec.lease_grace_ms = 0;
+    spec.stop_after_ms = 1;
+}
+
+static const struct {
+    void (*break_it)(void);
+    enum error_code code;
+    const char *error;
+} RULES[] = {
+    {image_without_scheme, ERROR_INVALID, "image: 'alpine' does not say what it is"},
+    {image_without_sum, ERROR_INVALID, "image: a URL needs its sha256"},
+    {image_wrong_sum, ERROR_INVALID, "image: sha256 is not 64"},
+    {image_only_sum, ERROR_INVALID, "image: missing"},
+    {user_long, ERROR_TOO_LARGE, "user: 33 bytes"},
+    {user_control, ERROR_INVALID, "user: give printable"},
+    {ports_many, ERROR_TOO_LARGE, "ports: more than 64"},
+    {ports_overlap, ERROR_INVALID, "ports: 8080-8080 and 8080-9009 overlap"},
+    {custom_built_in, ERROR_INVALID, "custom: 'mem' is no name"},
+    {custom_zero, ERROR_INVALID, "custom: licence: give an amount"},
+    {artifact_scheme, ERROR_INVALID, "artifacts: 'gopher://x/y' begins with none"},
+    {artifact_relative_file, ERROR_INVALID, "artifacts: 'file://x/y' begins with none"},
+    {artifact_no_sum, ERROR_INVALID, "artifacts: sha256 is missing"},
+    {artifact_absolute, ERROR_INVALID, "leads out of the sandbox"},
+    {artifact_up, ERROR_INVALID, "leads out of the sandbox"},
+    {artifact_both, ERROR_INVALID, "artifacts: executable is for one file"},
+    {artifact_size, ERROR_INVALID, "artifacts: max_size"},
+    {artifact_time, ERROR_INVALID, "artifacts: timeout"},
+    {volume_without_image, ERROR_INVALID, "volumes: only for a task with an image"},
+    {volume_relative, ERROR_INVALID, "volumes: source and target are absolute"},
+    {volume_up, ERROR_INVALID, "volumes: source and target are absolute"},
+    {runtime_long, ERROR_TOO_LARGE, "max_runtime: more than 365 days"},
+    {restart_of_nothing, ERROR_INVALID, "restart: without attempts"},
+    {restart_delay, ERROR_INVALID, "restart: delay is more than max_delay"},
+    {reschedule_long, ERROR_TOO_LARGE, "reschedule: a time of more"},
+    {check_no_port, ERROR_INVALID, "readiness: it has no port"},
+    {check_path, ERROR_INVALID, "readiness: http: give a path"},
+    {check_interval, ERROR_INVALID, "health: interval is at least 100ms"},
+    {check_failures, ERROR_INVALID, "health: failures: give a number from 1"},
+    {check_kind, ERROR_INVALID, "health: give command, argv, http or tcp"},
+    {check_many, ERROR_TOO_LARGE, "health: 9 checks"},
+    {lease_short, ERROR_INVALID, "exclusive: give a lease from 2s"},
+    {lease_drift, ERROR_INVALID, "a drift up to 50 %"},
+    {lease_grace, ERROR_INVALID, "must be at least twice kill_grace"},
+    {lease_and_stop, ERROR_INVALID, "leave stop_after out"},
+    {drift_alone, ERROR_INVALID, "exclusive: drift without a lease"},
+    {stop_short, ERROR_INVALID, "stop_after: give a time from 2s"},
+};
+
+START_TEST(test_rule)
+{
+    ck_assert_int_eq(job_spec_check(&spec, &err), 0);
+    RULES[_i].break_it();
+    ck_assert_error(job_spec_check(&spec, &err), err, RULES[_i].code, RULES[_i].error);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = tcase_create("job_optional");
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, test_round_trip);
+    tcase_add_test(t, test_every_cut);
+    tcase_add_test(t, test_nothing_given_takes_nothing);
+    tcase_add_test(t, test_largest);
+    tcase_add_loop_test(t, test_rule, 0, COUNT(RULES));
+    return unit_run("job_optional", &t, 1);
+}
