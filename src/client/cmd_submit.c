@@ -10,6 +10,9 @@
 static const struct option_row rows[] = {
     SUBMIT_KEY_ROW,
     SUBMIT_WAIT_ROW,
+    {.name = "check",
+     .kind = OPTION_FLAG,
+     .help = "only say whether FILE is a valid job; no cluster is asked"},
 };
 
 static int
@@ -59,7 +62,10 @@ static int run(struct session *s, struct error *err)
     buffer_finish(&text);
     if (rc != 0)
         return rc;
-    rc = submit_job(s, &spec, err);
+    if (options_flag(s->options, "check"))
+        session_note(s, "%s: a valid job", path);
+    else
+        rc = submit_job(s, &spec, err);
     job_spec_finish(&spec);
     return rc;
 }
@@ -69,9 +75,9 @@ const struct subcommand subcommand_submit = {
         {
             .program = "submit",
             .purpose = "submit a job file, YAML or JSON, and print the job's id",
-            .details = "FILE may be - for standard input. Fields: name, instances, "
-                       "priority, command or argv, env, resources (cpus, mem, disk, "
-                       "gpus; mem and disk in MiB), kill_grace.",
+            .details = "FILE may be - for standard input. Its fields are those of "
+                       "docs/spec/9-jobs.md: name, command or argv, instances, env, "
+                       "resources, image, artifacts, restart, health, …",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "FILE",

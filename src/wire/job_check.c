@@ -528,7 +528,10 @@ int job_spec_check(const struct job_spec *spec, struct error *err)
         check_lease,
         check_text_bytes,
     };
+    struct error unused;
 
+    if (err == NULL)
+        err = &unused;
     for (size_t i = 0; i < sizeof(CHECKS) / sizeof(CHECKS[0]); i++) {
         int rc = CHECKS[i](spec, err);
 

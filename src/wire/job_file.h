@@ -8,6 +8,8 @@
  *     resources: {cpus: 0.5, mem: 64, disk: 0, gpus: 0}   # mem and disk in MiB
  *     kill_grace: 5s              # a number is seconds; also 500ms, 2m
  *
+ * and more: docs/spec/9-jobs.md has every field.
+ *
  * Both formats become one JSON value, and one validator reads that: HTTP bodies and tests
  * use it too.  What is not given has its default (job.h).  Errors name the place and what to
  * give instead: "job.yaml:7: instnces: unknown field; did you mean instances?". */

@@ -152,7 +152,8 @@ static const struct {
     {"name: x\ncommand: x\nresources:\n  mem: 64M\n",
      "j.yaml:4: resources.mem: it is a text; give a number, without quotes or a unit"},
     {"resources: 5\n",
-     "j.yaml:1: resources: it is a number; give a map of cpus, mem, disk and gpus"},
+     "j.yaml:1: resources: it is a number; give a map of cpus, mem, disk, gpus, "
+     "ports and custom"},
     {"resources: {gpus: 0.5}\n",
      "j.yaml:1: gpus: '0.5' is not a whole number; give a whole number of gpus"},
     {"instances: -3\n",

@@ -1,0 +1,92 @@
+/* job_read.h - reading the values of a job file (private to job_file.c and job_read*.c).
+ *
+ * A map is a table of fields: a name and a function that reads the value.  Each read_
+ * function returns 0 or the error that it filled; after an error the path stays where the
+ * value is. */
+#ifndef WIRE_JOB_READ_H
+#define WIRE_JOB_READ_H
+
+#include "wire/field_path.h"
+#include "wire/job.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct job_reader {
+    struct job_spec *spec;
+    struct field_path path; /* of the value being read, or of the one that was wrong */
+    struct error *err;
+};
+
+struct job_field {
+    const char *name;
+    /* `part` is what read_fields() was given: the part of the spec that the map fills. */
+    int (*read)(struct job_reader *r, const json_t *value, void *part);
+};
+
+typedef int job_read_fn(struct job_reader *r, const json_t *value, void *part);
+
+/* Every member of a map by its function; tables end with a NULL name.  `hint` says what to
+ * give instead of a value that is no map. */
+int job_read_fields(struct job_reader *r,
+                    const struct job_field *fields,
+                    const json_t *map,
+                    const char *hint,
+                    void *part);
+/* Every element of a list. */
+int job_read_list(struct job_reader *r,
+                  const json_t *list,
+                  const char *hint,
+                  job_read_fn *read,
+                  void *part);
+bool job_field_is_known(const struct job_field *fields, const char *name);
+
+int job_wrong_type(struct job_reader *r, const json_t *value, const char *hint);
+const char *job_type_name(const json_t *value);
+
+#define JOB_NUMBER_TEXT_MAX 32
+/* A number as people write it: exact for up to 15 digits. */
+bool job_number_text(const json_t *value, char text[JOB_NUMBER_TEXT_MAX]);
+
+int job_read_integer(struct job_reader *r,
+                     const json_t *value,
+                     json_int_t min,
+                     json_int_t max,
+                     json_int_t *out);
+int job_read_bool(struct job_reader *r, const json_t *value, bool *out);
+/* An owned copy, in place of what was there. */
+int job_read_text(struct job_reader *r, const json_t *value, char **out);
+/* "5s", or a number of seconds. */
+int job_read_time(struct job_reader *r, const json_t *value, uint64_t *ms);
+int job_read_mib(struct job_reader *r, const json_t *value, uint64_t *bytes);
+/* "31000", "31000-31009" or a number. */
+int job_read_range(struct job_reader *r, const json_t *value, struct port_range *range);
+
+/* One of these strings is /bin/sh -c TEXT, or each element of a list; add is called with
+ * each. */
+typedef void job_add_arg_fn(void *part, const char *arg);
+int job_read_command(struct job_reader *r,
+                     const json_t *value,
+                     job_add_arg_fn *add,
+                     void *part);
+int job_read_argv(struct job_reader *r,
+                  const json_t *value,
+                  job_add_arg_fn *add,
+                  void *part);
+/* Refuses a map that has both. */
+int job_read_one_command(struct job_reader *r, const json_t *map);
+
+/* The parts of a job, of job_read_parts.c. */
+job_read_fn job_read_image;
+job_read_fn job_read_ports;
+job_read_fn job_read_custom;
+job_read_fn job_read_artifacts;
+job_read_fn job_read_volumes;
+job_read_fn job_read_retry; /* part: struct job_retry */
+job_read_fn job_read_health;
+job_read_fn job_read_readiness;
+job_read_fn job_read_on_disconnect;
+job_read_fn job_read_exclusive;
+
+#endif
