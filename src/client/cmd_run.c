@@ -30,6 +30,52 @@ static const struct option_row rows[] = {
      .argument = "MIB",
      .fallback = "128",
      .help = "memory of each task, in MiB"},
+    {.name = "disk",
+     .kind = OPTION_TEXT,
+     .argument = "MIB",
+     .fallback = "0",
+     .help = "disk of each task, in MiB"},
+    {.name = "gpus",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "0",
+     .max = LIMIT_AGENT_GPUS,
+     .help = "gpus of each task"},
+    {.name = "ports",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "0",
+     .max = LIMIT_TASK_PORTS,
+     .help = "free ports of each task"},
+    {.name = "env",
+     .letter = 'e',
+     .kind = OPTION_LIST,
+     .argument = "NAME=VALUE",
+     .help = "a variable of its environment; may be repeated"},
+    {.name = "image",
+     .kind = OPTION_TEXT,
+     .argument = "IMAGE",
+     .help = "run it in a container of this image: oci:PATH[:TAG], docker://NAME:TAG"},
+    {.name = "user",
+     .letter = 'u',
+     .kind = OPTION_TEXT,
+     .argument = "USER",
+     .help = "user to run it as (default: the agent's)"},
+    {.name = "max-runtime",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "0",
+     .max = LIMIT_JOB_TIME_MS,
+     .help = "stop and fail a task after TIME; 0: never"},
+    {.name = "restart",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "0",
+     .max = UINT32_MAX - 1,
+     .help = "start a task that failed again, up to N times in 10 minutes"},
+    {.name = "exclusive",
+     .kind = OPTION_FLAG,
+     .help = "never let two runs of a task overlap"},
     SUBMIT_KEY_ROW,
     SUBMIT_WAIT_ROW,
 };
@@ -56,10 +102,48 @@ static int take_amount(const struct session *s,
     return options_refuse(s->options, name, err, "%s", why.text);
 }
 
+static int
+take_resources(const struct session *s, struct job_spec *spec, struct error *err)
+{
+    uint64_t *amount = spec->resources.amount;
+    int rc = take_amount(s, "cpus", resource_parse_cpus, &amount[RESOURCE_CPUS], err);
+
+    if (rc == 0)
+        rc = take_amount(s, "mem", resource_parse_mib, &amount[RESOURCE_MEM], err);
+    if (rc == 0)
+        rc = take_amount(s, "disk", resource_parse_mib, &amount[RESOURCE_DISK], err);
+    amount[RESOURCE_GPUS] = options_number(s->options, "gpus");
+    spec->ports.count = (uint32_t)options_number(s->options, "ports");
+    return rc;
+}
+
+static char *take_text(const struct session *s, const char *name)
+{
+    const char *text = options_text(s->options, name);
+
+    return text == NULL ? NULL : mem_strdup(text);
+}
+
+static void take_policies(const struct session *s, struct job_spec *spec)
+{
+    uint32_t restarts = (uint32_t)options_number(s->options, "restart");
+
+    spec->max_runtime_ms = options_duration_ms(s->options, "max-runtime");
+    if (restarts > 0)
+        spec->restart = (struct job_retry){.attempts = restarts,
+                                           .interval_ms = JOB_RETRY_INTERVAL_MS,
+                                           .delay_ms = JOB_RETRY_DELAY_MS,
+                                           .max_delay_ms = JOB_RETRY_MAX_DELAY_MS};
+    if (options_flag(s->options, "exclusive")) {
+        spec->lease_ms = JOB_LEASE_MS;
+        spec->drift_permille = JOB_DRIFT_PERMILLE;
+        spec->lease_grace_ms = JOB_LEASE_GRACE_MS;
+    }
+}
+
 static int take_spec(const struct session *s, struct job_spec *spec, struct error *err)
 {
     const char *name = options_text(s->options, "name");
-    uint64_t *amount = spec->resources.amount;
     int rc;
 
     spec->name =
@@ -67,9 +151,12 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     spec->instances = (uint32_t)options_number(s->options, "instances");
     for (size_t i = 0; i < options_operand_count(s->options); i++)
         job_spec_add_arg(spec, options_operand(s->options, i));
-    rc = take_amount(s, "cpus", resource_parse_cpus, &amount[RESOURCE_CPUS], err);
-    if (rc == 0)
-        rc = take_amount(s, "mem", resource_parse_mib, &amount[RESOURCE_MEM], err);
+    for (size_t i = 0; i < options_list_count(s->options, "env"); i++)
+        job_spec_add_env(spec, options_list_at(s->options, "env", i));
+    spec->image.source = take_text(s, "image");
+    spec->user = take_text(s, "user");
+    take_policies(s, spec);
+    rc = take_resources(s, spec, err);
     if (rc == 0 && job_spec_check(spec, err) != 0) {
         err->code = ERROR_USAGE; /* all of it stood on the command line */
         rc = -(int)ERROR_USAGE;

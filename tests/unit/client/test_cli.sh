@@ -78,6 +78,14 @@ is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
 run run --name '' -- true
 is "the name is checked: status 2" "$status" 2
+run run --env 1A=x -- true
+is "variables are checked: status 2" "$status" 2
+contains "variables are checked" "$err" "'1A=x' is not NAME=value"
+run run --ports 65 -- true
+is "ports have a limit: status 2" "$status" 2
+run run --image web -- true
+is "an image says what it is: status 2" "$status" 2
+contains "an image says what it is" "$err" "oci:PATH"
 run run --masters 127.0.0.1 -- true
 is "masters are checked: status 2" "$status" 2
 run dev --masters 2
@@ -90,6 +98,14 @@ printf 'name: x\ninstnces: 2\ncommand: "true"\n' >"$work/bad.yaml"
 run submit "$work/bad.yaml"
 is "a bad file: status 1" "$status" 1
 contains "a bad file: did you mean" "$err" "did you mean instances?"
+printf 'name: x\ncommand: "true"\nrestart: {attempts: 2}\n' >"$work/good.yaml"
+run submit --check "$work/good.yaml"
+is "submit --check: status 0 without a cluster" "$status" 0
+is "submit --check: no id" "$out" ""
+contains "submit --check: it says so" "$err" "good.yaml: a valid job"
+run submit --check "$work/bad.yaml"
+is "submit --check of a bad file: status 1" "$status" 1
+contains "submit --check of a bad file: the line" "$err" "bad.yaml:2: instnces"
 run version
 contains "version" "$out" "triarch "
 
