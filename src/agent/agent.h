@@ -3,6 +3,8 @@
  *   core        decides (core/agent_core.h); everything below carries out
  *   checkpoint  what must survive this process: a thread of its own
  *   launcher    processes of runs, which survive it
+ *   lease       how long shims let runs go on without a leader
+ *   disk        whether there is room for new work
  *   sandboxes   files of ended runs: a thread of its own
  *   disk_quota  what is in the sandboxes of running tasks: a thread of its own
  *   task_logs   how long log files grow: a thread of its own
@@ -19,6 +21,8 @@
 #define AGENT_AGENT_H
 
 #include "agent/core/agent_core.h"
+#include "agent/disk.h"
+#include "agent/lease_file.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "net/address.h"
@@ -56,6 +60,7 @@ struct agent_config {
     char shim[PATH_MAX];          /* path of triarch-shim */
     uint64_t sandbox_keep_for_ms; /* 0: for ever */
     unsigned sandbox_keep_free_percent;
+    uint64_t disk_reserve_bytes; /* 0: the disk is never low */
     const char *users;        /* users_options */
     const char *default_user; /* the same */
     uint64_t task_pids;       /* processes and threads of a task */
@@ -74,6 +79,8 @@ struct agent {
     struct checkpoint *checkpoint;
     struct wake *durable; /* the checkpoint got further */
     struct users *users;
+    struct lease_file lease;
+    struct disk disk;
     struct launcher *launcher;
     struct watch *launcher_watch;
     struct sandboxes *sandboxes;

@@ -79,6 +79,8 @@ void drive_finish(struct agent *a)
 
 static void carry_out(struct agent *a, const struct agent_action *action)
 {
+    struct error err;
+
     switch (action->kind) {
     case AGENT_SEND:
         links_send(a, action->send.session, action->send.bytes);
@@ -107,6 +109,13 @@ static void carry_out(struct agent *a, const struct agent_action *action)
     case AGENT_FORGET_RUN:
         launcher_forget(a->launcher, action->forget_run.attempt);
         sandboxes_add(a->sandboxes, action->forget_run.attempt);
+        break;
+    case AGENT_CHECK:
+        launcher_check(a->launcher, &action->check);
+        break;
+    case AGENT_RENEW:
+        if (lease_file_renew(&a->lease, action->renew.boot_ms, &err) != 0)
+            log_error("agent", "%s", err.text);
         break;
     case AGENT_TIMER:
         set_timer(a, action->timer.deadline_ms);

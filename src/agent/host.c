@@ -21,7 +21,9 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-/* Left to the system: a tenth, at most this much. */
+/* Left to the system: a tenth, at most this much.  Of the disk it is a part of the whole,
+ * not of what is free: that shrinks with each file of a task, and a restarted agent would
+ * have less and less.  That the disk is low is seen by another way (disk.h). */
 #define MEMORY_RESERVE_MAX (1024 * MIB)
 #define DISK_RESERVE_MAX   (5 * 1024 * MIB)
 
@@ -124,7 +126,7 @@ int host_resources(struct resources *out, const char *work_dir, struct error *er
     limit_by_cgroups(&r.amount[RESOURCE_CPUS], &memory);
     r.amount[RESOURCE_MEM] = less_reserve(memory, MEMORY_RESERVE_MAX);
     r.amount[RESOURCE_DISK] =
-        less_reserve((uint64_t)disk.f_bavail * disk.f_frsize, DISK_RESERVE_MAX);
+        less_reserve((uint64_t)disk.f_blocks * disk.f_frsize, DISK_RESERVE_MAX);
     *out = r;
     return 0;
 }

@@ -21,6 +21,7 @@ struct launcher_listener {
     void (*started)(void *context, const struct run_started *started);
     /* Nothing of the run is left. */
     void (*ended)(void *context, const struct run_ended *ended);
+    void (*checked)(void *context, const struct run_checked *checked);
     /* It cannot go on: the agent stops with this error and finds its runs again when it
      * is restarted. */
     void (*failed)(void *context, const struct error *err);
@@ -45,6 +46,7 @@ struct launcher_ops {
                 const struct exec_request *request,
                 int socket,
                 struct error *err);
+    void (*check)(struct launcher *l, const struct run_check *check);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -116,6 +118,14 @@ static inline int launcher_exec(struct launcher *l,
                                 struct error *err)
 {
     return l->ops->exec(l, run, request, socket, err);
+}
+
+/* Answered by `checked` within its timeout, unless the run ends meanwhile.  A launcher
+ * that has no checks leaves the health of its runs unknown. */
+static inline void launcher_check(struct launcher *l, const struct run_check *check)
+{
+    if (l->ops->check != NULL)
+        l->ops->check(l, check);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

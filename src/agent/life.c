@@ -108,6 +108,11 @@ static void on_ended(void *context, const struct run_ended *ended)
     drive(a, &(struct agent_event){.kind = AGENT_RUN_ENDED, .run_ended = *ended});
 }
 
+static void on_checked(void *context, const struct run_checked *checked)
+{
+    drive(context, &(struct agent_event){.kind = AGENT_CHECKED, .checked = *checked});
+}
+
 static void on_failed(void *context, const struct error *reason)
 {
     drive_fail(context, reason);
@@ -138,6 +143,7 @@ static int open_launcher(struct agent *a, struct error *err)
     const struct launcher_listener listener = {
         .started = on_started,
         .ended = on_ended,
+        .checked = on_checked,
         .failed = on_failed,
         .context = a,
     };
@@ -165,6 +171,22 @@ static void raise_descriptor_limit(void)
 }
 
 /* ---- files ---- */
+
+static void on_disk(void *user, bool low)
+{
+    drive(user, &(struct agent_event){.kind = AGENT_DISK, .disk.low = low});
+}
+
+static void watch_disk(struct agent *a)
+{
+    a->disk = (struct disk){
+        .work_dir = a->work_dir,
+        .reserve_bytes = a->config.disk_reserve_bytes,
+        .changed = on_disk,
+        .user = a,
+    };
+    disk_start(&a->disk, a->loop);
+}
 
 /* The core says when its files may go. */
 static bool is_known(void *context, uint64_t attempt)
@@ -324,7 +346,9 @@ static int start_core(struct agent *a, struct error *err)
 {
     struct agent_event event = {
         .kind = AGENT_START,
-        .start = {.spec = &a->config.spec, .masters = a->config.master_count},
+        .start = {.spec = &a->config.spec,
+                  .masters = a->config.master_count,
+                  .renewed_ms = a->lease.renewed_ms},
     };
 
     event.start.records = checkpoint_records(a->checkpoint, &event.start.record_count);
@@ -338,11 +362,13 @@ static int start_core(struct agent *a, struct error *err)
 int agent_start(struct agent *a, struct error *err)
 {
     a->loop = loop_create();
+    a->lease.fd = -1;
     a->core = agent_core_create();
     if (open_checkpoint(a, err) != 0 ||
         (a->config.http.on && web_start(&a->web, a, err) != 0) ||
         (a->config.rpc.on && exec_start(&a->exec, a, err) != 0) ||
         complete_spec(a, err) != 0 || open_users(a, err) != 0 ||
+        lease_file_open(&a->lease, a->work_dir, err) != 0 ||
         open_launcher(a, err) != 0 || open_disk_quota(a, err) != 0 ||
         open_task_logs(a, err) != 0 || open_usages(a, err) != 0)
         return -(int)err->code;
@@ -350,6 +376,7 @@ int agent_start(struct agent *a, struct error *err)
     if (start_core(a, err) != 0 || open_sandboxes(a, err) != 0)
         return -(int)err->code;
     links_start(a);
+    watch_disk(a);
     return 0;
 }
 
@@ -358,6 +385,7 @@ void agent_stop(struct agent *a)
     if (a->loop == NULL)
         return;
     drive_stop(a);
+    disk_stop(&a->disk);
     links_stop(a);
     web_stop(a->web);
     exec_stop(a->exec);
@@ -365,6 +393,7 @@ void agent_stop(struct agent *a)
     timer_stop(a->loop, &a->usage_timer);
     usages_close(a->usages); /* it reads the launcher's groups */
     launcher_destroy(a->launcher);
+    lease_file_close(&a->lease);
     users_destroy(a->users);
     sandboxes_close(a->sandboxes);
     disk_quota_close(a->disk_quota);

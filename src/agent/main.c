@@ -100,6 +100,13 @@ static const struct option_row ROWS[] = {
      .fallback = "10",
      .max = 90,
      .help = "remove the oldest files of ended tasks while less of the disk is free"},
+    {.name = "disk-reserve",
+     .kind = OPTION_NUMBER,
+     .argument = "MIB",
+     .fallback = "1024",
+     .max = LIMIT_RESOURCE / MIB,
+     .help = "take no new work while less than MIB and less than 5 % of the disk of "
+             "--work-dir are free; 0 to take it all the same"},
     {.name = "log-level",
      .kind = OPTION_TEXT,
      .argument = "LEVEL",
@@ -238,6 +245,7 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
     c->work_dir = options_text(o, "work-dir");
     c->sandbox_keep_for_ms = options_duration_ms(o, "sandbox-keep-for");
     c->sandbox_keep_free_percent = (unsigned)options_number(o, "sandbox-keep-free");
+    c->disk_reserve_bytes = options_number(o, "disk-reserve") * MIB;
     if (c->work_dir[0] == 0)
         return options_refuse(o, "work-dir", err, "name a directory");
     c->users = options_text(o, "users");

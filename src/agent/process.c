@@ -1,6 +1,8 @@
 /* process.c - facts about a process of this host, from /proc. */
 #include "agent/process.h"
 
+#include "agent/shim.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -48,4 +50,17 @@ uint64_t process_start(pid_t pid)
         return 0;
     }
     return strtoull(at + 1, NULL, 10);
+}
+
+int process_boot_id(char *out)
+{
+    int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
+    ssize_t n;
+
+    if (fd < 0)
+        return -1;
+    errno = EBADMSG;
+    n = read(fd, out, BOOT_ID_BYTES);
+    close(fd);
+    return n == BOOT_ID_BYTES ? 0 : -1;
 }

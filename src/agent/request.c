@@ -135,6 +135,7 @@ static void set_limits(struct shim_request *r,
     if (r->disk_bytes == 0)
         r->disk_bytes = host->default_disk;
     r->pids = host->task_pids;
+    r->lease_ms = job_lease_ms(spec);
     r->grace_ms = spec->kill_grace_ms;
 }
 

@@ -71,8 +71,13 @@ struct sim_task {
     bool started;
     bool ended;
     bool deaf; /* ignores TERM */
-    int code;  /* exit status, or signal */
-    bool signaled;
+    bool sick; /* its checks fail now and then */
+    uint32_t restarts;
+    uint64_t since_ms;           /* on the clock of its host */
+    uint64_t lease_ms, grace_ms; /* lease_ms 0: none */
+    bool lease_over;
+    enum run_end how;
+    int code; /* exit status, or signal */
 };
 
 /* Records of the checkpoint: durable, and on their way. */
@@ -99,6 +104,7 @@ struct sim_agent {
     uint64_t last_session;
     uint64_t timer;
     uint64_t highest_term; /* of any launch that it obeyed */
+    uint64_t renewed_ms;   /* the file that shims read */
     LIST_HEAD(, sim_task) tasks;
 };
 
@@ -151,6 +157,9 @@ struct sim_job {
     X(kills)                                                                    \
     X(reads)                                                                    \
     X(launches)                                                                 \
+    X(restarts)    /* by agents */                                              \
+    X(unhealthy)   /* answers of checks */                                      \
+    X(leases_over) /* tasks that a shim ended for it */                         \
     X(superseded_seen)                                                          \
     X(purges)                                                                   \
     X(purged_seen)

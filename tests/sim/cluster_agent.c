@@ -51,14 +51,14 @@ static struct sim_task *task_by_identity(struct sim_agent *a, uint64_t identity)
 static void report_end(struct sim_agent *a, const struct sim_task *t)
 {
     step(a,
-         &(struct agent_event){
-             .kind = AGENT_RUN_ENDED,
-             .run_ended = {.attempt = t->attempt,
-                           .how = t->signaled ? RUN_END_SIGNALED : RUN_END_EXITED,
-                           .code = t->code}});
+         &(struct agent_event){.kind = AGENT_RUN_ENDED,
+                               .run_ended = {.attempt = t->attempt,
+                                             .restarts = t->restarts,
+                                             .how = t->how,
+                                             .code = t->code}});
 }
 
-static void end_task(struct sim_task *t, bool signaled, int code)
+static void end_task(struct sim_task *t, enum run_end how, int code)
 {
     world_note(&t->agent->cluster->world,
                2,
@@ -67,7 +67,7 @@ static void end_task(struct sim_task *t, bool signaled, int code)
                t->attempt,
                (uint64_t)code);
     t->ended = true;
-    t->signaled = signaled;
+    t->how = how;
     t->code = code;
     /* The agent sees it now, or asks for the exit record when it adopts the run. */
     if (t->agent->alive && !paused(t->agent))
@@ -90,7 +90,7 @@ static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
                  b);
         return;
     }
-    end_task(t, false, (int)b);
+    end_task(t, RUN_END_EXITED, (int)b);
 }
 
 static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
@@ -109,8 +109,97 @@ static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
                  b);
         return;
     }
-    end_task(t, true, (int)b);
+    end_task(t, t->lease_over ? RUN_END_LEASE : RUN_END_SIGNALED, (int)b);
 }
+
+static uint64_t host_ms(const struct sim_agent *a)
+{
+    return a->cluster->world.now_us / MS + CLOCK_BASE_MS;
+}
+
+#define STARTED(t)                                  \
+    (struct agent_event)                            \
+    {                                               \
+        .kind = AGENT_RUN_STARTED, .run_started = { \
+            .attempt = (t)->attempt,                \
+            .restarts = (t)->restarts,              \
+            .since_ms = (t)->since_ms               \
+        }                                           \
+    }
+
+/* ---- shims: they outlive the agent, and end what has no lease any more ---- */
+
+static void shim_wakes(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+    uint64_t ends_ms;
+
+    if (t == NULL || t->ended || t->lease_over)
+        return;
+    if (paused(agent)) {
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 shim_wakes,
+                 context,
+                 a,
+                 b);
+        return;
+    }
+    ends_ms = agent->renewed_ms + t->lease_ms;
+    if (host_ms(agent) < ends_ms) {
+        world_at(w, clock_us(ends_ms), shim_wakes, context, a, b);
+        return;
+    }
+    world_note(w, 2, "lease over", agent->number, t->attempt, agent->renewed_ms);
+    agent->cluster->totals.leases_over++;
+    t->lease_over = true;
+    if (!t->deaf)
+        world_in(w, pick(w, 100, 3 * MS), task_dies, context, a, 15);
+    world_in(w, t->grace_ms * MS + pick(w, 100, 3 * MS), task_dies, context, a, 9);
+}
+
+/* ---- checks ---- */
+
+static void check_answers(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+    struct agent_event event = {.kind = AGENT_CHECKED};
+
+    if (t == NULL || t->ended || !agent->alive)
+        return;
+    if (paused(agent)) {
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 check_answers,
+                 context,
+                 a,
+                 b);
+        return;
+    }
+    event.checked = (struct run_checked){
+        .attempt = t->attempt,
+        .restarts = t->restarts,
+        .index = (uint32_t)b,
+        .passed = !t->sick || chance(w, 40),
+        .message = "unwell",
+    };
+    agent->cluster->totals.unhealthy += event.checked.passed ? 0 : 1;
+    step(agent, &event);
+}
+
+static void start_check(struct sim_agent *a, const struct run_check *check)
+{
+    struct world *w = &a->cluster->world;
+    const struct sim_task *t = task_of(a, check->attempt);
+
+    if (t != NULL)
+        world_in(
+            w, pick(w, 1 * MS, 300 * MS), check_answers, a, t->identity, check->index);
+}
+
+/* ---- the task ---- */
 
 static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
 {
@@ -129,39 +218,81 @@ static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     }
     t->started = true;
+    t->since_ms = host_ms(agent);
     world_in(w, (b >> 8) * MS, task_exits, agent, a, b & 0xff);
+    if (t->lease_ms > 0)
+        shim_wakes(w, context, a, 0);
     if (agent->alive)
-        step(agent,
-             &(struct agent_event){.kind = AGENT_RUN_STARTED,
-                                   .run_started.attempt = t->attempt});
+        step(agent, &STARTED(t));
+}
+
+/* The task of a launch: a new one, or one that failed and is started again. */
+static struct sim_task *task_for(struct sim_agent *a, const struct run_start *run)
+{
+    struct cluster *c = a->cluster;
+    struct sim_task *t = task_of(a, run->attempt);
+
+    if (run->restarts == 0) {
+        t = mem_zalloc(sizeof(*t));
+        t->agent = a;
+        t->attempt = run->attempt;
+        t->job = run->job;
+        t->instance = run->instance;
+        LIST_INSERT_HEAD(&a->tasks, t, link);
+    } else if (t == NULL || !t->ended || t->restarts + 1 != run->restarts) {
+        world_fail(
+            &c->world,
+            "agent %u starts attempt %llu again (%u), which did not end so often",
+            a->number,
+            (unsigned long long)run->attempt,
+            run->restarts);
+        return NULL;
+    } else {
+        c->totals.restarts++;
+        t->started = t->ended = t->lease_over = false;
+    }
+    t->restarts = run->restarts;
+    t->identity = ++c->last_identity;
+    return t;
+}
+
+static void check_lease(struct sim_agent *a, const struct sim_task *t)
+{
+    if (t->lease_ms > 0 &&
+        (a->renewed_ms == 0 || a->renewed_ms + t->lease_ms <= host_ms(a)))
+        world_fail(&a->cluster->world,
+                   "agent %u starts attempt %llu without a valid lease",
+                   a->number,
+                   (unsigned long long)t->attempt);
 }
 
 static void start_task(struct sim_agent *a, const struct run_start *run)
 {
     struct cluster *c = a->cluster;
-    struct sim_task *t = mem_zalloc(sizeof(*t));
+    struct sim_task *t = task_for(a, run);
     struct job_spec spec;
     uint64_t ms = 0, code = 0;
 
-    t->agent = a;
-    t->attempt = run->attempt;
-    t->job = run->job;
-    t->instance = run->instance;
-    t->identity = ++c->last_identity;
+    if (t == NULL)
+        return;
     if (job_spec_unpack(&spec, run->spec, NULL) != 0 || spec.argc < 4) {
         world_fail(&c->world, "a launch carries a spec that does not decode");
-        mem_free(t);
         return;
     }
     t->resources = spec.resources;
+    t->lease_ms = job_lease_ms(&spec);
+    t->grace_ms = spec.kill_grace_ms;
+    t->sick = spec.check_count > 0 && chance(&c->world, 50);
     ms = strtoull(spec.argv[1], NULL, 10);
     code = strtoull(spec.argv[2], NULL, 10);
     t->deaf = strcmp(spec.argv[3], "deaf") == 0;
     job_spec_finish(&spec);
-    LIST_INSERT_HEAD(&a->tasks, t, link);
-    world_note(&c->world, 2, "launch", a->number, t->attempt, t->job);
-    check_launch(c, a, t, run->term);
-    c->totals.launches++;
+    world_note(&c->world, 2, "launch", a->number, t->attempt, t->restarts);
+    check_lease(a, t);
+    if (t->restarts == 0) {
+        check_launch(c, a, t, run->term);
+        c->totals.launches++;
+    }
     world_in(&c->world,
              pick(&c->world, 500, 5 * MS),
              task_execs,
@@ -204,9 +335,7 @@ static void adopt_answer(struct world *w, void *context, uint64_t a, uint64_t b)
     if (t != NULL && t->ended)
         report_end(agent, t);
     else if (t != NULL && t->started)
-        step(
-            agent,
-            &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started.attempt = a});
+        step(agent, &STARTED(t));
     else if (t == NULL)
         step(agent,
              &(struct agent_event){
@@ -393,6 +522,13 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
     case AGENT_FORGET_RUN:
         forget(a, action->forget_run.attempt);
         break;
+    case AGENT_CHECK:
+        start_check(a, &action->check);
+        break;
+    case AGENT_RENEW:
+        a->renewed_ms = action->renew.boot_ms;
+        strike(a, 1);
+        break;
     case AGENT_TIMER:
         a->timer++;
         if (action->timer.deadline_ms == UINT64_MAX)
@@ -538,6 +674,7 @@ void sim_agent_start(struct sim_agent *a)
     event.start.masters = c->masters;
     event.start.records = records;
     event.start.record_count = n;
+    event.start.renewed_ms = a->renewed_ms;
     for (size_t i = 0; i < AGENT_ENTROPY_BYTES; i++)
         event.start.entropy[i] = (uint8_t)rng_next(&c->world.rng);
     step(a, &event);
@@ -608,6 +745,7 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     if (reboot) {
         c->totals.reboots++;
         a->host++;
+        a->renewed_ms = 0; /* of another boot */
         while (!LIST_EMPTY(&a->tasks))
             task_destroy(LIST_FIRST(&a->tasks));
     } else {

@@ -335,6 +335,18 @@ static void ask_purge(struct sim_client *x, unsigned slot)
     ask(x, ASK_PURGE, slot, &frame);
 }
 
+static void add_check(struct rng *r, struct job_spec *spec)
+{
+    struct job_check *check = job_spec_add_check(spec);
+
+    check->role = rng_percent(r, 50) ? CHECK_HEALTH : CHECK_READINESS;
+    check->kind = CHECK_TCP;
+    check->port = 80;
+    check->interval_ms = 1000;
+    check->timeout_ms = 1000;
+    check->failures = (uint32_t)rng_between(r, 1, 3);
+}
+
 /* The spec follows from the key alone, so that a repeat has the same body. */
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
@@ -361,6 +373,15 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     job_spec_add_arg(&spec, text);
     job_spec_add_arg(&spec, rng_percent(&r, 10) ? "3" : "0");
     job_spec_add_arg(&spec, rng_percent(&r, 20) ? "deaf" : "polite");
+    if (rng_percent(&r, 30))
+        spec.restart = (struct job_retry){
+            .attempts = (uint32_t)rng_between(&r, 1, 3),
+            .interval_ms = rng_percent(&r, 50) ? 0 : 3600 * 1000,
+            .delay_ms = rng_between(&r, 1, 500),
+            .max_delay_ms = 1000,
+        };
+    if (rng_percent(&r, 20))
+        add_check(&r, &spec);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }

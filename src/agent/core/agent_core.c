@@ -52,6 +52,8 @@ static void start(struct agent_core *core, const struct agent_event *event)
     ASSERT(core->masters == 0);
     ASSERT(event->start.masters > 0 && event->start.masters <= LIMIT_MASTERS);
     core->masters = event->start.masters;
+    if (event->start.renewed_ms <= core->now_ms)
+        core->renewed_ms = event->start.renewed_ms;
     core->incarnation = load_u64(entropy + sizeof(core->key));
     core->rng.state = load_u64(entropy + sizeof(core->key) + 8);
     if (records_load(core, event->start.records, event->start.record_count, &err) !=
@@ -72,15 +74,18 @@ static void start(struct agent_core *core, const struct agent_event *event)
     agent_spec_pack(&spec, &core->spec);
 }
 
+/* A process that slept must not act on an order before it has looked at its deadlines.
+ * Only an end is heard first: it may be older than they are. */
 static void dispatch(struct agent_core *core, const struct agent_event *event)
 {
+    if (event->kind != AGENT_RUN_ENDED)
+        runs_tick(core);
     switch (event->kind) {
     case AGENT_START:
         start(core, event);
         break;
     case AGENT_TICK:
         leading_tick(core);
-        runs_tick(core);
         updates_tick(core);
         break;
     case AGENT_SESSION_OPENED:
@@ -99,13 +104,19 @@ static void dispatch(struct agent_core *core, const struct agent_event *event)
         leading_durable(core);
         break;
     case AGENT_RUN_STARTED:
-        runs_started(core, event->run_started.attempt);
+        runs_started(core, event);
         break;
     case AGENT_RUN_ENDED:
         runs_ended(core, event);
         break;
     case AGENT_USAGE:
         usage_tell(core, event->usage.reports, event->usage.count);
+        break;
+    case AGENT_CHECKED:
+        runs_checked(core, &event->checked);
+        break;
+    case AGENT_DISK:
+        leading_disk(core, event->disk.low);
         break;
     }
 }
@@ -115,8 +126,9 @@ static void stop_when_gone(struct agent_core *core)
 {
     const uint32_t *n = core->phases;
 
-    if (core->gone &&
-        n[RUN_RECORDED] + n[RUN_STARTING] + n[RUN_RUNNING] + n[RUN_STOPPING] == 0)
+    if (core->gone && n[RUN_RECORDED] + n[RUN_STARTING] + n[RUN_RUNNING] +
+                              n[RUN_STOPPING] + n[RUN_WAITING] ==
+                          0)
         core_fatal(
             core,
             ERROR_NOT_FOUND,
@@ -176,6 +188,7 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out)
         .starting = core->phases[RUN_STARTING],
         .running = core->phases[RUN_RUNNING],
         .stopping = core->phases[RUN_STOPPING],
+        .waiting = core->phases[RUN_WAITING],
         .ended = core->phases[RUN_ENDED],
         .digest = core->digest,
         .launches_accepted = core->launches_accepted,
@@ -205,6 +218,6 @@ bool agent_core_run_start(const struct agent_core *core,
     const struct run *r = runs_find(core, attempt);
 
     if (r != NULL)
-        *out = runs_start_of(core, r);
+        *out = run_start_of(core, r);
     return r != NULL && r->spec.size > 0;
 }

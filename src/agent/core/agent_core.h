@@ -87,6 +87,8 @@ enum agent_event_kind {
     AGENT_RUN_STARTED,    /* the command runs; also the answer to AGENT_ADOPT_RUN */
     AGENT_RUN_ENDED, /* nothing of the run is left; also an answer to AGENT_ADOPT_RUN */
     AGENT_USAGE,     /* what the runs use: for the leader, if there is one */
+    AGENT_CHECKED,   /* the answer to AGENT_CHECK */
+    AGENT_DISK,      /* the disk of the work directory is low, or no more */
 };
 
 struct agent_event {
@@ -99,6 +101,7 @@ struct agent_event {
             uint32_t masters;              /* 1 to LIMIT_MASTERS, numbered from 0 */
             const struct agent_record *records; /* the checkpoint, in any order */
             size_t record_count;
+            uint64_t renewed_ms; /* of the last AGENT_RENEW of this boot; or 0 */
             uint8_t entropy[AGENT_ENTROPY_BYTES];
         } start;
         struct {
@@ -122,6 +125,10 @@ struct agent_event {
             const struct usage_report *reports; /* attempts ascending */
             size_t count;
         } usage;
+        struct run_checked checked;
+        struct {
+            bool low;
+        } disk;
     };
 };
 
@@ -136,7 +143,11 @@ enum agent_action_kind {
     AGENT_SIGNAL_RUN, /* to all its processes; a run that ended already is left alone */
     AGENT_FORGET_RUN, /* nobody will ask for this run again; its log files stay for a
                          while */
-    AGENT_TIMER,      /* send AGENT_TICK at the deadline; replaces the last one */
+    AGENT_CHECK, /* run a check of a run that has started: AGENT_CHECKED follows, unless it
+                  * ends */
+    AGENT_RENEW, /* leases hold from then on: keep that for the shims, before anything is
+                  * started */
+    AGENT_TIMER, /* send AGENT_TICK at the deadline; replaces the last one */
     AGENT_LOG,
     AGENT_FATAL, /* stop the agent with this error; its tasks go on */
 };
@@ -182,6 +193,10 @@ struct agent_action {
             size_t count;
         } record;
         struct run_start start_run;
+        struct run_check check;
+        struct {
+            uint64_t boot_ms; /* when the heartbeat was sent that was confirmed */
+        } renew;
         struct {
             uint64_t attempt;
         } adopt_run, forget_run;
@@ -231,7 +246,7 @@ struct agent_status {
     uint64_t highest_attempt; /* the highest ever accepted */
     bool registered;          /* with the leader of that term, now */
     uint32_t leader;          /* its number in the list of masters, while registered */
-    uint32_t recorded, starting, running, stopping, ended;
+    uint32_t recorded, starting, running, stopping, waiting, ended;
     uint64_t digest;            /* sum of run_digest() over all runs */
     uint64_t launches_accepted; /* these count since the start of the process */
     uint64_t attempts_refused;  /* orders about attempts that it will never start */

@@ -2,7 +2,11 @@
  *
  *   agent_core.c  events in: which part they belong to
  *   leading.c     sessions, the fence of terms, registration, heartbeats
- *   runs.c        the life of a run as a table
+ *   runs.c        the runs, and what comes in about them
+ *   run_table.c   the life of a run as a table
+ *   restarts.c    how often a run is started again
+ *   leases.c      how long a run may go on without a leader
+ *   checks.c      health and readiness
  *   ends.c        how a run ended, in words
  *   updates.c     what the leader must still be told
  *   records.c     the checkpoint's records, packed and unpacked
@@ -15,6 +19,7 @@
 #include "agent/core/agent_core.h"
 #include "base/limits.h"
 #include "base/rng.h"
+#include "wire/job.h"
 #include "wire/message.h"
 
 #include <bsd/sys/queue.h>
@@ -29,7 +34,10 @@
 #define REGISTER_RETRY_MAX_MS 2000
 #define UPDATE_DELAY_MS       50 /* a state that lasts less is not worth a log entry */
 #define UPDATE_RESEND_MS      1000
+#define UPDATE_CHANGE_MS      1000 /* between two of a run whose state stays the same */
 #define KILL_REPEAT_MS        10000
+#define CHECK_BUSY_MS         200 /* too many are on the way: ask again */
+#define HEARTBEATS_KEPT       32  /* whose confirmation is still worth something */
 
 /* ---- runs ---- */
 
@@ -37,23 +45,48 @@
 enum run_phase {
     RUN_NEW,      /* above the highest ever accepted: never heard of */
     RUN_PAST,     /* not above it: ended and forgotten, or never accepted */
-    RUN_RECORDED, /* accepted, its record is on the way to the disk */
+    RUN_RECORDED, /* accepted; its record is on the way to the disk, or it waits for its
+                     lease */
     RUN_STARTING, /* handed to the launcher */
     RUN_RUNNING,
     RUN_STOPPING, /* told to end */
+    RUN_WAITING,  /* it failed, and will be started again */
     RUN_ENDED,    /* until the leader acknowledges it */
     RUN_PHASES
 };
 
 enum run_event {
     RUN_ON_LAUNCH,
+    RUN_ON_DECLINED, /* launched while the agent takes no new work */
     RUN_ON_STOP,
-    RUN_ON_DURABLE,
+    RUN_ON_READY, /* durable, its delay is over, and its lease is valid */
     RUN_ON_STARTED,
+    RUN_ON_FAILED, /* it ended, and is to be started again */
     RUN_ON_ENDED,
+    RUN_ON_OVERDUE,   /* it ran as long as it may */
+    RUN_ON_UNHEALTHY, /* a health check failed too often */
     RUN_ON_KILL_DUE,
     RUN_ON_ACKED, /* its final state */
     RUN_EVENTS
+};
+
+/* Why it was told to end.  The numbers are in the checkpoint. */
+enum run_cause {
+    CAUSE_NONE = 0,
+    CAUSE_ORDER = 1, /* by the leader; it replaces the others */
+    CAUSE_MAX_RUNTIME = 2,
+    CAUSE_HEALTH = 3,
+};
+
+struct check {
+    bool is_health;    /* else readiness */
+    bool asked;        /* its answer is on the way */
+    bool told;         /* there was an answer */
+    bool passed;       /* the last one */
+    uint32_t failed;   /* in a row */
+    uint32_t failures; /* that many count */
+    uint64_t interval_ms, start_delay_ms;
+    uint64_t due_ms;
 };
 
 enum update_place { UPDATE_NONE, UPDATE_DELAYED, UPDATE_DUE, UPDATE_SENT };
@@ -65,15 +98,40 @@ struct run {
     uint32_t number;
     uint64_t term;
     struct bytes spec; /* owned; empty for a run that was never accepted */
-    uint64_t kill_grace_ms;
+    uint16_t *ports;   /* owned, or NULL */
+    uint32_t port_count;
 
-    uint8_t phase; /* enum run_phase */
-    bool started;  /* its launcher can signal it */
-    bool kept;     /* it has a record in the checkpoint */
-    bool stopped;  /* told to end; in the record */
+    /* of the spec */
+    uint64_t kill_grace_ms;
+    uint64_t max_runtime_ms; /* 0: none */
+    uint64_t lease_ms;       /* 0: none */
+    struct job_retry restart;
+    struct check *checks; /* owned, or NULL */
+    uint32_t check_count;
+
+    uint8_t phase;  /* enum run_phase */
+    bool started;   /* its launcher can signal it */
+    bool kept;      /* it has a record in the checkpoint */
+    bool over;      /* not to be started again; in the record */
+    bool leased;    /* counts in core->leased */
+    uint8_t cause;  /* enum run_cause; in the record */
+    uint8_t health; /* enum task_health */
+
+    /* of its restarts; in the record */
+    uint32_t restarts;
+    uint32_t window_count; /* failures since window_ms */
+    uint64_t window_ms;
+
     uint64_t
         sequence; /* of the record that must be durable before it is started or told */
-    uint64_t kill_ms; /* next KILL while stopping */
+
+    /* What is due when; NEVER if nothing.  wake_ms is the least of them. */
+    uint64_t kill_ms;    /* STOPPING: the next KILL */
+    uint64_t start_ms;   /* WAITING */
+    uint64_t overdue_ms; /* RUNNING */
+    uint64_t check_ms;   /* RUNNING */
+    uint64_t tell_ms;    /* health or restarts changed */
+    uint64_t wake_ms;
 
     uint8_t state; /* enum task_state, as told to the leader */
     uint8_t acked; /* the highest state that was acknowledged */
@@ -84,17 +142,19 @@ struct run {
     uint8_t place;     /* enum update_place: the queue that `update` links it into */
     uint64_t place_ms; /* when it leaves that queue */
     TAILQ_ENTRY(run) update;
-    TAILQ_ENTRY(run) waiting; /* until `sequence` is durable */
-    bool is_waiting;
+    uint64_t told_ms;         /* last sent */
+    TAILQ_ENTRY(run) waiting; /* until `sequence` is durable, or for a lease */
+    bool is_waiting;          /* in core->waiting */
+    bool is_held;             /* in core->held */
     RB_ENTRY(run) by_attempt;
-    RB_ENTRY(run) by_kill; /* while kill_ms is not NEVER */
+    RB_ENTRY(run) by_wake; /* while wake_ms is not NEVER */
 };
 
 RB_HEAD(run_tree, run);
-RB_HEAD(kill_tree, run);
+RB_HEAD(wake_tree, run);
 TAILQ_HEAD(run_queue, run);
 RB_PROTOTYPE(run_tree, run, by_attempt, )
-RB_PROTOTYPE(kill_tree, run, by_kill, )
+RB_PROTOTYPE(wake_tree, run, by_wake, )
 
 /* ---- sessions and the leader ---- */
 
@@ -123,6 +183,11 @@ struct leader {
     uint32_t answers;  /* TELLING: requests not yet answered */
     uint32_t tries;    /* refused in a row */
     uint64_t deadline_ms;
+};
+
+struct asked { /* a heartbeat that asks for a renewal */
+    uint64_t sequence;
+    uint64_t sent_ms;
 };
 
 struct agent_core {
@@ -155,11 +220,20 @@ struct agent_core {
     uint64_t heartbeat_leader_ms;
     uint64_t heartbeat_others_ms;
     bool gone; /* an operator said so: ends its runs, then stops */
+    bool disk_low;
+
+    /* leases */
+    uint32_t leased;         /* runs that have one and did not end */
+    uint64_t renewed_ms;     /* they hold from then on; 0: never renewed */
+    uint64_t last_heartbeat; /* the newest number that was asked with */
+    struct asked asked[HEARTBEATS_KEPT];
 
     /* runs */
     struct run_tree runs;
-    struct kill_tree kills;
+    struct wake_tree wakes;
     struct run_queue waiting;
+    struct run_queue held; /* ready but for their lease */
+    uint32_t checks_asked;
     uint32_t run_count;
     uint32_t phases[RUN_PHASES];
     uint64_t digest;
@@ -203,22 +277,60 @@ static inline uint64_t records_next(const struct agent_core *core)
 void runs_init(struct agent_core *core);
 void runs_finish(struct agent_core *core);
 struct run *runs_find(const struct agent_core *core, uint64_t attempt);
-/* What its launcher is told; the spec is a view. */
-struct run_start runs_start_of(const struct agent_core *core, const struct run *r);
-/* A run that the checkpoint kept; it is adopted. */
+/* A run that the checkpoint kept, in its fields and spec: adopt it. */
 struct run *runs_restore(struct agent_core *core, uint64_t attempt);
 void runs_set_spec(struct run *r, struct bytes spec);
-/* It was told to end before the restart; that is done again. */
-void runs_set_stopped(struct agent_core *core, struct run *r);
+void runs_set_ports(struct run *r, const uint16_t *ports, uint32_t count);
+void runs_restored(struct agent_core *core, struct run *r);
 void runs_launch(struct agent_core *core, uint64_t term, const struct launch *l);
 void runs_stop(struct agent_core *core, uint64_t attempt);
 void runs_stop_all(struct agent_core *core);
-void runs_ack(struct agent_core *core, uint64_t attempt, enum task_state state);
-void runs_started(struct agent_core *core, uint64_t attempt);
+void runs_ack(struct agent_core *core, const struct ack *ack);
+void runs_started(struct agent_core *core, const struct agent_event *event);
 void runs_ended(struct agent_core *core, const struct agent_event *event);
+void runs_checked(struct agent_core *core, const struct run_checked *answer);
 void runs_durable(struct agent_core *core);
+void runs_renewed(struct agent_core *core); /* leases hold longer */
 void runs_tick(struct agent_core *core);
 uint64_t runs_deadline(const struct agent_core *core);
+/* Nothing happens with the run until the record of this step is durable. */
+void runs_wait_durable(struct agent_core *core, struct run *r);
+/* One of its deadlines changed. */
+void runs_schedule(struct agent_core *core, struct run *r);
+void runs_remove(struct agent_core *core, struct run *r);
+
+/* run_table.c */
+void run_step(struct agent_core *core,
+              struct run *r,
+              enum run_event event,
+              const struct agent_event *e);
+/* What its launcher is told; spec and ports are views. */
+struct run_start run_start_of(const struct agent_core *core, const struct run *r);
+void run_set_state(struct agent_core *core, struct run *r, enum task_state state);
+void run_say(struct run *r, const char *message); /* empty: nothing */
+
+/* restarts.c */
+bool restarts_left(const struct agent_core *core, const struct run *r);
+void restarts_count(const struct agent_core *core, struct run *r);
+uint64_t restarts_delay(const struct run *r);
+
+/* leases.c */
+void leases_add(struct agent_core *core, struct run *r);
+void leases_drop(struct agent_core *core, struct run *r);
+/* The number for a heartbeat of now; 0 if nothing needs a lease. */
+uint64_t leases_ask(struct agent_core *core);
+void leases_confirmed(struct agent_core *core, uint64_t sequence);
+bool leases_valid(const struct agent_core *core, const struct run *r);
+
+/* checks.c */
+void checks_set(struct run *r, const struct job_spec *spec);
+void checks_start(struct agent_core *core, struct run *r, uint64_t since_ms);
+void checks_stop(struct agent_core *core, struct run *r);
+void checks_reset(struct run *r);
+void checks_due(struct agent_core *core, struct run *r);
+void checks_answered(struct agent_core *core,
+                     struct run *r,
+                     const struct run_checked *answer);
 
 /* ends.c */
 struct run_verdict {
@@ -227,13 +339,17 @@ struct run_verdict {
     int exit_code;
     char message[LIMIT_MESSAGE_BYTES + 1]; /* empty: nothing to say */
 };
-/* stopped: it had been told to end. */
-void ends_judge(const struct run_ended *e, bool stopped, struct run_verdict *out);
+void ends_judge(const struct run_ended *e,
+                const struct run *r,
+                struct run_verdict *out);
 
 /* updates.c */
 void updates_init(struct agent_core *core);
 /* The run's state changed: tell the leader, at once or after UPDATE_DELAY_MS. */
 void updates_changed(struct agent_core *core, struct run *r);
+/* Only its health or its restarts did. */
+void updates_touched(struct agent_core *core, struct run *r);
+void updates_due(struct agent_core *core, struct run *r);
 void updates_drop(struct agent_core *core, struct run *r);
 /* A new leader: everything that is not acknowledged goes again. */
 void updates_restart(struct agent_core *core);
@@ -252,6 +368,7 @@ void leading_opened(struct agent_core *core, uint64_t session, uint32_t master);
 void leading_closed(struct agent_core *core, uint64_t session, enum error_code reason);
 void leading_frame(struct agent_core *core, uint64_t session, struct bytes frame);
 void leading_durable(struct agent_core *core);
+void leading_disk(struct agent_core *core, bool low);
 void leading_tick(struct agent_core *core);
 uint64_t leading_deadline(const struct agent_core *core);
 

@@ -95,13 +95,40 @@ static void judge_stopped(const struct run_ended *e, struct run_verdict *out)
         snprintf(out->message, sizeof(out->message), "stopped before it was started");
 }
 
-/* What nobody saw end is LOST, whatever it was told. */
-static bool was_seen(enum run_end how)
+static void
+judge_by_cause(const struct run_ended *e, const struct run *r, struct run_verdict *out)
 {
-    return table[how].state != TASK_LOST || how == RUN_END_LEASE;
+    const char *message = r->message;
+
+    switch ((enum run_cause)r->cause) {
+    case CAUSE_NONE:
+        return;
+    case CAUSE_ORDER:
+        judge_stopped(e, out);
+        return;
+    case CAUSE_MAX_RUNTIME:
+        out->reason = TASK_REASON_MAX_RUNTIME;
+        message = "ended because it ran longer than its max_runtime";
+        break;
+    case CAUSE_HEALTH:
+        out->reason = TASK_REASON_HEALTH_CHECK;
+        if (message == NULL)
+            message = "ended because a health check failed";
+        break;
+    }
+    out->state = TASK_FAILED;
+    snprintf(out->message, sizeof(out->message), "%s", message);
 }
 
-void ends_judge(const struct run_ended *e, bool stopped, struct run_verdict *out)
+/* What nobody saw end is LOST, whatever it was told; without its lease it is LOST unless
+ * that was an order. */
+static bool cause_counts(const struct run_ended *e, const struct run *r)
+{
+    return table[e->how].state != TASK_LOST ||
+           (e->how == RUN_END_LEASE && r->cause == CAUSE_ORDER);
+}
+
+void ends_judge(const struct run_ended *e, const struct run *r, struct run_verdict *out)
 {
     ASSERT(e->how < RUN_ENDS);
     *out = (struct run_verdict){
@@ -109,14 +136,12 @@ void ends_judge(const struct run_ended *e, bool stopped, struct run_verdict *out
         .reason = table[e->how].reason,
         .exit_code = exit_code(e),
     };
-    if (stopped && was_seen(e->how)) {
-        judge_stopped(e, out);
-        return;
-    }
     if (e->how == RUN_END_EXITED && e->code == 0)
         out->state = TASK_FINISHED;
     if (e->message != NULL)
         snprintf(out->message, sizeof(out->message), "%s", e->message);
     else if (out->state != TASK_FINISHED)
         say(e, "", out->message, sizeof(out->message));
+    if (cause_counts(e, r))
+        judge_by_cause(e, r, out);
 }

@@ -54,11 +54,22 @@ static void send_hello(struct agent_core *core, const struct session *s)
     agent_actions_send(core->out, s->id, offset);
 }
 
+static uint32_t flags(const struct agent_core *core)
+{
+    return core->disk_low ? AGENT_FLAG_LOW_DISK : 0;
+}
+
 static void send_heartbeat(struct agent_core *core, const struct session *s)
 {
     size_t offset = core->out->bytes.size;
-    struct heartbeat h = {.agent = core->agent, .term = core->term};
+    struct heartbeat h = {
+        .agent = core->agent,
+        .term = core->term,
+        .flags = flags(core),
+    };
 
+    if (is_leader(core, s) && core->leader.phase >= LEADER_TELLING)
+        h.sequence = leases_ask(core);
     heartbeat_pack(&h, &core->out->bytes);
     agent_actions_send(core->out, s->id, offset);
 }
@@ -72,6 +83,7 @@ static void send_register(struct agent_core *core)
         .runs_digest = core->digest,
         .runs_count = core->run_count,
         .highest_attempt = core->highest,
+        .flags = flags(core),
     };
 
     core->leader.phase = LEADER_REGISTERING;
@@ -161,6 +173,8 @@ static void leader_obeyed(struct agent_core *core)
     core->leader.phase = LEADER_REGISTERED;
     core->leader.deadline_ms = NEVER;
     core->leader.tries = 0;
+    if (core->leased > 0)
+        core->heartbeat_leader_ms = core->now_ms; /* asks for renewal */
     updates_restart(core);
 }
 
@@ -332,7 +346,7 @@ obey(struct agent_core *core, enum method method, const struct order_list *order
             runs_stop(core, stop.attempt);
     } else {
         while (ack_next(orders, &at, &ack))
-            runs_ack(core, ack.attempt, ack.state);
+            runs_ack(core, &ack);
     }
 }
 
@@ -403,6 +417,30 @@ on_leading_frame(struct agent_core *core, struct session *s, const struct rpc *r
         on_leading(core, s, term);
 }
 
+static void on_lease(struct agent_core *core, struct session *s, const struct rpc *rpc)
+{
+    uint64_t term, sequence;
+    struct error err;
+
+    if (lease_unpack(&term, &sequence, rpc->params, &err) != 0)
+        session_reject(core, s, err.text);
+    else if (term == core->term && is_leader(core, s) &&
+             core->leader.phase >= LEADER_TELLING)
+        leases_confirmed(core, sequence);
+}
+
+void leading_disk(struct agent_core *core, bool low)
+{
+    if (low == core->disk_low)
+        return;
+    core->disk_low = low;
+    core->heartbeat_leader_ms = core->now_ms; /* the leader is to know at once */
+    agent_actions_log(core->out,
+                      LOG_LEVEL_WARNING,
+                      low ? "the disk is low: taking no new work"
+                          : "there is room on the disk again: taking new work");
+}
+
 static void
 on_request(struct agent_core *core, struct session *s, const struct rpc *rpc)
 {
@@ -434,6 +472,8 @@ void leading_frame(struct agent_core *core, uint64_t session, struct bytes frame
     } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP ||
                rpc.method == METHOD_ACK) {
         on_orders(core, s, &rpc);
+    } else if (rpc.method == METHOD_LEASE) {
+        on_lease(core, s, &rpc);
     }
 }
 

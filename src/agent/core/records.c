@@ -2,8 +2,10 @@
  *
  *   "identity"          [version, key, agent id, cluster id or empty]
  *   "fence"             [highest term, highest attempt]
- *   "run" + attempt     [job, instance, number, term, spec, stopped]
- *                       attempt big-endian: in order
+ *   "run" + attempt     [job, instance, number, term, spec, told to end,
+ *                       cause, over, restarts, failures counted, since, [port…]]
+ *                       attempt big-endian: in order.  Records of old end after "told
+ *                       to end"
  *
  * How far a run came is not kept here: its launcher knows the truth (AGENT_ADOPT_RUN).
  */
@@ -62,13 +64,21 @@ void records_put_run(struct agent_core *core, const struct run *r)
 
     run_key(r->attempt, key);
     record = begin(core, key, sizeof(key));
-    pack_array(out, 6);
+    pack_array(out, 12);
     pack_uint(out, r->job);
     pack_uint(out, r->instance);
     pack_uint(out, r->number);
     pack_uint(out, r->term);
     pack_bytes(out, r->spec);
-    pack_bool(out, r->stopped);
+    pack_bool(out, r->cause != CAUSE_NONE);
+    pack_uint(out, r->cause);
+    pack_bool(out, r->over);
+    pack_uint(out, r->restarts);
+    pack_uint(out, r->window_count);
+    pack_uint(out, r->window_ms);
+    pack_array(out, r->port_count);
+    for (uint32_t i = 0; i < r->port_count; i++)
+        pack_uint(out, r->ports[i]);
     end(core, record);
 }
 
@@ -170,6 +180,20 @@ static int load_fence(struct agent_core *core, struct bytes value, struct error 
     return unpack_finish(&u, "checkpoint record fence", err);
 }
 
+static void load_ports(struct run *r, struct unpack *u)
+{
+    uint16_t ports[LIMIT_TASK_PORTS];
+    uint32_t count = unpack_enter(u);
+
+    if (count > LIMIT_TASK_PORTS)
+        unpack_fail(u, "too many ports");
+    for (uint32_t i = 0; i < count && unpack_ok(u); i++)
+        ports[i] = (uint16_t)unpack_uint_max(u, UINT16_MAX);
+    unpack_leave(u);
+    if (unpack_ok(u))
+        runs_set_ports(r, ports, count);
+}
+
 static int load_run(struct agent_core *core,
                     struct bytes key,
                     struct bytes value,
@@ -178,6 +202,7 @@ static int load_run(struct agent_core *core,
     struct unpack u;
     struct run *r;
     uint64_t attempt = 0;
+    bool stopped;
 
     for (size_t i = 0; i < 8; i++)
         attempt = attempt << 8 | key.data[RUN_PREFIX_BYTES + i];
@@ -190,9 +215,17 @@ static int load_run(struct agent_core *core,
     r->number = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
     r->term = unpack_uint(&u);
     runs_set_spec(r, unpack_bytes(&u, LIMIT_SPEC_BYTES));
-    if (unpack_bool(&u))
-        runs_set_stopped(core, r);
+    stopped = unpack_bool(&u);
+    r->cause = (uint8_t)unpack_uint_max(&u, CAUSE_HEALTH);
+    if (stopped && r->cause == CAUSE_NONE)
+        r->cause = CAUSE_ORDER;
+    r->over = unpack_bool(&u);
+    r->restarts = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
+    r->window_count = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
+    r->window_ms = unpack_uint(&u);
+    load_ports(r, &u);
     unpack_leave(&u);
+    runs_restored(core, r);
     return unpack_finish(&u, "checkpoint record of a run", err);
 }
 

@@ -57,8 +57,30 @@ void updates_changed(struct agent_core *core, struct run *r)
         move(core, r, UPDATE_DELAYED, UPDATE_DELAY_MS);
 }
 
+/* Not more often than each UPDATE_CHANGE_MS.  A queue that it is in already tells it. */
+void updates_touched(struct agent_core *core, struct run *r)
+{
+    uint64_t at_ms = core->now_ms + UPDATE_DELAY_MS;
+
+    if (r->is_waiting || r->place == UPDATE_DELAYED || r->place == UPDATE_DUE)
+        return;
+    if (r->told_ms + UPDATE_CHANGE_MS > at_ms)
+        at_ms = r->told_ms + UPDATE_CHANGE_MS;
+    if (at_ms < r->tell_ms)
+        r->tell_ms = at_ms;
+}
+
+void updates_due(struct agent_core *core, struct run *r)
+{
+    if (r->is_waiting)
+        r->tell_ms = core->now_ms + UPDATE_DELAY_MS;
+    else
+        move(core, r, UPDATE_DUE, 0);
+}
+
 void updates_drop(struct agent_core *core, struct run *r)
 {
+    r->tell_ms = NEVER;
     move(core, r, UPDATE_NONE, 0);
 }
 
@@ -70,14 +92,20 @@ void updates_restart(struct agent_core *core)
         move(core, r, UPDATE_DUE, 0);
 }
 
-static void fill(const struct run *r, struct run_report *out)
+static void fill(struct agent_core *core, struct run *r, struct run_report *out)
 {
+    /* A final state must be durable before it is told; until then it is as before. */
+    bool hidden = r->over && r->is_waiting;
+
     *out = (struct run_report){
         .attempt = r->attempt,
-        .state = r->state,
+        .state = hidden ? TASK_RUNNING : r->state,
         .reason = r->reason,
         .exit_code = r->exit_code,
+        .health = r->health,
+        .restarts = r->restarts,
     };
+    r->told_ms = core->now_ms;
     if (r->message != NULL)
         out->message = (struct bytes){(const uint8_t *)r->message, strlen(r->message)};
 }
@@ -92,7 +120,7 @@ static void send_due(struct agent_core *core)
         uint32_t count = 0;
 
         while (count < LIMIT_UPDATES && (r = TAILQ_FIRST(&core->due)) != NULL) {
-            fill(r, &reports[count++]);
+            fill(core, r, &reports[count++]);
             move(core, r, UPDATE_SENT, UPDATE_RESEND_MS);
         }
         update_pack(core->agent, reports, count, &core->out->bytes);
@@ -145,7 +173,7 @@ fill_part(struct agent_core *core, struct run_report *reports, struct run **next
     while (*next != NULL && count < LIMIT_UPDATES) {
         struct run *r = *next;
 
-        fill(r, &reports[count++]);
+        fill(core, r, &reports[count++]);
         if (r->place != UPDATE_NONE)
             move(core, r, UPDATE_SENT, UPDATE_RESEND_MS);
         *next = RB_NEXT(run_tree, &core->runs, r);

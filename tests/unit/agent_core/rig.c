@@ -83,6 +83,17 @@ static void note(struct rig *rig, const struct agent_action *a)
         break;
     case AGENT_START_RUN:
         d->attempt = a->start_run.attempt;
+        d->restarts = a->start_run.restarts;
+        rig->restarts = a->start_run.restarts;
+        break;
+    case AGENT_CHECK:
+        d->attempt = a->check.attempt;
+        d->restarts = a->check.restarts;
+        d->index = a->check.index;
+        break;
+    case AGENT_RENEW:
+        d->boot_ms = a->renew.boot_ms;
+        rig->renewed_ms = a->renew.boot_ms;
         break;
     case AGENT_SIGNAL_RUN:
         d->attempt = a->signal_run.attempt;
@@ -123,7 +134,8 @@ static void start(struct rig *rig)
         .start = {.spec = &spec,
                   .masters = RIG_MASTERS,
                   .records = rig->kept,
-                  .record_count = rig->kept_count},
+                  .record_count = rig->kept_count,
+                  .renewed_ms = rig->renewed_ms},
     };
 
     spec.resources.amount[RESOURCE_CPUS] = 4000;
@@ -326,6 +338,7 @@ void rig_stop(struct rig *rig, unsigned master, uint64_t term, uint64_t attempt)
     rig_frame(rig, master, &frame);
 }
 
+/* As the master does it: with the health and the restarts that it was told. */
 void rig_ack(struct rig *rig,
              unsigned master,
              uint64_t term,
@@ -333,10 +346,63 @@ void rig_ack(struct rig *rig,
              enum task_state state)
 {
     struct ack a = {.attempt = attempt, .state = state};
+    struct run_report report;
     struct buffer frame = {0};
 
+    if (rig_report(rig, attempt, &report)) {
+        a.health = report.health;
+        a.restarts = report.restarts;
+    }
     ack_pack(term, &a, 1, &frame);
     rig_frame(rig, master, &frame);
+}
+
+void rig_lease(struct rig *rig, unsigned master, uint64_t term, uint64_t sequence)
+{
+    struct buffer frame = {0};
+
+    lease_pack(term, sequence, &frame);
+    rig_frame(rig, master, &frame);
+}
+
+static struct heartbeat last_heartbeat(const struct rig *rig, unsigned master)
+{
+    size_t n = rig_sent_count(rig, master, METHOD_HEARTBEAT);
+    struct heartbeat h;
+    struct error err;
+
+    ck_assert_uint_gt(n, 0);
+    ck_assert_int_eq(
+        heartbeat_unpack(
+            &h, rig_sent(rig, master, METHOD_HEARTBEAT, n - 1)->rpc.params, &err),
+        0);
+    return h;
+}
+
+uint64_t rig_asked(const struct rig *rig, unsigned master)
+{
+    return last_heartbeat(rig, master).sequence;
+}
+
+uint32_t rig_flags(const struct rig *rig, unsigned master)
+{
+    return last_heartbeat(rig, master).flags;
+}
+
+/* ---- jobs ---- */
+
+void rig_get_spec(const struct rig *rig, struct job_spec *spec)
+{
+    struct error err;
+
+    ck_assert_int_eq(job_spec_unpack(spec, buffer_view(&rig->spec), &err), 0);
+}
+
+void rig_set_spec(struct rig *rig, struct job_spec *spec)
+{
+    buffer_clear(&rig->spec);
+    job_spec_pack(spec, &rig->spec);
+    job_spec_finish(spec);
 }
 
 /* ---- the launcher ---- */
@@ -344,7 +410,9 @@ void rig_ack(struct rig *rig,
 void rig_started(struct rig *rig, uint64_t attempt)
 {
     struct agent_event event = {.kind = AGENT_RUN_STARTED,
-                                .run_started.attempt = attempt};
+                                .run_started = {.attempt = attempt,
+                                                .restarts = rig->restarts,
+                                                .since_ms = rig->now_ms}};
 
     rig_step(rig, &event);
 }
@@ -353,8 +421,32 @@ void rig_ended(struct rig *rig, uint64_t attempt, enum run_end how, int code)
 {
     struct agent_event event = {
         .kind = AGENT_RUN_ENDED,
-        .run_ended = {.attempt = attempt, .how = how, .code = code},
+        .run_ended = {.attempt = attempt,
+                      .restarts = rig->restarts,
+                      .how = how,
+                      .code = code},
     };
+
+    rig_step(rig, &event);
+}
+
+void rig_checked(struct rig *rig, uint64_t attempt, uint32_t index, bool passed)
+{
+    struct agent_event event = {
+        .kind = AGENT_CHECKED,
+        .checked = {.attempt = attempt,
+                    .restarts = rig->restarts,
+                    .index = index,
+                    .passed = passed,
+                    .message = passed ? NULL : "refused"},
+    };
+
+    rig_step(rig, &event);
+}
+
+void rig_disk(struct rig *rig, bool low)
+{
+    struct agent_event event = {.kind = AGENT_DISK, .disk.low = low};
 
     rig_step(rig, &event);
 }

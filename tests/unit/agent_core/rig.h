@@ -3,6 +3,7 @@
 #define TESTS_UNIT_AGENT_CORE_RIG_H
 
 #include "agent/core/agent_core.h"
+#include "wire/job.h"
 #include "wire/message.h"
 
 #define RIG_MASTERS 3
@@ -12,6 +13,9 @@ struct rig_done {
     enum agent_action_kind kind;
     uint64_t attempt; /* runs */
     enum run_signal signal;
+    uint32_t restarts;   /* START_RUN and CHECK */
+    uint32_t index;      /* CHECK */
+    uint64_t boot_ms;    /* RENEW */
     uint64_t session;    /* SEND and CLOSE */
     struct rpc rpc;      /* SEND; views into bytes */
     struct buffer bytes; /* SEND: the frame's value */
@@ -34,9 +38,11 @@ struct rig {
     size_t queued_count, queued_capacity;
     uint64_t sequence; /* of the last that was handed out */
 
-    struct error fatal; /* code 0: none */
-    uint8_t entropy;    /* first byte of what the next start gets */
-    struct buffer spec; /* a job's, for launches */
+    uint64_t renewed_ms; /* the lease file */
+    uint32_t restarts;   /* of the last start */
+    struct error fatal;  /* code 0: none */
+    uint8_t entropy;     /* first byte of what the next start gets */
+    struct buffer spec;  /* a job's, for launches */
 };
 
 extern const uint8_t rig_cluster[CLUSTER_ID_BYTES];
@@ -74,8 +80,20 @@ void rig_ack(struct rig *rig,
              uint64_t term,
              uint64_t attempt,
              enum task_state state);
+void rig_lease(struct rig *rig, unsigned master, uint64_t term, uint64_t sequence);
+/* The number in the last heartbeat to the master; 0: it asks for nothing. */
+uint64_t rig_asked(const struct rig *rig, unsigned master);
+uint32_t rig_flags(const struct rig *rig, unsigned master); /* in it */
+
+/* Of the last start, which began now. */
 void rig_started(struct rig *rig, uint64_t attempt);
 void rig_ended(struct rig *rig, uint64_t attempt, enum run_end how, int code);
+void rig_checked(struct rig *rig, uint64_t attempt, uint32_t index, bool passed);
+void rig_disk(struct rig *rig, bool low);
+
+/* Launches are of this job from now on; takes it over. */
+void rig_set_spec(struct rig *rig, struct job_spec *spec);
+void rig_get_spec(const struct rig *rig, struct job_spec *spec);
 
 /* What was done since the last call of rig_forget(). */
 void rig_forget(struct rig *rig);
