@@ -87,31 +87,30 @@
 #define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
 #define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
 #define LIMIT_JOB_TIME_MS     (365ull * 24 * 3600 * 1000) /* any other time in a job */
-#define LIMIT_JOB_TEXT_BYTES \
-    (32 * KIB)                    /* sources, paths and checks of a job together */
-#define LIMIT_SOURCE_BYTES   4096 /* a URL, or a path */
-#define LIMIT_USER_BYTES     32   /* a name of a user */
-#define LIMIT_TASK_PORTS     64   /* of one task */
-#define LIMIT_CUSTOM         16   /* custom resources of a task or an agent */
-#define LIMIT_CUSTOM_BYTES   64   /* a name of one */
-#define LIMIT_ARTIFACTS      32
-#define LIMIT_ARTIFACT_BYTES (1ull << 40)
-#define LIMIT_VOLUMES        32
-#define LIMIT_CHECKS         8
-#define LIMIT_CHECK_FAILURES 1000
-#define LIMIT_LEASE_MIN_MS   2000 /* four heartbeats */
-#define LIMIT_DRIFT_PERMILLE 500
+#define LIMIT_JOB_TEXT_BYTES  (32 * KIB) /* sources, paths, checks: together */
+#define LIMIT_SOURCE_BYTES    4096       /* a URL, or a path */
+#define LIMIT_USER_BYTES      32         /* a name of a user */
+#define LIMIT_TASK_PORTS      64         /* of one task */
+#define LIMIT_CUSTOM          16         /* custom resources of a task or an agent */
+#define LIMIT_CUSTOM_BYTES    64         /* a name of one */
+#define LIMIT_ARTIFACTS       32
+#define LIMIT_ARTIFACT_BYTES  (1ull << 40)
+#define LIMIT_VOLUMES         32
+#define LIMIT_CHECKS          8
+#define LIMIT_CHECK_FAILURES  1000
+#define LIMIT_LEASE_MIN_MS    2000 /* four heartbeats */
+#define LIMIT_DRIFT_PERMILLE  500
 
 /* Agent */
-#define LIMIT_SANDBOX_FILES  1000000    /* in the sandbox of a running task, with directories */
-#define LIMIT_SANDBOX_DEPTH  128        /* directories in directories there */
-#define LIMIT_USERS_KNOWN    64         /* looked up by an agent and kept for a minute */
-#define LIMIT_USER_GROUPS    1024       /* supplementary ones of a user of tasks */
-#define LIMIT_TASK_PIDS      4096       /* processes and threads of a task, by default */
-#define LIMIT_AGENT_RUNS       65536      /* of one agent, with unacknowledged ones */
-#define LIMIT_AGENT_CHECKS     64         /* at one time */
-#define LIMIT_SANDBOXES_KEPT   100000     /* of runs that ended and are acknowledged */
-#define LIMIT_SANDBOX_YOUNG_MS 600000     /* after a run ended: not removed for disk */
+#define LIMIT_SANDBOX_FILES    1000000 /* of a running task, with directories */
+#define LIMIT_SANDBOX_DEPTH    128     /* directories in directories there */
+#define LIMIT_USERS_KNOWN      64      /* looked up by an agent and kept for a minute */
+#define LIMIT_USER_GROUPS      1024    /* supplementary ones of a user of tasks */
+#define LIMIT_TASK_PIDS        4096    /* processes and threads of a task, by default */
+#define LIMIT_AGENT_RUNS       65536   /* of one agent, with unacknowledged ones */
+#define LIMIT_AGENT_CHECKS     64      /* at one time */
+#define LIMIT_SANDBOXES_KEPT   100000  /* of runs that ended and are acknowledged */
+#define LIMIT_SANDBOX_YOUNG_MS 600000  /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */
 #define LIMIT_USAGE_PAGE       1000       /* runs in one answer over HTTP */
 #define LIMIT_USAGE_REPORTS    4096       /* runs of an agent in one frame */
