@@ -18,6 +18,7 @@ agent_take_spec(struct agent *agent, const struct agent_spec *spec, struct bytes
 {
     bytes_assign(&agent->spec, bytes);
     agent->capacity = spec->resources;
+    extra_capacity_take(&agent->extras, spec);
 }
 
 /* Those that are gone are kept to be seen, as long as there is room. */

@@ -23,6 +23,7 @@ job_of_spec(const struct command *c, const struct job_spec *spec, struct hash128
     j->instances = spec->instances;
     j->priority = spec->priority;
     j->resources = spec->resources;
+    j->extras = extra_needs_of(spec);
     return j;
 }
 

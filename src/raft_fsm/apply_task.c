@@ -20,13 +20,28 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     if (!agent_takes_work(agent))
         return false;
 #if !defined(MUTANT_PLACE_UNCHECKED) && !defined(MUTANT_OVER_COMMIT)
-    if (!agent_has_room(agent, &j->resources))
+    if (!agent_has_room(agent, j))
         return false;
 #endif
     t = job_task(j, p->instance);
     if (t == NULL)
         return p->attempt == 1;
     return t->state == TASK_PENDING && p->attempt == t->attempt + 1ull;
+}
+
+/* The ports of an attempt: its own from now until it is removed. */
+static void take_ports(struct attempt *t)
+{
+    const struct extra_needs *needs = t->job->extras;
+
+    if (needs == NULL || extra_needs_ports(needs) == 0)
+        return;
+    t->port_count = (uint8_t)extra_needs_ports(needs);
+    t->ports = mem_alloc(t->port_count * sizeof(*t->ports));
+    extra_choose(&t->agent->extras, &t->agent->extras_used, needs, t->ports);
+#ifdef MUTANT_PORT_TWICE
+    t->ports[t->port_count - 1] = t->agent->extras.ports[0].first;
+#endif
 }
 
 static struct attempt *attempt_add(struct apply *a,
@@ -43,6 +58,7 @@ static struct attempt *attempt_add(struct apply *a,
     t->state = TASK_STAGING;
     t->job = j;
     t->agent = agent;
+    take_ports(t);
     state_add(a->state, object_attempt(t));
     return t;
 }

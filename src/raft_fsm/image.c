@@ -7,6 +7,8 @@
 #include "raft_fsm/image.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -44,6 +46,16 @@ INLINE void code_u8(struct coder *c, bool reading, uint8_t *value)
         *at = *value;
     else if (at != NULL)
         *value = *at;
+}
+
+INLINE void code_u16(struct coder *c, bool reading, uint16_t *value)
+{
+    uint8_t *at = code_step(c, reading, 2);
+
+    if (!reading)
+        memcpy(at, (uint8_t[]){(uint8_t)*value, (uint8_t)(*value >> 8)}, 2);
+    else if (at != NULL)
+        *value = (uint16_t)(at[0] | at[1] << 8);
 }
 
 INLINE void code_u32(struct coder *c, bool reading, uint32_t *value)
@@ -169,8 +181,107 @@ INLINE uint8_t code_groups(struct coder *c,
     return c->fault ? 0 : present;
 }
 
-#define AGENT_HAS_MODE   1 /* groups of an agent */
-#define ATTEMPT_HAS_STOP 1 /* groups of an attempt */
+#define AGENT_HAS_MODE    1 /* groups of an agent */
+#define AGENT_HAS_EXTRAS  2
+#define JOB_HAS_EXTRAS    1 /* groups of a job */
+#define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
+#define ATTEMPT_HAS_PORTS 2
+
+/* ---- extras: rare, so not inlined; reading allocates what record_finish() frees ---- */
+
+static void
+code_ranges(struct coder *c, bool reading, struct port_range *ranges, size_t *count)
+{
+    uint8_t n = (uint8_t)*count;
+
+    code_u8(c, reading, &n);
+    if (reading && n > LIMIT_PORT_RANGES) {
+        c->fault = true;
+        return;
+    }
+    *count = n;
+    for (size_t i = 0; i < n; i++) {
+        code_u16(c, reading, &ranges[i].first);
+        code_u16(c, reading, &ranges[i].last);
+    }
+    if (reading && port_ranges_check(ranges, n, NULL) != 0)
+        c->fault = true;
+}
+
+static void
+code_custom_resource(struct coder *c, bool reading, struct custom_resource *r)
+{
+    struct bytes name = {0};
+
+    if (!reading)
+        name = text_view(r->name);
+    code_short(c, reading, &name, LIMIT_CUSTOM_BYTES);
+    code_u64(c, reading, &r->amount);
+    if (!reading)
+        return;
+    if (name.size == 0 || memchr(name.data, 0, name.size) != NULL || r->amount == 0 ||
+        r->amount > LIMIT_RESOURCE)
+        c->fault = true;
+    r->name = text_copy(name);
+}
+
+/* In order of the names. */
+static void code_custom(struct coder *c, bool reading, struct custom_resources *l)
+{
+    uint8_t n = (uint8_t)l->count;
+
+    code_u8(c, reading, &n);
+    if (reading && n > LIMIT_CUSTOM)
+        c->fault = true;
+    if (c->fault || n == 0)
+        return;
+    if (reading)
+        *l = (struct custom_resources){mem_zalloc(n * sizeof(*l->items)), n};
+    for (size_t i = 0; i < n; i++) {
+        code_custom_resource(c, reading, &l->items[i]);
+        if (i > 0 && strcmp(l->items[i - 1].name, l->items[i].name) >= 0)
+            c->fault = true;
+    }
+}
+
+static void
+code_capacity_extras(struct coder *c, bool reading, struct extra_capacity *e)
+{
+    code_ranges(c, reading, e->ports, &e->range_count);
+    code_custom(c, reading, &e->custom);
+    code_u32(c, reading, &e->features);
+    if (extra_capacity_is_empty(e))
+        c->fault = true;
+}
+
+static void code_job_extras(struct coder *c, bool reading, struct extra_needs **extras)
+{
+    struct extra_needs *n = reading ? mem_zalloc(sizeof(*n)) : *extras;
+
+    *extras = n;
+    code_u32(c, reading, &n->port_count);
+    code_ranges(c, reading, n->fixed, &n->fixed_count);
+    code_custom(c, reading, &n->custom);
+    code_u32(c, reading, &n->features);
+    if (extra_needs_are_empty(n) || n->port_count > LIMIT_TASK_PORTS ||
+        extra_needs_ports(n) > LIMIT_TASK_PORTS)
+        c->fault = true;
+}
+
+static void code_ports(struct coder *c, bool reading, struct attempt *t)
+{
+    code_u8(c, reading, &t->port_count);
+    if (t->port_count == 0 || t->port_count > LIMIT_TASK_PORTS)
+        c->fault = true;
+    if (c->fault)
+        return;
+    if (reading)
+        t->ports = mem_zalloc(t->port_count * sizeof(*t->ports));
+    for (uint8_t i = 0; i < t->port_count; i++)
+        code_u16(c, reading, &t->ports[i]);
+}
+
+/* ---- the tables ---- */
 
 INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
 {
@@ -185,16 +296,19 @@ INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
 
 INLINE void code_agent_groups(struct coder *c, bool reading, struct agent *a)
 {
-    uint8_t present = a->mode != AGENT_NORMAL ? AGENT_HAS_MODE : 0;
+    uint8_t present = (a->mode != AGENT_NORMAL ? AGENT_HAS_MODE : 0) |
+                      (extra_capacity_is_empty(&a->extras) ? 0 : AGENT_HAS_EXTRAS);
 
-    present = code_groups(c, reading, present, AGENT_HAS_MODE);
-    if ((present & AGENT_HAS_MODE) == 0)
-        return;
-    code_enum(c, reading, &a->mode, AGENT_MODE_COUNT);
-    code_bool(c, reading, &a->drain_due);
-    code_u64(c, reading, &a->drain_us);
-    if (a->mode == AGENT_NORMAL)
-        c->fault = true;
+    present = code_groups(c, reading, present, AGENT_HAS_MODE | AGENT_HAS_EXTRAS);
+    if ((present & AGENT_HAS_MODE) != 0) {
+        code_enum(c, reading, &a->mode, AGENT_MODE_COUNT);
+        code_bool(c, reading, &a->drain_due);
+        code_u64(c, reading, &a->drain_us);
+        if (a->mode == AGENT_NORMAL)
+            c->fault = true;
+    }
+    if ((present & AGENT_HAS_EXTRAS) != 0)
+        code_capacity_extras(c, reading, &a->extras);
 }
 
 INLINE void code_agent(struct coder *c, bool reading, struct agent *a)
@@ -215,6 +329,7 @@ INLINE void code_agent(struct coder *c, bool reading, struct agent *a)
 INLINE void code_job(struct coder *c, bool reading, struct job *j)
 {
     struct bytes key = j->key;
+    uint8_t present;
 
 #ifdef MUTANT_KEY_NOT_IN_SNAPSHOT
     uint8_t id[8];
@@ -234,6 +349,10 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j)
     code_body_size(c, reading, &j->spec, &j->body);
     if (reading)
         j->key = key;
+    present =
+        code_groups(c, reading, j->extras != NULL ? JOB_HAS_EXTRAS : 0, JOB_HAS_EXTRAS);
+    if ((present & JOB_HAS_EXTRAS) != 0)
+        code_job_extras(c, reading, &j->extras);
 }
 
 INLINE void code_task(
@@ -278,13 +397,16 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     code_u64(c, reading, &t->placed_us);
     code_enum(c, reading, &t->state, TASK_STATE_COUNT);
     code_bool(c, reading, &t->superseded);
-    present = t->stop != TASK_REASON_NONE ? ATTEMPT_HAS_STOP : 0;
-    present = code_groups(c, reading, present, ATTEMPT_HAS_STOP);
+    present = (t->stop != TASK_REASON_NONE ? ATTEMPT_HAS_STOP : 0) |
+              (t->port_count > 0 ? ATTEMPT_HAS_PORTS : 0);
+    present = code_groups(c, reading, present, ATTEMPT_HAS_STOP | ATTEMPT_HAS_PORTS);
     if ((present & ATTEMPT_HAS_STOP) != 0) {
         code_enum(c, reading, &t->stop, TASK_REASON_COUNT);
         if (t->stop == TASK_REASON_NONE)
             c->fault = true;
     }
+    if ((present & ATTEMPT_HAS_PORTS) != 0)
+        code_ports(c, reading, t);
     if (reading) {
         r->job_id = job_id;
         r->agent_id = agent_id;
@@ -456,7 +578,21 @@ bool record_read(struct record *r, struct bytes bytes)
     default:
         return false;
     }
-    return !c.fault && c.at == c.end;
+    if (!c.fault && c.at == c.end)
+        return true;
+    record_finish(r);
+    return false;
+}
+
+void record_finish(struct record *r)
+{
+    if (r->table == TABLE_AGENTS)
+        extra_capacity_finish(&r->agent.extras);
+    else if (r->table == TABLE_JOBS)
+        extra_needs_destroy(r->job.extras);
+    else if (r->table == TABLE_ATTEMPTS)
+        mem_free(r->attempt.ports);
+    *r = (struct record){0};
 }
 
 void record_append_end(struct hash128 digest, struct buffer *out)

@@ -80,7 +80,7 @@ struct object_key object_key(const struct object *o);
 int object_key_compare(struct object_key a, struct object_key b);
 uint64_t *object_changed(const struct object *o);
 
-#define IMAGE_HEAD_MAX 384 /* a task with the longest message */
+#define IMAGE_HEAD_MAX 2048 /* a job with the longest names of custom resources */
 
 struct image {
     uint8_t head[IMAGE_HEAD_MAX];
@@ -96,7 +96,7 @@ void image_store(const struct image *image, uint8_t *to);
 void image_append(const struct image *image, struct buffer *out);
 
 /* What a record of a snapshot holds.  Views point into the record; members that a
- * reader derives are zero, and references are ids. */
+ * reader derives are zero, and references are ids.  Extras and ports are owned. */
 struct record {
     enum table table;
     union {
@@ -116,6 +116,8 @@ struct record {
 /* Decode the bytes after the size word; false unless they are canonical: sizes, numbers
  * of states and the hash of the body are right, and nothing is left over. */
 bool record_read(struct record *r, struct bytes bytes);
+/* Frees what nobody took out of it. */
+void record_finish(struct record *r);
 void record_append_end(struct hash128 digest, struct buffer *out);
 
 #endif

@@ -55,6 +55,28 @@ static bool is_live(const struct task *t)
 
 /* ---- agents ---- */
 
+/* Extras of agents that have them or whose attempts do. */
+static int check_extras(const struct agent *a, struct error *err)
+{
+    struct extra_use used = {0};
+    struct attempt *t;
+    bool right = true;
+
+    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&a->attempts) {
+        right = right && extra_may_take(&used, t->job->extras, t->ports, t->port_count);
+        if (right && t->job->extras != NULL)
+            extra_take(&used, t->job->extras, t->ports, t->port_count);
+    }
+    right = right && extra_use_equal(&used, &a->extras_used);
+    extra_use_finish(&used);
+    RULE(right,
+         "agent %" PRIu64
+         ": ports or custom resources in use are not those of its "
+         "attempts, or one has two owners",
+         a->id);
+    return 0;
+}
+
 static int check_allocated(const struct agent *a, struct error *err)
 {
     struct resources sum = {0};
@@ -86,7 +108,7 @@ static int check_allocated(const struct agent *a, struct error *err)
     RULE(a->state != AGENT_UNREACHABLE || count == superseded,
          "agent %" PRIu64 " is unreachable and has live attempts",
          a->id);
-    return 0;
+    return check_extras(a, err);
 }
 
 static int check_agent(const struct state *s, struct agent *a, struct error *err)

@@ -64,13 +64,13 @@ static int read_header(struct restore *r, const uint8_t *at, struct error *err)
 
 /* ---- one object of each table; NULL or what is wrong with it ---- */
 
-static const char *take_globals(struct state *s, const struct record *r)
+static const char *take_globals(struct state *s, struct record *r)
 {
     s->globals = r->globals;
     return NULL;
 }
 
-static const char *take_agent(struct state *s, const struct record *r)
+static const char *take_agent(struct state *s, struct record *r)
 {
     struct agent *a;
 
@@ -78,6 +78,7 @@ static const char *take_agent(struct state *s, const struct record *r)
         return "two agents have one key";
     a = mem_alloc(sizeof(*a));
     *a = r->agent;
+    r->agent.extras = (struct extra_capacity){0};
     a->spec = (struct bytes){0};
     bytes_assign(&a->spec, r->agent.spec);
     RB_INIT(&a->attempts);
@@ -86,7 +87,7 @@ static const char *take_agent(struct state *s, const struct record *r)
     return NULL;
 }
 
-static const char *take_job(struct state *s, const struct record *r)
+static const char *take_job(struct state *s, struct record *r)
 {
     struct bytes key, spec;
     struct job *j;
@@ -97,13 +98,14 @@ static const char *take_job(struct state *s, const struct record *r)
     key = j->key;
     spec = j->spec;
     *j = r->job;
+    r->job.extras = NULL;
     j->key = key;
     j->spec = spec;
     state_link(s, object_job(j));
     return NULL;
 }
 
-static const char *take_task(struct state *s, const struct record *r)
+static const char *take_task(struct state *s, struct record *r)
 {
     struct job *j = state_job(s, r->job_id);
     struct image image;
@@ -124,7 +126,7 @@ static const char *take_task(struct state *s, const struct record *r)
     return NULL;
 }
 
-static const char *take_attempt(struct state *s, const struct record *r)
+static const char *take_attempt(struct state *s, struct record *r)
 {
     struct agent *agent = state_agent(s, r->agent_id);
     struct job *j = state_job(s, r->job_id);
@@ -135,8 +137,12 @@ static const char *take_attempt(struct state *s, const struct record *r)
     for (int i = 0; i < RESOURCE_KINDS; i++)
         if (j->resources.amount[i] > LIMIT_RESOURCE - agent->allocated.amount[i])
             return "an agent has more allocated than the limit of a resource";
+    if (!extra_may_take(
+            &agent->extras_used, j->extras, r->attempt.ports, r->attempt.port_count))
+        return "an attempt has not the ports that it needs, or those of another";
     t = mem_alloc(sizeof(*t));
     *t = r->attempt;
+    r->attempt.ports = NULL;
     t->job = j;
     t->agent = agent;
     state_link(s, object_attempt(t));
@@ -144,7 +150,7 @@ static const char *take_attempt(struct state *s, const struct record *r)
     return NULL;
 }
 
-static const char *take_tombstone(struct state *s, const struct record *r)
+static const char *take_tombstone(struct state *s, struct record *r)
 {
     struct tombstone *t;
 
@@ -160,7 +166,7 @@ static const char *take_tombstone(struct state *s, const struct record *r)
     return NULL;
 }
 
-static const char *take_end(struct state *s, const struct record *r)
+static const char *take_end(struct state *s, struct record *r)
 {
     s->digest = r->digest;
     return NULL;
@@ -186,7 +192,7 @@ static struct object_key record_key(struct record *r)
 
 static int take_record(struct restore *r, struct bytes bytes, struct error *err)
 {
-    static const char *(*const TAKE[])(struct state *, const struct record *) = {
+    static const char *(*const TAKE[])(struct state *, struct record *) = {
         [TABLE_GLOBALS] = take_globals,
         [TABLE_AGENTS] = take_agent,
         [TABLE_JOBS] = take_job,
@@ -201,13 +207,15 @@ static int take_record(struct restore *r, struct bytes bytes, struct error *err)
 
     if (!record_read(&record, bytes))
         return corrupt(err, "a record cannot be read");
-    if (r->last.table == 0 && record.table != TABLE_GLOBALS)
-        return corrupt(err, "it does not begin with the globals");
     key = record_key(&record);
-    if (r->last.table == TABLE_END || object_key_compare(key, r->last) <= 0)
-        return corrupt(err, "its records are not in order");
+    if (r->last.table == 0 && record.table != TABLE_GLOBALS)
+        problem = "it does not begin with the globals";
+    else if (r->last.table == TABLE_END || object_key_compare(key, r->last) <= 0)
+        problem = "its records are not in order";
+    else
+        problem = TAKE[record.table](r->state, &record);
     r->last = key;
-    problem = TAKE[record.table](r->state, &record);
+    record_finish(&record);
     return problem == NULL ? 0 : corrupt(err, problem);
 }
 

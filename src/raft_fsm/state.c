@@ -249,10 +249,10 @@ bool agent_takes_work(const struct agent *a)
            a->attempts_count < LIMIT_AGENT_RUNS;
 }
 
-bool agent_has_room(const struct agent *a, const struct resources *need)
+bool agent_has_room(const struct agent *a, const struct job *j)
 {
     for (int i = 0; i < RESOURCE_KINDS; i++)
-        if (a->allocated.amount[i] + need->amount[i] > a->capacity.amount[i])
+        if (a->allocated.amount[i] + j->resources.amount[i] > a->capacity.amount[i])
             return false;
-    return true;
+    return j->extras == NULL || extra_has_room(&a->extras, &a->extras_used, j->extras);
 }

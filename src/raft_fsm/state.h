@@ -26,6 +26,7 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "raft_fsm/extras.h"
 #include "wire/agent.h"
 #include "wire/command.h"
 #include "wire/resources.h"
@@ -70,6 +71,7 @@ struct job {
     struct bytes spec;   /* owned canonical bytes; valid when they were submitted */
     struct hash128 body; /* hash of the spec: same key, other body = conflict */
     struct resources resources; /* of one task */
+    struct extra_needs *extras; /* likewise, owned; NULL: none */
     uint32_t instances;
     int32_t priority;
 
@@ -98,6 +100,8 @@ struct attempt {
     uint8_t state;   /* STAGING, STARTING, RUNNING; LOST while superseded (see below) */
     bool superseded; /* its agent was unreachable: the task went on without it; it holds
                       * resources until the agent says that it is over, or is gone */
+    uint8_t port_count;
+    uint16_t *ports; /* owned; in use on its agent as long as it exists */
     uint8_t stop; /* enum task_reason: it is to end, and its task to go on elsewhere */
     struct job *job;     /* in the canonical bytes by its id */
     struct agent *agent; /* likewise */
@@ -115,7 +119,7 @@ struct agent {
     uint64_t drain_us; /* DRAINING: stamp of the deadline; else 0 */
     uint8_t key[16];
     struct bytes spec; /* owned canonical bytes; valid when they were registered */
-    struct resources capacity; /* of the spec */
+    struct resources capacity; /* of the spec; `extras` are beside it */
     uint64_t registered_us;
     uint64_t since_us; /* stamp of the last change of state */
 
@@ -126,6 +130,10 @@ struct agent {
     struct agent_attempts attempts;
     RB_ENTRY(agent) by_id;
     RB_ENTRY(agent) by_key;
+    struct extra_use extras_used;
+
+    /* seldom looked at, so last */
+    struct extra_capacity extras; /* of the spec; not derived */
 };
 
 struct tombstone {
@@ -240,8 +248,8 @@ bool job_next_pending(const struct job *j,
 /* True if the scheduler may place on it: ACTIVE in mode NORMAL with nothing superseded, and
  * with less than LIMIT_AGENT_RUNS attempts. */
 bool agent_takes_work(const struct agent *a);
-/* True if that much more fits: never while more is allocated than it has. */
-bool agent_has_room(const struct agent *a, const struct resources *need);
+/* True if one more task of the job fits: never while more is allocated than there is. */
+bool agent_has_room(const struct agent *a, const struct job *j);
 
 /* Every invariant across the tables, and counters and digest from scratch.  O(state).
  * Returns 0 or ERROR_CORRUPT with the first rule that is broken. */

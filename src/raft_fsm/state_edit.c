@@ -132,6 +132,8 @@ static void link_attempt(struct state *s, struct attempt *t)
     RB_INSERT(agent_attempts, &t->agent->attempts, t);
     t->agent->attempts_count++;
     resources_add(&t->agent->allocated, &t->job->resources);
+    if (t->job->extras != NULL)
+        extra_take(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
     t->job->attempts++;
 }
 
@@ -141,6 +143,8 @@ static void unlink_attempt(struct state *s, struct attempt *t)
     RB_REMOVE(agent_attempts, &t->agent->attempts, t);
     t->agent->attempts_count--;
     resources_subtract(&t->agent->allocated, &t->job->resources);
+    if (t->job->extras != NULL)
+        extra_give(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
     t->job->attempts--;
 }
 
@@ -264,6 +268,7 @@ static void job_destroy(struct job *j)
     for (uint32_t i = 0; i < chunk_count(j->touched); i++)
         mem_free(j->chunks[i].tasks);
     mem_free(j->chunks);
+    extra_needs_destroy(j->extras);
     mem_free((void *)j->key.data);
     mem_free(j);
 }
@@ -272,6 +277,8 @@ static void object_destroy(struct object o)
 {
     switch (o.table) {
     case TABLE_AGENTS:
+        extra_capacity_finish(&o.agent->extras);
+        extra_use_finish(&o.agent->extras_used);
         mem_free((void *)o.agent->spec.data);
         mem_free(o.agent);
         break;
@@ -279,6 +286,7 @@ static void object_destroy(struct object o)
         job_destroy(o.job);
         break;
     case TABLE_ATTEMPTS:
+        mem_free(o.attempt->ports);
         mem_free(o.attempt);
         break;
     case TABLE_TOMBSTONES:

@@ -2,11 +2,12 @@
  *
  * A listing asks for many jobs, so nothing here walks all agents for each: whether one has
  * room now is one search in the index, and capacities are counted by size (fleet.h), once
- * for all jobs of a shape.
+ * for all jobs of a shape.  Only who waits for a fixed port makes them all be asked for it.
  */
 #include "sched/internal.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,38 +87,73 @@ static void say_need(struct text *t, int kind, uint64_t amount)
     say(t, " %s", one ? UNIT_OF_ONE[kind] : UNITS[kind]);
 }
 
-/* "2 cpus, 4096 MiB" */
-static void say_needs(struct text *t, const struct resources *need)
+static void say_ports(struct text *t, const struct extra_needs *n, const char **comma)
+{
+    if (n->port_count > 0) {
+        say(t, "%s%u port%s", *comma, n->port_count, n->port_count == 1 ? "" : "s");
+        *comma = ", ";
+    }
+    for (size_t i = 0; i < n->fixed_count; i++) {
+        if (n->fixed[i].first == n->fixed[i].last)
+            say(t, "%sport %u", *comma, n->fixed[i].first);
+        else
+            say(t, "%sports %u-%u", *comma, n->fixed[i].first, n->fixed[i].last);
+        *comma = ", ";
+    }
+}
+
+static void say_custom(struct text *t, const struct custom_resource *r)
+{
+    say_thousandths(t, r->amount);
+    say(t, " %s", r->name);
+}
+
+/* "2 cpus, 4096 MiB, port 8080, 1 licence" */
+static void say_needs(struct text *t, const struct demand *d)
 {
     const char *comma = "";
 
     for (int k = 0; k < RESOURCE_KINDS; k++) {
-        if (need->amount[k] == 0)
+        if (d->need.amount[k] == 0)
             continue;
         say(t, "%s", comma);
-        say_need(t, k, need->amount[k]);
+        say_need(t, k, d->need.amount[k]);
         comma = ", ";
     }
+    if (d->extras == NULL)
+        return;
+    say_ports(t, d->extras, &comma);
+    for (size_t i = 0; i < d->extras->custom.count; i++) {
+        say(t, "%s", comma);
+        say_custom(t, &d->extras->custom.items[i]);
+        comma = ", ";
+    }
+    if ((d->extras->features & AGENT_FEATURE_IMAGES) != 0)
+        say(t, "%simages", comma);
 }
 
 /* ---- reasons ---- */
 
 /* Counted once for each shape as long as no agent comes, goes or changes. */
-static struct census count(const struct sched *s, const struct job *job)
+static struct census
+count(const struct sched *s, const struct job *job, const struct demand *d)
 {
     struct shape *shape = queue_shape(&s->queue, job);
 
     if (shape == NULL)
-        return fleet_census(&s->fleet, &job->resources);
+        return fleet_census(&s->fleet, d);
+    if (shape->census == NULL)
+        shape->census = mem_zalloc(sizeof(*shape->census));
     if (shape->census_version != s->fleet.sizes_version)
-        shape->census = fleet_census(&s->fleet, &job->resources);
+        *shape->census = fleet_census(&s->fleet, d);
     shape->census_version = s->fleet.sizes_version;
-    return shape->census;
+    return *shape->census;
 }
 
-/* "no agent has 64 cpus (largest: 8)" */
-static void
-say_too_large(struct text *t, const struct census *c, const struct resources *need)
+/* "no agent has 64 cpus (largest: 8)"; false when of each kind one has enough. */
+static bool say_amounts_nowhere(struct text *t,
+                                const struct census *c,
+                                const struct resources *need)
 {
     const char *before = "no agent has ";
 
@@ -131,10 +167,69 @@ say_too_large(struct text *t, const struct census *c, const struct resources *ne
         say(t, ")");
         before = ", nor ";
     }
-    if (!resources_contain(&c->largest, need))
+    return !resources_contain(&c->largest, need);
+}
+
+/* "no agent has licence" */
+static bool
+say_custom_nowhere(struct text *t, const struct census *c, const struct extra_needs *n)
+{
+    for (size_t i = 0; i < n->custom.count; i++) {
+        const struct custom_resource *r = &n->custom.items[i];
+
+        if (r->amount <= c->most_custom[i])
+            continue;
+        say(t, "no agent has ");
+        if (c->most_custom[i] == 0) {
+            say(t, "%s", r->name);
+            return true;
+        }
+        say_custom(t, r);
+        say(t, " (largest: ");
+        say_thousandths(t, c->most_custom[i]);
+        say(t, ")");
+        return true;
+    }
+    return false;
+}
+
+/* The first of the extras that no agent has. */
+static bool
+say_extras_nowhere(struct text *t, const struct census *c, const struct extra_needs *n)
+{
+    if (n == NULL)
+        return false;
+    if (!c->has_features)
+        say(t, "no agent can run images");
+    else if (c->port_nowhere != 0)
+        say(t, "no agent offers port %u", c->port_nowhere);
+    else if (extra_needs_ports(n) > c->most_ports)
+        say(t,
+            "no agent has %u ports (largest: %u)",
+            extra_needs_ports(n),
+            c->most_ports);
+    else
+        return say_custom_nowhere(t, c, n);
+    return true;
+}
+
+static void say_nowhere(struct text *t, const struct census *c, const struct demand *d)
+{
+    if (say_amounts_nowhere(t, c, &d->need) || say_extras_nowhere(t, c, d->extras))
         return;
     say(t, "no agent has all of ");
-    say_needs(t, need);
+    say_needs(t, d);
+}
+
+static void say_taken(struct text *t, uint16_t port, uint64_t agents)
+{
+    if (agents == 1)
+        say(t, "port %u is taken on the 1 agent that has it", port);
+    else
+        say(t,
+            "port %u is taken on all %llu agents that have it",
+            port,
+            (unsigned long long)agents);
 }
 
 static void say_large_enough(struct text *t, uint64_t agents, const char *what)
@@ -148,11 +243,10 @@ static void say_large_enough(struct text *t, uint64_t agents, const char *what)
             what);
 }
 
-static void
-say_waiting(struct text *t, const struct census *c, const struct resources *need)
+static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
 {
     say(t, "waiting for ");
-    say_needs(t, need);
+    say_needs(t, d);
     if (c->able[STANDS_OPEN] == 1)
         say(t, ": 1 agent has room when its tasks end");
     else if (c->able[STANDS_OPEN] > 1)
@@ -171,25 +265,30 @@ void sched_explain(const struct sched *s,
                    char *out,
                    size_t size)
 {
-    const struct resources *need = &job->resources;
+    struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
     struct text t = {out, size};
     struct census c;
+    uint64_t agents;
+    uint16_t port;
 
     say(&t, "%s", "");
     if (pending == 0)
         return;
-    if (fleet_best(&s->fleet, NULL, need) != NULL) {
+    if (fleet_best(&s->fleet, NULL, &d, NULL) != NULL) {
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
         return;
     }
-    c = count(s, job);
+    c = count(s, job, &d);
+    port = fleet_taken_port(&s->fleet, &d, &agents);
     if (state->agents_by_state[AGENT_ACTIVE] +
             state->agents_by_state[AGENT_UNREACHABLE] ==
         0)
         say(&t, "no agent is registered");
     else if (c.able[STANDS_OPEN] + c.able[STANDS_CLOSED] + c.able[STANDS_AWAY] == 0)
-        say_too_large(&t, &c, need);
+        say_nowhere(&t, &c, &d);
+    else if (c.able[STANDS_OPEN] > 0 && port != 0)
+        say_taken(&t, port, agents);
     else
-        say_waiting(&t, &c, need);
+        say_waiting(&t, &c, &d);
 }

@@ -27,6 +27,7 @@ static int log_of(uint64_t amount)
 /* What is low becomes high. */
 static void turn(struct fit_signature *s)
 {
+    s->bits = ~s->bits;
     for (int i = 0; i < FIT_NUMBERS; i++)
         s->number[i] = (uint16_t)(UINT16_MAX - s->number[i]);
 }
@@ -46,8 +47,10 @@ static uint16_t lesser(int a, int b, int price)
     return low > 0 ? (uint16_t)low : 0;
 }
 
-static void
-sign(const struct fit_tree *t, struct fit_signature *s, const struct resources *r)
+static void sign(const struct fit_tree *t,
+                 struct fit_signature *s,
+                 const struct resources *r,
+                 uint64_t bits)
 {
     int cpus = log_of(r->amount[RESOURCE_CPUS]);
     int mem = log_of(r->amount[RESOURCE_MEM]);
@@ -55,6 +58,7 @@ sign(const struct fit_tree *t, struct fit_signature *s, const struct resources *
     int gpus = log_of(r->amount[RESOURCE_GPUS]);
     int i = 0;
 
+    s->bits = bits;
     s->number[i++] = (uint16_t)cpus;
     s->number[i++] = (uint16_t)mem;
     s->number[i++] = (uint16_t)disk;
@@ -72,7 +76,7 @@ sign(const struct fit_tree *t, struct fit_signature *s, const struct resources *
 /* Whether something with this signature may fit. */
 static bool may_fit(const struct fit_signature *s, const struct fit_signature *asked)
 {
-    unsigned short_of = 0;
+    unsigned short_of = (asked->bits & ~s->bits) != 0;
 
     for (int i = 0; i < FIT_NUMBERS; i++)
         short_of |= s->number[i] < asked->number[i];
@@ -83,6 +87,7 @@ static void raise_to(struct fit_signature *s, const struct fit_node *below)
 {
     if (below == NULL)
         return;
+    s->bits |= below->all.bits;
     for (int i = 0; i < FIT_NUMBERS; i++)
         s->number[i] =
             s->number[i] > below->all.number[i] ? s->number[i] : below->all.number[i];
@@ -198,7 +203,7 @@ void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
     ASSERT(n->height == 0);
     n->left = NULL;
     n->right = NULL;
-    sign(t, &n->own, &n->vector);
+    sign(t, &n->own, &n->vector, n->bits);
     refresh(n);
     t->root = insert_below(t->root, n);
 }
@@ -237,17 +242,25 @@ struct fit_node *fit_tree_first(const struct fit_tree *t)
 
 struct search {
     struct fit_key from;
-    const struct resources *need; /* NULL: the signature is enough */
+    const struct fit_need *need; /* NULL: the signature is enough */
     struct fit_signature signature;
+    unsigned asked;
 };
 
-static bool fits(const struct search *s, const struct fit_node *n)
+static bool fits(struct search *s, const struct fit_node *n)
 {
-    return s->need != NULL ? resources_contain(&n->vector, s->need)
-                           : may_fit(&n->own, &s->signature);
+    if (s->need == NULL)
+        return may_fit(&n->own, &s->signature);
+    if ((s->need->bits & ~n->bits) != 0 ||
+        !resources_contain(&n->vector, s->need->vector))
+        return false;
+    if (s->need->holds == NULL || s->need->holds(n->owner, s->need->context))
+        return true;
+    s->asked++;
+    return false;
 }
 
-static struct fit_node *find_below(const struct search *s, struct fit_node *at)
+static struct fit_node *find_below(struct search *s, struct fit_node *at)
 {
     struct fit_node *found;
 
@@ -266,13 +279,18 @@ static struct fit_node *find_below(const struct search *s, struct fit_node *at)
 
 struct fit_node *fit_tree_find(const struct fit_tree *t,
                                struct fit_key from,
-                               const struct resources *need)
+                               const struct fit_need *need,
+                               unsigned *asked)
 {
     struct search s = {.from = from, .need = need};
+    struct fit_node *found;
 
     ASSERT(!t->of_needs);
-    sign(t, &s.signature, need);
-    return find_below(&s, t->root);
+    sign(t, &s.signature, need->vector, need->bits);
+    found = find_below(&s, t->root);
+    if (asked != NULL)
+        *asked += s.asked;
+    return found;
 }
 
 struct fit_node *fit_tree_find_need(const struct fit_tree *needs,

@@ -31,8 +31,12 @@ struct fit_key {
 
 #define FIT_NUMBERS 16
 
+/* Beside the numbers a signature has bits: of a vector that holds, those of all that it
+ * offers besides amounts; of one that is to be held, those of all that it asks for.  What
+ * lacks a bit cannot hold what has it (extras_bits.h). */
 struct fit_signature {
     uint16_t number[FIT_NUMBERS];
+    uint64_t bits;
 };
 
 struct fit_node {
@@ -43,7 +47,8 @@ struct fit_node {
     struct fit_node *left;
     struct fit_node *right;
     void *owner;
-    int height; /* 0: in no tree */
+    uint64_t bits; /* of the vector */
+    int height;    /* 0: in no tree */
 };
 
 struct fit_tree {
@@ -68,7 +73,7 @@ static inline int resources_compare(const struct resources *a,
     return 0;
 }
 
-/* The caller has set key, vector and owner. */
+/* The caller has set key, vector, bits and owner. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
 void fit_tree_clear(struct fit_tree *t);
@@ -76,10 +81,21 @@ void fit_tree_clear(struct fit_tree *t);
 /* The first of all, or NULL. */
 struct fit_node *fit_tree_first(const struct fit_tree *t);
 
-/* The first one with a key of at least `from` that holds `need`, or NULL. */
+/* What is to be held.  `holds` says of an owner whose vector and bits hold it whether it
+ * really does; NULL: they tell all. */
+struct fit_need {
+    const struct resources *vector;
+    uint64_t bits;
+    bool (*holds)(const void *owner, const void *context);
+    const void *context;
+};
+
+/* The first one with a key of at least `from` that holds `need`, or NULL.  *asked (NULL: not
+ * wanted) grows by the owners that were asked in vain. */
 struct fit_node *fit_tree_find(const struct fit_tree *t,
                                struct fit_key from,
-                               const struct resources *need);
+                               const struct fit_need *need,
+                               unsigned *asked);
 
 /* The first need with a key of at least `from` that something in `room` may hold, or NULL:
  * those before it are held by nothing there; whether this one is has to be asked. */

@@ -1,7 +1,9 @@
 /* fleet.c - the agents as the scheduler sees them. */
 #include "sched/fleet.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 static int size_compare(const struct size_class *a, const struct size_class *b)
 {
@@ -75,20 +77,164 @@ size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     size_enter(f, a, agent);
 }
 
-struct census fleet_census(const struct fleet *f, const struct resources *need)
+static void take_larger(struct resources *largest, const struct resources *r)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (r->amount[k] > largest->amount[k])
+            largest->amount[k] = r->amount[k];
+}
+
+static bool is_offered(const struct fleet *f, uint16_t port)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents)
+        if (extra_port_is_offered(&fleet_extras_of(a)->offered, port))
+            return true;
+    return false;
+}
+
+static void
+count_extras(struct census *c, const struct fleet *f, const struct demand *d)
+{
+    const struct extra_needs *n = d->extras;
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
+        uint32_t ports = extra_ports_offered(offered);
+
+        if (resources_contain(&a->size->capacity, &d->need) &&
+            extra_is_able(offered, n))
+            c->able[a->standing]++;
+        c->most_ports = ports > c->most_ports ? ports : c->most_ports;
+        c->has_features |= (offered->features & n->features) == n->features;
+        for (size_t i = 0; i < n->custom.count; i++) {
+            uint64_t amount =
+                custom_resources_amount(&offered->custom, n->custom.items[i].name);
+
+            c->most_custom[i] = amount > c->most_custom[i] ? amount : c->most_custom[i];
+        }
+    }
+    for (size_t i = 0; i < n->fixed_count; i++)
+        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++)
+            if (c->port_nowhere == 0 && !is_offered(f, (uint16_t)p))
+                c->port_nowhere = (uint16_t)p;
+}
+
+/* How many agents that take work offer the port; 0 if it is free on one of them. */
+static uint64_t taken_on(const struct fleet *f, uint16_t port)
+{
+    struct fleet_agent *a;
+    uint64_t count = 0;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (a->standing != STANDS_OPEN ||
+            !extra_port_is_offered(&fleet_extras_of(a)->offered, port))
+            continue;
+        if (!extra_port_is_used(&fleet_extras_of(a)->used, port))
+            return 0;
+        count++;
+    }
+    return count;
+}
+
+uint16_t
+fleet_taken_port(const struct fleet *f, const struct demand *d, uint64_t *agents)
+{
+    const struct extra_needs *n = d->extras;
+
+    for (size_t i = 0; n != NULL && i < n->fixed_count; i++)
+        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++) {
+            *agents = taken_on(f, (uint16_t)p);
+            if (*agents > 0)
+                return (uint16_t)p;
+        }
+    return 0;
+}
+
+struct census fleet_census(const struct fleet *f, const struct demand *d)
 {
     struct census c = {0};
     struct size_class *size;
 
     RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
         for (int s = 0; s < STANDINGS; s++)
-            if (resources_contain(&size->capacity, need))
+            if (d->extras == NULL && resources_contain(&size->capacity, &d->need))
                 c.able[s] += size->agents[s];
-        for (int k = 0; k < RESOURCE_KINDS; k++)
-            if (size->capacity.amount[k] > c.largest.amount[k])
-                c.largest.amount[k] = size->capacity.amount[k];
+        take_larger(&c.largest, &size->capacity);
     }
+    if (d->extras != NULL)
+        count_extras(&c, f, d);
     return c;
+}
+
+const struct fleet_extras fleet_no_extras;
+
+static bool holds_extras(const void *owner, const void *context)
+{
+    const struct fleet_extras *e = fleet_extras_of(owner);
+
+    return extra_has_room(&e->offered, &e->used, context);
+}
+
+/* ---- bits: what may hold what, besides amounts ----
+ *
+ * A bit for each power of two of free ports up to 2^7, one for each feature up to 2^7, and
+ * one of 48 for the hash of the name of each custom resource of which some is free. */
+
+#define PORT_BITS    8
+#define FEATURE_BITS 8
+#define NAME_BITS    48
+
+static uint64_t port_bits(uint32_t ports)
+{
+    uint64_t bits = 0;
+
+    for (int i = 0; i < PORT_BITS && ports >= 1u << i; i++)
+        bits |= 1ull << i;
+    return bits;
+}
+
+static uint64_t name_bit(const char *name)
+{
+    return 1ull << (PORT_BITS + FEATURE_BITS +
+                    hash128_of(text_view(name)).low % NAME_BITS);
+}
+
+static uint64_t feature_bits(uint32_t features)
+{
+    return (uint64_t)(features & ((1u << FEATURE_BITS) - 1)) << PORT_BITS;
+}
+
+uint64_t demand_bits(const struct demand *d)
+{
+    uint64_t bits;
+
+    if (d->extras == NULL)
+        return 0;
+    bits = port_bits(extra_needs_ports(d->extras)) | feature_bits(d->extras->features);
+    for (size_t i = 0; i < d->extras->custom.count; i++)
+        bits |= name_bit(d->extras->custom.items[i].name);
+    return bits;
+}
+
+static uint64_t offered_bits(const struct fleet_agent *a)
+{
+    const struct fleet_extras *e = a->extras;
+    uint64_t bits;
+
+    if (e == NULL)
+        return 0;
+    bits = port_bits(extra_ports_free(&e->offered, &e->used)) |
+           feature_bits(e->offered.features);
+    for (size_t i = 0; i < e->offered.custom.count; i++) {
+        const struct custom_resource *r = &e->offered.custom.items[i];
+
+        if (custom_resources_amount(&e->used.custom, r->name) < r->amount)
+            bits |= name_bit(r->name);
+    }
+    return bits;
 }
 
 /* ---- free resources ---- */
@@ -108,6 +254,7 @@ static void enter(struct fit_tree *t,
     leave(t, n);
     n->key = key;
     n->vector = *free;
+    n->bits = offered_bits(owner);
     n->owner = owner;
     fit_tree_insert(t, n);
 }
@@ -130,11 +277,31 @@ static void open_agent(struct fleet *f,
         enter(&f->grown, &a->growth, (struct fit_key){0, a->id}, free, a);
 }
 
+/* True when they changed; then the agent may have more of something than before. */
+static bool
+extras_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
+{
+    const struct fleet_extras *e = fleet_extras_of(a);
+    bool offers_same = extra_capacity_equal(&e->offered, &agent->extras);
+
+    if (offers_same && extra_use_equal(&e->used, &agent->extras_used))
+        return false;
+    if (a->extras == NULL)
+        a->extras = mem_zalloc(sizeof(*a->extras));
+    if (!offers_same) {
+        extra_capacity_copy(&a->extras->offered, &agent->extras);
+        f->sizes_version++;
+    }
+    extra_use_copy(&a->extras->used, &agent->extras_used);
+    return true;
+}
+
 static bool
 free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
     struct resources free = agent->capacity;
     bool was_open = a->fit.height > 0;
+    bool extras_changed = extras_refresh(f, a, agent);
     bool grew;
 
     if (!agent_takes_work(agent) ||
@@ -145,11 +312,27 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 #ifndef MUTANT_OVER_COMMIT
     resources_subtract(&free, &agent->allocated);
 #endif
-    if (was_open && resources_equal(&a->fit.vector, &free))
+    if (was_open && !extras_changed && resources_equal(&a->fit.vector, &free))
         return false;
-    grew = !was_open || !resources_contain(&a->fit.vector, &free);
+    grew = !was_open || extras_changed || !resources_contain(&a->fit.vector, &free);
     open_agent(f, a, &free, grew);
     return grew;
+}
+
+bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct demand *d)
+{
+    uint16_t ports[LIMIT_TASK_PORTS];
+
+    if (!resources_contain(left, &d->need))
+        return false;
+    if (d->extras != NULL) {
+        if (!holds_extras(a, d->extras))
+            return false;
+        extra_choose(&a->extras->offered, &a->extras->used, d->extras, ports);
+        extra_take(&a->extras->used, d->extras, ports, extra_needs_ports(d->extras));
+    }
+    resources_subtract(left, &d->need);
+    return true;
 }
 
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
@@ -169,6 +352,11 @@ static void drop_agent(struct fleet *f, struct fleet_agent *a)
     close_agent(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
+    if (a->extras != NULL) {
+        extra_capacity_finish(&a->extras->offered);
+        extra_use_finish(&a->extras->used);
+        mem_free(a->extras);
+    }
     mem_free(a);
 }
 
@@ -229,13 +417,33 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s)
     return grew;
 }
 
+static struct fit_need fit_need_of(const struct demand *d)
+{
+    return (struct fit_need){.vector = &d->need,
+                             .bits = demand_bits(d),
+                             .holds = d->extras == NULL ? NULL : holds_extras,
+                             .context = d->extras};
+}
+
 struct fleet_agent *fleet_best(const struct fleet *f,
                                const struct fit_key *from,
-                               const struct resources *need)
+                               const struct demand *d,
+                               unsigned *asked)
 {
     /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
-    struct fit_key least = {f->policy->worth(need), 0};
-    struct fit_node *n = fit_tree_find(&f->open, from == NULL ? least : *from, need);
+    struct fit_key least = {f->policy->worth(&d->need), 0};
+    struct fit_need need = fit_need_of(d);
+    struct fit_node *n =
+        fit_tree_find(&f->open, from == NULL ? least : *from, &need, asked);
 
     return n == NULL ? NULL : n->owner;
+}
+
+bool fleet_grown_has_room(const struct fleet *f,
+                          const struct demand *d,
+                          unsigned *asked)
+{
+    struct fit_need need = fit_need_of(d);
+
+    return fit_tree_find(&f->grown, (struct fit_key){0}, &need, asked) != NULL;
 }

@@ -10,6 +10,7 @@
 #ifndef SCHED_FLEET_H
 #define SCHED_FLEET_H
 
+#include "raft_fsm/extras.h"
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
 #include "sched/policy.h"
@@ -31,10 +32,32 @@ struct size_class {
     RB_ENTRY(size_class) by_capacity;
 };
 
-/* How many agents are large enough for a task, and the most there is of each kind. */
+/* How many agents are large enough for a task, and the most there is of each kind; with
+ * extras also of each of those. */
 struct census {
     uint64_t able[STANDINGS]; /* large enough when empty */
     struct resources largest;
+    uint32_t most_ports;
+    uint64_t most_custom[LIMIT_CUSTOM]; /* in the order of the needs */
+    uint16_t port_nowhere;              /* fixed, and offered by no agent; 0: none */
+    bool has_features;                  /* one agent has all of them */
+};
+
+/* What one task needs, of amounts and besides. */
+struct demand {
+    struct resources need;
+    const struct extra_needs *extras; /* NULL: nothing */
+};
+
+static inline struct demand job_demand(const struct job *j)
+{
+    return (struct demand){j->resources, j->extras};
+}
+
+/* Extras of an agent, as the state has them and the running round planned. */
+struct fleet_extras {
+    struct extra_capacity offered;
+    struct extra_use used;
 };
 
 struct fleet_agent {
@@ -44,8 +67,16 @@ struct fleet_agent {
     enum standing standing;  /* how it is counted there */
     bool is_taken;           /* its id is in `taken` */
     struct fit_node growth;  /* in `grown`; the same vector */
+    struct fleet_extras *extras; /* owned; NULL: it never had any */
     RB_ENTRY(fleet_agent) by_id;
 };
+
+extern const struct fleet_extras fleet_no_extras;
+
+static inline const struct fleet_extras *fleet_extras_of(const struct fleet_agent *a)
+{
+    return a->extras != NULL ? a->extras : &fleet_no_extras;
+}
 
 RB_HEAD(size_tree, size_class);
 RB_HEAD(fleet_tree, fleet_agent);
@@ -64,6 +95,8 @@ struct fleet {
     size_t taken_count, taken_capacity;
 };
 
+/* The bits of fit_need: 0 for most. */
+uint64_t demand_bits(const struct demand *d);
 enum standing agent_standing(const struct agent *agent);
 
 void fleet_init(struct fleet *f, const struct policy *policy);
@@ -75,15 +108,28 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
 /* The best agent for a task: of those with a key of at least `from` (NULL: of all) that
- * have room, the one that is worth least.  NULL when there is none. */
+ * have room, the one that is worth least.  NULL when there is none.  *asked as in
+ * fit_tree_find(). */
 struct fleet_agent *fleet_best(const struct fleet *f,
                                const struct fit_key *from,
-                               const struct resources *need);
+                               const struct demand *d,
+                               unsigned *asked);
+/* True if an agent that has grown has room. */
+bool fleet_grown_has_room(const struct fleet *f,
+                          const struct demand *d,
+                          unsigned *asked);
 
-/* O(sizes), of which there are up to as many as agents. */
-struct census fleet_census(const struct fleet *f, const struct resources *need);
+/* O(sizes), of which there are up to as many as agents; with extras O(agents). */
+struct census fleet_census(const struct fleet *f, const struct demand *d);
+/* A fixed port that is in use on each of the agents that take work and offer it, of which
+ * there are *agents > 0; 0: none is.  O(agents). */
+uint16_t
+fleet_taken_port(const struct fleet *f, const struct demand *d, uint64_t *agents);
 
-/* Tasks were planned for it and leave it with this. */
+/* Plan one task more: what is left of *left, and of the agent's extras.  False when it does
+ * not fit. */
+bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct demand *d);
+/* All of them are planned, and leave it with this. */
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);
 
 #endif

@@ -10,7 +10,9 @@ static int waiting_compare(const struct waiting *a, const struct waiting *b)
 
 static int shape_compare(const struct shape *a, const struct shape *b)
 {
-    return resources_compare(&a->need, &b->need);
+    int order = resources_compare(&a->demand.need, &b->demand.need);
+
+    return order != 0 ? order : extra_needs_compare(a->demand.extras, b->demand.extras);
 }
 
 RB_GENERATE(waiting_tree, waiting, by_rank, waiting_compare)
@@ -22,18 +24,25 @@ void queue_init(struct queue *q, const struct policy *policy)
     RB_INIT(&q->shapes);
 }
 
+static void drop_shape(struct queue *q, struct shape *shape)
+{
+    RB_REMOVE(shape_tree, &q->shapes, shape);
+    extra_needs_destroy((struct extra_needs *)shape->demand.extras);
+    mem_free(shape->census);
+    mem_free(shape);
+}
+
 void queue_finish(struct queue *q)
 {
     struct waiting *w, *next_waiting;
     struct shape *shape, *next_shape;
 
     RB_FOREACH_SAFE (shape, shape_tree, &q->shapes, next_shape) {
-        RB_REMOVE(shape_tree, &q->shapes, shape);
         RB_FOREACH_SAFE (w, waiting_tree, &shape->jobs, next_waiting) {
             RB_REMOVE(waiting_tree, &shape->jobs, w);
             mem_free(w);
         }
-        mem_free(shape);
+        drop_shape(q, shape);
     }
     *q = (struct queue){0};
 }
@@ -53,8 +62,7 @@ static void enter(struct queue *q, struct shape *shape, bool asleep)
 
     leave(q, shape);
     if (first == NULL) {
-        RB_REMOVE(shape_tree, &q->shapes, shape);
-        mem_free(shape);
+        drop_shape(q, shape);
         return;
     }
     shape->is_asleep = asleep;
@@ -64,7 +72,7 @@ static void enter(struct queue *q, struct shape *shape, bool asleep)
 
 struct shape *queue_shape(const struct queue *q, const struct job *j)
 {
-    struct shape wanted = {.need = j->resources};
+    struct shape wanted = {.demand = job_demand(j)};
 
     return RB_FIND(shape_tree, (struct shape_tree *)&q->shapes, &wanted);
 }
@@ -73,8 +81,9 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 {
     struct shape *shape = mem_zalloc(sizeof(*shape));
 
-    shape->need = j->resources;
+    shape->demand = (struct demand){j->resources, extra_needs_copy(j->extras)};
     shape->place.vector = j->resources;
+    shape->place.bits = demand_bits(&shape->demand);
     shape->place.owner = shape;
     RB_INIT(&shape->jobs);
     RB_INSERT(shape_tree, &q->shapes, shape);

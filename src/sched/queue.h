@@ -27,10 +27,10 @@ struct waiting {
 RB_HEAD(waiting_tree, waiting);
 
 struct shape {
-    struct resources need;
+    struct demand demand;     /* owns its extras */
     struct waiting_tree jobs; /* never empty */
     bool is_asleep;
-    struct census census; /* for explanations, as counted at census_version */
+    struct census *census; /* for explanations, as counted at census_version; or NULL */
     uint64_t census_version;
     struct fit_node place; /* in `ready` or `asleep`; key = rank of the first job */
     RB_ENTRY(shape) by_need;

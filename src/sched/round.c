@@ -18,6 +18,9 @@
 
 #include "base/mem.h"
 
+#define ASKED_PER_LOOK \
+    16 /* agents whose extras were looked at cost as much as a search */
+
 struct round {
     struct sched *sched;
     const struct state *state;
@@ -142,6 +145,29 @@ static void waking_end(struct sched *s)
     s->waking.again = false;
 }
 
+/* What was asked in vain counts as well. */
+static void pay(struct round *r, unsigned asked)
+{
+    unsigned looks = asked / ASKED_PER_LOOK;
+
+    r->looks -= looks < r->looks ? looks : r->looks;
+}
+
+/* Of all agents only those that have grown may have room for what sleeps: where extras are
+ * to be asked for one by one, no others are. */
+static bool has_grown_room(struct round *r, const struct demand *d)
+{
+    const struct fleet *fleet = &r->sched->fleet;
+    unsigned asked = 0;
+    bool has;
+
+    if (d->extras == NULL)
+        return fleet_best(fleet, NULL, d, NULL) != NULL;
+    has = fleet_grown_has_room(fleet, d, &asked);
+    pay(r, asked);
+    return has;
+}
+
 /* A sleeping shape that an agent has room for now, earlier than the first ready one. */
 static struct shape *next_awakened(struct round *r, const struct shape *ready)
 {
@@ -160,7 +186,7 @@ static struct shape *next_awakened(struct round *r, const struct shape *ready)
         s->waking.from = shape->place.key;
         if (ready != NULL && fit_key_compare(&ready->place.key, &shape->place.key) < 0)
             return NULL;
-        if (fleet_best(fleet, NULL, &shape->need) != NULL)
+        if (has_grown_room(r, &shape->demand))
             return shape;
         s->waking.from.second++; /* behind it */
     }
@@ -174,12 +200,11 @@ static struct shape *next_shape(struct round *r)
     struct shape *ready = queue_next(queue);
     struct shape *awakened = next_awakened(r, ready);
 
+    if (awakened != NULL)
+        queue_wake(queue, awakened);
     if (r->looks == 0)
         return NULL;
-    if (awakened == NULL)
-        return ready;
-    queue_wake(queue, awakened);
-    return awakened;
+    return awakened != NULL ? awakened : ready;
 }
 
 /* ---- 3: where it goes ---- */
@@ -199,12 +224,11 @@ static void tasks_step(struct tasks *t, uint32_t from)
 static void fill(struct round *r, struct fleet_agent *a, struct tasks *t)
 {
     struct resources left = a->fit.vector;
+    struct demand d = job_demand(t->job);
 
     t->next.agent = a->id;
-    while (t->any && r->count < r->max &&
-           resources_contain(&left, &t->job->resources)) {
+    while (t->any && r->count < r->max && fleet_plan(a, &left, &d)) {
         r->out[r->count++] = t->next;
-        resources_subtract(&left, &t->job->resources);
         tasks_step(t, t->next.instance + 1);
     }
     fleet_take(&r->sched->fleet, a, &left);
@@ -234,11 +258,13 @@ static void place_first_job(struct round *r, struct shape *shape)
         tasks_step(&t, 0);
     while (t.any) {
         struct fleet_agent *a;
+        unsigned asked = 0;
 
         if (r->count == r->max || r->looks == 0)
             return;
         r->looks--;
-        a = fleet_best(&s->fleet, from, &shape->need);
+        a = fleet_best(&s->fleet, from, &shape->demand, &asked);
+        pay(r, asked);
         if (a == NULL) {
             sleep_on(s, shape);
             return;

@@ -75,32 +75,46 @@ struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t g
 
 /* The canonical spec of the agent that has or will have this id. */
 static struct bytes
-agent_spec_of(struct cluster *c, uint64_t agent, const struct resources *r)
+agent_spec_of(struct cluster *c, uint64_t agent, const struct agent_spec *like)
 {
-    struct agent_spec spec = {.hostname = "host", .http_address = "", .resources = *r};
+    struct agent_spec spec = *like;
 
+    spec.hostname = "host";
+    spec.http_address = "";
     memcpy(spec.key, &agent, sizeof(agent));
     buffer_clear(&c->spec);
     agent_spec_pack(&spec, &c->spec);
     return buffer_view(&c->spec);
 }
 
-uint64_t cluster_add_agent(struct cluster *c, struct resources r)
+uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like)
 {
     struct command command = {.kind = COMMAND_AGENT_REGISTER};
 
     command.agent_register.spec =
-        agent_spec_of(c, c->state->globals.last_agent_id + 1, &r);
+        agent_spec_of(c, c->state->globals.last_agent_id + 1, like);
     return expect_done(cluster_apply(c, &command)).id;
 }
 
-void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
+uint64_t cluster_add_agent(struct cluster *c, struct resources r)
+{
+    return cluster_add_agent_like(c, &(struct agent_spec){.resources = r});
+}
+
+void cluster_resize_agent_like(struct cluster *c,
+                               uint64_t agent,
+                               const struct agent_spec *like)
 {
     struct command command = {.kind = COMMAND_AGENT_REREGISTER};
 
     command.agent_reregister.agent = agent;
-    command.agent_reregister.spec = agent_spec_of(c, agent, &r);
+    command.agent_reregister.spec = agent_spec_of(c, agent, like);
     expect_done(cluster_apply(c, &command));
+}
+
+void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
+{
+    cluster_resize_agent_like(c, agent, &(struct agent_spec){.resources = r});
 }
 
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent)
@@ -131,28 +145,36 @@ void cluster_agent_gone(struct cluster *c, uint64_t agent)
 
 /* ---- jobs ---- */
 
+uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like)
+{
+    struct command command = {.kind = COMMAND_SUBMIT};
+    struct job_spec spec = *like;
+    char *argv[] = {"true", NULL};
+    char key[32];
+
+    spec.name = "a job";
+    spec.argv = argv;
+    spec.argc = 1;
+    buffer_clear(&c->spec);
+    job_spec_pack(&spec, &c->spec);
+    snprintf(key, sizeof(key), "%llu", (unsigned long long)++c->keys);
+    command.submit.key = (struct bytes){(const uint8_t *)key, strlen(key)};
+    command.submit.spec = buffer_view(&c->spec);
+    return expect_done(cluster_apply(c, &command)).id;
+}
+
 uint64_t cluster_submit(struct cluster *c,
                         struct resources need,
                         uint32_t instances,
                         int32_t priority)
 {
-    struct command command = {.kind = COMMAND_SUBMIT};
-    struct job_spec spec;
-    char key[32];
+    struct job_spec like;
 
-    job_spec_init(&spec);
-    spec.name = strdup("a job");
-    spec.resources = need;
-    spec.instances = instances;
-    spec.priority = priority;
-    job_spec_add_arg(&spec, "true");
-    buffer_clear(&c->spec);
-    job_spec_pack(&spec, &c->spec);
-    job_spec_finish(&spec);
-    snprintf(key, sizeof(key), "%llu", (unsigned long long)++c->keys);
-    command.submit.key = (struct bytes){(const uint8_t *)key, strlen(key)};
-    command.submit.spec = buffer_view(&c->spec);
-    return expect_done(cluster_apply(c, &command)).id;
+    job_spec_init(&like);
+    like.resources = need;
+    like.instances = instances;
+    like.priority = priority;
+    return cluster_submit_like(c, &like);
 }
 
 void cluster_kill(struct cluster *c, uint64_t job)

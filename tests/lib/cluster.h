@@ -36,6 +36,11 @@ struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t g
 
 uint64_t cluster_add_agent(struct cluster *c, struct resources r); /* its id */
 void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r);
+/* Resources, ports, custom resources and features are those of `like`. */
+uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like);
+void cluster_resize_agent_like(struct cluster *c,
+                               uint64_t agent,
+                               const struct agent_spec *like);
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent);
 void cluster_agent_mode(struct cluster *c, uint64_t agent, enum agent_mode mode);
 void cluster_agent_gone(struct cluster *c, uint64_t agent);
@@ -45,6 +50,8 @@ uint64_t cluster_submit(struct cluster *c,
                         struct resources need,
                         uint32_t instances,
                         int32_t priority);
+/* What a task needs, and how many there are, is as in `like`; so is the priority. */
+uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like);
 void cluster_kill(struct cluster *c, uint64_t job);
 /* Report a state of an attempt, from its agent. */
 void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state);

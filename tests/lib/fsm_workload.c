@@ -12,6 +12,7 @@
 #define KEYS         24 /* of jobs */
 #define BODIES       3  /* for each key */
 #define AGENT_KEYS   10
+#define FIRST_PORT   31000
 #define ELEMENTS_MAX 8 /* placements or updates in a command */
 
 static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
@@ -94,6 +95,23 @@ static struct bytes job_key(struct workload *w, char text[16])
     return (struct bytes){(const uint8_t *)text, (size_t)n};
 }
 
+/* Ports, custom resources and an image of some kinds of jobs. */
+static void job_extras(struct job_spec *spec, uint64_t kind)
+{
+    if (kind % 4 == 1)
+        spec->ports.count = 1 + (uint32_t)(kind % 3);
+    if (kind % 5 == 2) {
+        uint16_t first = (uint16_t)(FIRST_PORT + kind % 4);
+
+        spec->ports.fixed[0] = (struct port_range){first, (uint16_t)(first + kind % 2)};
+        spec->ports.fixed_count = 1;
+    }
+    if (kind % 4 == 3)
+        custom_resources_add(&spec->custom, "licence", 500 + 500 * (kind % 3));
+    if (kind % 6 == 5)
+        spec->image.source = mem_strdup("oci:/srv/image");
+}
+
 /* The same key has one of a few bodies, so that repeats and conflicts both happen. */
 static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
 {
@@ -107,6 +125,7 @@ static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
     spec.priority = (int32_t)(kind % 3) - 1;
     spec.resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
     job_spec_add_arg(&spec, "/bin/true");
+    job_extras(&spec, kind);
     if (percent(w, 3))
         spec.instances = 0; /* against the rules */
     job_spec_pack(&spec, out);
@@ -125,6 +144,16 @@ agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
         memcpy(spec.key, known->key, sizeof(spec.key));
     spec.resources =
         (struct resources){{1000 * (1 + workload_choose(w, 16)), 1ull << 30}};
+    if (percent(w, 70)) {
+        uint16_t first = (uint16_t)(FIRST_PORT + workload_choose(w, 4));
+
+        spec.ports[0] =
+            (struct port_range){first, (uint16_t)(first + workload_choose(w, 8))};
+        spec.port_count = 1;
+        custom_resources_add(
+            &spec.custom, "licence", 500 * (1 + workload_choose(w, 6)));
+        spec.features = workload_choose(w, 2) != 0 ? AGENT_FEATURE_IMAGES : 0;
+    }
     agent_spec_pack(&spec, out);
     agent_spec_finish(&spec);
 }

@@ -98,7 +98,9 @@ static bool launch_of(const struct master_core *m, uint64_t id, struct launch *o
                            .job = a->job->id,
                            .instance = a->instance,
                            .number = a->number,
-                           .spec = a->job->spec};
+                           .spec = a->job->spec,
+                           .ports = a->ports,
+                           .port_count = a->port_count};
     return true;
 }
 

@@ -33,6 +33,7 @@ struct m_attempt {
     uint32_t instance, number;
     enum task_state state;
     enum task_reason stop;
+    uint16_t ports[LIMIT_TASK_PORTS];
     bool superseded, over;
 };
 
@@ -169,6 +170,77 @@ static struct resources allocated(const struct model *m, uint64_t agent)
             resources_add(&sum, &m->jobs[t->job - 1].spec.resources);
     }
     return sum;
+}
+
+static uint64_t custom_used(const struct model *m, uint64_t agent, const char *name)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        const struct m_attempt *t = &m->attempts[i];
+
+        if (!t->over && t->agent == agent)
+            sum += custom_resources_amount(&m->jobs[t->job - 1].spec.custom, name);
+    }
+    return sum;
+}
+
+static bool in_ranges(const struct port_range *ranges, size_t count, unsigned port)
+{
+    for (size_t i = 0; i < count; i++)
+        if (port >= ranges[i].first && port <= ranges[i].last)
+            return true;
+    return false;
+}
+
+static bool is_free(const struct model *m, const struct m_agent *a, unsigned port)
+{
+    for (size_t i = 0; i < m->attempt_count; i++)
+        for (int p = 0; p < LIMIT_TASK_PORTS; p++)
+            if (!m->attempts[i].over && m->attempts[i].agent == a->id &&
+                m->attempts[i].ports[p] == port)
+                return false;
+    return in_ranges(a->spec.ports, a->spec.port_count, port);
+}
+
+/* The ports of one more task on the agent; false when it has not got them. */
+static bool choose_ports(const struct model *m,
+                         const struct m_agent *a,
+                         const struct job_spec *spec,
+                         uint16_t *ports)
+{
+    uint32_t any = spec->ports.count;
+
+    for (unsigned port = 1; port <= UINT16_MAX; port++) {
+        if (!in_ranges(spec->ports.fixed, spec->ports.fixed_count, port))
+            continue;
+        if (!is_free(m, a, port))
+            return false;
+        *ports++ = (uint16_t)port;
+    }
+    for (unsigned port = 31000; port <= 31100 && any > 0; port++) {
+        if (in_ranges(spec->ports.fixed, spec->ports.fixed_count, port) ||
+            !is_free(m, a, port))
+            continue;
+        *ports++ = (uint16_t)port;
+        any--;
+    }
+    return any == 0;
+}
+
+static bool has_extras(const struct model *m,
+                       const struct m_agent *a,
+                       const struct job_spec *spec,
+                       uint16_t *ports)
+{
+    if (spec->image.source != NULL && (a->spec.features & AGENT_FEATURE_IMAGES) == 0)
+        return false;
+    for (size_t i = 0; i < spec->custom.count; i++)
+        if (custom_used(m, a->id, spec->custom.items[i].name) +
+                spec->custom.items[i].amount >
+            custom_resources_amount(&a->spec.custom, spec->custom.items[i].name))
+            return false;
+    return choose_ports(m, a, spec, ports);
 }
 
 static bool has_superseded(const struct model *m, uint64_t agent)
@@ -481,6 +553,7 @@ static bool m_place_one(struct model *m, const struct placement *p)
     struct m_attempt *t;
     struct m_task *task;
     struct resources sum;
+    uint16_t ports[LIMIT_TASK_PORTS] = {0};
 
     if (j == NULL || a == NULL || p->instance >= j->spec.instances ||
         p->instance >= touched(j) + LIMIT_PLACE_AHEAD)
@@ -492,7 +565,8 @@ static bool m_place_one(struct model *m, const struct placement *p)
         return false;
     sum = allocated(m, a->id);
     resources_add(&sum, &j->spec.resources);
-    if (!resources_contain(&a->spec.resources, &sum))
+    if (!resources_contain(&a->spec.resources, &sum) ||
+        !has_extras(m, a, &j->spec, ports))
         return false;
     MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
     t = &m->attempts[m->attempt_count++];
@@ -503,6 +577,7 @@ static bool m_place_one(struct model *m, const struct placement *p)
                             .instance = p->instance,
                             .number = p->attempt,
                             .state = TASK_STAGING};
+    memcpy(t->ports, ports, sizeof(ports));
     *task = (struct m_task){.state = TASK_STAGING,
                             .attempt = p->attempt,
                             .attempt_id = t->id,
@@ -764,6 +839,8 @@ static void compare_attempts(const struct model *m, const struct state *s)
         SAME(seen->state, t->state);
         SAME(seen->superseded, t->superseded);
         SAME(seen->stop, t->stop);
+        for (int p = 0; p < LIMIT_TASK_PORTS; p++)
+            SAME(p < seen->port_count ? seen->ports[p] : 0, t->ports[p]);
         seen = RB_NEXT(attempt_tree, &s->attempts, seen);
     }
     SAME(seen, NULL);

@@ -566,8 +566,7 @@ START_TEST(test_place_never_gives_more_than_there_is)
     ck_assert_int_eq(job_task_state(state_job(f.state, 1), 2), TASK_PENDING);
     ck_assert_int_eq(job_task_state(state_job(f.state, 1), 3), TASK_STAGING);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_LAUNCH, 3), 1);
-    ck_assert(
-        !agent_has_room(state_agent(f.state, 1), &state_job(f.state, 1)->resources));
+    ck_assert(!agent_has_room(state_agent(f.state, 1), state_job(f.state, 1)));
 }
 END_TEST
 

@@ -121,6 +121,79 @@ START_TEST(test_agents_that_take_no_work)
 }
 END_TEST
 
+static uint64_t add_agent(uint16_t first, uint16_t last, uint64_t licences)
+{
+    struct custom_resource licence = {"licence", licences};
+    struct agent_spec spec = {.resources = amounts(4000, 1024, 0, 0),
+                              .ports = {{first, last}},
+                              .port_count = first > 0 ? 1 : 0,
+                              .custom = {&licence, licences > 0 ? 1 : 0}};
+
+    return cluster_add_agent_like(&c, &spec);
+}
+
+static uint64_t submit(uint32_t ports, uint16_t fixed, uint64_t licences, bool image)
+{
+    struct custom_resource licence = {"licence", licences};
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.resources = amounts(1000, 64, 0, 0);
+    spec.ports.count = ports;
+    spec.ports.fixed[0] = (struct port_range){fixed, fixed};
+    spec.ports.fixed_count = fixed > 0 ? 1 : 0;
+    spec.custom = (struct custom_resources){&licence, licences > 0 ? 1 : 0};
+    spec.image.source = image ? "oci:/srv/image" : NULL;
+    return cluster_submit_like(&c, &spec);
+}
+
+START_TEST(test_extras_that_no_agent_has)
+{
+    add_agent(0, 0, 0);
+    ck_assert_str_eq(explain_settled(submit(0, 0, 1000, false)),
+                     "no agent has licence");
+    ck_assert_str_eq(explain_settled(submit(0, 0, 0, true)), "no agent can run images");
+    ck_assert_str_eq(explain_settled(submit(2, 0, 0, false)),
+                     "no agent has 2 ports (largest: 0)");
+    add_agent(8080, 8081, 1500);
+    ck_assert_str_eq(explain_settled(submit(0, 0, 2000, false)),
+                     "no agent has 2 licence (largest: 1.5)");
+    ck_assert_str_eq(explain_settled(submit(2, 8080, 0, false)),
+                     "no agent has 3 ports (largest: 2)");
+    ck_assert_str_eq(explain_settled(submit(1, 80, 0, false)),
+                     "no agent offers port 80");
+    add_agent(9000, 9000, 0);
+    ck_assert_str_eq(explain_settled(submit(0, 9000, 500, false)),
+                     "no agent has all of 1 cpu, 64 MiB, port 9000, 0.5 licence");
+}
+END_TEST
+
+START_TEST(test_extras_that_others_have)
+{
+    uint64_t first, second;
+
+    add_agent(8080, 8090, 1000);
+    first = submit(0, 8080, 0, false);
+    ck_assert_str_eq(explain_settled(first), "");
+    second = submit(0, 8080, 0, false);
+    ck_assert_str_eq(explain_settled(second),
+                     "port 8080 is taken on the 1 agent that has it");
+    add_agent(8080, 8080, 0);
+    ck_assert_str_eq(explain_settled(second), "");
+    second = submit(0, 8080, 0, false);
+    ck_assert_str_eq(explain_settled(second),
+                     "port 8080 is taken on all 2 agents that have it");
+    cluster_kill(&c, first);
+    cluster_report(&c, job_task(state_job(c.state, first), 0)->attempt_id, TASK_KILLED);
+    ck_assert_str_eq(explain(second), "1 task waits; placed next");
+    ck_assert_str_eq(explain_settled(second), "");
+    ck_assert_str_eq(explain_settled(submit(0, 0, 1000, false)), "");
+    ck_assert_str_eq(explain_settled(submit(1, 0, 1000, false)),
+                     "waiting for 1 cpu, 64 MiB, 1 port, 1 licence: 1 agent has room "
+                     "when its tasks end");
+}
+END_TEST
+
 START_TEST(test_placed_next)
 {
     uint64_t job = cluster_submit(&c, amounts(500, 1, 0, 0), 12, 0);
@@ -198,6 +271,8 @@ int main(void)
                          test_more_than_any_agent_has,
                          test_agents_that_are_busy,
                          test_agents_that_take_no_work,
+                         test_extras_that_no_agent_has,
+                         test_extras_that_others_have,
                          test_placed_next,
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,

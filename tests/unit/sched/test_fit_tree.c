@@ -44,11 +44,18 @@ static struct resources any_vector(void)
     return r;
 }
 
+/* Mostly none, as it is. */
+static uint64_t any_bits(void)
+{
+    return rng_percent(&rng, 30) ? rng_next(&rng) & rng_next(&rng) & 0xff : 0;
+}
+
 /* Keys share their first half now and then; the second one makes them unique. */
 static void insert_any(struct fit_tree *t, struct fit_node *n)
 {
     n->key = (struct fit_key){rng_below(&rng, 50), (uint64_t)(n - nodes)};
     n->vector = any_vector();
+    n->bits = any_bits();
     fit_tree_insert(t, n);
 }
 
@@ -78,6 +85,7 @@ static bool is_sound(const struct fit_node *n, int *count)
         sound &= (fit_key_compare(&below->key, &n->key) < 0) == (side == 0);
         for (int i = 0; i < FIT_NUMBERS; i++)
             sound &= n->all.number[i] >= below->all.number[i];
+        sound &= (below->all.bits & ~n->all.bits) == 0;
         heights[side] = below->height;
         sound &= is_sound(below, count);
     }
@@ -95,16 +103,29 @@ static void check_tree(const struct fit_tree *t)
     ck_assert_seed(inside == count, seed);
 }
 
+/* Whom the vector and the bits do not tell apart. */
+static bool is_even(const void *owner, const void *context)
+{
+    (void)context;
+    return ((const struct fit_node *)owner - nodes) % 2 == 0;
+}
+
+static bool holds(const struct fit_node *n, const struct fit_need *need)
+{
+    return resources_contain(&n->vector, need->vector) &&
+           (n->bits & need->bits) == need->bits &&
+           (need->holds == NULL || is_even(n, NULL));
+}
+
 static const struct fit_node *slow_find(struct fit_key from,
-                                        const struct resources *need)
+                                        const struct fit_need *need)
 {
     const struct fit_node *first = NULL;
 
     for (int i = 0; i < NODES; i++) {
         const struct fit_node *n = &nodes[i];
 
-        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 &&
-            resources_contain(&n->vector, need) &&
+        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
             (first == NULL || fit_key_compare(&n->key, &first->key) < 0))
             first = n;
     }
@@ -118,12 +139,19 @@ START_TEST(test_it_finds_what_a_list_finds)
     begin(_i);
     for (int step = 0; step < STEPS; step++) {
         struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
-        struct resources need = any_vector(), nothing = {0};
+        struct resources vector = any_vector(), zero = {0};
+        struct fit_need need = {&vector, any_bits(), NULL, NULL},
+                        nothing = {&zero, 0, NULL, NULL};
+        unsigned asked = 0;
 
+        if (rng_percent(&rng, 30))
+            need.holds = is_even;
         change_any(&t);
         if (rng_percent(&rng, 50))
             from = (struct fit_key){0};
-        ck_assert_seed(fit_tree_find(&t, from, &need) == slow_find(from, &need), seed);
+        ck_assert_seed(fit_tree_find(&t, from, &need, &asked) == slow_find(from, &need),
+                       seed);
+        ck_assert_seed(need.holds != NULL || asked == 0, seed);
         ck_assert_seed(fit_tree_first(&t) == slow_find((struct fit_key){0}, &nothing),
                        seed);
         if (step % 50 == 0)
@@ -140,7 +168,8 @@ END_TEST
 static bool is_held(const struct fit_node *need)
 {
     for (int i = NODES / 2; i < NODES; i++)
-        if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector))
+        if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector) &&
+            (nodes[i].bits & need->bits) == need->bits)
             return true;
     return false;
 }
@@ -206,10 +235,11 @@ END_TEST
 START_TEST(test_an_empty_tree_has_nothing)
 {
     struct fit_tree needs = {.of_needs = true}, room = {0};
-    struct resources need = {{1}};
+    struct resources vector = {{1}};
+    struct fit_need need = {&vector, 0, NULL, NULL};
 
     ck_assert_ptr_null(fit_tree_first(&room));
-    ck_assert_ptr_null(fit_tree_find(&room, (struct fit_key){0}, &need));
+    ck_assert_ptr_null(fit_tree_find(&room, (struct fit_key){0}, &need, NULL));
     ck_assert_ptr_null(fit_tree_find_need(&needs, (struct fit_key){0}, &room));
 }
 END_TEST

@@ -9,6 +9,8 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/sched/sched_test.h"
 
+#include <string.h>
+
 #define RUNS       60
 #define STEPS      120
 #define AGENTS_MAX 64
@@ -24,14 +26,62 @@ static struct {
 
 /* ---- the reference ---- */
 
+#define FIRST_PORT 100
+#define PORTS      12
+#define NAMES      2
+
+static const char *const NAME_OF[NAMES] = {"licence", "tape"};
+
 struct slow_agent {
     uint64_t id;
     struct resources capacity, used;
     bool takes_work;
+    bool offered[PORTS], taken[PORTS];
+    uint64_t custom[NAMES], custom_used[NAMES];
+    bool runs_images;
+};
+
+struct slow_need {
+    struct resources amounts;
+    uint32_t ports; /* any */
+    bool fixed[PORTS];
+    uint64_t custom[NAMES];
+    bool image;
 };
 
 static struct slow_agent agents[AGENTS_MAX];
 static size_t agent_count;
+
+static void read_spec(struct slow_agent *a, const struct agent *agent)
+{
+    struct agent_spec spec;
+
+    ck_assert_int_eq(agent_spec_unpack(&spec, agent->spec, NULL), 0);
+    for (size_t i = 0; i < spec.port_count; i++)
+        for (int p = spec.ports[i].first; p <= spec.ports[i].last; p++)
+            a->offered[p - FIRST_PORT] = true;
+    for (int n = 0; n < NAMES; n++)
+        a->custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
+    a->runs_images = (spec.features & AGENT_FEATURE_IMAGES) != 0;
+    agent_spec_finish(&spec);
+}
+
+static struct slow_need need_of(const struct job *j)
+{
+    struct slow_need need = {.amounts = j->resources};
+    struct job_spec spec;
+
+    ck_assert_int_eq(job_spec_unpack(&spec, j->spec, NULL), 0);
+    need.ports = spec.ports.count;
+    for (size_t i = 0; i < spec.ports.fixed_count; i++)
+        for (int p = spec.ports.fixed[i].first; p <= spec.ports.fixed[i].last; p++)
+            need.fixed[p - FIRST_PORT] = true;
+    for (int n = 0; n < NAMES; n++)
+        need.custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
+    need.image = spec.image.source != NULL;
+    job_spec_finish(&spec);
+    return need;
+}
 
 static void read_agents(void)
 {
@@ -41,11 +91,11 @@ static void read_agents(void)
     agent_count = 0;
     ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
     RB_FOREACH (a, agent_tree, &c.state->agents) {
-        agents[agent_count++] =
-            (struct slow_agent){a->id,
-                                a->capacity,
-                                {{0}},
-                                a->state == AGENT_ACTIVE && a->mode == AGENT_NORMAL};
+        agents[agent_count++] = (struct slow_agent){
+            .id = a->id,
+            .capacity = a->capacity,
+            .takes_work = a->state == AGENT_ACTIVE && a->mode == AGENT_NORMAL};
+        read_spec(&agents[agent_count - 1], a);
     }
     RB_FOREACH (t, attempt_tree, &c.state->attempts) {
         for (size_t i = 0; i < agent_count; i++) {
@@ -54,22 +104,60 @@ static void read_agents(void)
             agents[i].takes_work &= !t->superseded;
             for (int k = 0; k < RESOURCE_KINDS; k++)
                 agents[i].used.amount[k] += t->job->resources.amount[k];
+            for (int p = 0; p < t->port_count; p++)
+                agents[i].taken[t->ports[p] - FIRST_PORT] = true;
+            for (int n = 0; n < NAMES; n++)
+                agents[i].custom_used[n] += need_of(t->job).custom[n];
         }
     }
 }
 
+static bool fits_besides(const struct slow_agent *a, const struct slow_need *need)
+{
+    uint32_t free = 0;
+
+    for (int p = 0; p < PORTS; p++) {
+        bool is_free = a->offered[p] && !a->taken[p];
+
+        if (need->fixed[p] && !is_free)
+            return false;
+        free += is_free && !need->fixed[p];
+    }
+    for (int n = 0; n < NAMES; n++)
+        if (need->custom[n] > 0 && a->custom_used[n] + need->custom[n] > a->custom[n])
+            return false;
+    return free >= need->ports && (a->runs_images || !need->image);
+}
+
+static void take(struct slow_agent *a, const struct slow_need *need)
+{
+    uint32_t left = need->ports;
+
+    resources_add(&a->used, &need->amounts);
+    for (int p = 0; p < PORTS; p++) {
+        if (need->fixed[p])
+            a->taken[p] = true;
+        else if (left > 0 && a->offered[p] && !a->taken[p]) {
+            a->taken[p] = true;
+            left--;
+        }
+    }
+    for (int n = 0; n < NAMES; n++)
+        a->custom_used[n] += need->custom[n];
+}
+
 /* What is left when the task is there: spec 7, "Best fit".  False when it does not fit. */
 static bool
-left_after(const struct slow_agent *a, const struct resources *need, uint64_t *left)
+left_after(const struct slow_agent *a, const struct slow_need *need, uint64_t *left)
 {
     static const uint64_t PRICE[RESOURCE_KINDS] = {
         4294967296, 1024, 1, 16000 * 4294967296};
 
     *left = 0;
-    if (!a->takes_work)
+    if (!a->takes_work || !fits_besides(a, need))
         return false;
     for (int k = 0; k < RESOURCE_KINDS; k++) {
-        uint64_t taken = a->used.amount[k] + need->amount[k];
+        uint64_t taken = a->used.amount[k] + need->amounts.amount[k];
 
         if (taken > a->capacity.amount[k])
             return false;
@@ -78,7 +166,7 @@ left_after(const struct slow_agent *a, const struct resources *need, uint64_t *l
     return true;
 }
 
-static struct slow_agent *slow_best(const struct resources *need)
+static struct slow_agent *slow_best(const struct slow_need *need)
 {
     struct slow_agent *best = NULL;
     uint64_t least = 0, left;
@@ -95,6 +183,7 @@ static struct slow_agent *slow_best(const struct resources *need)
 /* Where the tasks of this job go, after what was planned before; how many. */
 static size_t slow_job(const struct job *j, struct placement *plan, size_t max)
 {
+    struct slow_need need = need_of(j);
     size_t count = 0;
 
     for (uint32_t i = 0; i < j->instances && count < max; i++) {
@@ -103,10 +192,10 @@ static size_t slow_job(const struct job *j, struct placement *plan, size_t max)
 
         if (job_task_state(j, i) != TASK_PENDING)
             continue;
-        best = slow_best(&j->resources);
+        best = slow_best(&need);
         if (best == NULL)
             continue;
-        resources_add(&best->used, &j->resources);
+        take(best, &need);
         plan[count++] =
             (struct placement){j->id, i, t == NULL ? 1 : t->attempt + 1, best->id};
     }
@@ -169,6 +258,66 @@ static struct resources any_vector(unsigned scale)
     return r;
 }
 
+/* At most two ranges, of ports that few agents have in common. */
+static size_t any_ranges(struct port_range ranges[2], unsigned most)
+{
+    uint64_t first = FIRST_PORT + rng_below(&rng, PORTS / 2 - 1);
+    size_t count = rng_below(&rng, 3);
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t last = first + rng_below(&rng, most);
+        uint64_t end = i == 0 ? FIRST_PORT + PORTS / 2 - 1 : FIRST_PORT + PORTS - 1;
+
+        ranges[i] =
+            (struct port_range){(uint16_t)first, (uint16_t)(last < end ? last : end)};
+        first = FIRST_PORT + PORTS / 2 + rng_below(&rng, 3);
+    }
+    return count;
+}
+
+static struct custom_resources any_custom(struct custom_resource list[NAMES])
+{
+    struct custom_resources custom = {list, 0};
+
+    for (int n = 0; n < NAMES; n++)
+        if (rng_percent(&rng, 40))
+            list[custom.count++] = (struct custom_resource){
+                (char *)NAME_OF[n], 500 * (1 + rng_below(&rng, 4))};
+    return custom;
+}
+
+/* `list` holds its custom resources. */
+static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
+{
+    struct agent_spec spec = {.resources = any_vector(8)};
+
+    if (rng_percent(&rng, 30))
+        return spec;
+    spec.port_count = any_ranges(spec.ports, 6);
+    spec.custom = any_custom(list);
+    spec.features = rng_percent(&rng, 50) ? AGENT_FEATURE_IMAGES : 0;
+    return spec;
+}
+
+static struct job_spec any_job_spec(struct custom_resource list[NAMES])
+{
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.resources = any_vector(2);
+    spec.instances = 1 + (uint32_t)rng_below(&rng, rng_percent(&rng, 10) ? 100 : 4);
+    spec.priority = (int32_t)rng_below(&rng, 5) - 2;
+    if (rng_percent(&rng, 30))
+        spec.ports.count = (uint32_t)rng_below(&rng, 4);
+    if (rng_percent(&rng, 20))
+        spec.ports.fixed_count = any_ranges(spec.ports.fixed, 2);
+    if (rng_percent(&rng, 20))
+        spec.custom = any_custom(list);
+    if (rng_percent(&rng, 20))
+        spec.image.source = "oci:/srv/image";
+    return spec;
+}
+
 static uint64_t any_agent(enum agent_state below)
 {
     uint64_t from = rng_below(&rng, c.state->globals.last_agent_id + 1);
@@ -178,13 +327,25 @@ static uint64_t any_agent(enum agent_state below)
     return a != NULL && a->state < below ? a->id : 0;
 }
 
+/* As it was. */
+static void come_back(uint64_t id)
+{
+    struct agent_spec spec;
+
+    ck_assert_int_eq(agent_spec_unpack(&spec, state_agent(c.state, id)->spec, NULL), 0);
+    cluster_resize_agent_like(&c, id, &spec);
+    agent_spec_finish(&spec);
+}
+
 static void change_agents(void)
 {
+    struct custom_resource list[NAMES];
+    struct agent_spec spec = any_agent_spec(list);
     uint64_t id;
 
     if (c.state->agent_count < 3 ||
         (c.state->agent_count < AGENTS_MAX && rng_percent(&rng, 25))) {
-        cluster_add_agent(&c, any_vector(8));
+        cluster_add_agent_like(&c, &spec);
         return;
     }
     id = any_agent(AGENT_GONE);
@@ -196,22 +357,20 @@ static void change_agents(void)
         cluster_agent_mode(&c, id, (enum agent_mode)rng_below(&rng, AGENT_MODE_COUNT));
     else if (rng_percent(&rng, 50) && state_agent(c.state, id)->state == AGENT_ACTIVE)
         cluster_agent_unreachable(&c, id);
+    else if (rng_percent(&rng, 50))
+        cluster_resize_agent_like(&c, id, &spec);
     else
-        cluster_resize_agent(
-            &c,
-            id,
-            rng_percent(&rng, 50) ? any_vector(8) : state_agent(c.state, id)->capacity);
+        come_back(id);
 }
 
 static void change_jobs(void)
 {
+    struct custom_resource list[NAMES];
+    struct job_spec spec = any_job_spec(list);
     uint64_t job;
 
     if (rng_percent(&rng, 80)) {
-        cluster_submit(&c,
-                       any_vector(2),
-                       1 + (uint32_t)rng_below(&rng, rng_percent(&rng, 10) ? 100 : 4),
-                       (int32_t)rng_below(&rng, 5) - 2);
+        cluster_submit_like(&c, &spec);
         return;
     }
     job = rng_below(&rng, c.state->globals.last_job_id + 1);
