@@ -1,4 +1,5 @@
-/* cmd_agents.c - triarch agents: who runs the tasks. */
+/* cmd_agents.c - triarch agents: who runs the tasks, and who shall not. */
+#include "client/agent_change.h"
 #include "client/session.h"
 #include "client/table.h"
 
@@ -12,6 +13,19 @@ static const struct option_row rows[] = {
     {.name = "stale",
      .kind = OPTION_FLAG,
      .help = "let any master answer from what it has; it may be behind"},
+    {.name = "deadline",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "1h",
+     .max = LIMIT_DRAIN_MS,
+     .help = "drain: what still runs after TIME is told to end and starts elsewhere"},
+    {.name = "wait",
+     .kind = OPTION_FLAG,
+     .help = "drain: wait until nothing is left on the agent, as it does anyway"},
+    {.name = "no-wait", .kind = OPTION_FLAG, .help = "drain: do not wait"},
+    {.name = "force",
+     .kind = OPTION_FLAG,
+     .help = "gone: also if the agent is active and has tasks"},
 };
 
 static int append_json(void *user, const struct list_result *page, struct error *err)
@@ -52,6 +66,24 @@ static enum style style_of(enum agent_state state)
         break;
     }
     return STYLE_BAD;
+}
+
+/* "ACTIVE", "ACTIVE, draining" */
+static void append_state(struct table *t, const struct agent_info *agent)
+{
+    static const char *const MODES[AGENT_MODE_COUNT] = {
+        [AGENT_NORMAL] = "",
+        [AGENT_CORDONED] = ", cordoned",
+        [AGENT_DRAINING] = ", draining",
+    };
+    bool is_normal = agent->mode == AGENT_NORMAL || agent->state == AGENT_GONE;
+
+    table_cell(t,
+               is_normal || agent->state != AGENT_ACTIVE ? style_of(agent->state)
+                                                         : STYLE_WARN,
+               "%s%s",
+               agent_state_name(agent->state),
+               is_normal ? "" : MODES[agent->mode]);
 }
 
 static void append_thousandths(struct buffer *out, uint64_t value)
@@ -105,7 +137,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
             return rc;
         table_cell(t, STYLE_PLAIN, "%" PRIu64, agent.id);
         table_cell(t, STYLE_PLAIN, "%s", spec.hostname);
-        table_cell(t, style_of(agent.state), "%s", agent_state_name(agent.state));
+        append_state(t, &agent);
         table_cell(t, STYLE_PLAIN, "%" PRIu32, agent.tasks);
         append_cpus(t, used[RESOURCE_CPUS], spec.resources.amount[RESOURCE_CPUS]);
         table_cell(t,
@@ -148,8 +180,15 @@ static int list_table(struct session *s, struct error *err)
 
 static int run(struct session *s, struct error *err)
 {
-    int rc = session_open(s, err);
+    size_t operands = options_operand_count(s->options);
+    int rc;
 
+    if (operands > 0)
+        return agent_change(s,
+                            options_operand(s->options, 0),
+                            operands > 1 ? options_operand(s->options, 1) : NULL,
+                            err);
+    rc = session_open(s, err);
     if (rc != 0)
         return rc;
     return options_flag(s->options, "json") ? list_json(s, err) : list_table(s, err);
@@ -159,7 +198,22 @@ const struct subcommand subcommand_agents = {
     .table =
         {
             .program = "agents",
-            .purpose = "list the agents, what they have and what is given of it",
+            .purpose = "list the agents, or keep work away from one",
+            .details =
+                "Alone it lists the agents, what they have and what is given of it.\n"
+                "`agents cordon AGENT` lets it take no new work; what runs there goes "
+                "on. "
+                "`agents drain AGENT` does so too, and what still runs at the deadline "
+                "is "
+                "told to end, with its grace, and starts elsewhere: the way to empty a "
+                "machine that is to be worked on. `agents uncordon AGENT` ends both. "
+                "`agents gone AGENT` is for a machine that never comes back: what ran "
+                "there starts elsewhere at once, also exclusive tasks, so be sure that "
+                "it "
+                "is off.\n"
+                "AGENT is an id, or a host name that one agent alone has.",
+            .operands = "[drain|cordon|uncordon|gone AGENT]",
+            .operands_max = 2,
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
         },

@@ -281,6 +281,18 @@ int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error 
     return rc;
 }
 
+void agent_spec_hide_key(struct buffer *packed)
+{
+    struct bytes key;
+    struct unpack u;
+
+    unpack_init(&u, buffer_view(packed));
+    unpack_enter(&u);
+    key = unpack_bytes(&u, sizeof(((struct agent_spec *)0)->key));
+    if (key.size > 0)
+        memset(packed->data + (key.data - packed->data), 0, key.size);
+}
+
 /* ---- 'rack:a;zone:b' ---- */
 
 static void insert_attribute(struct agent_spec *spec, struct attribute attribute)

@@ -71,6 +71,9 @@ int agent_spec_check(const struct agent_spec *spec, struct error *err);
 void agent_spec_pack(const struct agent_spec *spec, struct buffer *out);
 int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error *err);
 
+/* Zeroes the key in the packed bytes of a spec: who has it may speak for the agent. */
+void agent_spec_hide_key(struct buffer *packed);
+
 /* 'rack:a;zone:b' -> sorted attributes appended to the spec. */
 int agent_spec_parse_attributes(struct agent_spec *spec,
                                 const char *text,

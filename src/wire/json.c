@@ -107,6 +107,16 @@ static json_t *exit_code(const struct task_info *t)
     return json_null();
 }
 
+/* Of a live attempt, in the order of the job. */
+static json_t *task_ports(const struct task_info *t)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < t->port_count; i++)
+        json_array_append_new(list, number(t->ports[i]));
+    return list;
+}
+
 json_t *json_task(uint64_t job, const struct task_info *t)
 {
     json_t *o = json_object();
@@ -125,12 +135,23 @@ json_t *json_task(uint64_t job, const struct task_info *t)
                             ? json_null()
                             : json_string(task_reason_name(t->reason)));
     json_object_set_new(o, "message", text(t->message));
+    json_object_set_new(o, "ports", task_ports(t));
     json_object_set_new(o, "started", time_or_null(t->started_us));
     json_object_set_new(o, "ended", time_or_null(t->ended_us));
     return o;
 }
 
 /* ---- agents ---- */
+
+static json_t *custom(const struct agent_spec *spec)
+{
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < spec->custom.count; i++)
+        json_object_set_new(
+            o, spec->custom.items[i].name, thousandths(spec->custom.items[i].amount));
+    return o;
+}
 
 static json_t *attributes(const struct agent_spec *spec)
 {
@@ -166,11 +187,14 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     o = json_object();
     offered = resources(&spec.resources);
     json_object_set_new(offered, "ports", ports(&spec));
+    json_object_set_new(offered, "custom", custom(&spec));
     json_object_set_new(o, "id", number(a->id));
     json_object_set_new(o, "hostname", text(text_view(spec.hostname)));
     json_object_set_new(o, "address", text(text_view(spec.http_address)));
     json_object_set_new(o, "rpc_address", text(text_view(spec.rpc_address)));
     json_object_set_new(o, "state", json_string(agent_state_name(a->state)));
+    json_object_set_new(o, "mode", json_string(agent_mode_name(a->mode)));
+    json_object_set_new(o, "deadline", time_or_null(a->drain_us));
     json_object_set_new(o, "resources", offered);
     json_object_set_new(o, "allocated", resources(&a->allocated));
     json_object_set_new(o, "attributes", attributes(&spec));

@@ -82,6 +82,34 @@ int id_request_unpack(uint64_t *target, struct bytes params, struct error *err)
     return unpack_finish(&u, "request", err);
 }
 
+void agent_mode_pack(const struct agent_mode_request *r,
+                     uint32_t id,
+                     struct buffer *out)
+{
+    size_t begin = rpc_begin_request(out, id, METHOD_AGENT_MODE);
+
+    pack_array(out, 3);
+    pack_uint(out, r->agent);
+    pack_uint(out, r->mode);
+    pack_uint(out, r->deadline_ms);
+    rpc_end(out, begin);
+}
+
+int agent_mode_unpack(struct agent_mode_request *out,
+                      struct bytes params,
+                      struct error *err)
+{
+    struct unpack u;
+
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    out->agent = unpack_uint(&u);
+    out->mode = (enum agent_mode)unpack_uint_max(&u, AGENT_MODE_COUNT - 1);
+    out->deadline_ms = unpack_uint_max(&u, LIMIT_DRAIN_MS);
+    unpack_leave(&u);
+    return unpack_finish(&u, "agent_mode", err);
+}
+
 /* ---- listings ---- */
 
 void list_pack(enum method method,

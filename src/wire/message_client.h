@@ -40,6 +40,19 @@ void id_request_pack(enum method method,
                      struct buffer *out);
 int id_request_unpack(uint64_t *target, struct bytes params, struct error *err);
 
+/* agent_mode: [agent, mode, deadline_ms]; its result is that of agent_gone. */
+struct agent_mode_request {
+    uint64_t agent;
+    enum agent_mode mode;
+    uint64_t deadline_ms; /* of a drain, from when it is committed; else 0 */
+};
+void agent_mode_pack(const struct agent_mode_request *r,
+                     uint32_t id,
+                     struct buffer *out);
+int agent_mode_unpack(struct agent_mode_request *out,
+                      struct bytes params,
+                      struct error *err);
+
 /* jobs, tasks, agents, masters: a page of a listing. */
 struct list_request {
     uint64_t of;    /* tasks: the job; jobs: one job, or 0 for all */

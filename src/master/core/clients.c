@@ -116,6 +116,25 @@ handle_by_id(struct master_core *m, struct session *session, const struct rpc *r
     propose_for(m, session, rpc, &command);
 }
 
+static void
+handle_agent_mode(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct command command = {.kind = COMMAND_AGENT_MODE};
+    struct agent_mode_request q;
+    struct error err;
+
+    if (agent_mode_unpack(&q, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    if (!may_propose(m, session, rpc))
+        return;
+    command.agent_mode.agent = q.agent;
+    command.agent_mode.mode = q.mode;
+    command.agent_mode.deadline_ms = q.deadline_ms;
+    propose_for(m, session, rpc, &command);
+}
+
 /* What a rejected command means to the one who sent it. */
 static const char *explain(enum method method, enum error_code code)
 {
@@ -123,6 +142,8 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_CONFLICT:
         return "this key was used for another job; use a new key for a new job";
     case ERROR_NOT_FOUND:
+        if (method == METHOD_AGENT_MODE)
+            return "no agent has this id, or it is gone";
         return method == METHOD_AGENT_GONE ? "no agent has this id"
                                            : "no job has this id";
     case ERROR_BUSY:
@@ -285,6 +306,9 @@ void clients_frame(struct master_core *m,
     case METHOD_PURGE:
     case METHOD_AGENT_GONE:
         handle_by_id(m, session, rpc);
+        break;
+    case METHOD_AGENT_MODE:
+        handle_agent_mode(m, session, rpc);
         break;
     case METHOD_JOBS:
     case METHOD_TASKS:

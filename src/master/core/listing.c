@@ -88,6 +88,19 @@ static void put_addresses(struct master_core *m,
     info->agent_rpc = text(cache->spec.rpc_address);
 }
 
+/* What only a live attempt has. */
+static void
+put_attempt(struct master_core *m, const struct task *t, struct task_info *info)
+{
+    const struct attempt *a = state_attempt(m->state, t->attempt_id);
+
+    if (a == NULL || a->superseded)
+        return;
+    info->placed_us = a->placed_us;
+    info->ports = a->ports;
+    info->port_count = a->port_count;
+}
+
 static void put_task(struct master_core *m,
                      struct list_writer *w,
                      const struct job *job,
@@ -108,6 +121,7 @@ static void put_task(struct master_core *m,
         info.message = text(t->message != NULL ? t->message : "");
         info.started_us = t->started_us;
         info.ended_us = t->ended_us;
+        put_attempt(m, t, &info);
     }
     task_info_pack(w, &info);
 }
@@ -134,6 +148,25 @@ static void list_tasks(struct master_core *m,
 
 /* ---- agents, masters ---- */
 
+/* Without the key that the agent is known by. */
+static void put_agent(struct list_writer *w, const struct agent *agent)
+{
+    struct agent_info info = {.id = agent->id,
+                              .state = (enum agent_state)agent->state,
+                              .allocated = agent->allocated,
+                              .tasks = agent->attempts_count,
+                              .superseded = agent->superseded_count,
+                              .mode = (enum agent_mode)agent->mode,
+                              .drain_us = agent->drain_us};
+    struct buffer spec = {0};
+
+    buffer_append(&spec, agent->spec.data, agent->spec.size);
+    agent_spec_hide_key(&spec);
+    info.spec = buffer_view(&spec);
+    agent_info_pack(w, &info);
+    buffer_finish(&spec);
+}
+
 static void
 list_agents(struct master_core *m, struct list_writer *w, const struct list_request *q)
 {
@@ -146,13 +179,7 @@ list_agents(struct master_core *m, struct list_writer *w, const struct list_requ
             next = agent->id - 1;
             break;
         }
-        agent_info_pack(w,
-                        &(struct agent_info){.id = agent->id,
-                                             .state = (enum agent_state)agent->state,
-                                             .spec = agent->spec,
-                                             .allocated = agent->allocated,
-                                             .tasks = agent->attempts_count,
-                                             .superseded = agent->superseded_count});
+        put_agent(w, agent);
         agent =
             RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
     }

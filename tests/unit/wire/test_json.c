@@ -87,7 +87,7 @@ START_TEST(test_job_with_tasks)
         "[{\"id\": \"17.3\", \"instance\": 3, \"attempt\": 2, \"state\": "
         "\"TASK_FAILED\","
         " \"agent_id\": 5, \"exit_code\": 7, \"reason\": \"REASON_COMMAND_EXITED\","
-        " \"message\": \"exit\xef\xbf\xbd status \xef\xbf\xbd\","
+        " \"message\": \"exit\xef\xbf\xbd status \xef\xbf\xbd\", \"ports\": [],"
         " \"started\": \"1970-01-01T00:00:01.000000Z\","
         " \"ended\": \"1970-01-01T00:00:02.000000Z\"}]");
     ck_assert_int_eq(json_integer_value(json_object_get(job, "id")), 17);
@@ -105,6 +105,7 @@ START_TEST(test_pending_task)
         "{\"id\": \"17.0\", \"instance\": 0, \"attempt\": 0, \"state\": "
         "\"TASK_PENDING\","
         " \"agent_id\": null, \"exit_code\": null, \"reason\": null, \"message\": \"\","
+        " \"ports\": [],"
         " \"started\": null, \"ended\": null}");
 }
 END_TEST
@@ -142,11 +143,14 @@ START_TEST(test_agent)
                            .state = AGENT_UNREACHABLE,
                            .allocated = {{1500, 1536 * KIB, 0, 1}},
                            .tasks = 2,
-                           .superseded = 1};
+                           .superseded = 1,
+                           .mode = AGENT_DRAINING,
+                           .drain_us = 1000000};
     struct agent_spec spec;
     struct buffer bytes = {0};
 
     sample_agent_spec(&spec);
+    custom_resources_add(&spec.custom, "licence", 1500);
     agent_spec_pack(&spec, &bytes);
     a.spec = buffer_view(&bytes);
     check_json(
@@ -154,8 +158,10 @@ START_TEST(test_agent)
         "{\"id\": 4, \"hostname\": \"node7.example.org\", \"address\": "
         "\"192.0.2.7:5051\","
         " \"rpc_address\": \"\", \"state\": \"UNREACHABLE\","
+        " \"mode\": \"DRAINING\", \"deadline\": \"1970-01-01T00:00:01.000000Z\","
         " \"resources\": {\"cpus\": 32, \"mem\": 65536, \"disk\": 1048576, \"gpus\": 2,"
-        "                 \"ports\": [\"31000-32000\", \"33000-33010\"]},"
+        "                 \"ports\": [\"31000-32000\", \"33000-33010\"],"
+        "                 \"custom\": {\"licence\": 1.5}},"
         " \"allocated\": {\"cpus\": 1.5, \"mem\": 1.5, \"disk\": 0, \"gpus\": 1},"
         " \"attributes\": {\"rack\": \"a\", \"zone\": \"\"}, \"tasks\": 2}");
     a.spec.size--;

@@ -77,6 +77,26 @@ START_TEST(test_id_request)
 }
 END_TEST
 
+START_TEST(test_agent_mode)
+{
+    struct agent_mode_request r = {.agent = 7, .mode = AGENT_DRAINING}, got;
+
+    r.deadline_ms = LIMIT_DRAIN_MS;
+    agent_mode_pack(&r, 9, &out);
+    ck_assert_int_eq(
+        agent_mode_unpack(&got, params(RPC_REQUEST, METHOD_AGENT_MODE), &err), 0);
+    ck_assert_uint_eq(got.agent, 7);
+    ck_assert_int_eq(got.mode, AGENT_DRAINING);
+    ck_assert_uint_eq(got.deadline_ms, LIMIT_DRAIN_MS);
+    r.deadline_ms++;
+    buffer_clear(&out);
+    agent_mode_pack(&r, 9, &out);
+    ck_assert_int_eq(
+        agent_mode_unpack(&got, params(RPC_REQUEST, METHOD_AGENT_MODE), &err),
+        -ERROR_INVALID);
+}
+END_TEST
+
 START_TEST(test_list_request)
 {
     struct list_request r = {.of = 3, .after = 1000000, .limit = 500, .stale = true},
@@ -311,6 +331,7 @@ int main(void)
     tcase_add_test(t, test_submit);
     tcase_add_test(t, test_submit_result);
     tcase_add_loop_test(t, test_id_request, 0, 3);
+    tcase_add_test(t, test_agent_mode);
     tcase_add_test(t, test_list_request);
     tcase_add_test(t, test_jobs);
     tcase_add_test(t, test_tasks);
