@@ -17,13 +17,15 @@
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
-#define MASTERS_MAX 5
-#define AGENTS_MAX  12
-#define CLIENTS_MAX 4
-#define JOBS_MAX    4096
-#define INDEX_MAX   200000
-#define TERMS_MAX   100000
-#define FLOWS_MAX   1024 /* open sessions of one master */
+#define MASTERS_MAX    5
+#define AGENTS_MAX     12
+#define CLIENTS_MAX    4
+#define SIM_FIRST_PORT 31000
+#define AGENT_IDS_MAX  256 /* ids that the checks look at */
+#define JOBS_MAX       4096
+#define INDEX_MAX      200000
+#define TERMS_MAX      100000
+#define FLOWS_MAX      1024 /* open sessions of one master */
 
 struct cluster;
 
@@ -55,6 +57,11 @@ struct sim_master {
     bool turn_due;
     uint64_t commit, applied;
     uint64_t looked_to; /* index: the checks looked at all that changed up to here */
+    struct {
+        uint64_t
+            changed; /* index at which the agent took no work any more; 0: it does */
+        uint64_t last_attempt; /* of all, when that was seen */
+    } closed[AGENT_IDS_MAX];
     enum replica_role role;
 };
 
@@ -67,6 +74,10 @@ struct sim_task {
     uint64_t attempt, job;
     uint32_t instance;
     struct resources resources;
+    uint16_t ports[LIMIT_TASK_PORTS];
+    uint32_t port_count;
+    bool has_image;
+    uint64_t licences;
     uint64_t identity; /* events on the way name it */
     bool started;
     bool ended;
@@ -161,6 +172,9 @@ struct sim_job {
     X(unhealthy)   /* answers of checks */                                      \
     X(leases_over) /* tasks that a shim ended for it */                         \
     X(superseded_seen)                                                          \
+    X(modes)                                                                    \
+    X(drained) /* attempts that a drain told to end */                          \
+    X(ports)   /* that attempts had */                                          \
     X(purges)                                                                   \
     X(purged_seen)
 
@@ -175,7 +189,7 @@ struct totals {
 struct plan { /* drawn from the seed */
     bool crash, pause, snapshots, agent_crash, reboot, clock_jumps, false_hints,
         one_way;
-    bool founding_faults, purge, lossy;
+    bool founding_faults, purge, lossy, drains;
     bool calm_masters; /* leaders last, so that agents are given up */
 };
 
@@ -250,6 +264,12 @@ void sim_client_bytes(struct sim_client *x, struct connection *c, struct bytes b
 void sim_client_closed(struct sim_client *x, struct connection *c);
 void sim_client_finish(struct sim_client *x);
 void sim_clients_end_endless(struct cluster *c);
+/* An operator cordons, drains or frees an agent. */
+void sim_client_mode(struct cluster *c,
+                     uint64_t agent,
+                     enum agent_mode mode,
+                     uint64_t ms);
+void sim_clients_uncordon(struct cluster *c);
 
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);

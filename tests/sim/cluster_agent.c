@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "raft_fsm/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,6 +284,12 @@ static void start_task(struct sim_agent *a, const struct run_start *run)
     t->lease_ms = job_lease_ms(&spec);
     t->grace_ms = spec.kill_grace_ms;
     t->sick = spec.check_count > 0 && chance(&c->world, 50);
+    t->has_image = spec.image.source != NULL;
+    t->licences = custom_resources_amount(&spec.custom, "licence");
+    t->port_count = run->port_count;
+    for (uint32_t i = 0; i < run->port_count; i++)
+        t->ports[i] = run->ports[i];
+    c->totals.ports += run->port_count;
     ms = strtoull(spec.argv[1], NULL, 10);
     code = strtoull(spec.argv[2], NULL, 10);
     t->deaf = strcmp(spec.argv[3], "deaf") == 0;
@@ -650,6 +657,14 @@ void sim_agent_init(struct cluster *c, unsigned number)
         1000 * pick(&c->world, c->agents < 3 ? 6 : 2, 8);
     a->spec.resources.amount[RESOURCE_MEM] = 1024 * MIB * pick(&c->world, 1, 4);
     a->spec.resources.amount[RESOURCE_DISK] = 10240 * MIB;
+    a->spec.ports[0] = (struct port_range){
+        SIM_FIRST_PORT, (uint16_t)(SIM_FIRST_PORT + pick(&c->world, 4, 12))};
+    a->spec.port_count = 1;
+    /* The first one can run whatever there is. */
+    if (number == 0 || chance(&c->world, 50))
+        a->spec.features = AGENT_FEATURE_IMAGES;
+    if (number == 0 || chance(&c->world, 30))
+        custom_resources_add(&a->spec.custom, "licence", 500 * pick(&c->world, 2, 6));
 }
 
 void sim_agent_start(struct sim_agent *a)

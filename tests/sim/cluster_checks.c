@@ -151,6 +151,35 @@ check_capacity(struct cluster *c, struct sim_master *m, const struct agent *a)
                    (unsigned long long)a->id);
 }
 
+/* As long as an agent is cordoned or drains nothing new is placed on it. */
+static void check_closed(struct cluster *c, struct sim_master *m, const struct agent *a)
+{
+    const struct state *s = master_state(m->core);
+    struct attempt *newest =
+        RB_MAX(agent_attempts, (struct agent_attempts *)(uintptr_t)&a->attempts);
+
+    if (a->id >= AGENT_IDS_MAX)
+        return;
+    if (a->mode == AGENT_NORMAL) {
+        m->closed[a->id].changed = 0;
+        return;
+    }
+    if (m->closed[a->id].changed != a->changed) {
+        m->closed[a->id].changed = a->changed;
+        m->closed[a->id].last_attempt = s->globals.last_attempt_id;
+    }
+    if (newest == NULL)
+        return;
+    c->totals.drained += newest->stop == TASK_REASON_AGENT_DRAINED;
+    if (newest->id > m->closed[a->id].last_attempt)
+        world_fail(
+            &c->world,
+            "master %u: attempt %llu is placed on agent %llu, which takes no work",
+            m->number + 1,
+            (unsigned long long)newest->id,
+            (unsigned long long)a->id);
+}
+
 /* What the entries since the last look may have broken. */
 static void check_applied(struct cluster *c, struct sim_master *m)
 {
@@ -162,8 +191,10 @@ static void check_applied(struct cluster *c, struct sim_master *m)
     RB_FOREACH (job, job_tree, &s->jobs)
         if (job->changed > m->looked_to)
             check_finals(c, job);
-    RB_FOREACH (agent, agent_tree, &s->agents)
+    RB_FOREACH (agent, agent_tree, &s->agents) {
         check_capacity(c, m, agent);
+        check_closed(c, m, agent);
+    }
     m->looked_to = s->index;
 }
 
@@ -195,6 +226,22 @@ static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
     return NULL;
 }
 
+/* No port of a host is given twice. */
+static void check_ports_apart(struct cluster *c,
+                              const struct sim_task *t,
+                              const struct sim_task *other)
+{
+    for (uint32_t i = 0; i < t->port_count; i++)
+        for (uint32_t k = 0; k < other->port_count; k++)
+            if (t->ports[i] == other->ports[k])
+                world_fail(&c->world,
+                           "attempts %llu and %llu both have port %u of agent %u",
+                           (unsigned long long)t->attempt,
+                           (unsigned long long)other->attempt,
+                           t->ports[i],
+                           t->agent->number);
+}
+
 /* An attempt is launched at most once, and by nobody whom a later leader deposed; a host never
  * holds more than it has; a killed job stays killed. */
 void check_launch(struct cluster *c,
@@ -206,6 +253,7 @@ void check_launch(struct cluster *c,
     const struct sim_job *job = job_of(c, t->job);
     struct resources sum = {0};
     const struct sim_task *other;
+    uint64_t licences = 0;
 
     record->attempt = t->attempt;
     if (RB_INSERT(attempt_records, &c->launches, record) != NULL) {
@@ -225,8 +273,18 @@ void check_launch(struct cluster *c,
             (unsigned long long)a->highest_term);
     a->highest_term = term;
     LIST_FOREACH (other, &a->tasks, link)
-        if (!other->ended)
+        if (!other->ended) {
             resources_add(&sum, &other->resources);
+            licences += other->licences;
+            if (other != t)
+                check_ports_apart(c, t, other);
+        }
+    if (licences > custom_resources_amount(&a->spec.custom, "licence") ||
+        (t->has_image && a->spec.features == 0))
+        world_fail(&c->world,
+                   "the host of agent %u has no licence or images for attempt %llu",
+                   a->number,
+                   (unsigned long long)t->attempt);
     if (!resources_contain(&a->spec.resources, &sum))
         world_fail(&c->world, "the host of agent %u holds more than it has", a->number);
     if (job != NULL && job->kill_acknowledged && t->attempt > job->kill_attempts)
@@ -315,11 +373,13 @@ static void describe(const struct cluster *c)
                (unsigned long long)s->placeable_version);
         RB_FOREACH (a, agent_tree, &s->agents)
             printf(
-                "  agent %llu state=%d attempts=%u superseded=%u cpus %llu of %llu, "
+                "  agent %llu state=%d mode=%d attempts=%u superseded=%u cpus %llu of "
+                "%llu, "
                 "mem %llu of "
                 "%llu MiB\n",
                 (unsigned long long)a->id,
                 a->state,
+                a->mode,
                 a->attempts_count,
                 a->superseded_count,
                 (unsigned long long)a->allocated.amount[RESOURCE_CPUS],

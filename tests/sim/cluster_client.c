@@ -16,7 +16,7 @@
 #define TICKET_KIND_BITS 3
 #define TICKET_SLOT_BITS 12
 
-enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE };
+enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE, ASK_MODE };
 
 #define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
 
@@ -136,6 +136,16 @@ static void kill_later(struct world *w, void *context, uint64_t a, uint64_t b)
         ask_kill(context, (unsigned)a);
 }
 
+static void uncordon_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+
+    (void)a;
+    (void)b;
+    if (!w->failed)
+        sim_clients_uncordon(x->cluster);
+}
+
 static void learn(struct cluster *c, uint64_t index)
 {
     if (index > c->known_index)
@@ -220,6 +230,20 @@ was_read(struct sim_client *x, struct sim_job *j, const struct client_action *a)
     learn(c, list.index);
 }
 
+/* Everything is healed once every agent takes work again: what was asked for before that
+ * may have taken effect after it. */
+static void
+mode_answered(struct sim_client *x, enum agent_mode mode, const struct client_action *a)
+{
+    struct cluster *c = x->cluster;
+    bool is_free = mode == AGENT_NORMAL && (a->finished.code == ERROR_NONE ||
+                                            a->finished.code == ERROR_NOT_FOUND);
+
+    c->totals.modes += a->finished.code == ERROR_NONE;
+    if (c->healing && !is_free)
+        world_in(&c->world, 100 * MS, uncordon_later, x, 0, 0);
+}
+
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -228,7 +252,9 @@ static void finished(struct sim_client *x, const struct client_action *a)
                                  ((1u << TICKET_SLOT_BITS) - 1)];
     enum error_code code = a->finished.code;
 
-    if (ask == ASK_CONFLICT) {
+    if (ask == ASK_MODE) {
+        mode_answered(x, (enum agent_mode)(j - c->jobs), a);
+    } else if (ask == ASK_CONFLICT) {
         c->totals.conflicts += code == ERROR_CONFLICT;
         if (code == ERROR_NONE)
             world_fail(&c->world, "one key was taken for two different jobs");
@@ -347,6 +373,48 @@ static void add_check(struct rng *r, struct job_spec *spec)
     check->failures = (uint32_t)rng_between(r, 1, 3);
 }
 
+static void
+ask_mode(struct sim_client *x, uint64_t agent, enum agent_mode mode, uint64_t ms)
+{
+    struct agent_mode_request q = {agent, mode, ms};
+    struct buffer frame = {0};
+
+    agent_mode_pack(&q, 0, &frame);
+    ask(x, ASK_MODE, mode, &frame);
+}
+
+void sim_client_mode(struct cluster *c,
+                     uint64_t agent,
+                     enum agent_mode mode,
+                     uint64_t ms)
+{
+    ask_mode(&c->client[pick(&c->world, 0, c->clients - 1)], agent, mode, ms);
+}
+
+/* An agent that registered more than once before its key was durable has several ids. */
+void sim_clients_uncordon(struct cluster *c)
+{
+    for (uint64_t id = 1; c->plan.drains && id <= 2 * c->agents; id++)
+        ask_mode(&c->client[0], id, AGENT_NORMAL, 0);
+}
+
+/* What few agents have, or many want: ports, licences, images. */
+static void add_extras(struct job_spec *spec, struct rng *r)
+{
+    if (rng_percent(r, 30))
+        spec->ports.count = (uint32_t)rng_between(r, 1, 2);
+    if (rng_percent(r, 10)) {
+        uint16_t port = (uint16_t)(SIM_FIRST_PORT + rng_below(r, 2));
+
+        spec->ports.fixed[0] = (struct port_range){port, port};
+        spec->ports.fixed_count = 1;
+    }
+    if (rng_percent(r, 10))
+        custom_resources_add(&spec->custom, "licence", 500 * rng_between(r, 1, 2));
+    if (rng_percent(r, 10))
+        spec->image.source = mem_strdup("oci:/srv/image");
+}
+
 /* The spec follows from the key alone, so that a repeat has the same body. */
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
@@ -382,6 +450,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         };
     if (rng_percent(&r, 20))
         add_check(&r, &spec);
+    add_extras(&spec, &r);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }

@@ -204,12 +204,26 @@ static void strike_agent(struct cluster *c)
     }
 }
 
+/* Somebody works on the machines. */
+static void strike_mode(struct cluster *c)
+{
+    struct world *w = &c->world;
+
+    c->totals.faults++;
+    sim_client_mode(c,
+                    pick(w, 1, c->agents),
+                    (enum agent_mode)pick(w, 0, AGENT_MODE_COUNT - 1),
+                    pick(w, 0, 3000));
+}
+
 static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct cluster *c = context;
 
     if (c->healing)
         return;
+    if (c->plan.drains && chance(w, 20))
+        strike_mode(c);
     if (chance(w, 35))
         heal_cuts(c);
     else if (chance(w, c->plan.calm_masters ? 5 : 60))
@@ -249,6 +263,7 @@ static struct cluster *setup(uint64_t seed, int trace)
         .purge = chance(w, 40),
         .lossy = chance(w, 25),
         .calm_masters = chance(w, 25),
+        .drains = chance(w, 40),
     };
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
@@ -294,6 +309,7 @@ static void heal(struct cluster *c)
         if (c->master[i].store.latency_us > 5 * MS)
             c->master[i].store.latency_us = 5 * MS;
     sim_clients_end_endless(c);
+    sim_clients_uncordon(c);
 }
 
 static void teardown(struct cluster *c)
