@@ -38,6 +38,8 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_EXPIRE_KEYS] = apply_expire_keys,
     [COMMAND_AGENT_MODE] = apply_agent_mode,
     [COMMAND_DRAIN_DUE] = apply_drain_due,
+    [COMMAND_RETRY] = apply_retry,
+    [COMMAND_LAPSE] = apply_lapse,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

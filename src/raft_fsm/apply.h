@@ -34,6 +34,8 @@ apply_handler apply_drain_due;
 /* apply_task.c */
 apply_handler apply_place;
 apply_handler apply_task_update;
+apply_handler apply_retry;
+apply_handler apply_lapse;
 /* apply_key.c */
 apply_handler apply_purge;
 apply_handler apply_expire_keys;

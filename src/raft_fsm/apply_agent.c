@@ -136,6 +136,10 @@ struct result apply_agent_unreachable(struct apply *a, const struct command *c)
     RB_FOREACH (t, agent_attempts, &agent->attempts) {
         if (t->superseded)
             continue;
+#ifndef MUTANT_LEASE_IGNORED
+        if (job_has_lease(t->job))
+            continue; /* until `lapse` */
+#endif
         attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
         apply_effect(a, EFFECT_KILL, t->id, agent->id);
     }

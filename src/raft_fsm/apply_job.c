@@ -2,6 +2,7 @@
 #include "raft_fsm/apply.h"
 
 #include "base/limits.h"
+#include "raft_fsm/retry.h"
 
 /* Somebody used this key: the answer is that of the first time, or a conflict. */
 static struct result answer_again(const struct hash128 *asked,
@@ -24,6 +25,7 @@ job_of_spec(const struct command *c, const struct job_spec *spec, struct hash128
     j->priority = spec->priority;
     j->resources = spec->resources;
     j->extras = extra_needs_of(spec);
+    j->policy = job_policy_of(spec);
     return j;
 }
 

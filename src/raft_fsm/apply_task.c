@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "raft_fsm/retry.h"
 
 /* ---- place ---- */
 
@@ -26,7 +27,8 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     t = job_task(j, p->instance);
     if (t == NULL)
         return p->attempt == 1;
-    return t->state == TASK_PENDING && p->attempt == t->attempt + 1ull;
+    return t->state == TASK_PENDING && !task_waits(t) &&
+           p->attempt == t->attempt + 1ull;
 }
 
 /* The ports of an attempt: its own from now until it is removed. */
@@ -85,6 +87,10 @@ static bool place(struct apply *a, const struct placement *p)
     t->reason = TASK_REASON_NONE;
     t->exit_code = 0;
     task_set_message(t, (struct bytes){0});
+    if (t->extras != NULL) {
+        t->extras->restarts = 0;
+        t->extras->health = HEALTH_UNKNOWN;
+    }
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
     apply_effect(a, EFFECT_LAUNCH, attempt->id, agent->id);
@@ -107,13 +113,42 @@ struct result apply_place(struct apply *a, const struct command *c)
 
 /* ---- reports ---- */
 
-/* What ended because it was lost, or was told to end, is repeated unless its job is
- * killed. */
-static enum task_state state_after(const struct job *j, enum task_state reported)
+/* What ended because it was lost, or was told to end, is repeated unless its job is killed.
+ * What failed is repeated as the job wants it.  Inside an edit of the task. */
+static enum task_state state_after(const struct apply *a,
+                                   struct job *j,
+                                   struct task *t,
+                                   const struct task_update *u)
 {
-    if (reported != TASK_LOST && reported != TASK_KILLED)
-        return reported;
-    return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+    bool agent_lost = u->reason == TASK_REASON_AGENT_UNREACHABLE ||
+                      u->reason == TASK_REASON_AGENT_GONE;
+
+    switch (u->state) {
+    case TASK_LOST:
+        if (j->kill_index == 0 && !agent_lost)
+            retry_lost(t, a->stamp_us);
+        return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+    case TASK_KILLED:
+        return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+    case TASK_FAILED:
+    case TASK_ERROR:
+        if (j->kill_index == 0 && retry_failed(j, t, a->stamp_us))
+            return TASK_PENDING;
+        return u->state;
+    default:
+        return u->state;
+    }
+}
+
+/* What the agent says of a run that goes on, or what it was at its end. */
+static void take_restarts(struct task *t, const struct task_update *u)
+{
+    bool ended = task_state_is_final(u->state);
+
+    if (t->extras == NULL && u->health == HEALTH_UNKNOWN && u->restarts == 0)
+        return;
+    task_extras(t)->restarts = u->restarts;
+    t->extras->health = (uint8_t)(ended ? HEALTH_UNKNOWN : u->health);
 }
 
 /* The task of a live attempt takes what was reported, inside an edit of the job. */
@@ -124,7 +159,8 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     struct task *t = job_task(j, attempt->instance);
 
     state_edit(a->state, object_task(j, t));
-    t->state = (uint8_t)state_after(j, u->state);
+    t->state = (uint8_t)state_after(a, j, t, u);
+    take_restarts(t, u);
     t->reason = (uint8_t)u->reason;
     if (u->state == TASK_KILLED && t->state == TASK_PENDING && attempt->stop != 0)
         t->reason = attempt->stop;
@@ -208,6 +244,25 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
     return true;
 }
 
+/* A run goes on: its checks may have another result, and its agent may have restarted it. */
+static bool update_health(struct apply *a,
+                          const struct attempt *attempt,
+                          const struct task_update *u)
+{
+    struct job *j = attempt->job;
+    struct task *t = job_task(j, attempt->instance);
+    enum job_state before;
+
+    if (task_health(t) == u->health && task_restarts(t) == u->restarts)
+        return false;
+    before = job_open(a, j);
+    state_edit(a->state, object_task(j, t));
+    take_restarts(t, u);
+    state_edited(a->state, object_task(j, t));
+    job_close(a, j, before);
+    return true;
+}
+
 static bool update(struct apply *a, uint64_t reporter, const struct task_update *u)
 {
     struct attempt *t = state_attempt(a->state, u->attempt);
@@ -218,7 +273,9 @@ static bool update(struct apply *a, uint64_t reporter, const struct task_update 
         return false;
     if (t->superseded)
         return release(a, t, u);
-    if (u->state <= t->state)
+    if (u->state == t->state)
+        return update_health(a, t, u);
+    if (u->state < t->state)
         return false;
     j = t->job;
     before = job_open(a, j);
@@ -247,4 +304,39 @@ struct result apply_task_update(struct apply *a, const struct command *c)
         apply_effect(a, EFFECT_UPDATED, u.attempt, c->task_update.agent);
     }
     return result_done(a, changed);
+}
+
+/* ---- what the leader's clock brings ---- */
+
+struct result apply_retry(struct apply *a, const struct command *c)
+{
+    struct job *j = state_job(a->state, c->retry.job);
+    struct task *t = j == NULL ? NULL : job_task(j, c->retry.instance);
+    enum job_state before;
+
+    if (j == NULL)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (t == NULL || j->kill_index != 0 || !task_waits(t) ||
+        t->attempt != c->retry.attempt)
+        return result_rejected(ERROR_INVALID);
+    before = job_open(a, j);
+    state_edit(a->state, object_task(j, t));
+    t->extras->retry_us = 0;
+    state_edited(a->state, object_task(j, t));
+    job_close(a, j, before);
+    a->state->placeable_version++;
+    return result_done(a, j->id);
+}
+
+struct result apply_lapse(struct apply *a, const struct command *c)
+{
+    struct attempt *t = state_attempt(a->state, c->lapse.attempt);
+
+    if (t == NULL)
+        return result_rejected(ERROR_NOT_FOUND);
+    if (t->superseded || t->agent->state != AGENT_UNREACHABLE)
+        return result_rejected(ERROR_INVALID);
+    attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
+    apply_effect(a, EFFECT_KILL, t->id, t->agent->id);
+    return result_done(a, t->id);
 }

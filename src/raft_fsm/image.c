@@ -184,6 +184,9 @@ INLINE uint8_t code_groups(struct coder *c,
 #define AGENT_HAS_MODE    1 /* groups of an agent */
 #define AGENT_HAS_EXTRAS  2
 #define JOB_HAS_EXTRAS    1 /* groups of a job */
+#define JOB_HAS_POLICY    2
+#define TASK_HAS_TRIES    1 /* groups of a task */
+#define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
 #define ATTEMPT_HAS_PORTS 2
 
@@ -268,6 +271,66 @@ static void code_job_extras(struct coder *c, bool reading, struct extra_needs **
         c->fault = true;
 }
 
+static bool policy_is_empty(const struct job_policy *p)
+{
+    return p->reschedule.attempts == 0 && p->lease_ms == 0;
+}
+
+static void code_policy(struct coder *c, bool reading, struct job_policy **policy)
+{
+    struct job_policy *p = reading ? mem_zalloc(sizeof(*p)) : *policy;
+
+    *policy = p;
+    code_u32(c, reading, &p->reschedule.attempts);
+    code_u64(c, reading, &p->reschedule.interval_ms);
+    code_u64(c, reading, &p->reschedule.delay_ms);
+    code_u64(c, reading, &p->reschedule.max_delay_ms);
+    code_u64(c, reading, &p->lease_ms);
+    code_u32(c, reading, &p->drift_permille);
+    code_u64(c, reading, &p->grace_ms);
+    if (policy_is_empty(p))
+        c->fault = true;
+}
+
+static uint8_t task_groups(const struct task_extras *x)
+{
+    if (x == NULL)
+        return 0;
+    return (x->retry_us != 0 || x->retries != 0 || x->losses != 0 ? TASK_HAS_TRIES
+                                                                  : 0) |
+           (x->restarts != 0 || x->health != HEALTH_UNKNOWN ? TASK_HAS_RESTARTS : 0);
+}
+
+static void code_task_extras(struct coder *c, bool reading, struct task_extras **extras)
+{
+    uint8_t known = TASK_HAS_TRIES | TASK_HAS_RESTARTS;
+    uint8_t present = code_groups(c, reading, task_groups(*extras), known);
+    struct task_extras *x;
+
+    if (present == 0)
+        return;
+    x = reading ? mem_zalloc(sizeof(*x)) : *extras;
+    *extras = x;
+    if ((present & TASK_HAS_TRIES) != 0) {
+#ifdef MUTANT_RETRIES_NOT_IN_SNAPSHOT
+        uint32_t none = 1;
+        code_u32(c, reading, &none);
+#else
+        code_u32(c, reading, &x->retries);
+#endif
+        code_u32(c, reading, &x->losses);
+        code_u64(c, reading, &x->retry_us);
+        code_u64(c, reading, &x->since_us);
+        code_u64(c, reading, &x->lost_us);
+    }
+    if ((present & TASK_HAS_RESTARTS) != 0) {
+        code_u32(c, reading, &x->restarts);
+        code_enum(c, reading, &x->health, TASK_HEALTH_COUNT);
+    }
+    if (task_groups(x) != present)
+        c->fault = true;
+}
+
 static void code_ports(struct coder *c, bool reading, struct attempt *t)
 {
     code_u8(c, reading, &t->port_count);
@@ -349,10 +412,13 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j)
     code_body_size(c, reading, &j->spec, &j->body);
     if (reading)
         j->key = key;
-    present =
-        code_groups(c, reading, j->extras != NULL ? JOB_HAS_EXTRAS : 0, JOB_HAS_EXTRAS);
+    present = (j->extras != NULL ? JOB_HAS_EXTRAS : 0) |
+              (j->policy != NULL ? JOB_HAS_POLICY : 0);
+    present = code_groups(c, reading, present, JOB_HAS_EXTRAS | JOB_HAS_POLICY);
     if ((present & JOB_HAS_EXTRAS) != 0)
         code_job_extras(c, reading, &j->extras);
+    if ((present & JOB_HAS_POLICY) != 0)
+        code_policy(c, reading, &j->policy);
 }
 
 INLINE void code_task(
@@ -374,6 +440,7 @@ INLINE void code_task(
     code_u64(c, reading, &t->started_us);
     code_u64(c, reading, &t->ended_us);
     code_short(c, reading, &message, LIMIT_MESSAGE_BYTES);
+    code_task_extras(c, reading, &t->extras);
     if (!reading)
         return;
     r->message = message;
@@ -588,9 +655,12 @@ void record_finish(struct record *r)
 {
     if (r->table == TABLE_AGENTS)
         extra_capacity_finish(&r->agent.extras);
-    else if (r->table == TABLE_JOBS)
+    else if (r->table == TABLE_TASKS)
+        mem_free(r->task.extras);
+    else if (r->table == TABLE_JOBS) {
         extra_needs_destroy(r->job.extras);
-    else if (r->table == TABLE_ATTEMPTS)
+        mem_free(r->job.policy);
+    } else if (r->table == TABLE_ATTEMPTS)
         mem_free(r->attempt.ports);
     *r = (struct record){0};
 }

@@ -88,6 +88,9 @@ static int check_allocated(const struct agent *a, struct error *err)
         RULE(t->agent == a, "attempt %" PRIu64 " is on two agents", t->id);
         superseded += t->superseded;
         count++;
+        RULE(a->state != AGENT_UNREACHABLE || t->superseded || job_has_lease(t->job),
+             "attempt %" PRIu64 " is live on an unreachable agent, without a lease",
+             t->id);
         RULE(!a->drain_due || t->superseded || t->stop != TASK_REASON_NONE,
              "attempt %" PRIu64 " stays on an agent that is drained",
              t->id);
@@ -104,9 +107,6 @@ static int check_allocated(const struct agent *a, struct error *err)
          a->superseded_count);
     RULE(a->state != AGENT_GONE || count == 0,
          "agent %" PRIu64 " is gone and has attempts",
-         a->id);
-    RULE(a->state != AGENT_UNREACHABLE || count == superseded,
-         "agent %" PRIu64 " is unreachable and has live attempts",
          a->id);
     return check_extras(a, err);
 }
@@ -227,6 +227,15 @@ static int check_task(const struct state *s,
          "task %" PRIu64 ".%u: message out of range",
          j->id,
          t->instance);
+    RULE(t->extras == NULL || t->extras->retry_us == 0 || task_waits(t),
+         "task %" PRIu64 ".%u waits to be repeated and is not pending",
+         j->id,
+         t->instance);
+    RULE(t->extras == NULL || (t->extras->since_us <= s->globals.last_stamp_us &&
+                               t->extras->lost_us <= s->globals.last_stamp_us),
+         "task %" PRIu64 ".%u: was repeated in the future",
+         j->id,
+         t->instance);
     return check_task_attempt(s, j, t, err);
 }
 
@@ -235,6 +244,7 @@ check_tasks(const struct state *s, struct job *j, struct sums *sums, struct erro
 {
     uint32_t by_state[TASK_STATE_COUNT] = {0};
     struct hash128 digest = {0};
+    uint32_t waiting = 0;
     int rc;
 
     for (uint32_t i = 0; i < j->touched; i++) {
@@ -245,16 +255,28 @@ check_tasks(const struct state *s, struct job *j, struct sums *sums, struct erro
         rc = check_task(s, j, t, err);
         if (rc != 0)
             return rc;
-        RULE((bits >> (i % TASK_CHUNK) & 1) == (t->state == TASK_PENDING),
+        RULE((bits >> (i % TASK_CHUNK) & 1) ==
+                 (t->state == TASK_PENDING && !task_waits(t)),
              "task %" PRIu64 ".%u: its bit is wrong",
              j->id,
              i);
+        RULE(!task_waits(t) ||
+                 RB_FIND(task_retry_tree, &j->retries, t->extras) == t->extras,
+             "task %" PRIu64 ".%u waits and is not in its job's queue",
+             j->id,
+             i);
+        waiting += task_waits(t);
         by_state[t->state]++;
         digest = hash128_add(digest, hash_of(object_task(j, t)));
     }
     RULE(memcmp(by_state, j->tasks, sizeof(by_state)) == 0,
          "job %" PRIu64 ": its tasks are not in the states that it counts",
          j->id);
+    RULE(waiting == j->waiting,
+         "job %" PRIu64 ": %u tasks wait to be repeated, it counts %u",
+         j->id,
+         waiting,
+         j->waiting);
     RULE(hash128_equal(digest, j->task_digest),
          "job %" PRIu64 ": the digest of its tasks is wrong",
          j->id);
@@ -322,6 +344,10 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
                   j),
          "job %" PRIu64 ": wrong in the queue of runnable jobs",
          j->id);
+    if (j->waiting > 0 && j->kill_index == 0)
+        RULE(RB_FIND(job_retry_tree, (struct job_retry_tree *)&s->retrying, j) == j,
+             "job %" PRIu64 " is not among those with tasks that wait",
+             j->id);
     for (int i = 0; i < TASK_STATE_COUNT; i++) {
         shown += job_tasks_in(j, (enum task_state)i);
         sums->tasks_by_state[i] += job_tasks_in(j, (enum task_state)i);

@@ -99,6 +99,7 @@ static const char *take_job(struct state *s, struct record *r)
     spec = j->spec;
     *j = r->job;
     r->job.extras = NULL;
+    r->job.policy = NULL;
     j->key = key;
     j->spec = spec;
     state_link(s, object_job(j));
@@ -118,6 +119,7 @@ static const char *take_task(struct state *s, struct record *r)
         return "the tasks of a job have a gap or are too many";
     t = job_extend(j);
     *t = r->task;
+    r->task.extras = NULL;
     task_set_message(t, r->message);
     o = object_task(j, t);
     image_write(&image, &o);

@@ -39,6 +39,23 @@ static int job_by_order(const struct job *a, const struct job *b)
     return compare_u64(a->id, b->id);
 }
 
+static int job_by_retry(const struct job *a, const struct job *b)
+{
+    struct task_retry_tree *x = (struct task_retry_tree *)&a->retries;
+    struct task_retry_tree *y = (struct task_retry_tree *)&b->retries;
+    int order = compare_u64(RB_MIN(task_retry_tree, x)->retry_us,
+                            RB_MIN(task_retry_tree, y)->retry_us);
+
+    return order != 0 ? order : compare_u64(a->id, b->id);
+}
+
+static int task_by_retry(const struct task_extras *a, const struct task_extras *b)
+{
+    int order = compare_u64(a->retry_us, b->retry_us);
+
+    return order != 0 ? order : compare_u64(a->instance, b->instance);
+}
+
 static int attempt_by_id(const struct attempt *a, const struct attempt *b)
 {
     return compare_u64(a->id, b->id);
@@ -71,6 +88,8 @@ static int tombstone_by_age(const struct tombstone *a, const struct tombstone *b
 RB_GENERATE(job_tree, job, by_id, job_by_id)
 RB_GENERATE(job_key_tree, job, by_key, job_by_key)
 RB_GENERATE(job_order_tree, job, by_order, job_by_order)
+RB_GENERATE(task_retry_tree, task_extras, by_retry, task_by_retry)
+RB_GENERATE(job_retry_tree, job, by_retry, job_by_retry)
 RB_GENERATE(attempt_tree, attempt, by_id, attempt_by_id)
 RB_GENERATE(agent_attempts, attempt, by_agent, attempt_by_id)
 RB_GENERATE(agent_tree, agent, by_id, agent_by_id)
@@ -163,6 +182,16 @@ enum task_state job_task_state(const struct job *j, uint32_t instance)
     return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
 }
 
+enum task_health task_health(const struct task *t)
+{
+    return t->extras == NULL ? HEALTH_UNKNOWN : (enum task_health)t->extras->health;
+}
+
+uint32_t task_restarts(const struct task *t)
+{
+    return t->extras == NULL ? 0 : t->extras->restarts;
+}
+
 /* Tasks whose stored state is PENDING, touched or not. */
 static uint32_t job_unplaced(const struct job *j)
 {
@@ -176,7 +205,17 @@ uint32_t job_live(const struct job *j)
 
 uint32_t job_pending(const struct job *j)
 {
-    return j->kill_index != 0 ? 0 : job_unplaced(j);
+    return j->kill_index != 0 ? 0 : job_unplaced(j) - j->waiting;
+}
+
+bool job_has_lease(const struct job *j)
+{
+    return j->policy != NULL && j->policy->lease_ms != 0;
+}
+
+bool task_waits(const struct task *t)
+{
+    return t->state == TASK_PENDING && t->extras != NULL && t->extras->retry_us != 0;
 }
 
 uint32_t job_tasks_in(const struct job *j, enum task_state state)
@@ -185,7 +224,7 @@ uint32_t job_tasks_in(const struct job *j, enum task_state state)
 
     switch (state) {
     case TASK_PENDING:
-        return job_pending(j);
+        return killed ? 0 : job_unplaced(j);
     case TASK_STAGING:
     case TASK_STARTING:
     case TASK_RUNNING:
@@ -203,7 +242,7 @@ enum job_state job_state(const struct job *j)
 {
     uint32_t killed = job_tasks_in(j, TASK_KILLED);
 
-    if (job_live(j) > 0 || job_pending(j) > 0)
+    if (job_live(j) > 0 || job_tasks_in(j, TASK_PENDING) > 0)
         return j->touched == 0 ? JOB_PENDING : JOB_RUNNING;
     if (j->kill_index != 0 && killed > 0)
         return JOB_KILLED;

@@ -37,6 +37,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What only some tasks have. */
+struct task_extras {
+    uint64_t retry_us; /* PENDING: a new attempt waits for `retry`, which is due at this
+                            * stamp; 0: it does not wait */
+    uint64_t since_us; /* stamp of the first of `retries` */
+    uint64_t lost_us;  /* stamp of the last of `losses` */
+    uint32_t retries;  /* within the interval of the job's policy */
+    uint32_t losses;   /* that the agent reported, one soon after the other */
+    uint32_t restarts; /* by the agent, in the current or last attempt */
+    uint8_t health;    /* enum task_health of a live attempt */
+    /* derived */
+    uint32_t instance;
+    RB_ENTRY(task_extras) by_retry;
+};
+
+RB_HEAD(task_retry_tree, task_extras);
+
 struct task {
     uint64_t attempt_id; /* of the current or last attempt; 0 before the first */
     uint64_t agent_id;   /* of that attempt */
@@ -44,18 +61,27 @@ struct task {
     uint32_t instance;
     uint32_t attempt; /* its number, from 1; 0 before the first */
     int32_t exit_code;
-    uint8_t state;       /* enum task_state; PENDING again when a successor is due */
-    uint8_t reason;      /* enum task_reason */
-    char *message;       /* NULL when empty */
-    uint64_t started_us; /* stamp of RUNNING, of the current attempt; 0 before */
-    uint64_t ended_us;   /* stamp of the final state; 0 before */
+    uint8_t state;  /* enum task_state; PENDING again when a successor is due */
+    uint8_t reason; /* enum task_reason */
+    char *message;  /* NULL when empty */
+    struct task_extras *extras; /* owned; NULL: all zero */
+    uint64_t started_us;        /* stamp of RUNNING, of the current attempt; 0 before */
+    uint64_t ended_us;          /* stamp of the final state; 0 before */
 };
 
 #define TASK_CHUNK 64 /* tasks that are given memory together, a bit for each */
 
 struct task_chunk {
     struct task *tasks; /* owned; the last chunk is as short as the job needs */
-    uint64_t pending;   /* bit i: tasks[i] is PENDING */
+    uint64_t pending;   /* bit i: tasks[i] is PENDING and does not wait for `retry` */
+};
+
+/* What a job's spec says of how its attempts follow each other. */
+struct job_policy {
+    struct job_retry reschedule;
+    uint64_t lease_ms; /* 0: not exclusive */
+    uint32_t drift_permille;
+    uint64_t grace_ms;
 };
 
 struct job {
@@ -72,6 +98,7 @@ struct job {
     struct hash128 body; /* hash of the spec: same key, other body = conflict */
     struct resources resources; /* of one task */
     struct extra_needs *extras; /* likewise, owned; NULL: none */
+    struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
     uint32_t instances;
     int32_t priority;
 
@@ -81,6 +108,9 @@ struct job {
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
     bool is_runnable;  /* in the state's queue of jobs with tasks to place */
+    uint32_t waiting;  /* tasks that wait for `retry` */
+    struct task_retry_tree retries; /* those, by retry_us */
+    RB_ENTRY(job) by_retry;         /* by that of the first of them; not when killed */
     struct task_chunk *chunks;
     struct hash128 task_digest; /* the part of the digest that its tasks have */
     uint64_t key_hash;
@@ -153,6 +183,7 @@ struct tombstone {
 RB_HEAD(job_tree, job);
 RB_HEAD(job_key_tree, job);
 RB_HEAD(job_order_tree, job);
+RB_HEAD(job_retry_tree, job);
 RB_HEAD(agent_tree, agent);
 RB_HEAD(agent_key_tree, agent);
 RB_HEAD(tombstone_tree, tombstone);
@@ -161,6 +192,8 @@ RB_HEAD(tombstone_age_tree, tombstone);
 RB_PROTOTYPE(job_tree, job, by_id, )
 RB_PROTOTYPE(job_key_tree, job, by_key, )
 RB_PROTOTYPE(job_order_tree, job, by_order, )
+RB_PROTOTYPE(job_retry_tree, job, by_retry, )
+RB_PROTOTYPE(task_retry_tree, task_extras, by_retry, )
 RB_PROTOTYPE(attempt_tree, attempt, by_id, )
 RB_PROTOTYPE(agent_attempts, attempt, by_agent, )
 RB_PROTOTYPE(agent_tree, agent, by_id, )
@@ -199,6 +232,7 @@ struct state {
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
     struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
+    struct job_retry_tree retrying; /* jobs with tasks that wait for `retry` */
     struct agent_key_tree agents_by_key;
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
@@ -234,6 +268,13 @@ enum task_state job_task_state(const struct job *j, uint32_t instance);
 /* How many tasks job_task_state() shows in that state; O(1). */
 uint32_t job_tasks_in(const struct job *j, enum task_state state);
 enum job_state job_state(const struct job *j);
+/* True if a successor of its attempts may only start when their lease has run out. */
+bool job_has_lease(const struct job *j);
+/* True if it is PENDING and waits for `retry`. */
+bool task_waits(const struct task *t);
+/* What the checks of its live attempt say, and how often its agent restarted it. */
+enum task_health task_health(const struct task *t);
+uint32_t task_restarts(const struct task *t);
 /* Tasks with a live attempt. */
 uint32_t job_live(const struct job *j);
 /* Tasks that could be placed now. */

@@ -56,6 +56,11 @@ static void queue_job(struct state *s, struct job *j)
     j->is_runnable = runnable;
 }
 
+static bool is_retrying(const struct job *j)
+{
+    return j->waiting > 0 && j->kill_index == 0;
+}
+
 /* Sums are mod 2^64, so that adding and taking away is one path. */
 static void count_job(struct state *s, const struct job *j, uint64_t sign)
 {
@@ -70,7 +75,15 @@ static void count_task(struct job *j, const struct task *t, bool add)
     struct task_chunk *chunk = &j->chunks[t->instance / TASK_CHUNK];
 
     j->tasks[t->state] += add ? 1 : UINT32_MAX;
-    if (add && t->state == TASK_PENDING)
+    if (task_waits(t)) {
+        t->extras->instance = t->instance;
+        if (add)
+            RB_INSERT(task_retry_tree, &j->retries, t->extras);
+        else
+            RB_REMOVE(task_retry_tree, &j->retries, t->extras);
+        j->waiting += add ? 1 : UINT32_MAX;
+    }
+    if (add && t->state == TASK_PENDING && !task_waits(t))
         chunk->pending |= bit;
     else
         chunk->pending &= ~bit;
@@ -85,6 +98,8 @@ void state_count(struct state *s, struct object o)
     case TABLE_JOBS:
         count_job(s, o.job, 1);
         queue_job(s, o.job);
+        if (is_retrying(o.job))
+            RB_INSERT(job_retry_tree, &s->retrying, o.job);
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, true);
@@ -107,6 +122,8 @@ static void uncount(struct state *s, struct object o)
         break;
     case TABLE_JOBS:
         count_job(s, o.job, UINT64_MAX);
+        if (is_retrying(o.job))
+            RB_REMOVE(job_retry_tree, &s->retrying, o.job);
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, false);
@@ -236,6 +253,13 @@ void task_set_message(struct task *t, struct bytes message)
     t->message[size] = '\0';
 }
 
+struct task_extras *task_extras(struct task *t)
+{
+    if (t->extras == NULL)
+        t->extras = mem_zalloc(sizeof(*t->extras));
+    return t->extras;
+}
+
 struct job *job_create(struct bytes key, struct bytes spec)
 {
     struct job *j = mem_zalloc(sizeof(*j));
@@ -263,12 +287,15 @@ static uint32_t chunk_count(uint32_t tasks)
 
 static void job_destroy(struct job *j)
 {
-    for (uint32_t i = 0; i < j->touched; i++)
+    for (uint32_t i = 0; i < j->touched; i++) {
         mem_free(job_task(j, i)->message);
+        mem_free(job_task(j, i)->extras);
+    }
     for (uint32_t i = 0; i < chunk_count(j->touched); i++)
         mem_free(j->chunks[i].tasks);
     mem_free(j->chunks);
     extra_needs_destroy(j->extras);
+    mem_free(j->policy);
     mem_free((void *)j->key.data);
     mem_free(j);
 }
@@ -393,6 +420,7 @@ void state_start(struct state *s)
     RB_INIT(&s->agents);
     RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
+    RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
 }

@@ -35,6 +35,9 @@ void bytes_assign(struct bytes *to, struct bytes from);
 /* Up to the first zero byte, if there is one. */
 void task_set_message(struct task *t, struct bytes message);
 
+/* Those of the task, made if it has none. */
+struct task_extras *task_extras(struct task *t);
+
 /* A new job with its own copies of key and spec. */
 struct job *job_create(struct bytes key, struct bytes spec);
 struct tombstone *tombstone_create(struct bytes key);

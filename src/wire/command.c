@@ -164,6 +164,16 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_kind(out, c->kind, 1);
         pack_uint(out, c->drain_due.agent);
         return;
+    case COMMAND_RETRY:
+        pack_kind(out, c->kind, 3);
+        pack_uint(out, c->retry.job);
+        pack_uint(out, c->retry.instance);
+        pack_uint(out, c->retry.attempt);
+        return;
+    case COMMAND_LAPSE:
+        pack_kind(out, c->kind, 1);
+        pack_uint(out, c->lapse.attempt);
+        return;
     case COMMAND_PLACE:
         pack_kind(out, c->kind, 1);
         pack_place(c, out);
@@ -235,6 +245,14 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         return true;
     case COMMAND_DRAIN_DUE:
         c->drain_due.agent = unpack_uint(u);
+        return true;
+    case COMMAND_RETRY:
+        c->retry.job = unpack_uint(u);
+        c->retry.instance = (uint32_t)unpack_uint_max(u, LIMIT_TASKS_PER_JOB - 1);
+        c->retry.attempt = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+        return true;
+    case COMMAND_LAPSE:
+        c->lapse.attempt = unpack_uint(u);
         return true;
     case COMMAND_PLACE:
         c->place.packed = list_check(

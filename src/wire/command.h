@@ -41,7 +41,9 @@
     X(10, PURGE, "purge")                        \
     X(11, EXPIRE_KEYS, "expire_keys")            \
     X(12, AGENT_MODE, "agent_mode")              \
-    X(13, DRAIN_DUE, "drain_due")
+    X(13, DRAIN_DUE, "drain_due")                \
+    X(14, RETRY, "retry")                        \
+    X(15, LAPSE, "lapse")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -107,6 +109,14 @@ struct command {
             uint32_t count;
             struct bytes packed; /* decoded: read with command_next_update() */
         } task_update;
+        struct {
+            uint64_t job;
+            uint32_t instance;
+            uint32_t attempt; /* number of its last one */
+        } retry;
+        struct {
+            uint64_t attempt; /* its lease has run out */
+        } lapse;
         struct {
             uint64_t job; /* with a final state; its key becomes a tombstone */
         } purge;

@@ -35,6 +35,8 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_EXPIRE_KEYS] = 2,
     [COMMAND_AGENT_MODE] = 3,
     [COMMAND_DRAIN_DUE] = 4,
+    [COMMAND_RETRY] = 6,
+    [COMMAND_LAPSE] = 3,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -112,6 +114,22 @@ static void job_extras(struct job_spec *spec, uint64_t kind)
         spec->image.source = mem_strdup("oci:/srv/image");
 }
 
+static void job_policies(struct job_spec *spec, uint64_t kind)
+{
+    if (kind % 3 == 0)
+        spec->reschedule = (struct job_retry){
+            .attempts = kind % 2 == 0 ? JOB_UNLIMITED : 1 + (uint32_t)(kind % 4),
+            .interval_ms = kind % 5 == 0 ? 0 : 200 * (kind % 5),
+            .delay_ms = 1 + kind % 7,
+            .max_delay_ms = 20,
+        };
+    if (kind % 4 == 1) {
+        spec->lease_ms = JOB_LEASE_MS;
+        spec->drift_permille = JOB_DRIFT_PERMILLE;
+        spec->lease_grace_ms = JOB_LEASE_GRACE_MS;
+    }
+}
+
 /* The same key has one of a few bodies, so that repeats and conflicts both happen. */
 static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
 {
@@ -126,6 +144,7 @@ static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
     spec.resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
     job_spec_add_arg(&spec, "/bin/true");
     job_extras(&spec, kind);
+    job_policies(&spec, kind);
     if (percent(w, 3))
         spec.instances = 0; /* against the rules */
     job_spec_pack(&spec, out);
@@ -306,6 +325,20 @@ static unsigned choose_kind(struct workload *w)
     }
 }
 
+/* Mostly the next one that waits. */
+static void choose_retry(struct workload *w, const struct state *s, struct command *c)
+{
+    struct job *j = RB_MIN(job_retry_tree, (struct job_retry_tree *)&s->retrying);
+    const struct task *t;
+
+    c->retry.job = j != NULL ? j->id : recent_id(w, s->globals.last_job_id);
+    if (j == NULL)
+        return;
+    c->retry.instance = RB_MIN(task_retry_tree, &j->retries)->instance;
+    t = job_task(j, c->retry.instance);
+    c->retry.attempt = t->attempt + percent(w, 10);
+}
+
 static void
 append_command(struct workload *w, const struct state *s, struct buffer *entry)
 {
@@ -340,6 +373,12 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_DRAIN_DUE:
         c.drain_due.agent = agent_id(w, s);
+        break;
+    case COMMAND_RETRY:
+        choose_retry(w, s, &c);
+        break;
+    case COMMAND_LAPSE:
+        c.lapse.attempt = recent_id(w, s->globals.last_attempt_id);
         break;
     case COMMAND_PURGE:
         c.purge.job = recent_id(w, s->globals.last_job_id);

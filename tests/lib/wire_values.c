@@ -212,6 +212,14 @@ void sample_command(enum command_kind kind,
     case COMMAND_DRAIN_DUE:
         c->drain_due.agent = 130;
         break;
+    case COMMAND_RETRY:
+        c->retry.job = 131;
+        c->retry.instance = 999999;
+        c->retry.attempt = 7;
+        break;
+    case COMMAND_LAPSE:
+        c->lapse.attempt = 132;
+        break;
     }
 }
 
@@ -420,7 +428,13 @@ void random_command(struct rng *r,
     case COMMAND_PURGE:
     case COMMAND_EXPIRE_KEYS:
     case COMMAND_DRAIN_DUE:
+    case COMMAND_LAPSE:
         c->kill.job = random_number(r); /* each has one number */
+        break;
+    case COMMAND_RETRY:
+        c->retry.job = random_number(r);
+        c->retry.instance = (uint32_t)rng_below(r, LIMIT_TASKS_PER_JOB);
+        c->retry.attempt = (uint32_t)rng_below(r, UINT32_MAX);
         break;
     case COMMAND_AGENT_MODE:
         c->agent_mode.agent = random_number(r);
@@ -542,7 +556,12 @@ bool commands_equal(const struct command *c, const struct command *decoded)
     case COMMAND_PURGE:
     case COMMAND_EXPIRE_KEYS:
     case COMMAND_DRAIN_DUE:
+    case COMMAND_LAPSE:
         return c->kill.job == decoded->kill.job;
+    case COMMAND_RETRY:
+        return c->retry.job == decoded->retry.job &&
+               c->retry.instance == decoded->retry.instance &&
+               c->retry.attempt == decoded->retry.attempt;
     case COMMAND_AGENT_MODE:
         return c->agent_mode.agent == decoded->agent_mode.agent &&
                c->agent_mode.mode == decoded->agent_mode.mode &&

@@ -159,6 +159,21 @@ struct result fsm_drain_due(struct fsm *f, uint64_t agent)
     return fsm_run(f, &c);
 }
 
+struct result
+fsm_retry(struct fsm *f, uint64_t job, uint32_t instance, uint32_t attempt)
+{
+    struct command c = {.kind = COMMAND_RETRY, .retry = {job, instance, attempt}};
+
+    return fsm_run(f, &c);
+}
+
+struct result fsm_lapse(struct fsm *f, uint64_t attempt)
+{
+    struct command c = {.kind = COMMAND_LAPSE, .lapse = {attempt}};
+
+    return fsm_run(f, &c);
+}
+
 struct result fsm_place_all(struct fsm *f, const struct placement *p, uint32_t count)
 {
     struct command c = {.kind = COMMAND_PLACE,

@@ -47,6 +47,9 @@ struct result fsm_gone(struct fsm *f, uint64_t agent);
 struct result
 fsm_mode(struct fsm *f, uint64_t agent, enum agent_mode mode, uint64_t deadline_ms);
 struct result fsm_drain_due(struct fsm *f, uint64_t agent);
+struct result
+fsm_retry(struct fsm *f, uint64_t job, uint32_t instance, uint32_t attempt);
+struct result fsm_lapse(struct fsm *f, uint64_t attempt);
 struct result fsm_place(struct fsm *f, uint64_t job, uint32_t instance, uint64_t agent);
 struct result fsm_place_all(struct fsm *f, const struct placement *p, uint32_t count);
 struct result

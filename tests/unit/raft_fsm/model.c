@@ -18,6 +18,12 @@ struct m_task {
     enum task_reason reason;
     int32_t exit_code;
     char message[LIMIT_MESSAGE_BYTES + 1];
+    struct m_tries {
+        uint64_t retry_us, first_us, lost_us;
+        uint32_t retries, losses;
+    } tries; /* stays when it is placed */
+    enum task_health health;
+    uint32_t restarts;
 };
 
 struct m_job {
@@ -121,6 +127,20 @@ static enum task_state shown(const struct m_job *j, uint32_t i)
     if (j->kill_index == 0 || state >= TASK_FINISHED)
         return state;
     return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
+}
+
+static bool can_be_placed(const struct m_job *j, uint32_t i)
+{
+    return shown(j, i) == TASK_PENDING && j->tasks[i].tries.retry_us == 0;
+}
+
+static uint32_t count_placeable(const struct m_job *j)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < j->spec.instances; i++)
+        n += can_be_placed(j, i);
+    return n;
 }
 
 static uint32_t count_shown(const struct m_job *j, enum task_state state)
@@ -425,6 +445,45 @@ static struct result m_reregister(struct model *m, const struct command *c)
     return result;
 }
 
+static uint64_t doubled(uint64_t ms, uint32_t times, uint64_t most)
+{
+    for (uint32_t i = 0; i < times; i++)
+        ms = ms * 2 < most ? ms * 2 : most;
+    return (ms < most ? ms : most) * 1000;
+}
+
+static void try_again(struct model *m,
+                      const struct m_job *j,
+                      struct m_task *t,
+                      const struct task_update *u)
+{
+    const struct job_retry *r = &j->spec.reschedule;
+    struct m_tries *n = &t->tries;
+
+    if (u->state == TASK_LOST && u->reason != TASK_REASON_AGENT_UNREACHABLE &&
+        u->reason != TASK_REASON_AGENT_GONE) {
+        if (n->losses > 0 && m->stamp - n->lost_us >= 600000000)
+            n->losses = 0;
+        n->retry_us =
+            n->losses == 0 ? 0 : m->stamp + doubled(1000, n->losses - 1, 60000);
+        n->losses++;
+        n->lost_us = m->stamp;
+    }
+    if (u->state != TASK_FAILED && u->state != TASK_ERROR)
+        return;
+    if (n->retries > 0 && r->interval_ms > 0 &&
+        m->stamp >= n->first_us + r->interval_ms * 1000)
+        n->retries = 0;
+    if (n->retries == 0)
+        n->first_us = r->attempts > 0 ? m->stamp : 0;
+    if (n->retries >= r->attempts)
+        return;
+    n->retry_us = m->stamp + doubled(r->delay_ms, n->retries, r->max_delay_ms);
+    n->retries++;
+    t->state = TASK_PENDING;
+    t->started_us = 0;
+}
+
 /* The task of a live attempt is told how it is. */
 static void
 tell_task(struct model *m, const struct m_attempt *at, const struct task_update *u)
@@ -438,6 +497,10 @@ tell_task(struct model *m, const struct m_attempt *at, const struct task_update 
     memset(t->message, 0, sizeof(t->message));
     if (u->message.size > 0)
         strncpy(t->message, (const char *)u->message.data, u->message.size);
+    t->restarts = u->restarts;
+    t->health = u->state >= TASK_FINISHED ? HEALTH_UNKNOWN : u->health;
+    if (j->kill_index == 0)
+        try_again(m, j, t, u);
     if (u->state == TASK_LOST && j->kill_index != 0)
         t->state = TASK_KILLED;
     if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
@@ -470,7 +533,8 @@ static struct result m_unreachable(struct model *m, const struct command *c)
     for (size_t i = 0; i < m->attempt_count; i++) {
         struct m_attempt *t = &m->attempts[i];
 
-        if (t->over || t->superseded || t->agent != a->id)
+        if (t->over || t->superseded || t->agent != a->id ||
+            m->jobs[t->job - 1].spec.lease_ms != 0)
             continue;
         tell_task(m, t, &lost);
         t->state = TASK_LOST;
@@ -544,7 +608,41 @@ static struct result m_drain_due(struct model *m, const struct command *c)
     return done(m, a->id);
 }
 
+static struct result m_lapse(struct model *m, const struct command *c)
+{
+    struct task_update lost = {.state = TASK_LOST,
+                               .reason = TASK_REASON_AGENT_UNREACHABLE};
+    struct m_attempt *t = find_attempt(m, c->lapse.attempt);
+
+    if (t == NULL)
+        return refused(ERROR_NOT_FOUND);
+    if (t->superseded || find_agent(m, t->agent)->state != AGENT_UNREACHABLE)
+        return refused(ERROR_INVALID);
+    tell_task(m, t, &lost);
+    t->state = TASK_LOST;
+    t->superseded = true;
+    effect(m, EFFECT_KILL, t->id, t->agent);
+    return done(m, t->id);
+}
+
 /* ---- commands about tasks ---- */
+
+static struct result m_retry(struct model *m, const struct command *c)
+{
+    struct m_job *j = find_job(m, c->retry.job);
+    struct m_task *t;
+
+    if (j == NULL)
+        return refused(ERROR_NOT_FOUND);
+    if (c->retry.instance >= j->spec.instances || j->kill_index != 0)
+        return refused(ERROR_INVALID);
+    t = &j->tasks[c->retry.instance];
+    if (t->tries.retry_us == 0 || t->attempt != c->retry.attempt)
+        return refused(ERROR_INVALID);
+    t->tries.retry_us = 0;
+    t->changed = j->changed = m->index;
+    return done(m, j->id);
+}
 
 static bool m_place_one(struct model *m, const struct placement *p)
 {
@@ -559,7 +657,7 @@ static bool m_place_one(struct model *m, const struct placement *p)
         p->instance >= touched(j) + LIMIT_PLACE_AHEAD)
         return false;
     task = &j->tasks[p->instance];
-    if (shown(j, p->instance) != TASK_PENDING || p->attempt != task->attempt + 1)
+    if (!can_be_placed(j, p->instance) || p->attempt != task->attempt + 1)
         return false;
     if (a->state != AGENT_ACTIVE || a->mode != AGENT_NORMAL || has_superseded(m, a->id))
         return false;
@@ -582,7 +680,8 @@ static bool m_place_one(struct model *m, const struct placement *p)
                             .attempt = p->attempt,
                             .attempt_id = t->id,
                             .agent_id = a->id,
-                            .changed = m->index};
+                            .changed = m->index,
+                            .tries = task->tries};
     j->changed = m->index;
     effect(m, EFFECT_LAUNCH, t->id, a->id);
     return true;
@@ -609,7 +708,17 @@ static bool m_update_one(struct model *m, uint64_t agent, const struct task_upda
         t->over = u->state >= TASK_FINISHED;
         return t->over;
     }
-    if (u->state <= t->state)
+    if (u->state == t->state) {
+        struct m_task *task = &m->jobs[t->job - 1].tasks[t->instance];
+
+        if (task->health == u->health && task->restarts == u->restarts)
+            return false;
+        task->health = u->health;
+        task->restarts = u->restarts;
+        task->changed = m->jobs[t->job - 1].changed = m->index;
+        return true;
+    }
+    if (u->state < t->state)
         return false;
     tell_task(m, t, u);
     t->state = u->state;
@@ -672,6 +781,10 @@ static struct result run(struct model *m, const struct command *c)
         return m_mode(m, c);
     case COMMAND_DRAIN_DUE:
         return m_drain_due(m, c);
+    case COMMAND_RETRY:
+        return m_retry(m, c);
+    case COMMAND_LAPSE:
+        return m_lapse(m, c);
     }
     ck_abort_msg("kind %d is not a command", (int)c->kind);
 }
@@ -683,7 +796,7 @@ struct view {
 
 static struct view view_of(const struct m_job *j)
 {
-    return (struct view){state_of(j), count_shown(j, TASK_PENDING) > 0};
+    return (struct view){state_of(j), count_placeable(j) > 0};
 }
 
 /* A command, and an effect for each job that it moved to another state or that has tasks
@@ -758,6 +871,15 @@ static void compare_task(const struct m_job *j, const struct job *seen, uint32_t
     SAME(strcmp(t->message == NULL ? "" : t->message, expected->message), 0);
     SAME(t->started_us, expected->started_us);
     SAME(t->ended_us, expected->ended_us);
+    SAME(task_health(t), expected->health);
+    SAME(task_restarts(t), expected->restarts);
+    if (t->extras != NULL) {
+        SAME(t->extras->retry_us, expected->tries.retry_us);
+        SAME(t->extras->retries, expected->tries.retries);
+        SAME(t->extras->losses, expected->tries.losses);
+    } else {
+        SAME(expected->tries.losses + expected->tries.retries, 0);
+    }
     if (expected->attempt > 0)
         SAME(t->changed, expected->changed);
 }
@@ -777,10 +899,11 @@ static void compare_job(const struct m_job *j, const struct job *seen)
     SAME(seen->priority, j->spec.priority);
     HOLDS(equal(seen->key, j->key) && equal(seen->spec, j->body));
     HOLDS(resources_equal(&seen->resources, &j->spec.resources));
-    SAME(job_pending(seen), count_shown(j, TASK_PENDING));
+    SAME(job_pending(seen), count_placeable(j));
+    SAME(job_tasks_in(seen, TASK_PENDING), count_shown(j, TASK_PENDING));
     for (uint32_t i = 0; i < j->spec.instances; i++) {
         compare_task(j, seen, i);
-        if (shown(j, i) != TASK_PENDING)
+        if (!can_be_placed(j, i))
             continue;
         HOLDS(job_next_pending(seen, next, &instance, &attempt));
         SAME(instance, i);

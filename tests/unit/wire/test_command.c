@@ -37,6 +37,8 @@ START_TEST(test_names)
     ck_assert_int_eq(COMMAND_EXPIRE_KEYS, 11);
     ck_assert_int_eq(COMMAND_AGENT_MODE, 12);
     ck_assert_int_eq(COMMAND_DRAIN_DUE, 13);
+    ck_assert_int_eq(COMMAND_RETRY, 14);
+    ck_assert_int_eq(COMMAND_LAPSE, 15);
 }
 END_TEST
 
