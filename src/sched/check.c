@@ -16,10 +16,10 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     }
     ASSERT(a != NULL);
     ASSERT(resources_equal(&a->size->capacity, &agent->capacity));
-    ASSERT(a->standing == agent_standing(agent));
+    ASSERT(a->refuses || a->standing == agent_standing(agent));
     ASSERT(extra_capacity_equal(&fleet_extras_of(a)->offered, &agent->extras));
     ASSERT(extra_use_equal(&fleet_extras_of(a)->used, &agent->extras_used));
-    if (!agent_takes_work(agent) ||
+    if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         ASSERT(a->fit.height == 0);
         return;
@@ -29,15 +29,26 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     ASSERT(resources_equal(&a->fit.vector, &free));
 }
 
+static bool refuses(const struct sched *s, const struct agent *agent)
+{
+    struct fleet_agent wanted = {.id = agent->id};
+    const struct fleet_agent *a =
+        RB_FIND(fleet_tree, (struct fleet_tree *)&s->fleet.agents, &wanted);
+
+    return a != NULL && a->refuses;
+}
+
 /* No agent has room for it. */
-static void check_shape(const struct shape *shape, const struct state *state)
+static void
+check_shape(const struct sched *s, const struct shape *shape, const struct state *state)
 {
     const struct job as = {.resources = shape->demand.need,
                            .extras = (struct extra_needs *)shape->demand.extras};
     struct agent *agent;
 
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
-        ASSERT(!agent_takes_work(agent) || !agent_has_room(agent, &as));
+        ASSERT(refuses(s, agent) || !agent_takes_work(agent) ||
+               !agent_has_room(agent, &as));
 }
 
 static void check_job(const struct sched *s, const struct job *j)
@@ -68,5 +79,5 @@ void sched_check(const struct sched *s, const struct state *state)
     RB_FOREACH (job, job_order_tree, (struct job_order_tree *)&state->runnable)
         check_job(s, job);
     RB_FOREACH (shape, shape_tree, (struct shape_tree *)&s->queue.shapes)
-        check_shape(shape, state);
+        check_shape(s, shape, state);
 }

@@ -34,6 +34,13 @@ enum standing agent_standing(const struct agent *agent)
     return agent->mode == AGENT_NORMAL ? STANDS_OPEN : STANDS_CLOSED;
 }
 
+static enum standing standing_of(const struct fleet_agent *a, const struct agent *agent)
+{
+    enum standing standing = agent_standing(agent);
+
+    return a->refuses && standing == STANDS_OPEN ? STANDS_CLOSED : standing;
+}
+
 static void size_leave(struct fleet *f, struct fleet_agent *a)
 {
     struct size_class *size = a->size;
@@ -63,14 +70,14 @@ size_enter(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     }
     f->sizes_version++;
     a->size = size;
-    a->standing = agent_standing(agent);
+    a->standing = standing_of(a, agent);
     size->agents[a->standing]++;
 }
 
 static void
 size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
-    if (a->size != NULL && a->standing == agent_standing(agent) &&
+    if (a->size != NULL && a->standing == standing_of(a, agent) &&
         resources_equal(&a->size->capacity, &agent->capacity))
         return;
     size_leave(f, a);
@@ -304,7 +311,7 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     bool extras_changed = extras_refresh(f, a, agent);
     bool grew;
 
-    if (!agent_takes_work(agent) ||
+    if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         close_agent(f, a);
         return false;
@@ -400,6 +407,16 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
         a = add(f, id);
     size_refresh(f, a, agent);
     return free_refresh(f, a, agent);
+}
+
+bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool refuses)
+{
+    struct fleet_agent *a = find(f, id);
+
+    if (a == NULL)
+        return false;
+    a->refuses = refuses;
+    return fleet_refresh(f, s, id);
 }
 
 bool fleet_refresh_taken(struct fleet *f, const struct state *s)

@@ -65,6 +65,7 @@ struct fleet_agent {
     struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
     struct size_class *size; /* where it is counted; NULL before the first refresh */
     enum standing standing;  /* how it is counted there */
+    bool refuses;            /* it said so itself: the state does not know */
     bool is_taken;           /* its id is in `taken` */
     struct fit_node growth;  /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
@@ -104,6 +105,8 @@ void fleet_finish(struct fleet *f);
 
 /* Read an agent from the state; one that is gone is forgotten.  True when it grew. */
 bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
+/* An agent takes no new work, or does again.  True when it grew. */
+bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool refuses);
 /* Read all that the last round placed on.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 

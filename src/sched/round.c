@@ -87,6 +87,15 @@ void sched_agent_changed(struct sched *s, const struct state *state, uint64_t ag
         grown(s);
 }
 
+void sched_agent_refuses(struct sched *s,
+                         const struct state *state,
+                         uint64_t agent,
+                         bool refuses)
+{
+    if (fleet_refuses(&s->fleet, state, agent, refuses))
+        grown(s);
+}
+
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 {
     const struct job *j = state_job(state, job);

@@ -41,6 +41,13 @@ void sched_reset(struct sched *s, const struct state *state);
  * allocated on it (EFFECT_AGENT, EFFECT_UPDATED; after a round it is read anyway). */
 void sched_agent_changed(struct sched *s, const struct state *state, uint64_t agent);
 
+/* This agent says that it takes no new work (its disk is low), or that it does again.  It is
+ * not in the state: after sched_reset() all do. */
+void sched_agent_refuses(struct sched *s,
+                         const struct state *state,
+                         uint64_t agent,
+                         bool refuses);
+
 /* Something of this job changed: it has tasks to place, or none any more (EFFECT_JOB). */
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job);
 

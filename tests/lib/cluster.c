@@ -136,6 +136,15 @@ void cluster_agent_mode(struct cluster *c, uint64_t agent, enum agent_mode mode)
         expect_done(cluster_apply(c, &due));
 }
 
+void cluster_retry(struct cluster *c, uint64_t job, uint32_t instance)
+{
+    struct command command = {.kind = COMMAND_RETRY,
+                              .retry = {.job = job, .instance = instance}};
+
+    command.retry.attempt = job_task(state_job(c->state, job), instance)->attempt;
+    expect_done(cluster_apply(c, &command));
+}
+
 void cluster_agent_gone(struct cluster *c, uint64_t agent)
 {
     struct command command = {.kind = COMMAND_AGENT_GONE, .agent_gone = {agent}};

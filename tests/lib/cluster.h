@@ -54,6 +54,8 @@ uint64_t cluster_submit(struct cluster *c,
 uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like);
 void cluster_kill(struct cluster *c, uint64_t job);
 /* Report a state of an attempt, from its agent. */
+/* A task that waits goes on. */
+void cluster_retry(struct cluster *c, uint64_t job, uint32_t instance);
 void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state);
 
 /* A round: fills plan, planned and more. */

@@ -59,6 +59,7 @@ static void detach(struct master_core *m, struct agent_view *v)
     usages_forget(m, v);
     v->session = 0;
     v->synced = false;
+    v->lease_asked = 0;
     forget_reported(v);
 }
 
@@ -191,12 +192,23 @@ static void expected_runs(const struct agent *agent, uint64_t *digest, uint32_t 
     }
 }
 
+/* Its disk is low, or not any more: not for the log, it changes by itself. */
+static void take_flags(struct master_core *m, struct agent_view *v, uint32_t flags)
+{
+    if (v->flags == flags)
+        return;
+    v->flags = flags;
+    sched_agent_refuses(m->sched, m->state, v->id, (flags & AGENT_FLAG_LOW_DISK) != 0);
+    m->leading.round_due = true;
+}
+
 static void attach(struct master_core *m,
                    uint64_t number,
                    uint32_t rpc,
                    uint64_t id,
                    uint64_t digest,
-                   uint32_t count)
+                   uint32_t count,
+                   uint32_t flags)
 {
     struct session key = {.number = number};
     struct session *session = RB_FIND(session_tree, &m->sessions, &key);
@@ -226,6 +238,7 @@ static void attach(struct master_core *m,
     m->counters.agents_attached++;
 
     expected_runs(agent, &expected_digest, &expected_count);
+    take_flags(m, v, flags);
     result.send_runs = expected_digest != digest || expected_count != count;
     memcpy(result.cluster_id, m->cluster_id, sizeof(result.cluster_id));
     begin = core_begin(m);
@@ -269,8 +282,13 @@ void agents_registered(struct master_core *m,
                     why_not_registered(r->code));
         return;
     }
-    attach(
-        m, origin->session, origin->rpc, id, origin->runs_digest, origin->runs_count);
+    attach(m,
+           origin->session,
+           origin->rpc,
+           id,
+           origin->runs_digest,
+           origin->runs_count,
+           origin->flags);
 }
 
 static bool bytes_equal(struct bytes a, struct bytes b)
@@ -303,7 +321,8 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
     agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
     if (agent != NULL && agent->state == AGENT_ACTIVE &&
         bytes_equal(agent->spec, q.spec)) {
-        attach(m, session->number, rpc->id, q.agent, q.runs_digest, q.runs_count);
+        attach(
+            m, session->number, rpc->id, q.agent, q.runs_digest, q.runs_count, q.flags);
         return;
     }
     if (!propose_has_room(m)) {
@@ -317,6 +336,7 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
     origin.agent = q.agent;
     origin.runs_digest = q.runs_digest;
     origin.runs_count = q.runs_count;
+    origin.flags = q.flags;
     if (q.agent == 0)
         command = (struct command){.kind = COMMAND_AGENT_REGISTER,
                                    .agent_register.spec = q.spec};
@@ -328,6 +348,18 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
 }
 
 /* ---- reports ---- */
+
+/* True if the state would change by it. */
+static bool is_news(const struct attempt *a, const struct run_report *run)
+{
+    const struct task *t = job_task(a->job, a->instance);
+
+    if (a->superseded)
+        return task_state_is_final(run->state);
+    if (run->state == a->state)
+        return run->health != task_health(t) || run->restarts != task_restarts(t);
+    return run->state > a->state;
+}
 
 /* Reports that the state does not have yet go into the log and are acknowledged after commit;
  * those that it has, or will never want, at once. */
@@ -354,8 +386,7 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
                 orders_add(m, v, ORDER_STOP, run.attempt);
             continue;
         }
-        if (run.state <= a->state &&
-            !(a->superseded && task_state_is_final(run.state))) {
+        if (!is_news(a, &run)) {
             orders_ack(m, v, &ack);
             continue;
         }
@@ -487,6 +518,12 @@ handle_heartbeat(struct master_core *m, struct session *session, const struct rp
     v = agents_view(m, h.agent);
     if (v != NULL && v->session == 0)
         v->heard_ms = m->now_ms;
+    v = attached(m, session);
+    if (v == NULL || v->id != h.agent)
+        return;
+    take_flags(m, v, h.flags);
+    if (h.sequence != 0)
+        leases_ask(m, v, h.sequence);
 }
 
 void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)

@@ -175,10 +175,12 @@ static void took(struct master_core *m, const struct replica_action *action)
         leader_begin(m, action->leading.term);
         break;
     case REPLICA_READ_READY:
-        clients_read(m, action->read.ticket, true);
+        if (!leases_read(m, action->read.ticket, true))
+            clients_read(m, action->read.ticket, true);
         break;
     case REPLICA_READ_FAILED:
-        clients_read(m, action->read.ticket, false);
+        if (!leases_read(m, action->read.ticket, false))
+            clients_read(m, action->read.ticket, false);
         break;
     default:
         break;
@@ -244,6 +246,7 @@ void master_destroy(struct master_core *m)
     agents_end(m);
     propose_finish(m);
     clients_finish(m);
+    leases_finish(m);
     RB_FOREACH_SAFE (session, session_tree, &m->sessions, next) {
         RB_REMOVE(session_tree, &m->sessions, session);
         mem_free(session);
@@ -384,6 +387,7 @@ static void turn(struct master_core *m)
     if (m->replica_again)
         core_replica(m, &event);
     leader_turn(m);
+    leases_turn(m);
     propose_flush(m);
     orders_flush(m);
     clients_turn(m);

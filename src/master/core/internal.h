@@ -16,6 +16,7 @@ enum origin_kind {
     ORIGIN_REGISTER, /* an agent's (re-)registration: answer it and attach the agent */
     ORIGIN_UPDATE,   /* states reported by an agent: acknowledge them */
     ORIGIN_ROUND,    /* the placements of a round: the next one may run */
+    ORIGIN_REPEAT,   /* of a task or the end of a lease: likewise */
     ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
@@ -30,6 +31,7 @@ struct origin {
     /* ORIGIN_REGISTER: what the agent said of its runs */
     uint64_t runs_digest;
     uint32_t runs_count;
+    uint32_t flags;
 };
 
 struct batch {
@@ -61,11 +63,14 @@ struct order {
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
-    uint64_t session;           /* 0: not attached */
-    uint64_t heard_ms;          /* last frame */
-    bool synced;                /* its runs are known: orders may go out */
-    bool held;                  /* silent, but the brake holds it */
-    bool declared;              /* unreachable is on its way to the log */
+    uint64_t session;        /* 0: not attached */
+    uint64_t heard_ms;       /* last frame */
+    uint32_t flags;          /* AGENT_FLAG_…, as it said last */
+    uint64_t unreachable_ms; /* since when we know that it is; 0: it is not */
+    uint64_t lease_asked; /* sequence of its last heartbeat that asks for one, or 0 */
+    bool synced;          /* its runs are known: orders may go out */
+    bool held;            /* silent, but the brake holds it */
+    bool declared;        /* unreachable is on its way to the log */
     uint64_t drain_proposed_us; /* the deadline that `drain_due` was proposed for */
     uint32_t next_part;         /* of `runs` */
     uint64_t reported_up_to;    /* highest attempt in the parts so far: they ascend */
@@ -84,6 +89,21 @@ struct agent_view {
 };
 
 RB_HEAD(view_tree, agent_view);
+
+/* A heartbeat that asks for a lease. */
+struct lease_request {
+    uint64_t agent;
+    uint64_t session;
+    uint64_t sequence; /* once it is asked */
+};
+
+struct leases {
+    struct lease_request *asked; /* for the next question */
+    size_t asked_count, asked_capacity;
+    struct lease_request *read; /* of the question that is on its way */
+    size_t read_count, read_capacity;
+    uint64_t ticket; /* of that; 0: none */
+};
 
 struct session {
     RB_ENTRY(session) link;
@@ -142,6 +162,9 @@ struct leading {
     bool brake_said;
     uint64_t purge_cursor;
     unsigned purges_flying;
+    unsigned repeats_flying;
+    uint64_t time_us; /* by which retries are due (repeats.c) … */
+    uint64_t time_ms; /* … when it was taken */
 };
 
 /* A killed job whose attempts are still to be told. */
@@ -181,6 +204,7 @@ struct master_core {
     STAILQ_HEAD(, agent_view) dirty;
     struct session_tree sessions;
     size_t session_count;
+    struct leases leases;
     struct read_tree reads;
     STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
@@ -293,6 +317,24 @@ void usages_forget(struct master_core *m, struct agent_view *v);
 bool usages_find(const struct agent_view *v, /* NULL is fine */
                  uint64_t attempt,
                  struct usage_report *out);
+
+/* repeats.c */
+void repeats_begin(struct master_core *m);
+void repeats_tick(struct master_core *m);
+void repeats_agent(struct master_core *m, const struct agent *agent); /* it changed */
+void repeats_applied(struct master_core *m);
+/* Until this stamp is reached by the clock that says when retries are due. */
+uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us);
+/* Until the lease of an attempt on an unreachable agent has run out; 0: there is none. */
+uint64_t repeats_lease_left_ms(const struct master_core *m, const struct attempt *t);
+
+/* leases.c */
+void leases_ask(struct master_core *m, struct agent_view *v, uint64_t sequence);
+void leases_turn(struct master_core *m);
+/* False when the ticket is not one of ours. */
+bool leases_read(struct master_core *m, uint64_t ticket, bool ready);
+void leases_end(struct master_core *m);
+void leases_finish(struct master_core *m);
 
 /* orders.c */
 void orders_add(struct master_core *m,

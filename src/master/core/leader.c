@@ -36,6 +36,7 @@ void leader_begin(struct master_core *m, uint64_t term)
     core_act(m, MASTER_ROLE);
     sched_reset(m->sched, m->state);
     agents_begin(m, term);
+    repeats_begin(m);
     m->found_proposed = false;
     founding_leading(m);
 }
@@ -49,6 +50,7 @@ void leader_end(struct master_core *m)
              (unsigned long long)m->leading.term);
     propose_lost(m);
     agents_end(m);
+    leases_end(m);
     m->jobs_to_stop_count = 0;
 }
 
@@ -85,6 +87,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         break;
     case EFFECT_AGENT:
         sched_agent_changed(m->sched, m->state, effect->agent);
+        repeats_agent(m, state_agent(m->state, effect->agent));
         break;
     case EFFECT_JOB: {
         const struct job *job = state_job(m->state, effect->id);
@@ -249,6 +252,7 @@ void leader_time(struct master_core *m)
         return;
     agents_silence(m);
     drains_tick(m);
+    repeats_tick(m);
     purge_old_jobs(m);
     expire_keys(m);
 }

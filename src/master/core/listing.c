@@ -22,6 +22,45 @@ static struct bytes text(const char *zero_ended)
 
 /* ---- jobs ---- */
 
+#define LEASE_LOOKS \
+    64u /* tasks of a job that are asked whether they wait for a lease */
+
+/* Tasks that wait for nothing but time. */
+static void
+explain_time(struct master_core *m, const struct job *job, char *why, size_t size)
+{
+    struct task_retry_tree *retries =
+        (struct task_retry_tree *)(uintptr_t)&job->retries;
+    const struct task_extras *first = RB_MIN(task_retry_tree, retries);
+
+    for (uint32_t i = 0; job_has_lease(job) && i < job->touched && i < LEASE_LOOKS;
+         i++) {
+        const struct task *t = job_task(job, i);
+        const struct attempt *a = state_attempt(m->state, t->attempt_id);
+        uint64_t left_ms = a == NULL ? 0 : repeats_lease_left_ms(m, a);
+
+        if (left_ms == 0)
+            continue;
+        snprintf(
+            why,
+            size,
+            "task %u waits until the lease of attempt %u on agent %llu has run out, "
+            "at most %llu s",
+            i,
+            t->attempt,
+            (unsigned long long)t->agent_id,
+            (unsigned long long)(left_ms + 999) / 1000);
+        return;
+    }
+    if (first != NULL && job->kill_index == 0)
+        snprintf(why,
+                 size,
+                 "%u task%s to be tried again, the first in %llu s",
+                 job->waiting,
+                 job->waiting == 1 ? " waits" : "s wait",
+                 (unsigned long long)(repeats_due_ms(m, first->retry_us) + 999) / 1000);
+}
+
 static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
 {
     char why[SCHED_WHY_BYTES] = "";
@@ -40,6 +79,8 @@ static void put_job(struct master_core *m, struct list_writer *w, const struct j
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_pending(job) > 0)
         sched_explain(m->sched, m->state, job, why, sizeof(why));
+    else if (m->leading.active)
+        explain_time(m, job, why, sizeof(why));
     s.why = text(why);
     job_summary_pack(w, &s);
 }
@@ -119,6 +160,8 @@ static void put_task(struct master_core *m,
         info.reason = (enum task_reason)t->reason;
         info.exit_code = t->exit_code;
         info.message = text(t->message != NULL ? t->message : "");
+        info.health = task_health(t);
+        info.restarts = task_restarts(t);
         info.started_us = t->started_us;
         info.ended_us = t->ended_us;
         put_attempt(m, t, &info);
@@ -149,15 +192,18 @@ static void list_tasks(struct master_core *m,
 /* ---- agents, masters ---- */
 
 /* Without the key that the agent is known by. */
-static void put_agent(struct list_writer *w, const struct agent *agent)
+static void
+put_agent(struct master_core *m, struct list_writer *w, const struct agent *agent)
 {
+    const struct agent_view *v = agents_view(m, agent->id);
     struct agent_info info = {.id = agent->id,
                               .state = (enum agent_state)agent->state,
                               .allocated = agent->allocated,
                               .tasks = agent->attempts_count,
                               .superseded = agent->superseded_count,
                               .mode = (enum agent_mode)agent->mode,
-                              .drain_us = agent->drain_us};
+                              .drain_us = agent->drain_us,
+                              .flags = v != NULL ? v->flags : 0};
     struct buffer spec = {0};
 
     buffer_append(&spec, agent->spec.data, agent->spec.size);
@@ -179,7 +225,7 @@ list_agents(struct master_core *m, struct list_writer *w, const struct list_requ
             next = agent->id - 1;
             break;
         }
-        put_agent(w, agent);
+        put_agent(m, w, agent);
         agent =
             RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
     }

@@ -87,6 +87,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
         m->counters.placements += result->id;
         leader_round_applied(m);
         break;
+    case ORIGIN_REPEAT:
+        repeats_applied(m);
+        break;
     case ORIGIN_PURGE:
         leader_purge_applied(m, result);
         break;

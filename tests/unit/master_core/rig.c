@@ -39,6 +39,11 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
         buffer_append(&rig->answer_bytes, frame.data, frame.size);
         ck_assert_int_eq(
             rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
+    } else if (rpc.method == METHOD_LEASE) {
+        uint64_t term;
+
+        rig->leases++;
+        ck_assert_int_eq(lease_unpack(&term, &rig->lease, rpc.params, NULL), 0);
     } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP) {
         rig->order_session = session;
         rig->order_bytes += frame.size;
@@ -264,6 +269,60 @@ void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent)
     rig_settle(rig);
 }
 
+void rig_send_heartbeat(struct rig *rig, uint64_t session, struct heartbeat heartbeat)
+{
+    struct buffer frame = {0};
+
+    heartbeat_pack(&heartbeat, &frame);
+    rig_frame(rig, session, &frame);
+}
+
+void rig_report(struct rig *rig,
+                uint64_t session,
+                uint64_t agent,
+                uint64_t attempt,
+                enum task_state state)
+{
+    struct run_report run = {.attempt = attempt, .state = state};
+    struct buffer frame = {0};
+
+    update_pack(agent, &run, 1, &frame);
+    rig_frame(rig, session, &frame);
+    rig_settle(rig);
+}
+
+static void send_spec(struct rig *rig, uint64_t session, struct job_spec *spec)
+{
+    struct submit_request request;
+    struct buffer bytes = {0}, frame = {0};
+
+    job_spec_pack(spec, &bytes);
+    job_spec_finish(spec);
+    rig->last_rpc++;
+    request = (struct submit_request){.key = {(const uint8_t *)&rig->last_rpc, 4},
+                                      .spec = buffer_view(&bytes)};
+    submit_pack(&request, rig->last_rpc, &frame);
+    rig_frame(rig, session, &frame);
+    buffer_finish(&bytes);
+}
+
+static uint64_t submitted(struct rig *rig)
+{
+    struct submit_result result;
+
+    rig_settle(rig);
+    ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
+    ck_assert_int_eq(rig->answer.code, ERROR_NONE);
+    ck_assert_int_eq(submit_result_unpack(&result, rig->answer.params, NULL), 0);
+    return result.id;
+}
+
+uint64_t rig_submit_spec(struct rig *rig, uint64_t session, struct job_spec *spec)
+{
+    send_spec(rig, session, spec);
+    return submitted(rig);
+}
+
 uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances)
 {
     return rig_submit_large(rig, session, instances, 4);
@@ -273,8 +332,6 @@ void rig_send_submit(struct rig *rig, uint64_t session, uint32_t instances, size
 {
     char *argument = mem_zalloc(size + 1);
     struct job_spec spec;
-    struct submit_request request;
-    struct buffer bytes = {0}, frame = {0};
 
     job_spec_init(&spec);
     spec.name = mem_strdup("job");
@@ -283,27 +340,14 @@ void rig_send_submit(struct rig *rig, uint64_t session, uint32_t instances, size
     memset(argument, 'x', size);
     job_spec_add_arg(&spec, argument);
     mem_free(argument);
-    job_spec_pack(&spec, &bytes);
-    job_spec_finish(&spec);
-    rig->last_rpc++;
-    request = (struct submit_request){.key = {(const uint8_t *)&rig->last_rpc, 4},
-                                      .spec = buffer_view(&bytes)};
-    submit_pack(&request, rig->last_rpc, &frame);
-    rig_frame(rig, session, &frame);
-    buffer_finish(&bytes);
+    send_spec(rig, session, &spec);
 }
 
 uint64_t
 rig_submit_large(struct rig *rig, uint64_t session, uint32_t instances, size_t size)
 {
-    struct submit_result result;
-
     rig_send_submit(rig, session, instances, size);
-    rig_settle(rig);
-    ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
-    ck_assert_int_eq(rig->answer.code, ERROR_NONE);
-    ck_assert_int_eq(submit_result_unpack(&result, rig->answer.params, NULL), 0);
-    return result.id;
+    return submitted(rig);
 }
 
 void rig_list(struct rig *rig,

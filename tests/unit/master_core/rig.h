@@ -26,6 +26,8 @@ struct rig {
     uint64_t order_session; /* of the last order */
     size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
     unsigned answers;
+    unsigned leases;     /* answers to heartbeats */
+    uint64_t lease;      /* sequence of the last one */
     size_t largest_step; /* bytes sent in one step */
     bool closed[RIG_SESSIONS];
     unsigned warnings;
@@ -68,6 +70,15 @@ void rig_list(struct rig *rig,
               enum method method,
               struct list_request request);
 void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent);
+/* One that says more; nothing is settled. */
+void rig_send_heartbeat(struct rig *rig, uint64_t session, struct heartbeat heartbeat);
+/* The end of a run, or what it is now. */
+void rig_report(struct rig *rig,
+                uint64_t session,
+                uint64_t agent,
+                uint64_t attempt,
+                enum task_state state);
+uint64_t rig_submit_spec(struct rig *rig, uint64_t session, struct job_spec *spec);
 /* Proposed and not committed before the next turn. */
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job);
 

@@ -190,7 +190,7 @@ static size_t slow_job(const struct job *j, struct placement *plan, size_t max)
         const struct task *t = job_task(j, i);
         struct slow_agent *best;
 
-        if (job_task_state(j, i) != TASK_PENDING)
+        if (job_task_state(j, i) != TASK_PENDING || (t != NULL && task_waits(t)))
             continue;
         best = slow_best(&need);
         if (best == NULL)
@@ -395,6 +395,14 @@ static void report_any(void)
         cluster_report(&c, t->id, STATES[rng_below(&rng, 7)]);
 }
 
+static void retry_first(void)
+{
+    struct job *j = RB_MIN(job_retry_tree, &c.state->retrying);
+
+    if (j != NULL)
+        cluster_retry(&c, j->id, RB_MIN(task_retry_tree, &j->retries)->instance);
+}
+
 static void live(unsigned changes)
 {
     for (unsigned i = 0; i < changes; i++) {
@@ -402,6 +410,8 @@ static void live(unsigned changes)
             change_agents();
         else if (rng_percent(&rng, 35))
             change_jobs();
+        else if (rng_percent(&rng, 20))
+            retry_first();
         else
             report_any();
     }

@@ -1,0 +1,174 @@
+/* repeats.c - what goes on when its time has come: tasks that wait to be tried again, and
+ * attempts whose lease has run out (spec 3).
+ *
+ * The state holds for what is waited.  Applying reads no clock, so whoever leads says when it
+ * is time, by clocks of its own that only move forward:
+ *   retries  are due at a stamp.  Our time begins at the highest that stamps and the wall clock
+ *            have reached and goes on with the monotonic clock, so that a stamp which a broken
+ *            clock made does not stop them
+ *   leases   run from when we applied that the agent is unreachable, or began to lead
+ */
+#include "master/core/internal.h"
+
+#include "raft_fsm/retry.h"
+
+#define REPEATS_PER_TICK 4096u
+
+/* ---- retries ---- */
+
+/* What our time is now. */
+static uint64_t time_us(const struct master_core *m)
+{
+    const struct leading *l = &m->leading;
+    uint64_t us = l->time_us + (m->now_ms - l->time_ms) * 1000;
+
+    if (us < m->wall_us)
+        us = m->wall_us;
+    return us > m->state->globals.last_stamp_us ? us : m->state->globals.last_stamp_us;
+}
+
+static void move_clock(struct master_core *m)
+{
+    m->leading.time_us = time_us(m);
+    m->leading.time_ms = m->now_ms;
+}
+
+uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us)
+{
+    uint64_t now_us = time_us(m);
+
+    return retry_us > now_us ? (retry_us - now_us + 999) / 1000 : 0;
+}
+
+static bool may_propose(const struct master_core *m)
+{
+    return m->leading.repeats_flying < REPEATS_PER_TICK && propose_has_room(m);
+}
+
+static void propose_repeat(struct master_core *m, const struct command *command)
+{
+    m->leading.repeats_flying++;
+    propose(m, command, &(struct origin){.kind = ORIGIN_REPEAT});
+}
+
+/* In order of time within each job; jobs in order of their first. */
+static void retry_job(struct master_core *m, struct job *j)
+{
+    struct task_extras *x;
+
+    RB_FOREACH (x, task_retry_tree, &j->retries) {
+        struct command command = {.kind = COMMAND_RETRY,
+                                  .retry = {.job = j->id, .instance = x->instance}};
+
+        if (x->retry_us > m->leading.time_us || !may_propose(m))
+            return;
+        command.retry.attempt = job_task(j, x->instance)->attempt;
+        propose_repeat(m, &command);
+    }
+}
+
+static void retry_tasks(struct master_core *m)
+{
+    struct job *j;
+
+    RB_FOREACH (j, job_retry_tree, &m->state->retrying) {
+        if (RB_MIN(task_retry_tree, &j->retries)->retry_us > m->leading.time_us ||
+            !may_propose(m))
+            return;
+        retry_job(m, j);
+    }
+}
+
+/* ---- leases ---- */
+
+/* A gap of our own loop may lie between what we heard and the time that we took for it. */
+static uint64_t lapses_ms(const struct agent_view *v, const struct job *j)
+{
+#ifdef MUTANT_LAPSE_AT_ONCE
+    return 0;
+#endif
+    return v->unreachable_ms + policy_lapse_ms(j->policy) + LOOP_GAP_MS;
+}
+
+static void lapse_attempts(struct master_core *m, struct agent *agent)
+{
+    const struct agent_view *v = agents_view(m, agent->id);
+    struct attempt *t;
+
+    if (v == NULL || v->unreachable_ms == 0)
+        return;
+    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+        struct command command = {.kind = COMMAND_LAPSE, .lapse.attempt = t->id};
+
+        if (t->superseded || m->now_ms < lapses_ms(v, t->job))
+            continue;
+        if (!may_propose(m))
+            return;
+        propose_repeat(m, &command);
+    }
+}
+
+static void lapse_leases(struct master_core *m)
+{
+    struct agent *agent;
+
+    if (m->state->agents_by_state[AGENT_UNREACHABLE] == 0)
+        return;
+    RB_FOREACH (agent, agent_tree, &m->state->agents)
+        if (agent->state == AGENT_UNREACHABLE &&
+            agent->attempts_count > agent->superseded_count)
+            lapse_attempts(m, agent);
+}
+
+void repeats_agent(struct master_core *m, const struct agent *agent)
+{
+    struct agent_view *v;
+
+    if (agent->state != AGENT_UNREACHABLE) {
+        v = agents_view(m, agent->id);
+        if (v != NULL)
+            v->unreachable_ms = 0;
+        return;
+    }
+    v = agents_view_of(m, agent->id);
+    if (v->unreachable_ms == 0)
+        v->unreachable_ms = m->now_ms;
+}
+
+uint64_t repeats_lease_left_ms(const struct master_core *m, const struct attempt *t)
+{
+    struct agent_view *v =
+        agents_view((struct master_core *)(uintptr_t)m, t->agent->id);
+    uint64_t at;
+
+    if (v == NULL || v->unreachable_ms == 0 || t->superseded || !job_has_lease(t->job))
+        return 0;
+    at = lapses_ms(v, t->job);
+    return at > m->now_ms ? at - m->now_ms : 1;
+}
+
+/* ---- the leader ---- */
+
+void repeats_begin(struct master_core *m)
+{
+    struct agent *agent;
+
+    m->leading.time_ms = m->now_ms;
+    move_clock(m);
+    RB_FOREACH (agent, agent_tree, &m->state->agents)
+        repeats_agent(m, agent);
+}
+
+void repeats_tick(struct master_core *m)
+{
+    move_clock(m);
+    if (m->leading.repeats_flying > 0)
+        return; /* else they were proposed twice */
+    retry_tasks(m);
+    lapse_leases(m);
+}
+
+void repeats_applied(struct master_core *m)
+{
+    m->leading.repeats_flying--;
+}

@@ -1,0 +1,226 @@
+/* What the leader's clock brings: tasks that are tried again, leases that run out; and what
+ * agents say in heartbeats. */
+#include "tests/lib/unit.h"
+#include "tests/unit/master_core/rig.h"
+
+#include "base/mem.h"
+#include "raft_fsm/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { AGENT_SESSION = 1, CLIENT = 2 };
+
+/* 5 s × 1.02 + 1 ms of rounding + 1 s of grace, and half a second for our own loop. */
+enum { LAPSE_MS = 5000 + 100 + 1 + 1000 + 500 };
+
+static void spec_init(struct job_spec *spec)
+{
+    job_spec_init(spec);
+    spec->name = mem_strdup("job");
+    spec->instances = 1;
+    spec->resources.amount[RESOURCE_CPUS] = 1;
+    spec->kill_grace_ms = 100;
+    job_spec_add_arg(spec, "run");
+}
+
+static void start(struct rig *rig)
+{
+    rig_init(rig, STOPS_PER_TURN);
+    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
+    rig_open(rig, CLIENT, ROLE_CLIENT);
+    ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
+}
+
+/* Attempt 1 of an exclusive job runs on agent 1. */
+static void start_exclusive(struct rig *rig)
+{
+    struct job_spec spec;
+
+    start(rig);
+    spec_init(&spec);
+    spec.lease_ms = 5000;
+    spec.drift_permille = 20;
+    spec.lease_grace_ms = 1000;
+    rig_submit_spec(rig, CLIENT, &spec);
+    rig_report(rig, AGENT_SESSION, 1, 1, TASK_RUNNING);
+}
+
+static const struct task *task(const struct rig *rig)
+{
+    return job_task(state_job(master_state(rig->core), 1), 0);
+}
+
+static void pass(struct rig *rig, unsigned ms)
+{
+    for (; ms > 1000; ms -= 1000) {
+        rig_pass(rig, 1000);
+        rig_heartbeat(rig, AGENT_SESSION, 1);
+    }
+    rig_pass(rig, ms);
+    rig_heartbeat(rig, AGENT_SESSION, 1);
+}
+
+static void expect_why(struct rig *rig, const char *words)
+{
+    struct list_result list;
+    struct command_cursor at = {0};
+    struct job_summary job;
+    char why[256];
+
+    rig_list(rig, CLIENT, METHOD_JOBS, (struct list_request){.of = 1, .limit = 1});
+    rig_settle(rig);
+    ck_assert_int_eq(list_result_unpack(&list, METHOD_JOBS, rig->answer.params, NULL),
+                     0);
+    ck_assert(job_summary_next(&list, &at, &job));
+    snprintf(why, sizeof(why), "%.*s", (int)job.why.size, (const char *)job.why.data);
+    ck_assert_msg(strstr(why, words) != NULL, "\"%s\" has no \"%s\"", why, words);
+}
+
+START_TEST(test_a_failed_task_is_tried_again_when_it_is_due)
+{
+    struct job_spec spec;
+    struct rig rig;
+
+    start(&rig);
+    spec_init(&spec);
+    spec.reschedule = (struct job_retry){1, 60000, 2000, 2000};
+    rig_submit_spec(&rig, CLIENT, &spec);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
+    ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    expect_why(&rig, "1 task waits to be tried again, the first in 2 s");
+    pass(&rig, 1700);
+    ck_assert_uint_eq(rig.launches[2], 0);
+    pass(&rig, 800);
+    ck_assert_uint_eq(rig.launches[2], 1);
+    rig_report(&rig, AGENT_SESSION, 1, 2, TASK_FAILED);
+    ck_assert_int_eq(task(&rig)->state, TASK_FAILED);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_another_leader_tries_again)
+{
+    struct job_spec spec;
+    struct rig rig;
+
+    start(&rig);
+    spec_init(&spec);
+    spec.reschedule = (struct job_retry){1, 60000, 2000, 2000};
+    rig_submit_spec(&rig, CLIENT, &spec);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
+    rig_restart(&rig);
+    rig_pass(&rig, 2600);
+    ck_assert(!task_waits(task(&rig)));
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_an_exclusive_run_is_waited_for)
+{
+    struct rig rig;
+
+    start_exclusive(&rig);
+    rig_pass(&rig, 3400);
+    ck_assert_int_eq(state_agent(master_state(rig.core), 1)->state, AGENT_UNREACHABLE);
+    expect_why(&rig, "waits until the lease of attempt 1 on agent 1 has run out");
+    rig_pass(&rig, LAPSE_MS - 500);
+    ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
+    rig_pass(&rig, 1000);
+    ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_another_leader_waits_from_its_own_begin)
+{
+    struct rig rig;
+
+    start_exclusive(&rig);
+    rig_pass(&rig, 3400 + LAPSE_MS - 1000);
+    rig_restart(&rig);
+    rig_pass(&rig, LAPSE_MS - 500);
+    ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
+    rig_pass(&rig, 1000);
+    ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_each_absence_is_waited_for_from_its_begin)
+{
+    struct rig rig;
+
+    start_exclusive(&rig);
+    rig_pass(&rig, 3400 + LAPSE_MS - 1000);
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 1, 1), 1);
+    ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
+    rig_pass(&rig, 3400 + LAPSE_MS - 1000);
+    ck_assert_int_eq(state_agent(master_state(rig.core), 1)->state, AGENT_UNREACHABLE);
+    ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
+    rig_pass(&rig, 2500); /* the brake held it for a second */
+    ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_heartbeats_that_ask_are_answered_once)
+{
+    struct rig rig;
+
+    start_exclusive(&rig);
+    rig_heartbeat(&rig, AGENT_SESSION, 1);
+    ck_assert_uint_eq(rig.leases, 0);
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 7});
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 8});
+    ck_assert_uint_eq(rig.leases, 0);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.leases, 1);
+    ck_assert_uint_eq(rig.lease, 8);
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 9});
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.leases, 2);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_an_agent_that_is_given_up_gets_no_lease)
+{
+    struct rig rig;
+
+    start_exclusive(&rig);
+    rig_pass(&rig, 3400);
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 7});
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.leases, 0);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_an_agent_with_a_full_disk_gets_no_work)
+{
+    struct heartbeat low = {.agent = 1, .flags = AGENT_FLAG_LOW_DISK};
+    struct rig rig;
+
+    start(&rig);
+    rig_send_heartbeat(&rig, AGENT_SESSION, low);
+    rig_settle(&rig);
+    rig_submit(&rig, CLIENT, 1);
+    ck_assert_uint_eq(rig.launches[1], 0);
+    rig_heartbeat(&rig, AGENT_SESSION, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
+UNIT_MAIN("repeats",
+          unit_case("repeats",
+                    test_a_failed_task_is_tried_again_when_it_is_due,
+                    test_another_leader_tries_again,
+                    test_an_exclusive_run_is_waited_for,
+                    test_another_leader_waits_from_its_own_begin,
+                    test_each_absence_is_waited_for_from_its_begin,
+                    test_heartbeats_that_ask_are_answered_once,
+                    test_an_agent_that_is_given_up_gets_no_lease,
+                    test_an_agent_with_a_full_disk_gets_no_work))
