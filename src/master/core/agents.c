@@ -523,7 +523,7 @@ handle_heartbeat(struct master_core *m, struct session *session, const struct rp
         return;
     take_flags(m, v, h.flags);
     if (h.sequence != 0)
-        leases_ask(m, v, h.sequence);
+        renewals_ask(m, v, h.sequence);
 }
 
 void agents_frame(struct master_core *m, struct session *session, const struct rpc *rpc)

@@ -175,11 +175,11 @@ static void took(struct master_core *m, const struct replica_action *action)
         leader_begin(m, action->leading.term);
         break;
     case REPLICA_READ_READY:
-        if (!leases_read(m, action->read.ticket, true))
+        if (!renewals_read(m, action->read.ticket, true))
             clients_read(m, action->read.ticket, true);
         break;
     case REPLICA_READ_FAILED:
-        if (!leases_read(m, action->read.ticket, false))
+        if (!renewals_read(m, action->read.ticket, false))
             clients_read(m, action->read.ticket, false);
         break;
     default:
@@ -246,7 +246,7 @@ void master_destroy(struct master_core *m)
     agents_end(m);
     propose_finish(m);
     clients_finish(m);
-    leases_finish(m);
+    renewals_finish(m);
     RB_FOREACH_SAFE (session, session_tree, &m->sessions, next) {
         RB_REMOVE(session_tree, &m->sessions, session);
         mem_free(session);
@@ -387,7 +387,7 @@ static void turn(struct master_core *m)
     if (m->replica_again)
         core_replica(m, &event);
     leader_turn(m);
-    leases_turn(m);
+    renewals_turn(m);
     propose_flush(m);
     orders_flush(m);
     clients_turn(m);

@@ -11,7 +11,7 @@
  *   leader     what begins and ends with leading; scheduling rounds; housekeeping
  *   agents     registration, silence (joint 10), re-attaching
  *   repeats    when tasks that failed go on, and when a lease has run out
- *   leases     answers to agents with exclusive runs
+ *   renewals   answers to agents with exclusive runs
  *   orders     what an agent is to launch, stop and forget (joint 9)
  *   clients    requests of clients; listings (linearizable or stale)
  *
@@ -209,7 +209,7 @@ bool master_leads(const struct master_core *m);
     X(agents_reconciled, "Agents that had to send all their runs.")                 \
     X(loop_gaps,                                                                    \
       "Times that its loop stood still, and silence of agents did not count.")      \
-    X(leases_sent, "Answers to agents that a majority confirmed our leadership.")   \
+    X(renewals_sent, "Answers to agents that a majority confirmed our leadership.") \
     X(rounds, "Scheduling rounds.")                                                 \
     X(placements, "Tasks placed on agents.")                                        \
     X(launches_sent, "Orders to launch a task.")                                    \

@@ -97,7 +97,7 @@ struct lease_request {
     uint64_t sequence; /* once it is asked */
 };
 
-struct leases {
+struct renewals {
     struct lease_request *asked; /* for the next question */
     size_t asked_count, asked_capacity;
     struct lease_request *read; /* of the question that is on its way */
@@ -204,7 +204,7 @@ struct master_core {
     STAILQ_HEAD(, agent_view) dirty;
     struct session_tree sessions;
     size_t session_count;
-    struct leases leases;
+    struct renewals renewals;
     struct read_tree reads;
     STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
@@ -328,13 +328,13 @@ uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us);
 /* Until the lease of an attempt on an unreachable agent has run out; 0: there is none. */
 uint64_t repeats_lease_left_ms(const struct master_core *m, const struct attempt *t);
 
-/* leases.c */
-void leases_ask(struct master_core *m, struct agent_view *v, uint64_t sequence);
-void leases_turn(struct master_core *m);
+/* renewals.c */
+void renewals_ask(struct master_core *m, struct agent_view *v, uint64_t sequence);
+void renewals_turn(struct master_core *m);
 /* False when the ticket is not one of ours. */
-bool leases_read(struct master_core *m, uint64_t ticket, bool ready);
-void leases_end(struct master_core *m);
-void leases_finish(struct master_core *m);
+bool renewals_read(struct master_core *m, uint64_t ticket, bool ready);
+void renewals_end(struct master_core *m);
+void renewals_finish(struct master_core *m);
 
 /* orders.c */
 void orders_add(struct master_core *m,

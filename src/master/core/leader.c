@@ -50,7 +50,7 @@ void leader_end(struct master_core *m)
              (unsigned long long)m->leading.term);
     propose_lost(m);
     agents_end(m);
-    leases_end(m);
+    renewals_end(m);
     m->jobs_to_stop_count = 0;
 }
 

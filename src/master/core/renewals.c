@@ -1,4 +1,4 @@
-/* leases.c - answers to agents that ask whether we still lead (spec 3, exclusive tasks).
+/* renewals.c - answers to agents that ask whether we still lead (spec 3, exclusive tasks).
  *
  * A lease is confirmed as a read is: by a majority, after the heartbeat came (joint 12: there
  * are no leases of leaders).  All heartbeats that came since the last question share the next
@@ -9,9 +9,9 @@
 
 #include "base/mem.h"
 
-void leases_ask(struct master_core *m, struct agent_view *v, uint64_t sequence)
+void renewals_ask(struct master_core *m, struct agent_view *v, uint64_t sequence)
 {
-    struct leases *l = &m->leases;
+    struct renewals *l = &m->renewals;
 
     if (v->lease_asked == 0) {
         MEM_GROW(l->asked, l->asked_capacity, l->asked_count + 1);
@@ -30,7 +30,7 @@ static void answer(struct master_core *m, const struct lease_request *q)
     if (v == NULL || v->session != q->session || v->declared || agent == NULL ||
         agent->state != AGENT_ACTIVE)
         return;
-    m->counters.leases_sent++;
+    m->counters.renewals_sent++;
     begin = core_begin(m);
     lease_pack(m->leading.term, q->sequence, core_out(m));
     core_end(m, q->session, begin);
@@ -38,16 +38,16 @@ static void answer(struct master_core *m, const struct lease_request *q)
 
 static void answer_all(struct master_core *m)
 {
-    struct leases *l = &m->leases;
+    struct renewals *l = &m->renewals;
 
     for (size_t i = 0; i < l->read_count; i++)
         answer(m, &l->read[i]);
     l->read_count = 0;
 }
 
-bool leases_read(struct master_core *m, uint64_t ticket, bool ready)
+bool renewals_read(struct master_core *m, uint64_t ticket, bool ready)
 {
-    struct leases *l = &m->leases;
+    struct renewals *l = &m->renewals;
 
     if (ticket != l->ticket)
         return false;
@@ -58,9 +58,9 @@ bool leases_read(struct master_core *m, uint64_t ticket, bool ready)
     return true;
 }
 
-void leases_turn(struct master_core *m)
+void renewals_turn(struct master_core *m)
 {
-    struct leases *l = &m->leases;
+    struct renewals *l = &m->renewals;
     struct replica_event event = {.kind = REPLICA_READ};
 
     if (l->asked_count == 0 || l->ticket != 0)
@@ -82,14 +82,14 @@ void leases_turn(struct master_core *m)
 }
 
 /* What was read before fails by itself, or its answer finds nobody who asked. */
-void leases_end(struct master_core *m)
+void renewals_end(struct master_core *m)
 {
-    m->leases.asked_count = 0;
-    m->leases.read_count = 0;
+    m->renewals.asked_count = 0;
+    m->renewals.read_count = 0;
 }
 
-void leases_finish(struct master_core *m)
+void renewals_finish(struct master_core *m)
 {
-    mem_free(m->leases.asked);
-    mem_free(m->leases.read);
+    mem_free(m->renewals.asked);
+    mem_free(m->renewals.read);
 }
