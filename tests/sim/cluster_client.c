@@ -451,6 +451,10 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     if (rng_percent(&r, 20))
         add_check(&r, &spec);
     add_extras(&spec, &r);
+    /* Tasks that come one after the other have no time for pauses. */
+    if (spec.restart.attempts > 0 &&
+        (spec.ports.fixed_count > 0 || spec.custom.count > 0))
+        spec.restart.delay_ms = spec.restart.max_delay_ms = 20;
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
