@@ -58,13 +58,14 @@ struct agent_config {
     unsigned master_count;
     const char *work_dir;
     char shim[PATH_MAX];          /* path of triarch-shim */
+    char fetch[PATH_MAX];         /* path of triarch-fetch */
     uint64_t sandbox_keep_for_ms; /* 0: for ever */
     unsigned sandbox_keep_free_percent;
     uint64_t disk_reserve_bytes; /* 0: the disk is never low */
-    const char *users;        /* users_options */
-    const char *default_user; /* the same */
-    uint64_t task_pids;       /* processes and threads of a task */
-    uint64_t default_disk;    /* bytes for the files of a task that asks for none */
+    const char *users;           /* users_options */
+    const char *default_user;    /* the same */
+    uint64_t task_pids;          /* processes and threads of a task */
+    uint64_t default_disk;       /* bytes for the files of a task that asks for none */
     struct agent_endpoint http, rpc;
     struct agent_spec spec; /* its addresses are filled in at start */
 };

@@ -143,6 +143,7 @@ static inline void launcher_destroy(struct launcher *l)
 struct launcher_process_options {
     const char *work_dir;  /* absolute, exists */
     const char *shim;      /* path of triarch-shim */
+    const char *fetch;     /* path of triarch-fetch */
     struct users *users;   /* outlive the launcher */
     uint32_t task_pids;    /* processes and threads of a task */
     uint64_t default_disk; /* bytes for the files of a task whose job asks for none */

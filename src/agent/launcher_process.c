@@ -59,6 +59,7 @@ struct process {
     uint64_t since_ms; /* CLOCK_BOOTTIME */
     uint64_t disk_bytes;
     bool forgotten; /* nobody asks for it: only to be killed */
+    bool cancelled; /* before its shim was known */
 
     bool tell_started, tell_ended; /* in the list `telling` for this */
     enum run_end how;
@@ -73,7 +74,7 @@ RB_HEAD(process_tree, process);
 
 struct launcher_process {
     struct launcher base;
-    char *work_dir;
+    char *work_dir, *fetch;
     struct request_host host;
     char boot_id[BOOT_ID_BYTES];
     struct cgroups groups;
@@ -460,6 +461,7 @@ static struct process *take(struct launcher_process *l, const struct run_start *
         p->message = NULL;
         p->shim = 0;
         p->start = 0;
+        p->cancelled = false;
     }
     p->restarts = run->restarts;
     p->since_ms = clock_boottime_us() / 1000;
@@ -507,11 +509,20 @@ static void signal_shim(struct launcher_process *l, uint64_t attempt, int number
     close(fd);
 }
 
+/* A shim that is not known yet is told when it says that it prepares the run. */
 static void
 process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal)
 {
-    signal_shim(
-        of(base), attempt, signal == RUN_SIGNAL_TERM ? SIGTERM : SHIM_SIGNAL_KILL);
+    static const int numbers[] = {
+        [RUN_SIGNAL_TERM] = SIGTERM,
+        [RUN_SIGNAL_KILL] = SHIM_SIGNAL_KILL,
+        [RUN_SIGNAL_CANCEL] = SHIM_SIGNAL_CANCEL,
+    };
+    struct process *p = find(of(base), attempt);
+
+    if (p != NULL && p->shim == 0 && signal == RUN_SIGNAL_CANCEL)
+        p->cancelled = true;
+    signal_shim(of(base), attempt, numbers[signal]);
 }
 
 static void process_end_for_disk(struct launcher *base, uint64_t attempt)
@@ -552,26 +563,44 @@ static int process_exec(struct launcher *base,
     return 0;
 }
 
+static void shim_known(struct process *p, const struct shim_notice *notice)
+{
+    p->shim = notice->shim_pid;
+    p->start = notice->shim_start;
+    p->since_ms = notice->since_ms;
+}
+
+static void on_notice(struct launcher_process *l, const struct shim_notice *notice)
+{
+    struct process *p = find(l, notice->attempt);
+
+    if (p == NULL || p->state != PROCESS_ALIVE)
+        return;
+    switch ((enum shim_notice_kind)notice->kind) {
+    case SHIM_PREPARING:
+        shim_known(p, notice);
+        if (p->cancelled)
+            signal_shim(l, p->attempt, SHIM_SIGNAL_CANCEL);
+        break;
+    case SHIM_STARTED:
+        shim_known(p, notice);
+        tell_started(l, p);
+        break;
+    case SHIM_ENDED:
+    case SHIM_GONE:
+        shim_ended(l, p);
+        break;
+    }
+}
+
 static void on_notices(struct launcher_process *l)
 {
     struct shim_notice notices[256];
     ssize_t n;
 
     while ((n = read(l->spawning.notices, notices, sizeof(notices))) > 0) {
-        for (size_t i = 0; i < (size_t)n / sizeof(notices[0]); i++) {
-            struct process *p = find(l, notices[i].attempt);
-
-            if (p == NULL || p->state != PROCESS_ALIVE)
-                continue;
-            if (notices[i].kind == SHIM_STARTED) {
-                p->shim = notices[i].shim_pid;
-                p->start = notices[i].shim_start;
-                p->since_ms = notices[i].since_ms;
-                tell_started(l, p);
-            } else {
-                shim_ended(l, p);
-            }
-        }
+        for (size_t i = 0; i < (size_t)n / sizeof(notices[0]); i++)
+            on_notice(l, &notices[i]);
     }
 }
 
@@ -629,6 +658,7 @@ static void process_destroy(struct launcher *base)
     if (base->fd >= 0)
         close(base->fd);
     mem_free(l->work_dir);
+    mem_free(l->fetch);
     mem_free(l);
 }
 
@@ -786,11 +816,13 @@ int launcher_process_create(struct launcher **out,
     TAILQ_INIT(&l->lost);
     RB_INIT(&l->processes);
     l->work_dir = mem_strdup(options->work_dir);
+    l->fetch = mem_strdup(options->fetch);
     l->host = (struct request_host){
         .work_dir = l->work_dir,
         .users = options->users,
         .task_pids = options->task_pids,
         .default_disk = options->default_disk,
+        .fetch = l->fetch,
     };
     rv = read_boot_id(l->boot_id, err);
     if (rv == 0)

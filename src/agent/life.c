@@ -135,6 +135,7 @@ static int open_launcher(struct agent *a, struct error *err)
     const struct launcher_process_options options = {
         .work_dir = a->work_dir,
         .shim = a->config.shim,
+        .fetch = a->config.fetch,
         .users = a->users,
         .task_pids = (uint32_t)a->config.task_pids,
         .default_disk = a->config.default_disk,

@@ -15,8 +15,6 @@
 #define EXIT_USAGE  2
 #define EXIT_FAILED 1
 
-#define SHIM_NAME "triarch-shim"
-
 static const struct option_row ROWS[] = {
     {.name = "masters",
      .kind = OPTION_TEXT,
@@ -210,26 +208,25 @@ read_spec(struct agent_spec *spec, const struct options *o, struct error *err)
 }
 
 /* Beside this program, as in the tree where it was built, or where it was installed. */
-static int find_shim(struct agent_config *c, struct error *err)
+static int find_program(char out[PATH_MAX], const char *name, struct error *err)
 {
-    ssize_t size =
-        readlink("/proc/self/exe", c->shim, sizeof(c->shim) - sizeof(SHIM_NAME));
+    ssize_t size = readlink("/proc/self/exe", out, PATH_MAX - 1 - strlen(name));
     char *slash;
 
-    c->shim[size > 0 ? size : 0] = 0;
-    slash = strrchr(c->shim, '/');
+    out[size > 0 ? size : 0] = 0;
+    slash = strrchr(out, '/');
     if (slash != NULL) {
-        strcpy(slash + 1, SHIM_NAME);
-        if (access(c->shim, X_OK) == 0)
+        strcpy(slash + 1, name);
+        if (access(out, X_OK) == 0)
             return 0;
     }
-    snprintf(c->shim, sizeof(c->shim), "%s/%s", PKGLIBEXECDIR, SHIM_NAME);
-    if (access(c->shim, X_OK) == 0)
+    snprintf(out, PATH_MAX, "%s/%s", PKGLIBEXECDIR, name);
+    if (access(out, X_OK) == 0)
         return 0;
     return error_set(err,
                      ERROR_IO,
                      "cannot run %s: %s; it is installed with this program",
-                     c->shim,
+                     out,
                      strerror(errno));
 }
 
@@ -268,7 +265,9 @@ static void on_signal(void *user, int signum)
 
 static int start(struct agent *a, struct error *err)
 {
-    if (find_shim(&a->config, err) != 0 || agent_start(a, err) != 0)
+    if (find_program(a->config.shim, "triarch-shim", err) != 0 ||
+        find_program(a->config.fetch, "triarch-fetch", err) != 0 ||
+        agent_start(a, err) != 0)
         return -(int)err->code;
     loop_on_signal(a->loop, SIGTERM, on_signal, a);
     loop_on_signal(a->loop, SIGINT, on_signal, a);

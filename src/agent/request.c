@@ -6,6 +6,7 @@
  */
 #include "agent/request.h"
 
+#include "agent/request_steps.h"
 #include "agent/shim.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -135,6 +136,8 @@ static void set_limits(struct shim_request *r,
     if (r->disk_bytes == 0)
         r->disk_bytes = host->default_disk;
     r->pids = host->task_pids;
+    if (spec->cpu_hard)
+        r->flags |= SHIM_FLAG_CPU_HARD;
     r->lease_ms = job_lease_ms(spec);
     r->grace_ms = spec->kill_grace_ms;
 }
@@ -159,7 +162,7 @@ static int build(struct buffer *out,
     size_t begin = out->size, strings;
     const struct user *user;
 
-    if (users_find(host->users, NULL, &user, err) != 0)
+    if (users_find(host->users, spec->user, &user, err) != 0)
         return -(int)err->code;
     set_limits(r, spec, host);
     set_user(r, user);
@@ -173,6 +176,8 @@ static int build(struct buffer *out,
     r->envc = add_inherited(out, spec, user);
     r->envc += add_of_job(out, spec);
     r->envc += add_own(out, run, spec, host->work_dir);
+    if (r->kind == SHIM_RUN && request_add_steps(out, r, spec, host, err) != 0)
+        return -(int)err->code;
     r->size = (uint32_t)(out->size - strings);
     if (out->size - begin > SHIM_REQUEST_MAX)
         return error_set(err,

@@ -11,6 +11,7 @@
 /* What requests need to know of this agent. */
 struct request_host {
     const char *work_dir;
+    const char *fetch; /* path of triarch-fetch */
     struct users *users;
     uint32_t task_pids;    /* processes and threads of a task */
     uint64_t default_disk; /* bytes for a job that asks for none */

@@ -9,14 +9,16 @@
  * If the shim itself is killed the kernel kills the task: a run without a shim has no exit
  * status, so it must not go on beside its successor.
  *
- * shim_run() reads as the list of steps.  What is to be done before the task starts goes
- * there, as a process of the same making (task.h), in the same group.
+ * What is to be done before the command starts (step.h) are processes that stand in its
+ * place, one after the other, under the same signals and the same lease: then a signal is
+ * the end at once, since there is nothing that could end in a better way.
  */
 
 #include "agent/shim.h"
 
 #include "agent/process.h"
 #include "agent/reaper.h"
+#include "agent/step.h"
 #include "agent/task.h"
 
 #include <errno.h>
@@ -49,6 +51,8 @@ struct shim {
     uint64_t since_ms;
     struct cgroup group;
     struct task command;
+    struct steps steps;
+    bool prepares; /* `task` is a step; the command does not run yet */
     pid_t task;
     enum slot_how reason; /* why we killed it; 0: we did not */
 
@@ -230,9 +234,11 @@ static void start_task(struct shim *s)
 {
     struct task *t = &s->command;
     const char *step;
-    int failure = task_spawn(t, &s->task, &step);
     bool searched = strchr(t->argv[0], '/') == NULL;
+    int failure;
 
+    s->prepares = false;
+    failure = task_spawn(t, &s->task, &step);
     close(t->cwd);
     close(t->out);
     close(t->err);
@@ -276,6 +282,17 @@ static void wake_at(const struct shim *s, uint64_t ms)
     timerfd_settime(s->lease, TFD_TIMER_ABSTIME, &time, NULL);
 }
 
+/* It waited for a lease, and then for its turn here. */
+static void check_lease(struct shim *s)
+{
+    struct slot_end end = {.how = SLOT_LEASE};
+
+    if (s->request->lease_ms == 0 || boottime_ms() < lease_ends(s))
+        return;
+    end_rest(s);
+    finish(s, &end);
+}
+
 static void start_lease(struct shim *s)
 {
     s->lease = -1;
@@ -301,7 +318,7 @@ static void on_lease(struct shim *s)
     } else {
         s->lease_over = true;
         s->reason = SLOT_LEASE;
-        kill(-s->task, SIGTERM);
+        kill(-s->task, s->prepares ? SIGKILL : SIGTERM);
         wake_at(s, now + s->request->grace_ms);
     }
 }
@@ -389,6 +406,78 @@ static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
     finish(s, &end);
 }
 
+/* ---- before the command ---- */
+
+static void write_start(const struct shim *s);
+
+static void start_command(struct shim *s)
+{
+    if (s->request->step_count > 0) { /* its time counts from here */
+        s->since_ms = boottime_ms();
+        write_start(s);
+    }
+    start_task(s);
+    notify(s, SHIM_STARTED);
+}
+
+/* The next step, or the command. */
+static void go_on(struct shim *s)
+{
+    const char *what;
+    int failure;
+
+    check_lease(s);
+    if (!steps_left(&s->steps)) {
+        start_command(s);
+        return;
+    }
+    failure = steps_start(&s->steps, &s->command, &s->task, &what);
+    if (failure == 0)
+        return;
+    s->task = 0;
+    not_started(s, "cannot prepare it: %s: %s", what, strerror(failure));
+}
+
+static void step_ended(struct shim *s, const siginfo_t *info)
+{
+    struct slot_end end = {.how = how_ended(s, info)};
+    bool good = info->si_code == CLD_EXITED && info->si_status == 0;
+
+    kill(-s->task, SIGKILL);
+    waitpid(s->task, NULL, 0);
+    s->task = 0;
+    steps_finish(&s->steps, s->command.err, end.text, sizeof(end.text));
+    if (end.how == SLOT_EXITED && good) {
+        go_on(s);
+        return;
+    }
+    if (end.how == SLOT_EXITED || end.how == SLOT_SIGNALED)
+        end.how = steps_how(&s->steps);
+    else if (end.how == SLOT_NOT_STARTED)
+        snprintf(end.text, sizeof(end.text), "stopped before its command was started");
+    if (end.text[0] == 0)
+        snprintf(end.text,
+                 sizeof(end.text),
+                 "%s %d before its command was started",
+                 info->si_code == CLD_EXITED ? "exit status" : "signal",
+                 info->si_status);
+    measure(s, &end.used);
+    end_rest(s);
+    finish(s, &end);
+}
+
+/* The shim is known from now on, so the run can be cancelled. */
+static void prepare(struct shim *s)
+{
+    steps_init(&s->steps, &s->command);
+    s->prepares = steps_left(&s->steps);
+    if (s->prepares)
+        notify(s, SHIM_PREPARING);
+    go_on(s);
+}
+
+/* ---- its processes end ---- */
+
 static void reap(struct shim *s)
 {
     for (;;) {
@@ -397,9 +486,12 @@ static void reap(struct shim *s)
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
             info.si_pid == 0)
             return;
-        if (info.si_pid == s->task)
+        if (info.si_pid != s->task)
+            waitpid(info.si_pid, NULL, 0);
+        else if (s->prepares)
+            step_ended(s, &info);
+        else
             task_ended(s, &info);
-        waitpid(info.si_pid, NULL, 0);
     }
 }
 
@@ -414,10 +506,20 @@ static void on_signal(struct shim *s)
         reap(s);
         break;
     case SIGTERM:
-        kill(-s->task, SIGTERM);
+        if (s->prepares)
+            kill_for(s, SLOT_NOT_STARTED);
+        else
+            kill(-s->task, SIGTERM);
+        break;
+    case SHIM_SIGNAL_CANCEL:
+        if (s->prepares)
+            kill_for(s, SLOT_NOT_STARTED);
         break;
     case SHIM_SIGNAL_KILL:
-        kill_all(s);
+        if (s->prepares)
+            kill_for(s, SLOT_NOT_STARTED);
+        else
+            kill_all(s);
         break;
     case SHIM_SIGNAL_DISK:
         kill_for(s, SLOT_DISK);
@@ -460,13 +562,13 @@ static void watch_signals(struct shim *s)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SHIM_SIGNAL_KILL);
     sigaddset(&signals, SHIM_SIGNAL_DISK);
+    sigaddset(&signals, SHIM_SIGNAL_CANCEL);
     s->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0)
         not_started(s, "signalfd: %s", strerror(errno));
 }
 
-/* From now on the next agent can find this run. */
-static void begin(struct shim *s)
+static void write_start(const struct shim *s)
 {
     const struct shim_request *r = s->request;
     struct slot_start start = {
@@ -481,6 +583,12 @@ static void begin(struct shim *s)
     memcpy(start.boot_id, s->host->boot_id, BOOT_ID_BYTES);
     if (slot_write_start(SHIM_FD_SLOTS, r->slot, &start) != 0)
         _exit(1);
+}
+
+/* From now on the next agent can find this run. */
+static void begin(const struct shim *s)
+{
+    write_start(s);
     close(SHIM_FD_FENCE);
     /* Whoever reads what the agent says is not to wait for its tasks. */
     dup2(STDIN_FILENO, STDOUT_FILENO);
@@ -509,7 +617,6 @@ void shim_run(const struct shim_request *request, const struct shim_host *host)
     make_group(&s);
     open_sandbox(&s);
     start_lease(&s);
-    start_task(&s);
-    notify(&s, SHIM_STARTED);
+    prepare(&s);
     stand(&s);
 }

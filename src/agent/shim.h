@@ -35,8 +35,9 @@ enum shim_fd {
 };
 
 /* Signals to a shim.  SIGTERM is passed on to the task's process group. */
-#define SHIM_SIGNAL_KILL SIGUSR1 /* kill everything of the run */
-#define SHIM_SIGNAL_DISK SIGUSR2 /* the same, because it takes too much disk */
+#define SHIM_SIGNAL_KILL   SIGUSR1 /* kill everything of the run */
+#define SHIM_SIGNAL_DISK   SIGUSR2 /* the same, because it takes too much disk */
+#define SHIM_SIGNAL_CANCEL SIGHUP  /* the same, if its command does not run yet */
 
 enum shim_kind {
     SHIM_RUN = 1,   /* start the run, under a shim */
@@ -51,8 +52,19 @@ enum shim_flag {
     SHIM_FLAG_INPUT = 8,    /* EXEC: some will come */
 };
 
+/* What is run before the command, in the run's group: program, argument and text of its
+ * standard input are STEP_STRINGS strings. */
+#define SHIM_STEPS   2
+#define STEP_STRINGS 3
+
+struct shim_step {
+    uint32_t how; /* enum slot_how, when it fails */
+    uint32_t
+        as_task; /* as the task's user in its sandbox; else as the agent's, in WORK_DIR */
+};
+
 /* What the agent asks its spawner for.  After it come the groups, four bytes each, then
- * argc and then envc zero-ended strings. */
+ * argc, then envc zero-ended strings, then those of the steps. */
 struct shim_request {
     uint64_t attempt;
     uint64_t lease_ms; /* RUN: ends when it is not renewed for so long; 0: none */
@@ -67,9 +79,11 @@ struct shim_request {
     uint32_t restarts;
     uint32_t uid, gid;
     uint16_t rows, columns; /* EXEC: of its terminal */
-    uint32_t groups; /* supplementary ones; at most LIMIT_USER_GROUPS */
-    uint32_t argc;   /* at least 1 */
+    uint32_t groups;        /* supplementary ones; at most LIMIT_USER_GROUPS */
+    uint32_t argc;          /* at least 1 */
     uint32_t envc;
+    uint32_t step_count;
+    struct shim_step steps[SHIM_STEPS];
     uint32_t size; /* bytes of the strings */
 };
 
@@ -86,12 +100,14 @@ static inline const char *shim_request_strings(const struct shim_request *r)
 /* WORK_DIR/lease: eight bytes, CLOCK_BOOTTIME in ms of the last renewal that counts. */
 #define SHIM_LEASE "lease"
 
-#define SHIM_REQUEST_MAX (LIMIT_ARGV_ENV_BYTES + 32 * KIB)
+/* Twice of it is what a socket gives us on a system as it is installed. */
+#define SHIM_REQUEST_MAX (LIMIT_ARGV_ENV_BYTES + 128 * KIB)
 
 enum shim_notice_kind {
-    SHIM_STARTED, /* the command runs */
-    SHIM_ENDED,   /* and its slot says how */
-    SHIM_GONE,    /* from the spawner: the shim ended badly; its slot may say how far it
+    SHIM_STARTED,   /* the command runs */
+    SHIM_PREPARING, /* it does not yet: there are steps before it */
+    SHIM_ENDED,     /* and its slot says how */
+    SHIM_GONE, /* from the spawner: the shim ended badly; its slot may say how far it
                      came */
 };
 

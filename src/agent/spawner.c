@@ -85,13 +85,16 @@ static bool request_valid(const struct shim_request *r, size_t size)
     const char *text;
 
     if (size < sizeof(*r) || r->groups > LIMIT_USER_GROUPS || r->argc == 0 ||
+        r->step_count > SHIM_STEPS ||
         size != sizeof(*r) + r->groups * sizeof(uint32_t) + r->size)
         return false;
     text = shim_request_strings(r);
     for (uint32_t i = 0; i < r->size; i++)
         strings += text[i] == 0 ? 1 : 0;
     return (r->kind == SHIM_RUN || r->kind == SHIM_EXEC) && r->size > 0 &&
-           text[r->size - 1] == 0 && strings == (uint64_t)r->argc + r->envc;
+           text[r->size - 1] == 0 &&
+           strings ==
+               (uint64_t)r->argc + r->envc + (uint64_t)r->step_count * STEP_STRINGS;
 }
 
 static void spawn(struct spawner *s)

@@ -49,6 +49,7 @@ void task_from_request(struct task *t, const struct shim_request *request)
         t->argv[n] = (char *)(uintptr_t)at;
     for (n = 0; n < request->envc; n++, at += strlen(at) + 1)
         t->env[n] = (char *)(uintptr_t)at;
+    t->rest = at;
     t->user = request;
 }
 

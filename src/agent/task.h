@@ -22,6 +22,7 @@ struct task {
     const struct shim_request *user; /* whose ids; NULL: keeps the shim's privileges */
     bool oom_default; /* give up the shim's protection when the host has no memory */
     char **strings;   /* argv and env of task_from_request() */
+    const char *rest; /* of the request's strings: what comes after them */
 };
 
 /* Command line, environment and user as requested; they point into it. */

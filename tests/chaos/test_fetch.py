@@ -3,7 +3,6 @@
 import bz2
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import lzma
@@ -17,6 +16,7 @@ import zipfile
 import pytest
 
 from lib.cluster import BUILD
+from lib.web import redirect, web  # noqa: F401
 
 FETCH = BUILD / "triarch-fetch"
 MIB = 1 << 20
@@ -24,46 +24,6 @@ MIB = 1 << 20
 
 def sum_of(data):
     return hashlib.sha256(data).hexdigest()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.gets.append(self.path)
-        answer = self.server.files.get(self.path)
-        if answer is None:
-            self.send_error(404)
-        elif callable(answer):
-            answer(self)
-        else:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-    def log_message(self, *args):
-        pass
-
-
-def redirect(to):
-    def answer(handler):
-        handler.send_response(302)
-        handler.send_header("Location", to)
-        handler.end_headers()
-
-    return answer
-
-
-@pytest.fixture
-def web():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.files, server.gets = {}, []
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

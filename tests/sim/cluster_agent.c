@@ -312,7 +312,8 @@ static void signal_task(struct sim_agent *a, uint64_t attempt, enum run_signal s
 {
     struct sim_task *t = task_of(a, attempt);
 
-    if (t == NULL || t->ended || (signal == RUN_SIGNAL_TERM && t->deaf))
+    if (t == NULL || t->ended || signal == RUN_SIGNAL_CANCEL ||
+        (signal == RUN_SIGNAL_TERM && t->deaf))
         return;
     world_in(&a->cluster->world,
              pick(&a->cluster->world, 100, 3 * MS),

@@ -152,7 +152,11 @@ enum agent_action_kind {
     AGENT_FATAL, /* stop the agent with this error; its tasks go on */
 };
 
-enum run_signal { RUN_SIGNAL_TERM, RUN_SIGNAL_KILL };
+enum run_signal {
+    RUN_SIGNAL_TERM,
+    RUN_SIGNAL_KILL,
+    RUN_SIGNAL_CANCEL, /* if its command does not run yet it never will; else nothing */
+};
 
 struct run_start {
     uint64_t attempt;

@@ -187,7 +187,7 @@ static void set_cause(struct agent_core *core, struct run *r, enum run_cause cau
     records_put_run(core, r);
 }
 
-/* While it is starting the signal waits: terminate_late() */
+/* While it is starting TERM waits: terminate_late() */
 static void
 terminate(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
@@ -195,6 +195,8 @@ terminate(struct agent_core *core, struct run *r, const struct agent_event *e)
     set_cause(core, r, CAUSE_ORDER);
     if (r->started)
         signal_end(core, r);
+    else
+        signal_run(core, r, RUN_SIGNAL_CANCEL);
 }
 
 /* It ends already, for a reason after which it might be started again. */

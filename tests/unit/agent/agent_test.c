@@ -52,6 +52,7 @@ void agent_test_setup_as_started(void)
     ck_assert_ptr_nonnull(mkdtemp(t.work_dir));
     ck_assert_int_eq(chmod(t.work_dir, 0755), 0);
     snprintf(t.shim, sizeof(t.shim), "%s/triarch-shim", t.work_dir);
+    snprintf(t.fetch, sizeof(t.fetch), "%s/triarch-fetch", t.work_dir);
     copy_shim();
     umask(022);
 }
@@ -133,6 +134,7 @@ static void open_launcher(void)
     const struct launcher_process_options options = {
         .work_dir = t.work_dir,
         .shim = t.shim,
+        .fetch = t.fetch,
         .users = t.users,
         .task_pids = TEST_TASK_PIDS,
         .root = t.root,
@@ -160,6 +162,28 @@ void test_launcher_close(void)
     t.launcher = NULL;
 }
 
+void test_write_fetch(const char *script)
+{
+    int fd = open(t.fetch, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_gt(dprintf(fd, "#!/bin/sh\n%s\n", script), 0);
+    close(fd);
+}
+
+static void add_artifact(struct job_spec *spec)
+{
+    struct job_artifact *a = job_spec_add_artifact(spec);
+
+    a->source = mem_strdup("file:///there");
+    a->sha256 = mem_alloc(65);
+    memset(a->sha256, 'a', 64);
+    a->sha256[64] = 0;
+    a->path = mem_strdup("here");
+    a->max_bytes = 1000;
+    a->timeout_ms = 2000;
+}
+
 void test_command(uint64_t attempt, char *const *argv, char *const *env)
 {
     struct run_start run = {
@@ -183,6 +207,8 @@ void test_command(uint64_t attempt, char *const *argv, char *const *env)
         job_spec_add_arg(&spec, *argv);
     for (; env != NULL && *env != NULL; env++)
         job_spec_add_env(&spec, *env);
+    if (t.artifact)
+        add_artifact(&spec);
     job_spec_pack(&spec, &bytes);
     job_spec_finish(&spec);
     run.spec = buffer_view(&bytes);

@@ -27,11 +27,13 @@ struct seen {
 struct agent_test {
     char work_dir[64];
     char shim[80];
+    char fetch[80];   /* as triarch-fetch: a script of the test */
     const char *root; /* of the launcher's /proc and /sys; NULL: the host's */
     struct users *users;
     struct users_options users_options;
     struct launcher *launcher;
     uint32_t restarts; /* of the next start */
+    bool artifact;     /* its job has one */
     const uint16_t *ports;
     uint32_t port_count;
     struct seen seen[TEST_ATTEMPTS];
@@ -52,6 +54,8 @@ void test_launcher_close(void);
 /* Start `sh -c script`, or a command. */
 void test_script(uint64_t attempt, const char *script);
 void test_command(uint64_t attempt, char *const *argv, char *const *env);
+/* What triarch-fetch is from now on: a script. */
+void test_write_fetch(const char *script);
 
 /* Dispatch until it holds; fails the test when that takes too long. */
 void test_wait_started(uint64_t attempt);

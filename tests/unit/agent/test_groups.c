@@ -287,9 +287,9 @@ START_TEST(usage_is_told)
 
     if (cannot(CGROUP_CPUACCT | CGROUP_CPU))
         return;
-    test_script(
-        1,
-        "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo x >ready; sleep 1000");
+    test_script(1,
+                "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 1000 & echo x "
+                ">ready; wait");
     test_wait_ready(1);
     ck_assert_int_eq(cgroup_usage(t.launcher->groups, 1, &usage), 0);
     ck_assert_uint_gt(usage.cpu_us, 1000);
