@@ -4,6 +4,7 @@
 #include "client/table.h"
 
 #include "wire/json.h"
+#include "wire/message_agent.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -68,7 +69,7 @@ static enum style style_of(enum agent_state state)
     return STYLE_BAD;
 }
 
-/* "ACTIVE", "ACTIVE, draining" */
+/* "ACTIVE", "ACTIVE, draining", "ACTIVE, disk low" */
 static void append_state(struct table *t, const struct agent_info *agent)
 {
     static const char *const MODES[AGENT_MODE_COUNT] = {
@@ -76,14 +77,16 @@ static void append_state(struct table *t, const struct agent_info *agent)
         [AGENT_CORDONED] = ", cordoned",
         [AGENT_DRAINING] = ", draining",
     };
+    bool is_there = agent->state == AGENT_ACTIVE;
+    bool is_low = is_there && (agent->flags & AGENT_FLAG_LOW_DISK) != 0;
     bool is_normal = agent->mode == AGENT_NORMAL || agent->state == AGENT_GONE;
 
     table_cell(t,
-               is_normal || agent->state != AGENT_ACTIVE ? style_of(agent->state)
-                                                         : STYLE_WARN,
-               "%s%s",
+               is_there && (is_low || !is_normal) ? STYLE_WARN : style_of(agent->state),
+               "%s%s%s",
                agent_state_name(agent->state),
-               is_normal ? "" : MODES[agent->mode]);
+               is_normal ? "" : MODES[agent->mode],
+               is_low ? ", disk low" : "");
 }
 
 static void append_thousandths(struct buffer *out, uint64_t value)

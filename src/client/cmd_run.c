@@ -51,7 +51,7 @@ static const struct option_row rows[] = {
      .letter = 'e',
      .kind = OPTION_LIST,
      .argument = "NAME=VALUE",
-     .help = "a variable of its environment; may be repeated"},
+     .help = "a variable of its environment"},
     {.name = "image",
      .kind = OPTION_TEXT,
      .argument = "IMAGE",

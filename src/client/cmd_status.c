@@ -160,7 +160,10 @@ static const struct column task_columns[] = {
     {"TASK", false},
     {"STATE", false},
     {"ATTEMPT", true},
+    {"RESTARTS", true},
+    {"HEALTH", false},
     {"AGENT", true},
+    {"PORTS", false},
     {"TIME", true},
     {"MESSAGE", false},
 };
@@ -171,6 +174,42 @@ struct task_table {
     bool unusual_only;
     uint64_t left_out;
 };
+
+/* Cells without text where there is nothing to say: then the columns are left out. */
+static void append_restarts(struct table *t, const struct task_info *task)
+{
+    if (task->restarts > 0)
+        table_cell(t, STYLE_WARN, "%" PRIu32, task->restarts);
+    else
+        table_cell(t, STYLE_PLAIN, "%s", "");
+}
+
+static void append_health(struct table *t, const struct task_info *task)
+{
+    bool known = task->health != HEALTH_UNKNOWN;
+
+    table_cell(t,
+               task->health == HEALTH_FAILING ? STYLE_BAD : STYLE_PLAIN,
+               "%s",
+               known ? task_health_name(task->health) : "");
+}
+
+/* "31000,31004-31006" */
+static void append_ports(struct table *t, const struct task_info *task)
+{
+    const uint16_t *p = task->ports;
+    struct buffer text = {0};
+
+    for (uint32_t i = 0, last; i < task->port_count; i = last + 1) {
+        for (last = i; last + 1 < task->port_count && p[last + 1] == p[last] + 1;)
+            last++;
+        buffer_printf(&text, "%s%u", i > 0 ? "," : "", p[i]);
+        if (last > i)
+            buffer_printf(&text, "%s%u", last > i + 1 ? "-" : ",", p[last]);
+    }
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
 
 static void append_task(struct task_table *t, const struct task_info *task)
 {
@@ -185,10 +224,13 @@ static void append_task(struct task_table *t, const struct task_info *task)
                task->attempt > 1 ? STYLE_WARN : STYLE_PLAIN,
                "%" PRIu32,
                task->attempt);
+    append_restarts(t->table, task);
+    append_health(t->table, task);
     if (task->agent_id != 0)
         table_cell(t->table, STYLE_PLAIN, "%" PRIu64, task->agent_id);
     else
         table_cell(t->table, STYLE_PLAIN, "-");
+    append_ports(t->table, task);
     table_cell(t->table, STYLE_PLAIN, "%s", since(time, task->started_us, end_us));
     if (task->state != TASK_FINISHED)
         task_append_why(&why, task);
@@ -327,9 +369,10 @@ const struct subcommand subcommand_status = {
         {
             .program = "status",
             .purpose = "list the jobs, or the tasks of one",
-            .details = "Of a job with many tasks only the unusual ones are listed: "
-                       "those that did not end well, and those that were tried more "
-                       "than once. What pending tasks wait for is told.",
+            .details =
+                "Of a job with many tasks only the unusual ones are listed: "
+                "those that did not end well, whose checks fail, and those that were "
+                "tried more than once. What pending tasks wait for is told.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "[JOB]",

@@ -75,9 +75,9 @@ const struct subcommand subcommand_submit = {
         {
             .program = "submit",
             .purpose = "submit a job file, YAML or JSON, and print the job's id",
-            .details = "FILE may be - for standard input. Its fields are those of "
-                       "docs/spec/9-jobs.md: name, command or argv, instances, env, "
-                       "resources, image, artifacts, restart, health, …",
+            .details = "FILE may be - for standard input. Its fields: name, command or "
+                       "argv, instances, env, resources, image, artifacts, restart, "
+                       "health, … docs/jobs.md teaches them by examples.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "FILE",

@@ -98,6 +98,23 @@ static int print_wish(struct session *s, enum options_wish wish)
     return screen_close(&s->out, &err) == 0 ? EXIT_SUCCESS : fail(s, &err);
 }
 
+/* `triarch help COMMAND` is `triarch COMMAND --help`, as people try it. */
+static int parse(struct options *options,
+                 int argc,
+                 char **argv,
+                 enum options_wish *wish,
+                 struct error *err)
+{
+    char flag[] = "--help";
+    char *words[] = {argv[0], flag, flag, NULL};
+
+    if (argc < 2 || argc > 3 || strcmp(argv[1], "help") != 0)
+        return options_parse(options, argc, argv, wish, err);
+    if (argc == 3)
+        words[1] = argv[2];
+    return options_parse(options, argc, words, wish, err);
+}
+
 int main(int argc, char **argv)
 {
     struct session s = {.out = screen_of(stdout), .err = screen_of(stderr)};
@@ -112,7 +129,7 @@ int main(int argc, char **argv)
         tables[i] = &commands[i]->table;
     options = options_create(&program);
     s.options = options;
-    if (options_parse(options, argc, argv, &wish, &err) != 0)
+    if (parse(options, argc, argv, &wish, &err) != 0)
         status = fail(&s, &err);
     else if (wish != OPTIONS_RUN)
         status = print_wish(&s, wish);

@@ -91,18 +91,24 @@ static bool is_empty(const struct table *t, size_t column)
     return true;
 }
 
+static bool is_left_out(const struct table *t, size_t column)
+{
+    return column > 0 && t->cell_count > 0 && is_empty(t, column);
+}
+
 struct layout {
     const struct screen *screen;
-    size_t *widths;
-    size_t shown; /* columns */
+    size_t *widths; /* 0: the column is left out */
+    size_t count;   /* of columns */
 };
 
 static size_t line_width(const struct layout *l)
 {
-    size_t width = GAP * (l->shown - 1);
+    size_t width = 0;
 
-    for (size_t i = 0; i < l->shown; i++)
-        width += l->widths[i];
+    for (size_t i = 0; i < l->count; i++)
+        if (l->widths[i] > 0)
+            width += l->widths[i] + (width > 0 ? GAP : 0);
     return width;
 }
 
@@ -111,7 +117,7 @@ static size_t *widest(const struct table *t, const struct layout *l)
 {
     size_t *found = NULL;
 
-    for (size_t i = 0; i < l->shown; i++)
+    for (size_t i = 0; i < l->count; i++)
         if (!t->columns[i].right && l->widths[i] > TEXT_WIDTH &&
             (found == NULL || l->widths[i] >= *found))
             found = &l->widths[i];
@@ -128,13 +134,11 @@ static void fit(const struct table *t, struct layout *l, size_t limit)
 
 static struct layout layout_of(const struct table *t, const struct screen *s)
 {
-    struct layout l = {.screen = s, .shown = t->count};
+    struct layout l = {.screen = s, .count = t->count};
 
-    if (t->count > 1 && is_empty(t, t->count - 1))
-        l.shown--;
     l.widths = mem_alloc(t->count * sizeof(size_t));
-    for (size_t i = 0; i < l.shown; i++)
-        l.widths[i] = column_width(t, i);
+    for (size_t i = 0; i < t->count; i++)
+        l.widths[i] = is_left_out(t, i) ? 0 : column_width(t, i);
     fit(t, &l, screen_width(s));
     return l;
 }
@@ -175,7 +179,9 @@ static void append_row(struct buffer *out,
                        const struct layout *l,
                        const struct cell *cells)
 {
-    for (size_t i = 0; i < l->shown; i++) {
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->widths[i] == 0)
+            continue;
         pad(out, i > 0 ? GAP : 0);
         append_cell(out, l, &cells[i], l->widths[i], t->columns[i].right);
     }

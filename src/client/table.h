@@ -24,7 +24,7 @@ void table_cell(struct table *t, enum style style, const char *format, ...)
 void table_cell_bytes(struct table *t, enum style style, struct bytes text);
 
 size_t table_rows(const struct table *t);
-/* A last column without any text is left out. */
+/* Columns without any text are left out, but for the first. */
 void table_print(const struct table *t, struct screen *s);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "wire/message_agent.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -136,6 +137,9 @@ json_t *json_task(uint64_t job, const struct task_info *t)
                             : json_string(task_reason_name(t->reason)));
     json_object_set_new(o, "message", text(t->message));
     json_object_set_new(o, "ports", task_ports(t));
+    json_object_set_new(o, "health", json_string(task_health_name(t->health)));
+    json_object_set_new(o, "restarts", number(t->restarts));
+    json_object_set_new(o, "placed", time_or_null(t->placed_us));
     json_object_set_new(o, "started", time_or_null(t->started_us));
     json_object_set_new(o, "ended", time_or_null(t->ended_us));
     return o;
@@ -195,6 +199,8 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     json_object_set_new(o, "state", json_string(agent_state_name(a->state)));
     json_object_set_new(o, "mode", json_string(agent_mode_name(a->mode)));
     json_object_set_new(o, "deadline", time_or_null(a->drain_us));
+    json_object_set_new(
+        o, "disk_low", json_boolean((a->flags & AGENT_FLAG_LOW_DISK) != 0));
     json_object_set_new(o, "resources", offered);
     json_object_set_new(o, "allocated", resources(&a->allocated));
     json_object_set_new(o, "attributes", attributes(&spec));

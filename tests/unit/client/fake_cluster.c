@@ -126,6 +126,14 @@ static struct task_info task_of(const struct fake_job *j, uint32_t instance)
         t.exit_code = 3;
         t.message = text_view("exited with \033[31mred\ntape");
     }
+    if (is_command(j, "serves")) {
+        static const uint16_t PORTS[] = {80, 31000, 31001, 31002, 31005, 31006};
+
+        t.ports = PORTS;
+        t.port_count = sizeof(PORTS) / sizeof(PORTS[0]);
+        t.health = HEALTH_FAILING;
+        t.restarts = 4;
+    }
     return t;
 }
 
@@ -237,7 +245,7 @@ static void list_agents(struct list_writer *w)
 {
     struct agent_spec spec = {.hostname = mem_strdup("node-1"),
                               .http_address = mem_strdup("127.0.0.1:5051")};
-    struct agent_info agent = {.tasks = 3};
+    struct agent_info agent = {.tasks = 3, .flags = AGENT_FLAG_LOW_DISK};
     struct buffer packed = {0};
 
     spec.resources.amount[RESOURCE_CPUS] = 4000;

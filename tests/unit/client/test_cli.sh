@@ -57,6 +57,15 @@ is "no command: status 2" "$status" 2
 run statsu
 is "unknown command: status 2" "$status" 2
 contains "unknown command: did you mean" "$err" "did you mean status?"
+run help
+is "help: status 0" "$status" 0
+contains "help: the commands" "$out" "submit"
+run help submit
+is "help of a command: status 0" "$status" 0
+contains "help of a command" "$out" "triarch submit [OPTION]... FILE"
+run help sumbit
+is "help of no command: status 2" "$status" 2
+contains "help of no command: did you mean" "$err" "did you mean submit?"
 is "an error is one line" "$(wc -l <"$work/err")" 1
 is "an error leaves stdout alone" "$out" ""
 run wait seventeen
@@ -183,6 +192,11 @@ contains "status JOB: its tasks" "$out" "5.0"
 run status 5 --json
 contains "status JOB --json: exit code" "$out" '"exit_code": 3'
 is "status JOB --json: nothing else" "$err" ""
+run status 5
+is "status JOB: no column without a word" "$(grep -cE "PORTS|HEALTH|RESTARTS" "$work/out")" 0
+run run --wait -- serves
+run status "$out"
+contains "status JOB: ports, health and restarts" "$out" "4  failing      1  80,31000-31002,31005,31006"
 run status 1
 contains "status JOB: why" "$out" "pending: no agent has 64 cpus"
 run wait "$large"
@@ -199,6 +213,7 @@ run status --stale
 contains "stale says so" "$err" "stale: "
 run agents
 contains "agents: what is given of what there is" "$out" "1.5/4"
+contains "agents: no room on its disk" "$out" "ACTIVE, disk low"
 contains "agents: attributes" "$out" "rack:a;zone:b"
 run agents --json
 contains "agents --json" "$out" '"state": "UNREACHABLE"'

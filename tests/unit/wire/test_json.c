@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "tests/lib/wire_values.h"
+#include "wire/message_agent.h"
 #include "wire_test.h"
 
 static struct buffer out;
@@ -76,6 +77,9 @@ START_TEST(test_job_with_tasks)
                                      .reason = TASK_REASON_EXITED,
                                      .exit_code = 7,
                                      .message = LITERAL("exit\x1b status \xff"),
+                                     .placed_us = 500000,
+                                     .health = HEALTH_FAILING,
+                                     .restarts = 4,
                                      .started_us = 1000000,
                                      .ended_us = 2000000};
     json_t *tasks = json_array(), *job;
@@ -88,6 +92,8 @@ START_TEST(test_job_with_tasks)
         "\"TASK_FAILED\","
         " \"agent_id\": 5, \"exit_code\": 7, \"reason\": \"REASON_COMMAND_EXITED\","
         " \"message\": \"exit\xef\xbf\xbd status \xef\xbf\xbd\", \"ports\": [],"
+        " \"health\": \"failing\", \"restarts\": 4,"
+        " \"placed\": \"1970-01-01T00:00:00.500000Z\","
         " \"started\": \"1970-01-01T00:00:01.000000Z\","
         " \"ended\": \"1970-01-01T00:00:02.000000Z\"}]");
     ck_assert_int_eq(json_integer_value(json_object_get(job, "id")), 17);
@@ -105,7 +111,7 @@ START_TEST(test_pending_task)
         "{\"id\": \"17.0\", \"instance\": 0, \"attempt\": 0, \"state\": "
         "\"TASK_PENDING\","
         " \"agent_id\": null, \"exit_code\": null, \"reason\": null, \"message\": \"\","
-        " \"ports\": [],"
+        " \"ports\": [], \"health\": \"unknown\", \"restarts\": 0, \"placed\": null,"
         " \"started\": null, \"ended\": null}");
 }
 END_TEST
@@ -145,7 +151,8 @@ START_TEST(test_agent)
                            .tasks = 2,
                            .superseded = 1,
                            .mode = AGENT_DRAINING,
-                           .drain_us = 1000000};
+                           .drain_us = 1000000,
+                           .flags = AGENT_FLAG_LOW_DISK};
     struct agent_spec spec;
     struct buffer bytes = {0};
 
@@ -159,6 +166,7 @@ START_TEST(test_agent)
         "\"192.0.2.7:5051\","
         " \"rpc_address\": \"\", \"state\": \"UNREACHABLE\","
         " \"mode\": \"DRAINING\", \"deadline\": \"1970-01-01T00:00:01.000000Z\","
+        " \"disk_low\": true,"
         " \"resources\": {\"cpus\": 32, \"mem\": 65536, \"disk\": 1048576, \"gpus\": 2,"
         "                 \"ports\": [\"31000-32000\", \"33000-33010\"],"
         "                 \"custom\": {\"licence\": 1.5}},"
