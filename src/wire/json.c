@@ -157,6 +157,15 @@ static json_t *custom(const struct agent_spec *spec)
     return o;
 }
 
+static json_t *features(const struct agent_spec *spec)
+{
+    json_t *list = json_array();
+
+    if ((spec->features & AGENT_FEATURE_IMAGES) != 0)
+        json_array_append_new(list, json_string("images"));
+    return list;
+}
+
 static json_t *attributes(const struct agent_spec *spec)
 {
     json_t *o = json_object();
@@ -204,6 +213,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     json_object_set_new(o, "resources", offered);
     json_object_set_new(o, "allocated", resources(&a->allocated));
     json_object_set_new(o, "attributes", attributes(&spec));
+    json_object_set_new(o, "features", features(&spec));
     json_object_set_new(o, "tasks", number(a->tasks));
     agent_spec_finish(&spec);
     return o;

@@ -158,6 +158,7 @@ START_TEST(test_agent)
 
     sample_agent_spec(&spec);
     custom_resources_add(&spec.custom, "licence", 1500);
+    spec.features = AGENT_FEATURE_IMAGES;
     agent_spec_pack(&spec, &bytes);
     a.spec = buffer_view(&bytes);
     check_json(
@@ -171,7 +172,8 @@ START_TEST(test_agent)
         "                 \"ports\": [\"31000-32000\", \"33000-33010\"],"
         "                 \"custom\": {\"licence\": 1.5}},"
         " \"allocated\": {\"cpus\": 1.5, \"mem\": 1.5, \"disk\": 0, \"gpus\": 1},"
-        " \"attributes\": {\"rack\": \"a\", \"zone\": \"\"}, \"tasks\": 2}");
+        " \"attributes\": {\"rack\": \"a\", \"zone\": \"\"},"
+        " \"features\": [\"images\"], \"tasks\": 2}");
     a.spec.size--;
     ck_assert_ptr_null(json_agent(&a, &err));
     ck_assert_int_eq(err.code, ERROR_INVALID);
