@@ -86,14 +86,29 @@ static void read_exec(struct bytes params)
         check_view(end.text, params);
 }
 
+static void read_usage(struct bytes params)
+{
+    struct command_cursor at = {0};
+    struct usage_report report;
+    struct usage_list list;
+    uint32_t n = 0;
+
+    if (usage_unpack(&list, params, NULL) != 0)
+        return;
+    while (usage_next(&list, &at, &report))
+        n++;
+    ASSERT(n == list.count && n <= LIMIT_USAGE_REPORTS);
+}
+
 static void read_params(struct bytes params)
 {
+    struct agent_mode_request mode;
     struct register_request registration;
     struct submit_request submit;
     struct list_request list;
     struct heartbeat heartbeat;
     struct hello hello;
-    uint64_t number;
+    uint64_t number, sequence;
 
     if (hello_unpack(&hello, params, NULL) == 0)
         check_view(hello.version, params);
@@ -103,19 +118,25 @@ static void read_params(struct bytes params)
         ASSERT(submit.key.size <= LIMIT_KEY_BYTES);
     heartbeat_unpack(&heartbeat, params, NULL);
     leading_unpack(&number, params, NULL);
+    lease_unpack(&number, &sequence, params, NULL);
+    if (agent_mode_unpack(&mode, params, NULL) == 0)
+        ASSERT(mode.mode < AGENT_MODE_COUNT);
     id_request_unpack(&number, params, NULL);
     list_unpack(&list, params, NULL);
     read_runs(params);
     read_orders(params);
     read_exec(params);
+    read_usage(params);
 }
 
 static void read_listings(struct bytes result)
 {
     struct command_cursor jobs = {0}, tasks = {0}, agents = {0}, masters = {0};
+    struct command_cursor usages = {0};
     struct master_info master;
     struct agent_info agent;
     struct list_result list;
+    struct usage_info usage;
     struct job_summary job;
     struct task_info task;
 
@@ -131,6 +152,9 @@ static void read_listings(struct bytes result)
     if (list_result_unpack(&list, METHOD_MASTERS, result, NULL) == 0)
         while (master_info_next(&list, &masters, &master))
             check_view(master.digest, result);
+    if (list_result_unpack(&list, METHOD_USAGE, result, NULL) == 0)
+        while (usage_info_next(&list, &usages, &usage))
+            check_view(usage.name, result);
 }
 
 static void read_result(struct bytes result)

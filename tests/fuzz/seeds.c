@@ -75,12 +75,25 @@ static void write_agent_frames(void)
     const struct register_request registration = {.spec = VIEW("spec"),
                                                   .runs_count = 1};
     const struct run_report runs[] = {
-        {1, TASK_RUNNING, TASK_REASON_NONE, 0, {NULL, 0}},
-        {2, TASK_FAILED, TASK_REASON_EXITED, 3, VIEW("exited with status 3")}};
-    const struct launch launch = {1, 2, 3, 4, VIEW("spec")};
+        {.attempt = 1, .state = TASK_RUNNING, .health = HEALTH_FAILING, .restarts = 2},
+        {.attempt = 2,
+         .state = TASK_FAILED,
+         .reason = TASK_REASON_EXITED,
+         .exit_code = 3,
+         .message = VIEW("exited with status 3")}};
+    const uint16_t ports[] = {80, 31000, UINT16_MAX};
+    const struct launch launch = {.attempt = 1,
+                                  .job = 2,
+                                  .instance = 3,
+                                  .number = 4,
+                                  .spec = VIEW("spec"),
+                                  .ports = ports,
+                                  .port_count = 3};
     const struct stop stops[] = {{1}, {UINT64_MAX}};
-    const struct ack acks[] = {{1, TASK_RUNNING}, {2, TASK_LOST}};
-    const struct heartbeat heartbeat = {.agent = 7, .term = 3};
+    const struct ack acks[] = {{1, TASK_RUNNING, HEALTH_FAILING, 2},
+                               {.attempt = 2, .state = TASK_LOST}};
+    const struct heartbeat heartbeat = {
+        .agent = 7, .term = 3, .flags = AGENT_FLAG_LOW_DISK, .sequence = 9};
 
     hello_pack(&hello, &out);
     write_seed("fuzz_frame", "hello");
@@ -96,16 +109,62 @@ static void write_agent_frames(void)
     stop_pack(3, stops, 2, &out);
     ack_pack(3, acks, 2, &out);
     heartbeat_pack(&heartbeat, &out);
+    lease_pack(3, 9, &out);
     write_seed("fuzz_frame", "orders");
+}
+
+/* What runs use, from the agent and as clients list it. */
+static void write_usage_frames(void)
+{
+    const struct usage_report reports[] = {{1, 1500, 99, 4096, 8192, 512, 513, 3},
+                                           {.attempt = UINT64_MAX}};
+    const struct usage_info info = {.report = reports[0],
+                                    .known = true,
+                                    .job = 2,
+                                    .instance = 3,
+                                    .agent = 7,
+                                    .name = VIEW("n"),
+                                    .placed_us = 1,
+                                    .cpus_milli = 500,
+                                    .limit_bytes = 1 << 20};
+    struct list_writer w;
+
+    usage_pack(7, 0, 1, reports, 2, &out);
+    list_begin(&w, &out, 1, 300);
+    usage_info_pack(&w, &info);
+    list_end(&w, 1);
+    write_seed("fuzz_frame", "usage");
+}
+
+static void write_exec_frames(void)
+{
+    const struct bytes argv[] = {VIEW("sh"), VIEW("-c"), VIEW("")};
+    const struct bytes env[] = {VIEW("TERM=xterm")};
+    const struct exec_size size = {24, 100};
+
+    exec_pack(
+        &(struct exec_request){1, EXEC_TERMINAL | EXEC_INPUT, size, argv, 3, env, 1},
+        1,
+        &out);
+    exec_result_pack(1, &out);
+    exec_resize_pack(&size, &out);
+    exec_data_pack(&(struct exec_data){EXEC_STDERR, VIEW("text")}, &out);
+    exec_credit_pack(LIMIT_EXEC_WINDOW_BYTES, &out);
+    exec_close_input_pack(&out);
+    exec_exit_pack(&(struct exec_exit){EXEC_NOT_STARTED, 127, VIEW("why")}, &out);
+    write_seed("fuzz_frame", "exec");
 }
 
 static void write_client_frames(void)
 {
+    static const uint16_t PORTS[] = {80, 31000};
     struct list_writer w;
 
     submit_pack(&(struct submit_request){VIEW("key"), VIEW("spec")}, 1, &out);
     submit_result_pack(&(struct submit_result){.id = 1, .index = 9}, 1, &out);
     id_request_pack(METHOD_KILL, 1, 2, &out);
+    agent_mode_pack(
+        &(struct agent_mode_request){7, AGENT_DRAINING, LIMIT_DRAIN_MS}, 4, &out);
     list_pack(METHOD_TASKS, &(struct list_request){.of = 1, .limit = 100}, 3, &out);
     rpc_error(&out, 3, ERROR_NOT_LEADER, "not the leader", "127.0.0.1:5049");
     write_seed("fuzz_frame", "requests");
@@ -115,12 +174,24 @@ static void write_client_frames(void)
     list_end(&w, 0);
     write_seed("fuzz_frame", "jobs");
     list_begin(&w, &out, 1, 300);
-    task_info_pack(
-        &w, &(struct task_info){.agent_http = VIEW("h:1"), .message = VIEW("m")});
+    task_info_pack(&w,
+                   &(struct task_info){.agent_http = VIEW("h:1"),
+                                       .message = VIEW("m"),
+                                       .agent_rpc = VIEW("h:2"),
+                                       .placed_us = 1,
+                                       .health = HEALTH_PASSING,
+                                       .restarts = 2,
+                                       .ports = PORTS,
+                                       .port_count = 2});
     list_end(&w, 1);
     write_seed("fuzz_frame", "tasks");
     list_begin(&w, &out, 1, 300);
-    agent_info_pack(&w, &(struct agent_info){.id = 1, .spec = VIEW("spec")});
+    agent_info_pack(&w,
+                    &(struct agent_info){.id = 1,
+                                         .spec = VIEW("spec"),
+                                         .mode = AGENT_DRAINING,
+                                         .drain_us = 1,
+                                         .flags = AGENT_FLAG_LOW_DISK});
     list_end(&w, 0);
     write_seed("fuzz_frame", "agents");
     list_begin(&w, &out, 1, 300);
@@ -166,6 +237,8 @@ int main(int argc, char **argv)
     directory = argv[1];
     write_commands();
     write_agent_frames();
+    write_usage_frames();
+    write_exec_frames();
     write_client_frames();
     write_values();
     buffer_finish(&out);
