@@ -128,7 +128,8 @@ void cluster_agent_unreachable(struct cluster *c, uint64_t agent)
 /* A drain is due at once. */
 void cluster_agent_mode(struct cluster *c, uint64_t agent, enum agent_mode mode)
 {
-    struct command command = {.kind = COMMAND_AGENT_MODE, .agent_mode = {agent, mode}};
+    struct command command = {.kind = COMMAND_AGENT_MODE,
+                              .agent_mode = {.agent = agent, .mode = mode}};
     struct command due = {.kind = COMMAND_DRAIN_DUE, .drain_due = {agent}};
 
     expect_done(cluster_apply(c, &command));
