@@ -43,6 +43,9 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
         uint64_t term;
 
         rig->leases++;
+        rig->stops_before_lease = 0;
+        for (size_t i = 0; i < RIG_ATTEMPTS; i++)
+            rig->stops_before_lease += rig->stops[i];
         ck_assert_int_eq(lease_unpack(&term, &rig->lease, rpc.params, NULL), 0);
     } else if (rpc.method == METHOD_LAUNCH || rpc.method == METHOD_STOP) {
         rig->order_session = session;

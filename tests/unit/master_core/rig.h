@@ -26,8 +26,9 @@ struct rig {
     uint64_t order_session; /* of the last order */
     size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
     unsigned answers;
-    unsigned leases;     /* answers to heartbeats */
-    uint64_t lease;      /* sequence of the last one */
+    unsigned leases; /* answers to heartbeats */
+    uint64_t lease;  /* sequence of the last one */
+    unsigned stops_before_lease;
     size_t largest_step; /* bytes sent in one step */
     bool closed[RIG_SESSIONS];
     unsigned warnings;

@@ -198,6 +198,34 @@ START_TEST(test_an_agent_that_is_given_up_gets_no_lease)
 }
 END_TEST
 
+/* What waits on it for a lease, and was given to another one, would begin. */
+START_TEST(test_an_agent_hears_what_to_stop_before_it_gets_a_lease)
+{
+    struct run_report run = {.attempt = 1, .state = TASK_STAGING};
+    struct buffer frame = {0};
+    struct rig rig;
+    unsigned stops;
+
+    start_exclusive(&rig);
+    rig_pass(&rig, 3400 + LAPSE_MS + 500);
+    ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    stops = rig.stops[1];
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 1, 1), 1);
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 7});
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.leases, 0); /* it still tells what it has */
+    runs_pack(1, 0, 1, &run, 1, ++rig.last_rpc, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    rig_send_heartbeat(&rig, AGENT_SESSION, (struct heartbeat){1, 0, 0, 8});
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.stops[1], stops + 1);
+    ck_assert_uint_eq(rig.leases, 1);
+    ck_assert_uint_eq(rig.lease, 8);
+    ck_assert_uint_eq(rig.stops_before_lease, stops + 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_an_agent_with_a_full_disk_gets_no_work)
 {
     struct heartbeat low = {.agent = 1, .flags = AGENT_FLAG_LOW_DISK};
@@ -223,4 +251,5 @@ UNIT_MAIN("repeats",
                     test_each_absence_is_waited_for_from_its_begin,
                     test_heartbeats_that_ask_are_answered_once,
                     test_an_agent_that_is_given_up_gets_no_lease,
+                    test_an_agent_hears_what_to_stop_before_it_gets_a_lease,
                     test_an_agent_with_a_full_disk_gets_no_work))
