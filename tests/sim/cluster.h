@@ -29,6 +29,31 @@
 
 struct cluster;
 
+/* ---- clocks ---- */
+
+/* Each host's own: a little fast or slow, from its boot on. */
+struct sim_clock {
+    int64_t ppm;
+    uint64_t boot_us;
+};
+
+#define SIM_DRIFT_PPM 20000 /* at most, either way */
+
+static inline uint64_t sim_clock_ms(const struct sim_clock *k, uint64_t now_us)
+{
+    int64_t us = (int64_t)(now_us - k->boot_us);
+
+    return (uint64_t)(us + us * k->ppm / 1000000) / MS + CLOCK_BASE_MS;
+}
+
+/* When it says so, or just after. */
+static inline uint64_t sim_clock_us(const struct sim_clock *k, uint64_t ms)
+{
+    int64_t us = ms > CLOCK_BASE_MS ? (int64_t)((ms - CLOCK_BASE_MS) * MS) : 0;
+
+    return k->boot_us + (uint64_t)(us * 1000000 / (1000000 + k->ppm) + 2);
+}
+
 /* ---- masters ---- */
 
 /* A session of an agent or client, as the RPC server keeps it. */
@@ -51,6 +76,7 @@ struct sim_master {
     bool has_cluster_id;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     int64_t wall_offset_us; /* clocks of hosts differ, and jump */
+    struct sim_clock clock;
     struct connection *links[MASTERS_MAX];
     struct flow flows[FLOWS_MAX];
     uint64_t timer;
@@ -87,6 +113,7 @@ struct sim_task {
     uint64_t since_ms;           /* on the clock of its host */
     uint64_t lease_ms, grace_ms; /* lease_ms 0: none */
     bool lease_over;
+    bool exclusive;
     enum run_end how;
     int code; /* exit status, or signal */
 };
@@ -116,6 +143,9 @@ struct sim_agent {
     uint64_t timer;
     uint64_t highest_term; /* of any launch that it obeyed */
     uint64_t renewed_ms;   /* the file that shims read */
+    struct sim_clock clock;
+    uint64_t frozen_until_us; /* the host: its tasks and shims stand still */
+    uint64_t heard_us;        /* the last bytes of any master */
     LIST_HEAD(, sim_task) tasks;
 };
 
@@ -136,6 +166,7 @@ struct sim_job {
     uint64_t key;
     uint32_t instances;
     bool endless; /* runs until it is killed */
+    bool exclusive;
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -145,37 +176,42 @@ struct sim_job {
     uint64_t kill_attempts; /* no attempt above this id may be launched */
 };
 
-#define CLUSTER_COUNTERS(X)                                                     \
-    X(founded)                                                                  \
-    X(elections)                                                                \
-    X(commits)                                                                  \
-    X(faults)                                                                   \
-    X(crashes)                                                                  \
-    X(agent_crashes)                                                            \
-    X(reboots)                                                                  \
-    X(pauses)                                                                   \
-    X(cuts)                                                                     \
-    X(batches_lost) /* in a crash: on their way to the disk, and gone … */    \
-    X(batches_kept) /* … or there, and never told */                          \
-    X(packets_stalled)                                                          \
-    X(packets_lost)                                                             \
-    X(packets_repeated)                                                         \
-    X(packets_late) /* of a connection that its other end had closed already */ \
-    X(submits)                                                                  \
-    X(acknowledged)                                                             \
-    X(repeated)                                                                 \
-    X(conflicts)                                                                \
-    X(kills)                                                                    \
-    X(reads)                                                                    \
-    X(launches)                                                                 \
-    X(restarts)    /* by agents */                                              \
-    X(unhealthy)   /* answers of checks */                                      \
-    X(leases_over) /* tasks that a shim ended for it */                         \
-    X(superseded_seen)                                                          \
-    X(modes)                                                                    \
-    X(drained) /* attempts that a drain told to end */                          \
-    X(ports)   /* that attempts had */                                          \
-    X(purges)                                                                   \
+#define CLUSTER_COUNTERS(X)                                                      \
+    X(founded)                                                                   \
+    X(elections)                                                                 \
+    X(commits)                                                                   \
+    X(faults)                                                                    \
+    X(crashes)                                                                   \
+    X(agent_crashes)                                                             \
+    X(reboots)                                                                   \
+    X(pauses)                                                                    \
+    X(cuts)                                                                      \
+    X(batches_lost) /* in a crash: on their way to the disk, and gone … */     \
+    X(batches_kept) /* … or there, and never told */                           \
+    X(packets_stalled)                                                           \
+    X(packets_lost)                                                              \
+    X(packets_repeated)                                                          \
+    X(packets_late) /* of a connection that its other end had closed already */  \
+    X(submits)                                                                   \
+    X(acknowledged)                                                              \
+    X(repeated)                                                                  \
+    X(conflicts)                                                                 \
+    X(kills)                                                                     \
+    X(reads)                                                                     \
+    X(launches)                                                                  \
+    X(restarts)    /* by agents */                                               \
+    X(unhealthy)   /* answers of checks */                                       \
+    X(leases_over) /* tasks that a shim ended for it */                          \
+    X(frozen)      /* hosts, with their tasks */                                 \
+    X(exclusive)   /* runs of exclusive tasks … */                             \
+    X(excused)     /* … that met another one on a host that had been frozen */ \
+    X(retried)     /* failed tasks that get another attempt */                   \
+    X(lapsed_seen)                                                               \
+    X(superseded_seen)                                                           \
+    X(modes)                                                                     \
+    X(drained) /* attempts that a drain told to end */                           \
+    X(ports)   /* that attempts had */                                           \
+    X(purges)                                                                    \
     X(purged_seen)
 
 struct totals {
@@ -191,6 +227,7 @@ struct plan { /* drawn from the seed */
         one_way;
     bool founding_faults, purge, lossy, drains;
     bool calm_masters; /* leaders last, so that agents are given up */
+    bool leases; /* many exclusive jobs, and cuts that last as long as their leases */
 };
 
 struct attempt_record {
@@ -284,6 +321,10 @@ void check_sweep(struct cluster *c);      /* now and then: whole states */
 bool check_busy(const struct cluster *c); /* some job is not over */
 void check_end(struct cluster *c);
 void checks_finish(struct cluster *c);
+
+/* cluster_witness.c */
+void check_alone(struct cluster *c, const struct sim_task *t);  /* it begins */
+void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends now */
 
 /* Split a run of bytes into frames (without their size words). */
 bool next_frame(struct bytes *rest, struct bytes *frame);

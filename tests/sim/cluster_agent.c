@@ -21,6 +21,16 @@ static bool paused(const struct sim_agent *a)
     return a->cluster->net.paused_until_us[a->number] > a->cluster->world.now_us;
 }
 
+static bool frozen(const struct sim_agent *a)
+{
+    return a->frozen_until_us > a->cluster->world.now_us;
+}
+
+static uint64_t host_ms(const struct sim_agent *a)
+{
+    return sim_clock_ms(&a->clock, a->cluster->world.now_us);
+}
+
 /* ---- tasks ---- */
 
 static struct sim_task *task_of(struct sim_agent *a, uint64_t attempt)
@@ -59,8 +69,43 @@ static void report_end(struct sim_agent *a, const struct sim_task *t)
                                              .code = t->code}});
 }
 
+#define STARTED(t)                                  \
+    (struct agent_event)                            \
+    {                                               \
+        .kind = AGENT_RUN_STARTED, .run_started = { \
+            .attempt = (t)->attempt,                \
+            .restarts = (t)->restarts,              \
+            .since_ms = (t)->since_ms               \
+        }                                           \
+    }
+
+/* b: 1 if it is of the end, 0 of the start.  One that died meanwhile asks by itself. */
+static void told(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+    struct sim_task *t = task_by_identity(agent, a);
+
+    if (t == NULL || !agent->alive || agent->incarnation != b >> 1)
+        return;
+    if (paused(agent))
+        world_at(
+            w, agent->cluster->net.paused_until_us[agent->number], told, agent, a, b);
+    else if ((b & 1) != 0)
+        report_end(agent, t);
+    else
+        step(agent, &STARTED(t));
+}
+
+static void tell(struct sim_task *t, unsigned end)
+{
+    struct sim_agent *a = t->agent;
+
+    told(&a->cluster->world, a, t->identity, a->incarnation << 1 | end);
+}
+
 static void end_task(struct sim_task *t, enum run_end how, int code)
 {
+    check_leased(t->agent->cluster, t);
     world_note(&t->agent->cluster->world,
                2,
                "end",
@@ -71,8 +116,7 @@ static void end_task(struct sim_task *t, enum run_end how, int code)
     t->how = how;
     t->code = code;
     /* The agent sees it now, or asks for the exit record when it adopts the run. */
-    if (t->agent->alive && !paused(t->agent))
-        report_end(t->agent, t);
+    tell(t, 1);
 }
 
 static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
@@ -82,13 +126,8 @@ static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
 
     if (t == NULL || t->ended)
         return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 task_exits,
-                 context,
-                 a,
-                 b);
+    if (frozen(agent)) {
+        world_at(w, agent->frozen_until_us, task_exits, context, a, b);
         return;
     }
     end_task(t, RUN_END_EXITED, (int)b);
@@ -101,32 +140,17 @@ static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
 
     if (t == NULL || t->ended)
         return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 task_dies,
-                 context,
-                 a,
-                 b);
+    if (frozen(agent)) {
+        world_at(w, agent->frozen_until_us, task_dies, context, a, b);
         return;
     }
     end_task(t, t->lease_over ? RUN_END_LEASE : RUN_END_SIGNALED, (int)b);
 }
 
-static uint64_t host_ms(const struct sim_agent *a)
+static bool has_lease(const struct sim_agent *a, const struct sim_task *t)
 {
-    return a->cluster->world.now_us / MS + CLOCK_BASE_MS;
+    return a->renewed_ms != 0 && host_ms(a) < a->renewed_ms + t->lease_ms;
 }
-
-#define STARTED(t)                                  \
-    (struct agent_event)                            \
-    {                                               \
-        .kind = AGENT_RUN_STARTED, .run_started = { \
-            .attempt = (t)->attempt,                \
-            .restarts = (t)->restarts,              \
-            .since_ms = (t)->since_ms               \
-        }                                           \
-    }
 
 /* ---- shims: they outlive the agent, and end what has no lease any more ---- */
 
@@ -138,18 +162,13 @@ static void shim_wakes(struct world *w, void *context, uint64_t a, uint64_t b)
 
     if (t == NULL || t->ended || t->lease_over)
         return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 shim_wakes,
-                 context,
-                 a,
-                 b);
+    if (frozen(agent)) {
+        world_at(w, agent->frozen_until_us, shim_wakes, context, a, b);
         return;
     }
     ends_ms = agent->renewed_ms + t->lease_ms;
-    if (host_ms(agent) < ends_ms) {
-        world_at(w, clock_us(ends_ms), shim_wakes, context, a, b);
+    if (has_lease(agent, t)) {
+        world_at(w, sim_clock_us(&agent->clock, ends_ms), shim_wakes, context, a, b);
         return;
     }
     world_note(w, 2, "lease over", agent->number, t->attempt, agent->renewed_ms);
@@ -209,22 +228,21 @@ static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
 
     if (t == NULL || t->ended)
         return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 task_execs,
-                 context,
-                 a,
-                 b);
+    if (frozen(agent)) {
+        world_at(w, agent->frozen_until_us, task_execs, context, a, b);
+        return;
+    }
+    if (t->lease_ms > 0 && !has_lease(agent, t)) {
+        end_task(t, RUN_END_LEASE, 0); /* it had to wait too long for its turn */
         return;
     }
     t->started = true;
     t->since_ms = host_ms(agent);
+    check_alone(agent->cluster, t);
     world_in(w, (b >> 8) * MS, task_exits, agent, a, b & 0xff);
     if (t->lease_ms > 0)
         shim_wakes(w, context, a, 0);
-    if (agent->alive)
-        step(agent, &STARTED(t));
+    tell(t, 0);
 }
 
 /* The task of a launch: a new one, or one that failed and is started again. */
@@ -259,8 +277,7 @@ static struct sim_task *task_for(struct sim_agent *a, const struct run_start *ru
 
 static void check_lease(struct sim_agent *a, const struct sim_task *t)
 {
-    if (t->lease_ms > 0 &&
-        (a->renewed_ms == 0 || a->renewed_ms + t->lease_ms <= host_ms(a)))
+    if (t->lease_ms > 0 && !has_lease(a, t))
         world_fail(&a->cluster->world,
                    "agent %u starts attempt %llu without a valid lease",
                    a->number,
@@ -282,6 +299,7 @@ static void start_task(struct sim_agent *a, const struct run_start *run)
     }
     t->resources = spec.resources;
     t->lease_ms = job_lease_ms(&spec);
+    t->exclusive = job_is_exclusive(&spec);
     t->grace_ms = spec.kill_grace_ms;
     t->sick = spec.check_count > 0 && chance(&c->world, 50);
     t->has_image = spec.image.source != NULL;
@@ -542,7 +560,7 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         if (action->timer.deadline_ms == UINT64_MAX)
             break;
         world_at(&c->world,
-                 clock_us(action->timer.deadline_ms),
+                 sim_clock_us(&a->clock, action->timer.deadline_ms),
                  on_timer,
                  a,
                  a->incarnation,
@@ -568,7 +586,7 @@ static void step(struct sim_agent *a, struct agent_event *event)
         return;
     ASSERT(!a->stepping);
     a->stepping = true;
-    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
+    event->now_ms = host_ms(a);
     agent_step(a->core, event, &actions);
     a->stepping = false;
     for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation;
@@ -616,6 +634,7 @@ void sim_agent_bytes(struct sim_agent *a, struct connection *link, struct bytes 
     struct bytes frame;
     uint64_t incarnation = a->incarnation;
 
+    a->heard_us = a->cluster->world.now_us;
     while (a->alive && a->incarnation == incarnation && next_frame(&bytes, &frame)) {
         unsigned i = slot_of(a, link);
 
@@ -652,6 +671,7 @@ void sim_agent_init(struct cluster *c, unsigned number)
     STAILQ_INIT(&a->disk);
     STAILQ_INIT(&a->writing);
     LIST_INIT(&a->tasks);
+    a->clock.ppm = (int64_t)pick(&c->world, 0, 2 * SIM_DRIFT_PPM) - SIM_DRIFT_PPM;
     a->spec.hostname = mem_strdup("sim");
     a->spec.http_address = mem_strdup("127.0.0.1:5051");
     a->spec.resources.amount[RESOURCE_CPUS] =
@@ -762,6 +782,8 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
         c->totals.reboots++;
         a->host++;
         a->renewed_ms = 0; /* of another boot */
+        a->clock.boot_us = c->world.now_us;
+        a->frozen_until_us = 0;
         while (!LIST_EMPTY(&a->tasks))
             task_destroy(LIST_FIRST(&a->tasks));
     } else {

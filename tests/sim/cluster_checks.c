@@ -114,6 +114,29 @@ static void check_digest(struct cluster *c, struct sim_master *m)
                    (unsigned long long)s->index);
 }
 
+/* Failed tasks are tried again as often as their job says, and no more. */
+static void
+check_retries(struct cluster *c, const struct job *job, const struct task *t)
+{
+    const struct job_retry *policy =
+        job->policy == NULL ? NULL : &job->policy->reschedule;
+    uint32_t retries = t->extras == NULL ? 0 : t->extras->retries;
+    uint32_t most = policy == NULL ? 0 : policy->attempts;
+
+    c->totals.retried += task_waits(t) && retries > 0;
+    if (most == JOB_UNLIMITED || job->kill_index != 0)
+        return;
+    if (retries > most || (t->state == TASK_FAILED && policy != NULL &&
+                           policy->interval_ms == 0 && retries < most))
+        world_fail(&c->world,
+                   "task %llu.%u is %s after %u retries of %u",
+                   (unsigned long long)job->id,
+                   t->instance,
+                   task_state_name((enum task_state)t->state),
+                   retries,
+                   most);
+}
+
 /* Terminal is final. */
 static void check_finals(struct cluster *c, const struct job *job)
 {
@@ -121,6 +144,7 @@ static void check_finals(struct cluster *c, const struct job *job)
         const struct task *t = job_task(job, i);
         struct final_record *record, *known;
 
+        check_retries(c, job, t);
         if (!task_state_is_final((enum task_state)t->state))
             continue;
         record = mem_zalloc(sizeof(*record));
@@ -263,7 +287,8 @@ void check_launch(struct cluster *c,
                    a->number);
         mem_free(record);
     }
-    if (term < a->highest_term)
+    /* What waited for a lease was ordered before, and each leader since knows of it. */
+    if (term < a->highest_term && t->lease_ms == 0)
         world_fail(
             &c->world,
             "agent %u launches attempt %llu in term %llu after it obeyed term %llu",
@@ -271,7 +296,8 @@ void check_launch(struct cluster *c,
             (unsigned long long)t->attempt,
             (unsigned long long)term,
             (unsigned long long)a->highest_term);
-    a->highest_term = term;
+    if (term > a->highest_term)
+        a->highest_term = term;
     LIST_FOREACH (other, &a->tasks, link)
         if (!other->ended) {
             resources_add(&sum, &other->resources);
@@ -334,8 +360,13 @@ static void check_state(struct cluster *c, struct sim_master *m)
     }
     master_verify(m->core);
     check_identity(c, m);
-    RB_FOREACH (agent, agent_tree, &s->agents)
+    RB_FOREACH (agent, agent_tree, &s->agents) {
+        struct attempt *a;
+
         c->totals.superseded_seen += agent->superseded_count;
+        RB_FOREACH (a, agent_attempts, &agent->attempts)
+            c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
+    }
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];
 
@@ -355,6 +386,12 @@ void check_sweep(struct cluster *c)
     for (unsigned i = 0; i < c->masters && !c->world.failed; i++)
         if (c->master[i].alive)
             check_state(c, &c->master[i]);
+    for (unsigned i = 0; i < c->agents; i++) {
+        const struct sim_task *t;
+
+        LIST_FOREACH (t, &c->agent[i].tasks, link)
+            check_leased(c, t);
+    }
 }
 
 /* For whoever replays a seed that got stuck. */

@@ -415,6 +415,26 @@ static void add_extras(struct job_spec *spec, struct rng *r)
         spec->image.source = mem_strdup("oci:/srv/image");
 }
 
+/* Exclusive, or ended without a leader; tried again by the masters.  Drift is what two clocks
+ * of hosts may differ by (SIM_DRIFT_PPM). */
+static void add_policy(struct job_spec *spec, struct rng *r, bool exclusive)
+{
+    if (exclusive) {
+        spec->lease_ms = rng_between(r, 4000, 8000);
+        spec->drift_permille = 42;
+        spec->lease_grace_ms = 2 * spec->kill_grace_ms + rng_between(r, 0, 1000);
+    } else if (rng_percent(r, 10)) {
+        spec->stop_after_ms = rng_between(r, 2000, 6000);
+    }
+    if (rng_percent(r, 25))
+        spec->reschedule = (struct job_retry){
+            .attempts = (uint32_t)rng_between(r, 1, 3),
+            .interval_ms = rng_percent(r, 50) ? 0 : 3600 * 1000,
+            .delay_ms = rng_between(r, 1, 1000),
+            .max_delay_ms = 2000,
+        };
+}
+
 /* The spec follows from the key alone, so that a repeat has the same body. */
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
@@ -436,6 +456,9 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     spec.resources.amount[RESOURCE_CPUS] = 100 * rng_between(&r, 1, 10);
     spec.resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
     spec.kill_grace_ms = rng_between(&r, 50, 1000);
+    add_policy(&spec, &r, j->exclusive);
+    if (job_lease_ms(&spec) != 0 && j->instances < 4 && !j->endless)
+        run_ms = rng_between(&r, 1, 9000);
     job_spec_add_arg(&spec, "run");
     snprintf(text, sizeof(text), "%llu", (unsigned long long)run_ms);
     job_spec_add_arg(&spec, text);
@@ -455,6 +478,13 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     if (spec.restart.attempts > 0 &&
         (spec.ports.fixed_count > 0 || spec.custom.count > 0))
         spec.restart.delay_ms = spec.restart.max_delay_ms = 20;
+    if (spec.ports.fixed_count > 0 || spec.custom.count > 0 || j->instances > 8)
+        spec.reschedule = (struct job_retry){0};
+    if (run_ms > 4000) {
+        spec.restart = (struct job_retry){0};
+        if (spec.reschedule.attempts > 0)
+            spec.reschedule.attempts = 1;
+    }
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
@@ -505,6 +535,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot] =
             (struct sim_job){.key = rng_next(&w->rng),
                              .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
+                             .exclusive = chance(w, c->plan.leases ? 50 : 12),
                              .asked_us = w->now_us};
         /* Few, so that they do not leave the others without room until the end. */
         c->jobs[slot].endless =

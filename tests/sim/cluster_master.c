@@ -402,7 +402,7 @@ static void step(struct sim_master *m, struct master_event *event)
         return;
     ASSERT(!m->stepping);
     m->stepping = true;
-    event->now_ms = c->world.now_us / MS + CLOCK_BASE_MS;
+    event->now_ms = sim_clock_ms(&m->clock, c->world.now_us);
     event->wall_us = (uint64_t)((int64_t)(c->world.now_us + 1700000000ull * SECOND) +
                                 m->wall_offset_us);
     master_step(m->core, event, &actions);
@@ -421,7 +421,7 @@ static void step(struct sim_master *m, struct master_event *event)
     }
     if (m->alive)
         world_at(&c->world,
-                 clock_us(actions.deadline_ms),
+                 sim_clock_us(&m->clock, actions.deadline_ms),
                  on_timer,
                  m,
                  m->incarnation,
@@ -593,6 +593,7 @@ void sim_master_init(struct cluster *c, unsigned number)
     m->incarnation = 1;
     m->empty = true;
     m->wall_offset_us = (int64_t)pick(&c->world, 0, 2 * SECOND) - (int64_t)SECOND;
+    m->clock.ppm = (int64_t)pick(&c->world, 0, 2 * SIM_DRIFT_PPM) - SIM_DRIFT_PPM;
     sim_store_init(&m->store, &c->world, STORE_CALLS, m);
 }
 

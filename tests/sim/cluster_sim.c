@@ -111,8 +111,16 @@ static void cut_agent_off(struct cluster *c, unsigned agent)
         cut_pair(c, c->agent[agent].number, i);
 }
 
+/* Its process alone, or its host with all that runs there. */
 static void pause_agent(struct cluster *c, struct sim_agent *a, uint64_t for_us)
 {
+    uint64_t until_us = c->world.now_us + for_us;
+
+    if (chance(&c->world, 50)) {
+        c->totals.frozen++;
+        if (a->frozen_until_us < until_us)
+            a->frozen_until_us = until_us;
+    }
     c->totals.pauses++;
     c->totals.faults++;
     world_note(&c->world, 1, "pause agent", a->number, for_us / MS, 0);
@@ -189,7 +197,8 @@ static void strike_agent(struct cluster *c)
         break;
     case 3:
         if (c->plan.pause && a->alive)
-            pause_agent(c, a, pick(w, 1 * MS, 8 * SECOND));
+            pause_agent(
+                c, a, pick(w, 1 * MS, chance(w, 20) ? 20 * SECOND : 8 * SECOND));
         break;
     case 4:
         for (unsigned j = 0; j < c->masters; j++)
@@ -224,7 +233,7 @@ static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     if (c->plan.drains && chance(w, 20))
         strike_mode(c);
-    if (chance(w, 35))
+    if (chance(w, c->plan.leases ? 12 : 35))
         heal_cuts(c);
     else if (chance(w, c->plan.calm_masters ? 5 : 60))
         strike_master(c);
@@ -264,7 +273,9 @@ static struct cluster *setup(uint64_t seed, int trace)
         .lossy = chance(w, 25),
         .calm_masters = chance(w, 25),
         .drains = chance(w, 40),
+        .leases = chance(w, 25),
     };
+    c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
     RB_INIT(&c->launches);
