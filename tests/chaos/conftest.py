@@ -68,6 +68,8 @@ def make_cluster(request):
         raise
     finally:
         processes.end_descendants()
+        for cluster in request.node.clusters:
+            cluster.close()
         if not is_broken(request.node):
             for cluster in request.node.clusters:
                 cluster.remove()

@@ -8,11 +8,13 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from lib import processes, rpc
+from lib.link import Link
 from lib.processes import Process, clean_environment
 from lib.waiting import wait_until
 from lib.witness import Witness
@@ -79,6 +81,13 @@ class Client:
         words += [] if name is None else ["--name", name]
         return int(self(*words, "--", *argv))
 
+    def submit_spec(self, **spec):
+        """`triarch submit` of a job file; the id of the job."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(spec, file)
+            file.flush()
+            return int(self("submit", file.name))
+
     def job(self, job):
         return self.json("status", job)
 
@@ -115,6 +124,7 @@ class Master(Process):
 class Agent(Process):
     def __init__(self, cluster, number):
         self.work = cluster.folder / f"agent-{number}"
+        self.link = None
         super().__init__(f"agent {number}", [], cluster.folder / f"agent-{number}.log")
 
     @property
@@ -139,7 +149,9 @@ class Cluster:
         agents=0,
         master_options=(),
         resources="cpus:8;mem:4096",
+        links=False,
     ):
+        """links: each agent reaches the masters through a Link of its own"""
         self.folder = Path(folder)
         self.random = random.Random(seed)
         ports = self.free_ports(masters)
@@ -151,7 +163,8 @@ class Cluster:
         for m in self.masters:
             m.argv = self.master_argv(m.ident, m.data) + list(master_options)
         for a in self.agents:
-            a.argv = self.agent_argv(a.work, resources)
+            a.link = Link(ports) if links else None
+            a.argv = self.agent_argv(a.work, resources, a.link)
 
     # ---- start and end ----
 
@@ -172,8 +185,9 @@ class Cluster:
         argv = [BUILD / "triarch-master", "--id", str(ident), "--data-dir", str(data)]
         return argv + ["--cluster", cluster or self.list, "--http", "127.0.0.1:0"]
 
-    def agent_argv(self, work, resources):
-        argv = [BUILD / "triarch-agent", "--masters", self.client.addresses]
+    def agent_argv(self, work, resources, link=None):
+        masters = (link or self.client).addresses
+        argv = [BUILD / "triarch-agent", "--masters", masters]
         argv += ["--work-dir", str(work), "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0"]
         return argv + ["--resources", resources]
 
@@ -186,6 +200,11 @@ class Cluster:
 
     def processes(self):
         return self.masters + self.agents
+
+    def close(self):
+        for agent in self.agents:
+            if agent.link is not None:
+                agent.link.close()
 
     def remove(self):
         shutil.rmtree(self.folder)
