@@ -32,6 +32,10 @@
 #define TERM_GRACE_MS 5000
 #define CHILDREN_MAX  (LIMIT_MASTERS + DEV_AGENTS_MAX)
 
+/* Agents share one host, so each gives out ports of its own to tasks. */
+#define TASK_PORTS_FIRST 31000
+#define TASK_PORTS       10
+
 static const struct option_row rows[] = {
     {.name = "masters",
      .kind = OPTION_NUMBER,
@@ -294,18 +298,22 @@ static int start_master(struct dev *d, char *program, unsigned n)
 
 static int start_agent(struct dev *d, char *program, unsigned n)
 {
-    char http[32], work[PATH_MAX];
+    char http[32], ports[32], work[PATH_MAX];
     char *argv[] = {program,
                     (char[]){"--masters"},
                     d->masters,
                     (char[]){"--work-dir"},
                     work,
+                    (char[]){"--resources"},
+                    ports,
                     (char[]){"--http"},
                     http,
                     (char[]){"--rpc"},
                     (char[]){"127.0.0.1:0"},
                     NULL};
+    unsigned first = TASK_PORTS_FIRST + (n - 1) * TASK_PORTS;
 
+    snprintf(ports, sizeof(ports), "ports:[%u-%u]", first, first + TASK_PORTS - 1);
     snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.agent_http[n - 1]);
     if (make_directory(work, sizeof(work), d, "agent", n) != 0)
         return -1;
@@ -490,10 +498,12 @@ const struct subcommand subcommand_dev = {
         {
             .program = "dev",
             .purpose = "run a whole cluster on this machine, in the foreground",
-            .details = "For trying things out: masters and agents on free ports of the "
-                       "loopback interface. Their log lines go to standard error. "
-                       "Everything ends, tasks too, with Ctrl-C or when the program "
-                       "that started this one dies.",
+            .details =
+                "For trying things out: masters and agents on free ports of the "
+                "loopback interface. Each agent gives ten ports to tasks, from 31000 "
+                "on. Their log lines go to standard error. "
+                "Everything ends, tasks too, with Ctrl-C or when the program "
+                "that started this one dies.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
         },

@@ -205,8 +205,9 @@ say_extras_nowhere(struct text *t, const struct census *c, const struct extra_ne
         say(t, "no agent offers port %u", c->port_nowhere);
     else if (extra_needs_ports(n) > c->most_ports)
         say(t,
-            "no agent has %u ports (largest: %u)",
+            "no agent has %u port%s (largest: %u)",
             extra_needs_ports(n),
+            extra_needs_ports(n) == 1 ? "" : "s",
             c->most_ports);
     else
         return say_custom_nowhere(t, c, n);

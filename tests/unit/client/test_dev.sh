@@ -58,8 +58,11 @@ contains "log lines have prefixes" "$(cat "$work/dev.err")" "master-1 |"
 is "a job runs" "$(./triarch run --wait -- echo hello 2>/dev/null)" 1
 is "its output is there" "$(./triarch logs 1)" hello
 # shellcheck disable=SC2016
+./triarch run --ports 2 --wait -- sh -c 'echo $TRIARCH_PORTS' >/dev/null 2>&1
+contains "its agents give out ports" "$(./triarch logs 2)" ,310
+# shellcheck disable=SC2016
 ./triarch run -- sh -c 'echo $$; exec sleep 1000' >/dev/null
-wrote_pid() { task=$(./triarch logs 2) && [ -n "$task" ]; }
+wrote_pid() { task=$(./triarch logs 3) && [ -n "$task" ]; }
 soon wrote_pid
 finish INT
 is "Ctrl-C: status 0" "$status" 0

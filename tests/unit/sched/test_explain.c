@@ -155,6 +155,8 @@ START_TEST(test_extras_that_no_agent_has)
     ck_assert_str_eq(explain_settled(submit(0, 0, 0, true)), "no agent can run images");
     ck_assert_str_eq(explain_settled(submit(2, 0, 0, false)),
                      "no agent has 2 ports (largest: 0)");
+    ck_assert_str_eq(explain_settled(submit(1, 0, 0, false)),
+                     "no agent has 1 port (largest: 0)");
     add_agent(8080, 8081, 1500);
     ck_assert_str_eq(explain_settled(submit(0, 0, 2000, false)),
                      "no agent has 2 licence (largest: 1.5)");
