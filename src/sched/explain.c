@@ -254,10 +254,20 @@ static void say_waiting(struct text *t, const struct census *c, const struct dem
         say(t,
             ": %llu agents have room when their tasks end",
             (unsigned long long)c->able[STANDS_OPEN]);
+    else if (c->able[STANDS_REFUSING] > 0)
+        say_large_enough(t, c->able[STANDS_REFUSING], "short of disk");
     else if (c->able[STANDS_CLOSED] > 0)
         say_large_enough(t, c->able[STANDS_CLOSED], "cordoned or draining");
     else
         say_large_enough(t, c->able[STANDS_AWAY], "unreachable");
+}
+
+static bool is_anyone_able(const struct census *c)
+{
+    for (int s = 0; s < STANDINGS; s++)
+        if (c->able[s] > 0)
+            return true;
+    return false;
 }
 
 void sched_explain(const struct sched *s,
@@ -286,7 +296,7 @@ void sched_explain(const struct sched *s,
             state->agents_by_state[AGENT_UNREACHABLE] ==
         0)
         say(&t, "no agent is registered");
-    else if (c.able[STANDS_OPEN] + c.able[STANDS_CLOSED] + c.able[STANDS_AWAY] == 0)
+    else if (!is_anyone_able(&c))
         say_nowhere(&t, &c, &d);
     else if (c.able[STANDS_OPEN] > 0 && port != 0)
         say_taken(&t, port, agents);

@@ -38,7 +38,7 @@ static enum standing standing_of(const struct fleet_agent *a, const struct agent
 {
     enum standing standing = agent_standing(agent);
 
-    return a->refuses && standing == STANDS_OPEN ? STANDS_CLOSED : standing;
+    return a->refuses && standing == STANDS_OPEN ? STANDS_REFUSING : standing;
 }
 
 static void size_leave(struct fleet *f, struct fleet_agent *a)

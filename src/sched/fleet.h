@@ -20,6 +20,7 @@
 /* How an agent stands, whatever it has: explanations count each apart. */
 enum standing {
     STANDS_OPEN,
+    STANDS_REFUSING /* its disk is low */,
     STANDS_CLOSED /* cordoned or draining */,
     STANDS_AWAY,
     STANDINGS

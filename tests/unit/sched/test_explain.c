@@ -121,6 +121,29 @@ START_TEST(test_agents_that_take_no_work)
 }
 END_TEST
 
+START_TEST(test_agents_short_of_disk)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 3; i++)
+        cluster_add_agent(&c, amounts(2000, 8192, 0, 0));
+    cluster_settle(&c);
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    for (uint64_t agent = 1; agent <= 3; agent++)
+        sched_agent_refuses(c.sched, c.state, agent, true);
+    job = cluster_submit(&c, amounts(2000, 4096, 0, 0), 1, 0);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 2 cpus, 4096 MiB: the 2 agents that are large enough "
+                     "are short of disk");
+    cluster_agent_gone(&c, 2);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 2 cpus, 4096 MiB: the 1 agent that is large enough "
+                     "is short of disk");
+    sched_agent_refuses(c.sched, c.state, 3, false);
+    ck_assert_str_eq(explain(job), "1 task waits; placed next");
+}
+END_TEST
+
 static uint64_t add_agent(uint16_t first, uint16_t last, uint64_t licences)
 {
     struct custom_resource licence = {"licence", licences};
@@ -273,6 +296,7 @@ int main(void)
                          test_more_than_any_agent_has,
                          test_agents_that_are_busy,
                          test_agents_that_take_no_work,
+                         test_agents_short_of_disk,
                          test_extras_that_no_agent_has,
                          test_extras_that_others_have,
                          test_placed_next,
