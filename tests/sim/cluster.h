@@ -25,6 +25,7 @@
 #define JOBS_MAX       4096
 #define INDEX_MAX      200000
 #define TERMS_MAX      100000
+#define ASKED_KEPT     64   /* of the last heartbeats of an agent */
 #define FLOWS_MAX      1024 /* open sessions of one master */
 
 struct cluster;
@@ -78,6 +79,7 @@ struct sim_master {
     int64_t wall_offset_us; /* clocks of hosts differ, and jump */
     struct sim_clock clock;
     struct connection *links[MASTERS_MAX];
+    uint64_t heard_us[MASTERS_MAX]; /* bytes of that peer */
     struct flow flows[FLOWS_MAX];
     uint64_t timer;
     bool turn_due;
@@ -146,6 +148,9 @@ struct sim_agent {
     struct sim_clock clock;
     uint64_t frozen_until_us; /* the host: its tasks and shims stand still */
     uint64_t heard_us;        /* the last bytes of any master */
+    struct {
+        uint64_t sequence, us;
+    } asked[ASKED_KEPT]; /* heartbeats that asked for a lease, and when */
     LIST_HEAD(, sim_task) tasks;
 };
 
@@ -269,6 +274,7 @@ struct cluster {
     struct hash128 *digests; /* state digest after each index */
     uint64_t *commit_terms;
     uint8_t *leaders;
+    uint64_t *elected_us; /* by term */
     struct totals totals;
 };
 
@@ -323,6 +329,9 @@ void check_end(struct cluster *c);
 void checks_finish(struct cluster *c);
 
 /* cluster_witness.c */
+void check_asks(struct sim_agent *a, struct bytes frame); /* the agent sends */
+void check_confirmed(struct sim_master *m, struct connection *to, struct bytes bytes);
+void check_renewed(struct sim_agent *a, uint64_t ms);           /* the shims get */
 void check_alone(struct cluster *c, const struct sim_task *t);  /* it begins */
 void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends now */
 

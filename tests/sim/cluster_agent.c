@@ -522,8 +522,10 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
     switch (action->kind) {
     case AGENT_SEND:
         link = link_of(a, action->send.session);
-        if (link != NULL)
-            network_send(link, 0, action->send.bytes);
+        if (link == NULL)
+            break;
+        check_asks(a, action->send.bytes);
+        network_send(link, 0, action->send.bytes);
         break;
     case AGENT_CLOSE:
         link = link_of(a, action->close.session);
@@ -552,6 +554,7 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         start_check(a, &action->check);
         break;
     case AGENT_RENEW:
+        check_renewed(a, action->renew.boot_ms);
         a->renewed_ms = action->renew.boot_ms;
         strike(a, 1);
         break;
@@ -776,6 +779,7 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     a->incarnation++;
     network_crash(&c->net, a->number);
     memset(a->links, 0, sizeof(a->links));
+    memset(a->asked, 0, sizeof(a->asked));
     keep_some(a);
     drop_writing(a);
     if (reboot) {

@@ -36,6 +36,7 @@ void check_leader(struct cluster *c, struct sim_master *m, uint64_t term)
                    c->leaders[term],
                    m->number + 1);
     c->leaders[term] = (uint8_t)(m->number + 1);
+    c->elected_us[term] = c->world.now_us;
     if (term > c->last_term)
         c->last_term = term;
 }

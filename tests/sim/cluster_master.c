@@ -342,11 +342,12 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
     switch (a->kind) {
     case MASTER_SEND:
         flow = flow_of(m, a->send.session);
-        if (flow != NULL)
-            network_send(
-                flow->connection,
-                1,
-                (struct bytes){actions->bytes.data + a->send.offset, a->send.size});
+        if (flow != NULL) {
+            struct bytes bytes = {actions->bytes.data + a->send.offset, a->send.size};
+
+            check_confirmed(m, flow->connection, bytes);
+            network_send(flow->connection, 1, bytes);
+        }
         break;
     case MASTER_CLOSE:
         world_note(&c->world, 1, a->text, m->number + 1, a->close, 0);
@@ -535,6 +536,7 @@ void sim_master_bytes(struct sim_master *m, struct connection *link, struct byte
     if (link->node[0] < m->cluster->masters && link->node[1] < m->cluster->masters) {
         if (m->links[from->number] != link)
             return; /* replaced by a newer one */
+        m->heard_us[from->number] = m->cluster->world.now_us;
         step(m,
              &(struct master_event){
                  .kind = MASTER_PEER_BYTES,

@@ -273,11 +273,12 @@ static struct cluster *setup(uint64_t seed, int trace)
         .lossy = chance(w, 25),
         .calm_masters = chance(w, 25),
         .drains = chance(w, 40),
-        .leases = chance(w, 25),
+        .leases = c->agents > 1 && chance(w, 25),
     };
     c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
+    c->elected_us = mem_zalloc(TERMS_MAX * sizeof(*c->elected_us));
     RB_INIT(&c->launches);
     RB_INIT(&c->forgotten);
     RB_INIT(&c->finals);
@@ -336,6 +337,7 @@ static void teardown(struct cluster *c)
     world_finish(&c->world);
     mem_free(c->digests);
     mem_free(c->leaders);
+    mem_free(c->elected_us);
     mem_free(c);
 }
 

@@ -4,6 +4,85 @@
  */
 #include "cluster.h"
 
+/* ---- what leases are given for ---- */
+
+/* Every frame of an agent leaves alone. */
+void check_asks(struct sim_agent *a, struct bytes bytes)
+{
+    struct bytes frame;
+    struct heartbeat h;
+    struct rpc rpc;
+
+    if (!next_frame(&bytes, &frame) || rpc_unpack(&rpc, frame, NULL) != 0 ||
+        rpc.type != RPC_NOTIFY || rpc.method != METHOD_HEARTBEAT ||
+        heartbeat_unpack(&h, rpc.params, NULL) != 0 || h.sequence == 0)
+        return;
+    a->asked[h.sequence % ASKED_KEPT].sequence = h.sequence;
+    a->asked[h.sequence % ASKED_KEPT].us = a->cluster->world.now_us;
+}
+
+static bool is_lease(struct bytes bytes, uint64_t *term, uint64_t *sequence)
+{
+    struct bytes frame;
+    struct rpc rpc;
+
+    while (next_frame(&bytes, &frame))
+        if (rpc_unpack(&rpc, frame, NULL) == 0 && rpc.type == RPC_NOTIFY &&
+            rpc.method == METHOD_LEASE &&
+            lease_unpack(term, sequence, rpc.params, NULL) == 0)
+            return true;
+    return false;
+}
+
+/* Whoever confirms a heartbeat heard most of the masters after it was sent, and nobody was
+ * elected above it before that. */
+void check_confirmed(struct sim_master *m, struct connection *to, struct bytes bytes)
+{
+    struct cluster *c = m->cluster;
+    uint64_t term = 0, sequence = 0, sent_us;
+    unsigned heard = 1;
+    const struct sim_agent *a;
+
+    if (to->node[0] < c->masters || to->node[0] >= c->masters + c->agents ||
+        !is_lease(bytes, &term, &sequence))
+        return;
+    a = to->user[0];
+    if (a->asked[sequence % ASKED_KEPT].sequence != sequence)
+        return;
+    sent_us = a->asked[sequence % ASKED_KEPT].us;
+    for (unsigned i = 0; i < c->masters; i++)
+        heard += i != m->number && m->heard_us[i] >= sent_us;
+    if (heard <= c->masters / 2)
+        world_fail(&c->world,
+                   "master %u gives agent %u a lease and heard %u of %u masters since",
+                   m->number + 1,
+                   a->number,
+                   heard,
+                   c->masters);
+    for (uint64_t later = term + 1; later <= c->last_term; later++)
+        if (c->elected_us[later] != 0 && c->elected_us[later] < sent_us)
+            world_fail(&c->world,
+                       "agent %u gets a lease of term %llu, and asked for it after the "
+                       "election of term %llu",
+                       a->number,
+                       (unsigned long long)term,
+                       (unsigned long long)later);
+}
+
+/* It counts from when some heartbeat was sent. */
+void check_renewed(struct sim_agent *a, uint64_t ms)
+{
+    for (unsigned i = 0; i < ASKED_KEPT; i++)
+        if (a->asked[i].sequence != 0 && sim_clock_ms(&a->clock, a->asked[i].us) == ms)
+            return;
+    world_fail(&a->cluster->world,
+               "agent %u counts a lease from %llu ms, when it sent no heartbeat",
+               a->number,
+               (unsigned long long)ms);
+}
+
+/* ---- who runs ---- */
+
 /* By the slowest clock, and what shims and signals take. */
 static uint64_t longest_us(uint64_t ms)
 {
