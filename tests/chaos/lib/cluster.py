@@ -132,6 +132,19 @@ class Agent(Process):
         """The id that the cluster gave it."""
         return int(re.findall(r"agent[= ](\d+)", self.log_text())[-1])
 
+    def remove_groups(self):
+        """What stays on the host until it is restarted: its groups, empty now."""
+        try:
+            lines = (self.work / "cgroups").read_text().splitlines()[1:]
+        except FileNotFoundError:  # no groups here
+            return
+        for place in (Path(line.split(":", 2)[2]) for line in lines):
+            for group in [*place.glob("[0-9]*"), place]:
+                try:
+                    group.rmdir()
+                except FileNotFoundError:  # listed for another controller, too
+                    pass
+
     def kill9_host(self):
         """The machine is gone: the agent and all that runs under it."""
         self.kill9()
@@ -202,7 +215,9 @@ class Cluster:
         return self.masters + self.agents
 
     def close(self):
+        """When nothing of it runs any more."""
         for agent in self.agents:
+            agent.remove_groups()
             if agent.link is not None:
                 agent.link.close()
 
