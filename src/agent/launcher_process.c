@@ -224,7 +224,8 @@ static void end_lost(struct launcher_process *l)
         retry_in(l, RETRY_MS);
         count = 0;
     }
-    qsort(attempts, count, sizeof(*attempts), compare_attempts);
+    if (count > 0)
+        qsort(attempts, count, sizeof(*attempts), compare_attempts);
     if (count > 0 && leftovers_kill(l->work_dir, attempts, count, &err) != 0) {
         fail(l, &err);
         count = 0;
