@@ -287,7 +287,7 @@ static int fetch_image(struct image *image, struct error *err)
     return rv;
 }
 
-int image_fetch(const json_t *request, struct error *err)
+int image_get(const json_t *request, char key[DIGEST_TEXT], struct error *err)
 {
     struct image image = {.layout = -1};
     const char *cache;
@@ -318,6 +318,16 @@ int image_fetch(const json_t *request, struct error *err)
         return error_wrap(err, "image %.150s", image.source);
     cache_trim((uint64_t)limit);
     deadline_end();
-    puts(image.key);
+    memcpy(key, image.key, DIGEST_TEXT);
     return 0;
+}
+
+int image_fetch(const json_t *request, struct error *err)
+{
+    char key[DIGEST_TEXT];
+    int rv = image_get(request, key, err);
+
+    if (rv == 0)
+        puts(key);
+    return rv;
 }

@@ -1,0 +1,155 @@
+/* oci_config.c - see oci_config.h. */
+#include "fetch/oci_config.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static const json_t *of_image(const json_t *image, const char *key)
+{
+    return json_object_get(json_object_get(image, "config"), key);
+}
+
+static bool has_name(const json_t *list, const char *entry)
+{
+    size_t size = strcspn(entry, "="), i;
+    json_t *one;
+
+    json_array_foreach (list, i, one) {
+        const char *text = json_string_value(one);
+
+        if (strncmp(text, entry, size) == 0 && text[size] == '=')
+            return true;
+    }
+    return false;
+}
+
+/* The task's, and those of the image that it does not set. */
+static json_t *environment(const struct oci_task *task, const json_t *image)
+{
+    json_t *list = json_copy((json_t *)(uintptr_t)task->env), *one;
+    size_t i;
+
+    json_array_foreach (of_image(image, "Env"), i, one) {
+        const char *text = json_string_value(one);
+
+        if (text != NULL && strchr(text, '=') != NULL && !has_name(list, text))
+            json_array_append(list, one);
+    }
+    if (!has_name(list, PATH_DEFAULT))
+        json_array_append_new(list, json_string(PATH_DEFAULT));
+    return list;
+}
+
+static json_t *capabilities(void)
+{
+    static const char *const sets[] = {"bounding", "effective", "permitted"};
+    json_t *all = json_object(), *list = json_pack("[s,s,s,s,s,s,s]",
+                                                   "CAP_CHOWN",
+                                                   "CAP_DAC_OVERRIDE",
+                                                   "CAP_FOWNER",
+                                                   "CAP_KILL",
+                                                   "CAP_NET_BIND_SERVICE",
+                                                   "CAP_SETGID",
+                                                   "CAP_SETUID");
+
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
+        json_object_set(all, sets[i], list);
+    json_decref(list);
+    return all;
+}
+
+static json_t *process(const struct oci_task *task, const json_t *image)
+{
+    const char *cwd = json_string_value(of_image(image, "WorkingDir"));
+
+    return json_pack("{s:b, s:{s:I, s:I}, s:O, s:o, s:s, s:b, s:o}",
+                     "terminal",
+                     0,
+                     "user",
+                     "uid",
+                     (json_int_t)task->uid,
+                     "gid",
+                     (json_int_t)task->gid,
+                     "args",
+                     task->argv,
+                     "env",
+                     environment(task, image),
+                     "cwd",
+                     cwd != NULL && cwd[0] == '/' ? cwd : OCI_SANDBOX,
+                     "noNewPrivileges",
+                     1,
+                     "capabilities",
+                     capabilities());
+}
+
+static void add_bind(json_t *mounts, const char *from, const char *to, bool read_only)
+{
+    json_array_append_new(mounts,
+                          json_pack("{s:s, s:s, s:s, s:[s,s,s,s]}",
+                                    "destination",
+                                    to,
+                                    "type",
+                                    "bind",
+                                    "source",
+                                    from,
+                                    "options",
+                                    "rbind",
+                                    "nosuid",
+                                    "nodev",
+                                    read_only ? "ro" : "rw"));
+}
+
+static const char MOUNTS[] =
+    "[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+    "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+    "\"options\":[\"nosuid\",\"mode=755\",\"size=64k\"]},"
+    "{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
+    "\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\"]},"
+    "{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\","
+    "\"options\":[\"rbind\",\"ro\",\"nosuid\",\"noexec\",\"nodev\"]},"
+    "{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
+    "\"options\":[\"nosuid\",\"nodev\",\"mode=1777\"]}]";
+
+static json_t *mounts(const struct oci_task *task)
+{
+    json_t *list = json_loads(MOUNTS, 0, NULL);
+
+    for (const char *const *file = task->host_files; *file != NULL; file++)
+        add_bind(list, *file, *file, true);
+    add_bind(list, task->sandbox, OCI_SANDBOX, false);
+    for (size_t i = 0; i < task->volume_count; i++)
+        add_bind(list,
+                 task->volumes[i].source,
+                 task->volumes[i].target,
+                 task->volumes[i].read_only);
+    return list;
+}
+
+static const char LINUX[] =
+    "{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},"
+    "{\"type\":\"uts\"}],\"maskedPaths\":[\"/proc/acpi\",\"/proc/kcore\","
+    "\"/proc/keys\",\"/proc/latency_stats\",\"/proc/timer_list\","
+    "\"/proc/sched_debug\",\"/proc/scsi\",\"/sys/firmware\"],"
+    "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
+    "\"/proc/sysrq-trigger\"]}";
+
+json_t *oci_config(const struct oci_task *task, const json_t *image)
+{
+    return json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o}",
+                     "ociVersion",
+                     "1.0.0",
+                     "process",
+                     process(task, image),
+                     "root",
+                     "path",
+                     "rootfs",
+                     "readonly",
+                     0,
+                     "mounts",
+                     mounts(task),
+                     "linux",
+                     json_loads(LINUX, 0, NULL));
+}

@@ -1,0 +1,208 @@
+/* test_oci.c - what crun is told, from a task and what its image says. */
+#include "fetch/oci_config.h"
+#include "fetch/oci_user.h"
+#include "tests/lib/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static json_t *parse(const char *text)
+{
+    json_t *value = json_loads(text, JSON_ALLOW_NUL, NULL);
+
+    ck_assert_ptr_nonnull(value);
+    return value;
+}
+
+/* Of a task with these variables, and this image. */
+static json_t *config(const char *env, const char *image_text)
+{
+    static const char *const files[] = {"/etc/hosts", NULL};
+    static const struct oci_volume volume = {"/host", "/data", true};
+    json_t *argv = parse("[\"run\", \"it\"]"), *variables = parse(env);
+    json_t *image = parse(image_text);
+    const struct oci_task task = {
+        .argv = argv,
+        .env = variables,
+        .uid = 7,
+        .gid = 8,
+        .sandbox = "/work/runs/1",
+        .host_files = files,
+        .volumes = &volume,
+        .volume_count = 1,
+    };
+    json_t *made = oci_config(&task, image);
+
+    ck_assert_ptr_nonnull(made);
+    json_decref(argv);
+    json_decref(variables);
+    json_decref(image);
+    return made;
+}
+
+static void
+check_process(const char *env, const char *image, const char *key, const char *is)
+{
+    json_t *made = config(env, image), *wanted = json_loads(is, JSON_DECODE_ANY, NULL);
+    json_t *found = json_object_get(json_object_get(made, "process"), key);
+
+    ck_assert_msg(
+        json_equal(found, wanted), "%s: %s", key, json_dumps(found, JSON_ENCODE_ANY));
+    json_decref(made);
+    json_decref(wanted);
+}
+
+START_TEST(test_process)
+{
+    check_process("[]", "{}", "args", "[\"run\", \"it\"]");
+    check_process("[]", "{}", "cwd", "\"/sandbox\"");
+    check_process("[]", "{}", "noNewPrivileges", "true");
+    check_process("[]", "{}", "user", "{\"uid\": 7, \"gid\": 8}");
+    check_process("[]", "{\"config\": {\"WorkingDir\": \"/x\"}}", "cwd", "\"/x\"");
+}
+END_TEST
+
+#define PATH "\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\""
+
+START_TEST(test_environment)
+{
+    check_process("[\"A=1\"]", "{}", "env", "[\"A=1\", " PATH "]");
+    check_process("[\"A=1\"]",
+                  "{\"config\": {\"Env\": [\"A=2\", \"AB=3\", \"PATH=/p\"]}}",
+                  "env",
+                  "[\"A=1\", \"AB=3\", \"PATH=/p\"]");
+}
+END_TEST
+
+/* Whatever an image says, it is not a crash, and what is wrong is not taken. */
+START_TEST(test_wrong_types)
+{
+    static const char *const images[] = {
+        "[]",
+        "{\"config\": 5}",
+        "{\"config\": {\"Env\": {\"A\": 1}, \"WorkingDir\": [\"/\"]}}",
+        "{\"config\": {\"Env\": [1, null, [], {}, \"novalue\"], \"WorkingDir\": "
+        "\"x\"}}",
+    };
+
+    for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
+        check_process("[\"A=1\"]", images[i], "env", "[\"A=1\", " PATH "]");
+        check_process("[]", images[i], "cwd", "\"/sandbox\"");
+    }
+}
+END_TEST
+
+static const json_t *mount_of(const json_t *made, const char *target)
+{
+    json_t *mount, *found = NULL;
+    size_t i;
+
+    json_array_foreach (json_object_get(made, "mounts"), i, mount) {
+        if (strcmp(json_string_value(json_object_get(mount, "destination")), target) ==
+            0)
+            found = mount;
+    }
+    ck_assert_ptr_nonnull(found);
+    return found;
+}
+
+static void
+check_mount(const json_t *made, const char *target, const char *source, bool ro)
+{
+    const json_t *mount = mount_of(made, target);
+    char *options = json_dumps(json_object_get(mount, "options"), 0);
+
+    ck_assert_str_eq(json_string_value(json_object_get(mount, "source")), source);
+    ck_assert_int_eq(strstr(options, "\"ro\"") != NULL, ro);
+    ck_assert_ptr_nonnull(strstr(options, "\"nosuid\""));
+    free(options);
+}
+
+START_TEST(test_mounts)
+{
+    json_t *made = config("[]", "{}");
+
+    check_mount(made, "/sandbox", "/work/runs/1", false);
+    check_mount(made, "/data", "/host", true);
+    check_mount(made, "/etc/hosts", "/etc/hosts", true);
+    check_mount(made, "/sys", "/sys", true);
+    json_decref(made);
+}
+END_TEST
+
+/* ---- users ---- */
+
+static int make_rootfs(char folder[])
+{
+    char path[64];
+    FILE *f;
+
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/etc", folder);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+    snprintf(path, sizeof(path), "%s/etc/passwd", folder);
+    f = fopen(path, "we");
+    ck_assert_ptr_nonnull(f);
+    fputs("root:x:0:0::/:/sh\nbroken\nbad:x:no:1\nweb:x:33:34:::\nweb2:x:35:36", f);
+    fclose(f);
+    snprintf(path, sizeof(path), "%s/etc/group", folder);
+    ck_assert_int_eq(symlink("/etc/passwd", path), 0); /* inside: "web" is 33 */
+    return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+START_TEST(test_users)
+{
+    static const struct {
+        const char *text;
+        uint32_t uid, gid;
+    } good[] = {
+        {"", 0, 0},
+        {"web", 33, 34},
+        {"web2", 35, 36},
+        {"33", 33, 34},
+        {"1000", 1000, 0},
+        {"1000:5", 1000, 5},
+        {"web:web2", 33, 35},
+        {"5:web", 5, 33},
+    };
+    static const char *const bad[] = {
+        "nobody", "bad", "broken", "web:none", "4294967295", "-1", "1x", "web:", ":1"};
+    char folder[] = "/tmp/triarch-oci-XXXXXX";
+    int rootfs = make_rootfs(folder);
+    uint32_t uid, gid;
+    struct error err;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_msg(oci_user_find(rootfs, good[i].text, &uid, &gid, &err) == 0,
+                      "%s",
+                      good[i].text);
+        ck_assert_uint_eq(uid, good[i].uid);
+        ck_assert_uint_eq(gid, good[i].gid);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_msg(
+            oci_user_find(rootfs, bad[i], &uid, &gid, &err) != 0, "%s", bad[i]);
+    unlinkat(rootfs, "etc/group", 0);
+    unlinkat(rootfs, "etc/passwd", 0);
+    unlinkat(rootfs, "etc", AT_REMOVEDIR);
+    ck_assert_int_eq(oci_user_find(rootfs, "12", &uid, &gid, &err), 0);
+    close(rootfs);
+    rmdir(folder);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = unit_case("oci",
+                         test_process,
+                         test_environment,
+                         test_wrong_types,
+                         test_mounts,
+                         test_users);
+
+    return unit_run("oci", &c, 1);
+}
