@@ -59,6 +59,9 @@ struct agent_config {
     const char *work_dir;
     char shim[PATH_MAX];          /* path of triarch-shim */
     char fetch[PATH_MAX];         /* path of triarch-fetch */
+    char contain[PATH_MAX];       /* path of triarch-contain */
+    const char *volumes;          /* directories that volumes may be in; or NULL */
+    uint64_t image_cache;         /* bytes of all images */
     uint64_t sandbox_keep_for_ms; /* 0: for ever */
     unsigned sandbox_keep_free_percent;
     uint64_t disk_reserve_bytes; /* 0: the disk is never low */

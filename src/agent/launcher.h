@@ -57,6 +57,7 @@ struct launcher {
     int fd;                       /* readable when launcher_dispatch() is due */
     const struct cgroups *groups; /* of its runs, for cgroup_usage() */
     struct error unlimited;       /* which limits are not enforced and why; or none */
+    struct error no_images;       /* why tasks cannot have images; or none */
 };
 
 /* Start it: started and ended follow, or ended alone. */
@@ -144,6 +145,9 @@ struct launcher_process_options {
     const char *work_dir;  /* absolute, exists */
     const char *shim;      /* path of triarch-shim */
     const char *fetch;     /* path of triarch-fetch */
+    const char *contain;   /* path of triarch-contain; NULL: no images */
+    const char *volumes;   /* directories that volumes may be in; or NULL */
+    uint64_t image_cache;  /* bytes of all images */
     struct users *users;   /* outlive the launcher */
     uint32_t task_pids;    /* processes and threads of a task */
     uint64_t default_disk; /* bytes for the files of a task whose job asks for none */

@@ -11,6 +11,7 @@
 #include "agent/launcher.h"
 
 #include "agent/cgroup_find.h"
+#include "agent/containers.h"
 #include "agent/leftovers.h"
 #include "agent/process.h"
 #include "agent/request.h"
@@ -74,7 +75,7 @@ RB_HEAD(process_tree, process);
 
 struct launcher_process {
     struct launcher base;
-    char *work_dir, *fetch;
+    char *work_dir, *fetch, *contain, *volumes;
     struct request_host host;
     char boot_id[BOOT_ID_BYTES];
     struct cgroups groups;
@@ -205,6 +206,19 @@ static void retry_in(struct launcher_process *l, unsigned ms)
     timerfd_settime(l->retry, 0, &time, NULL);
 }
 
+static bool is_alive(void *user, uint64_t attempt)
+{
+    const struct process *p = find(user, attempt);
+
+    return p != NULL && (p->state == PROCESS_ALIVE || p->state == PROCESS_LOST);
+}
+
+static void clean_bundles(struct launcher_process *l)
+{
+    if (l->contain != NULL)
+        containers_clean(l->contain, l->work_dir, is_alive, l);
+}
+
 /* By their groups, then one pass over /proc for all of them.  While some may be left none
  * is told: a successor would run beside it. */
 static void end_lost(struct launcher_process *l)
@@ -241,6 +255,7 @@ static void end_lost(struct launcher_process *l)
         else
             tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
     }
+    clean_bundles(l);
 }
 
 /* The listener may start, signal and forget runs meanwhile.  After a failure nothing is told
@@ -433,6 +448,7 @@ static void settle(struct launcher_process *l)
             drop(l, p);
     }
     end_strays(l);
+    clean_bundles(l);
 }
 
 static void watch_spawner(struct launcher_process *l, bool write)
@@ -660,6 +676,8 @@ static void process_destroy(struct launcher *base)
         close(base->fd);
     mem_free(l->work_dir);
     mem_free(l->fetch);
+    mem_free(l->contain);
+    mem_free(l->volumes);
     mem_free(l);
 }
 
@@ -818,12 +836,17 @@ int launcher_process_create(struct launcher **out,
     RB_INIT(&l->processes);
     l->work_dir = mem_strdup(options->work_dir);
     l->fetch = mem_strdup(options->fetch);
+    l->contain = options->contain == NULL ? NULL : mem_strdup(options->contain);
+    l->volumes = options->volumes == NULL ? NULL : mem_strdup(options->volumes);
     l->host = (struct request_host){
         .work_dir = l->work_dir,
         .users = options->users,
         .task_pids = options->task_pids,
         .default_disk = options->default_disk,
         .fetch = l->fetch,
+        .contain = l->contain,
+        .volumes = l->volumes,
+        .image_cache = options->image_cache,
     };
     rv = read_boot_id(l->boot_id, err);
     if (rv == 0)
@@ -832,6 +855,9 @@ int launcher_process_create(struct launcher **out,
         process_destroy(&l->base);
         return rv;
     }
+    containers_probe(l->contain, l->work_dir, &l->base.no_images);
+    if (l->base.no_images.code != ERROR_NONE)
+        l->host.no_images = l->base.no_images.text;
     l->base.groups = &l->groups;
     eventfd_write(l->wake, 1); /* once the runs are adopted: settle */
     *out = &l->base;

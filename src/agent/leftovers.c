@@ -38,7 +38,7 @@ int leftovers_end_group(const struct cgroups *groups, uint64_t attempt)
 }
 
 struct search {
-    const char *marker; /* "TRIARCH_SANDBOX=…/runs/" */
+    const char *marker; /* "SANDBOX=…/runs/" */
     const uint64_t *attempts;
     size_t count;
     char *text; /* ENVIRONMENT_MAX */
@@ -51,13 +51,30 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A container has both TRIARCH_SANDBOX, which is its own view, and TRIARCH_HOST_SANDBOX. */
+static const char *mark_of(const char *variable)
+{
+    static const char *const prefixes[] = {"TRIARCH_", "TRIARCH_HOST_"};
+
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = strlen(prefixes[i]);
+
+        if (strncmp(variable, prefixes[i], size) == 0 &&
+            strncmp(variable + size, "SANDBOX=", 8) == 0)
+            return variable + size;
+    }
+    return NULL;
+}
+
 static bool text_matches(const struct search *s, size_t size)
 {
     size_t marker = strlen(s->marker);
 
     for (const char *at = s->text; at < s->text + size; at += strlen(at) + 1) {
-        if (strncmp(at, s->marker, marker) == 0) {
-            uint64_t attempt = strtoull(at + marker, NULL, 10);
+        const char *own = mark_of(at);
+
+        if (own != NULL && strncmp(own, s->marker, marker) == 0) {
+            uint64_t attempt = strtoull(own + marker, NULL, 10);
 
             return bsearch(&attempt, s->attempts, s->count, sizeof(attempt), compare) !=
                    NULL;
@@ -139,12 +156,12 @@ int leftovers_kill(const char *work_dir,
                    size_t count,
                    struct error *err)
 {
-    size_t size = strlen(work_dir) + sizeof("TRIARCH_SANDBOX=/runs/");
+    size_t size = strlen(work_dir) + sizeof("SANDBOX=/runs/");
     char *marker = mem_alloc(size);
     struct search s = {.marker = marker, .attempts = attempts, .count = count};
     int rounds = 0, rv;
 
-    snprintf(marker, size, "TRIARCH_SANDBOX=%s/runs/", work_dir);
+    snprintf(marker, size, "SANDBOX=%s/runs/", work_dir);
     s.text = mem_alloc(ENVIRONMENT_MAX);
     do {
         rv = kill_round(&s, err);

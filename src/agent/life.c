@@ -136,6 +136,9 @@ static int open_launcher(struct agent *a, struct error *err)
         .work_dir = a->work_dir,
         .shim = a->config.shim,
         .fetch = a->config.fetch,
+        .contain = a->config.contain,
+        .volumes = a->config.volumes,
+        .image_cache = a->config.image_cache,
         .users = a->users,
         .task_pids = (uint32_t)a->config.task_pids,
         .default_disk = a->config.default_disk,
@@ -154,6 +157,10 @@ static int open_launcher(struct agent *a, struct error *err)
         return rv;
     if (a->launcher->unlimited.code != ERROR_NONE)
         log_warning("agent", "%s", a->launcher->unlimited.text);
+    if (a->launcher->no_images.code == ERROR_NONE)
+        a->config.spec.features |= AGENT_FEATURE_IMAGES;
+    else
+        log_info("agent", "no tasks with an image: %s", a->launcher->no_images.text);
     a->launcher_watch = watch_create(a->loop, a->launcher->fd, on_readable, a);
     return 0;
 }

@@ -63,6 +63,20 @@ static const struct option_row ROWS[] = {
      .min = 1,
      .max = LIMIT_RESOURCE / MIB,
      .help = "disk that the files of a task may take when its job asks for none"},
+    {.name = "image-cache",
+     .kind = OPTION_NUMBER,
+     .argument = "MIB",
+     .fallback = "10240",
+     .max = LIMIT_RESOURCE / MIB,
+     .help =
+         "remove images that no task uses, those wanted longest ago first, while all "
+         "take more than MIB"},
+    {.name = "volumes",
+     .kind = OPTION_TEXT,
+     .argument = "DIR,...",
+     .help =
+         "directories of this machine that tasks with an image may have volumes in; "
+         "default: none"},
     {.name = "http",
      .kind = OPTION_TEXT,
      .argument = "ADDR:PORT",
@@ -249,6 +263,8 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
     c->default_user = options_text(o, "default-user");
     c->default_disk = options_number(o, "default-disk") * MIB;
     c->task_pids = options_number(o, "task-pids");
+    c->volumes = options_text(o, "volumes");
+    c->image_cache = options_number(o, "image-cache") * MIB;
     if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)
         return -(int)err->code;
     return 0;
@@ -267,6 +283,7 @@ static int start(struct agent *a, struct error *err)
 {
     if (find_program(a->config.shim, "triarch-shim", err) != 0 ||
         find_program(a->config.fetch, "triarch-fetch", err) != 0 ||
+        find_program(a->config.contain, "triarch-contain", err) != 0 ||
         agent_start(a, err) != 0)
         return -(int)err->code;
     loop_on_signal(a->loop, SIGTERM, on_signal, a);

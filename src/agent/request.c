@@ -93,10 +93,24 @@ static uint32_t add_ports(struct buffer *out, const struct run_start *run)
     return run->port_count + 1;
 }
 
-static uint32_t add_own(struct buffer *out,
-                        const struct run_start *run,
-                        const struct job_spec *spec,
-                        const char *work_dir)
+/* The same directory in the container and on the host; by the latter leftovers are found. */
+static uint32_t add_sandbox(struct buffer *out,
+                            const struct run_start *run,
+                            const char *work_dir,
+                            bool inside)
+{
+    if (inside)
+        add(out, OWN_PREFIX "SANDBOX=" REQUEST_SANDBOX_INSIDE);
+    ADD_FORMATTED(out,
+                  OWN_PREFIX "%s=%s/runs/%llu",
+                  inside ? "HOST_SANDBOX" : "SANDBOX",
+                  work_dir,
+                  (unsigned long long)run->attempt);
+    return inside ? 2 : 1;
+}
+
+static uint32_t
+add_own(struct buffer *out, const struct run_start *run, const struct job_spec *spec)
 {
     const struct {
         const char *name;
@@ -119,11 +133,7 @@ static uint32_t add_own(struct buffer *out,
                       (unsigned long long)numbers[i].value);
     ADD_FORMATTED(
         out, OWN_PREFIX "TASK_ID=%llu.%u", (unsigned long long)run->job, run->instance);
-    ADD_FORMATTED(out,
-                  OWN_PREFIX "SANDBOX=%s/runs/%llu",
-                  work_dir,
-                  (unsigned long long)run->attempt);
-    return (uint32_t)count + 2 + (run->port_count > 0 ? add_ports(out, run) : 0);
+    return (uint32_t)count + 1 + (run->port_count > 0 ? add_ports(out, run) : 0);
 }
 
 static void set_limits(struct shim_request *r,
@@ -152,6 +162,64 @@ static void set_user(struct shim_request *r, const struct user *user)
     r->groups = user->group_count;
 }
 
+/* The head, and the job's command as it is. */
+static int add_command(struct buffer *out,
+                       struct shim_request *r,
+                       const struct run_start *run,
+                       const struct job_spec *spec,
+                       const struct request_host *host,
+                       struct error *err)
+{
+    const struct user *user;
+
+    if (users_find(host->users, spec->user, &user, err) != 0)
+        return -(int)err->code;
+    set_user(r, user);
+    buffer_append(out, r, sizeof(*r));
+    if (r->groups > 0)
+        buffer_append(out, user->groups, r->groups * sizeof(*user->groups));
+    for (size_t i = 0; i < spec->argc; i++)
+        add(out, spec->argv[i]);
+    r->argc = (uint32_t)spec->argc;
+    r->envc = add_inherited(out, spec, user);
+    r->envc += add_of_job(out, spec);
+    r->envc += add_own(out, run, spec);
+    r->envc += add_sandbox(out, run, host->work_dir, false);
+    return 0;
+}
+
+/* The head, and triarch-contain; the job's command is in a step before it. */
+static int add_container(struct buffer *out,
+                         struct shim_request *r,
+                         const struct run_start *run,
+                         const struct job_spec *spec,
+                         const struct request_host *host,
+                         struct error *err)
+{
+    struct buffer env = {0};
+    uint32_t count;
+    int rv;
+
+    if (host->no_images != NULL)
+        return error_set(
+            err, ERROR_INVALID, "this agent runs no images: %s", host->no_images);
+    r->flags |= SHIM_FLAG_CONTAINER;
+    buffer_append(out, r, sizeof(*r));
+    add(out, host->contain);
+    add(out, "run");
+    add(out, host->work_dir);
+    ADD_FORMATTED(out, "%llu", (unsigned long long)run->attempt);
+    r->argc = 4;
+    add(out, "PATH=" PATH_DEFAULT);
+    r->envc = 1 + add_sandbox(out, run, host->work_dir, false);
+    count = add_of_job(&env, spec);
+    count += add_own(&env, run, spec);
+    count += add_sandbox(&env, run, host->work_dir, true);
+    rv = request_add_image(out, r, spec, &env, count, host, err);
+    buffer_finish(&env);
+    return rv;
+}
+
 static int build(struct buffer *out,
                  struct shim_request *r,
                  const struct run_start *run,
@@ -160,22 +228,14 @@ static int build(struct buffer *out,
                  struct error *err)
 {
     size_t begin = out->size, strings;
-    const struct user *user;
+    int rv;
 
-    if (users_find(host->users, spec->user, &user, err) != 0)
-        return -(int)err->code;
     set_limits(r, spec, host);
-    set_user(r, user);
-    buffer_append(out, r, sizeof(*r));
-    if (r->groups > 0)
-        buffer_append(out, user->groups, r->groups * sizeof(*user->groups));
-    strings = out->size;
-    for (size_t i = 0; i < spec->argc; i++)
-        add(out, spec->argv[i]);
-    r->argc = (uint32_t)spec->argc;
-    r->envc = add_inherited(out, spec, user);
-    r->envc += add_of_job(out, spec);
-    r->envc += add_own(out, run, spec, host->work_dir);
+    rv = spec->image.source != NULL ? add_container(out, r, run, spec, host, err)
+                                    : add_command(out, r, run, spec, host, err);
+    if (rv != 0)
+        return rv;
+    strings = begin + sizeof(*r) + r->groups * sizeof(uint32_t);
     if (r->kind == SHIM_RUN && request_add_steps(out, r, spec, host, err) != 0)
         return -(int)err->code;
     r->size = (uint32_t)(out->size - strings);
@@ -259,6 +319,13 @@ int request_build_exec(struct buffer *out,
 
     if (job_spec_unpack(&spec, run->spec, err) != 0)
         return error_wrap(err, "the job cannot be read");
+    if (spec.image.source != NULL) {
+        job_spec_finish(&spec);
+        return error_set(err,
+                         ERROR_INVALID,
+                         "commands in tasks with an image are not possible yet; its "
+                         "files are in reach with `triarch files`");
+    }
     set_command(&spec, exec);
     rc = build(out, &request, run, &spec, host, err);
     job_spec_finish(&spec);

@@ -11,7 +11,10 @@
 /* What requests need to know of this agent. */
 struct request_host {
     const char *work_dir;
-    const char *fetch; /* path of triarch-fetch */
+    const char *fetch, *contain; /* paths of triarch-fetch and triarch-contain */
+    const char *no_images;       /* why images do not work here; NULL: they do */
+    const char *volumes;         /* directories that volumes may be in; with commas */
+    uint64_t image_cache;        /* bytes of all images */
     struct users *users;
     uint32_t task_pids;    /* processes and threads of a task */
     uint64_t default_disk; /* bytes for a job that asks for none */

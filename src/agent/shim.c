@@ -51,6 +51,7 @@ struct shim {
     uint64_t since_ms;
     struct cgroup group;
     struct task command;
+    struct shim_request inside; /* who a container's process is; else not used */
     struct steps steps;
     bool prepares; /* `task` is a step; the command does not run yet */
     pid_t task;
@@ -88,10 +89,27 @@ static void notify(const struct shim *s, enum shim_notice_kind kind)
     } while (n < 0 && errno == EINTR);
 }
 
+/* What a container has written goes with it.  Its command is "triarch-contain run …". */
+static void remove_bundle(const struct shim *s)
+{
+    char **run = s->command.argv;
+    struct task t = {.env = s->command.env, .in = -1, .out = -1, .err = -1};
+    const char *step;
+    pid_t pid;
+
+    if ((s->request->flags & SHIM_FLAG_CONTAINER) == 0 || run == NULL)
+        return;
+    t.argv = (char *[]){run[0], "remove", run[2], run[3], NULL};
+    t.cwd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (task_spawn(&t, &pid, &step) == 0)
+        waitpid(pid, NULL, 0);
+}
+
 /* The spawner reports a shim whose status is not 0: then the slot could not be written.
  */
 static _Noreturn void finish(const struct shim *s, struct slot_end *end)
 {
+    remove_bundle(s);
     end->attempt = s->request->attempt;
     end->shim_start = s->start;
     end->restarts = s->request->restarts;
@@ -438,6 +456,23 @@ static void go_on(struct shim *s)
     not_started(s, "cannot prepare it: %s: %s", what, strerror(failure));
 }
 
+/* The image says who the process is; its sandbox is that user's. */
+static void become_inside(struct shim *s)
+{
+    const struct task *c = &s->command;
+    unsigned uid, gid;
+
+    if (sscanf(s->steps.said, "%u %u", &uid, &gid) != 2)
+        not_started(s, "triarch-fetch did not say who its user is");
+    if (geteuid() != 0)
+        return;
+    s->inside = (struct shim_request){.flags = SHIM_FLAG_USER, .uid = uid, .gid = gid};
+    s->steps.user = &s->inside;
+    if (fchown(c->cwd, uid, gid) != 0 || fchown(c->out, uid, gid) != 0 ||
+        fchown(c->err, uid, gid) != 0)
+        not_started(s, "cannot give away its sandbox: %s", strerror(errno));
+}
+
 static void step_ended(struct shim *s, const siginfo_t *info)
 {
     struct slot_end end = {.how = how_ended(s, info)};
@@ -448,6 +483,8 @@ static void step_ended(struct shim *s, const siginfo_t *info)
     s->task = 0;
     steps_finish(&s->steps, s->command.err, end.text, sizeof(end.text));
     if (end.how == SLOT_EXITED && good) {
+        if (steps_how(&s->steps) == SLOT_IMAGE_FAILED)
+            become_inside(s);
         go_on(s);
         return;
     }
@@ -470,6 +507,8 @@ static void step_ended(struct shim *s, const siginfo_t *info)
 static void prepare(struct shim *s)
 {
     steps_init(&s->steps, &s->command);
+    if ((s->request->flags & SHIM_FLAG_CONTAINER) != 0)
+        s->command.user = NULL; /* crun changes to it */
     s->prepares = steps_left(&s->steps);
     if (s->prepares)
         notify(s, SHIM_PREPARING);

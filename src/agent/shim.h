@@ -46,10 +46,11 @@ enum shim_kind {
 };
 
 enum shim_flag {
-    SHIM_FLAG_USER = 1,     /* change to uid, gid and groups */
-    SHIM_FLAG_CPU_HARD = 2, /* cpu_milli is a hard limit */
-    SHIM_FLAG_TERMINAL = 4, /* EXEC: it gets one */
-    SHIM_FLAG_INPUT = 8,    /* EXEC: some will come */
+    SHIM_FLAG_USER = 1,       /* change to uid, gid and groups */
+    SHIM_FLAG_CPU_HARD = 2,   /* cpu_milli is a hard limit */
+    SHIM_FLAG_TERMINAL = 4,   /* EXEC: it gets one */
+    SHIM_FLAG_INPUT = 8,      /* EXEC: some will come */
+    SHIM_FLAG_CONTAINER = 16, /* RUN: the command is triarch-contain */
 };
 
 /* What is run before the command, in the run's group: program, argument and text of its

@@ -16,7 +16,11 @@
 
 void steps_init(struct steps *s, const struct task *command)
 {
-    *s = (struct steps){.request = command->user, .strings = command->rest, .err = -1};
+    *s = (struct steps){.request = command->user,
+                        .user = command->user,
+                        .strings = command->rest,
+                        .out = -1,
+                        .err = -1};
     for (char **e = command->env; *e != NULL; e++) {
         if (strncmp(*e, MARK, strlen(MARK)) == 0)
             s->mark = *e;
@@ -59,9 +63,9 @@ static int spawn(struct steps *s,
         .env = env,
         .cwd = command->cwd,
         .in = in,
-        .out = -1,
+        .out = s->out,
         .err = s->err,
-        .user = step->as_task ? command->user : NULL,
+        .user = step->as_task ? s->user : NULL,
         .oom_default = command->oom_default,
     };
     int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rv;
@@ -84,7 +88,8 @@ int steps_start(struct steps *s,
     int in = text_file(input), rv;
 
     *what = "memory file";
-    s->err = in < 0 ? -1 : memfd_create("said", MFD_CLOEXEC);
+    s->out = in < 0 ? -1 : memfd_create("output", MFD_CLOEXEC);
+    s->err = s->out < 0 ? -1 : memfd_create("errors", MFD_CLOEXEC);
     rv = s->err < 0 ? errno : spawn(s, command, in, program, pid, what);
     if (in >= 0)
         close(in);
@@ -116,10 +121,13 @@ void steps_finish(struct steps *s, int log, char *text, size_t room)
 {
     char said[SAID_MAX + 1], *line;
     off_t size = lseek(s->err, 0, SEEK_END);
-    ssize_t n = pread(s->err, said, SAID_MAX, size > SAID_MAX ? size - SAID_MAX : 0);
+    ssize_t n = pread(s->out, s->said, sizeof(s->said) - 1, 0);
 
+    s->said[n > 0 ? n : 0] = 0;
+    n = pread(s->err, said, SAID_MAX, size > SAID_MAX ? size - SAID_MAX : 0);
+    close(s->out);
     close(s->err);
-    s->err = -1;
+    s->out = s->err = -1;
     text[0] = 0;
     if (n <= 0)
         return;

@@ -16,10 +16,12 @@
 
 struct steps {
     const struct shim_request *request;
-    const char *strings; /* of the next one */
-    char *mark;          /* TRIARCH_SANDBOX=…: by it leftovers are found */
+    const struct shim_request *user; /* whose ids a step has that is as the task */
+    const char *strings;             /* of the next one */
+    char *mark; /* TRIARCH_SANDBOX=…: by it leftovers are found */
     uint32_t next;
-    int err; /* what the last one that was started says; -1: nothing */
+    int out, err;  /* what the last one that was started says; -1: nothing */
+    char said[64]; /* on its output, the beginning; after steps_finish() */
 };
 
 /* command: after task_from_request(). */

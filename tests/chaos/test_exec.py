@@ -459,7 +459,7 @@ def test_agent_of_an_ordinary_user(make_cluster):
     cluster.folder.chmod(0o755)
     programs = cluster.folder / "programs"
     programs.mkdir()
-    for name in ("triarch-agent", "triarch-shim"):
+    for name in ("triarch-agent", "triarch-shim", "triarch-fetch", "triarch-contain"):
         shutil.copy(BUILD / name, programs)
     agent.work.mkdir()
     os.chown(agent.work, NOBODY, NOBODY)

@@ -44,6 +44,20 @@ def layer_of(*entries):
     return gzip.compress(out.getvalue())
 
 
+def busybox_layer():
+    """bin/busybox of Debian's busybox-static, and its applets as links."""
+    data = Path("/bin/busybox").read_bytes()
+    applets = "sh true false sleep cat echo id env ls touch kill pwd mount tail".split()
+    passwd = b"root:x:0:0:root:/root:/bin/sh\nuser:x:1234:1235::/:/bin/sh\n"
+    return layer_of(
+        ("bin", folder_entry()),
+        ("bin/busybox", file_entry(data, 0o755)),
+        *((f"bin/{name}", link_entry("busybox")) for name in applets),
+        ("etc", folder_entry()),
+        ("etc/passwd", passwd),
+    )
+
+
 class Layout:
     def __init__(self, folder):
         self.folder = Path(folder)

@@ -1,0 +1,279 @@
+/* contain.c - triarch-contain: becomes crun for one container, and removes what it leaves.
+ *
+ *     triarch-contain run WORK_DIR ATTEMPT      the bundle that triarch-fetch made
+ *     triarch-contain remove WORK_DIR ATTEMPT   the bundle, with the layer that was written
+ *     triarch-contain clean WORK_DIR ATTEMPT    the same, in the background
+ *     triarch-contain probe WORK_DIR            do containers work here?  Else why not
+ *
+ * `run` mounts in a mount namespace of its own, so that nothing of it is left when the last
+ * process of the container is gone, however that ends.  The same lock that keeps the image
+ * in the cache is inherited by crun, and so held as long as it lives.  An ordinary user does
+ * this in a user namespace in which it is root.
+ *
+ * crun 1.8 does not start where version 1 and version 2 of cgroups are both mounted in the
+ * usual way, so version 2 is taken out of sight; groups are the shim's business.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE  2
+
+#define CGROUPS     "/sys/fs/cgroup"
+#define UNIFIED     CGROUPS "/unified"
+#define DESCRIPTORS 32
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "cannot make the container: %s: %s\n", what, strerror(errno));
+    exit(EXIT_FAILED);
+}
+
+static void enter_bundle(const char *work_dir, const char *attempt)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, attempt);
+    if (chdir(path) != 0)
+        fail(path);
+}
+
+/* ---- run ---- */
+
+/* Not closed on exec: held by whoever comes after us. */
+static void hold_image(void)
+{
+    char to[PATH_MAX], lock[PATH_MAX + 16];
+    ssize_t size = readlink("image", to, sizeof(to) - 1);
+    int fd;
+
+    if (size < 0)
+        fail("image");
+    to[size] = 0;
+    snprintf(lock, sizeof(lock), "%s.lock", to);
+    fd = open(lock, O_RDONLY | O_NOFOLLOW);
+    if (fd < 0 || flock(fd, LOCK_SH) != 0)
+        fail(lock);
+    if (access("image/rootfs", F_OK) != 0)
+        fail("its image is gone");
+}
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        fail(path);
+    close(fd);
+}
+
+/* Root of a user namespace that has only this one user. */
+static void become_root_inside(void)
+{
+    unsigned uid = geteuid(), gid = getegid();
+    char map[32];
+
+    if (uid == 0)
+        return;
+    if (unshare(CLONE_NEWUSER) != 0)
+        fail("a user namespace for an ordinary user");
+    write_file("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof(map), "0 %u 1", gid);
+    write_file("/proc/self/gid_map", map);
+    snprintf(map, sizeof(map), "0 %u 1", uid);
+    write_file("/proc/self/uid_map", map);
+}
+
+static bool is_version_2(const char *path)
+{
+    struct statfs fs;
+
+    return statfs(path, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* What was mounted outside of a user namespace cannot be unmounted in it, only covered. */
+static void hide_version_2(bool ordinary)
+{
+    if (!is_version_2(UNIFIED))
+        return;
+    if (ordinary) {
+        if (mount("tmpfs", CGROUPS, "tmpfs", 0, "mode=755,size=4k") != 0)
+            fail("cover " CGROUPS);
+    } else if (umount2(UNIFIED, MNT_DETACH) != 0) {
+        fail("unmount " UNIFIED);
+    }
+}
+
+/* In the current directory; paths in it are short and have no commas. */
+static void mount_layer(bool ordinary)
+{
+    const char *options = ordinary
+                              ? "lowerdir=image/rootfs,upperdir=upper,workdir=work,"
+                                "userxattr"
+                              : "lowerdir=image/rootfs,upperdir=upper,workdir=work";
+
+    if (mount("overlay", "rootfs", "overlay", MS_NODEV, options) != 0)
+        fail("mount its layer on the image (overlay)");
+}
+
+static void mount_all(void)
+{
+    bool ordinary = geteuid() != 0;
+
+    become_root_inside();
+    if (unshare(CLONE_NEWNS) != 0)
+        fail("a mount namespace");
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        fail("a mount namespace of its own");
+    hide_version_2(ordinary);
+    mount_layer(ordinary);
+}
+
+static _Noreturn void run(const char *work_dir, const char *attempt)
+{
+    char bundle[PATH_MAX], state[PATH_MAX + 8], id[32];
+    char *argv[] = {"crun",
+                    "--root",
+                    state,
+                    "--cgroup-manager=disabled",
+                    "run",
+                    "--bundle",
+                    bundle,
+                    id,
+                    NULL};
+
+    enter_bundle(work_dir, attempt);
+    if (getcwd(bundle, sizeof(bundle)) == NULL)
+        fail("getcwd");
+    snprintf(state, sizeof(state), "%s/state", bundle);
+    snprintf(id, sizeof(id), "triarch-%.20s", attempt);
+    hold_image();
+    mount_all();
+    /* Becoming another user has cleared it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        fail("prctl");
+    execvp(argv[0], argv);
+    fail("crun");
+}
+
+/* ---- remove ---- */
+
+/* The kernel keeps a directory in `work` that nobody may enter. */
+static int open_up(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)at;
+    if ((kind == FTW_D || kind == FTW_DNR) && (st->st_mode & 0700) != 0700)
+        chmod(path, 0700);
+    return 0;
+}
+
+static int
+remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    remove(path);
+    return 0;
+}
+
+static int remove_bundle(const char *work_dir, const char *attempt)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, attempt);
+    nftw(path, open_up, DESCRIPTORS, FTW_PHYS);
+    nftw(path, remove_entry, DESCRIPTORS, FTW_PHYS | FTW_DEPTH);
+    if (access(path, F_OK) != 0)
+        return 0;
+    fprintf(stderr, "cannot remove all of %s\n", path);
+    return EXIT_FAILED;
+}
+
+static int clean(const char *work_dir, const char *attempt)
+{
+    pid_t pid = fork();
+
+    if (pid != 0)
+        return pid < 0 ? EXIT_FAILED : 0;
+    setsid();
+    return remove_bundle(work_dir, attempt);
+}
+
+/* ---- probe ---- */
+
+/* With an image and a bundle of our own; nothing of it stays. */
+static void make_sample(const char *work_dir, char *folder, size_t room)
+{
+    static const char *const names[] = {
+        "image", "image/rootfs", "rootfs", "upper", "work"};
+
+    snprintf(folder, room, "%s/probe", work_dir);
+    mkdir(folder, 0700);
+    if (chdir(folder) != 0)
+        fail(folder);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (mkdir(names[i], 0700) != 0 && errno != EEXIST)
+            fail(names[i]);
+}
+
+static int wait_for(pid_t pid)
+{
+    int status = -1;
+
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        return EXIT_FAILED;
+    return 0;
+}
+
+static int probe(const char *work_dir)
+{
+    char folder[PATH_MAX];
+    pid_t pid = fork();
+    int rv;
+
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+        make_sample(work_dir, folder, sizeof(folder));
+        mount_all();
+        dup2(null, STDOUT_FILENO);
+        execlp("crun", "crun", "--version", NULL);
+        fail("crun");
+    }
+    rv = wait_for(pid);
+    snprintf(folder, sizeof(folder), "%s/probe", work_dir);
+    nftw(folder, open_up, DESCRIPTORS, FTW_PHYS);
+    nftw(folder, remove_entry, DESCRIPTORS, FTW_PHYS | FTW_DEPTH);
+    return rv;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "probe") == 0)
+        return probe(argv[2]);
+    if (argc == 4 && strcmp(argv[1], "run") == 0)
+        run(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "remove") == 0)
+        return remove_bundle(argv[2], argv[3]);
+    if (argc == 4 && strcmp(argv[1], "clean") == 0)
+        return clean(argv[2], argv[3]);
+    fprintf(stderr, "triarch-contain is started by triarch-agent\n");
+    return EXIT_USAGE;
+}

@@ -1,0 +1,103 @@
+/* containers.c - see containers.h. */
+#include "agent/containers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Its errors go to `said`, or with ours if that is -1.  0, or errno. */
+static int start(char *const *argv, int said, pid_t *pid)
+{
+    static char path[] =
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    char *env[] = {path, NULL};
+    posix_spawn_file_actions_t actions;
+    int rv;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    if (said >= 0)
+        posix_spawn_file_actions_adddup2(&actions, said, 2);
+    rv = posix_spawn(pid, argv[0], &actions, NULL, argv, env);
+    posix_spawn_file_actions_destroy(&actions);
+    return rv;
+}
+
+static void read_line(int fd, char *line, size_t room)
+{
+    size_t size = 0;
+    ssize_t n;
+
+    while (size < room - 1 && (n = read(fd, line + size, room - 1 - size)) > 0)
+        size += (size_t)n;
+    line[size] = 0;
+    line[strcspn(line, "\n")] = 0;
+}
+
+void containers_probe(const char *contain, const char *work_dir, struct error *err)
+{
+    char *argv[] = {
+        (char *)(uintptr_t)contain, "probe", (char *)(uintptr_t)work_dir, NULL};
+    char line[LIMIT_MESSAGE_BYTES] = "";
+    int pipe[2], status = -1, rv;
+    pid_t pid;
+
+    *err = (struct error){0};
+    if (contain == NULL || pipe2(pipe, O_CLOEXEC) != 0) {
+        error_set(err, ERROR_IO, "there is no triarch-contain");
+        return;
+    }
+    rv = start(argv, pipe[1], &pid);
+    close(pipe[1]);
+    if (rv != 0) {
+        error_set(err, ERROR_IO, "cannot start %s: %s", contain, strerror(rv));
+    } else {
+        read_line(pipe[0], line, sizeof(line));
+        waitpid(pid, &status, 0);
+        if (status != 0)
+            error_set(err, ERROR_IO, "%s", line[0] != 0 ? line : "crun does not start");
+    }
+    close(pipe[0]);
+}
+
+static void clean(const char *contain, const char *work_dir, const char *attempt)
+{
+    char *argv[] = {(char *)(uintptr_t)contain,
+                    "clean",
+                    (char *)(uintptr_t)work_dir,
+                    (char *)(uintptr_t)attempt,
+                    NULL};
+    pid_t pid;
+
+    if (start(argv, -1, &pid) == 0)
+        waitpid(pid, NULL, 0); /* its child does the work */
+}
+
+void containers_clean(const char *contain,
+                      const char *work_dir,
+                      bool (*is_alive)(void *user, uint64_t attempt),
+                      void *user)
+{
+    char path[PATH_MAX];
+    struct dirent *entry;
+    DIR *folder;
+
+    snprintf(path, sizeof(path), "%s/bundles", work_dir);
+    folder = opendir(path);
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        uint64_t attempt = strtoull(entry->d_name, NULL, 10);
+
+        if (attempt != 0 && !is_alive(user, attempt))
+            clean(contain, work_dir, entry->d_name);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
