@@ -110,23 +110,33 @@ static void add_tree(struct sum *s, int fd, unsigned depth)
         close(fd);
 }
 
+/* depth: 0 for a sandbox, which has log files. */
+static void
+add_folder(const struct disk_quota *q, struct sum *s, const char *name, unsigned depth)
+{
+    struct stat st;
+    int fd = openat(q->runs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) != 0) {
+        close(fd);
+        return;
+    }
+    s->device = st.st_dev;
+    add_tree(s, fd, depth);
+}
+
+/* Its sandbox, and what it wrote over its image. */
 static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes)
 {
     struct sum s = {.bytes_max = bytes, .files_max = q->files};
-    struct stat st;
-    char name[32];
-    int fd;
+    char name[64];
 
     snprintf(name, sizeof(name), "%llu", (unsigned long long)attempt);
-    fd = openat(q->runs, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    if (fstat(fd, &st) != 0) {
-        close(fd);
-        return false;
-    }
-    s.device = st.st_dev;
-    add_tree(&s, fd, 0);
+    add_folder(q, &s, name, 0);
+    snprintf(name, sizeof(name), "../bundles/%llu/upper", (unsigned long long)attempt);
+    add_folder(q, &s, name, 1);
     return is_over(&s);
 }
 

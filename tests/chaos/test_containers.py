@@ -268,6 +268,13 @@ def test_memory(root):
     assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_MEMORY_LIMIT")
 
 
+def test_disk(containers):
+    """Also what it writes beside its sandbox."""
+    hog = "touch ready; while :; do busybox head -c 1000000 /dev/zero >>/etc/hog; done"
+    task = containers.ended(containers.submit(hog, resources={"cpus": 0.1, "disk": 20}))
+    assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_DISK_LIMIT")
+
+
 def test_users(root):
     assert root.check("id -u; id -g; touch mine", user="user") == "1234\n1235\n"
     assert (root.sandboxes()[0] / "mine").stat().st_uid == 1234
