@@ -264,7 +264,7 @@ def test_wrong_usage(words):
         "mem:-1",
         "mem:99999999999999999999",
         "cpus",
-        "gold:3",
+        "go/ld:3",
         "cpus:1;cpus:2",
         "ports:[5-1]",
     ],

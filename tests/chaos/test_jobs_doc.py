@@ -227,5 +227,6 @@ def test_example_runs(name, make_cluster):
     for agent in cluster.agents:
         if name in AS_ROOT:
             agent.argv += ["--users", "nobody"]
+        agent.argv += ["--volumes", str(cluster.folder)]
     cluster.folder.chmod(0o755)
     RUNS[name](Run(cluster.start(), name))
