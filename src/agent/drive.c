@@ -79,6 +79,7 @@ void drive_finish(struct agent *a)
 
 static void carry_out(struct agent *a, const struct agent_action *action)
 {
+    struct run_start run;
     struct error err;
 
     switch (action->kind) {
@@ -111,7 +112,8 @@ static void carry_out(struct agent *a, const struct agent_action *action)
         sandboxes_add(a->sandboxes, action->forget_run.attempt);
         break;
     case AGENT_CHECK:
-        launcher_check(a->launcher, &action->check);
+        if (agent_core_run_start(a->core, action->check.attempt, &run))
+            launcher_check(a->launcher, &run, action->check.index);
         break;
     case AGENT_RENEW:
         if (lease_file_renew(&a->lease, action->renew.boot_ms, &err) != 0)

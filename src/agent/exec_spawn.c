@@ -22,28 +22,32 @@ struct starting {
     struct task command;
 };
 
-static int open_sandbox(const struct starting *s)
+static int open_sandbox(uint64_t attempt)
 {
     char name[64];
 
-    snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)s->attempt);
+    snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)attempt);
     return open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static int spawn_in_run(struct starting *s, pid_t *pid, const char **step)
+int exec_spawn_in_run(struct task *command,
+                      const struct shim_host *host,
+                      uint64_t attempt,
+                      pid_t *pid,
+                      const char **step)
 {
     struct cgroup group;
-    int rv = -cgroup_open(&group, &s->host->groups, s->attempt);
+    int rv = -cgroup_open(&group, &host->groups, attempt);
 
     *step = "the task has ended";
-    if (rv != 0 && s->host->groups.count > 0)
+    if (rv != 0 && host->groups.count > 0)
         return rv;
-    s->command.group = s->host->groups.count > 0 ? &group : NULL;
-    s->command.cwd = open_sandbox(s);
+    command->group = host->groups.count > 0 ? &group : NULL;
+    command->cwd = open_sandbox(attempt);
     *step = "sandbox";
-    rv = s->command.cwd < 0 ? errno : task_spawn(&s->command, pid, step);
-    if (s->command.cwd >= 0)
-        close(s->command.cwd);
+    rv = command->cwd < 0 ? errno : task_spawn(command, pid, step);
+    if (command->cwd >= 0)
+        close(command->cwd);
     cgroup_close(&group);
     return rv;
 }
@@ -57,7 +61,7 @@ spawn(void *user, const struct exec_files *files, pid_t *pid, const char **step)
     s->command.out = files->out;
     s->command.err = files->err;
     s->command.terminal = files->terminal;
-    return spawn_in_run(s, pid, step);
+    return exec_spawn_in_run(&s->command, s->host, s->attempt, pid, step);
 }
 
 void exec_spawn(const struct shim_request *request,

@@ -3,11 +3,20 @@
 #define AGENT_EXEC_SPAWN_H
 
 #include "agent/shim.h"
+#include "agent/task.h"
 
 /* In a new process of the spawner's: carry out a request of kind EXEC.  socket: to the
  * agent (exec_session.h). */
 _Noreturn void exec_spawn(const struct shim_request *request,
                           const struct shim_host *host,
                           int socket);
+
+/* Start a command in the sandbox and group of a run that is there: 0, or errno and the step
+ * that failed. */
+int exec_spawn_in_run(struct task *command,
+                      const struct shim_host *host,
+                      uint64_t attempt,
+                      pid_t *pid,
+                      const char **step);
 
 #endif

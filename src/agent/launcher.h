@@ -46,7 +46,7 @@ struct launcher_ops {
                 const struct exec_request *request,
                 int socket,
                 struct error *err);
-    void (*check)(struct launcher *l, const struct run_check *check);
+    void (*check)(struct launcher *l, const struct run_start *run, uint32_t index);
     void (*dispatch)(struct launcher *l);
     void (*destroy)(struct launcher *l);
 };
@@ -121,12 +121,12 @@ static inline int launcher_exec(struct launcher *l,
     return l->ops->exec(l, run, request, socket, err);
 }
 
-/* Answered by `checked` within its timeout, unless the run ends meanwhile.  A launcher
- * that has no checks leaves the health of its runs unknown. */
-static inline void launcher_check(struct launcher *l, const struct run_check *check)
+/* Ask how this run is, by the check of its job with that number: answered by `checked` a
+ * moment after its timeout at the latest, unless the run ends meanwhile. */
+static inline void
+launcher_check(struct launcher *l, const struct run_start *run, uint32_t index)
 {
-    if (l->ops->check != NULL)
-        l->ops->check(l, check);
+    l->ops->check(l, run, index);
 }
 
 static inline void launcher_dispatch(struct launcher *l)

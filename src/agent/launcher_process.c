@@ -19,6 +19,7 @@
 #include "agent/slots.h"
 #include "agent/spawning.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <bsd/sys/queue.h>
@@ -580,6 +581,76 @@ static int process_exec(struct launcher *base,
     return 0;
 }
 
+/* ---- checks ---- */
+
+/* What could be started can be asked for, unless its user is gone meanwhile: then nobody
+ * can say how it is. */
+static void
+process_check(struct launcher *base, const struct run_start *run, uint32_t index)
+{
+    struct launcher_process *l = of(base);
+    struct process *p = find(l, run->attempt);
+    struct buffer bytes = {0};
+    struct error err;
+
+    if (p == NULL || p->state != PROCESS_ALIVE)
+        return;
+    if (request_build_check(&bytes, run, index, &l->host, &err) != 0) {
+        buffer_finish(&bytes);
+        log_warning("agent",
+                    "attempt %llu cannot be checked: %s",
+                    (unsigned long long)run->attempt,
+                    err.text);
+        return;
+    }
+    watch_spawner(l, !spawning_send(&l->spawning, &bytes, -1));
+}
+
+/* Why it failed; NULL if it passed. */
+static const char *check_problem(const struct shim_notice *n,
+                                 char text[LIMIT_MESSAGE_BYTES])
+{
+    switch ((enum check_end)n->end) {
+    case CHECK_PASSED:
+        return NULL;
+    case CHECK_EXITED:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "exited with status %d", n->code);
+        break;
+    case CHECK_SIGNALED:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "ended by signal %d", n->code);
+        break;
+    case CHECK_TIMED_OUT:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "timed out");
+        break;
+    case CHECK_STATUS:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "status %d", n->code);
+        break;
+    case CHECK_NO_HTTP:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "no answer in HTTP");
+        break;
+    case CHECK_NOT_STARTED:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "not started: %s", strerror(n->code));
+        break;
+    case CHECK_NOT_REACHED:
+        snprintf(text, LIMIT_MESSAGE_BYTES, "%s", strerror(n->code));
+        break;
+    }
+    return text;
+}
+
+static void on_checked(struct launcher_process *l, const struct shim_notice *n)
+{
+    char text[LIMIT_MESSAGE_BYTES] = "";
+    const char *problem = check_problem(n, text);
+    const struct run_checked checked = {.attempt = n->attempt,
+                                        .restarts = n->restarts,
+                                        .index = n->check,
+                                        .passed = problem == NULL,
+                                        .message = problem};
+
+    l->base.listener.checked(l->base.listener.context, &checked);
+}
+
 static void shim_known(struct process *p, const struct shim_notice *notice)
 {
     p->shim = notice->shim_pid;
@@ -606,6 +677,9 @@ static void on_notice(struct launcher_process *l, const struct shim_notice *noti
     case SHIM_ENDED:
     case SHIM_GONE:
         shim_ended(l, p);
+        break;
+    case SHIM_CHECKED:
+        on_checked(l, notice);
         break;
     }
 }
@@ -719,6 +793,7 @@ static const struct launcher_ops process_ops = {
     .disk = process_disk,
     .used = process_used,
     .exec = process_exec,
+    .check = process_check,
     .dispatch = process_dispatch,
     .destroy = process_destroy,
 };

@@ -8,6 +8,7 @@
 
 #include "agent/request_steps.h"
 #include "agent/shim.h"
+#include "base/assert.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wire/job.h"
@@ -203,6 +204,13 @@ static int add_container(struct buffer *out,
     if (host->no_images != NULL)
         return error_set(
             err, ERROR_INVALID, "this agent runs no images: %s", host->no_images);
+    for (size_t i = 0; i < spec->check_count; i++)
+        if (spec->checks[i].kind == CHECK_COMMAND)
+            return error_set(
+                err,
+                ERROR_INVALID,
+                "a command cannot check a task with an image yet: give http "
+                "or tcp");
     r->flags |= SHIM_FLAG_CONTAINER;
     buffer_append(out, r, sizeof(*r));
     add(out, host->contain);
@@ -328,6 +336,61 @@ int request_build_exec(struct buffer *out,
     }
     set_command(&spec, exec);
     rc = build(out, &request, run, &spec, host, err);
+    job_spec_finish(&spec);
+    return rc;
+}
+
+/* ---- a check ---- */
+
+static void replace_command(struct job_spec *spec, const struct job_check *check)
+{
+    while (spec->argc > 0)
+        mem_free(spec->argv[--spec->argc]);
+    if (check->kind != CHECK_COMMAND)
+        job_spec_add_arg(spec, check->kind == CHECK_HTTP ? check->path : "tcp");
+    for (size_t i = 0; check->kind == CHECK_COMMAND && i < check->argc; i++)
+        job_spec_add_arg(spec, check->argv[i]);
+}
+
+static uint16_t check_port(const struct run_start *run, const struct job_check *check)
+{
+    if (check->port != 0)
+        return check->port;
+    return check->port_index < run->port_count ? run->ports[check->port_index] : 0;
+}
+
+int request_build_check(struct buffer *out,
+                        const struct run_start *run,
+                        uint32_t index,
+                        const struct request_host *host,
+                        struct error *err)
+{
+    struct shim_request request = {.attempt = run->attempt,
+                                   .kind = SHIM_CHECK,
+                                   .restarts = run->restarts,
+                                   .check = index};
+    struct job_spec spec;
+    int rc;
+
+    if (job_spec_unpack(&spec, run->spec, err) != 0)
+        return error_wrap(err, "the job cannot be read");
+    ASSERT(index < spec.check_count);
+    request.check_kind = (uint16_t)spec.checks[index].kind;
+    request.port = check_port(run, &spec.checks[index]);
+    request.timeout_ms = spec.checks[index].timeout_ms > INT32_MAX
+                             ? INT32_MAX
+                             : (uint32_t)spec.checks[index].timeout_ms;
+    replace_command(&spec, &spec.checks[index]);
+    if (spec.image.source != NULL && request.check_kind == CHECK_COMMAND) {
+        rc = error_set(err,
+                       ERROR_INVALID,
+                       "a command cannot check a task with an image yet: give http or "
+                       "tcp");
+    } else {
+        mem_free(spec.image.source); /* a port is asked from outside */
+        spec.image.source = NULL;
+        rc = build(out, &request, run, &spec, host, err);
+    }
     job_spec_finish(&spec);
     return rc;
 }

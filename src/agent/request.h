@@ -33,4 +33,11 @@ int request_build_exec(struct buffer *out,
                        const struct request_host *host,
                        struct error *err);
 
+/* The same of a check of the run.  A command in a task with an image is an error. */
+int request_build_check(struct buffer *out,
+                        const struct run_start *run,
+                        uint32_t index,
+                        const struct request_host *host,
+                        struct error *err);
+
 #endif

@@ -80,8 +80,14 @@ struct shim_request {
     uint32_t restarts;
     uint32_t uid, gid;
     uint16_t rows, columns; /* EXEC: of its terminal */
-    uint32_t groups;        /* supplementary ones; at most LIMIT_USER_GROUPS */
-    uint32_t argc;          /* at least 1 */
+    uint16_t port;          /* CHECK: of HTTP and TCP */
+    uint16_t
+        check_kind; /* CHECK: enum check_kind of wire/job.h; argv is the command, or
+                             * the path of HTTP */
+    uint32_t check; /* CHECK: which of the job's */
+    uint32_t timeout_ms; /* CHECK */
+    uint32_t groups;     /* supplementary ones; at most LIMIT_USER_GROUPS */
+    uint32_t argc;       /* at least 1 */
     uint32_t envc;
     uint32_t step_count;
     struct shim_step steps[SHIM_STEPS];
@@ -108,8 +114,21 @@ enum shim_notice_kind {
     SHIM_STARTED,   /* the command runs */
     SHIM_PREPARING, /* it does not yet: there are steps before it */
     SHIM_ENDED,     /* and its slot says how */
-    SHIM_GONE, /* from the spawner: the shim ended badly; its slot may say how far it
+    SHIM_GONE,    /* from the spawner: the shim ended badly; its slot may say how far it
                      came */
+    SHIM_CHECKED, /* the answer to a CHECK */
+};
+
+/* How a check ended; `code` of the notice has more. */
+enum check_end {
+    CHECK_PASSED,
+    CHECK_EXITED,   /* exit status */
+    CHECK_SIGNALED, /* signal */
+    CHECK_TIMED_OUT,
+    CHECK_STATUS,      /* of HTTP */
+    CHECK_NO_HTTP,     /* what came is no HTTP */
+    CHECK_NOT_STARTED, /* errno */
+    CHECK_NOT_REACHED, /* errno of the connection */
 };
 
 struct shim_notice {
@@ -118,6 +137,10 @@ struct shim_notice {
     uint64_t since_ms;   /* STARTED: CLOCK_BOOTTIME */
     int32_t shim_pid;
     uint32_t kind; /* enum shim_notice_kind */
+    /* CHECKED */
+    uint32_t restarts, check;
+    uint32_t end; /* enum check_end */
+    int32_t code;
 };
 
 /* As text, as the kernel gives it. */

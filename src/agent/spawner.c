@@ -6,6 +6,7 @@
  */
 
 #include "agent/exec_spawn.h"
+#include "agent/probe.h"
 #include "agent/shim.h"
 
 #include <bsd/sys/tree.h>
@@ -91,7 +92,7 @@ static bool request_valid(const struct shim_request *r, size_t size)
     text = shim_request_strings(r);
     for (uint32_t i = 0; i < r->size; i++)
         strings += text[i] == 0 ? 1 : 0;
-    return (r->kind == SHIM_RUN || r->kind == SHIM_EXEC) && r->size > 0 &&
+    return r->kind >= SHIM_RUN && r->kind <= SHIM_CHECK && r->size > 0 &&
            text[r->size - 1] == 0 &&
            strings ==
                (uint64_t)r->argc + r->envc + (uint64_t)r->step_count * STEP_STRINGS;
@@ -126,6 +127,28 @@ static void start_session(const struct spawner *s, int socket)
         close(s->signals);
         exec_spawn(&s->request, &s->host, socket);
     }
+}
+
+/* Without a process there is an answer all the same. */
+static void start_check(const struct spawner *s)
+{
+    const struct shim_request *r = &s->request;
+    struct shim_notice notice = {.attempt = r->attempt,
+                                 .kind = SHIM_CHECKED,
+                                 .restarts = r->restarts,
+                                 .check = r->check,
+                                 .end = CHECK_NOT_STARTED};
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        close(SHIM_FD_REQUESTS);
+        close(s->signals);
+        probe_run(r, &s->host);
+    }
+    notice.code = errno;
+    if (pid < 0 && write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 &&
+        errno != EPIPE)
+        fail("notice");
 }
 
 /* One request, and the descriptor that came with it, or -1. */
@@ -166,6 +189,8 @@ static void on_request(struct spawner *s)
     }
     if (s->request.kind == SHIM_EXEC)
         start_session(s, fd);
+    else if (s->request.kind == SHIM_CHECK)
+        start_check(s);
     else
         spawn(s);
     if (fd >= 0)
