@@ -30,14 +30,14 @@ def folder():
 
 
 class Cluster:
-    def __init__(self, build, agents=0, resources="cpus:64;mem:65536;disk:65536"):
+    def __init__(self, build, agents=0, resources="cpus:64;mem:65536;disk:65536", masters=3):
         self.build = build
         self.dir = folder()
-        self.ports = free_ports(3)
+        self.ports = free_ports(masters)
         self.cluster = ",".join(f"{i + 1}=127.0.0.1:{p}" for i, p in enumerate(self.ports))
         self.masters = ",".join(f"127.0.0.1:{p}" for p in self.ports)
         self.processes = {}
-        for i in range(3):
+        for i in range(masters):
             self.start_master(i + 1)
         for i in range(agents):
             self.start_agent(i + 1, resources)
@@ -74,7 +74,7 @@ class Cluster:
             answer = self.triarch("masters", "--json")
             ms = json.loads(answer.stdout or "[]")
             up = [m for m in ms if m["role"] in ("leader", "follower")]
-            if any(m["role"] == "leader" for m in ms) and (not all_up or len(up) == 3):
+            if any(m["role"] == "leader" for m in ms) and (not all_up or len(up) == len(self.ports)):
                 if not all_up or max(m["applied_index"] for m in ms) - min(
                         m["applied_index"] for m in ms) < 2000:
                     return
@@ -255,6 +255,22 @@ MEASURES = {
 }
 
 
+def print_measures(p, measures):
+    """Take the measures that the command line names; a line of JSON and one of a table for each."""
+    a = p.parse_args()
+    a.build = os.path.abspath(a.build)
+    unknown = [name for name in a.only.split(",") if name not in measures]
+    if unknown:
+        p.error(f"no measure {unknown[0]}; they are: {', '.join(measures)}")
+
+    row = "{:38} {:>32} {:>14} {:>8}"
+    print(row.format("measure", "Triarch", "floor", "ratio"), file=sys.stderr)
+    for name in a.only.split(","):
+        result, line = measures[name](a)
+        print(json.dumps({"measure": name, **result}), flush=True)
+        print(row.format(*line), file=sys.stderr, flush=True)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -263,18 +279,7 @@ def main():
     p.add_argument("--seconds", type=int, default=10)
     p.add_argument("--kills", type=int, default=100)
     p.add_argument("--only", default=",".join(MEASURES))
-    a = p.parse_args()
-    a.build = os.path.abspath(a.build)
-    unknown = [name for name in a.only.split(",") if name not in MEASURES]
-    if unknown:
-        p.error(f"no measure {unknown[0]}; they are: {', '.join(MEASURES)}")
-
-    row = "{:38} {:>32} {:>14} {:>8}"
-    print(row.format("measure", "Triarch", "floor", "ratio"), file=sys.stderr)
-    for name in a.only.split(","):
-        result, line = MEASURES[name](a)
-        print(json.dumps({"measure": name, **result}), flush=True)
-        print(row.format(*line), file=sys.stderr, flush=True)
+    print_measures(p, MEASURES)
 
 
 if __name__ == "__main__":
