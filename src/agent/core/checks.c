@@ -21,6 +21,7 @@ void checks_set(struct run *r, const struct job_spec *spec)
             .is_health = from->role == CHECK_HEALTH,
             .failures = from->failures,
             .interval_ms = from->interval_ms,
+            .timeout_ms = from->timeout_ms,
             .start_delay_ms = from->start_delay_ms,
         };
     }
@@ -30,8 +31,11 @@ static void set_due(struct run *r)
 {
     r->check_ms = NEVER;
     for (uint32_t i = 0; i < r->check_count; i++) {
-        if (!r->checks[i].asked && r->checks[i].due_ms < r->check_ms)
-            r->check_ms = r->checks[i].due_ms;
+        const struct check *c = &r->checks[i];
+        uint64_t at_ms = c->asked ? c->lost_ms : c->due_ms;
+
+        if (at_ms < r->check_ms)
+            r->check_ms = at_ms;
     }
 }
 
@@ -78,6 +82,8 @@ static void ask(struct agent_core *core, struct run *r, uint32_t index)
         .spec = r->spec,
     };
     r->checks[index].asked = true;
+    r->checks[index].lost_ms =
+        core->now_ms + r->checks[index].timeout_ms + CHECK_LOST_MS;
     r->checks[index].due_ms = core->now_ms + r->checks[index].interval_ms;
     core->checks_asked++;
 }
@@ -87,6 +93,15 @@ void checks_due(struct agent_core *core, struct run *r)
     for (uint32_t i = 0; i < r->check_count; i++) {
         struct check *c = &r->checks[i];
 
+        if (c->asked && c->lost_ms <= core->now_ms) {
+            const struct run_checked lost = {.attempt = r->attempt,
+                                             .restarts = r->restarts,
+                                             .index = i,
+                                             .message = "no answer"};
+
+            checks_answered(core, r, &lost);
+            return; /* the run may be told to end; the others are looked at next */
+        }
         if (c->asked || c->due_ms > core->now_ms)
             continue;
         if (core->checks_asked < LIMIT_AGENT_CHECKS)

@@ -36,8 +36,9 @@
 #define UPDATE_RESEND_MS      1000
 #define UPDATE_CHANGE_MS      1000 /* between two of a run whose state stays the same */
 #define KILL_REPEAT_MS        10000
-#define CHECK_BUSY_MS         200 /* too many are on the way: ask again */
-#define HEARTBEATS_KEPT       32  /* whose confirmation is still worth something */
+#define CHECK_BUSY_MS         200  /* too many are on the way: ask again */
+#define CHECK_LOST_MS         5000 /* after its timeout: who was to answer is gone */
+#define HEARTBEATS_KEPT       32   /* whose confirmation is still worth something */
 
 /* ---- runs ---- */
 
@@ -85,8 +86,9 @@ struct check {
     bool passed;       /* the last one */
     uint32_t failed;   /* in a row */
     uint32_t failures; /* that many count */
-    uint64_t interval_ms, start_delay_ms;
+    uint64_t interval_ms, timeout_ms, start_delay_ms;
     uint64_t due_ms;
+    uint64_t lost_ms; /* while asked: without an answer by then it has failed */
 };
 
 enum update_place { UPDATE_NONE, UPDATE_DELAYED, UPDATE_DUE, UPDATE_SENT };

@@ -52,7 +52,7 @@ static void add_check(struct job_spec *spec, enum check_role role)
     c->kind = CHECK_TCP;
     c->port = 80;
     c->interval_ms = 10000;
-    c->timeout_ms = 1000;
+    c->timeout_ms = 20000;
     c->start_delay_ms = 2000;
     c->failures = 3;
 }
@@ -690,6 +690,23 @@ START_TEST(checks_are_asked_when_due)
 }
 END_TEST
 
+/* Who was to answer may be gone: the check must not wait for it for ever. */
+START_TEST(lost_answer_is_a_failure)
+{
+    run_checked();
+    rig_advance(&rig, 2000);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+        answer(1, true);
+        rig_advance(&rig, 20000 + 5000 - 1);
+        ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+        rig_advance(&rig, 1);
+    }
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(all_passed_is_healthy)
 {
     run_checked();
@@ -916,6 +933,7 @@ UNIT_MAIN("policies",
                     new_leader_is_asked_at_once),
           unit_case("checks",
                     checks_are_asked_when_due,
+                    lost_answer_is_a_failure,
                     all_passed_is_healthy,
                     readiness_only_tells,
                     unhealthy_run_is_ended_and_started_again,
