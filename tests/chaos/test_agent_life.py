@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lib import processes
-from lib.cluster import Gate
+from lib.cluster import Gate, closed_to_others
 from lib.waiting import wait_until
 
 PATIENT = ["--agent-silence", "60s"]  # no agent is given up meanwhile
@@ -54,7 +54,10 @@ class Kinds:
             {"on_disconnect": {"stop_after": "20s"}},
             {"max_runtime": "1h"},
         ]
-        kinds.append({"user": self.other_user()})
+        if closed_to_others():
+            print("without a task of another user:", closed_to_others())
+        else:
+            kinds.append({"user": self.other_user()})
         argv = cluster.witness.argv(self.gate)
         self.jobs = [submit(cluster, *argv, **kind) for kind in kinds]
         for job in self.jobs:

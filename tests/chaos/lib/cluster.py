@@ -28,6 +28,14 @@ DIGEST_INTERVAL = 256  # entries of the log between two digests that `masters` s
 PORTS = range(10000, 30000)
 
 
+def closed_to_others():
+    """Why other users cannot run the programs of this build; or None."""
+    for folder in (BUILD, *BUILD.parents):
+        if not folder.stat().st_mode & 0o001:
+            return f"other users cannot reach the programs: {folder} is closed to them"
+    return None
+
+
 class Failed(Exception):
     """A command of the client that ended with another status than 0."""
 
