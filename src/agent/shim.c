@@ -276,14 +276,18 @@ static void start_task(struct shim *s)
 
 /* ---- its lease ---- */
 
-/* A lease that cannot be read is one that was never renewed. */
+/* A lease that cannot be read is one that was never renewed.  It is read until it is the same
+ * twice: nobody promises that eight bytes are written as one. */
 static uint64_t lease_ends(const struct shim *s)
 {
-    uint64_t renewed = 0;
+    uint64_t renewed = 0, before;
     int fd = open(SHIM_LEASE, O_RDONLY | O_CLOEXEC);
 
-    if (fd >= 0 && pread(fd, &renewed, sizeof(renewed), 0) != sizeof(renewed))
-        renewed = 0;
+    do {
+        before = renewed;
+        if (fd < 0 || pread(fd, &renewed, sizeof(renewed), 0) != sizeof(renewed))
+            renewed = 0;
+    } while (renewed != before);
     if (fd >= 0)
         close(fd);
     return renewed + s->request->lease_ms;

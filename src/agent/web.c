@@ -58,6 +58,7 @@ static void run_metrics(struct metrics *m, const struct agent_status *s)
         {"phase=\"recorded\"", s->recorded},
         {"phase=\"starting\"", s->starting},
         {"phase=\"running\"", s->running},
+        {"phase=\"waiting\"", s->waiting},
         {"phase=\"stopping\"", s->stopping},
         {"phase=\"ended\"", s->ended},
     };

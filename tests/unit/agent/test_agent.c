@@ -356,6 +356,7 @@ START_TEST(says_how_it_is)
     check_contains("\"healthy\":true,\"id\":7,\"leader\":\"127.0.0.1:");
     ck_assert_uint_eq(get("/metrics"), 200);
     check_contains("\ntriarch_agent_runs{phase=\"running\"} 1\n");
+    check_contains("\ntriarch_agent_runs{phase=\"waiting\"} 0\n");
     check_contains("\ntriarch_agent_registered 1\n");
     check_contains("\ntriarch_agent_term 3\n");
     check_contains("\ntriarch_agent_launches_total 1\n");

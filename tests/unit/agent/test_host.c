@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 START_TEST(resources_are_of_this_host)
@@ -49,6 +50,23 @@ START_TEST(missing_directory_is_an_error)
 }
 END_TEST
 
+/* It is the same after each restart of an agent: what is free now does not count. */
+START_TEST(disk_is_of_the_whole_file_system)
+{
+    const uint64_t most = 5ull * 1024 * MIB;
+    struct resources r;
+    struct statvfs fs;
+    struct error err;
+    uint64_t size;
+
+    ck_assert_int_eq(statvfs("/tmp", &fs), 0);
+    size = (uint64_t)fs.f_blocks * fs.f_frsize;
+    ck_assert_int_eq(host_resources(&r, "/tmp", &err), 0);
+    ck_assert_uint_eq(r.amount[RESOURCE_DISK],
+                      size - (size / 10 < most ? size / 10 : most));
+}
+END_TEST
+
 START_TEST(name_is_there)
 {
     char name[LIMIT_NAME_BYTES + 1] = "";
@@ -73,5 +91,6 @@ UNIT_MAIN("host",
                     resources_are_of_this_host,
                     affinity_counts,
                     missing_directory_is_an_error,
+                    disk_is_of_the_whole_file_system,
                     name_is_there,
                     start_time_names_a_process))

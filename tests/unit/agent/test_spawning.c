@@ -158,9 +158,7 @@ static void renew(void)
     close(fd);
 }
 
-/* Run a script with a lease until it has ended; the slot's end. */
-static struct slot_end
-run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
+static void start_leased(const char *script, uint64_t lease_ms)
 {
     const struct request_host host = {.work_dir = t.work_dir, .users = t.users};
     struct buffer spec = {0}, request = {0};
@@ -168,7 +166,6 @@ run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
     struct shim_request *r;
     struct error err = {0};
     struct job_spec job;
-    struct slot slot;
 
     job_spec_init(&job);
     job.name = mem_strdup("test");
@@ -185,17 +182,31 @@ run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
     ck_assert_int_eq(slots_take(&slots, &r->slot, &err), 0);
     r->lease_ms = lease_ms;
     r->grace_ms = 100;
-    renew();
     ck_assert(spawning_send(&spawning, &request, -1));
+}
+
+static struct slot_end wait_leased(void)
+{
+    struct slot slot;
+
+    ck_assert_int_eq(next_notice().kind, SHIM_ENDED);
+    test_slot(1, &slot);
+    ck_assert(slot_end_valid(&slot));
+    return slot.end;
+}
+
+/* Run a script with a lease until it has ended; the slot's end. */
+static struct slot_end
+run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
+{
+    renew();
+    start_leased(script, lease_ms);
     ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
     while (renewals-- > 0) {
         poll(NULL, 0, (int)lease_ms / 2);
         renew();
     }
-    ck_assert_int_eq(next_notice().kind, SHIM_ENDED);
-    test_slot(1, &slot);
-    ck_assert(slot_end_valid(&slot));
-    return slot.end;
+    return wait_leased();
 }
 
 START_TEST(lease_that_is_not_renewed_ends_the_run)
@@ -216,6 +227,21 @@ START_TEST(what_ignores_the_end_of_its_lease_is_killed)
 
     ck_assert_uint_eq(end.how, SLOT_LEASE);
     ck_assert_int_eq(end.code, SIGKILL);
+}
+END_TEST
+
+/* It waited for too long somewhere, or there never was a lease. */
+START_TEST(run_without_a_lease_is_not_started)
+{
+    char path[80];
+    struct slot_end end;
+
+    start_leased("echo > ran", 60000);
+    end = wait_leased();
+    ck_assert_uint_eq(end.how, SLOT_LEASE);
+    ck_assert_int_eq(end.code, 0);
+    snprintf(path, sizeof(path), "%s/runs/1/ran", t.work_dir);
+    ck_assert_int_ne(access(path, F_OK), 0);
 }
 END_TEST
 
@@ -243,4 +269,5 @@ UNIT_MAIN("spawning",
           prepared(unit_case("leases",
                              lease_that_is_not_renewed_ends_the_run,
                              what_ignores_the_end_of_its_lease_is_killed,
+                             run_without_a_lease_is_not_started,
                              lease_that_lasts_is_nothing)))
