@@ -85,8 +85,8 @@ START_TEST(test_wrong_types)
         "[]",
         "{\"config\": 5}",
         "{\"config\": {\"Env\": {\"A\": 1}, \"WorkingDir\": [\"/\"]}}",
-        "{\"config\": {\"Env\": [1, null, [], {}, \"novalue\"], \"WorkingDir\": "
-        "\"x\"}}",
+        ("{\"config\": {\"Env\": [1, null, [], {}, \"novalue\"], \"WorkingDir\": "
+         "\"x\"}}"),
     };
 
     for (size_t i = 0; i < sizeof(images) / sizeof(images[0]); i++) {
