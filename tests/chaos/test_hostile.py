@@ -85,7 +85,7 @@ def check_contained(cluster, job, kill):
 
 
 KILLED = {
-    "fork_bomb": "b() { b | b & }; b; touch ready; sleep 1000",
+    "fork_bomb": "b() { b | b & }; touch ready; b; exec sleep 1000",
     "ignores_term": "trap '' TERM HUP INT; touch ready; while :; do sleep 0.05; done",
     "double_fork": "(setsid sh -c 'trap \"\" TERM; (sleep 1000 &); sleep 1000' &); "
     "touch ready; sleep 1000",
