@@ -591,6 +591,7 @@ process_check(struct launcher *base, const struct run_start *run, uint32_t index
     struct launcher_process *l = of(base);
     struct process *p = find(l, run->attempt);
     struct buffer bytes = {0};
+    struct shim_request *r;
     struct error err;
 
     if (p == NULL || p->state != PROCESS_ALIVE)
@@ -603,7 +604,19 @@ process_check(struct launcher *base, const struct run_start *run, uint32_t index
                     err.text);
         return;
     }
+    r = (struct shim_request *)(void *)bytes.data;
+    r->shim_pid = p->shim;
+    r->shim_start = p->start;
     watch_spawner(l, !spawning_send(&l->spawning, &bytes, -1));
+}
+
+static const char *timed_out(char text[LIMIT_MESSAGE_BYTES], int ms)
+{
+    if (ms % 1000 == 0)
+        snprintf(text, LIMIT_MESSAGE_BYTES, "timed out after %d s", ms / 1000);
+    else
+        snprintf(text, LIMIT_MESSAGE_BYTES, "timed out after %d ms", ms);
+    return text;
 }
 
 /* Why it failed; NULL if it passed. */
@@ -620,8 +633,7 @@ static const char *check_problem(const struct shim_notice *n,
         snprintf(text, LIMIT_MESSAGE_BYTES, "ended by signal %d", n->code);
         break;
     case CHECK_TIMED_OUT:
-        snprintf(text, LIMIT_MESSAGE_BYTES, "timed out");
-        break;
+        return timed_out(text, n->code);
     case CHECK_STATUS:
         snprintf(text, LIMIT_MESSAGE_BYTES, "status %d", n->code);
         break;

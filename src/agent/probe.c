@@ -1,13 +1,18 @@
 /* probe.c - one check of a run.
  *
- * A command runs in the run's group and sandbox, as its user; when its time is over it is
- * killed with all that descends from it.  A port is asked on 127.0.0.1 from this process:
- * tasks have the network of their host.  HTTP passes with a status from 200 to 399; no more
- * than the first line of the answer is read.
+ * A command runs in the run's group and sandbox, as its user.  It is killed with all that
+ * descends from it when its time is over, when it has ended, and when the run is over, which is
+ * known by the run's shim: without groups nothing else would end it.  The answer is told before
+ * that, so that it is in time whatever the command left.
+ *
+ * A port is asked on 127.0.0.1 from this process: tasks have the network of their host.  HTTP
+ * passes with a status from 200 to 399; no more than that is looked at, and the rest of the
+ * answer is taken only so that the server does not see a reset.
  */
 #include "agent/probe.h"
 
 #include "agent/exec_spawn.h"
+#include "agent/process.h"
 #include "agent/reaper.h"
 #include "wire/job.h"
 
@@ -17,9 +22,10 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,6 +39,7 @@ struct probe {
     uint64_t until_ms;
     enum check_end end;
     int code;
+    int signals; /* of a command: a signalfd, SIGCHLD */
 };
 
 static uint64_t now_ms(void)
@@ -56,48 +63,105 @@ static void ended(struct probe *p, enum check_end end, int code)
     p->code = code;
 }
 
+/* An agent that is away asks again when it is back. */
+static void tell(const struct probe *p)
+{
+    const struct shim_notice notice = {.attempt = p->request->attempt,
+                                       .kind = SHIM_CHECKED,
+                                       .restarts = p->request->restarts,
+                                       .check = p->request->check,
+                                       .end = p->end,
+                                       .code = p->code};
+
+    if (write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0)
+        _exit(1);
+}
+
+static void timed_out(struct probe *p)
+{
+    ended(p, CHECK_TIMED_OUT, (int)p->request->timeout_ms);
+}
+
 /* ---- a command ---- */
 
-static void wait_command(struct probe *p, pid_t pid)
+/* A descriptor of the run's shim, or -1 when that is gone. */
+static int open_shim(const struct shim_request *r)
 {
-    sigset_t chld;
+    int fd = pidfd_open(r->shim_pid, 0);
+
+    if (fd >= 0 && process_start(r->shim_pid) != r->shim_start) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool has_ended(struct probe *p, pid_t pid)
+{
     int status;
 
-    sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD);
-    while (waitpid(pid, &status, WNOHANG) == 0) {
-        int left = left_ms(p);
-        struct timespec wait = {left / 1000, (left % 1000) * 1000000L};
-
-        if (left == 0) {
-            kill(-pid, SIGKILL);
-            ended(p, CHECK_TIMED_OUT, 0);
-            return;
-        }
-        sigtimedwait(&chld, NULL, &wait);
-    }
+    if (waitpid(pid, &status, WNOHANG) == 0)
+        return false;
     if (WIFSIGNALED(status))
         ended(p, CHECK_SIGNALED, WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
         ended(p, CHECK_EXITED, WEXITSTATUS(status));
+    return true;
+}
+
+/* False: the run has ended, and nobody wants to know. */
+static bool wait_command(struct probe *p, pid_t pid, int shim)
+{
+    struct pollfd fds[] = {
+        {.fd = p->signals, .events = POLLIN},
+        {.fd = shim, .events = POLLIN},
+    };
+    struct signalfd_siginfo got;
+
+    while (!has_ended(p, pid)) {
+        int left = left_ms(p);
+
+        if (left == 0) {
+            kill(-pid, SIGKILL);
+            timed_out(p);
+            return true;
+        }
+        poll(fds, 2, left);
+        if (fds[1].revents != 0)
+            return false;
+        (void)!read(p->signals, &got, sizeof(got));
+    }
+    return true;
+}
+
+/* True: there is something to tell. */
+static bool run_command(struct probe *p, struct task *command, int shim)
+{
+    const char *step;
+    pid_t pid;
+    int rv = exec_spawn_in_run(command, p->host, p->request->attempt, &pid, &step);
+
+    if (rv == 0)
+        return wait_command(p, pid, shim);
+    ended(p, CHECK_NOT_STARTED, rv);
+    return true;
 }
 
 static void probe_command(struct probe *p)
 {
-    struct task command = {.in = -1, .out = -1, .err = -1};
-    const char *step;
-    pid_t pid;
-    int rv;
+    struct task command;
+    int shim = open_shim(p->request);
+    sigset_t child;
 
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    p->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     task_from_request(&command, p->request);
-    command.in = command.out = command.err = -1;
+    command.out = command.err = open("/dev/null", O_WRONLY | O_CLOEXEC);
     command.oom_default = p->host->oom_protected;
-    rv = exec_spawn_in_run(&command, p->host, p->request->attempt, &pid, &step);
-    if (rv != 0)
-        ended(p, CHECK_NOT_STARTED, rv);
-    else
-        wait_command(p, pid);
+    if (shim >= 0 && run_command(p, &command, shim))
+        tell(p);
     reaper_end_all();
 }
 
@@ -138,17 +202,12 @@ static int connect_port(struct probe *p)
     }
     if (reason == 0)
         return fd;
-    ended(p, reason == ETIMEDOUT ? CHECK_TIMED_OUT : CHECK_NOT_REACHED, reason);
+    if (reason == ETIMEDOUT)
+        timed_out(p);
+    else
+        ended(p, CHECK_NOT_REACHED, reason);
     close(fd);
     return -1;
-}
-
-static void probe_tcp(struct probe *p)
-{
-    int fd = connect_port(p);
-
-    if (fd >= 0)
-        close(fd);
 }
 
 static bool send_all(const struct probe *p, int fd, const char *text, size_t size)
@@ -189,7 +248,7 @@ static void read_status(struct probe *p, int fd)
         if (n < 0 && errno == EAGAIN) {
             if (ready(p, fd, POLLIN))
                 continue;
-            ended(p, CHECK_TIMED_OUT, 0);
+            timed_out(p);
             return;
         }
         if (n <= 0) {
@@ -205,24 +264,42 @@ static void read_status(struct probe *p, int fd)
         ended(p, CHECK_STATUS, status);
 }
 
-static void probe_http(struct probe *p)
+static void drain(const struct probe *p, int fd)
 {
-    static char text[LIMIT_SOURCE_BYTES + 128];
-    int size = snprintf(text,
-                        sizeof(text),
-                        "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%u\r\n"
-                        "Connection: close\r\n\r\n",
-                        shim_request_strings(p->request),
-                        p->request->port);
+    char bytes[4096];
+    size_t left = LIMIT_CHECK_BYTES;
+
+    while (left > 0) {
+        ssize_t n = recv(fd, bytes, sizeof(bytes) < left ? sizeof(bytes) : left, 0);
+
+        if (n > 0)
+            left -= (size_t)n;
+        else if (n == 0 || errno != EAGAIN || !ready(p, fd, POLLIN))
+            return;
+    }
+}
+
+static void probe_http(struct probe *p, int fd)
+{
+    const char *text = shim_request_strings(p->request);
+
+    if (send_all(p, fd, text, strlen(text)))
+        read_status(p, fd);
+    else if (left_ms(p) == 0)
+        timed_out(p);
+    else
+        ended(p, CHECK_NO_HTTP, 0);
+}
+
+static void probe_port(struct probe *p)
+{
     int fd = connect_port(p);
 
-    if (fd < 0)
-        return;
-    if (!send_all(p, fd, text, (size_t)size))
-        ended(p, left_ms(p) == 0 ? CHECK_TIMED_OUT : CHECK_NO_HTTP, 0);
-    else
-        read_status(p, fd);
-    close(fd);
+    if (fd >= 0 && p->request->check_kind == CHECK_HTTP)
+        probe_http(p, fd);
+    tell(p);
+    if (fd >= 0 && p->request->check_kind == CHECK_HTTP)
+        drain(p, fd);
 }
 
 void probe_run(const struct shim_request *request, const struct shim_host *host)
@@ -231,10 +308,6 @@ void probe_run(const struct shim_request *request, const struct shim_host *host)
                       .host = host,
                       .until_ms = now_ms() + request->timeout_ms,
                       .end = CHECK_PASSED};
-    struct shim_notice notice = {.attempt = request->attempt,
-                                 .kind = SHIM_CHECKED,
-                                 .restarts = request->restarts,
-                                 .check = request->check};
 
     close(SHIM_FD_FENCE);
     dup2(STDIN_FILENO, STDOUT_FILENO);
@@ -242,12 +315,7 @@ void probe_run(const struct shim_request *request, const struct shim_host *host)
     setsid();
     if (request->check_kind == CHECK_COMMAND)
         probe_command(&p);
-    else if (request->check_kind == CHECK_HTTP)
-        probe_http(&p);
     else
-        probe_tcp(&p);
-    notice.end = p.end;
-    notice.code = p.code;
-    /* An agent that is away asks again when it is back. */
-    _exit(write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 ? 1 : 0);
+        probe_port(&p);
+    _exit(0);
 }

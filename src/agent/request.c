@@ -342,12 +342,42 @@ int request_build_exec(struct buffer *out,
 
 /* ---- a check ---- */
 
-static void replace_command(struct job_spec *spec, const struct job_check *check)
+/* A line of HTTP has only printable ASCII; the path may have other letters. */
+static void add_path(struct buffer *out, const char *path)
+{
+    for (; *path != 0; path++) {
+        unsigned char byte = (unsigned char)*path;
+
+        if (byte > ' ' && byte < 0x7f)
+            buffer_append_u8(out, byte);
+        else
+            buffer_printf(out, "%%%02X", byte);
+    }
+}
+
+static void add_http(struct job_spec *spec, const char *path, uint16_t port)
+{
+    struct buffer text = {0};
+
+    buffer_printf(&text, "GET ");
+    add_path(&text, path);
+    ADD_FORMATTED(&text,
+                  " HTTP/1.0\r\nHost: 127.0.0.1:%u\r\nUser-Agent: triarch\r\n"
+                  "Connection: close\r\n\r\n",
+                  port);
+    job_spec_add_arg(spec, (const char *)text.data);
+    buffer_finish(&text);
+}
+
+static void
+replace_command(struct job_spec *spec, const struct job_check *check, uint16_t port)
 {
     while (spec->argc > 0)
         mem_free(spec->argv[--spec->argc]);
-    if (check->kind != CHECK_COMMAND)
-        job_spec_add_arg(spec, check->kind == CHECK_HTTP ? check->path : "tcp");
+    if (check->kind == CHECK_HTTP)
+        add_http(spec, check->path, port);
+    else if (check->kind == CHECK_TCP)
+        job_spec_add_arg(spec, "tcp");
     for (size_t i = 0; check->kind == CHECK_COMMAND && i < check->argc; i++)
         job_spec_add_arg(spec, check->argv[i]);
 }
@@ -380,7 +410,7 @@ int request_build_check(struct buffer *out,
     request.timeout_ms = spec.checks[index].timeout_ms > INT32_MAX
                              ? INT32_MAX
                              : (uint32_t)spec.checks[index].timeout_ms;
-    replace_command(&spec, &spec.checks[index]);
+    replace_command(&spec, &spec.checks[index], request.port);
     if (spec.image.source != NULL && request.check_kind == CHECK_COMMAND) {
         rc = error_set(err,
                        ERROR_INVALID,

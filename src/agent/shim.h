@@ -81,11 +81,12 @@ struct shim_request {
     uint32_t uid, gid;
     uint16_t rows, columns; /* EXEC: of its terminal */
     uint16_t port;          /* CHECK: of HTTP and TCP */
-    uint16_t
-        check_kind; /* CHECK: enum check_kind of wire/job.h; argv is the command, or
-                             * the path of HTTP */
-    uint32_t check; /* CHECK: which of the job's */
+    uint16_t check_kind; /* CHECK: enum check_kind of wire/job.h; argv is the command,
+                             * or the request of HTTP */
+    uint32_t check;      /* CHECK: which of the job's */
     uint32_t timeout_ms; /* CHECK */
+    int32_t shim_pid;    /* CHECK: when that process is gone so is the run */
+    uint64_t shim_start; /* its start time, in ticks since boot */
     uint32_t groups;     /* supplementary ones; at most LIMIT_USER_GROUPS */
     uint32_t argc;       /* at least 1 */
     uint32_t envc;
@@ -122,9 +123,9 @@ enum shim_notice_kind {
 /* How a check ended; `code` of the notice has more. */
 enum check_end {
     CHECK_PASSED,
-    CHECK_EXITED,   /* exit status */
-    CHECK_SIGNALED, /* signal */
-    CHECK_TIMED_OUT,
+    CHECK_EXITED,      /* exit status */
+    CHECK_SIGNALED,    /* signal */
+    CHECK_TIMED_OUT,   /* ms */
     CHECK_STATUS,      /* of HTTP */
     CHECK_NO_HTTP,     /* what came is no HTTP */
     CHECK_NOT_STARTED, /* errno */

@@ -114,6 +114,20 @@ static void on_ended(void *context, const struct run_ended *ended)
     t.ended++;
 }
 
+static void on_checked(void *context, const struct run_checked *checked)
+{
+    (void)context;
+    t.checked.count++;
+    t.checked.attempt = checked->attempt;
+    t.checked.restarts = checked->restarts;
+    t.checked.index = checked->index;
+    t.checked.passed = checked->passed;
+    snprintf(t.checked.message,
+             sizeof(t.checked.message),
+             "%s",
+             checked->message != NULL ? checked->message : "");
+}
+
 static void on_failed(void *context, const struct error *err)
 {
     (void)context;
@@ -142,6 +156,7 @@ static void open_launcher(void)
     const struct launcher_listener listener = {
         .started = on_started,
         .ended = on_ended,
+        .checked = on_checked,
         .failed = on_failed,
     };
     struct error err = {0};
@@ -184,20 +199,20 @@ static void add_artifact(struct job_spec *spec)
     a->timeout_ms = 2000;
 }
 
-void test_command(uint64_t attempt, char *const *argv, char *const *env)
+static void add_check(struct job_spec *spec, const struct job_check *from)
 {
-    struct run_start run = {
-        .attempt = attempt,
-        .job = 17,
-        .instance = 3,
-        .number = 2,
-        .term = 5,
-        .agent = 9,
-        .restarts = t.restarts,
-        .ports = t.ports,
-        .port_count = t.port_count,
-    };
-    struct buffer bytes = {0};
+    struct job_check *c = job_spec_add_check(spec);
+
+    *c = *from;
+    c->argv = NULL;
+    c->argc = 0;
+    c->path = from->path == NULL ? NULL : mem_strdup(from->path);
+    for (size_t i = 0; i < from->argc; i++)
+        job_check_add_arg(c, from->argv[i]);
+}
+
+static void pack_spec(struct buffer *out, char *const *argv, char *const *env)
+{
     struct job_spec spec;
 
     job_spec_init(&spec);
@@ -209,8 +224,34 @@ void test_command(uint64_t attempt, char *const *argv, char *const *env)
         job_spec_add_env(&spec, *env);
     if (t.artifact)
         add_artifact(&spec);
-    job_spec_pack(&spec, &bytes);
+    spec.ports.count = t.port_count;
+    for (size_t i = 0; i < t.check_count; i++)
+        add_check(&spec, &t.checks[i]);
+    job_spec_pack(&spec, out);
     job_spec_finish(&spec);
+}
+
+static struct run_start run_of(uint64_t attempt)
+{
+    return (struct run_start){
+        .attempt = attempt,
+        .job = 17,
+        .instance = 3,
+        .number = 2,
+        .term = 5,
+        .agent = 9,
+        .restarts = t.restarts,
+        .ports = t.ports,
+        .port_count = t.port_count,
+    };
+}
+
+void test_command(uint64_t attempt, char *const *argv, char *const *env)
+{
+    struct run_start run = run_of(attempt);
+    struct buffer bytes = {0};
+
+    pack_spec(&bytes, argv, env);
     run.spec = buffer_view(&bytes);
     launcher_start(t.launcher, &run);
     buffer_finish(&bytes);
@@ -221,6 +262,18 @@ void test_script(uint64_t attempt, const char *script)
     char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
 
     test_command(attempt, argv, NULL);
+}
+
+void test_ask(uint64_t attempt, uint32_t index)
+{
+    char *argv[] = {"server", NULL}, *env[] = {"COLOUR=blue", NULL};
+    struct run_start run = run_of(attempt);
+    struct buffer bytes = {0};
+
+    pack_spec(&bytes, argv, env);
+    run.spec = buffer_view(&bytes);
+    launcher_check(t.launcher, &run, index);
+    buffer_finish(&bytes);
 }
 
 /* ---- waiting ---- */
@@ -249,6 +302,20 @@ void test_wait_started(uint64_t attempt)
 void test_wait_ended(uint64_t attempt)
 {
     wait_for(&seen(attempt)->ended, "ended", attempt);
+}
+
+void test_wait_checked(void)
+{
+    unsigned before = t.checked.count;
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (t.checked.count == before) {
+        struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
+
+        poll(&fd, 1, 100);
+        launcher_dispatch(t.launcher);
+        ck_assert(clock_monotonic_us() < end);
+    }
 }
 
 void test_wait_failed(void)

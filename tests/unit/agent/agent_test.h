@@ -8,6 +8,7 @@
 #include "agent/launcher.h"
 #include "agent/shim.h"
 #include "agent/users.h"
+#include "wire/job.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -32,11 +33,20 @@ struct agent_test {
     struct users *users;
     struct users_options users_options;
     struct launcher *launcher;
-    uint32_t restarts; /* of the next start */
-    bool artifact;     /* its job has one */
+    uint32_t restarts;              /* of the next start */
+    bool artifact;                  /* its job has one */
+    const struct job_check *checks; /* and these */
+    size_t check_count;
     const uint16_t *ports;
     uint32_t port_count;
     struct seen seen[TEST_ATTEMPTS];
+    struct {
+        unsigned count; /* of answers; the last one was: */
+        uint64_t attempt;
+        uint32_t restarts, index;
+        bool passed;
+        char message[LIMIT_MESSAGE_BYTES + 1];
+    } checked;
     unsigned ended;
     struct error failed;
 };
@@ -54,6 +64,9 @@ void test_launcher_close(void);
 /* Start `sh -c script`, or a command. */
 void test_script(uint64_t attempt, const char *script);
 void test_command(uint64_t attempt, char *const *argv, char *const *env);
+/* Ask for a check of the run, and wait until another answer has come. */
+void test_ask(uint64_t attempt, uint32_t index);
+void test_wait_checked(void);
 /* What triarch-fetch is from now on: a script. */
 void test_write_fetch(const char *script);
 
