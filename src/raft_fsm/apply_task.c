@@ -151,6 +151,16 @@ static void take_restarts(struct task *t, const struct task_update *u)
     t->extras->health = (uint8_t)(ended ? HEALTH_UNKNOWN : u->health);
 }
 
+static void take_reason(struct task *t, const struct task_update *u)
+{
+    t->reason = (uint8_t)u->reason;
+    t->exit_code = u->exit_code;
+#ifdef MUTANT_ADDRESS_IN_STATE
+    t->exit_code = (int32_t)((uintptr_t)t >> 4);
+#endif
+    task_set_message(t, u->message);
+}
+
 /* The task of a live attempt takes what was reported, inside an edit of the job. */
 static void
 task_take(struct apply *a, const struct attempt *attempt, const struct task_update *u)
@@ -161,14 +171,9 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     state_edit(a->state, object_task(j, t));
     t->state = (uint8_t)state_after(a, j, t, u);
     take_restarts(t, u);
-    t->reason = (uint8_t)u->reason;
+    take_reason(t, u);
     if (u->state == TASK_KILLED && t->state == TASK_PENDING && attempt->stop != 0)
         t->reason = attempt->stop;
-    t->exit_code = u->exit_code;
-#ifdef MUTANT_ADDRESS_IN_STATE
-    t->exit_code = (int32_t)((uintptr_t)t >> 4);
-#endif
-    task_set_message(t, u->message);
     if (t->state == TASK_RUNNING)
         t->started_us = a->stamp_us;
     if (task_state_is_final(t->state))
@@ -244,7 +249,8 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
     return true;
 }
 
-/* A run goes on: its checks may have another result, and its agent may have restarted it. */
+/* A run goes on: its checks may have another result, and its agent may have restarted it; the
+ * report says why. */
 static bool update_health(struct apply *a,
                           const struct attempt *attempt,
                           const struct task_update *u)
@@ -258,6 +264,7 @@ static bool update_health(struct apply *a,
     before = job_open(a, j);
     state_edit(a->state, object_task(j, t));
     take_restarts(t, u);
+    take_reason(t, u);
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
     return true;

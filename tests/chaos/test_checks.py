@@ -51,9 +51,11 @@ def test_http_readiness(cluster):
         readiness={"http": "/ready", "port_index": 0, **QUICK},
     )
     wait_health(cluster, job, "failing")
+    assert "status 503" in task(cluster, job)["message"]
     status = next((cluster.agents[0].work / "runs").iterdir()) / "status"
     status.write_text("204")
     wait_health(cluster, job, "passing")
+    assert not task(cluster, job)["message"]
     status.write_text("404")
     wait_health(cluster, job, "failing")
     assert task(cluster, job)["restarts"] == 0

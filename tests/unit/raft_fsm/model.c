@@ -485,6 +485,15 @@ static void try_again(struct model *m,
 }
 
 /* The task of a live attempt is told how it is. */
+static void say(struct m_task *t, const struct task_update *u)
+{
+    t->reason = u->reason;
+    t->exit_code = u->exit_code;
+    memset(t->message, 0, sizeof(t->message));
+    if (u->message.size > 0)
+        strncpy(t->message, (const char *)u->message.data, u->message.size);
+}
+
 static void
 tell_task(struct model *m, const struct m_attempt *at, const struct task_update *u)
 {
@@ -492,11 +501,7 @@ tell_task(struct model *m, const struct m_attempt *at, const struct task_update 
     struct m_task *t = &j->tasks[at->instance];
 
     t->state = u->state;
-    t->reason = u->reason;
-    t->exit_code = u->exit_code;
-    memset(t->message, 0, sizeof(t->message));
-    if (u->message.size > 0)
-        strncpy(t->message, (const char *)u->message.data, u->message.size);
+    say(t, u);
     t->restarts = u->restarts;
     t->health = u->state >= TASK_FINISHED ? HEALTH_UNKNOWN : u->health;
     if (j->kill_index == 0)
@@ -715,6 +720,7 @@ static bool m_update_one(struct model *m, uint64_t agent, const struct task_upda
             return false;
         task->health = u->health;
         task->restarts = u->restarts;
+        say(task, u);
         task->changed = m->jobs[t->job - 1].changed = m->index;
         return true;
     }

@@ -1,5 +1,6 @@
 /* test_retry.c - docs/spec/3-task-states.md: tasks that are tried again, and leases. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "raft_fsm/retry.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/raft_fsm/fsm_test.h"
@@ -184,8 +185,13 @@ END_TEST
 
 START_TEST(test_restarts_and_health_of_a_run)
 {
-    struct task_update u = {
-        .attempt = 1, .state = TASK_RUNNING, .health = HEALTH_PASSING, .restarts = 3};
+    struct task_update u = {.attempt = 1,
+                            .state = TASK_RUNNING,
+                            .reason = TASK_REASON_EXITED,
+                            .exit_code = 7,
+                            .message = text_view("exited with status 7"),
+                            .health = HEALTH_PASSING,
+                            .restarts = 3};
     struct command c = {.kind = COMMAND_TASK_UPDATE,
                         .task_update = {.agent = 1, .updates = &u, .count = 1}};
     uint64_t started_us;
@@ -197,6 +203,10 @@ START_TEST(test_restarts_and_health_of_a_run)
     ck_assert_int_eq(task_health(task(0)), HEALTH_PASSING);
     ck_assert_uint_eq(task_restarts(task(0)), 3);
     ck_assert_uint_eq(task(0)->started_us, started_us);
+    ck_assert_int_eq(task(0)->reason,
+                     TASK_REASON_EXITED); /* why it was started again */
+    ck_assert_int_eq(task(0)->exit_code, 7);
+    ck_assert_str_eq(task(0)->message, "exited with status 7");
     ck_changes_nothing(&f, ck_done(fsm_run(&f, &c), 0));
     u.state = TASK_LOST;
     ck_done(fsm_run(&f, &c), 1);
