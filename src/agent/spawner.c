@@ -7,6 +7,7 @@
 
 #include "agent/exec_spawn.h"
 #include "agent/probe.h"
+#include "agent/process.h"
 #include "agent/shim.h"
 
 #include <bsd/sys/tree.h>
@@ -219,15 +220,6 @@ static void on_child(struct spawner *s)
     }
 }
 
-static void read_boot_id(struct spawner *s)
-{
-    int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0 || read(fd, s->host.boot_id, BOOT_ID_BYTES) != BOOT_ID_BYTES)
-        fail("boot_id");
-    close(fd);
-}
-
 /* Tasks inherit what is set here: default signals, no descriptors. */
 static void prepare(struct spawner *s)
 {
@@ -250,7 +242,8 @@ static void prepare(struct spawner *s)
     umask(022);
     if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0)
         fail("setrlimit");
-    read_boot_id(s);
+    if (process_boot_id(s->host.boot_id) != 0)
+        fail("boot_id");
 }
 
 /* triarch-shim WORK_DIR PROTECTED PLACE... */
