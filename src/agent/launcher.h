@@ -1,7 +1,7 @@
 /* launcher.h - starting, watching and ending the processes of runs.
  *
- * Behind this table stands one way of doing so: launcher_process.c, plain processes
- * under a shim. Another one (containers) fills the same table.  A launcher is used from
+ * Behind this table stands launcher_process.c: each run is a process under a shim, also one
+ * in a container, whose process is triarch-contain and then crun.  A launcher is used from
  * one thread; it never blocks for long, and tells what happened from
  * launcher_dispatch(), never from within a call.
  */

@@ -175,9 +175,6 @@ struct run_check {
     uint64_t attempt;
     uint32_t restarts;
     uint32_t index; /* in the checks of the job_spec */
-    uint32_t port_count;
-    const uint16_t *ports;
-    struct bytes spec;
 };
 
 struct agent_action {

@@ -77,9 +77,6 @@ static void ask(struct agent_core *core, struct run *r, uint32_t index)
         .attempt = r->attempt,
         .restarts = r->restarts,
         .index = index,
-        .ports = r->ports,
-        .port_count = r->port_count,
-        .spec = r->spec,
     };
     r->checks[index].asked = true;
     r->checks[index].lost_ms =
