@@ -141,7 +141,10 @@ static void open_launcher(struct bench *b, const char *work_dir, const char *shi
     };
     const struct users_options any = {0};
     struct launcher_process_options options = {
-        .work_dir = work_dir, .shim = shim, .task_pids = LIMIT_TASK_PIDS};
+        .work_dir = work_dir,
+        .shim = shim,
+        .fetch = "", /* these tasks have nothing to fetch */
+        .task_pids = LIMIT_TASK_PIDS};
     struct error err;
 
     if (users_create(&b->users, &any, &err) != 0)

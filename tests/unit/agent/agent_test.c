@@ -1,6 +1,7 @@
 /* agent_test.c - a work directory and a launcher with real processes, for tests. */
 #include "tests/unit/agent/agent_test.h"
 
+#include "agent/leftovers.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "wire/job.h"
@@ -69,6 +70,18 @@ void agent_test_setup(void)
     prctl(PR_SET_DUMPABLE, 1); /* sanitizers look into their own process */
 }
 
+/* What a test started and did not end, as another agent would: its shim ends then too. */
+static void end_tasks(void)
+{
+    uint64_t attempts[TEST_ATTEMPTS];
+    struct error err;
+
+    for (uint64_t i = 0; i < TEST_ATTEMPTS; i++)
+        attempts[i] = i;
+    ck_assert_msg(
+        leftovers_kill(t.work_dir, attempts, TEST_ATTEMPTS, &err) == 0, "%s", err.text);
+}
+
 void agent_test_teardown(void)
 {
     char *argv[] = {"rm", "-rf", t.work_dir, NULL};
@@ -76,6 +89,7 @@ void agent_test_teardown(void)
     pid_t pid;
 
     test_launcher_close();
+    end_tasks();
     users_destroy(t.users);
     ck_assert_int_eq(posix_spawnp(&pid, "rm", NULL, NULL, argv, env), 0);
     waitpid(pid, NULL, 0);
