@@ -6,6 +6,8 @@
  */
 #include "agent/disk_quota.h"
 
+#include "agent/worker.h"
+
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -40,12 +42,8 @@ struct disk_quota {
     uint64_t files;
     struct store_hooks hooks;
 
-    bool running;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t wake;
+    struct worker worker; /* its lock is of what follows */
     struct watched_tree watched;
-    bool stopping;
 };
 
 struct sum {
@@ -142,7 +140,7 @@ static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes
 
 /* ---- the thread ---- */
 
-/* With the mutex held. */
+/* With the lock held. */
 static struct watched *first_due(struct disk_quota *q)
 {
     struct watched *w, *first = NULL;
@@ -154,16 +152,16 @@ static struct watched *first_due(struct disk_quota *q)
     return first;
 }
 
-/* With the mutex held, which is given up meanwhile: *w may be gone after it. */
+/* With the lock held, which is given up meanwhile: *w may be gone after it. */
 static void look(struct disk_quota *q, const struct watched *w)
 {
     struct watched key = {.attempt = w->attempt}, *again;
     uint64_t bytes = w->bytes, began = clock_monotonic_us(), now, pause;
     bool over;
 
-    pthread_mutex_unlock(&q->mutex);
+    worker_unlock(&q->worker);
     over = look_at(q, key.attempt, bytes);
-    pthread_mutex_lock(&q->mutex);
+    worker_lock(&q->worker);
     now = clock_monotonic_us();
     pause = (now - began) * LOOK_REST;
     if (pause < q->look_ms * 1000ull)
@@ -177,33 +175,22 @@ static void look(struct disk_quota *q, const struct watched *w)
         q->hooks.notify(q->hooks.arg);
 }
 
-/* With the mutex held. */
-static void rest_until(struct disk_quota *q, uint64_t until)
-{
-    const struct timespec at = {
-        .tv_sec = (time_t)(until / 1000000),
-        .tv_nsec = (long)(until % 1000000) * 1000,
-    };
-
-    pthread_cond_timedwait(&q->wake, &q->mutex, &at);
-}
-
 static void *run(void *arg)
 {
     struct disk_quota *q = arg;
 
-    pthread_mutex_lock(&q->mutex);
-    while (!q->stopping) {
+    worker_lock(&q->worker);
+    while (!q->worker.stopping) {
         struct watched *w = first_due(q);
 
         if (w == NULL)
-            pthread_cond_wait(&q->wake, &q->mutex);
+            worker_wait_until(&q->worker, WORKER_FOR_EVER);
         else if (w->due_us > clock_monotonic_us())
-            rest_until(q, w->due_us);
+            worker_wait_until(&q->worker, w->due_us);
         else
             look(q, w);
     }
-    pthread_mutex_unlock(&q->mutex);
+    worker_unlock(&q->worker);
     return NULL;
 }
 
@@ -216,23 +203,23 @@ void disk_quota_watch(struct disk_quota *q, uint64_t attempt, uint64_t bytes)
     w->attempt = attempt;
     w->bytes = bytes;
     w->due_us = clock_monotonic_us() + q->look_ms * 1000ull;
-    pthread_mutex_lock(&q->mutex);
+    worker_lock(&q->worker);
     if (RB_INSERT(watched_tree, &q->watched, w) != NULL)
         mem_free(w);
     else
-        pthread_cond_signal(&q->wake);
-    pthread_mutex_unlock(&q->mutex);
+        worker_wake(&q->worker);
+    worker_unlock(&q->worker);
 }
 
 void disk_quota_leave(struct disk_quota *q, uint64_t attempt)
 {
     struct watched key = {.attempt = attempt}, *w;
 
-    pthread_mutex_lock(&q->mutex);
+    worker_lock(&q->worker);
     w = RB_FIND(watched_tree, &q->watched, &key);
     if (w != NULL)
         RB_REMOVE(watched_tree, &q->watched, w);
-    pthread_mutex_unlock(&q->mutex);
+    worker_unlock(&q->worker);
     mem_free(w);
 }
 
@@ -240,7 +227,7 @@ bool disk_quota_take(struct disk_quota *q, uint64_t *attempt)
 {
     struct watched *w;
 
-    pthread_mutex_lock(&q->mutex);
+    worker_lock(&q->worker);
     RB_FOREACH (w, watched_tree, &q->watched) {
         if (w->over)
             break;
@@ -249,7 +236,7 @@ bool disk_quota_take(struct disk_quota *q, uint64_t *attempt)
         w->over = false;
         *attempt = w->attempt;
     }
-    pthread_mutex_unlock(&q->mutex);
+    worker_unlock(&q->worker);
     return w != NULL;
 }
 
@@ -258,18 +245,13 @@ int disk_quota_open(struct disk_quota **out,
                     struct error *err)
 {
     struct disk_quota *q = mem_zalloc(sizeof(*q));
-    pthread_condattr_t clock;
     char path[PATH_MAX];
 
     q->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
     q->files = options->files > 0 ? options->files : LIMIT_SANDBOX_FILES;
     q->hooks = options->hooks;
     RB_INIT(&q->watched);
-    pthread_mutex_init(&q->mutex, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&q->wake, &clock);
-    pthread_condattr_destroy(&clock);
+    worker_init(&q->worker);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
     q->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (q->runs < 0) {
@@ -277,8 +259,7 @@ int disk_quota_open(struct disk_quota **out,
         disk_quota_close(q);
         return -ERROR_IO;
     }
-    store_thread_start(&q->thread, "disk-quota", run, q);
-    q->running = true;
+    worker_start(&q->worker, "disk-quota", run, q);
     *out = q;
     return 0;
 }
@@ -289,20 +270,12 @@ void disk_quota_close(struct disk_quota *q)
 
     if (q == NULL)
         return;
-    if (q->running) {
-        pthread_mutex_lock(&q->mutex);
-        q->stopping = true;
-        pthread_cond_signal(&q->wake);
-        pthread_mutex_unlock(&q->mutex);
-        pthread_join(q->thread, NULL);
-    }
+    worker_finish(&q->worker);
     RB_FOREACH_SAFE (w, watched_tree, &q->watched, next) {
         RB_REMOVE(watched_tree, &q->watched, w);
         mem_free(w);
     }
     if (q->runs >= 0)
         close(q->runs);
-    pthread_cond_destroy(&q->wake);
-    pthread_mutex_destroy(&q->mutex);
     mem_free(q);
 }

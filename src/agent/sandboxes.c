@@ -6,11 +6,11 @@
 #include "agent/sandboxes.h"
 
 #include "agent/log_times.h"
+#include "agent/worker.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/hooks.h"
 
 #include <bsd/sys/queue.h>
 #include <fcntl.h>
@@ -39,15 +39,11 @@ struct sandboxes {
     char *work_dir;
     int times;                        /* a descriptor of WORK_DIR/times */
     struct sandboxes_options options; /* with what stands for 0 */
-    pthread_t thread;
-    bool running;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t wake;
-    struct sandbox_list list; /* the oldest first */
+    struct worker worker;             /* its lock is of what follows */
+    struct sandbox_list list;         /* the oldest first */
     size_t count;
     size_t added; /* since the last look */
     bool look_due;
-    bool stopping;
 };
 
 /* ---- removing ---- */
@@ -126,20 +122,16 @@ static bool work_is_due(const struct sandboxes *s)
     return s->count > s->options.keep || s->added >= LOOK_EVERY || s->look_due;
 }
 
-/* With the mutex held. */
+/* With the lock held. */
 static void wait_for_work(struct sandboxes *s)
 {
     uint64_t until = clock_monotonic_us() + LOOK_MS * 1000ull;
-    const struct timespec at = {
-        .tv_sec = (time_t)(until / 1000000),
-        .tv_nsec = (long)(until % 1000000) * 1000,
-    };
 
-    if (pthread_cond_timedwait(&s->wake, &s->mutex, &at) != 0)
+    if (!worker_wait_until(&s->worker, until))
         s->look_due = true;
 }
 
-/* With the mutex held; the oldest, or NULL when all may stay. */
+/* With the lock held; the oldest, or NULL when all may stay. */
 static struct sandbox *take_oldest(struct sandboxes *s)
 {
     struct sandbox *oldest = STAILQ_FIRST(&s->list);
@@ -158,8 +150,8 @@ static void *run(void *arg)
 {
     struct sandboxes *s = arg;
 
-    pthread_mutex_lock(&s->mutex);
-    while (!s->stopping) {
+    worker_lock(&s->worker);
+    while (!s->worker.stopping) {
         struct sandbox *oldest;
 
         if (!work_is_due(s)) {
@@ -169,12 +161,12 @@ static void *run(void *arg)
         oldest = take_oldest(s);
         if (oldest == NULL)
             continue;
-        pthread_mutex_unlock(&s->mutex);
+        worker_unlock(&s->worker);
         remove_sandbox(s, oldest->attempt);
         mem_free(oldest);
-        pthread_mutex_lock(&s->mutex);
+        worker_lock(&s->worker);
     }
-    pthread_mutex_unlock(&s->mutex);
+    worker_unlock(&s->worker);
     return NULL;
 }
 
@@ -186,13 +178,13 @@ static void append(struct sandboxes *s, uint64_t attempt, uint64_t ended_us)
 
     b->attempt = attempt;
     b->ended_us = ended_us;
-    pthread_mutex_lock(&s->mutex);
+    worker_lock(&s->worker);
     STAILQ_INSERT_TAIL(&s->list, b, link);
     s->count++;
     s->added++;
     if (work_is_due(s))
-        pthread_cond_signal(&s->wake);
-    pthread_mutex_unlock(&s->mutex);
+        worker_wake(&s->worker);
+    worker_unlock(&s->worker);
 }
 
 static void path_of(char path[PATH_MAX], const struct sandboxes *s, const char *name)
@@ -282,16 +274,6 @@ static int load(struct sandboxes *s, struct error *err)
     return 0;
 }
 
-static void init_wake(struct sandboxes *s)
-{
-    pthread_condattr_t clock;
-
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->wake, &clock);
-    pthread_condattr_destroy(&clock);
-}
-
 int sandboxes_open(struct sandboxes **out,
                    const struct sandboxes_options *options,
                    struct error *err)
@@ -305,15 +287,13 @@ int sandboxes_open(struct sandboxes **out,
     if (s->options.disk_free_percent == NULL)
         s->options.disk_free_percent = disk_free_percent;
     STAILQ_INIT(&s->list);
-    pthread_mutex_init(&s->mutex, NULL);
-    init_wake(s);
+    worker_init(&s->worker);
     s->times = log_times_open(s->work_dir, err);
     if (s->times < 0 || load(s, err) != 0) {
         sandboxes_close(s);
         return -(int)err->code;
     }
-    store_thread_start(&s->thread, "sandboxes", run, s);
-    s->running = true;
+    worker_start(&s->worker, "sandboxes", run, s);
     *out = s;
     return 0;
 }
@@ -324,21 +304,13 @@ void sandboxes_close(struct sandboxes *s)
 
     if (s == NULL)
         return;
-    if (s->running) {
-        pthread_mutex_lock(&s->mutex);
-        s->stopping = true;
-        pthread_cond_signal(&s->wake);
-        pthread_mutex_unlock(&s->mutex);
-        pthread_join(s->thread, NULL);
-    }
+    worker_finish(&s->worker);
     while ((b = STAILQ_FIRST(&s->list)) != NULL) {
         STAILQ_REMOVE_HEAD(&s->list, link);
         mem_free(b);
     }
     if (s->times >= 0)
         close(s->times);
-    pthread_cond_destroy(&s->wake);
-    pthread_mutex_destroy(&s->mutex);
     mem_free(s->work_dir);
     mem_free(s);
 }

@@ -2,11 +2,11 @@
 #include "agent/task_logs.h"
 
 #include "agent/log_times.h"
+#include "agent/worker.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "store/hooks.h"
 
 #include <bsd/sys/tree.h>
 #include <errno.h>
@@ -47,13 +47,9 @@ struct task_logs {
     struct watched **look; /* those of the look that goes on */
     size_t capacity;
 
-    bool running;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t wake;
+    struct worker worker; /* its lock is of what follows */
     struct watched_tree watched;
     size_t count;
-    bool stopping;
 };
 
 static int compare(const struct watched *a, const struct watched *b)
@@ -131,7 +127,7 @@ static void look_at(struct task_logs *l, struct watched *w, int log)
 
 /* ---- the thread ---- */
 
-/* With the mutex held: what to look at.  Only we take something out of the tree. */
+/* With the lock held: what to look at.  Only we take something out of the tree. */
 static size_t collect(struct task_logs *l)
 {
     struct watched *w;
@@ -154,7 +150,7 @@ static void look(struct task_logs *l, size_t count)
     }
 }
 
-/* With the mutex held.  What was started again meanwhile stays. */
+/* With the lock held.  What was started again meanwhile stays. */
 static void drop_ended(struct task_logs *l, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -168,16 +164,12 @@ static void drop_ended(struct task_logs *l, size_t count)
     }
 }
 
-/* With the mutex held. */
+/* With the lock held. */
 static void rest(struct task_logs *l, uint64_t us)
 {
     uint64_t until = clock_monotonic_us() + us;
-    const struct timespec at = {
-        .tv_sec = (time_t)(until / 1000000),
-        .tv_nsec = (long)(until % 1000000) * 1000,
-    };
 
-    while (!l->stopping && pthread_cond_timedwait(&l->wake, &l->mutex, &at) == 0)
+    while (!l->worker.stopping && worker_wait_until(&l->worker, until))
         continue;
 }
 
@@ -185,21 +177,21 @@ static void *run(void *arg)
 {
     struct task_logs *l = arg;
 
-    pthread_mutex_lock(&l->mutex);
-    while (!l->stopping) {
+    worker_lock(&l->worker);
+    while (!l->worker.stopping) {
         uint64_t began = clock_monotonic_us(), took;
         size_t count = collect(l);
 
-        pthread_mutex_unlock(&l->mutex);
+        worker_unlock(&l->worker);
         look(l, count);
         took = clock_monotonic_us() - began;
-        pthread_mutex_lock(&l->mutex);
+        worker_lock(&l->worker);
         drop_ended(l, count);
         rest(l,
              took * LOOK_REST > l->look_ms * 1000ull ? took * LOOK_REST
                                                      : l->look_ms * 1000ull);
     }
-    pthread_mutex_unlock(&l->mutex);
+    worker_unlock(&l->worker);
     return NULL;
 }
 
@@ -210,7 +202,7 @@ void task_logs_watch(struct task_logs *l, uint64_t attempt)
     struct watched *w = mem_zalloc(sizeof(*w)), *old;
 
     w->attempt = attempt;
-    pthread_mutex_lock(&l->mutex);
+    worker_lock(&l->worker);
     old = RB_INSERT(watched_tree, &l->watched, w);
     if (old == NULL) {
         l->count++;
@@ -218,27 +210,27 @@ void task_logs_watch(struct task_logs *l, uint64_t attempt)
         old->over = false;
         mem_free(w);
     }
-    pthread_mutex_unlock(&l->mutex);
+    worker_unlock(&l->worker);
 }
 
 void task_logs_leave(struct task_logs *l, uint64_t attempt)
 {
     struct watched key = {.attempt = attempt}, *w;
 
-    pthread_mutex_lock(&l->mutex);
+    worker_lock(&l->worker);
     w = RB_FIND(watched_tree, &l->watched, &key);
     if (w != NULL)
         w->over = true;
-    pthread_mutex_unlock(&l->mutex);
+    worker_unlock(&l->worker);
 }
 
 size_t task_logs_count(struct task_logs *l)
 {
     size_t count;
 
-    pthread_mutex_lock(&l->mutex);
+    worker_lock(&l->worker);
     count = l->count;
-    pthread_mutex_unlock(&l->mutex);
+    worker_unlock(&l->worker);
     return count;
 }
 
@@ -256,18 +248,13 @@ int task_logs_open(struct task_logs **out,
                    struct error *err)
 {
     struct task_logs *l = mem_zalloc(sizeof(*l));
-    pthread_condattr_t clock;
     char path[PATH_MAX];
 
     l->limit_bytes =
         options->limit_bytes > 0 ? options->limit_bytes : LIMIT_TASK_LOG_BYTES;
     l->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
     RB_INIT(&l->watched);
-    pthread_mutex_init(&l->mutex, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->wake, &clock);
-    pthread_condattr_destroy(&clock);
+    worker_init(&l->worker);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
     l->times = -1;
     l->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -280,8 +267,7 @@ int task_logs_open(struct task_logs **out,
         task_logs_close(l);
         return -(int)err->code;
     }
-    store_thread_start(&l->thread, "task-logs", run, l);
-    l->running = true;
+    worker_start(&l->worker, "task-logs", run, l);
     *out = l;
     return 0;
 }
@@ -292,13 +278,7 @@ void task_logs_close(struct task_logs *l)
 
     if (l == NULL)
         return;
-    if (l->running) {
-        pthread_mutex_lock(&l->mutex);
-        l->stopping = true;
-        pthread_cond_signal(&l->wake);
-        pthread_mutex_unlock(&l->mutex);
-        pthread_join(l->thread, NULL);
-    }
+    worker_finish(&l->worker);
     RB_FOREACH_SAFE (w, watched_tree, &l->watched, next) {
         RB_REMOVE(watched_tree, &l->watched, w);
         mem_free(w);
@@ -307,8 +287,6 @@ void task_logs_close(struct task_logs *l)
         close(l->runs);
     if (l->times >= 0)
         close(l->times);
-    pthread_cond_destroy(&l->wake);
-    pthread_mutex_destroy(&l->mutex);
     mem_free(l->look);
     mem_free(l);
 }

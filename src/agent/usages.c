@@ -2,11 +2,11 @@
 #include "agent/usages.h"
 
 #include "agent/log_times.h"
+#include "agent/worker.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "store/hooks.h"
 
 #include <bsd/sys/tree.h>
 #include <errno.h>
@@ -62,13 +62,9 @@ struct usages {
     struct look *looks;
     size_t look_capacity;
 
-    bool running;
-    pthread_t thread;
-    pthread_mutex_t mutex; /* of what follows */
-    pthread_cond_t wake;
+    struct worker worker; /* its lock is of what follows */
     struct watched_tree watched;
     size_t count;
-    bool stopping;
 };
 
 static int compare(const struct watched *a, const struct watched *b)
@@ -138,7 +134,7 @@ static uint32_t cpu_milli(const struct watched *w)
 
 /* ---- the thread ---- */
 
-/* With the mutex held: those whose turn it is. */
+/* With the lock held: those whose turn it is. */
 static size_t collect(struct usages *u)
 {
     struct watched *w;
@@ -184,7 +180,7 @@ static void read_processes(struct usages *u, size_t count)
     mem_free(runs);
 }
 
-/* With the mutex held. */
+/* With the lock held. */
 static void keep(struct usages *u, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -195,17 +191,13 @@ static void keep(struct usages *u, size_t count)
     }
 }
 
-/* With the mutex held. */
+/* With the lock held. */
 static void rest(struct usages *u)
 {
     uint64_t until =
         clock_monotonic_us() + (uint64_t)u->options.interval_ms * 1000 / u->slices;
-    const struct timespec at = {
-        .tv_sec = (time_t)(until / 1000000),
-        .tv_nsec = (long)(until % 1000000) * 1000,
-    };
 
-    while (!u->stopping && pthread_cond_timedwait(&u->wake, &u->mutex, &at) == 0)
+    while (!u->worker.stopping && worker_wait_until(&u->worker, until))
         continue;
 }
 
@@ -213,18 +205,18 @@ static void *run(void *arg)
 {
     struct usages *u = arg;
 
-    pthread_mutex_lock(&u->mutex);
-    while (!u->stopping) {
+    worker_lock(&u->worker);
+    while (!u->worker.stopping) {
         size_t count = collect(u);
 
-        pthread_mutex_unlock(&u->mutex);
+        worker_unlock(&u->worker);
         read_groups(u, count);
         read_processes(u, count);
-        pthread_mutex_lock(&u->mutex);
+        worker_lock(&u->worker);
         keep(u, count);
         rest(u);
     }
-    pthread_mutex_unlock(&u->mutex);
+    worker_unlock(&u->worker);
     return NULL;
 }
 
@@ -280,7 +272,7 @@ void usages_watch(struct usages *u, uint64_t attempt, pid_t shim)
     struct usage_record earlier;
     struct watched *w;
 
-    pthread_mutex_lock(&u->mutex);
+    worker_lock(&u->worker);
     w = find(u, attempt);
     if (w == NULL) {
         w = mem_zalloc(sizeof(*w));
@@ -294,20 +286,20 @@ void usages_watch(struct usages *u, uint64_t attempt, pid_t shim)
     if (w->shim != shim)
         w->before = w->last;
     w->shim = shim;
-    pthread_mutex_unlock(&u->mutex);
+    worker_unlock(&u->worker);
 }
 
 void usages_leave(struct usages *u, uint64_t attempt, const struct usage_reading *used)
 {
     struct watched at_once = {.attempt = attempt}, *w; /* it was never seen to run */
 
-    pthread_mutex_lock(&u->mutex);
+    worker_lock(&u->worker);
     w = find(u, attempt);
     if (w != NULL) {
         RB_REMOVE(watched_tree, &u->watched, w);
         u->count--;
     }
-    pthread_mutex_unlock(&u->mutex);
+    worker_unlock(&u->worker);
     if (used != NULL)
         add_reading(w != NULL ? w : &at_once, used);
     keep_final(u, w != NULL ? w : &at_once);
@@ -329,11 +321,11 @@ bool usages_find(struct usages *u, uint64_t attempt, struct usage_record *out)
 {
     const struct watched *w;
 
-    pthread_mutex_lock(&u->mutex);
+    worker_lock(&u->worker);
     w = find(u, attempt);
     if (w != NULL)
         copy(w, out);
-    pthread_mutex_unlock(&u->mutex);
+    worker_unlock(&u->worker);
     return w != NULL || find_final(u, attempt, out);
 }
 
@@ -358,27 +350,17 @@ usages_reports(struct usages *u, uint64_t after, size_t most, size_t *count)
     struct usage_report *list;
 
     *count = 0;
-    pthread_mutex_lock(&u->mutex);
+    worker_lock(&u->worker);
     list = mem_alloc(((u->count < most ? u->count : most) + 1) * sizeof(*list));
     for (w = RB_NFIND(watched_tree, &u->watched, &key); w != NULL && *count < most;
          w = RB_NEXT(watched_tree, &u->watched, w))
         if (w->at_us != 0)
             list[(*count)++] = report_of(w);
-    pthread_mutex_unlock(&u->mutex);
+    worker_unlock(&u->worker);
     return list;
 }
 
 /* ---- life ---- */
-
-static void init_wake(struct usages *u)
-{
-    pthread_condattr_t clock;
-
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&u->wake, &clock);
-    pthread_condattr_destroy(&clock);
-}
 
 int usages_open(struct usages **out,
                 const struct usages_options *options,
@@ -391,15 +373,13 @@ int usages_open(struct usages **out,
         u->options.interval_ms = USAGE_INTERVAL_MS;
     u->slices = options->read_group != NULL ? GROUP_SLICES : PROCESS_SLICES;
     RB_INIT(&u->watched);
-    pthread_mutex_init(&u->mutex, NULL);
-    init_wake(u);
+    worker_init(&u->worker);
     u->times = log_times_open(options->work_dir, err);
     if (u->times < 0) {
         usages_close(u);
         return -(int)err->code;
     }
-    store_thread_start(&u->thread, "usage", run, u);
-    u->running = true;
+    worker_start(&u->worker, "usage", run, u);
     *out = u;
     return 0;
 }
@@ -410,21 +390,13 @@ void usages_close(struct usages *u)
 
     if (u == NULL)
         return;
-    if (u->running) {
-        pthread_mutex_lock(&u->mutex);
-        u->stopping = true;
-        pthread_cond_signal(&u->wake);
-        pthread_mutex_unlock(&u->mutex);
-        pthread_join(u->thread, NULL);
-    }
+    worker_finish(&u->worker);
     RB_FOREACH_SAFE (w, watched_tree, &u->watched, next) {
         RB_REMOVE(watched_tree, &u->watched, w);
         mem_free(w);
     }
     if (u->times >= 0)
         close(u->times);
-    pthread_cond_destroy(&u->wake);
-    pthread_mutex_destroy(&u->mutex);
     mem_free(u->looks);
     mem_free(u);
 }
