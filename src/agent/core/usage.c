@@ -19,7 +19,7 @@ void usage_tell(struct agent_core *core,
         usage_pack(core->agent,
                    part,
                    parts > 0 ? parts : 1,
-                   reports + from,
+                   count == 0 ? NULL : reports + from,
                    rest < LIMIT_USAGE_REPORTS ? (uint32_t)rest : LIMIT_USAGE_REPORTS,
                    &core->out->bytes);
         agent_actions_send(core->out, core->leader.session, offset);
