@@ -1,35 +1,66 @@
 /* drains.c - agents whose drain has reached its deadline.
  *
- * The state holds the deadline as a stamp and decides when it has passed (spec 2).  Whoever
- * leads looks at the clock and proposes `drain_due`; what is to be stopped then follows from
- * the state (orders.c), so that the next leader goes on.
+ * The state holds the deadline as a stamp.  Stamps stand still while the wall clock is behind
+ * them and run ahead of it after it jumped, so they are not waited for: whoever leads measures
+ * what is left when the drain is committed, or when it begins to lead, and waits for as long by
+ * its monotonic clock.  Then it proposes `drain_due`, whose stamp is not below the deadline
+ * (spec 2); what is to be stopped follows from the state (orders.c), so that the next leader
+ * goes on.
  */
 #include "master/core/internal.h"
 
-void drains_tick(struct master_core *m)
+/* A drain that we do not know yet has this long to go. */
+static void wait_for(struct master_core *m, const struct agent *agent, uint64_t left_ms)
 {
-    uint64_t now_us = m->state->globals.last_stamp_us + 1; /* the least stamp to come */
+    struct agent_view *v;
+
+    if (agent->mode != AGENT_DRAINING || agent->drain_due)
+        return;
+    v = agents_view_of(m, agent->id);
+    if (v->drain_us == agent->drain_us)
+        return;
+    v->drain_us = agent->drain_us;
+    v->drain_at_ms = m->now_ms + left_ms;
+}
+
+void drains_agent(struct master_core *m, const struct agent *agent)
+{
+    uint64_t stamp_us = m->state->globals.last_stamp_us;
+    uint64_t left_us = agent->drain_us > stamp_us ? agent->drain_us - stamp_us : 0;
+
+    wait_for(m, agent, (left_us + 999) / 1000);
+}
+
+void drains_begin(struct master_core *m)
+{
     struct agent *agent;
 
-    if (m->wall_us > now_us)
-        now_us = m->wall_us;
+    RB_FOREACH (agent, agent_tree, &m->state->agents)
+        wait_for(m, agent, repeats_due_ms(m, agent->drain_us));
+}
+
+void drains_tick(struct master_core *m)
+{
+    struct agent *agent;
+
     RB_FOREACH (agent, agent_tree, &m->state->agents) {
         struct command command = {.kind = COMMAND_DRAIN_DUE,
                                   .drain_due.agent = agent->id};
         struct agent_view *v;
 
         if (agent->state == AGENT_GONE || agent->mode != AGENT_DRAINING ||
-            agent->drain_due || agent->drain_us > now_us || !propose_has_room(m))
+            agent->drain_due || !propose_has_room(m))
             continue;
         v = agents_view_of(m, agent->id);
-        if (v->drain_proposed_us == agent->drain_us)
+        if (v->drain_at_ms > m->now_ms)
             continue;
-        v->drain_proposed_us = agent->drain_us;
+        v->drain_at_ms = UINT64_MAX;
         core_log(m,
                  MASTER_LOG_INFO,
                  "agent %llu: the deadline of its drain has passed; %u tasks are moved",
                  (unsigned long long)agent->id,
                  agent->attempts_count);
+        propose_not_before(m, agent->drain_us);
         propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
     }
 }

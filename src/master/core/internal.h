@@ -71,10 +71,11 @@ struct agent_view {
     bool synced;          /* its runs are known: orders may go out */
     bool held;            /* silent, but the brake holds it */
     bool declared;        /* unreachable is on its way to the log */
-    uint64_t drain_proposed_us; /* the deadline that `drain_due` was proposed for */
-    uint32_t next_part;         /* of `runs` */
-    uint64_t reported_up_to;    /* highest attempt in the parts so far: they ascend */
-    uint64_t *reported;         /* those of them that are on it, in order */
+    uint64_t drain_us;    /* the deadline that we wait for, or 0 */
+    uint64_t drain_at_ms; /* when it is reached; UINT64_MAX: `drain_due` is proposed */
+    uint32_t next_part;   /* of `runs` */
+    uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
+    uint64_t *reported;      /* those of them that are on it, in order */
     size_t reported_count, reported_capacity;
     struct order *orders; /* to send at the end of the turn, in order */
     size_t order_count, order_capacity;
@@ -272,6 +273,8 @@ bool propose_takes_jobs(const struct master_core *m);     /* new ones, too */
 void propose(struct master_core *m,
              const struct command *command,
              const struct origin *origin);
+/* What is proposed from now on has this stamp or a later one. */
+void propose_not_before(struct master_core *m, uint64_t stamp_us);
 void propose_flush(struct master_core *m);
 /* Results of the entry at index, of `outcome`. */
 void propose_applied(struct master_core *m, uint64_t index);
@@ -309,6 +312,8 @@ void agents_begin(struct master_core *m, uint64_t term);
 void agents_end(struct master_core *m);
 
 /* drains.c */
+void drains_begin(struct master_core *m); /* after repeats_begin() */
+void drains_agent(struct master_core *m, const struct agent *agent); /* it changed */
 void drains_tick(struct master_core *m);
 
 /* usages.c */

@@ -37,6 +37,7 @@ void leader_begin(struct master_core *m, uint64_t term)
     sched_reset(m->sched, m->state);
     agents_begin(m, term);
     repeats_begin(m);
+    drains_begin(m);
     m->found_proposed = false;
     founding_leading(m);
 }
@@ -88,6 +89,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     case EFFECT_AGENT:
         sched_agent_changed(m->sched, m->state, effect->agent);
         repeats_agent(m, state_agent(m->state, effect->agent));
+        drains_agent(m, state_agent(m->state, effect->agent));
         break;
     case EFFECT_JOB: {
         const struct job *job = state_job(m->state, effect->id);

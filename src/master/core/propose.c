@@ -60,6 +60,14 @@ void propose(struct master_core *m,
     p->origins[p->first + p->count++] = *origin;
 }
 
+void propose_not_before(struct master_core *m, uint64_t stamp_us)
+{
+    struct proposals *p = &m->proposals;
+
+    if (p->last_stamp_us < stamp_us - 1)
+        p->last_stamp_us = stamp_us - 1;
+}
+
 /* ---- answers ---- */
 
 static void origin_finish(struct origin *origin)

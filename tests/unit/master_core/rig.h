@@ -16,6 +16,7 @@ struct rig {
     struct master_core *core;
     struct master_config config;
     uint64_t now_ms;
+    int64_t wall_ahead_us; /* of the clock that goes with now_ms: jumps */
     bool again;
     uint32_t last_rpc;
     unsigned http_port; /* of agents that register */

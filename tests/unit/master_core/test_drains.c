@@ -17,8 +17,8 @@ static void ask_mode(struct rig *rig, enum agent_mode mode, uint64_t deadline_ms
     ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
 }
 
-/* Agent 1 with three launched tasks, draining. */
-static void start(struct rig *rig)
+/* Agent 1 with three launched tasks. */
+static void start_tasks(struct rig *rig)
 {
     rig_init(rig, STOPS_PER_TURN);
     rig_open(rig, AGENT_SESSION, ROLE_AGENT);
@@ -26,6 +26,11 @@ static void start(struct rig *rig)
     ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
     rig_submit(rig, CLIENT, TASKS);
     ck_assert_uint_eq(rig->launches[TASKS], 1);
+}
+
+static void start(struct rig *rig)
+{
+    start_tasks(rig);
     ask_mode(rig, AGENT_DRAINING, DEADLINE_MS);
     ck_assert_int_eq(rig->answer.code, ERROR_NONE);
 }
@@ -114,6 +119,122 @@ START_TEST(test_a_new_leader_repeats_the_stops)
 }
 END_TEST
 
+/* ---- clocks that jump ---- */
+
+#define HOUR_US (3600 * (int64_t)1000000)
+
+static void jump(struct rig *rig, int64_t ahead_us)
+{
+    rig->wall_ahead_us = ahead_us;
+    rig_heartbeat(rig, AGENT_SESSION, 1);
+    rig_submit(rig, CLIENT, 1); /* an entry takes its stamp from there */
+}
+
+static void check_ends_in_time(struct rig *rig)
+{
+    pass(rig, DEADLINE_MS - 300);
+    check_stops(rig, 0);
+    pass(rig, 600);
+    check_stops(rig, 1);
+    ck_assert(state_agent(master_state(rig->core), 1)->drain_due);
+}
+
+START_TEST(test_a_clock_that_jumped_ahead_and_back_holds_no_drain)
+{
+    struct rig rig;
+
+    start_tasks(&rig);
+    jump(&rig, HOUR_US);
+    jump(&rig, 0);
+    ask_mode(&rig, AGENT_DRAINING, DEADLINE_MS);
+    check_ends_in_time(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Stamps stand still then, and the time of the leader does not. */
+START_TEST(test_a_drain_begins_when_it_is_asked_for)
+{
+    struct rig rig;
+
+    start_tasks(&rig);
+    jump(&rig, HOUR_US);
+    jump(&rig, 0);
+    pass(&rig, DEADLINE_MS);
+    pass(&rig, DEADLINE_MS);
+    ask_mode(&rig, AGENT_DRAINING, DEADLINE_MS);
+    check_ends_in_time(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_jump_ahead_ends_no_drain_early)
+{
+    struct rig rig;
+
+    start(&rig);
+    jump(&rig, HOUR_US);
+    check_ends_in_time(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_jump_back_holds_no_drain)
+{
+    struct rig rig;
+
+    start(&rig);
+    jump(&rig, -HOUR_US);
+    check_ends_in_time(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_new_leader_with_a_late_clock_waits_the_deadline_once)
+{
+    struct rig rig;
+
+    start(&rig);
+    rig.wall_ahead_us = -HOUR_US;
+    lead_anew(&rig);
+    rig_register(&rig, AGENT_SESSION, 1, 1);
+    pass(&rig, DEADLINE_MS + 300);
+    ck_assert(state_agent(master_state(rig.core), 1)->drain_due);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* The second drain has a deadline of its own. */
+START_TEST(test_a_drain_that_is_asked_for_again_counts_anew)
+{
+    struct rig rig;
+
+    start(&rig);
+    pass(&rig, DEADLINE_MS - 300);
+    ask_mode(&rig, AGENT_DRAINING, DEADLINE_MS);
+    check_ends_in_time(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_drain_without_time_is_due_at_once)
+{
+    struct rig rig;
+
+    start(&rig);
+    pass(&rig, DEADLINE_MS + 300);
+    check_stops(&rig, 1);
+    rig_submit(&rig, CLIENT, 1);
+    ask_mode(&rig, AGENT_NORMAL, 0);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.launches[TASKS + 1], 1);
+    ask_mode(&rig, AGENT_DRAINING, 0);
+    pass(&rig, 300);
+    ck_assert_uint_eq(rig.stops[TASKS + 1], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_a_mode_needs_an_agent)
 {
     struct agent_mode_request q = {7, AGENT_CORDONED, 0};
@@ -161,5 +282,12 @@ UNIT_MAIN("master drains",
                     test_nothing_new_goes_there,
                     test_a_new_leader_goes_on_before_the_deadline,
                     test_a_new_leader_repeats_the_stops,
+                    test_a_clock_that_jumped_ahead_and_back_holds_no_drain,
+                    test_a_drain_begins_when_it_is_asked_for,
+                    test_a_jump_ahead_ends_no_drain_early,
+                    test_a_jump_back_holds_no_drain,
+                    test_a_new_leader_with_a_late_clock_waits_the_deadline_once,
+                    test_a_drain_that_is_asked_for_again_counts_anew,
+                    test_a_drain_without_time_is_due_at_once,
                     test_a_mode_needs_an_agent,
                     test_the_listing_hides_the_key))
