@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from lib import processes
-from lib.cluster import Gate, closed_to_others
+from lib.cluster import BUILD, Gate, closed_to_others
 from lib.waiting import wait_until
 
 PATIENT = ["--agent-silence", "60s"]  # no agent is given up meanwhile
@@ -99,6 +99,52 @@ def test_tasks_of_each_kind_are_adopted(make_cluster, way):
         agent.start()
         wait_follows(cluster)
     kinds.check()
+    cluster.check_digests()
+
+
+PROGRAMS = ("triarch-agent", "triarch-shim", "triarch-contain", "triarch-fetch")
+
+
+def install(cluster, version):
+    """The programs of the agent at another place; the one to start."""
+    folder = cluster.folder / version
+    folder.mkdir()
+    folder.parent.chmod(0o755)
+    for name in PROGRAMS:
+        shutil.copy2(BUILD / name, folder)
+    return folder / PROGRAMS[0]
+
+
+def program_of(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except FileNotFoundError:  # it has just ended
+        return ""
+
+
+def test_upgraded_to_other_programs(make_cluster):
+    """The old ones are removed; what they started is adopted, and killed as before."""
+    cluster = make_cluster(masters=1, agents=1, master_options=PATIENT)
+    agent = cluster.agents[0]
+    old = install(cluster, "old")
+    agent.argv[0] = str(old)
+    cluster.start()
+    kinds = Kinds(cluster)
+    sleeps = submit(cluster, "sleep", 1000)
+    cluster.wait_states(sleeps, "TASK_RUNNING")
+    assert program_of(agent.pid) == str(old)
+    assert agent.terminate() == 0
+    agent.argv[0] = str(install(cluster, "new"))
+    shutil.rmtree(old.parent)
+    agent.start()
+    wait_follows(cluster)
+    assert program_of(agent.pid) == agent.argv[0]
+    assert cluster.client("exec", f"{sleeps}.0", "--", "echo", "here") == "here\n"
+    cluster.client("kill", sleeps)
+    assert cluster.wait_job(sleeps)["state"] == "KILLED"
+    kinds.check()
+    pids = processes.users_of(agent.work)
+    assert not [p for p in pids if str(old.parent) in program_of(p)], "an old one runs"
     cluster.check_digests()
 
 

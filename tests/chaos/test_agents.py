@@ -131,6 +131,32 @@ def test_agent_back_after_its_tasks_moved(start_cluster):
     assert frozen.ident not in agents_of(cluster, job)
 
 
+def test_agent_back_takes_no_work_before_its_old_tasks_ended(start_cluster):
+    """An old one that ignores TERM takes a while to end; the next task there sees none of it."""
+    cluster = start_cluster(agents=2)
+    lock = cluster.folder / "lock"
+    first = f"exec 9>{lock}; flock 9; trap '' TERM; echo $$ >{cluster.folder}/old"
+    script = f'[ "$TRIARCH_ATTEMPT" != 1 ] || {{ {first}; }}; exec sleep 1000'
+    old = cluster.client.submit_spec(
+        name="old",
+        argv=["sh", "-c", script],
+        resources={"cpus": 5, "mem": 16},
+        kill_grace="2s",
+    )
+    wait_until("it holds the lock", (cluster.folder / "old").exists)
+    frozen = cluster.agent_with(old)
+    frozen.stop()
+    cluster.wait_agents(1, "UNREACHABLE")
+    wait_until("it runs elsewhere", lambda: frozen.ident not in agents_of(cluster, old))
+    cluster.wait_states(old, "TASK_RUNNING")
+    new = cluster.client.submit("flock", "-n", lock, "true", cpus=6)
+    assert cluster.client.states(new) == ["TASK_PENDING"]
+    frozen.go_on()
+    assert cluster.wait_job(new)["state"] == "COMPLETE"
+    assert agents_of(cluster, new) == {frozen.ident}
+    assert frozen.ident not in agents_of(cluster, old)
+
+
 def test_everything_killed_at_once(start_cluster):
     """Power failure of the whole machine room, as far as processes can show it."""
     cluster = start_cluster(agents=2, master_options=PATIENT)

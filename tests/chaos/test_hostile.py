@@ -22,14 +22,10 @@ def agent_cluster(make_cluster):
     return cluster.start()
 
 
-def places(agent):
-    """Where its groups are; none: this host, or this user, has no cgroups."""
-    lines = (agent.work / "cgroups").read_text().splitlines()[1:]
-    return [Path(line.split(":", 2)[2]) for line in lines]
-
-
 def groups(agent):
-    return {p for place in places(agent) for p in place.iterdir() if p.name.isdigit()}
+    """Those of its tasks; none: this host, or this user, has no cgroups."""
+    places = [place for _, place in agent.groups()]
+    return {p for place in places for p in place.iterdir() if p.name.isdigit()}
 
 
 def marked(agent):
@@ -64,8 +60,7 @@ LIVE = ("PENDING", "RUNNING")
 
 
 def needs_controller(agent, mask, name):
-    lines = (agent.work / "cgroups").read_text().splitlines()[1:]
-    if not any(int(line.split(":")[1], 16) & mask for line in lines):
+    if not any(controllers & mask for controllers, _ in agent.groups()):
         pytest.skip(f"no cgroup limits {name} here for this user")
 
 

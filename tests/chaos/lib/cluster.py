@@ -140,13 +140,18 @@ class Agent(Process):
         """The id that the cluster gave it."""
         return int(re.findall(r"agent[= ](\d+)", self.log_text())[-1])
 
-    def remove_groups(self):
-        """What stays on the host until it is restarted: its groups, empty now."""
+    def groups(self):
+        """(controllers, folder with the groups of attempts) of each hierarchy that it uses."""
         try:
             lines = (self.work / "cgroups").read_text().splitlines()[1:]
         except FileNotFoundError:  # no groups here
-            return
-        for place in (Path(line.split(":", 2)[2]) for line in lines):
+            return []
+        split = [line.split(":", 2) for line in lines]
+        return [(int(mask, 16), Path(place)) for _, mask, place in split]
+
+    def remove_groups(self):
+        """What stays on the host until it is restarted: its groups, empty now."""
+        for _, place in self.groups():
             for group in [*place.glob("[0-9]*"), place]:
                 try:
                     group.rmdir()
