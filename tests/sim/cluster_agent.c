@@ -546,6 +546,7 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         break;
     case AGENT_SIGNAL_RUN:
         signal_task(a, action->signal_run.attempt, action->signal_run.signal);
+        strike(a, 10);
         break;
     case AGENT_FORGET_RUN:
         forget(a, action->forget_run.attempt);

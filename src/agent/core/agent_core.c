@@ -127,7 +127,7 @@ static void stop_when_gone(struct agent_core *core)
     const uint32_t *n = core->phases;
 
     if (core->gone && n[RUN_RECORDED] + n[RUN_STARTING] + n[RUN_RUNNING] +
-                              n[RUN_STOPPING] + n[RUN_WAITING] ==
+                              n[RUN_DOOMED] + n[RUN_STOPPING] + n[RUN_WAITING] ==
                           0)
         core_fatal(
             core,
@@ -187,7 +187,7 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out)
         .recorded = core->phases[RUN_RECORDED],
         .starting = core->phases[RUN_STARTING],
         .running = core->phases[RUN_RUNNING],
-        .stopping = core->phases[RUN_STOPPING],
+        .stopping = core->phases[RUN_DOOMED] + core->phases[RUN_STOPPING],
         .waiting = core->phases[RUN_WAITING],
         .ended = core->phases[RUN_ENDED],
         .digest = core->digest,

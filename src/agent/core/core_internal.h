@@ -50,6 +50,7 @@ enum run_phase {
                      lease */
     RUN_STARTING, /* handed to the launcher */
     RUN_RUNNING,
+    RUN_DOOMED,   /* to be told to end, once it is durable why */
     RUN_STOPPING, /* told to end */
     RUN_WAITING,  /* it failed, and will be started again */
     RUN_ENDED,    /* until the leader acknowledges it */
@@ -60,7 +61,8 @@ enum run_event {
     RUN_ON_LAUNCH,
     RUN_ON_DECLINED, /* launched while the agent takes no new work */
     RUN_ON_STOP,
-    RUN_ON_READY, /* durable, its delay is over, and its lease is valid */
+    RUN_ON_READY, /* its record is durable; before a start its delay is over as well, and
+                     its lease is valid */
     RUN_ON_STARTED,
     RUN_ON_FAILED, /* it ended, and is to be started again */
     RUN_ON_ENDED,
@@ -125,7 +127,8 @@ struct run {
     uint64_t window_ms;
 
     uint64_t
-        sequence; /* of the record that must be durable before it is started or told */
+        sequence; /* of the record that must be durable before it is started, told to
+                   * end, or spoken of */
 
     /* What is due when; NEVER if nothing.  wake_ms is the least of them. */
     uint64_t kill_ms;    /* STOPPING: the next KILL */

@@ -171,32 +171,39 @@ cancel_restart(struct agent_core *core, struct run *r, const struct agent_event 
 
 /* ---- cells: told to end ---- */
 
-static void signal_end(struct agent_core *core, struct run *r)
-{
-    bool patient = r->kill_grace_ms > 0;
-
-    leave_running(core, r);
-    signal_run(core, r, patient ? RUN_SIGNAL_TERM : RUN_SIGNAL_KILL);
-    r->kill_ms = core->now_ms + (patient ? r->kill_grace_ms : KILL_REPEAT_MS);
-}
-
-/* Kept in its record: an agent that restarts must know that, and why. */
+/* A restarted agent must know that, and why: else the end that it sees would be the
+ * task's own.  So no signal is sent before it is durable. */
 static void set_cause(struct agent_core *core, struct run *r, enum run_cause cause)
 {
     r->cause = (uint8_t)cause;
+    leave_running(core, r);
     records_put_run(core, r);
+    runs_wait_durable(core, r);
+#ifdef MUTANT_SIGNAL_BEFORE_RECORD
+    if (r->phase == RUN_DOOMED)
+        run_step(core, r, RUN_ON_READY, NULL);
+#endif
 }
 
-/* While it is starting TERM waits: terminate_late() */
 static void
-terminate(struct agent_core *core, struct run *r, const struct agent_event *e)
+end_ordered(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
     (void)e;
     set_cause(core, r, CAUSE_ORDER);
-    if (r->started)
-        signal_end(core, r);
-    else
-        signal_run(core, r, RUN_SIGNAL_CANCEL);
+}
+
+static void
+end_overdue(struct agent_core *core, struct run *r, const struct agent_event *e)
+{
+    (void)e;
+    set_cause(core, r, CAUSE_MAX_RUNTIME);
+}
+
+static void
+end_unhealthy(struct agent_core *core, struct run *r, const struct agent_event *e)
+{
+    (void)e;
+    set_cause(core, r, CAUSE_HEALTH);
 }
 
 /* It ends already, for a reason after which it might be started again. */
@@ -208,20 +215,23 @@ take_over(struct agent_core *core, struct run *r, const struct agent_event *e)
         set_cause(core, r, CAUSE_ORDER);
 }
 
-static void
-end_overdue(struct agent_core *core, struct run *r, const struct agent_event *e)
+static void signal_end(struct agent_core *core, struct run *r)
 {
-    (void)e;
-    set_cause(core, r, CAUSE_MAX_RUNTIME);
-    signal_end(core, r);
+    bool patient = r->kill_grace_ms > 0;
+
+    signal_run(core, r, patient ? RUN_SIGNAL_TERM : RUN_SIGNAL_KILL);
+    r->kill_ms = core->now_ms + (patient ? r->kill_grace_ms : KILL_REPEAT_MS);
 }
 
+/* While it is starting TERM waits: terminate_late() */
 static void
-end_unhealthy(struct agent_core *core, struct run *r, const struct agent_event *e)
+terminate(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
     (void)e;
-    set_cause(core, r, CAUSE_HEALTH);
-    signal_end(core, r);
+    if (r->started)
+        signal_end(core, r);
+    else
+        signal_run(core, r, RUN_SIGNAL_CANCEL);
 }
 
 static void
@@ -275,11 +285,17 @@ note_started(struct agent_core *core, struct run *r, const struct agent_event *e
 }
 
 static void
-terminate_late(struct agent_core *core, struct run *r, const struct agent_event *e)
+note_started_doomed(struct agent_core *core, struct run *r, const struct agent_event *e)
 {
     (void)e;
     r->started = true;
     set_running(core, r);
+}
+
+static void
+terminate_late(struct agent_core *core, struct run *r, const struct agent_event *e)
+{
+    note_started_doomed(core, r, e);
     signal_end(core, r);
 }
 
@@ -357,15 +373,23 @@ static const struct cell table[RUN_PHASES][RUN_EVENTS] =
                 [RUN_ON_STARTED] = {note_started, RUN_RUNNING},
                 [RUN_ON_FAILED] = {back_off, RUN_WAITING},
                 [RUN_ON_ENDED] = {note_ended, RUN_ENDED},
-                [RUN_ON_STOP] = {terminate, RUN_STOPPING},
+                [RUN_ON_STOP] = {end_ordered, RUN_DOOMED},
             },
         [RUN_RUNNING] =
             {
                 [RUN_ON_FAILED] = {back_off, RUN_WAITING},
                 [RUN_ON_ENDED] = {note_ended, RUN_ENDED},
-                [RUN_ON_STOP] = {terminate, RUN_STOPPING},
-                [RUN_ON_OVERDUE] = {end_overdue, RUN_STOPPING},
-                [RUN_ON_UNHEALTHY] = {end_unhealthy, RUN_STOPPING},
+                [RUN_ON_STOP] = {end_ordered, RUN_DOOMED},
+                [RUN_ON_OVERDUE] = {end_overdue, RUN_DOOMED},
+                [RUN_ON_UNHEALTHY] = {end_unhealthy, RUN_DOOMED},
+            },
+        [RUN_DOOMED] =
+            {
+                [RUN_ON_READY] = {terminate, RUN_STOPPING},
+                [RUN_ON_STARTED] = {note_started_doomed, RUN_DOOMED},
+                [RUN_ON_FAILED] = {back_off, RUN_WAITING},
+                [RUN_ON_ENDED] = {note_ended, RUN_ENDED},
+                [RUN_ON_STOP] = {take_over, RUN_DOOMED},
             },
         [RUN_STOPPING] =
             {

@@ -159,8 +159,7 @@ void runs_wait_durable(struct agent_core *core, struct run *r)
 /* Starts it once its record is durable, its delay is over and its lease is valid. */
 static void start_if_ready(struct agent_core *core, struct run *r)
 {
-    if ((r->phase != RUN_RECORDED && r->phase != RUN_WAITING) || r->is_waiting ||
-        r->start_ms != NEVER)
+    if (r->is_waiting || r->start_ms != NEVER)
         return;
     if (leases_valid(core, r)) {
         release(core, r);
@@ -169,6 +168,14 @@ static void start_if_ready(struct agent_core *core, struct run *r)
         TAILQ_INSERT_TAIL(&core->held, r, waiting);
         r->is_held = true;
     }
+}
+
+static void go_on(struct agent_core *core, struct run *r)
+{
+    if (r->phase == RUN_RECORDED || r->phase == RUN_WAITING)
+        start_if_ready(core, r);
+    else if (r->phase == RUN_DOOMED && !r->is_waiting)
+        run_step(core, r, RUN_ON_READY, NULL);
 }
 
 static bool is_due(const struct agent_core *core, uint64_t *deadline_ms)
@@ -186,7 +193,7 @@ static void wake(struct agent_core *core, struct run *r)
     if (is_due(core, &r->overdue_ms))
         run_step(core, r, RUN_ON_OVERDUE, NULL);
     if (is_due(core, &r->start_ms))
-        start_if_ready(core, r);
+        go_on(core, r);
     if (is_due(core, &r->check_ms))
         checks_due(core, r);
     if (is_due(core, &r->tell_ms))
@@ -222,7 +229,7 @@ void runs_durable(struct agent_core *core)
             updates_changed(core, r); /* it was not told until now */
         else
             updates_touched(core, r);
-        start_if_ready(core, r);
+        go_on(core, r);
         runs_schedule(core, r);
     }
 }
@@ -232,7 +239,7 @@ void runs_renewed(struct agent_core *core)
     struct run *r, *next;
 
     TAILQ_FOREACH_SAFE (r, &core->held, waiting, next)
-        start_if_ready(core, r);
+        go_on(core, r);
 }
 
 /* ---- after a restart of the agent ---- */

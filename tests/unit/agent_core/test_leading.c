@@ -459,6 +459,7 @@ START_TEST(gone_agent_ends_its_runs_first)
     rig_leading(&rig, 0, 2);
     rig_durable(&rig);
     rig_refuse(&rig, 0, ERROR_NOT_FOUND);
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     ck_assert_int_eq(rig.fatal.code, ERROR_NONE);
     rig_ended(&rig, 1, RUN_END_SIGNALED, 15);

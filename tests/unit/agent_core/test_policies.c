@@ -364,6 +364,7 @@ START_TEST(long_run_is_ended)
     rig_advance(&rig, 9999);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
     rig_advance(&rig, 1);
+    rig_durable(&rig);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
     rig_advance(&rig, GRACE_MS);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 1)->signal, RUN_SIGNAL_KILL);
@@ -386,6 +387,7 @@ START_TEST(runtime_counts_from_the_slot)
     rig.now_ms += 20000;
     rig_step(&rig, &event);
     rig_advance(&rig, 0);
+    rig_durable(&rig);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
     rig_finish(&rig);
 }
@@ -408,7 +410,9 @@ START_TEST(order_replaces_the_reason)
 {
     run_limited();
     rig_advance(&rig, 10000);
+    rig_durable(&rig);
     rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     rig_ended(&rig, 1, RUN_END_SIGNALED, 15);
     check_end(TASK_KILLED, TASK_REASON_KILLED_BY_USER, 143);
@@ -435,6 +439,7 @@ START_TEST(runtime_begins_with_each_start)
     rig_advance(&rig, 9999);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
     rig_advance(&rig, 1);
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     rig_finish(&rig);
 }
@@ -702,6 +707,7 @@ START_TEST(lost_answer_is_a_failure)
         ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
         rig_advance(&rig, 1);
     }
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     rig_finish(&rig);
 }
@@ -748,6 +754,7 @@ START_TEST(unhealthy_run_is_ended_and_started_again)
         answer(1, true);
         answer(0, false);
     }
+    rig_durable(&rig);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
     rig_ended(&rig, 1, RUN_END_EXITED, 0);
     rig_durable(&rig);
@@ -763,6 +770,7 @@ START_TEST(unhealthy_run_is_ended_and_started_again)
         rig_advance(&rig, i == 0 ? 2000 : 10000);
         answer(0, false);
     }
+    rig_durable(&rig);
     rig_ended(&rig, 1, RUN_END_SIGNALED, 15);
     check_end(TASK_FAILED, TASK_REASON_HEALTH_CHECK, 143);
     rig_finish(&rig);

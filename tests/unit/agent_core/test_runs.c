@@ -55,11 +55,14 @@ static void bring_to(struct rig *rig, enum phase phase)
         return;
     if (phase == STOPPING_EARLY) {
         rig_stop(rig, 0, 1, 1);
+        rig_durable(rig);
         return;
     }
     rig_started(rig, 1);
-    if (phase == STOPPING)
+    if (phase == STOPPING) {
         rig_stop(rig, 0, 1, 1);
+        rig_durable(rig);
+    }
     if (phase == ENDED)
         rig_ended(rig, 1, RUN_END_EXITED, 0);
 }
@@ -245,6 +248,7 @@ START_TEST(stop_is_term_grace_kill)
 
     bring_to(&rig, RUNNING);
     rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
     rig_stop(&rig, 0, 1, 1); /* repeated: the grace goes on */
@@ -312,6 +316,7 @@ START_TEST(no_grace_is_kill_at_once)
     rig_durable(&rig);
     rig_started(&rig, 1);
     rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_KILL);
     rig_finish(&rig);
@@ -401,6 +406,7 @@ START_TEST(durable_runs_are_adopted_not_started)
     ck_assert_uint_eq(rig_status(&rig).running, 1);
     ck_assert_int_eq(reported(&rig, 1).state, TASK_RUNNING);
     rig_stop(&rig, 0, 2, 1); /* its grace is known from the checkpoint */
+    rig_durable(&rig);
     rig_advance(&rig, 2999);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
     rig_advance(&rig, 1);
@@ -434,6 +440,36 @@ START_TEST(stop_outlives_the_agent)
     rig_ended(&rig, 1, RUN_END_SIGNALED, 15);
     rig_follow(&rig, 0, 2);
     check_end(&rig, 1, TASK_KILLED, TASK_REASON_KILLED_BY_USER, 143);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* It would be told as a task that failed by itself. */
+START_TEST(no_signal_before_it_is_durable_why)
+{
+    struct rig rig;
+
+    bring_to(&rig, RUNNING);
+    rig_stop(&rig, 0, 1, 1);
+    rig_advance(&rig, 60000);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+    ck_assert_uint_eq(rig_status(&rig).stopping, 1);
+    rig_restart(&rig); /* the order is as if it had never come */
+    rig_started(&rig, 1);
+    rig_follow(&rig, 0, 2);
+    ck_assert_uint_eq(rig_status(&rig).running, 1);
+    rig_stop(&rig, 0, 2, 1);
+    rig_durable(&rig);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
+    rig_finish(&rig);
+
+    bring_to(&rig, STARTING);
+    rig_stop(&rig, 0, 1, 1);
+    rig_started(&rig, 1);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+    rig_durable(&rig);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 1);
+    ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 0)->signal, RUN_SIGNAL_TERM);
     rig_finish(&rig);
 }
 END_TEST
@@ -640,6 +676,7 @@ UNIT_MAIN("runs",
                     durable_runs_are_adopted_not_started,
                     run_that_vanished_is_lost,
                     stop_outlives_the_agent,
+                    no_signal_before_it_is_durable_why,
                     stopped_run_is_signaled_again,
                     unacknowledged_end_outlives_the_agent,
                     damaged_checkpoint_stops_the_agent),
