@@ -211,10 +211,28 @@ static void append_ports(struct table *t, const struct task_info *task)
     buffer_finish(&text);
 }
 
+/* What it waits for, and what became of its last attempt. */
+static void append_message(struct table *t, const struct task_info *task)
+{
+    struct buffer out = {0}, last = {0};
+    char *why = text_clean(task->why);
+
+    if (task->state != TASK_FINISHED)
+        task_append_why(&last, task);
+    buffer_append_text(&out, why);
+    if (why[0] != '\0' && last.size > 0)
+        buffer_printf(&out, " (%.*s)", (int)last.size, (const char *)last.data);
+    else
+        buffer_append(&out, last.data, last.size);
+    table_cell_bytes(t, why[0] != '\0' ? STYLE_WARN : STYLE_PLAIN, buffer_view(&out));
+    buffer_finish(&last);
+    buffer_finish(&out);
+    mem_free(why);
+}
+
 static void append_task(struct task_table *t, const struct task_info *task)
 {
     uint64_t end_us = task->ended_us != 0 ? task->ended_us : clock_wall_us();
-    struct buffer why = {0};
     char time[TEXT_SHORT_MAX];
 
     table_cell(t->table, STYLE_PLAIN, "%" PRIu64 ".%" PRIu32, t->job, task->instance);
@@ -232,10 +250,7 @@ static void append_task(struct task_table *t, const struct task_info *task)
         table_cell(t->table, STYLE_PLAIN, "-");
     append_ports(t->table, task);
     table_cell(t->table, STYLE_PLAIN, "%s", since(time, task->started_us, end_us));
-    if (task->state != TASK_FINISHED)
-        task_append_why(&why, task);
-    table_cell_bytes(t->table, STYLE_PLAIN, buffer_view(&why));
-    buffer_finish(&why);
+    append_message(t->table, task);
 }
 
 static int append_tasks(void *user, const struct list_result *page, struct error *err)
@@ -372,7 +387,8 @@ const struct subcommand subcommand_status = {
             .details =
                 "Of a job with many tasks only the unusual ones are listed: "
                 "those that did not end well, whose checks fail, and those that were "
-                "tried more than once. What pending tasks wait for is told.",
+                "tried more than once or wait for time to pass. What tasks wait for is "
+                "told.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "[JOB]",

@@ -65,6 +65,13 @@ void retry_lost(struct task *t, uint64_t stamp_us)
         x->losses++;
 }
 
+bool retry_is_after_loss(const struct task_extras *x)
+{
+    return x->losses > 1 &&
+           x->retry_us ==
+               x->lost_us + delay_us(x->losses - 2, LOST_DELAY_MS, LOST_MAX_DELAY_MS);
+}
+
 uint64_t policy_lapse_ms(const struct job_policy *p)
 {
     return p->lease_ms + p->lease_ms * p->drift_permille / 1000 + 1 + p->grace_ms;

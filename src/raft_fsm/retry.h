@@ -21,6 +21,9 @@ bool retry_failed(const struct job *j, struct task *t, uint64_t stamp_us);
 /* Likewise when the agent lost it.  It may have to wait, too. */
 void retry_lost(struct task *t, uint64_t stamp_us);
 
+/* Of a task that waits for its retry_us: because the agent lost it, not because it failed. */
+bool retry_is_after_loss(const struct task_extras *x);
+
 /* How long the master waits for the lease of an attempt of an exclusive job, ms. */
 uint64_t policy_lapse_ms(const struct job_policy *p);
 

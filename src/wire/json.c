@@ -142,6 +142,7 @@ json_t *json_task(uint64_t job, const struct task_info *t)
     json_object_set_new(o, "placed", time_or_null(t->placed_us));
     json_object_set_new(o, "started", time_or_null(t->started_us));
     json_object_set_new(o, "ended", time_or_null(t->ended_us));
+    json_object_set_new(o, "why", t->why.size > 0 ? text(t->why) : json_null());
     return o;
 }
 

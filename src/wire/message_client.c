@@ -249,7 +249,7 @@ bool job_summary_next(const struct list_result *l,
 
 void task_info_pack(struct list_writer *w, const struct task_info *t)
 {
-    struct buffer *out = list_begin_element(w, 16);
+    struct buffer *out = list_begin_element(w, 17);
 
     pack_uint(out, t->instance);
     pack_uint(out, t->attempt);
@@ -267,6 +267,7 @@ void task_info_pack(struct list_writer *w, const struct task_info *t)
     pack_uint(out, t->health);
     pack_uint(out, t->restarts);
     ports_pack(t->ports, t->port_count, out);
+    pack_text_view(out, cut(t->why, LIMIT_MESSAGE_BYTES));
 }
 
 static void read_task_info(struct unpack *u, void *out)
@@ -291,6 +292,7 @@ static void read_task_info(struct unpack *u, void *out)
     t->restarts = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     t->ports = t->unpacked;
     t->port_count = ports_unpack(t->unpacked, u);
+    t->why = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
     unpack_leave(u);
 }
 

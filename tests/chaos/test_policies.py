@@ -3,6 +3,7 @@ they run as, and which cpu they get."""
 
 import os
 import pwd
+import re
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,9 @@ def test_new_attempts_wait_through_a_change_of_leader(start_cluster):
     job = submit(cluster, stamp_and_fail(file), reschedule=policy)
     cluster.wait_states(job, "TASK_PENDING")
     wait_until("it failed", lambda: task(cluster, job)["exit_code"] == 3)
+    why = r"retry 1 of 1 in [34] s"
+    assert re.fullmatch(why, task(cluster, job)["why"])
+    assert re.search(why + r" \(exited with status 3\)", cluster.client("status", job))
     cluster.wait_leader().kill9()
     assert cluster.wait_job(job)["state"] == "FAILED"
     check_delays(stamps(file), [4])

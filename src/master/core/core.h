@@ -11,6 +11,7 @@
  *   leader     what begins and ends with leading; scheduling rounds; housekeeping
  *   agents     registration, silence (joint 10), re-attaching
  *   repeats    when tasks that failed go on, and when a lease has run out
+ *   waits      what is told of them
  *   renewals   answers to agents with exclusive runs
  *   orders     what an agent is to launch, stop and forget (joint 9)
  *   clients    requests of clients; listings (linearizable or stale)

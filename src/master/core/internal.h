@@ -333,6 +333,14 @@ uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us);
 /* Until the lease of an attempt on an unreachable agent has run out; 0: there is none. */
 uint64_t repeats_lease_left_ms(const struct master_core *m, const struct attempt *t);
 
+/* waits.c: what time is waited for, in words added to `why`; nothing if none is. */
+void waits_job(struct master_core *m, const struct job *job, char *why, size_t size);
+void waits_task(struct master_core *m,
+                const struct job *job,
+                const struct task *t,
+                char *why,
+                size_t size);
+
 /* renewals.c */
 void renewals_ask(struct master_core *m, struct agent_view *v, uint64_t sequence);
 void renewals_turn(struct master_core *m);

@@ -5,7 +5,6 @@
  */
 #include "master/core/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define PAGE_MAX 1000u /* elements of one page */
@@ -21,45 +20,6 @@ static struct bytes text(const char *zero_ended)
 }
 
 /* ---- jobs ---- */
-
-#define LEASE_LOOKS \
-    64u /* tasks of a job that are asked whether they wait for a lease */
-
-/* Tasks that wait for nothing but time. */
-static void
-explain_time(struct master_core *m, const struct job *job, char *why, size_t size)
-{
-    struct task_retry_tree *retries =
-        (struct task_retry_tree *)(uintptr_t)&job->retries;
-    const struct task_extras *first = RB_MIN(task_retry_tree, retries);
-
-    for (uint32_t i = 0; job_has_lease(job) && i < job->touched && i < LEASE_LOOKS;
-         i++) {
-        const struct task *t = job_task(job, i);
-        const struct attempt *a = state_attempt(m->state, t->attempt_id);
-        uint64_t left_ms = a == NULL ? 0 : repeats_lease_left_ms(m, a);
-
-        if (left_ms == 0)
-            continue;
-        snprintf(
-            why,
-            size,
-            "task %u waits until the lease of attempt %u on agent %llu has run out, "
-            "at most %llu s",
-            i,
-            t->attempt,
-            (unsigned long long)t->agent_id,
-            (unsigned long long)(left_ms + 999) / 1000);
-        return;
-    }
-    if (first != NULL && job->kill_index == 0)
-        snprintf(why,
-                 size,
-                 "%u task%s to be tried again, the first in %llu s",
-                 job->waiting,
-                 job->waiting == 1 ? " waits" : "s wait",
-                 (unsigned long long)(repeats_due_ms(m, first->retry_us) + 999) / 1000);
-}
 
 static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
 {
@@ -79,8 +39,8 @@ static void put_job(struct master_core *m, struct list_writer *w, const struct j
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_pending(job) > 0)
         sched_explain(m->sched, m->state, job, why, sizeof(why));
-    else if (m->leading.active)
-        explain_time(m, job, why, sizeof(why));
+    if (m->leading.active)
+        waits_job(m, job, why, sizeof(why));
     s.why = text(why);
     job_summary_pack(w, &s);
 }
@@ -149,6 +109,7 @@ static void put_task(struct master_core *m,
                      struct agent_address *cache)
 {
     const struct task *t = job_task(job, instance);
+    char why[SCHED_WHY_BYTES] = "";
     struct task_info info = {.instance = instance,
                              .state = job_task_state(job, instance)};
 
@@ -165,7 +126,10 @@ static void put_task(struct master_core *m,
         info.started_us = t->started_us;
         info.ended_us = t->ended_us;
         put_attempt(m, t, &info);
+        if (m->leading.active)
+            waits_task(m, job, t, why, sizeof(why));
     }
+    info.why = text(why);
     task_info_pack(w, &info);
 }
 

@@ -77,6 +77,26 @@ static void expect_why(struct rig *rig, const char *words)
     ck_assert_msg(strstr(why, words) != NULL, "\"%s\" has no \"%s\"", why, words);
 }
 
+/* Of task 0 of job 1. */
+static void expect_why_of_task(struct rig *rig, const char *text)
+{
+    struct list_result list;
+    struct command_cursor at = {0};
+    struct task_info info;
+
+    rig_list(rig, CLIENT, METHOD_TASKS, (struct list_request){.of = 1, .limit = 1});
+    rig_settle(rig);
+    ck_assert_int_eq(list_result_unpack(&list, METHOD_TASKS, rig->answer.params, NULL),
+                     0);
+    ck_assert(task_info_next(&list, &at, &info));
+    ck_assert_msg(info.why.size == strlen(text) &&
+                      memcmp(info.why.data, text, info.why.size) == 0,
+                  "\"%.*s\" is not \"%s\"",
+                  (int)info.why.size,
+                  (const char *)info.why.data,
+                  text);
+}
+
 START_TEST(test_a_failed_task_is_tried_again_when_it_is_due)
 {
     struct job_spec spec;
@@ -89,10 +109,12 @@ START_TEST(test_a_failed_task_is_tried_again_when_it_is_due)
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
     ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
     expect_why(&rig, "1 task waits to be tried again, the first in 2 s");
+    expect_why_of_task(&rig, "retry 1 of 1 in 2 s");
     pass(&rig, 1700);
     ck_assert_uint_eq(rig.launches[2], 0);
     pass(&rig, 800);
     ck_assert_uint_eq(rig.launches[2], 1);
+    expect_why_of_task(&rig, "");
     rig_report(&rig, AGENT_SESSION, 1, 2, TASK_FAILED);
     ck_assert_int_eq(task(&rig)->state, TASK_FAILED);
     rig_finish(&rig);
@@ -123,11 +145,55 @@ START_TEST(test_an_exclusive_run_is_waited_for)
     start_exclusive(&rig);
     rig_pass(&rig, 3400);
     ck_assert_int_eq(state_agent(master_state(rig.core), 1)->state, AGENT_UNREACHABLE);
-    expect_why(&rig, "waits until the lease of attempt 1 on agent 1 has run out");
-    rig_pass(&rig, LAPSE_MS - 500);
+    expect_why(&rig,
+               "task 0 is waiting for the lease of attempt 1 on agent 1 to run out");
+    rig_pass(&rig, LAPSE_MS - 1000);
+    expect_why_of_task(
+        &rig, "waiting for the lease of attempt 1 on agent 1 to run out, at most 1 s");
+    rig_pass(&rig, 500);
     ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
     rig_pass(&rig, 1000);
     ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
+    expect_why_of_task(&rig, "");
+    rig_finish(&rig);
+}
+END_TEST
+
+/* One task waits for its time, the other one for room. */
+START_TEST(test_what_waits_for_time_is_told_beside_what_waits_for_room)
+{
+    struct job_spec spec;
+    struct rig rig;
+
+    start(&rig);
+    spec_init(&spec);
+    spec.instances = 2;
+    spec.resources.amount[RESOURCE_CPUS] = 1000000; /* all that the agent has */
+    spec.reschedule = (struct job_retry){JOB_UNLIMITED, 60000, 5000, 5000};
+    rig_submit_spec(&rig, CLIENT, &spec);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.launches[2], 1);
+    expect_why(&rig, "1 task waits to be tried again, the first in 5 s");
+    rig_report(&rig, AGENT_SESSION, 1, 2, TASK_RUNNING);
+    expect_why_of_task(&rig, "retry 1 in 5 s");
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_a_task_that_is_lost_again_says_so)
+{
+    struct rig rig;
+
+    start(&rig);
+    rig_submit(&rig, CLIENT, 1);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_LOST);
+    expect_why_of_task(&rig, "");
+    rig_report(&rig, AGENT_SESSION, 1, 2, TASK_LOST);
+    expect_why_of_task(&rig, "lost 2 times in a row, again in 1 s");
+    pass(&rig, 1500);
+    rig_report(&rig, AGENT_SESSION, 1, 3, TASK_LOST);
+    expect_why_of_task(&rig, "lost 3 times in a row, again in 2 s");
     rig_finish(&rig);
 }
 END_TEST
@@ -247,6 +313,8 @@ UNIT_MAIN("repeats",
                     test_a_failed_task_is_tried_again_when_it_is_due,
                     test_another_leader_tries_again,
                     test_an_exclusive_run_is_waited_for,
+                    test_what_waits_for_time_is_told_beside_what_waits_for_room,
+                    test_a_task_that_is_lost_again_says_so,
                     test_another_leader_waits_from_its_own_begin,
                     test_each_absence_is_waited_for_from_its_begin,
                     test_heartbeats_that_ask_are_answered_once,

@@ -95,7 +95,7 @@ START_TEST(test_job_with_tasks)
         " \"health\": \"failing\", \"restarts\": 4,"
         " \"placed\": \"1970-01-01T00:00:00.500000Z\","
         " \"started\": \"1970-01-01T00:00:01.000000Z\","
-        " \"ended\": \"1970-01-01T00:00:02.000000Z\"}]");
+        " \"ended\": \"1970-01-01T00:00:02.000000Z\", \"why\": null}]");
     ck_assert_int_eq(json_integer_value(json_object_get(job, "id")), 17);
     ck_assert_str_eq(json_string_value(json_object_get(job, "state")), "RUNNING");
     json_decref(job);
@@ -104,7 +104,8 @@ END_TEST
 
 START_TEST(test_pending_task)
 {
-    const struct task_info pending = {.state = TASK_PENDING};
+    const struct task_info pending = {.state = TASK_PENDING,
+                                      .why = LITERAL("retry 1 of 2 in 3 s")};
 
     check_json(
         json_task(17, &pending),
@@ -112,7 +113,7 @@ START_TEST(test_pending_task)
         "\"TASK_PENDING\","
         " \"agent_id\": null, \"exit_code\": null, \"reason\": null, \"message\": \"\","
         " \"ports\": [], \"health\": \"unknown\", \"restarts\": 0, \"placed\": null,"
-        " \"started\": null, \"ended\": null}");
+        " \"started\": null, \"ended\": null, \"why\": \"retry 1 of 2 in 3 s\"}");
 }
 END_TEST
 

@@ -185,7 +185,8 @@ START_TEST(test_tasks)
                                 .message = LITERAL("killed by signal 9"),
                                 .started_us = 5,
                                 .ended_us = 6,
-                                .agent_rpc = LITERAL("192.0.2.7:5052")};
+                                .agent_rpc = LITERAL("192.0.2.7:5052"),
+                                .why = LITERAL("retry 2 of 3 in 14 s")};
     struct task_info got;
 
     list_begin(&writer, &out, 9, 42);
@@ -203,6 +204,7 @@ START_TEST(test_tasks)
     ck_assert_int_eq(got.reason, TASK_REASON_SIGNALED);
     ck_assert_int_eq(got.exit_code, 137);
     ck_assert_bytes_eq(got.message, t.message);
+    ck_assert_bytes_eq(got.why, t.why);
     ck_assert_uint_eq(got.started_us, 5);
     ck_assert_uint_eq(got.ended_us, 6);
     ck_assert(!task_info_next(&list, &at, &got));

@@ -1,0 +1,108 @@
+/* waits.c - tasks that wait for nothing but time, in the words of who asks (spec 7).
+ *
+ * Only the leader knows: what is left is counted on its own clocks (repeats.c).
+ */
+#include "master/core/internal.h"
+
+#include "raft_fsm/retry.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LEASE_LOOKS \
+    64u /* tasks of a job that are asked whether they wait for a lease */
+
+/* Behind what is said already, as far as there is room. */
+__attribute__((format(printf, 3, 4))) static void
+say(char *why, size_t size, const char *format, ...)
+{
+    size_t used = strlen(why);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(why + used, size - used, format, args);
+    va_end(args);
+}
+
+static unsigned long long seconds(uint64_t ms)
+{
+    return (unsigned long long)(ms + 999) / 1000;
+}
+
+static void say_retry(struct master_core *m,
+                      const struct job *job,
+                      const struct task_extras *x,
+                      char *why,
+                      size_t size)
+{
+    uint64_t left_ms = repeats_due_ms(m, x->retry_us);
+
+    if (retry_is_after_loss(x))
+        say(why, size, "lost %u times in a row, again", x->losses);
+    else if (job->policy == NULL || job->policy->reschedule.attempts == JOB_UNLIMITED)
+        say(why, size, "retry %u", x->retries);
+    else
+        say(why, size, "retry %u of %u", x->retries, job->policy->reschedule.attempts);
+    if (left_ms > 0)
+        say(why, size, " in %llu s", seconds(left_ms));
+    else
+        say(why, size, " now");
+}
+
+void waits_task(struct master_core *m,
+                const struct job *job,
+                const struct task *t,
+                char *why,
+                size_t size)
+{
+    const struct attempt *a = state_attempt(m->state, t->attempt_id);
+    uint64_t lease_ms = a == NULL ? 0 : repeats_lease_left_ms(m, a);
+
+    if (lease_ms > 0)
+        say(why,
+            size,
+            "waiting for the lease of attempt %u on agent %llu to run out, at most "
+            "%llu s",
+            t->attempt,
+            (unsigned long long)t->agent_id,
+            seconds(lease_ms));
+    else if (task_waits(t) && job->kill_index == 0)
+        say_retry(m, job, t->extras, why, size);
+}
+
+/* The first of them that waits for a lease. */
+static bool
+say_lease(struct master_core *m, const struct job *job, char *why, size_t size)
+{
+    for (uint32_t i = 0; job_has_lease(job) && i < job->touched && i < LEASE_LOOKS;
+         i++) {
+        const struct task *t = job_task(job, i);
+        const struct attempt *a = state_attempt(m->state, t->attempt_id);
+
+        if (a == NULL || repeats_lease_left_ms(m, a) == 0)
+            continue;
+        say(why, size, "task %u is ", i);
+        waits_task(m, job, t, why, size);
+        return true;
+    }
+    return false;
+}
+
+void waits_job(struct master_core *m, const struct job *job, char *why, size_t size)
+{
+    struct task_retry_tree *retries =
+        (struct task_retry_tree *)(uintptr_t)&job->retries;
+    const struct task_extras *first = RB_MIN(task_retry_tree, retries);
+    char more[SCHED_WHY_BYTES] = "";
+
+    if (!say_lease(m, job, more, sizeof(more)) && first != NULL && job->kill_index == 0)
+        say(more,
+            sizeof(more),
+            "%u task%s to be tried again, the first in %llu s",
+            job->waiting,
+            job->waiting == 1 ? " waits" : "s wait",
+            seconds(repeats_due_ms(m, first->retry_us)));
+    if (more[0] != 0)
+        say(why, size, "%s%s", why[0] != 0 ? "; " : "", more);
+}
