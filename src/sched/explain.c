@@ -2,7 +2,9 @@
  *
  * A listing asks for many jobs, so nothing here walks all agents for each: whether one has
  * room now is one search in the index, and capacities are counted by size (fleet.h), once
- * for all jobs of a shape.  Only who waits for a fixed port makes them all be asked for it.
+ * for all jobs of a shape.  Who needs more than amounts makes agents be asked one by one, also
+ * once for a shape, and the looks at agents in one listing are bounded: when they are used
+ * up, only what is needed is told.
  */
 #include "sched/internal.h"
 
@@ -134,20 +136,56 @@ static void say_needs(struct text *t, const struct demand *d)
 
 /* ---- reasons ---- */
 
-/* Counted once for each shape as long as no agent comes, goes or changes. */
-static struct census
-count(const struct sched *s, const struct job *job, const struct demand *d)
+/* Counted once for each shape as long as no agent comes, goes or changes; false when there
+ * are not looks enough. */
+static bool count(const struct sched *s,
+                  struct shape *shape,
+                  const struct demand *d,
+                  unsigned *looks,
+                  struct census *out)
 {
-    struct shape *shape = queue_shape(&s->queue, job);
+    if (shape != NULL && shape->census_version == s->fleet.sizes_version) {
+        *out = *shape->census;
+        return true;
+    }
+    if (*looks > 0)
+        *out = fleet_census(&s->fleet, d, looks);
+    if (*looks == 0)
+        return false;
+    if (shape != NULL) {
+        mem_free(shape->census);
+        shape->census = mem_dup(out, sizeof(*out));
+        shape->census_version = s->fleet.sizes_version;
+    }
+    return true;
+}
 
-    if (shape == NULL)
-        return fleet_census(&s->fleet, d);
-    if (shape->census == NULL)
-        shape->census = mem_zalloc(sizeof(*shape->census));
-    if (shape->census_version != s->fleet.sizes_version)
-        *shape->census = fleet_census(&s->fleet, d);
-    shape->census_version = s->fleet.sizes_version;
-    return *shape->census;
+/* Asked once for each shape as long as nothing of an agent changes; likewise. */
+static bool ask(const struct sched *s,
+                struct shape *shape,
+                const struct demand *d,
+                unsigned *looks,
+                struct room *out)
+{
+    unsigned asked = 0;
+
+    *out = (struct room){0};
+    if (shape != NULL && shape->room_version == s->fleet.version) {
+        *out = shape->room;
+        return true;
+    }
+    if (*looks > 0)
+        out->is_there = fleet_best(&s->fleet, NULL, d, &asked) != NULL;
+    *looks -= asked < *looks ? asked : *looks;
+    if (*looks > 0 && !out->is_there)
+        out->taken_port = fleet_taken_port(&s->fleet, d, looks, &out->taken_on);
+    if (*looks == 0)
+        return out->is_there;
+    if (shape != NULL) {
+        shape->room = *out;
+        shape->room_version = s->fleet.version;
+    }
+    return true;
 }
 
 /* "no agent has 64 cpus (largest: 8)"; false when of each kind one has enough. */
@@ -244,10 +282,15 @@ static void say_large_enough(struct text *t, uint64_t agents, const char *what)
             what);
 }
 
-static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
+static void say_waiting_for(struct text *t, const struct demand *d)
 {
     say(t, "waiting for ");
     say_needs(t, d);
+}
+
+static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
+{
+    say_waiting_for(t, d);
     if (c->able[STANDS_OPEN] == 1)
         say(t, ": 1 agent has room when its tasks end");
     else if (c->able[STANDS_OPEN] > 1)
@@ -270,36 +313,47 @@ static bool is_anyone_able(const struct census *c)
     return false;
 }
 
+static void say_reason(struct text *t,
+                       const struct state *state,
+                       const struct census *c,
+                       const struct room *room,
+                       const struct demand *d)
+{
+    if (state->agents_by_state[AGENT_ACTIVE] +
+            state->agents_by_state[AGENT_UNREACHABLE] ==
+        0)
+        say(t, "no agent is registered");
+    else if (!is_anyone_able(c))
+        say_nowhere(t, c, d);
+    else if (c->able[STANDS_OPEN] > 0 && room->taken_port != 0)
+        say_taken(t, room->taken_port, room->taken_on);
+    else
+        say_waiting(t, c, d);
+}
+
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    const struct job *job,
+                   unsigned *looks,
                    char *out,
                    size_t size)
 {
+    struct shape *shape = queue_shape(&s->queue, job);
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
     struct text t = {out, size};
+    struct room room;
     struct census c;
-    uint64_t agents;
-    uint16_t port;
+    bool is_known;
 
     say(&t, "%s", "");
     if (pending == 0)
         return;
-    if (fleet_best(&s->fleet, NULL, &d, NULL) != NULL) {
+    is_known = ask(s, shape, &d, looks, &room);
+    if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
-        return;
-    }
-    c = count(s, job, &d);
-    port = fleet_taken_port(&s->fleet, &d, &agents);
-    if (state->agents_by_state[AGENT_ACTIVE] +
-            state->agents_by_state[AGENT_UNREACHABLE] ==
-        0)
-        say(&t, "no agent is registered");
-    else if (!is_anyone_able(&c))
-        say_nowhere(&t, &c, &d);
-    else if (c.able[STANDS_OPEN] > 0 && port != 0)
-        say_taken(&t, port, agents);
+    else if (is_known && count(s, shape, &d, looks, &c))
+        say_reason(&t, state, &c, &room, &d);
     else
-        say_waiting(&t, &c, &d);
+        say_waiting_for(&t, &d);
 }

@@ -20,7 +20,7 @@ RB_GENERATE(fleet_tree, fleet_agent, by_id, agent_by_id)
 
 void fleet_init(struct fleet *f, const struct policy *policy)
 {
-    *f = (struct fleet){.policy = policy, .sizes_version = 1};
+    *f = (struct fleet){.policy = policy, .sizes_version = 1, .version = 1};
     RB_INIT(&f->agents);
     RB_INIT(&f->sizes);
 }
@@ -91,23 +91,48 @@ static void take_larger(struct resources *largest, const struct resources *r)
             largest->amount[k] = r->amount[k];
 }
 
-static bool is_offered(const struct fleet *f, uint16_t port)
+/* One more may be looked at; *looks is 0 when they were not enough. */
+static bool spend(unsigned *looks)
+{
+    *looks -= *looks > 0;
+    return *looks > 0;
+}
+
+static bool is_offered(const struct fleet *f, uint16_t port, unsigned *looks)
 {
     struct fleet_agent *a;
 
-    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents)
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            break;
         if (extra_port_is_offered(&fleet_extras_of(a)->offered, port))
             return true;
+    }
     return false;
 }
 
-static void
-count_extras(struct census *c, const struct fleet *f, const struct demand *d)
+static void find_port_nowhere(struct census *c,
+                              const struct fleet *f,
+                              const struct extra_needs *n,
+                              unsigned *looks)
+{
+    for (size_t i = 0; i < n->fixed_count; i++)
+        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++)
+            if (c->port_nowhere == 0 && !is_offered(f, (uint16_t)p, looks))
+                c->port_nowhere = (uint16_t)p;
+}
+
+static void count_extras(struct census *c,
+                         const struct fleet *f,
+                         const struct demand *d,
+                         unsigned *looks)
 {
     const struct extra_needs *n = d->extras;
     struct fleet_agent *a;
 
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            return;
         const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
         uint32_t ports = extra_ports_offered(offered);
 
@@ -123,19 +148,18 @@ count_extras(struct census *c, const struct fleet *f, const struct demand *d)
             c->most_custom[i] = amount > c->most_custom[i] ? amount : c->most_custom[i];
         }
     }
-    for (size_t i = 0; i < n->fixed_count; i++)
-        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++)
-            if (c->port_nowhere == 0 && !is_offered(f, (uint16_t)p))
-                c->port_nowhere = (uint16_t)p;
+    find_port_nowhere(c, f, n, looks);
 }
 
 /* How many agents that take work offer the port; 0 if it is free on one of them. */
-static uint64_t taken_on(const struct fleet *f, uint16_t port)
+static uint64_t taken_on(const struct fleet *f, uint16_t port, unsigned *looks)
 {
     struct fleet_agent *a;
     uint64_t count = 0;
 
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            return 0;
         if (a->standing != STANDS_OPEN ||
             !extra_port_is_offered(&fleet_extras_of(a)->offered, port))
             continue;
@@ -146,33 +170,38 @@ static uint64_t taken_on(const struct fleet *f, uint16_t port)
     return count;
 }
 
-uint16_t
-fleet_taken_port(const struct fleet *f, const struct demand *d, uint64_t *agents)
+uint16_t fleet_taken_port(const struct fleet *f,
+                          const struct demand *d,
+                          unsigned *looks,
+                          uint64_t *agents)
 {
     const struct extra_needs *n = d->extras;
 
     for (size_t i = 0; n != NULL && i < n->fixed_count; i++)
         for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++) {
-            *agents = taken_on(f, (uint16_t)p);
+            *agents = taken_on(f, (uint16_t)p, looks);
             if (*agents > 0)
                 return (uint16_t)p;
         }
     return 0;
 }
 
-struct census fleet_census(const struct fleet *f, const struct demand *d)
+struct census
+fleet_census(const struct fleet *f, const struct demand *d, unsigned *looks)
 {
     struct census c = {0};
     struct size_class *size;
 
     RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
+        if (!spend(looks))
+            return c;
         for (int s = 0; s < STANDINGS; s++)
             if (d->extras == NULL && resources_contain(&size->capacity, &d->need))
                 c.able[s] += size->agents[s];
         take_larger(&c.largest, &size->capacity);
     }
     if (d->extras != NULL)
-        count_extras(&c, f, d);
+        count_extras(&c, f, d, looks);
     return c;
 }
 
@@ -344,6 +373,7 @@ bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct dema
 
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
 {
+    f->version++;
     open_agent(f, a, left, false);
     if (a->is_taken)
         return;
@@ -356,6 +386,7 @@ void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *
 
 static void drop_agent(struct fleet *f, struct fleet_agent *a)
 {
+    f->version++;
     close_agent(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
@@ -405,6 +436,7 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
     }
     if (a == NULL)
         a = add(f, id);
+    f->version++;
     size_refresh(f, a, agent);
     return free_refresh(f, a, agent);
 }

@@ -44,6 +44,13 @@ struct census {
     bool has_features;                  /* one agent has all of them */
 };
 
+/* Whether a task has room at this moment; if not, a fixed port may be the reason. */
+struct room {
+    bool is_there;
+    uint16_t taken_port; /* on each of the agents that take work and offer it; or 0 */
+    uint64_t taken_on;   /* so many */
+};
+
 /* What one task needs, of amounts and besides. */
 struct demand {
     struct resources need;
@@ -93,6 +100,7 @@ struct fleet {
     struct fit_tree grown; /* by id */
     struct size_tree sizes;
     uint64_t sizes_version; /* from 1; grows when something in `sizes` changes */
+    uint64_t version;       /* from 1; grows when something of an agent may change */
     uint64_t *taken;        /* ids of the agents that the last round placed on */
     size_t taken_count, taken_capacity;
 };
@@ -123,12 +131,17 @@ bool fleet_grown_has_room(const struct fleet *f,
                           const struct demand *d,
                           unsigned *asked);
 
-/* O(sizes), of which there are up to as many as agents; with extras O(agents). */
-struct census fleet_census(const struct fleet *f, const struct demand *d);
+/* O(sizes), of which there are up to as many as agents; with extras O(agents), for each fixed
+ * port.  *looks is taken down by one for each of them, and what is returned is nothing when
+ * it is 0 at the end. */
+struct census
+fleet_census(const struct fleet *f, const struct demand *d, unsigned *looks);
 /* A fixed port that is in use on each of the agents that take work and offer it, of which
- * there are *agents > 0; 0: none is.  O(agents). */
-uint16_t
-fleet_taken_port(const struct fleet *f, const struct demand *d, uint64_t *agents);
+ * there are *agents > 0; 0: none is.  O(agents) for each port; *looks as above. */
+uint16_t fleet_taken_port(const struct fleet *f,
+                          const struct demand *d,
+                          unsigned *looks,
+                          uint64_t *agents);
 
 /* Plan one task more: what is left of *left, and of the agent's extras.  False when it does
  * not fit. */

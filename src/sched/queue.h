@@ -30,9 +30,12 @@ struct shape {
     struct demand demand;     /* owns its extras */
     struct waiting_tree jobs; /* never empty */
     bool is_asleep;
-    struct census *census; /* for explanations, as counted at census_version; or NULL */
-    uint64_t census_version;
-    struct fit_node place; /* in `ready` or `asleep`; key = rank of the first job */
+    /* For explanations; 0: never asked. */
+    struct census *census;   /* owned; as counted at … */
+    uint64_t census_version; /* … this version of the fleet's sizes */
+    struct room room;        /* as found at … */
+    uint64_t room_version;   /* … this version of the fleet */
+    struct fit_node place;   /* in `ready` or `asleep`; key = rank of the first job */
     RB_ENTRY(shape) by_need;
 };
 

@@ -60,10 +60,15 @@ size_t sched_round(struct sched *s,
                    size_t max,
                    bool *more);
 
-/* Why tasks of this job wait, as one line without an end; empty when none does. */
+/* Agents and sizes of agents that explanations look at in one listing: some milliseconds. */
+#define SCHED_EXPLAIN_LOOKS (2 * LIMIT_AGENTS)
+
+/* Why tasks of this job wait, as one line without an end; empty when none does.  *looks, at
+ * first SCHED_EXPLAIN_LOOKS, goes down; when it is used up the text says less. */
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    const struct job *job,
+                   unsigned *looks,
                    char *out,
                    size_t size);
 

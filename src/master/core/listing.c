@@ -21,7 +21,10 @@ static struct bytes text(const char *zero_ended)
 
 /* ---- jobs ---- */
 
-static void put_job(struct master_core *m, struct list_writer *w, const struct job *job)
+static void put_job(struct master_core *m,
+                    struct list_writer *w,
+                    const struct job *job,
+                    unsigned *looks)
 {
     char why[SCHED_WHY_BYTES] = "";
     struct job_summary s = {
@@ -38,7 +41,7 @@ static void put_job(struct master_core *m, struct list_writer *w, const struct j
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_pending(job) > 0)
-        sched_explain(m->sched, m->state, job, why, sizeof(why));
+        sched_explain(m->sched, m->state, job, looks, why, sizeof(why));
     if (m->leading.active)
         waits_job(m, job, why, sizeof(why));
     s.why = text(why);
@@ -50,6 +53,7 @@ list_jobs(struct master_core *m, struct list_writer *w, const struct list_reques
 {
     struct job key = {.id = q->after + 1};
     const struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    unsigned looks = SCHED_EXPLAIN_LOOKS;
     uint64_t next = 0;
 
     for (uint32_t n = 0; job != NULL; n++) {
@@ -57,7 +61,7 @@ list_jobs(struct master_core *m, struct list_writer *w, const struct list_reques
             next = job->id - 1;
             break;
         }
-        put_job(m, w, job);
+        put_job(m, w, job, &looks);
         job = RB_NEXT(job_tree, &m->state->jobs, (struct job *)(uintptr_t)job);
     }
     list_end(w, next);
@@ -303,7 +307,9 @@ void listing_answer(struct master_core *m,
     switch (method) {
     case METHOD_JOBS:
         if (job != NULL) {
-            put_job(m, &w, job);
+            unsigned looks = SCHED_EXPLAIN_LOOKS;
+
+            put_job(m, &w, job, &looks);
             list_end(&w, 0);
         } else {
             list_jobs(m, &w, q);

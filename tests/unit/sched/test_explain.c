@@ -17,10 +17,17 @@ static void teardown(void)
     cluster_finish(&c);
 }
 
+static const char *explain_with(uint64_t job, unsigned *looks)
+{
+    sched_explain(c.sched, c.state, state_job(c.state, job), looks, why, sizeof(why));
+    return why;
+}
+
 static const char *explain(uint64_t job)
 {
-    sched_explain(c.sched, c.state, state_job(c.state, job), why, sizeof(why));
-    return why;
+    unsigned looks = SCHED_EXPLAIN_LOOKS;
+
+    return explain_with(job, &looks);
 }
 
 /* After rounds, as a listing sees it. */
@@ -219,6 +226,59 @@ START_TEST(test_extras_that_others_have)
 }
 END_TEST
 
+/* 100 agents whose port 8080 is taken, and as many jobs that want it. */
+START_TEST(test_agents_are_asked_once_for_equal_jobs)
+{
+    enum { AGENTS = 100, JOBS = 100 };
+    const char *taken = "port 8080 is taken on all 100 agents that have it";
+    unsigned looks = SCHED_EXPLAIN_LOOKS, spent;
+    uint64_t last = 0, other;
+
+    for (int i = 0; i < AGENTS; i++) {
+        add_agent(8080, 8090, 0);
+        submit(0, 8080, 0, false);
+    }
+    for (int i = 0; i < JOBS; i++)
+        last = submit(0, 8080, 0, false);
+    ck_assert_str_eq(explain_settled(last - 1), taken);
+    sched_agent_changed(c.sched, c.state, 1);
+    explain_with(last, &looks);
+    ck_assert_str_eq(why, taken);
+    spent = SCHED_EXPLAIN_LOOKS - looks;
+    ck_assert_uint_ge(spent, AGENTS);
+    ck_assert_uint_le(spent, 4 * AGENTS);
+    for (int i = 0; i < JOBS; i++)
+        explain_with(last - (uint64_t)i, &looks);
+    ck_assert_str_eq(why, taken);
+    ck_assert_uint_eq(SCHED_EXPLAIN_LOOKS - looks, spent);
+    other = submit(1, 8080, 0, false);
+    cluster_settle(&c);
+    looks = AGENTS;
+    explain_with(other, &looks);
+    ck_assert_str_eq(why, "waiting for 1 cpu, 64 MiB, 1 port, port 8080");
+    ck_assert_uint_eq(looks, 0);
+    explain_with(other, &looks);
+    ck_assert_str_eq(why, "waiting for 1 cpu, 64 MiB, 1 port, port 8080");
+    ck_assert_str_eq(explain(other), taken);
+}
+END_TEST
+
+/* What was said before is not said again when an agent has changed. */
+START_TEST(test_a_port_that_becomes_free)
+{
+    uint64_t first, second;
+
+    add_agent(8080, 8090, 0);
+    first = submit(0, 8080, 0, false);
+    second = submit(0, 8080, 0, false);
+    ck_assert_str_eq(explain_settled(second),
+                     "port 8080 is taken on the 1 agent that has it");
+    cluster_kill(&c, first);
+    cluster_report(&c, job_task(state_job(c.state, first), 0)->attempt_id, TASK_KILLED);
+    ck_assert_str_eq(explain(second), "1 task waits; placed next");
+}
+END_TEST
+
 START_TEST(test_placed_next)
 {
     uint64_t job = cluster_submit(&c, amounts(500, 1, 0, 0), 12, 0);
@@ -258,15 +318,16 @@ END_TEST
 START_TEST(test_a_short_buffer_gets_the_beginning)
 {
     uint64_t job = cluster_submit(&c, amounts(64000, 1, 0, 0), 1, 0);
+    unsigned looks = SCHED_EXPLAIN_LOOKS;
     char small[12];
 
     memset(small, 'x', sizeof(small));
     cluster_settle(&c);
-    sched_explain(c.sched, c.state, state_job(c.state, job), small, 8);
+    sched_explain(c.sched, c.state, state_job(c.state, job), &looks, small, 8);
     ck_assert_str_eq(small, "no agen");
     ck_assert_int_eq(small[8], 'x');
     cluster_add_agent(&c, amounts(1000, 1, 0, 0));
-    sched_explain(c.sched, c.state, state_job(c.state, job), small, 1);
+    sched_explain(c.sched, c.state, state_job(c.state, job), &looks, small, 1);
     ck_assert_str_eq(small, "");
 }
 END_TEST
@@ -299,6 +360,8 @@ int main(void)
                          test_agents_short_of_disk,
                          test_extras_that_no_agent_has,
                          test_extras_that_others_have,
+                         test_agents_are_asked_once_for_equal_jobs,
+                         test_a_port_that_becomes_free,
                          test_placed_next,
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,
