@@ -93,6 +93,8 @@
 #define LIMIT_TASK_PORTS      64         /* of one task */
 #define LIMIT_CUSTOM          16         /* custom resources of a task or an agent */
 #define LIMIT_CUSTOM_BYTES    64         /* a name of one */
+#define LIMIT_LISTED_RANGES   1024       /* of ports in use, in a listing of agents */
+#define LIMIT_LISTED_CUSTOM   64         /* custom resources in use, likewise */
 #define LIMIT_ARTIFACTS       32
 #define LIMIT_ARTIFACT_BYTES  (1ull << 40)
 #define LIMIT_VOLUMES         32
@@ -119,13 +121,13 @@
 
 /* Artifacts and images */
 #define LIMIT_FETCH_REDIRECTS  5
-#define LIMIT_ARTIFACT_ENTRIES 100000 /* in an archive that is unpacked */
+#define LIMIT_ARTIFACT_ENTRIES 100000        /* in an archive that is unpacked */
 #define LIMIT_IMAGE_BYTES      (16384 * MIB) /* of its files; also of its tar */
 #define LIMIT_IMAGE_ENTRIES    2000000
 #define LIMIT_IMAGE_LAYERS     256
 #define LIMIT_IMAGE_JSON_BYTES (4 * MIB) /* index, manifest, configuration */
 #define LIMIT_IMAGE_MS         1800000   /* to fetch and unpack it */
-#define LIMIT_IMAGE_YOUNG_MS   60000     /* after it was wanted: not removed for others */
+#define LIMIT_IMAGE_YOUNG_MS   60000 /* after it was wanted: not removed for others */
 
 /* exec */
 #define LIMIT_EXEC_SESSIONS      100         /* of one agent */

@@ -267,7 +267,7 @@ int agent_spec_unpack(struct agent_spec *spec, struct bytes bytes, struct error 
     spec->hostname = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     spec->http_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     resources_unpack(&spec->resources, &u);
-    port_ranges_unpack(spec->ports, &spec->port_count, &u);
+    port_ranges_unpack(spec->ports, &spec->port_count, LIMIT_PORT_RANGES, &u);
     unpack_attributes(spec, &u);
     spec->rpc_address = text_copy(unpack_text(&u, LIMIT_NAME_BYTES));
     spec->features = (uint32_t)unpack_uint_max(&u, UINT32_MAX) & AGENT_FEATURES_ALL;

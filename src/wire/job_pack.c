@@ -269,7 +269,8 @@ static void unpack_ports(struct job_spec *spec, struct unpack *u)
 {
     unpack_enter(u);
     spec->ports.count = (uint32_t)unpack_uint_max(u, UINT16_MAX);
-    port_ranges_unpack(spec->ports.fixed, &spec->ports.fixed_count, u);
+    port_ranges_unpack(
+        spec->ports.fixed, &spec->ports.fixed_count, LIMIT_PORT_RANGES, u);
     unpack_leave(u);
 }
 

@@ -177,18 +177,32 @@ static json_t *attributes(const struct agent_spec *spec)
     return o;
 }
 
-static json_t *ports(const struct agent_spec *spec)
+static json_t *ports(const struct port_range *ranges, size_t count)
 {
     json_t *list = json_array();
 
-    for (size_t i = 0; i < spec->port_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char range[16];
 
-        snprintf(
-            range, sizeof(range), "%u-%u", spec->ports[i].first, spec->ports[i].last);
+        snprintf(range, sizeof(range), "%u-%u", ranges[i].first, ranges[i].last);
         json_array_append_new(list, json_string(range));
     }
     return list;
+}
+
+static json_t *allocated(const struct agent_info *a)
+{
+    json_t *o = resources(&a->allocated), *used = json_object();
+
+    for (size_t i = 0; i < a->custom_count; i++) {
+        char *name = text_clean(a->custom[i].name);
+
+        json_object_set_new(used, name, thousandths(a->custom[i].amount));
+        mem_free(name);
+    }
+    json_object_set_new(o, "ports", ports(a->ports, a->range_count));
+    json_object_set_new(o, "custom", used);
+    return o;
 }
 
 json_t *json_agent(const struct agent_info *a, struct error *err)
@@ -200,7 +214,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
         return NULL;
     o = json_object();
     offered = resources(&spec.resources);
-    json_object_set_new(offered, "ports", ports(&spec));
+    json_object_set_new(offered, "ports", ports(spec.ports, spec.port_count));
     json_object_set_new(offered, "custom", custom(&spec));
     json_object_set_new(o, "id", number(a->id));
     json_object_set_new(o, "hostname", text(text_view(spec.hostname)));
@@ -212,7 +226,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     json_object_set_new(
         o, "disk_low", json_boolean((a->flags & AGENT_FLAG_LOW_DISK) != 0));
     json_object_set_new(o, "resources", offered);
-    json_object_set_new(o, "allocated", resources(&a->allocated));
+    json_object_set_new(o, "allocated", allocated(a));
     json_object_set_new(o, "attributes", attributes(&spec));
     json_object_set_new(o, "features", features(&spec));
     json_object_set_new(o, "tasks", number(a->tasks));

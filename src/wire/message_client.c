@@ -148,8 +148,12 @@ int list_unpack(struct list_request *out, struct bytes params, struct error *err
 #define WIDE_UINT_SIZE  9
 #define WIDE_ARRAY_SIZE 5
 
-/* The longest element: an agent's spec and some numbers. */
-#define ELEMENT_BYTES_MAX LIMIT_COMMAND_BYTES
+/* The longest element: an agent's spec, what is in use of it and some numbers. */
+#define RANGE_BYTES_MAX  7
+#define CUSTOM_BYTES_MAX (LIMIT_CUSTOM_BYTES + 16)
+#define ELEMENT_BYTES_MAX                                          \
+    (LIMIT_COMMAND_BYTES + LIMIT_LISTED_RANGES * RANGE_BYTES_MAX + \
+     LIMIT_LISTED_CUSTOM * CUSTOM_BYTES_MAX)
 
 static void store_big_endian(uint8_t *at, uint64_t value, unsigned size)
 {
@@ -305,7 +309,7 @@ bool task_info_next(const struct list_result *l,
 
 void agent_info_pack(struct list_writer *w, const struct agent_info *a)
 {
-    struct buffer *out = list_begin_element(w, 9);
+    struct buffer *out = list_begin_element(w, 11);
 
     pack_uint(out, a->id);
     pack_uint(out, a->state);
@@ -316,6 +320,30 @@ void agent_info_pack(struct list_writer *w, const struct agent_info *a)
     pack_uint(out, a->mode);
     pack_uint(out, a->drain_us);
     pack_uint(out, a->flags);
+    port_ranges_pack(a->ports, a->range_count, out);
+    pack_array(out, (uint32_t)a->custom_count);
+    for (size_t i = 0; i < a->custom_count; i++) {
+        pack_array(out, 2);
+        pack_text_view(out, a->custom[i].name);
+        pack_uint(out, a->custom[i].amount);
+    }
+}
+
+static void read_custom(struct agent_info *a, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_LISTED_CUSTOM)
+        unpack_fail(u, "more custom resources than the limit");
+    for (a->custom_count = 0; a->custom_count < n && unpack_ok(u); a->custom_count++) {
+        struct custom_view *c = &a->custom[a->custom_count];
+
+        unpack_enter(u);
+        c->name = unpack_text(u, LIMIT_CUSTOM_BYTES);
+        c->amount = unpack_uint(u);
+        unpack_leave(u);
+    }
+    unpack_leave(u);
 }
 
 static void read_agent_info(struct unpack *u, void *out)
@@ -332,6 +360,9 @@ static void read_agent_info(struct unpack *u, void *out)
     a->mode = (enum agent_mode)unpack_uint_max(u, AGENT_MODE_COUNT - 1);
     a->drain_us = unpack_uint(u);
     a->flags = (uint32_t)unpack_uint_max(u, UINT32_MAX);
+    a->range_count = 0;
+    port_ranges_unpack(a->ports, &a->range_count, LIMIT_LISTED_RANGES, u);
+    read_custom(a, u);
     unpack_leave(u);
 }
 

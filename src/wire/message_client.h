@@ -134,6 +134,11 @@ bool task_info_next(const struct list_result *l,
                     struct command_cursor *at,
                     struct task_info *out);
 
+struct custom_view {
+    struct bytes name;
+    uint64_t amount; /* thousandths */
+};
+
 struct agent_info {
     uint64_t id;
     enum agent_state state;
@@ -144,6 +149,11 @@ struct agent_info {
     enum agent_mode mode;
     uint64_t drain_us; /* the deadline of a drain, or 0 */
     uint32_t flags;    /* AGENT_FLAG_…, as the leader heard last */
+    /* Beside `allocated`, as far as there is room. */
+    struct port_range ports[LIMIT_LISTED_RANGES];
+    size_t range_count;
+    struct custom_view custom[LIMIT_LISTED_CUSTOM];
+    size_t custom_count;
 };
 void agent_info_pack(struct list_writer *w, const struct agent_info *a);
 bool agent_info_next(const struct list_result *l,

@@ -233,11 +233,14 @@ void port_ranges_pack(const struct port_range *ranges, size_t count, struct buff
     }
 }
 
-void port_ranges_unpack(struct port_range *ranges, size_t *count, struct unpack *u)
+void port_ranges_unpack(struct port_range *ranges,
+                        size_t *count,
+                        size_t max,
+                        struct unpack *u)
 {
     uint32_t n = unpack_enter(u);
 
-    if (n > LIMIT_PORT_RANGES)
+    if (n > max)
         unpack_fail(u, "more port ranges than the limit");
     for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
         unpack_enter(u);

@@ -64,8 +64,11 @@ struct port_range {
 void port_ranges_pack(const struct port_range *ranges,
                       size_t count,
                       struct buffer *out);
-/* `ranges` has room for LIMIT_PORT_RANGES. */
-void port_ranges_unpack(struct port_range *ranges, size_t *count, struct unpack *u);
+/* `ranges` has room for max; more are refused. */
+void port_ranges_unpack(struct port_range *ranges,
+                        size_t *count,
+                        size_t max,
+                        struct unpack *u);
 /* Ports that were given to a task; `ports` has room for LIMIT_TASK_PORTS.  Unpack returns how
  * many there are. */
 void ports_pack(const uint16_t *ports, uint32_t count, struct buffer *out);

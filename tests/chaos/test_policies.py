@@ -150,6 +150,25 @@ def test_an_ordinary_agent_has_one_user(make_cluster):
     check_refused(cluster, "root", "the agent runs as an ordinary user")
 
 
+# ---- what an agent gave away ----
+
+
+def test_allocated_ports_and_custom_resources(make_cluster):
+    resources = "cpus:4;mem:1024;ports:[32500-32519];licence:2"
+    cluster = make_cluster(masters=1, agents=1, resources=resources).start()
+    needs = {"cpus": 0.5, "mem": 16, "ports": 3, "custom": {"licence": 0.5}}
+    job = submit(cluster, "sleep 1000", resources=needs)
+    cluster.wait_states(job, "TASK_RUNNING")
+    allocated = cluster.client.json("agents")[0]["allocated"]
+    assert (allocated["cpus"], allocated["mem"]) == (0.5, 16)
+    assert allocated["ports"] == ["32500-32502"]
+    assert allocated["custom"] == {"licence": 0.5}
+    cluster.client("kill", job)
+    cluster.wait_job(job)
+    allocated = cluster.client.json("agents")[0]["allocated"]
+    assert (allocated["ports"], allocated["custom"]) == ([], {})
+
+
 # ---- cpu ----
 
 

@@ -182,7 +182,8 @@ static void write_client_frames(void)
                                        .health = HEALTH_PASSING,
                                        .restarts = 2,
                                        .ports = PORTS,
-                                       .port_count = 2});
+                                       .port_count = 2,
+                                       .why = VIEW("retry 1 of 2 in 3 s")});
     list_end(&w, 1);
     write_seed("fuzz_frame", "tasks");
     list_begin(&w, &out, 1, 300);
@@ -191,7 +192,11 @@ static void write_client_frames(void)
                                          .spec = VIEW("spec"),
                                          .mode = AGENT_DRAINING,
                                          .drain_us = 1,
-                                         .flags = AGENT_FLAG_LOW_DISK});
+                                         .flags = AGENT_FLAG_LOW_DISK,
+                                         .ports = {{31000, 31003}},
+                                         .range_count = 1,
+                                         .custom = {{VIEW("licence"), 1500}},
+                                         .custom_count = 1});
     list_end(&w, 0);
     write_seed("fuzz_frame", "agents");
     list_begin(&w, &out, 1, 300);

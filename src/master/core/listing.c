@@ -159,6 +159,23 @@ static void list_tasks(struct master_core *m,
 
 /* ---- agents, masters ---- */
 
+static void put_used(const struct extra_use *used, struct agent_info *info)
+{
+    for (uint32_t i = 0; i < used->port_count; i++) {
+        uint16_t port = used->ports[i];
+
+        if (i > 0 && port == used->ports[i - 1] + 1)
+            info->ports[info->range_count - 1].last = port;
+        else if (info->range_count < LIMIT_LISTED_RANGES)
+            info->ports[info->range_count++] = (struct port_range){port, port};
+        else
+            break;
+    }
+    for (size_t i = 0; i < used->custom.count && i < LIMIT_LISTED_CUSTOM; i++)
+        info->custom[info->custom_count++] = (struct custom_view){
+            text(used->custom.items[i].name), used->custom.items[i].amount};
+}
+
 /* Without the key that the agent is known by. */
 static void
 put_agent(struct master_core *m, struct list_writer *w, const struct agent *agent)
@@ -177,6 +194,7 @@ put_agent(struct master_core *m, struct list_writer *w, const struct agent *agen
     buffer_append(&spec, agent->spec.data, agent->spec.size);
     agent_spec_hide_key(&spec);
     info.spec = buffer_view(&spec);
+    put_used(&agent->extras_used, &info);
     agent_info_pack(w, &info);
     buffer_finish(&spec);
 }

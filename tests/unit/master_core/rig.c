@@ -233,6 +233,7 @@ void rig_close(struct rig *rig, uint64_t session)
 void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
 {
     char hostname[] = "host", address[32], rpc_address[] = "127.0.0.1:5052";
+    char licence[] = "licence";
     struct agent_spec spec = {
         .hostname = hostname, .http_address = address, .rpc_address = rpc_address};
     struct register_request request = {.agent = agent};
@@ -244,6 +245,10 @@ void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16
     spec.resources.amount[RESOURCE_CPUS] = 1000000;
     spec.resources.amount[RESOURCE_MEM] = 1ull << 40;
     spec.resources.amount[RESOURCE_DISK] = 1ull << 40;
+    spec.ports[0] = (struct port_range){31000, 31999};
+    spec.port_count = 1;
+    spec.custom =
+        (struct custom_resources){&(struct custom_resource){licence, 10000}, 1};
     agent_spec_pack(&spec, &bytes);
     request.spec = buffer_view(&bytes);
     register_pack(&request, ++rig->last_rpc, &frame);

@@ -53,7 +53,7 @@ void rig_close(struct rig *rig, uint64_t session);
 /* A whole frame, with its size word; finished here. */
 void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);
 
-/* An agent with room for any number of tiny tasks; key tells agents apart.  `agent` is 0
+/* An agent with room for any number of tiny tasks, 1000 ports and 10 licences; key tells agents apart.  `agent` is 0
  * at first; returns the id it has, 0 if refused. */
 uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key);
 /* Proposed and not committed before the next turn. */

@@ -3,6 +3,7 @@
 #include "tests/unit/master_core/rig.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "raft_fsm/state.h"
 
 #include <string.h>
@@ -105,6 +106,60 @@ START_TEST(test_addresses_of_a_task)
 }
 END_TEST
 
+static void submit_with_extras(struct rig *rig, uint32_t ports, uint64_t licences)
+{
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("job");
+    spec.resources.amount[RESOURCE_CPUS] = 1;
+    spec.ports.count = ports;
+    custom_resources_add(&spec.custom, "licence", licences);
+    job_spec_add_arg(&spec, "run");
+    rig_submit_spec(rig, CLIENT, &spec);
+    rig_settle(rig);
+}
+
+static void list_agent(struct rig *rig, struct agent_info *out)
+{
+    struct list_result page;
+    struct command_cursor at = {0};
+
+    rig_list(rig, CLIENT, METHOD_AGENTS, (struct list_request){0});
+    rig_settle(rig);
+    ck_assert_int_eq(list_result_unpack(&page, METHOD_AGENTS, rig->answer.params, NULL),
+                     0);
+    ck_assert(agent_info_next(&page, &at, out));
+}
+
+START_TEST(test_what_is_in_use_of_an_agent)
+{
+    struct agent_info agent;
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, 2, ROLE_AGENT);
+    rig_register(&rig, 2, 0, 1);
+    list_agent(&rig, &agent);
+    ck_assert_uint_eq(agent.range_count + agent.custom_count, 0);
+    submit_with_extras(&rig, 2, 1500);
+    submit_with_extras(&rig, 1, 500);
+    submit_with_extras(&rig, 3, 500);
+    rig_report(&rig, 2, 1, 2, TASK_FINISHED);
+    list_agent(&rig, &agent);
+    ck_assert_uint_eq(agent.range_count, 2);
+    ck_assert_uint_eq(agent.ports[0].first, 31000);
+    ck_assert_uint_eq(agent.ports[0].last, 31001);
+    ck_assert_uint_eq(agent.ports[1].first, 31003);
+    ck_assert_uint_eq(agent.ports[1].last, 31005);
+    ck_assert_uint_eq(agent.custom_count, 1);
+    ck_assert_int_eq(memcmp(agent.custom[0].name.data, "licence", 7), 0);
+    ck_assert_uint_eq(agent.custom[0].amount, 2000);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* Reads that are ready together are answered some in each turn. */
 START_TEST(test_many_reads_at_once)
 {
@@ -150,5 +205,6 @@ UNIT_MAIN("master listings",
           unit_case("pages",
                     test_pages_of_jobs,
                     test_pages_of_tasks,
-                    test_addresses_of_a_task),
+                    test_addresses_of_a_task,
+                    test_what_is_in_use_of_an_agent),
           unit_case("reads", test_many_reads_at_once, test_closed_before_the_answer))

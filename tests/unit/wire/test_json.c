@@ -153,7 +153,11 @@ START_TEST(test_agent)
                            .superseded = 1,
                            .mode = AGENT_DRAINING,
                            .drain_us = 1000000,
-                           .flags = AGENT_FLAG_LOW_DISK};
+                           .flags = AGENT_FLAG_LOW_DISK,
+                           .ports = {{31000, 31000}, {31004, 31006}},
+                           .range_count = 2,
+                           .custom = {{LITERAL("licence"), 500}},
+                           .custom_count = 1};
     struct agent_spec spec;
     struct buffer bytes = {0};
 
@@ -172,7 +176,9 @@ START_TEST(test_agent)
         " \"resources\": {\"cpus\": 32, \"mem\": 65536, \"disk\": 1048576, \"gpus\": 2,"
         "                 \"ports\": [\"31000-32000\", \"33000-33010\"],"
         "                 \"custom\": {\"licence\": 1.5}},"
-        " \"allocated\": {\"cpus\": 1.5, \"mem\": 1.5, \"disk\": 0, \"gpus\": 1},"
+        " \"allocated\": {\"cpus\": 1.5, \"mem\": 1.5, \"disk\": 0, \"gpus\": 1,"
+        "                 \"ports\": [\"31000-31000\", \"31004-31006\"],"
+        "                 \"custom\": {\"licence\": 0.5}},"
         " \"attributes\": {\"rack\": \"a\", \"zone\": \"\"},"
         " \"features\": [\"images\"], \"tasks\": 2}");
     a.spec.size--;

@@ -218,7 +218,11 @@ START_TEST(test_agents)
                                  .spec = LITERAL("spec"),
                                  .allocated = {{1500, 2, 3, 4}},
                                  .tasks = 5,
-                                 .superseded = 6};
+                                 .superseded = 6,
+                                 .ports = {{31000, 31000}, {31004, 31006}},
+                                 .range_count = 2,
+                                 .custom = {{LITERAL("gpu_mem"), 1}, {LITERAL("x"), 2}},
+                                 .custom_count = 2};
     struct agent_info got;
 
     list_begin(&writer, &out, 9, 42);
@@ -232,6 +236,11 @@ START_TEST(test_agents)
     ck_assert(resources_equal(&got.allocated, &a.allocated));
     ck_assert_uint_eq(got.tasks, 5);
     ck_assert_uint_eq(got.superseded, 6);
+    ck_assert_uint_eq(got.range_count, 2);
+    ck_assert_mem_eq(got.ports, a.ports, 2 * sizeof(a.ports[0]));
+    ck_assert_uint_eq(got.custom_count, 2);
+    ck_assert_bytes_eq(got.custom[1].name, a.custom[1].name);
+    ck_assert_uint_eq(got.custom[1].amount, 2);
     ck_assert(!agent_info_next(&list, &at, &got));
 }
 END_TEST
@@ -282,21 +291,30 @@ END_TEST
 START_TEST(test_full_page)
 {
     static uint8_t spec[LIMIT_SPEC_BYTES];
-    const struct agent_info a = {.spec = {spec, sizeof(spec)}};
+    uint8_t name[LIMIT_CUSTOM_BYTES];
+    static struct agent_info a = {.spec = {spec, sizeof(spec)},
+                                  .range_count = LIMIT_LISTED_RANGES,
+                                  .custom_count = LIMIT_LISTED_CUSTOM};
     uint32_t n = 0;
+
+    memset(name, 'x', sizeof(name));
+    for (size_t i = 0; i < LIMIT_LISTED_RANGES; i++)
+        a.ports[i] = (struct port_range){UINT16_MAX, UINT16_MAX};
+    for (size_t i = 0; i < LIMIT_LISTED_CUSTOM; i++)
+        a.custom[i] = (struct custom_view){{name, sizeof(name)}, UINT64_MAX};
 
     buffer_append_text(&out, "other frames in front");
     list_begin(&writer, &out, 9, 42);
     for (; list_has_room(&writer); n++)
         agent_info_pack(&writer, &a);
-    ck_assert_uint_eq(n, 8);
+    ck_assert_uint_eq(n, 7);
     list_end(&writer, n);
     buffer_consume(&out, strlen("other frames in front"));
     ck_assert_int_eq(
         list_result_unpack(
             &list, METHOD_AGENTS, params(RPC_RESPONSE, METHOD_UNKNOWN), &err),
         0);
-    ck_assert_uint_eq(list.count, 8);
+    ck_assert_uint_eq(list.count, 7);
 }
 END_TEST
 
