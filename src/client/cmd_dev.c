@@ -9,6 +9,7 @@
  */
 #include "client/dev_child.h"
 #include "client/dev_ports.h"
+#include "client/dev_task_ports.h"
 #include "client/session.h"
 
 #include "base/mem.h"
@@ -31,10 +32,6 @@
 #define READY_MS      30000
 #define TERM_GRACE_MS 5000
 #define CHILDREN_MAX  (LIMIT_MASTERS + DEV_AGENTS_MAX)
-
-/* Agents share one host, so each gives out ports of its own to tasks. */
-#define TASK_PORTS_FIRST 31000
-#define TASK_PORTS       10
 
 static const struct option_row rows[] = {
     {.name = "masters",
@@ -63,6 +60,8 @@ struct dev {
     struct session *session;
     enum phase phase;
     struct dev_ports ports;
+    struct task_ports task_ports[DEV_AGENTS_MAX];
+    unsigned task_port_count;
     char directory[PATH_MAX];
     bool temporary;
     int lock;      /* the directory, held open; -1: not held */
@@ -311,9 +310,12 @@ static int start_agent(struct dev *d, char *program, unsigned n)
                     (char[]){"--rpc"},
                     (char[]){"127.0.0.1:0"},
                     NULL};
-    unsigned first = TASK_PORTS_FIRST + (n - 1) * TASK_PORTS;
+    struct task_ports *own = &d->task_ports[d->task_port_count];
 
-    snprintf(ports, sizeof(ports), "ports:[%u-%u]", first, first + TASK_PORTS - 1);
+    if (task_ports_take(own, &d->err) != 0)
+        return -1;
+    d->task_port_count++;
+    snprintf(ports, sizeof(ports), "ports:[%u-%u]", own->first, own->last);
     snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.agent_http[n - 1]);
     if (make_directory(work, sizeof(work), d, "agent", n) != 0)
         return -1;
@@ -446,6 +448,8 @@ static void end(struct dev *d)
     dev_end_orphans();
     if (d->temporary)
         nftw(d->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    while (d->task_port_count > 0)
+        task_ports_release(&d->task_ports[--d->task_port_count]);
     if (d->lock >= 0)
         close(d->lock);
     mem_free(d->masters);
@@ -500,8 +504,10 @@ const struct subcommand subcommand_dev = {
             .purpose = "run a whole cluster on this machine, in the foreground",
             .details =
                 "For trying things out: masters and agents on free ports of the "
-                "loopback interface. Each agent gives ten ports to tasks, from 31000 "
-                "on. Their log lines go to standard error. "
+                "loopback interface. Each agent gives ten ports between 31000 and "
+                "32759 to tasks, which no other cluster that was started so on this "
+                "host "
+                "has. Their log lines go to standard error. "
                 "Everything ends, tasks too, with Ctrl-C or when the program "
                 "that started this one dies.",
             .rows = rows,

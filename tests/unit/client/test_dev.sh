@@ -59,7 +59,7 @@ is "a job runs" "$(./triarch run --wait -- echo hello 2>/dev/null)" 1
 is "its output is there" "$(./triarch logs 1)" hello
 # shellcheck disable=SC2016
 ./triarch run --ports 2 --wait -- sh -c 'echo $TRIARCH_PORTS' >/dev/null 2>&1
-contains "its agents give out ports" "$(./triarch logs 2)" ,310
+contains "its agents give out ports" "$(./triarch logs 2)" ,3
 # shellcheck disable=SC2016
 ./triarch run -- sh -c 'echo $$; exec sleep 1000' >/dev/null
 wrote_pid() { task=$(./triarch logs 3) && [ -n "$task" ]; }
@@ -98,6 +98,19 @@ status=0
 ./triarch dev --masters 3 --data "$work/kept" >"$work/other.out" 2>"$work/other.err" || status=$?
 is "another number of masters: status 1" "$status" 1
 contains "another number of masters" "$(cat "$work/other.err")" "repeat with --masters 1"
+
+# Two at once give different ports to tasks.
+task_ports() { ./triarch agents --json | grep -o '"[0-9]*-[0-9]*"'; }
+start --masters 1 --agents 2
+first=$(task_ports)
+first_dev=$dev first_children=$children
+start --masters 1 --agents 2
+second=$(task_ports)
+is "two agents of each of two: four ranges" \
+    "$(printf '%s\n' "$first" "$second" | sort -u | wc -l)" 4
+finish INT
+dev=$first_dev children="$children $first_children" task=
+finish INT
 
 # A master that cannot begin.
 rm -rf "$work/kept/master-1" && mkdir -p "$work/kept/master-1/lock"
