@@ -1,7 +1,8 @@
 /* cmd_top.c - triarch top: what tasks use, now and again.
  *
  * On a terminal the screen is drawn anew every few seconds, on the alternate screen, so that
- * what stood there before is back at the end; keys are read one by one.
+ * what stood there before is back at the end, and while we are stopped; keys are read one by
+ * one.
  */
 #include "client/session.h"
 #include "client/top_view.h"
@@ -178,6 +179,27 @@ static void draw(struct top *t)
     free(text);
 }
 
+/* Modes first: in the background this waits until we are in the foreground again. */
+static void enter_screen(struct top *t)
+{
+    struct termios raw;
+
+    if (t->keys != NULL && (t->raw || tcgetattr(STDIN_FILENO, &t->before) == 0)) {
+        raw = t->before;
+        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+        t->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+    }
+    write_text(t->session, "\033[?1049h\033[?25l");
+}
+
+static void leave_screen(struct top *t)
+{
+    write_text(t->session, "\033[?25h\033[?1049l");
+    if (t->raw)
+        tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
+    t->raw = false;
+}
+
 /* ---- the user ---- */
 
 static void wake(struct top *t)
@@ -219,6 +241,26 @@ static void on_resize(void *user, int signum)
     wake(t);
 }
 
+/* Also when we were stopped by a signal that cannot be caught: the shell has the terminal as
+ * it wants it. */
+static void on_continue(void *user, int signum)
+{
+    enter_screen(user);
+    on_resize(user, signum);
+}
+
+/* By the default action: it stops nobody who has no shell that could go on with us. */
+static void on_stop(void *user, int signum)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL}, old;
+
+    leave_screen(user);
+    sigaction(signum, &action, &old);
+    raise(signum);
+    sigaction(signum, &old, NULL);
+    on_continue(user, signum);
+}
+
 static void on_due(void *user)
 {
     struct top *t = user;
@@ -232,27 +274,24 @@ static void on_due(void *user)
 static void take_terminal(struct top *t)
 {
     struct loop *l = t->session->loop;
-    struct termios raw;
+    struct sigaction stop;
 
-    if (isatty(STDIN_FILENO) == 1 && tcgetattr(STDIN_FILENO, &t->before) == 0) {
-        raw = t->before;
-        raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
-        t->raw = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+    if (isatty(STDIN_FILENO) == 1)
         t->keys = watch_create(l, STDIN_FILENO, on_key, t);
-    }
     loop_on_signal(l, SIGINT, on_end, t);
     loop_on_signal(l, SIGTERM, on_end, t);
     loop_on_signal(l, SIGHUP, on_end, t);
     loop_on_signal(l, SIGWINCH, on_resize, t);
-    write_text(t->session, "\033[?1049h\033[?25l");
+    loop_on_signal(l, SIGCONT, on_continue, t);
+    if (sigaction(SIGTSTP, NULL, &stop) == 0 && stop.sa_handler != SIG_IGN)
+        loop_on_signal(l, SIGTSTP, on_stop, t);
+    enter_screen(t);
 }
 
 static void give_terminal_back(struct top *t)
 {
-    write_text(t->session, "\033[?25h\033[?1049l");
+    leave_screen(t);
     watch_destroy(t->keys);
-    if (t->raw)
-        tcsetattr(STDIN_FILENO, TCSANOW, &t->before);
 }
 
 /* Until something happens. */

@@ -5,12 +5,15 @@ import os
 import pty
 import signal
 import subprocess
+import termios
 import urllib.request
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
 from lib.cluster import BUILD, Failed
+from lib.terminal import Terminal
 from lib.waiting import wait_until
 
 
@@ -241,3 +244,51 @@ def test_top_on_a_terminal(cluster):
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(terminal)
     assert seen.startswith(b"\033[?1049h") and f"{job}.0".encode() in seen
+
+
+def is_stopped(pid):
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def test_stopped_top_gives_the_terminal_back(cluster):
+    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, "top"]
+    with Terminal(argv, under_shell=True) as terminal:
+        terminal.wait_shown("\033[?1049h")
+        terminal.wait_shown("by cpu")
+        terminal.type("\x1a")  # Ctrl-Z
+        terminal.wait_shown("\033[?25h\033[?1049l")
+        wait_until("it is stopped", lambda: is_stopped(terminal.job))
+        assert not terminal.is_raw()
+        os.kill(terminal.job, signal.SIGCONT)
+        terminal.wait_shown("\033[?1049h")
+        terminal.wait_shown("by cpu")
+        terminal.wait_raw()
+        terminal.type("q")
+        assert terminal.wait_exit() == 0
+
+
+def test_top_is_drawn_again_after_a_stop_that_it_did_not_see(cluster):
+    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, "top"]
+    with Terminal(argv, under_shell=True) as terminal:
+        terminal.wait_shown("by cpu")
+        os.kill(terminal.job, signal.SIGSTOP)
+        wait_until("it is stopped", lambda: is_stopped(terminal.job))
+        termios.tcsetattr(terminal.side, termios.TCSANOW, terminal.modes)
+        os.kill(terminal.job, signal.SIGCONT)
+        terminal.wait_shown("\033[?1049h")
+        terminal.wait_shown("by cpu")
+        assert terminal.is_raw()
+        terminal.type("q")
+        assert terminal.wait_exit() == 0
+
+
+def test_top_without_a_shell_is_not_stopped(cluster):
+    """Nobody could go on with it."""
+    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, "top"]
+    with Terminal(argv) as terminal:
+        terminal.wait_shown("by cpu")
+        terminal.type("\x1a")
+        terminal.wait_shown("by cpu")
+        terminal.type("q")
+        assert terminal.wait_exit() == 0

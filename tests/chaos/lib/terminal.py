@@ -4,24 +4,27 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import termios
 import time
 
-from lib.processes import clean_environment, kill
+from lib.processes import clean_environment, descendants, kill
 from lib.waiting import wait_until
 
 
 class Terminal:
     """`with Terminal(argv) as terminal:`; the program is killed at the end of the block."""
 
-    def __init__(self, argv, rows=24, columns=80):
+    def __init__(self, argv, rows=24, columns=80, under_shell=False):
+        """under_shell: in the foreground, below one that could go on with it when it stops"""
         self.shown = b""
         self.status = None
         self.argv = [os.fspath(word) for word in map(str, argv)]
         self.fd, self.side = pty.openpty()
         self.resize(rows, columns)
         self.modes = termios.tcgetattr(self.side)
+        self.under_shell = under_shell
         self.pid = os.fork()
         if self.pid == 0:
             self._become()
@@ -29,6 +32,10 @@ class Terminal:
     def _become(self):
         try:
             self._login()
+            if self.under_shell and os.fork() > 0:
+                os._exit(self._wait_job())
+            if self.under_shell:
+                self._take_foreground()
             os.execve(self.argv[0], self.argv, {**clean_environment(), "TERM": "vt100"})
         finally:
             os._exit(125)
@@ -39,6 +46,23 @@ class Terminal:
         for fd in range(3):
             os.dup2(self.side, fd)
         os.closerange(3, 1024)
+
+    @staticmethod
+    def _take_foreground():
+        os.setpgid(0, 0)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+        os.tcsetpgrp(0, os.getpid())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTTOU])
+
+    @staticmethod
+    def _wait_job():
+        return os.waitstatus_to_exitcode(os.wait()[1]) & 0xFF
+
+    @property
+    def job(self):
+        """Its pid, below the shell."""
+        pids = wait_until("it has begun", lambda: descendants(self.pid))
+        return pids[0]
 
     def __enter__(self):
         return self
