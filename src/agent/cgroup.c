@@ -4,6 +4,10 @@
  * has processes.  So the usual end of a task is one rmdir() for each place and nothing is
  * read.  A task that runs as root may have made groups below its own; they are looked for
  * only when removing fails.
+ *
+ * Making and removing groups is most of what a short task costs where the hierarchies are
+ * several.  So a group may be kept, under another name, for the next attempt with the same
+ * spare number: only when it is empty, and cheap to make as new.
  */
 #include "agent/cgroup_internal.h"
 
@@ -123,21 +127,47 @@ bool cgroups_have(const struct cgroups *c, uint32_t controller)
     return false;
 }
 
+static void spare_name(unsigned spare, char out[24])
+{
+    snprintf(out, 24, "spare-%u", spare);
+}
+
+void cgroups_remove_spares(const struct cgroups *c)
+{
+    char name[24];
+
+    for (unsigned i = 0; i < c->count; i++) {
+        for (unsigned spare = 0; spare < CGROUP_SPARES; spare++) {
+            spare_name(spare, name);
+            unlinkat(c->places[i].fd, name, AT_REMOVEDIR);
+        }
+    }
+}
+
 /* ---- one group ---- */
 
 void cgroup_init(struct cgroup *g, const struct cgroups *all, uint64_t attempt)
 {
     g->all = all;
+    g->spare = -1;
     snprintf(g->name, sizeof(g->name), "%llu", (unsigned long long)attempt);
     for (unsigned i = 0; i < CGROUP_PLACES; i++)
         g->fds[i] = -1;
 }
 
+static int open_at(int place, const char *name)
+{
+    int fd = openat(place, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_in(struct cgroup *g, unsigned i)
 {
-    g->fds[i] = openat(
-        g->all->places[i].fd, g->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return g->fds[i] < 0 ? -errno : 0;
+    int fd = open_at(g->all->places[i].fd, g->name);
+
+    g->fds[i] = fd < 0 ? -1 : fd;
+    return fd < 0 ? fd : 0;
 }
 
 int cgroup_open(struct cgroup *g, const struct cgroups *all, uint64_t attempt)
@@ -161,6 +191,37 @@ void cgroup_close(struct cgroup *g)
     }
 }
 
+static bool is_spare(const struct cgroup_place *p, int fd)
+{
+    struct stat st;
+
+    return p->ops->is_spare != NULL && fstat(fd, &st) == 0 &&
+           st.st_nlink == 2 && /* no group below it */
+           p->ops->is_spare(fd, p->controllers);
+}
+
+/* Nothing should be in it; but whoever may write to the place can have moved there. */
+static int take_spare(struct cgroup *g, unsigned i)
+{
+    const struct cgroup_place *p = &g->all->places[i];
+    char name[24];
+    int fd;
+
+    if (g->spare < 0 || p->ops->is_spare == NULL)
+        return -ENOENT;
+    spare_name((unsigned)g->spare, name);
+    fd = open_at(p->fd, name);
+    if (fd < 0)
+        return fd;
+    if (!is_spare(p, fd) || p->ops->renew(fd, p->controllers) != 0 ||
+        renameat(p->fd, name, p->fd, g->name) != 0) {
+        close(fd);
+        return -EBUSY;
+    }
+    g->fds[i] = fd;
+    return 0;
+}
+
 static int make_in(struct cgroup *g,
                    unsigned i,
                    const struct cgroup_limits *limits,
@@ -169,6 +230,8 @@ static int make_in(struct cgroup *g,
     const struct cgroup_place *p = &g->all->places[i];
     int rv;
 
+    if (take_spare(g, i) == 0)
+        return p->ops->limit(g->fds[i], p->controllers, limits, file);
     if (mkdirat(p->fd, g->name, 0755) != 0 &&
         (errno != EEXIST || unlinkat(p->fd, g->name, AT_REMOVEDIR) != 0 ||
          mkdirat(p->fd, g->name, 0755) != 0))
@@ -340,12 +403,21 @@ static int remove_from(struct cgroup *g, unsigned i)
     return unlinkat(place, g->name, AT_REMOVEDIR) == 0 ? 0 : -errno;
 }
 
-int cgroup_remove(struct cgroup *g)
+static bool keep(struct cgroup *g, unsigned i)
+{
+    const struct cgroup_place *p = &g->all->places[i];
+    char name[24];
+
+    spare_name((unsigned)g->spare, name);
+    return is_spare(p, g->fds[i]) && renameat(p->fd, g->name, p->fd, name) == 0;
+}
+
+static int end(struct cgroup *g, bool keeps)
 {
     int rv = 0;
 
     for (unsigned i = 0; i < g->all->count; i++) {
-        int failure = g->fds[i] < 0 ? 0 : remove_from(g, i);
+        int failure = g->fds[i] < 0 || (keeps && keep(g, i)) ? 0 : remove_from(g, i);
 
         if (failure != 0) {
             rv = failure;
@@ -355,6 +427,26 @@ int cgroup_remove(struct cgroup *g)
         }
     }
     return rv;
+}
+
+int cgroup_remove(struct cgroup *g)
+{
+    return end(g, false);
+}
+
+/* That no process is left somewhere is known from the place that counts them. */
+int cgroup_leave(struct cgroup *g)
+{
+    const struct cgroup_place *p;
+    bool empty = false;
+
+    for (unsigned i = 0; g->spare >= 0 && i < g->all->count; i++) {
+        p = &g->all->places[i];
+        if (g->fds[i] >= 0 && p->ops->is_spare != NULL &&
+            (p->controllers & CGROUP_PIDS) != 0)
+            empty = p->ops->is_spare(g->fds[i], CGROUP_PIDS);
+    }
+    return end(g, empty);
 }
 
 /* ---- memory and usage ---- */

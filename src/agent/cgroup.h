@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #define CGROUP_PLACES 6
+#define CGROUP_SPARES 64              /* groups that are kept for the next attempts */
 #define CGROUP_TEXT   (PATH_MAX + 32) /* of a place as text */
 
 enum cgroup_controller {
@@ -49,6 +50,8 @@ void cgroups_print(const struct cgroups *c, unsigned place, char out[CGROUP_TEXT
 int cgroups_add(struct cgroups *c, const char *text);
 void cgroups_close(struct cgroups *c);
 bool cgroups_have(const struct cgroups *c, uint32_t controller);
+/* Remove what was kept; in a place where an attempt makes it its own meanwhile it stays. */
+void cgroups_remove_spares(const struct cgroups *c);
 
 struct cgroup_limits {
     uint64_t memory_bytes; /* 0: none */
@@ -61,10 +64,12 @@ struct cgroup_limits {
 struct cgroup {
     const struct cgroups *all;
     char name[24];
+    int spare; /* number of the kept group that it may take over, and leave; -1: none.
+                * No two live groups have the same */
     int fds[CGROUP_PLACES]; /* its directories; -1: not there */
 };
 
-/* Not there yet. */
+/* Not there yet; without a spare. */
 void cgroup_init(struct cgroup *g, const struct cgroups *all, uint64_t attempt);
 /* Make it anew, with these limits; *file says what could not be written, or is NULL. */
 int cgroup_make(struct cgroup *g,
@@ -84,6 +89,8 @@ int cgroup_join(const struct cgroup *g, bool cloned);
 void cgroup_kill(const struct cgroup *g);
 /* Remove it.  0 means that no process is left in it; -EBUSY that there may be. */
 int cgroup_remove(struct cgroup *g);
+/* The same of a group that nothing was killed in: it may be kept as the spare. */
+int cgroup_leave(struct cgroup *g);
 
 /* A descriptor that is readable when the kernel runs out of memory in the group and
  * may have killed only a part of it; -1 where it kills all at once. */

@@ -21,6 +21,10 @@ struct cgroup_ops {
     int (*oom_event)(int fd);
     bool (*oom_killed)(int fd);
     void (*usage)(int fd, uint32_t controllers, struct usage *out);
+    /* Whether another attempt may have it, as far as these controllers know: there is no
+     * process, and nothing that cannot be made as new.  NULL: never. */
+    bool (*is_spare)(int fd, uint32_t controllers);
+    int (*renew)(int fd, uint32_t controllers);
 };
 
 extern const struct cgroup_ops cgroup_v1, cgroup_v2;

@@ -12,6 +12,8 @@
 #define SHARES_OF_CPU 1024
 #define SHARES_MIN    2
 #define QUOTA_MIN_US  1000
+#define SPARE_BYTES \
+    (1u << 20) /* of cache, and what the kernel has not given back yet */
 
 static int limit_cpu(int fd, const struct cgroup_limits *limits, const char **file)
 {
@@ -27,18 +29,27 @@ static int limit_cpu(int fd, const struct cgroup_limits *limits, const char **fi
     return cgroup_write_number(fd, *file, quota < QUOTA_MIN_US ? QUOTA_MIN_US : quota);
 }
 
-static int limit_memory(int fd, const struct cgroup_limits *limits, const char **file)
+/* Of memory and swap together; the file is not there when swap is not accounted. */
+static int limit_swap(int fd, const struct cgroup_limits *limits, const char **file)
 {
     int rv;
 
-    *file = "memory.limit_in_bytes";
-    rv = cgroup_write_number(fd, *file, limits->memory_bytes);
-    if (rv != 0)
-        return rv;
-    /* Memory and swap together; the file is not there when swap is not accounted. */
     *file = "memory.memsw.limit_in_bytes";
     rv = cgroup_write_number(fd, *file, limits->memory_bytes);
     return rv == -ENOENT || rv == -EOPNOTSUPP ? 0 : rv;
+}
+
+/* Neither may pass the other: which goes first depends on what they were. */
+static int limit_memory(int fd, const struct cgroup_limits *limits, const char **file)
+{
+    int rv =
+        cgroup_write_number(fd, *file = "memory.limit_in_bytes", limits->memory_bytes);
+
+    if (rv != -EINVAL)
+        return rv != 0 ? rv : limit_swap(fd, limits, file);
+    rv = limit_swap(fd, limits, file);
+    *file = "memory.limit_in_bytes";
+    return rv != 0 ? rv : cgroup_write_number(fd, *file, limits->memory_bytes);
 }
 
 static int v1_limit(int fd,
@@ -137,6 +148,35 @@ static void v1_usage(int fd, uint32_t controllers, struct usage *out)
         io_usage(fd, out);
 }
 
+/* ---- one group after the other ---- */
+
+/* A task cannot leave its group of this controller, so there is nothing left of it in the
+ * others either.  Bytes that were read and written cannot be set to zero. */
+static bool v1_is_spare(int fd, uint32_t controllers)
+{
+    struct usage used = {0};
+
+    if ((controllers & CGROUP_PIDS) != 0 && cgroup_number(fd, "pids.current") > 0)
+        return false;
+    if ((controllers & CGROUP_MEMORY) != 0 &&
+        cgroup_number(fd, "memory.usage_in_bytes") > SPARE_BYTES)
+        return false;
+    if ((controllers & CGROUP_IO) != 0)
+        io_usage(fd, &used);
+    return used.io_read_bytes + used.io_written_bytes == 0;
+}
+
+static int v1_renew(int fd, uint32_t controllers)
+{
+    int rv = 0;
+
+    if ((controllers & CGROUP_MEMORY) != 0)
+        rv = cgroup_write(fd, "memory.max_usage_in_bytes", "0");
+    if (rv == 0 && (controllers & CGROUP_CPUACCT) != 0)
+        rv = cgroup_write(fd, "cpuacct.usage", "0");
+    return rv;
+}
+
 /* "tasks" moves one thread, which is all that the process has, without stopping all forks
  * of the host for a moment as "cgroup.procs" does. */
 const struct cgroup_ops cgroup_v1 = {
@@ -147,4 +187,6 @@ const struct cgroup_ops cgroup_v1 = {
     .oom_event = v1_oom_event,
     .oom_killed = v1_oom_killed,
     .usage = v1_usage,
+    .is_spare = v1_is_spare,
+    .renew = v1_renew,
 };

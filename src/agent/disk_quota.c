@@ -32,9 +32,11 @@ struct watched {
     uint64_t due_us;
     bool over;
     RB_ENTRY(watched) link;
+    RB_ENTRY(watched) by_due;
 };
 
 RB_HEAD(watched_tree, watched);
+RB_HEAD(due_tree, watched);
 
 struct disk_quota {
     int runs; /* a descriptor of WORK_DIR/runs */
@@ -44,6 +46,7 @@ struct disk_quota {
 
     struct worker worker; /* its lock is of what follows */
     struct watched_tree watched;
+    struct due_tree due;
 };
 
 struct sum {
@@ -58,8 +61,17 @@ static int compare(const struct watched *a, const struct watched *b)
     return (a->attempt > b->attempt) - (a->attempt < b->attempt);
 }
 
+static int compare_due(const struct watched *a, const struct watched *b)
+{
+    if (a->due_us != b->due_us)
+        return a->due_us < b->due_us ? -1 : 1;
+    return compare(a, b);
+}
+
 RB_GENERATE_INTERNAL(
     watched_tree, watched, link, compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(
+    due_tree, watched, by_due, compare_due, __attribute__((unused)) static)
 
 /* ---- one sandbox ---- */
 
@@ -140,18 +152,6 @@ static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes
 
 /* ---- the thread ---- */
 
-/* With the lock held. */
-static struct watched *first_due(struct disk_quota *q)
-{
-    struct watched *w, *first = NULL;
-
-    RB_FOREACH (w, watched_tree, &q->watched) {
-        if (first == NULL || w->due_us < first->due_us)
-            first = w;
-    }
-    return first;
-}
-
 /* With the lock held, which is given up meanwhile: *w may be gone after it. */
 static void look(struct disk_quota *q, const struct watched *w)
 {
@@ -169,7 +169,9 @@ static void look(struct disk_quota *q, const struct watched *w)
     again = RB_FIND(watched_tree, &q->watched, &key);
     if (again == NULL)
         return;
+    RB_REMOVE(due_tree, &q->due, again);
     again->due_us = now + pause;
+    RB_INSERT(due_tree, &q->due, again);
     again->over = over;
     if (over)
         q->hooks.notify(q->hooks.arg);
@@ -181,7 +183,7 @@ static void *run(void *arg)
 
     worker_lock(&q->worker);
     while (!q->worker.stopping) {
-        struct watched *w = first_due(q);
+        struct watched *w = RB_MIN(due_tree, &q->due);
 
         if (w == NULL)
             worker_wait_until(&q->worker, WORKER_FOR_EVER);
@@ -204,10 +206,13 @@ void disk_quota_watch(struct disk_quota *q, uint64_t attempt, uint64_t bytes)
     w->bytes = bytes;
     w->due_us = clock_monotonic_us() + q->look_ms * 1000ull;
     worker_lock(&q->worker);
-    if (RB_INSERT(watched_tree, &q->watched, w) != NULL)
+    if (RB_INSERT(watched_tree, &q->watched, w) != NULL) {
         mem_free(w);
-    else
-        worker_wake(&q->worker);
+    } else {
+        RB_INSERT(due_tree, &q->due, w);
+        if (RB_MIN(due_tree, &q->due) == w)
+            worker_wake(&q->worker);
+    }
     worker_unlock(&q->worker);
 }
 
@@ -217,8 +222,10 @@ void disk_quota_leave(struct disk_quota *q, uint64_t attempt)
 
     worker_lock(&q->worker);
     w = RB_FIND(watched_tree, &q->watched, &key);
-    if (w != NULL)
+    if (w != NULL) {
         RB_REMOVE(watched_tree, &q->watched, w);
+        RB_REMOVE(due_tree, &q->due, w);
+    }
     worker_unlock(&q->worker);
     mem_free(w);
 }
@@ -251,6 +258,7 @@ int disk_quota_open(struct disk_quota **out,
     q->files = options->files > 0 ? options->files : LIMIT_SANDBOX_FILES;
     q->hooks = options->hooks;
     RB_INIT(&q->watched);
+    RB_INIT(&q->due);
     worker_init(&q->worker);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
     q->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);

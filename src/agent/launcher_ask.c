@@ -1,4 +1,9 @@
-/* launcher_ask.c - what the spawner and the shims are asked for. */
+/* launcher_ask.c - what the spawner and the shims are asked for.
+ *
+ * Only so many shims are starting at once: more would not start sooner on the same
+ * processors, but stand in each other's way in the kernel, and in that of everything else
+ * on the host.
+ */
 #include "agent/launcher_private.h"
 
 #include "base/clock.h"
@@ -11,6 +16,8 @@
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
+
+#define STARTING_MAX 16
 
 void process_watch_spawner(struct launcher_process *l, bool write)
 {
@@ -46,12 +53,46 @@ static struct process *take(struct launcher_process *l, const struct run_start *
     return p;
 }
 
+static void start_next(struct launcher_process *l)
+{
+    struct start *s;
+
+    while (l->starting < STARTING_MAX && (s = STAILQ_FIRST(&l->starts)) != NULL) {
+        STAILQ_REMOVE_HEAD(&l->starts, link);
+        s->process->starting = true;
+        l->starting++;
+        process_watch_spawner(l, !spawning_send(&l->spawning, &s->request, -1));
+        mem_free(s);
+    }
+}
+
+void process_heard_of(struct launcher_process *l, struct process *p)
+{
+    if (!p->starting)
+        return;
+    p->starting = false;
+    l->starting--;
+    start_next(l);
+}
+
+void process_drop_starts(struct launcher_process *l)
+{
+    struct start *s;
+
+    while ((s = STAILQ_FIRST(&l->starts)) != NULL) {
+        STAILQ_REMOVE_HEAD(&l->starts, link);
+        buffer_finish(&s->request);
+        mem_free(s);
+    }
+}
+
 void process_start_run(struct launcher *base, const struct run_start *run)
 {
     struct launcher_process *l = launcher_process_of(base);
     struct buffer request = {0};
     struct shim_request *r;
     struct process *p;
+    struct start *s;
     struct error err;
 
     process_settle(l);
@@ -69,7 +110,10 @@ void process_start_run(struct launcher *base, const struct run_start *run)
     r = (struct shim_request *)(void *)request.data;
     r->slot = p->slot;
     p->disk_bytes = r->disk_bytes;
-    process_watch_spawner(l, !spawning_send(&l->spawning, &request, -1));
+    s = mem_zalloc(sizeof(*s));
+    *s = (struct start){.process = p, .request = request};
+    STAILQ_INSERT_TAIL(&l->starts, s, link);
+    start_next(l);
 }
 
 /* To the shim, if it lives. */

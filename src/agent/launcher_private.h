@@ -39,6 +39,7 @@ struct process {
     uint64_t disk_bytes;
     bool forgotten; /* nobody asks for it: only to be killed */
     bool cancelled; /* before its shim was known */
+    bool starting;  /* its shim was asked for, and has said nothing yet */
 
     bool tell_started, tell_ended; /* in the list `telling` for this */
     enum run_end how;
@@ -51,6 +52,13 @@ struct process {
 TAILQ_HEAD(process_list, process);
 RB_HEAD(process_tree, process);
 RB_PROTOTYPE(process_tree, process, by_attempt, )
+
+/* A shim that is still to be asked for. */
+struct start {
+    struct process *process;
+    struct buffer request;
+    STAILQ_ENTRY(start) link;
+};
 
 struct launcher_process {
     struct launcher base;
@@ -65,6 +73,8 @@ struct launcher_process {
     bool failed;
     int wake;  /* an eventfd: dispatch() has something to do */
     int retry; /* a timerfd: some of `lost` may be gone now */
+    unsigned starting;
+    STAILQ_HEAD(, start) starts; /* for when fewer are starting */
     struct process_tree processes;
     struct process_list telling;
     struct process_list lost;
@@ -105,6 +115,9 @@ int process_open_shim(const struct process *p);
 
 /* launcher_ask.c */
 void process_start_run(struct launcher *base, const struct run_start *run);
+/* The shim said something: another one may be started. */
+void process_heard_of(struct launcher_process *l, struct process *p);
+void process_drop_starts(struct launcher_process *l);
 void process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal);
 void process_signal_shim(struct launcher_process *l, uint64_t attempt, int number);
 void process_end_for_disk(struct launcher *base, uint64_t attempt);

@@ -52,6 +52,7 @@ static void on_notice(struct launcher_process *l, const struct shim_notice *noti
 
     if (p == NULL || p->state != PROCESS_ALIVE)
         return;
+    process_heard_of(l, p);
     switch ((enum shim_notice_kind)notice->kind) {
     case SHIM_PREPARING:
         shim_known(p, notice);
@@ -126,9 +127,11 @@ static void process_destroy(struct launcher *base)
     struct process *p, *next;
 
     spawning_stop(&l->spawning);
+    process_drop_starts(l);
     RB_FOREACH_SAFE (p, process_tree, &l->processes, next)
         process_drop(l, p);
     slots_close(&l->slots);
+    cgroups_remove_spares(&l->groups);
     cgroups_close(&l->groups);
     if (l->wake >= 0)
         close(l->wake);
@@ -264,6 +267,7 @@ int launcher_process_create(struct launcher **out,
     l->slots.fd = -1;
     l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&l->spawning.queue);
+    STAILQ_INIT(&l->starts);
     TAILQ_INIT(&l->telling);
     TAILQ_INIT(&l->lost);
     RB_INIT(&l->processes);

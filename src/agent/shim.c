@@ -3,8 +3,9 @@
  * The task runs in a group of its own (cgroup.h), which the shim makes, and is the head of
  * a session.  When it ends, or is to be killed, everything in the group is killed, and
  * what the shim is the reaper of: all that descends from it.  The end is told when the
- * group could be removed, which the kernel allows only when nothing is left in it, and
- * when there is no child any more.  Without groups descent alone must do.
+ * group could be removed, which the kernel allows only when nothing is left in it (or when
+ * it counts nothing in it, and the next attempt will have it), and when there is no child
+ * any more.  Without groups descent alone must do.
  *
  * If the shim itself is killed the kernel kills the task: a run without a shim has no exit
  * status, so it must not go on beside its successor.
@@ -40,13 +41,14 @@
 #include <unistd.h>
 
 #define OOM_LOOKS    8 /* after the kernel said that memory is short: is one killed? */
-#define MEASURE_MS   100  /* a run that lasted so long is worth a look at its group */
+#define MEASURE_MS   100  /* a run that lasts so long is worth a look at its group */
 #define PAUSE_MS_MAX 100  /* between two looks whether everything is gone */
 #define AGAIN_MS     1000 /* a kill after the lease that had no effect */
 
 struct shim {
     const struct shim_request *request;
     const struct shim_host *host;
+    int spare;
     uint64_t start; /* of this process */
     uint64_t since_ms;
     struct cgroup group;
@@ -57,11 +59,13 @@ struct shim {
     pid_t task;
     enum slot_how reason; /* why we killed it; 0: we did not */
 
-    int signals;   /* a signalfd */
-    int oom;       /* an eventfd, or -1 */
-    int oom_looks; /* still to come */
-    int lease;     /* a timerfd, or -1 */
+    int signals;      /* a signalfd */
+    int oom;          /* an eventfd, or -1 */
+    bool oom_watched; /* the kernel was asked for it, whether or not it can */
+    int oom_looks;    /* still to come */
+    int lease;        /* a timerfd, or -1 */
     bool lease_over;
+    bool killed; /* something of it, by us or for memory: its group is not kept */
 };
 
 static uint64_t boottime_ms(void)
@@ -123,6 +127,7 @@ static _Noreturn void finish(const struct shim *s, struct slot_end *end)
 
 static bool kill_all(struct shim *s)
 {
+    s->killed = true;
     if (s->task > 0)
         kill(-s->task, SIGKILL);
     cgroup_kill(&s->group);
@@ -156,7 +161,10 @@ static void end_rest(struct shim *s)
     for (unsigned ms = 1;; ms = 2 * ms > PAUSE_MS_MAX ? PAUSE_MS_MAX : 2 * ms) {
         bool children = reap_children();
 
-        if (cgroup_remove(&s->group) != -EBUSY && !children)
+        int rv =
+            children || s->killed ? cgroup_remove(&s->group) : cgroup_leave(&s->group);
+
+        if (rv != -EBUSY && !children)
             return;
         if (!kill_all(s) && s->host->groups.count == 0)
             return;
@@ -179,6 +187,14 @@ not_started(struct shim *s, const char *format, ...)
 
 /* ---- start ---- */
 
+/* Usual groups are kept for each other: those whose limits are only the ones that every
+ * attempt has. */
+static bool is_usual(const struct shim_request *r)
+{
+    return r->memory_bytes > 0 && r->pids > 0 &&
+           (r->flags & (SHIM_FLAG_CPU_HARD | SHIM_FLAG_CONTAINER)) == 0;
+}
+
 static void make_group(struct shim *s)
 {
     const struct shim_request *r = s->request;
@@ -189,15 +205,16 @@ static void make_group(struct shim *s)
         .pids = r->pids,
     };
     const char *file;
-    int rv = cgroup_make(&s->group, &limits, &file);
+    int rv;
 
+    s->group.spare = is_usual(r) ? s->spare : -1;
+    rv = cgroup_make(&s->group, &limits, &file);
     if (rv != 0)
         not_started(s,
                     "cannot make its cgroup%s%s: %s",
                     file != NULL ? ", " : "",
                     file != NULL ? file : "",
                     strerror(-rv));
-    s->oom = cgroup_oom_event(&s->group);
 }
 
 /* What a task that is restarted left there may be anything, a link or a pipe. */
@@ -365,6 +382,14 @@ static void look_for_oom(struct shim *s)
     }
 }
 
+/* Asking for it takes longer than many a task runs. */
+static void watch_oom(struct shim *s)
+{
+    s->oom_watched = true;
+    s->oom = cgroup_oom_event(&s->group);
+    look_for_oom(s);
+}
+
 static void on_oom(struct shim *s)
 {
     eventfd_t count;
@@ -374,16 +399,19 @@ static void on_oom(struct shim *s)
     look_for_oom(s);
 }
 
-static enum slot_how how_ended(const struct shim *s, const siginfo_t *info)
+static enum slot_how how_ended(struct shim *s, const siginfo_t *info)
 {
     struct pollfd oom = {.fd = s->oom, .events = POLLIN};
     bool killed = info->si_code != CLD_EXITED && info->si_status == SIGKILL;
 
     if (s->reason != 0)
         return s->reason;
-    if ((killed || s->oom_looks > 0 || (s->oom >= 0 && poll(&oom, 1, 0) > 0)) &&
-        cgroup_oom_killed(&s->group))
+    if ((killed || s->oom_looks > 0 || !s->oom_watched ||
+         (s->oom >= 0 && poll(&oom, 1, 0) > 0)) &&
+        cgroup_oom_killed(&s->group)) {
+        s->killed = true;
         return SLOT_MEMORY;
+    }
     return info->si_code == CLD_EXITED ? SLOT_EXITED : SLOT_SIGNALED;
 }
 
@@ -570,21 +598,33 @@ static void on_signal(struct shim *s)
     }
 }
 
+/* Milliseconds, for poll(): pauses between looks double from 1. */
+static int patience(const struct shim *s)
+{
+    uint64_t now, due = s->since_ms + MEASURE_MS;
+
+    if (s->oom_looks > 0)
+        return 1 << (OOM_LOOKS - s->oom_looks);
+    if (s->oom_watched)
+        return -1;
+    now = boottime_ms();
+    return now < due ? (int)(due - now) : 0;
+}
+
 static _Noreturn void stand(struct shim *s)
 {
-    struct pollfd fds[] = {
-        {.fd = s->signals, .events = POLLIN},
-        {.fd = s->oom, .events = POLLIN},
-        {.fd = s->lease, .events = POLLIN},
-    };
-
     for (;;) {
-        /* The pauses double from 1 ms. */
-        int patience = s->oom_looks > 0 ? 1 << (OOM_LOOKS - s->oom_looks) : -1;
-        int n = poll(fds, 3, patience);
+        struct pollfd fds[] = {
+            {.fd = s->signals, .events = POLLIN},
+            {.fd = s->oom, .events = POLLIN},
+            {.fd = s->lease, .events = POLLIN},
+        };
+        int n = poll(fds, 3, patience(s));
 
-        if (n == 0)
+        if (n == 0 && s->oom_watched)
             look_for_oom(s);
+        else if (n == 0)
+            watch_oom(s);
         if (n <= 0)
             continue;
         if (fds[1].revents != 0) /* before the end of what the kernel killed */
@@ -639,9 +679,12 @@ static void begin(const struct shim *s)
     setsid();
 }
 
-void shim_run(const struct shim_request *request, const struct shim_host *host)
+void shim_run(const struct shim_request *request,
+              const struct shim_host *host,
+              int spare)
 {
-    struct shim s = {.request = request, .host = host, .oom = -1, .lease = -1};
+    struct shim s = {
+        .request = request, .host = host, .spare = spare, .oom = -1, .lease = -1};
     int reason;
 
     s.start = process_start(getpid());

@@ -220,8 +220,9 @@ struct shim_host {
         oom_protected; /* by the agent, from the kernel's choice when memory is short */
 };
 
-/* shim.c: start the run, wait, keep how it ended; does not return. */
-_Noreturn void shim_run(const struct shim_request *request,
-                        const struct shim_host *host);
+/* shim.c: start the run, wait, keep how it ended; does not return.  spare: the group that it
+ * may take over and leave (cgroup.h), which no other shim has meanwhile; or -1. */
+_Noreturn void
+shim_run(const struct shim_request *request, const struct shim_host *host, int spare);
 
 #endif

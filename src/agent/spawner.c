@@ -28,6 +28,7 @@
 struct child {
     pid_t pid;
     uint64_t attempt;
+    int spare;
     RB_ENTRY(child) by_pid;
 };
 
@@ -44,6 +45,8 @@ struct spawner {
     struct shim_host host;
     int signals; /* a signalfd: SIGCHLD */
     struct child_tree children;
+    int spares[CGROUP_SPARES]; /* a stack of those that no shim has */
+    unsigned spare_count;
     union {
         struct shim_request request;
         char bytes[sizeof(struct shim_request) + SHIM_REQUEST_MAX];
@@ -101,13 +104,14 @@ static bool request_valid(const struct shim_request *r, size_t size)
 
 static void spawn(struct spawner *s)
 {
+    int spare = s->spare_count > 0 ? s->spares[s->spare_count - 1] : -1;
     struct child *child;
     pid_t pid = fork();
 
     if (pid == 0) {
         close(SHIM_FD_REQUESTS);
         close(s->signals);
-        shim_run(&s->request, &s->host);
+        shim_run(&s->request, &s->host, spare);
     }
     if (pid < 0) {
         not_forked(s, errno);
@@ -116,7 +120,9 @@ static void spawn(struct spawner *s)
     child = malloc(sizeof(*child));
     if (child == NULL)
         fail("memory");
-    *child = (struct child){.pid = pid, .attempt = s->request.attempt};
+    *child = (struct child){.pid = pid, .attempt = s->request.attempt, .spare = spare};
+    if (spare >= 0)
+        s->spare_count--;
     RB_INSERT(child_tree, &s->children, child);
 }
 
@@ -215,6 +221,8 @@ static void on_child(struct spawner *s)
             continue;
         if (status != 0)
             tell(child->attempt, SHIM_GONE);
+        if (child->spare >= 0)
+            s->spares[s->spare_count++] = child->spare;
         RB_REMOVE(child_tree, &s->children, child);
         free(child);
     }
@@ -244,6 +252,8 @@ static void prepare(struct spawner *s)
         fail("setrlimit");
     if (process_boot_id(s->host.boot_id) != 0)
         fail("boot_id");
+    for (int i = CGROUP_SPARES - 1; i >= 0; i--)
+        s->spares[s->spare_count++] = i;
 }
 
 /* triarch-shim WORK_DIR PROTECTED PLACE... */

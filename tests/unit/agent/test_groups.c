@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PATIENCE_US (20 * 1000000ull)
@@ -254,6 +255,189 @@ START_TEST(stray_groups_go_at_start)
 }
 END_TEST
 
+/* ---- one group after the other ---- */
+
+/* The place that counts processes, if its groups can be kept; else -1. */
+static int keeping_place(void)
+{
+    const struct cgroups *groups = t.launcher->groups;
+
+    for (unsigned i = 0; i < groups->count; i++) {
+        char text[CGROUP_TEXT];
+
+        cgroups_print(groups, i, text);
+        if (text[0] == '1' && (groups->places[i].controllers & CGROUP_PIDS) != 0)
+            return (int)i;
+    }
+    printf("# skipped: no hierarchy of version 1 counts processes\n");
+    return -1;
+}
+
+/* 0: it is not there. */
+static ino_t inode_in(int place, const char *name)
+{
+    struct stat st;
+
+    return fstatat(t.launcher->groups->places[place].fd, name, &st, 0) == 0 ? st.st_ino
+                                                                            : 0;
+}
+
+/* Of a group of some place that has that file. */
+static uint64_t number_in(const char *group, const char *file)
+{
+    const struct cgroups *groups = t.launcher->groups;
+    char path[PATH_MAX + 128], text[64] = "";
+
+    for (unsigned i = 0; i < groups->count; i++) {
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s/%s/%s", groups->places[i].path, group, file);
+        f = fopen(path, "re");
+        if (f == NULL)
+            continue;
+        ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
+        fclose(f);
+        return strtoull(text, NULL, 10);
+    }
+    ck_abort_msg("no group %s has %s", group, file);
+}
+
+START_TEST(group_is_kept_for_the_next)
+{
+    int place = keeping_place();
+    struct usage usage;
+    ino_t kept;
+
+    if (place < 0)
+        return;
+    test_script(1, "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done");
+    test_check_end(1, RUN_END_EXITED, 0);
+    check_removed(1);
+    kept = inode_in(place, "spare-0");
+    ck_assert_uint_ne(kept, 0);
+    launcher_forget(t.launcher, 1);
+    test_script(2, "echo x >ready; sleep 1000");
+    test_wait_ready(2);
+    ck_assert_uint_eq(inode_in(place, "2"), kept);
+    ck_assert_uint_eq(inode_in(place, "spare-0"), 0);
+    ck_assert_int_eq(cgroup_usage(t.launcher->groups, 2, &usage), 0);
+    ck_assert_uint_lt(usage.cpu_us, 20000); /* the first took far more */
+    ck_assert_uint_eq(usage.pids, 2);
+    launcher_signal(t.launcher, 2, RUN_SIGNAL_KILL);
+    test_check_end(2, RUN_END_SIGNALED, SIGKILL);
+    ck_assert_uint_eq(inode_in(place, "spare-0"), 0); /* pids.max is 0 in it */
+    check_removed(2);
+}
+END_TEST
+
+START_TEST(kept_group_takes_other_limits)
+{
+    static const uint64_t sizes[] = {16 * MIB, 512 * MIB, 8 * MIB, 64 * MIB};
+    int place = keeping_place();
+    ino_t kept = 0;
+
+    if (place < 0 || cannot(CGROUP_MEMORY))
+        return;
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct cgroup_limits limits = {
+            .memory_bytes = sizes[i], .cpu_milli = 100 * (i + 1), .pids = 10 + i};
+        const char *file = NULL;
+        struct cgroup g;
+
+        cgroup_init(&g, t.launcher->groups, 5);
+        g.spare = 3;
+        ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+        ck_assert(i == 0 || inode_in(place, "5") == kept);
+        kept = inode_in(place, "5");
+        ck_assert_uint_eq(number_in("5", "memory.limit_in_bytes"), sizes[i]);
+        ck_assert_uint_eq(number_in("5", "pids.max"), 10 + i);
+        ck_assert_int_eq(cgroup_leave(&g), 0);
+        check_removed(5);
+        ck_assert_uint_eq(inode_in(place, "spare-3"), kept);
+    }
+    test_launcher_close();
+    test_launcher_open();
+    ck_assert_uint_eq(inode_in(place, "spare-3"), 0); /* it goes with the agent */
+}
+END_TEST
+
+/* Moves there and waits to be killed. */
+static pid_t join(const struct cgroup *g)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (cgroup_join(g, false) == 0)
+            pause();
+        _exit(1);
+    }
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+START_TEST(only_an_empty_group_is_kept)
+{
+    const struct cgroup_limits limits = {.memory_bytes = 16 * MIB, .pids = 10};
+    int place = keeping_place();
+    const char *file = NULL;
+    struct cgroup g;
+    pid_t pid;
+
+    if (place < 0)
+        return;
+    cgroup_init(&g, t.launcher->groups, 5);
+    g.spare = 3;
+    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+    pid = join(&g);
+    while (number_in("5", "pids.current") == 0)
+        poll(NULL, 0, 2);
+    ck_assert_int_eq(cgroup_leave(&g), -EBUSY);
+    ck_assert_uint_ne(inode_in(place, "5"), 0);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_int_eq(mkdirat(g.fds[place], "below", 0755), 0);
+    ck_assert_int_eq(cgroup_leave(&g), 0);
+    check_removed(5);
+    ck_assert_uint_eq(inode_in(place, "spare-3"), 0);
+}
+END_TEST
+
+/* Whoever is in a kept group all the same is not in the next attempt's. */
+START_TEST(kept_group_with_a_process_is_not_taken)
+{
+    const struct cgroup_limits limits = {.memory_bytes = 16 * MIB, .pids = 10};
+    int place = keeping_place();
+    const char *file = NULL;
+    struct cgroup g;
+    ino_t kept;
+    pid_t pid;
+
+    if (place < 0)
+        return;
+    cgroup_init(&g, t.launcher->groups, 5);
+    g.spare = 3;
+    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+    ck_assert_int_eq(cgroup_leave(&g), 0);
+    kept = inode_in(place, "spare-3");
+    ck_assert_int_eq(cgroup_open(&g, t.launcher->groups, 0), -ENOENT);
+    g.fds[place] = openat(t.launcher->groups->places[place].fd,
+                          "spare-3",
+                          O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    pid = join(&g);
+    while (number_in("spare-3", "pids.current") == 0)
+        poll(NULL, 0, 2);
+    cgroup_close(&g);
+    cgroup_init(&g, t.launcher->groups, 6);
+    g.spare = 3;
+    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+    ck_assert_uint_ne(inode_in(place, "6"), kept);
+    ck_assert_uint_eq(number_in("6", "pids.current"), 0);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    ck_assert_int_eq(cgroup_remove(&g), 0);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 START_TEST(memory_hog_ends_with_that_reason)
@@ -342,11 +526,13 @@ static TCase *with(TCase *c, void (*setup)(void))
     return c;
 }
 
-#define TESTS                                                       \
-    group_goes_with_the_task, group_goes_when_nothing_was_started,  \
-        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,  \
-        fork_bomb_is_removed, killed_shim_takes_its_group_along,    \
-        stray_groups_go_at_start, memory_hog_ends_with_that_reason, \
+#define TESTS                                                                     \
+    group_goes_with_the_task, group_goes_when_nothing_was_started,                \
+        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,                \
+        fork_bomb_is_removed, killed_shim_takes_its_group_along,                  \
+        stray_groups_go_at_start, group_is_kept_for_the_next,                     \
+        kept_group_takes_other_limits, only_an_empty_group_is_kept,               \
+        kept_group_with_a_process_is_not_taken, memory_hog_ends_with_that_reason, \
         all_of_the_task_goes_with_its_hog, usage_is_told
 
 int main(void)
