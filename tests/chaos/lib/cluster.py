@@ -152,7 +152,7 @@ class Agent(Process):
     def remove_groups(self):
         """What stays on the host until it is restarted: its groups, empty now."""
         for _, place in self.groups():
-            for group in [*place.glob("[0-9]*"), place]:
+            for group in [*place.glob("[0-9]*"), *place.glob("spare-*"), place]:
                 try:
                     group.rmdir()
                 except FileNotFoundError:  # listed for another controller, too
