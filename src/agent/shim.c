@@ -217,14 +217,16 @@ static void make_group(struct shim *s)
                     strerror(-rv));
 }
 
-/* What a task that is restarted left there may be anything, a link or a pipe. */
-static int open_old_log(int sandbox, const char *name)
+/* What a task that is restarted left there may be anything: a link, a pipe, or a file of
+ * another user that it could move, but not read, and which we would give to it. */
+static int open_old_log(const struct shim_request *r, int sandbox, const char *name)
 {
     int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW;
     int fd = openat(sandbox, name, flags | O_NONBLOCK);
     struct stat st;
 
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+        ((r->flags & SHIM_FLAG_USER) == 0 || st.st_uid == r->uid) &&
         fcntl(fd, F_SETFL, O_APPEND) == 0)
         return fd;
     if (fd >= 0)
@@ -240,7 +242,7 @@ static int open_log(struct shim *s, const char *name)
     int fd = openat(s->command.cwd, name, flags, 0644);
 
     if (fd < 0 && errno == EEXIST)
-        fd = open_old_log(s->command.cwd, name);
+        fd = open_old_log(r, s->command.cwd, name);
     if (fd >= 0 && (r->flags & SHIM_FLAG_USER) != 0 && fchown(fd, r->uid, r->gid) != 0)
         not_started(s, "cannot give away its log files: %s", strerror(errno));
     return fd;

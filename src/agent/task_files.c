@@ -45,14 +45,13 @@ static int find(int sandbox, const char *path)
     return (int)fd;
 }
 
-/* The same file, to be read.  A lease that its owner holds is not waited for. */
-static int open_found(int found, mode_t mode)
+/* The same file.  A lease that its owner holds is not waited for. */
+static int open_found(int found, int flags)
 {
-    int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
     char path[64];
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", found);
-    return open(path, S_ISDIR(mode) ? flags | O_DIRECTORY : flags);
+    return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 static int refuse(struct error *err, const char *path)
@@ -87,6 +86,16 @@ static int refuse(struct error *err, const char *path)
     }
 }
 
+/* Who makes a hard link, or moves a file from a directory of its own, need not be able to read
+ * it.  Root is. */
+static bool is_of_another(const struct stat *st, const struct stat *sandbox)
+{
+    bool is_secret = sandbox->st_uid != 0 && (st->st_mode & S_IROTH) == 0;
+
+    return S_ISREG(st->st_mode) && st->st_uid != sandbox->st_uid &&
+           (st->st_nlink > 1 || is_secret);
+}
+
 static int check(const struct stat *st,
                  const struct stat *sandbox,
                  const char *path,
@@ -95,12 +104,19 @@ static int check(const struct stat *st,
     if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode))
         return error_set(
             err, ERROR_INVALID, "\"%.200s\" is neither a file nor a directory", path);
-    if (S_ISREG(st->st_mode) && st->st_nlink > 1 && st->st_uid != sandbox->st_uid)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "\"%.200s\" is a hard link to a file of somebody else",
-                         path);
+    if (is_of_another(st, sandbox))
+        return error_set(
+            err, ERROR_INVALID, "\"%.200s\" is a file of somebody else", path);
     return 0;
+}
+
+static int refuse_sandbox(uint64_t attempt, struct error *err)
+{
+    return error_set(err,
+                     ERROR_NOT_FOUND,
+                     "attempt %llu has no files here: it did not start yet, or they "
+                     "were removed",
+                     (unsigned long long)attempt);
 }
 
 int task_files_open(const char *work_dir,
@@ -114,11 +130,7 @@ int task_files_open(const char *work_dir,
     struct stat home;
 
     if (sandbox < 0 || fstat(sandbox, &home) != 0) {
-        rc = error_set(err,
-                       ERROR_NOT_FOUND,
-                       "attempt %llu has no files here: it did not start yet, or they "
-                       "were removed",
-                       (unsigned long long)attempt);
+        rc = refuse_sandbox(attempt, err);
         goto out;
     }
     found = find(sandbox, path);
@@ -129,7 +141,7 @@ int task_files_open(const char *work_dir,
     rc = check(st, &home, path, err);
     if (rc != 0)
         goto out;
-    fd = open_found(found, st->st_mode);
+    fd = open_found(found, S_ISDIR(st->st_mode) ? O_RDONLY | O_DIRECTORY : O_RDONLY);
     if (fd < 0)
         rc = refuse(err, path);
 out:
@@ -138,6 +150,53 @@ out:
     if (sandbox >= 0)
         close(sandbox);
     return rc != 0 ? rc : fd;
+}
+
+/* ---- logs ---- */
+
+static int refuse_log(uint64_t attempt, const char *name, struct error *err)
+{
+    return error_set(err,
+                     ERROR_NOT_FOUND,
+                     "%s of attempt %llu is not a file of it any more: the task put "
+                     "something else in its place",
+                     name,
+                     (unsigned long long)attempt);
+}
+
+static int
+open_log(int sandbox, uint64_t attempt, const char *name, int flags, struct error *err)
+{
+    int found = openat(sandbox, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), fd = -1, rc = 0;
+    struct stat home, st;
+
+    if (found < 0 || fstat(sandbox, &home) != 0 || fstat(found, &st) != 0)
+        rc = refuse(err, name);
+    else if (!S_ISREG(st.st_mode) || is_of_another(&st, &home))
+        rc = refuse_log(attempt, name, err);
+    if (rc == 0) {
+        fd = open_found(found, flags);
+        if (fd < 0)
+            rc = refuse(err, name);
+    }
+    if (found >= 0)
+        close(found);
+    return rc != 0 ? rc : fd;
+}
+
+int task_files_open_log(const char *work_dir,
+                        uint64_t attempt,
+                        const char *name,
+                        int flags,
+                        struct error *err)
+{
+    int sandbox = open_sandbox(work_dir, attempt), fd;
+
+    if (sandbox < 0)
+        return refuse_sandbox(attempt, err);
+    fd = open_log(sandbox, attempt, name, flags, err);
+    close(sandbox);
+    return fd;
 }
 
 /* ---- list ---- */

@@ -4,8 +4,9 @@
  * others, or to hold us up.  So a path is resolved by the kernel below the sandbox
  * (openat2(2), RESOLVE_BENEATH): links that stay in it are followed, none leads out of it or
  * over a mount, whatever is renamed meanwhile.  What is found is looked at before it is opened:
- * only regular files and directories are.  A file with other names that is not the sandbox
- * owner's is refused: a hard link could be one to a file that its maker may not read.
+ * only regular files and directories are.  A file that is not the sandbox owner's, and has other
+ * names or may not be read by everybody, is refused: who made the link to it, or moved it here,
+ * need not be able to read it.
  */
 #ifndef AGENT_TASK_FILES_H
 #define AGENT_TASK_FILES_H
@@ -24,6 +25,14 @@ int task_files_open(const char *work_dir,
                     const char *path,
                     struct stat *st,
                     struct error *err);
+
+/* stdout or stderr of the attempt, `flags` O_RDONLY or O_WRONLY.  No link is followed here, and
+ * what is not a regular file of its own any more is not opened. */
+int task_files_open_log(const char *work_dir,
+                        uint64_t attempt,
+                        const char *name,
+                        int flags,
+                        struct error *err);
 
 /* The directory as JSON: {"entries": [{"name", "url", "type", "size", "mtime", "mode"}…],
  * "next"}: at most LIMIT_FILES_PAGE of them in the order of the file system, from `cursor` (0,

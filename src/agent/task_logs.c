@@ -2,6 +2,7 @@
 #include "agent/task_logs.h"
 
 #include "agent/log_times.h"
+#include "agent/task_files.h"
 #include "agent/worker.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -40,6 +41,7 @@ struct watched {
 RB_HEAD(watched_tree, watched);
 
 struct task_logs {
+    char *work_dir;  /* owned */
     int runs, times; /* descriptors of WORK_DIR/runs and WORK_DIR/times */
     uint64_t limit_bytes;
     unsigned look_ms;
@@ -62,18 +64,22 @@ RB_GENERATE_INTERNAL(
 
 /* ---- one file ---- */
 
-static void complain(struct task_logs *l, const char *path)
+static void complain(struct task_logs *l, uint64_t attempt, const char *name)
 {
     if (!l->complained)
         log_warning("agent",
-                    "the log runs/%s is too long and cannot be cut: %s; logs of tasks "
-                    "are not limited on this file system",
-                    path,
+                    "the log runs/%llu/%s is too long and cannot be cut: %s; logs of "
+                    "tasks are not limited on this file system",
+                    (unsigned long long)attempt,
+                    name,
                     strerror(errno));
     l->complained = true;
 }
 
-static void cut(struct task_logs *l, const char *path, const struct stat *st)
+static void cut(struct task_logs *l,
+                const struct watched *w,
+                const char *name,
+                const struct stat *st)
 {
     uint64_t size = (uint64_t)st->st_size, keep = l->limit_bytes / 2;
     uint64_t block = (uint64_t)st->st_blksize;
@@ -81,14 +87,14 @@ static void cut(struct task_logs *l, const char *path, const struct stat *st)
 
     if (size < keep + block)
         return; /* it takes more than it has: preallocated, and given back at its end */
-    fd = openat(l->runs, path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    fd = task_files_open_log(l->work_dir, w->attempt, name, O_WRONLY, NULL);
     if (fd < 0)
         return;
     if (fallocate(fd,
                   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   0,
                   (off_t)((size - keep) / block * block)) != 0)
-        complain(l, path);
+        complain(l, w->attempt, name);
     close(fd);
 }
 
@@ -122,7 +128,7 @@ static void look_at(struct task_logs *l, struct watched *w, int log)
         return;
     keep_time(l, w, NAMES[log], &w->last[log], (uint64_t)st.st_size);
     if ((uint64_t)st.st_blocks * 512 > l->limit_bytes)
-        cut(l, path, &st);
+        cut(l, w, NAMES[log], &st);
 }
 
 /* ---- the thread ---- */
@@ -250,6 +256,7 @@ int task_logs_open(struct task_logs **out,
     struct task_logs *l = mem_zalloc(sizeof(*l));
     char path[PATH_MAX];
 
+    l->work_dir = mem_strdup(options->work_dir);
     l->limit_bytes =
         options->limit_bytes > 0 ? options->limit_bytes : LIMIT_TASK_LOG_BYTES;
     l->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
@@ -288,5 +295,6 @@ void task_logs_close(struct task_logs *l)
     if (l->times >= 0)
         close(l->times);
     mem_free(l->look);
+    mem_free(l->work_dir);
     mem_free(l);
 }

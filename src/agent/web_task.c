@@ -35,48 +35,6 @@ static void on_closed(void *user)
     mem_free(user);
 }
 
-/* The task owns its sandbox: what it puts in the place of the file is not followed, and a pipe
- * is not waited for. */
-static int open_log(const struct agent *a, uint64_t attempt, const char *name)
-{
-    char path[PATH_MAX];
-    int sandbox, fd, reason;
-
-    snprintf(
-        path, sizeof(path), "%s/runs/%llu", a->work_dir, (unsigned long long)attempt);
-    sandbox = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (sandbox < 0)
-        return -1;
-    fd = openat(sandbox, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    reason = errno;
-    close(sandbox);
-    errno = reason;
-    return fd;
-}
-
-static void answer_no_log(struct http_request *r, uint64_t attempt, const char *name)
-{
-    int reason = errno;
-    struct error err;
-
-    if (reason == ENOENT || reason == ENOTDIR || reason == ELOOP)
-        error_set(
-            &err,
-            ERROR_NOT_FOUND,
-            "attempt %llu has no %s here: it did not start yet, or its files were "
-            "removed",
-            (unsigned long long)attempt,
-            name);
-    else
-        error_set(&err,
-                  ERROR_IO,
-                  "cannot open %s of attempt %llu: %s",
-                  name,
-                  (unsigned long long)attempt,
-                  strerror(reason));
-    http_answer_error(r, &err);
-}
-
 /* Since when: `since` in microseconds since 1970, or `ago` in milliseconds; 0: from the start. */
 static int read_since(const struct http_request *r, uint64_t *out_us, struct error *err)
 {
@@ -109,9 +67,9 @@ answer_log(struct agent *a, struct http_request *r, uint64_t attempt, const char
         http_answer_error(r, &err);
         return;
     }
-    file.fd = open_log(a, attempt, name);
+    file.fd = task_files_open_log(a->work_dir, attempt, name, O_RDONLY, &err);
     if (file.fd < 0) {
-        answer_no_log(r, attempt, name);
+        http_answer_error(r, &err);
         return;
     }
     if (since_us > 0)

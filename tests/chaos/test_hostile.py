@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from lib.cluster import Gate
 from lib.waiting import wait_until
 
 PIDS = 64
@@ -110,6 +111,68 @@ def test_killed(agent_cluster, name):
     assert ended["state"] == "TASK_KILLED"
     assert task(cluster, good)["state"] == "TASK_RUNNING"
     assert Path("/etc/passwd").read_bytes() == passwd
+
+
+REPLACED = {
+    "link": "ln -sf {secret} stdout",
+    "link_inside": "ln -s {secret} out; ln -sf out stdout",
+    "fifo": "rm stdout; mkfifo stdout",
+    "fifo_with_a_writer": "rm stdout; mkfifo stdout; (echo {word} >stdout) &",
+    "directory": "rm stdout; mkdir stdout",
+    "zero": "ln -sf /dev/zero stdout",
+}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_logs_that_it_replaced(agent_cluster, name):
+    """Nothing of others is shown, nobody waits, and the agent does not notice."""
+    cluster, agent = agent_cluster, agent_cluster.agents[0]
+    secret = cluster.folder / "secret"
+    secret.write_text("a secret\n")
+    secret.chmod(0o600)
+    script = REPLACED[name].format(secret=secret, word="a secret")
+    job = submit(cluster, f"{script}\ntouch ready; exec sleep 1000")
+    wait_until("it is at work", lambda: any(agent.work.glob("runs/*/ready")))
+    for again in ("while it runs", "when it has ended"):
+        done = cluster.client.run("logs", f"{job}.0", timeout=20)
+        print(again, done.stderr)
+        assert done.returncode == 1 and done.stdout == ""
+        assert "stdout of attempt 1 is not a file of it any more" in done.stderr
+        assert cluster.client.run("logs", f"{job}.0", "--stderr").stdout == ""
+        cluster.client("kill", job)
+        assert wait_ended(cluster, job)["state"] == "TASK_KILLED"
+    assert cluster.wait_job(submit(cluster, "true"))["state"] == "COMPLETE"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs tasks as somebody else")
+def test_a_file_of_another_in_the_place_of_a_log(make_cluster):
+    """A user may move what it may not read: it is not shown, and the next start does not give
+    it away."""
+    cluster = make_cluster(masters=1, agents=1)
+    cluster.agents[0].argv += ["--default-user", "nobody"]
+    cluster.folder.chmod(0o755)
+    cluster.start()
+    theirs = cluster.folder / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    (theirs / "secret").write_text("a secret\n")
+    (theirs / "secret").chmod(0o600)
+    gate = Gate(cluster.folder / "gate")
+    move = f"mv -f {theirs}/secret stdout; touch moved; flock -s {gate.path} true; exit 1"
+    job = cluster.client.submit_spec(
+        name="moves",
+        argv=["sh", "-c", f'[ "$TRIARCH_RESTART" = 0 ] && {{ {move}; }}; cat stdout >copy'],
+        resources={"cpus": 0.1, "mem": 32},
+        restart={"attempts": 1, "delay": "10ms"},
+    )
+    wait_until("it moved", lambda: any(cluster.agents[0].work.glob("runs/*/moved")))
+    for words in (["logs", f"{job}.0"], ["files", "cat", f"{job}.0", "stdout"]):
+        done = cluster.client.run(*words)
+        assert done.returncode == 1 and "secret" not in done.stdout + done.stderr
+    gate.open()
+    assert wait_ended(cluster, job)["state"] == "TASK_FINISHED"
+    (copy,) = cluster.agents[0].work.glob("runs/*/copy")
+    assert copy.read_text() == ""
 
 
 ENDED = {

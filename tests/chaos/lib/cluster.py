@@ -36,6 +36,12 @@ def closed_to_others():
     return None
 
 
+def open_up(_function, path, _reason):
+    """What a mount in a user namespace leaves: directories that not even their owner reads."""
+    os.chmod(path, 0o700)
+    shutil.rmtree(path)
+
+
 class Failed(Exception):
     """A command of the client that ended with another status than 0."""
 
@@ -235,7 +241,7 @@ class Cluster:
                 agent.link.close()
 
     def remove(self):
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, onerror=open_up)
 
     # ---- looking ----
 

@@ -193,6 +193,25 @@ START_TEST(devices_are_not_opened)
 }
 END_TEST
 
+/* Or moved it from a directory of its own. */
+START_TEST(a_file_of_another_is_shown_if_everybody_may_read_it)
+{
+    if (getuid() != 0) {
+        printf("# skipped: only root can give files away\n");
+        return;
+    }
+    ck_assert_int_eq(fchmodat(sandbox, "plain", 0640, 0), 0);
+    shows("plain", "plain text"); /* both are root's */
+    ck_assert_int_eq(fchownat(sandbox, "", 1000, 1000, AT_EMPTY_PATH), 0);
+    refuses("plain", ERROR_INVALID, "a file of somebody else");
+    ck_assert_int_eq(fchmodat(sandbox, "plain", 0644, 0), 0);
+    shows("plain", "plain text");
+    ck_assert_int_eq(fchmodat(sandbox, "plain", 0640, 0), 0);
+    ck_assert_int_eq(fchownat(sandbox, "plain", 1000, 1000, 0), 0);
+    shows("plain", "plain text");
+}
+END_TEST
+
 /* A task of another user could link to a file that it cannot read, where the system lets it. */
 START_TEST(a_hard_link_to_the_file_of_another_is_refused)
 {
@@ -203,7 +222,7 @@ START_TEST(a_hard_link_to_the_file_of_another_is_refused)
     ck_assert_int_eq(linkat(sandbox, "../secret", sandbox, "secret", 0), 0);
     shows("secret", "secret"); /* both are the agent's own */
     ck_assert_int_eq(fchownat(sandbox, "", 1000, 1000, AT_EMPTY_PATH), 0);
-    refuses("secret", ERROR_INVALID, "a hard link to a file of somebody else");
+    refuses("secret", ERROR_INVALID, "a file of somebody else");
     ck_assert_int_eq(linkat(sandbox, "plain", sandbox, "dir/plain", 0), 0);
     ck_assert_int_eq(fchownat(sandbox, "plain", 1000, 1000, 0), 0);
     shows("dir/plain", "plain text");
@@ -224,6 +243,80 @@ START_TEST(long_names_and_paths)
     for (size_t i = 0; i + 3 < sizeof(path); i += 2)
         strcpy(path + i, "./");
     refuses(path, ERROR_INVALID, "too long");
+}
+END_TEST
+
+/* ---- logs ---- */
+
+static int open_log(const char *name, int flags)
+{
+    err = (struct error){0};
+    return task_files_open_log(t.work_dir, 7, name, flags, &err);
+}
+
+static void refuses_log(const char *text)
+{
+    ck_assert_int_eq(open_log("stdout", O_RDONLY), -(int)ERROR_NOT_FOUND);
+    ck_assert_msg(strstr(err.text, text) != NULL, "%s", err.text);
+    ck_assert_int_eq(open_log("stdout", O_WRONLY), -(int)ERROR_NOT_FOUND);
+    unlinkat(sandbox, "stdout", 0);
+}
+
+#define REPLACED "stdout of attempt 7 is not a file of it any more"
+
+START_TEST(logs_are_plain_files)
+{
+    int fd;
+
+    refuses_log("the task has no file \"stdout\"");
+    ck_assert_int_eq(symlinkat("plain", sandbox, "stdout"), 0);
+    refuses_log(REPLACED);
+    ck_assert_int_eq(symlinkat("/etc/shadow", sandbox, "stdout"), 0);
+    refuses_log(REPLACED);
+    ck_assert_int_eq(mkfifoat(sandbox, "stdout", 0666), 0);
+    refuses_log(REPLACED);
+    ck_assert_int_eq(mkdirat(sandbox, "stdout", 0755), 0);
+    refuses_log(REPLACED);
+    ck_assert_int_eq(unlinkat(sandbox, "stdout", AT_REMOVEDIR), 0);
+    write_at(sandbox, "stdout", "out");
+    ck_assert_int_ge(fd = open_log("stdout", O_RDONLY), 0);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    close(fd);
+    ck_assert_int_ge(fd = open_log("stdout", O_WRONLY), 0);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_WRONLY);
+    close(fd);
+}
+END_TEST
+
+/* Whoever waits to write to it would else go on. */
+START_TEST(a_pipe_in_the_place_of_a_log_is_not_touched)
+{
+    int fd;
+
+    ck_assert_int_eq(mkfifoat(sandbox, "stdout", 0666), 0);
+    ck_assert_int_lt(open_log("stdout", O_RDONLY), 0);
+    fd = openat(sandbox, "stdout", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_lt(fd, 0);
+    ck_assert_int_eq(errno, ENXIO);
+}
+END_TEST
+
+START_TEST(a_log_is_no_hard_link_to_the_file_of_another)
+{
+    int fd;
+
+    if (getuid() != 0) {
+        printf("# skipped: only root can give files away\n");
+        return;
+    }
+    ck_assert_int_eq(fchownat(sandbox, "", 1000, 1000, AT_EMPTY_PATH), 0);
+    ck_assert_int_eq(linkat(sandbox, "../secret", sandbox, "stdout", 0), 0);
+    refuses_log(REPLACED);
+    write_at(sandbox, "stdout", "out");
+    ck_assert_int_eq(fchownat(sandbox, "stdout", 1000, 1000, 0), 0);
+    ck_assert_int_eq(linkat(sandbox, "stdout", sandbox, "kept", 0), 0);
+    ck_assert_int_ge(fd = open_log("stdout", O_RDONLY), 0);
+    close(fd);
 }
 END_TEST
 
@@ -408,10 +501,14 @@ UNIT_MAIN("task_files",
                              links_are_followed_inside_only,
                              a_link_is_no_sandbox,
                              what_is_no_file_is_not_opened,
+                             logs_are_plain_files,
+                             a_pipe_in_the_place_of_a_log_is_not_touched,
                              long_names_and_paths,
                              renames_do_not_open_a_way_out)),
           as_is(unit_case("root",
                           devices_are_not_opened,
+                          a_file_of_another_is_shown_if_everybody_may_read_it,
+                          a_log_is_no_hard_link_to_the_file_of_another,
                           a_hard_link_to_the_file_of_another_is_refused)),
           prepared(unit_case("list",
                              a_directory_is_listed,
