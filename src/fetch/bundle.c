@@ -188,10 +188,11 @@ static int find_user(struct container *c, const json_t *image, struct error *err
     rootfs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (rootfs < 0)
         return error_set(err, ERROR_IO, "cannot open %s: %s", path, strerror(errno));
-    rv = oci_user_find(
-        rootfs, user != NULL ? user : "", &c->task.uid, &c->task.gid, err);
+    rv = oci_user_find(rootfs, user != NULL ? user : "", &c->task.user, err);
     close(rootfs);
-    if (rv == 0 && geteuid() != 0 && c->task.uid != 0)
+    if (geteuid() != 0)
+        c->task.user.group_count = 0; /* the kernel lets it have no others */
+    if (rv == 0 && geteuid() != 0 && c->task.user.uid != 0)
         return error_set(
             err,
             ERROR_INVALID,
@@ -253,6 +254,6 @@ int container_make(const json_t *request, struct error *err)
     rv = make(&c, err);
     free_volumes(&c);
     if (rv == 0)
-        printf("%u %u\n", c.task.uid, c.task.gid);
+        printf("%u %u\n", c.task.user.uid, c.task.user.gid);
     return rv;
 }

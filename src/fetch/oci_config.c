@@ -1,6 +1,8 @@
 /* oci_config.c - see oci_config.h. */
 #include "fetch/oci_config.h"
 
+#include "fetch/oci_seccomp.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -61,18 +63,30 @@ static json_t *capabilities(void)
     return all;
 }
 
+static json_t *user(const struct oci_user *user)
+{
+    json_t *groups = json_array();
+
+    for (uint32_t i = 0; i < user->group_count; i++)
+        json_array_append_new(groups, json_integer(user->groups[i]));
+    return json_pack("{s:I, s:I, s:o}",
+                     "uid",
+                     (json_int_t)user->uid,
+                     "gid",
+                     (json_int_t)user->gid,
+                     "additionalGids",
+                     groups);
+}
+
 static json_t *process(const struct oci_task *task, const json_t *image)
 {
     const char *cwd = json_string_value(of_image(image, "WorkingDir"));
 
-    return json_pack("{s:b, s:{s:I, s:I}, s:O, s:o, s:s, s:b, s:o}",
+    return json_pack("{s:b, s:o, s:O, s:o, s:s, s:b, s:o}",
                      "terminal",
                      0,
                      "user",
-                     "uid",
-                     (json_int_t)task->uid,
-                     "gid",
-                     (json_int_t)task->gid,
+                     user(&task->user),
                      "args",
                      task->argv,
                      "env",
@@ -106,6 +120,9 @@ static const char MOUNTS[] =
     "[{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
     "{\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
     "\"options\":[\"nosuid\",\"mode=755\",\"size=64k\"]},"
+    "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\","
+    "\"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\","
+    "\"mode=0620\"]},"
     "{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
     "\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\"]},"
     "{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\","
@@ -136,6 +153,14 @@ static const char LINUX[] =
     "\"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sys\","
     "\"/proc/sysrq-trigger\"]}";
 
+static json_t *linux_part(void)
+{
+    json_t *made = json_loads(LINUX, 0, NULL);
+
+    json_object_set_new(made, "seccomp", oci_seccomp());
+    return made;
+}
+
 json_t *oci_config(const struct oci_task *task, const json_t *image)
 {
     return json_pack("{s:s, s:o, s:{s:s, s:b}, s:o, s:o}",
@@ -151,5 +176,5 @@ json_t *oci_config(const struct oci_task *task, const json_t *image)
                      "mounts",
                      mounts(task),
                      "linux",
-                     json_loads(LINUX, 0, NULL));
+                     linux_part());
 }

@@ -7,10 +7,11 @@
 #ifndef FETCH_OCI_CONFIG_H
 #define FETCH_OCI_CONFIG_H
 
+#include "fetch/oci_user.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #define OCI_SANDBOX "/sandbox" /* where a container has the sandbox of its task */
 
@@ -21,7 +22,7 @@ struct oci_volume {
 
 struct oci_task {
     const json_t *argv, *env; /* arrays of texts; env: NAME=value */
-    uint32_t uid, gid;
+    struct oci_user user;
     const char *sandbox;           /* on the host */
     const char *const *host_files; /* NULL-ended: seen in the container as they are */
     const struct oci_volume *volumes;

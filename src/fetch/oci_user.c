@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 256
-#define LINE_BYTES     4096
 #define NO_ID          UINT32_MAX
 
 static FILE *open_inside(int rootfs, const char *path)
@@ -35,39 +34,113 @@ static bool read_number(const char *text, uint32_t *out)
         return false;
     errno = 0;
     value = strtoull(text, &end, 10);
-    if ((*end != 0 && *end != '\n') || errno != 0 || value >= NO_ID)
+    if (*end != 0 || errno != 0 || value >= NO_ID)
         return false;
     *out = (uint32_t)value;
     return true;
 }
 
-/* One line "name:x:number[:group…]": true if it is of that name or number. */
-static bool line_is_of(char *line, const char *name, uint32_t number, uint32_t ids[2])
+/* A line "name:x:number:…" of passwd or group, cut into its fields. */
+struct entry {
+    const char *name, *rest; /* rest: the fourth field */
+    uint32_t id;
+};
+
+static bool read_entry(char *line, struct entry *out)
 {
     char *rest = line, *fields[4];
 
+    line[strcspn(line, "\n")] = 0;
     for (unsigned i = 0; i < 4; i++)
         fields[i] = strsep(&rest, ":");
-    ids[1] = NO_ID;
-    if (!read_number(fields[2], &ids[0]))
-        return false;
-    (void)read_number(fields[3], &ids[1]);
-    return name != NULL ? strcmp(fields[0], name) == 0 : ids[0] == number;
+    out->name = fields[0];
+    out->rest = fields[3];
+    return read_number(fields[2], &out->id);
 }
 
-/* By name, or by number if that is NULL. */
-static bool look_up(
-    int rootfs, const char *path, const char *name, uint32_t number, uint32_t ids[2])
-{
-    FILE *f = open_inside(rootfs, path);
-    char line[LINE_BYTES];
-    bool found = false;
+struct lines {
+    FILE *file; /* NULL: it is not there */
+    char *line;
+    size_t room;
+};
 
-    while (f != NULL && !found && fgets(line, sizeof(line), f) != NULL)
-        found = line_is_of(line, name, number, ids);
-    if (f != NULL)
-        fclose(f);
+static bool next_entry(struct lines *l, struct entry *out)
+{
+    while (l->file != NULL && getline(&l->line, &l->room, l->file) > 0) {
+        if (read_entry(l->line, out))
+            return true;
+    }
+    return false;
+}
+
+static void lines_finish(struct lines *l)
+{
+    if (l->file != NULL)
+        fclose(l->file);
+    free(l->line);
+}
+
+/* ---- users ---- */
+
+/* By name, or by number if that is not one: then a user need not be in the file. */
+static bool find_user(int rootfs, char name[NAME_MAX_BYTES], struct oci_user *out)
+{
+    struct lines passwd = {.file = open_inside(rootfs, "etc/passwd")};
+    bool by_number = read_number(name, &out->uid), found = false;
+    struct entry e;
+
+    while (!found && next_entry(&passwd, &e))
+        found = by_number ? e.id == out->uid : strcmp(e.name, name) == 0;
+    if (found) {
+        out->uid = e.id;
+        if (!read_number(e.rest, &out->gid))
+            out->gid = 0;
+        snprintf(name, NAME_MAX_BYTES, "%s", e.name);
+    }
+    lines_finish(&passwd);
+    return found || by_number;
+}
+
+static bool find_group(int rootfs, const char *name, uint32_t *gid)
+{
+    struct lines group = {.file = open_inside(rootfs, "etc/group")};
+    bool found = read_number(name, gid);
+    struct entry e;
+
+    while (!found && next_entry(&group, &e)) {
+        found = strcmp(e.name, name) == 0;
+        *gid = e.id;
+    }
+    lines_finish(&group);
     return found;
+}
+
+static bool has_member(const char *list, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (; list != NULL && *list != 0; list += strcspn(list, ","), list += *list == ',')
+        if (strncmp(list, name, size) == 0 && (list[size] == ',' || list[size] == 0))
+            return true;
+    return false;
+}
+
+/* False: there are too many. */
+static bool find_memberships(int rootfs, const char *name, struct oci_user *out)
+{
+    struct lines group = {.file = open_inside(rootfs, "etc/group")};
+    bool fits = true;
+    struct entry e;
+
+    while (fits && next_entry(&group, &e)) {
+        if (!has_member(e.rest, name))
+            continue;
+        fits = out->group_count < LIMIT_USER_GROUPS;
+        if (fits)
+            out->groups[out->group_count++] = e.id;
+    }
+    lines_finish(&group);
+    return fits;
 }
 
 static int not_there(const char *what, const char *name, struct error *err)
@@ -81,31 +154,27 @@ static int not_there(const char *what, const char *name, struct error *err)
                      strcmp(what, "user") == 0 ? "passwd" : "group");
 }
 
-int oci_user_find(
-    int rootfs, const char *text, uint32_t *uid, uint32_t *gid, struct error *err)
+int oci_user_find(int rootfs, const char *text, struct oci_user *out, struct error *err)
 {
     char user[NAME_MAX_BYTES], *group;
-    uint32_t ids[2] = {0, NO_ID};
 
+    *out = (struct oci_user){0};
     if (snprintf(user, sizeof(user), "%s", text[0] != 0 ? text : "0") >=
         (int)sizeof(user))
         return error_set(err, ERROR_INVALID, "the name of its user is too long");
     group = strchr(user, ':');
     if (group != NULL)
         *group++ = 0;
-    if (read_number(user, uid)) {
-        if (!look_up(rootfs, "etc/passwd", NULL, *uid, ids))
-            ids[1] = 0;
-    } else if (look_up(rootfs, "etc/passwd", user, 0, ids)) {
-        *uid = ids[0];
-    } else {
+    if (!find_user(rootfs, user, out))
         return not_there("user", user, err);
-    }
-    *gid = ids[1] != NO_ID ? ids[1] : 0;
-    if (group == NULL || read_number(group, gid))
-        return 0;
-    if (!look_up(rootfs, "etc/group", group, 0, ids))
-        return not_there("group", group, err);
-    *gid = ids[0];
+    if (group != NULL)
+        return find_group(rootfs, group, &out->gid) ? 0
+                                                    : not_there("group", group, err);
+    if (!find_memberships(rootfs, user, out))
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "user \"%.100s\" of the image is in more than %d groups",
+                         user,
+                         LIMIT_USER_GROUPS);
     return 0;
 }

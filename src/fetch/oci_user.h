@@ -3,12 +3,22 @@
 #define FETCH_OCI_USER_H
 
 #include "base/error.h"
+#include "base/limits.h"
 
 #include <stdint.h>
 
+struct oci_user {
+    uint32_t uid, gid;
+    uint32_t groups[LIMIT_USER_GROUPS]; /* supplementary ones */
+    uint32_t group_count;
+};
+
 /* text: "NAME", "UID", "NAME:GROUP" or any mix, as in images; "" is root.  Names are looked
- * up in etc/passwd and etc/group of rootfs (a descriptor), links stay inside of it. */
-int oci_user_find(
-    int rootfs, const char *text, uint32_t *uid, uint32_t *gid, struct error *err);
+ * up in etc/passwd and etc/group of rootfs (a descriptor), links stay inside of it.  A user
+ * without a group in text is in all those that name it as a member. */
+int oci_user_find(int rootfs,
+                  const char *text,
+                  struct oci_user *out,
+                  struct error *err);
 
 #endif

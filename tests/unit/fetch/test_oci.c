@@ -3,7 +3,9 @@
 #include "fetch/oci_user.h"
 #include "tests/lib/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +30,7 @@ static json_t *config(const char *env, const char *image_text)
     const struct oci_task task = {
         .argv = argv,
         .env = variables,
-        .uid = 7,
-        .gid = 8,
+        .user = {.uid = 7, .gid = 8, .groups = {9, 10}, .group_count = 2},
         .sandbox = "/work/runs/1",
         .host_files = files,
         .volumes = &volume,
@@ -61,7 +62,8 @@ START_TEST(test_process)
     check_process("[]", "{}", "args", "[\"run\", \"it\"]");
     check_process("[]", "{}", "cwd", "\"/sandbox\"");
     check_process("[]", "{}", "noNewPrivileges", "true");
-    check_process("[]", "{}", "user", "{\"uid\": 7, \"gid\": 8}");
+    check_process(
+        "[]", "{}", "user", "{\"uid\": 7, \"gid\": 8, \"additionalGids\": [9, 10]}");
     check_process("[]", "{\"config\": {\"WorkingDir\": \"/x\"}}", "cwd", "\"/x\"");
 }
 END_TEST
@@ -130,6 +132,47 @@ START_TEST(test_mounts)
     check_mount(made, "/data", "/host", true);
     check_mount(made, "/etc/hosts", "/etc/hosts", true);
     check_mount(made, "/sys", "/sys", true);
+    check_mount(made, "/dev/pts", "devpts", false);
+    json_decref(made);
+}
+END_TEST
+
+static const json_t *rule_of(const json_t *made, const char *name)
+{
+    const json_t *seccomp = json_object_get(json_object_get(made, "linux"), "seccomp");
+    const json_t *found = NULL;
+    json_t *rule, *one;
+    size_t i, k;
+
+    ck_assert_str_eq(json_string_value(json_object_get(seccomp, "defaultAction")),
+                     "SCMP_ACT_ALLOW");
+    json_array_foreach (json_object_get(seccomp, "syscalls"), i, rule) {
+        json_array_foreach (json_object_get(rule, "names"), k, one) {
+            if (strcmp(json_string_value(one), name) == 0) {
+                ck_assert_ptr_null(found);
+                found = rule;
+            }
+        }
+    }
+    return found;
+}
+
+/* Each name once; of clone() only what makes a user namespace. */
+START_TEST(test_seccomp)
+{
+    static const char *const refused[] = {
+        "mount", "setns", "keyctl", "bpf", "io_uring_setup"};
+    json_t *made = config("[]", "{}"), *flag;
+
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        ck_assert_ptr_null(json_object_get(rule_of(made, refused[i]), "args"));
+    ck_assert_ptr_null(rule_of(made, "ptrace"));
+    ck_assert_int_eq(
+        json_integer_value(json_object_get(rule_of(made, "clone3"), "errnoRet")),
+        ENOSYS);
+    flag = json_array_get(json_object_get(rule_of(made, "unshare"), "args"), 0);
+    ck_assert_int_eq(json_integer_value(json_object_get(flag, "value")), CLONE_NEWUSER);
+    ck_assert_ptr_nonnull(json_object_get(rule_of(made, "clone"), "args"));
     json_decref(made);
 }
 END_TEST
@@ -154,6 +197,25 @@ static int make_rootfs(char folder[])
     return open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+static void write_group(int rootfs, const char *text)
+{
+    int fd;
+
+    unlinkat(rootfs, "etc/group", 0);
+    fd = openat(rootfs, "etc/group", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void remove_rootfs(int rootfs, const char *folder)
+{
+    unlinkat(rootfs, "etc/group", 0);
+    unlinkat(rootfs, "etc/passwd", 0);
+    unlinkat(rootfs, "etc", AT_REMOVEDIR);
+    close(rootfs);
+    rmdir(folder);
+}
+
 START_TEST(test_users)
 {
     static const struct {
@@ -173,25 +235,74 @@ START_TEST(test_users)
         "nobody", "bad", "broken", "web:none", "4294967295", "-1", "1x", "web:", ":1"};
     char folder[] = "/tmp/triarch-oci-XXXXXX";
     int rootfs = make_rootfs(folder);
-    uint32_t uid, gid;
+    struct oci_user user;
     struct error err;
 
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        ck_assert_msg(oci_user_find(rootfs, good[i].text, &uid, &gid, &err) == 0,
-                      "%s",
-                      good[i].text);
-        ck_assert_uint_eq(uid, good[i].uid);
-        ck_assert_uint_eq(gid, good[i].gid);
+        ck_assert_msg(
+            oci_user_find(rootfs, good[i].text, &user, &err) == 0, "%s", good[i].text);
+        ck_assert_uint_eq(user.uid, good[i].uid);
+        ck_assert_uint_eq(user.gid, good[i].gid);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        ck_assert_msg(
-            oci_user_find(rootfs, bad[i], &uid, &gid, &err) != 0, "%s", bad[i]);
+        ck_assert_msg(oci_user_find(rootfs, bad[i], &user, &err) != 0, "%s", bad[i]);
     unlinkat(rootfs, "etc/group", 0);
     unlinkat(rootfs, "etc/passwd", 0);
     unlinkat(rootfs, "etc", AT_REMOVEDIR);
-    ck_assert_int_eq(oci_user_find(rootfs, "12", &uid, &gid, &err), 0);
+    ck_assert_int_eq(oci_user_find(rootfs, "12", &user, &err), 0);
     close(rootfs);
     rmdir(folder);
+}
+END_TEST
+
+/* As they are members by name; whoever names a group is in that alone. */
+START_TEST(test_groups)
+{
+    static const struct {
+        const char *text;
+        uint32_t count, first, last;
+    } good[] = {
+        {"web", 2, 50, 52},
+        {"33", 2, 50, 52},
+        {"web2", 1, 51, 51},
+        {"web:web", 0, 0, 0},
+        {"web:50", 0, 0, 0},
+        {"999", 0, 0, 0},
+        {"", 1, 53, 53},
+    };
+    char folder[] = "/tmp/triarch-oci-XXXXXX";
+    int rootfs = make_rootfs(folder);
+    struct oci_user user;
+    struct error err;
+
+    write_group(rootfs,
+                "web:x:33:\none:x:50:x,web\ntwo:x:51:web2,webx\nbad:x:y:web\n"
+                "three:x:52:web\nfour:x:53:root");
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_int_eq(oci_user_find(rootfs, good[i].text, &user, &err), 0);
+        ck_assert_msg(user.group_count == good[i].count, "%s", good[i].text);
+        if (user.group_count > 0) {
+            ck_assert_uint_eq(user.groups[0], good[i].first);
+            ck_assert_uint_eq(user.groups[user.group_count - 1], good[i].last);
+        }
+    }
+    remove_rootfs(rootfs, folder);
+}
+END_TEST
+
+START_TEST(test_too_many_groups)
+{
+    char folder[] = "/tmp/triarch-oci-XXXXXX", text[64 * LIMIT_USER_GROUPS];
+    int rootfs = make_rootfs(folder), size = 0;
+    struct oci_user user;
+    struct error err;
+
+    for (unsigned i = 0; i <= LIMIT_USER_GROUPS; i++)
+        size +=
+            snprintf(text + size, sizeof(text) - (size_t)size, "g%u:x:%u:web\n", i, i);
+    write_group(rootfs, text);
+    ck_assert_int_eq(oci_user_find(rootfs, "web", &user, &err), -ERROR_TOO_LARGE);
+    remove_rootfs(rootfs, folder);
 }
 END_TEST
 
@@ -202,7 +313,10 @@ int main(void)
                          test_environment,
                          test_wrong_types,
                          test_mounts,
-                         test_users);
+                         test_seccomp,
+                         test_users,
+                         test_groups,
+                         test_too_many_groups);
 
     return unit_run("oci", &c, 1);
 }
