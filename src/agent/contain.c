@@ -1,6 +1,9 @@
 /* contain.c - triarch-contain: becomes crun for one container, and removes what it leaves.
  *
  *     triarch-contain run WORK_DIR ATTEMPT      the bundle that triarch-fetch made
+ *     triarch-contain exec WORK_DIR ATTEMPT [NAME=VALUE…] -- CMD [ARG…]
+ *                                               one more process of it (contain_exec.c)
+ *     triarch-contain inside CMD [ARG…]         what that runs (contain_inside.c)
  *     triarch-contain remove WORK_DIR ATTEMPT   the bundle, with the layer that was written
  *     triarch-contain clean WORK_DIR ATTEMPT    the same, in the background
  *     triarch-contain probe WORK_DIR            do containers work here?  Else why not
@@ -13,6 +16,10 @@
  * crun 1.8 does not start where version 1 and version 2 of cgroups are both mounted in the
  * usual way, so version 2 is taken out of sight; groups are the shim's business.
  */
+#include "agent/contain.h"
+
+#include "agent/container_init.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -20,7 +27,6 @@
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +45,70 @@
 #define UNIFIED     CGROUPS "/unified"
 #define DESCRIPTORS 32
 
-static _Noreturn void fail(const char *what)
+void contain_fail(const char *what)
 {
     fprintf(stderr, "cannot make the container: %s: %s\n", what, strerror(errno));
     exit(EXIT_FAILED);
 }
 
-static void enter_bundle(const char *work_dir, const char *attempt)
+void contain_enter(const char *work_dir, const char *attempt)
 {
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, attempt);
     if (chdir(path) != 0)
-        fail(path);
+        contain_fail(path);
+}
+
+void contain_name(const char *attempt, char id[CONTAIN_ID_MAX])
+{
+    snprintf(id, CONTAIN_ID_MAX, "triarch-%.20s", attempt);
+}
+
+/* Absolute, as crun changes its directory. */
+static char *in_bundle(const char *name)
+{
+    char bundle[PATH_MAX], *path;
+
+    if (getcwd(bundle, sizeof(bundle)) == NULL ||
+        asprintf(&path, "%s/%s", bundle, name) < 0)
+        contain_fail("getcwd");
+    return path;
+}
+
+char *contain_state(void)
+{
+    return in_bundle("state");
+}
+
+int contain_read_only(const char *path)
+{
+    struct mount_attr only_read = {.attr_set = MOUNT_ATTR_RDONLY};
+    int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+    if (fd < 0 ||
+        mount_setattr(fd, "", AT_EMPTY_PATH, &only_read, sizeof(only_read)) != 0)
+        contain_fail(path);
+    return fd;
+}
+
+void contain_keep_null(void)
+{
+    char path[32];
+    struct stat st;
+    int tree = contain_read_only("/dev/null"), null;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
+    null = open(path, O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        contain_fail("/dev/null");
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && !isatty(fd) &&
+            dup2(null, fd) < 0)
+            contain_fail("/dev/null");
+    }
+    close(null);
+    close(tree);
 }
 
 /* ---- run ---- */
@@ -64,14 +121,14 @@ static void hold_image(void)
     int fd;
 
     if (size < 0)
-        fail("image");
+        contain_fail("image");
     to[size] = 0;
     snprintf(lock, sizeof(lock), "%s.lock", to);
     fd = open(lock, O_RDONLY | O_NOFOLLOW);
     if (fd < 0 || flock(fd, LOCK_SH) != 0)
-        fail(lock);
+        contain_fail(lock);
     if (access("image/rootfs", F_OK) != 0)
-        fail("its image is gone");
+        contain_fail("its image is gone");
 }
 
 static void write_file(const char *path, const char *text)
@@ -79,7 +136,7 @@ static void write_file(const char *path, const char *text)
     int fd = open(path, O_WRONLY | O_CLOEXEC);
 
     if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        fail(path);
+        contain_fail(path);
     close(fd);
 }
 
@@ -92,7 +149,7 @@ static void become_root_inside(void)
     if (uid == 0)
         return;
     if (unshare(CLONE_NEWUSER) != 0)
-        fail("a user namespace for an ordinary user");
+        contain_fail("a user namespace for an ordinary user");
     write_file("/proc/self/setgroups", "deny");
     snprintf(map, sizeof(map), "0 %u 1", gid);
     write_file("/proc/self/gid_map", map);
@@ -114,9 +171,9 @@ static void hide_version_2(bool ordinary)
         return;
     if (ordinary) {
         if (mount("tmpfs", CGROUPS, "tmpfs", 0, "mode=755,size=4k") != 0)
-            fail("cover " CGROUPS);
+            contain_fail("cover " CGROUPS);
     } else if (umount2(UNIFIED, MNT_DETACH) != 0) {
-        fail("unmount " UNIFIED);
+        contain_fail("unmount " UNIFIED);
     }
 }
 
@@ -129,7 +186,16 @@ static void mount_layer(bool ordinary)
                               : "lowerdir=image/rootfs,upperdir=upper,workdir=work";
 
     if (mount("overlay", "rootfs", "overlay", MS_NODEV, options) != 0)
-        fail("mount its layer on the image (overlay)");
+        contain_fail("mount its layer on the image (overlay)");
+}
+
+void contain_leave_mounts(bool ordinary)
+{
+    if (unshare(CLONE_NEWNS) != 0)
+        contain_fail("a mount namespace");
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        contain_fail("a mount namespace of its own");
+    hide_version_2(ordinary);
 }
 
 static void mount_all(void)
@@ -137,39 +203,38 @@ static void mount_all(void)
     bool ordinary = geteuid() != 0;
 
     become_root_inside();
-    if (unshare(CLONE_NEWNS) != 0)
-        fail("a mount namespace");
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-        fail("a mount namespace of its own");
-    hide_version_2(ordinary);
+    contain_leave_mounts(ordinary);
     mount_layer(ordinary);
 }
 
 static _Noreturn void run(const char *work_dir, const char *attempt)
 {
-    char bundle[PATH_MAX], state[PATH_MAX + 8], id[32];
+    char id[CONTAIN_ID_MAX];
     char *argv[] = {"crun",
                     "--root",
-                    state,
+                    NULL,
                     "--cgroup-manager=disabled",
                     "run",
+                    "--pid-file",
+                    NULL,
                     "--bundle",
-                    bundle,
+                    NULL,
                     id,
                     NULL};
 
-    enter_bundle(work_dir, attempt);
-    if (getcwd(bundle, sizeof(bundle)) == NULL)
-        fail("getcwd");
-    snprintf(state, sizeof(state), "%s/state", bundle);
-    snprintf(id, sizeof(id), "triarch-%.20s", attempt);
+    contain_enter(work_dir, attempt);
+    contain_name(attempt, id);
+    argv[2] = contain_state();
+    argv[6] = in_bundle(CONTAINER_PID);
+    argv[8] = in_bundle("");
     hold_image();
     mount_all();
+    contain_keep_null();
     /* Becoming another user has cleared it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-        fail("prctl");
+        contain_fail("prctl");
     execvp(argv[0], argv);
-    fail("crun");
+    contain_fail("crun");
 }
 
 /* ---- remove ---- */
@@ -227,10 +292,10 @@ static void make_sample(const char *work_dir, char *folder, size_t room)
     snprintf(folder, room, "%s/probe", work_dir);
     mkdir(folder, 0700);
     if (chdir(folder) != 0)
-        fail(folder);
+        contain_fail(folder);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (mkdir(names[i], 0700) != 0 && errno != EEXIST)
-            fail(names[i]);
+            contain_fail(names[i]);
 }
 
 static int wait_for(pid_t pid)
@@ -255,7 +320,7 @@ static int probe(const char *work_dir)
         mount_all();
         dup2(null, STDOUT_FILENO);
         execlp("crun", "crun", "--version", NULL);
-        fail("crun");
+        contain_fail("crun");
     }
     rv = wait_for(pid);
     snprintf(folder, sizeof(folder), "%s/probe", work_dir);
@@ -270,6 +335,10 @@ int main(int argc, char **argv)
         return probe(argv[2]);
     if (argc == 4 && strcmp(argv[1], "run") == 0)
         run(argv[2], argv[3]);
+    if (argc >= 6 && strcmp(argv[1], "exec") == 0)
+        contain_exec(argv[0], argv[2], argv[3], argv + 4);
+    if (argc >= 3 && strcmp(argv[1], "inside") == 0)
+        contain_inside(argv + 2);
     if (argc == 4 && strcmp(argv[1], "remove") == 0)
         return remove_bundle(argv[2], argv[3]);
     if (argc == 4 && strcmp(argv[1], "clean") == 0)

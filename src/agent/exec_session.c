@@ -111,7 +111,7 @@ static _Noreturn void hang_up(struct relay *r)
         wait_command(r, LIMIT_EXEC_HANGUP_MS);
         kill(-r->command, SIGKILL);
     }
-    reaper_end_all();
+    reaper_end_all(r->given->patience_ms);
     _exit(0);
 }
 
@@ -188,13 +188,23 @@ static void set_size(const struct relay *r, uint16_t rows, uint16_t columns)
         ioctl(r->master, TIOCSWINSZ, &size);
 }
 
+static int open_master(const struct exec_session *given)
+{
+    int fd;
+
+    if (given->open_terminal != NULL)
+        return given->open_terminal(given->user);
+    fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 && grantpt(fd) == 0 && unlockpt(fd) == 0 ? fd : -1;
+}
+
 /* The other side is opened through the master, so /dev/pts need not be the one we see. */
 static void open_terminal(struct relay *r)
 {
     int side;
 
-    r->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (r->master < 0 || grantpt(r->master) != 0 || unlockpt(r->master) != 0)
+    r->master = open_master(r->given);
+    if (r->master < 0)
         not_started(r, "terminal", errno);
     side = ioctl(r->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (side < 0 || fchown(side, r->given->owner, (gid_t)-1) != 0)
@@ -402,7 +412,7 @@ static void on_child(struct relay *r)
     r->last.a = (uint32_t)info.si_status;
     kill(-r->command,
          SIGKILL); /* not reaped yet: the group's number is still its own */
-    reaper_end_all();
+    reaper_end_all(r->given->patience_ms);
     drop_input(r);
 }
 

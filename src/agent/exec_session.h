@@ -50,14 +50,17 @@ struct exec_session {
     bool terminal;
     bool input; /* some will come */
     uint16_t rows, columns;
-    uid_t owner;      /* of the terminal */
-    const char *name; /* of the command, for people */
+    unsigned patience_ms; /* for what is left at the end (reaper.h) */
+    uid_t owner;          /* of the terminal */
+    const char *name;     /* of the command, for people */
     /* Start it as a process of the run that leads a session and dies with this process: 0
      * and its pid when it runs, or errno and the step that failed, "exec" for the last. */
     int (*spawn)(void *user,
                  const struct exec_files *files,
                  pid_t *pid,
                  const char **step);
+    /* The master of its terminal: -1 and errno; NULL: one of this host. */
+    int (*open_terminal)(void *user);
     void *user;
 };
 

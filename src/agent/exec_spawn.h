@@ -15,8 +15,12 @@ _Noreturn void exec_spawn(const struct shim_request *request,
  * that failed. */
 int exec_spawn_in_run(struct task *command,
                       const struct shim_host *host,
-                      uint64_t attempt,
+                      const struct shim_request *request,
                       pid_t *pid,
                       const char **step);
+
+/* For reaper_end_all(): in a container it is `triarch-contain inside` that ends what a command has
+ * started. */
+unsigned exec_patience(const struct shim_request *request);
 
 #endif

@@ -139,7 +139,7 @@ static bool run_command(struct probe *p, struct task *command, int shim)
 {
     const char *step;
     pid_t pid;
-    int rv = exec_spawn_in_run(command, p->host, p->request->attempt, &pid, &step);
+    int rv = exec_spawn_in_run(command, p->host, p->request, &pid, &step);
 
     if (rv == 0)
         return wait_command(p, pid, shim);
@@ -162,7 +162,7 @@ static void probe_command(struct probe *p)
     command.oom_default = p->host->oom_protected;
     if (shim >= 0 && run_command(p, &command, shim))
         tell(p);
-    reaper_end_all();
+    reaper_end_all(exec_patience(p->request));
 }
 
 /* ---- a port ---- */

@@ -11,7 +11,8 @@
 /* SIGKILL to all children; false if the kernel does not tell them. */
 bool reaper_kill_children(void);
 
-/* Kill and reap until no child is left. */
-void reaper_end_all(void);
+/* Kill and reap until no child is left; those that end others themselves have so long for it.
+ * SIGCHLD is blocked where patience is not 0. */
+void reaper_end_all(unsigned patience_ms);
 
 #endif

@@ -1,11 +1,10 @@
-/* request.c - what a task is started with.
+/* request.c - what a task is started with: the processes that shims and the spawner make.
  *
- * Its environment is, in this order, what the agent passes on of its own (so that
- * commands are found and texts are read as on this host), the job's, and Triarch's.  A
- * later one replaces an earlier one of the same name.
+ * Of a task with an image they are triarch-contain, which becomes crun.
  */
 #include "agent/request.h"
 
+#include "agent/request_env.h"
 #include "agent/request_steps.h"
 #include "agent/shim.h"
 #include "base/assert.h"
@@ -15,127 +14,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define OWN_PREFIX   "TRIARCH_"
-
-static const char *const passed_on[] = {
-    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ"};
-
-static void add(struct buffer *out, const char *text)
-{
-    buffer_append(out, text, strlen(text) + 1);
-}
-
-#define ADD_FORMATTED(out, ...) \
-    (buffer_printf(out, __VA_ARGS__), buffer_append_u8(out, 0))
-
-static bool job_sets(const struct job_spec *spec, const char *name)
-{
-    size_t size = strlen(name);
-
-    for (size_t i = 0; i < spec->env_count; i++) {
-        if (strncmp(spec->env[i], name, size) == 0 && spec->env[i][size] == '=')
-            return true;
-    }
-    return false;
-}
-
-/* What the user has, else what the agent was started with. */
-static const char *inherited(const char *name, const struct user *user)
-{
-    const char *value = getenv(name);
-
-    if (strcmp(name, "HOME") == 0)
-        return user->home != NULL ? user->home : value;
-    if (strcmp(name, "USER") == 0 || strcmp(name, "LOGNAME") == 0)
-        return user->name != NULL ? user->name : value;
-    return value == NULL && strcmp(name, "PATH") == 0 ? PATH_DEFAULT : value;
-}
-
-static uint32_t
-add_inherited(struct buffer *out, const struct job_spec *spec, const struct user *user)
-{
-    uint32_t count = 0;
-
-    for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
-        const char *value = inherited(passed_on[i], user);
-
-        if (value == NULL || job_sets(spec, passed_on[i]))
-            continue;
-        ADD_FORMATTED(out, "%s=%s", passed_on[i], value);
-        count++;
-    }
-    return count;
-}
-
-static uint32_t add_of_job(struct buffer *out, const struct job_spec *spec)
-{
-    uint32_t count = 0;
-
-    for (size_t i = 0; i < spec->env_count; i++) {
-        if (strncmp(spec->env[i], OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
-            continue;
-        add(out, spec->env[i]);
-        count++;
-    }
-    return count;
-}
-
-/* TRIARCH_PORTS="31000,31001", and each by its place. */
-static uint32_t add_ports(struct buffer *out, const struct run_start *run)
-{
-    buffer_printf(out, OWN_PREFIX "PORTS=");
-    for (uint32_t i = 0; i < run->port_count; i++)
-        buffer_printf(out, "%s%u", i == 0 ? "" : ",", run->ports[i]);
-    buffer_append_u8(out, 0);
-    for (uint32_t i = 0; i < run->port_count; i++)
-        ADD_FORMATTED(out, OWN_PREFIX "PORT_%u=%u", i, run->ports[i]);
-    return run->port_count + 1;
-}
-
-/* The same directory in the container and on the host; by the latter leftovers are found. */
-static uint32_t add_sandbox(struct buffer *out,
-                            const struct run_start *run,
-                            const char *work_dir,
-                            bool inside)
-{
-    if (inside)
-        add(out, OWN_PREFIX "SANDBOX=" REQUEST_SANDBOX_INSIDE);
-    ADD_FORMATTED(out,
-                  OWN_PREFIX "%s=%s/runs/%llu",
-                  inside ? "HOST_SANDBOX" : "SANDBOX",
-                  work_dir,
-                  (unsigned long long)run->attempt);
-    return inside ? 2 : 1;
-}
-
-static uint32_t
-add_own(struct buffer *out, const struct run_start *run, const struct job_spec *spec)
-{
-    const struct {
-        const char *name;
-        uint64_t value;
-    } numbers[] = {
-        {"JOB_ID", run->job},
-        {"INSTANCE", run->instance},
-        {"INSTANCES", spec->instances},
-        {"ATTEMPT", run->number},
-        {"RESTART", run->restarts},
-        {"TERM", run->term},
-        {"AGENT_ID", run->agent},
-    };
-    const size_t count = sizeof(numbers) / sizeof(numbers[0]);
-
-    for (size_t i = 0; i < count; i++)
-        ADD_FORMATTED(out,
-                      OWN_PREFIX "%s=%llu",
-                      numbers[i].name,
-                      (unsigned long long)numbers[i].value);
-    ADD_FORMATTED(
-        out, OWN_PREFIX "TASK_ID=%llu.%u", (unsigned long long)run->job, run->instance);
-    return (uint32_t)count + 1 + (run->port_count > 0 ? add_ports(out, run) : 0);
-}
 
 static void set_limits(struct shim_request *r,
                        const struct job_spec *spec,
@@ -180,16 +58,40 @@ static int add_command(struct buffer *out,
     if (r->groups > 0)
         buffer_append(out, user->groups, r->groups * sizeof(*user->groups));
     for (size_t i = 0; i < spec->argc; i++)
-        add(out, spec->argv[i]);
+        request_add(out, spec->argv[i]);
     r->argc = (uint32_t)spec->argc;
-    r->envc = add_inherited(out, spec, user);
-    r->envc += add_of_job(out, spec);
-    r->envc += add_own(out, run, spec);
-    r->envc += add_sandbox(out, run, host->work_dir, false);
+    r->envc = request_add_inherited(out, spec, user);
+    r->envc += request_add_variables(out, spec);
+    r->envc += request_add_own(out, run, spec);
+    r->envc += request_add_sandbox(out, run, host->work_dir, false);
     return 0;
 }
 
-/* The head, and triarch-contain; the job's command is in a step before it. */
+/* The head, and what triarch-contain is to do: it is given the bundle of the run. */
+static void begin_contain(struct buffer *out,
+                          struct shim_request *r,
+                          const char *what,
+                          const struct request_host *host)
+{
+    r->flags |= SHIM_FLAG_CONTAINER;
+    buffer_append(out, r, sizeof(*r));
+    request_add(out, host->contain);
+    request_add(out, what);
+    request_add(out, host->work_dir);
+    REQUEST_ADD(out, "%llu", (unsigned long long)r->attempt);
+    r->argc = 4;
+}
+
+static void add_contain_env(struct buffer *out,
+                            struct shim_request *r,
+                            const struct run_start *run,
+                            const struct request_host *host)
+{
+    request_add(out, "PATH=" PATH_DEFAULT);
+    r->envc = 1 + request_add_sandbox(out, run, host->work_dir, false);
+}
+
+/* The job's command is in a step before it. */
 static int add_container(struct buffer *out,
                          struct shim_request *r,
                          const struct run_start *run,
@@ -204,28 +106,46 @@ static int add_container(struct buffer *out,
     if (host->no_images != NULL)
         return error_set(
             err, ERROR_INVALID, "this agent runs no images: %s", host->no_images);
-    for (size_t i = 0; i < spec->check_count; i++)
-        if (spec->checks[i].kind == CHECK_COMMAND)
-            return error_set(
-                err,
-                ERROR_INVALID,
-                "a command cannot check a task with an image yet: give http "
-                "or tcp");
-    r->flags |= SHIM_FLAG_CONTAINER;
-    buffer_append(out, r, sizeof(*r));
-    add(out, host->contain);
-    add(out, "run");
-    add(out, host->work_dir);
-    ADD_FORMATTED(out, "%llu", (unsigned long long)run->attempt);
-    r->argc = 4;
-    add(out, "PATH=" PATH_DEFAULT);
-    r->envc = 1 + add_sandbox(out, run, host->work_dir, false);
-    count = add_of_job(&env, spec);
-    count += add_own(&env, run, spec);
-    count += add_sandbox(&env, run, host->work_dir, true);
+    begin_contain(out, r, "run", host);
+    add_contain_env(out, r, run, host);
+    count = request_add_variables(&env, spec);
+    count += request_add_own(&env, run, spec);
+    count += request_add_sandbox(&env, run, host->work_dir, true);
     rv = request_add_image(out, r, spec, &env, count, host, err);
     buffer_finish(&env);
     return rv;
+}
+
+/* A command beside that of the container: its process has what the bundle says of the task's,
+ * and the variables of spec. */
+static void add_inside(struct buffer *out,
+                       struct shim_request *r,
+                       const struct run_start *run,
+                       const struct job_spec *spec,
+                       const struct request_host *host)
+{
+    begin_contain(out, r, "exec", host);
+    r->argc += request_add_variables(out, spec);
+    request_add(out, "--");
+    for (size_t i = 0; i < spec->argc; i++)
+        request_add(out, spec->argv[i]);
+    r->argc += 1 + (uint32_t)spec->argc;
+    add_contain_env(out, r, run, host);
+}
+
+static int add_strings(struct buffer *out,
+                       struct shim_request *r,
+                       const struct run_start *run,
+                       const struct job_spec *spec,
+                       const struct request_host *host,
+                       struct error *err)
+{
+    if (spec->image.source == NULL)
+        return add_command(out, r, run, spec, host, err);
+    if (r->kind == SHIM_RUN)
+        return add_container(out, r, run, spec, host, err);
+    add_inside(out, r, run, spec, host);
+    return 0;
 }
 
 static int build(struct buffer *out,
@@ -236,13 +156,10 @@ static int build(struct buffer *out,
                  struct error *err)
 {
     size_t begin = out->size, strings;
-    int rv;
 
     set_limits(r, spec, host);
-    rv = spec->image.source != NULL ? add_container(out, r, run, spec, host, err)
-                                    : add_command(out, r, run, spec, host, err);
-    if (rv != 0)
-        return rv;
+    if (add_strings(out, r, run, spec, host, err) != 0)
+        return -(int)err->code;
     strings = begin + sizeof(*r) + r->groups * sizeof(uint32_t);
     if (r->kind == SHIM_RUN && request_add_steps(out, r, spec, host, err) != 0)
         return -(int)err->code;
@@ -276,6 +193,13 @@ int request_build(struct buffer *out,
 }
 
 /* ---- a command inside it ---- */
+
+/* A container's bundle has the job's variables already. */
+static void leave_to_bundle(struct job_spec *spec)
+{
+    while (spec->env_count > 0)
+        mem_free(spec->env[--spec->env_count]);
+}
 
 /* The client's variables replace the job's of the same name. */
 static void set_variable(struct job_spec *spec, struct bytes variable)
@@ -327,13 +251,8 @@ int request_build_exec(struct buffer *out,
 
     if (job_spec_unpack(&spec, run->spec, err) != 0)
         return error_wrap(err, "the job cannot be read");
-    if (spec.image.source != NULL) {
-        job_spec_finish(&spec);
-        return error_set(err,
-                         ERROR_INVALID,
-                         "commands in tasks with an image are not possible yet; its "
-                         "files are in reach with `triarch files`");
-    }
+    if (spec.image.source != NULL)
+        leave_to_bundle(&spec);
     set_command(&spec, exec);
     rc = build(out, &request, run, &spec, host, err);
     job_spec_finish(&spec);
@@ -361,10 +280,10 @@ static void add_http(struct job_spec *spec, const char *path, uint16_t port)
 
     buffer_printf(&text, "GET ");
     add_path(&text, path);
-    ADD_FORMATTED(&text,
-                  " HTTP/1.0\r\nHost: 127.0.0.1:%u\r\nUser-Agent: triarch\r\n"
-                  "Connection: close\r\n\r\n",
-                  port);
+    REQUEST_ADD(&text,
+                " HTTP/1.0\r\nHost: 127.0.0.1:%u\r\nUser-Agent: triarch\r\n"
+                "Connection: close\r\n\r\n",
+                port);
     job_spec_add_arg(spec, (const char *)text.data);
     buffer_finish(&text);
 }
@@ -380,6 +299,15 @@ replace_command(struct job_spec *spec, const struct job_check *check, uint16_t p
         job_spec_add_arg(spec, "tcp");
     for (size_t i = 0; check->kind == CHECK_COMMAND && i < check->argc; i++)
         job_spec_add_arg(spec, check->argv[i]);
+}
+
+/* A port is asked by nobody in particular. */
+static void ask_from_outside(struct job_spec *spec)
+{
+    mem_free(spec->image.source);
+    spec->image.source = NULL;
+    mem_free(spec->user);
+    spec->user = NULL;
 }
 
 static uint16_t check_port(const struct run_start *run, const struct job_check *check)
@@ -411,16 +339,11 @@ int request_build_check(struct buffer *out,
                              ? INT32_MAX
                              : (uint32_t)spec.checks[index].timeout_ms;
     replace_command(&spec, &spec.checks[index], request.port);
-    if (spec.image.source != NULL && request.check_kind == CHECK_COMMAND) {
-        rc = error_set(err,
-                       ERROR_INVALID,
-                       "a command cannot check a task with an image yet: give http or "
-                       "tcp");
-    } else {
-        mem_free(spec.image.source); /* a port is asked from outside */
-        spec.image.source = NULL;
-        rc = build(out, &request, run, &spec, host, err);
-    }
+    if (spec.image.source != NULL)
+        leave_to_bundle(&spec);
+    if (request.check_kind != CHECK_COMMAND)
+        ask_from_outside(&spec);
+    rc = build(out, &request, run, &spec, host, err);
     job_spec_finish(&spec);
     return rc;
 }

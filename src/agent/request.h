@@ -33,7 +33,7 @@ int request_build_exec(struct buffer *out,
                        const struct request_host *host,
                        struct error *err);
 
-/* The same of a check of the run.  A command in a task with an image is an error. */
+/* The same of a check of the run. */
 int request_build_check(struct buffer *out,
                         const struct run_start *run,
                         uint32_t index,

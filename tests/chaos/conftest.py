@@ -9,6 +9,7 @@ import pytest
 
 from lib import processes
 from lib.cluster import BUILD, Cluster
+from lib.containers import start_containers
 
 SEED = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
 PROGRAMS = ("triarch-master", "triarch-agent", "triarch", "tests/chaos/witness")
@@ -91,3 +92,21 @@ def start_cluster(request, make_cluster):
     for cluster in started:
         cluster.check_digests()
     request.node.broken = False
+
+
+@pytest.fixture(params=["root", "ordinary"])
+def containers(request, make_cluster):
+    if request.param == "root" and os.geteuid() != 0:
+        pytest.skip("only root can start it as root")
+    found = start_containers(make_cluster, request.param == "ordinary")
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def root(make_cluster):
+    if os.geteuid() != 0:
+        pytest.skip("only root's containers have other users than root")
+    found = start_containers(make_cluster, False)
+    yield found
+    found.end()
