@@ -424,26 +424,39 @@ static struct fleet_agent *add(struct fleet *f, uint64_t id)
     return a;
 }
 
+/* Ours of this agent, made if it is new; NULL, and dropped, when there is none to follow. */
+static struct fleet_agent *
+follow(struct fleet *f, const struct agent *agent, uint64_t id)
+{
+    struct fleet_agent *a = find(f, id);
+
+    if (agent != NULL && agent->state != AGENT_GONE)
+        return a != NULL ? a : add(f, id);
+    if (a != NULL)
+        drop_agent(f, a);
+    return NULL;
+}
+
 bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
 {
     const struct agent *agent = state_agent(s, id);
-    struct fleet_agent *a = find(f, id);
+    struct fleet_agent *a = follow(f, agent, id);
 
-    if (agent == NULL || agent->state == AGENT_GONE) {
-        if (a != NULL)
-            drop_agent(f, a);
-        return false;
-    }
     if (a == NULL)
-        a = add(f, id);
+        return false;
     f->version++;
     size_refresh(f, a, agent);
     return free_refresh(f, a, agent);
 }
 
+/* Often the first word of it: what registers is answered before its effect is carried out. */
 bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool refuses)
 {
+#ifdef MUTANT_REFUSAL_OF_NEW_LOST
     struct fleet_agent *a = find(f, id);
+#else
+    struct fleet_agent *a = follow(f, state_agent(s, id), id);
+#endif
 
     if (a == NULL)
         return false;

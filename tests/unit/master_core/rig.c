@@ -236,7 +236,7 @@ void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16
     char licence[] = "licence";
     struct agent_spec spec = {
         .hostname = hostname, .http_address = address, .rpc_address = rpc_address};
-    struct register_request request = {.agent = agent};
+    struct register_request request = {.agent = agent, .flags = rig->flags};
     struct buffer bytes = {0}, frame = {0};
 
     snprintf(address, sizeof(address), "127.0.0.1:%u", rig->http_port);

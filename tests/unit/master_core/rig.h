@@ -20,6 +20,7 @@ struct rig {
     bool again;
     uint32_t last_rpc;
     unsigned http_port; /* of agents that register */
+    uint32_t flags;     /* that they say then */
     struct rpc answer;  /* the last response, views into answer_bytes */
     struct buffer answer_bytes;
     unsigned launches[RIG_ATTEMPTS]; /* orders sent, by attempt */

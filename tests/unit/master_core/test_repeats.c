@@ -308,6 +308,27 @@ START_TEST(test_an_agent_with_a_full_disk_gets_no_work)
 }
 END_TEST
 
+/* Also when it says so before the scheduler knows it. */
+START_TEST(test_an_agent_that_comes_with_a_full_disk_gets_no_work)
+{
+    struct heartbeat low = {.agent = 1, .flags = AGENT_FLAG_LOW_DISK};
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, AGENT_SESSION, ROLE_AGENT);
+    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig.flags = AGENT_FLAG_LOW_DISK;
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, 1), 1);
+    rig_submit(&rig, CLIENT, 1);
+    rig_send_heartbeat(&rig, AGENT_SESSION, low);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.launches[1], 0);
+    rig_heartbeat(&rig, AGENT_SESSION, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("repeats",
           unit_case("repeats",
                     test_a_failed_task_is_tried_again_when_it_is_due,
@@ -320,4 +341,5 @@ UNIT_MAIN("repeats",
                     test_heartbeats_that_ask_are_answered_once,
                     test_an_agent_that_is_given_up_gets_no_lease,
                     test_an_agent_hears_what_to_stop_before_it_gets_a_lease,
-                    test_an_agent_with_a_full_disk_gets_no_work))
+                    test_an_agent_with_a_full_disk_gets_no_work,
+                    test_an_agent_that_comes_with_a_full_disk_gets_no_work))
