@@ -69,6 +69,17 @@ void leader_gap(struct master_core *m, uint64_t now_ms)
 
 /* ---- effects ---- */
 
+static void agent_changed(struct master_core *m, uint64_t id)
+{
+    const struct agent *agent = state_agent(m->state, id);
+
+    sched_agent_changed(m->sched, m->state, id);
+    if (agent == NULL)
+        return; /* another one of the entry took its place */
+    repeats_agent(m, agent);
+    drains_agent(m, agent);
+}
+
 void leader_effect(struct master_core *m, const struct effect *effect)
 {
     struct agent_view *v;
@@ -87,9 +98,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
             orders_add(m, v, ORDER_STOP, effect->id);
         break;
     case EFFECT_AGENT:
-        sched_agent_changed(m->sched, m->state, effect->agent);
-        repeats_agent(m, state_agent(m->state, effect->agent));
-        drains_agent(m, state_agent(m->state, effect->agent));
+        agent_changed(m, effect->agent);
         break;
     case EFFECT_JOB: {
         const struct job *job = state_job(m->state, effect->id);

@@ -230,7 +230,7 @@ void rig_close(struct rig *rig, uint64_t session)
              &(struct master_event){.kind = MASTER_SESSION_CLOSED, .closed = session});
 }
 
-void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
+void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint32_t key)
 {
     char hostname[] = "host", address[32], rpc_address[] = "127.0.0.1:5052";
     char licence[] = "licence";
@@ -240,8 +240,7 @@ void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16
     struct buffer bytes = {0}, frame = {0};
 
     snprintf(address, sizeof(address), "127.0.0.1:%u", rig->http_port);
-    spec.key[0] = (uint8_t)key;
-    spec.key[1] = (uint8_t)(key >> 8);
+    store_u32(spec.key, key);
     spec.resources.amount[RESOURCE_CPUS] = 1000000;
     spec.resources.amount[RESOURCE_MEM] = 1ull << 40;
     spec.resources.amount[RESOURCE_DISK] = 1ull << 40;
@@ -256,7 +255,7 @@ void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16
     buffer_finish(&bytes);
 }
 
-uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key)
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint32_t key)
 {
     struct register_result result;
 

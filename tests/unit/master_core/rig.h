@@ -56,9 +56,9 @@ void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);
 
 /* An agent with room for any number of tiny tasks, 1000 ports and 10 licences; key tells agents apart.  `agent` is 0
  * at first; returns the id it has, 0 if refused. */
-uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key);
+uint64_t rig_register(struct rig *rig, uint64_t session, uint64_t agent, uint32_t key);
 /* Proposed and not committed before the next turn. */
-void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint16_t key);
+void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint32_t key);
 uint64_t rig_submit(struct rig *rig, uint64_t session, uint32_t instances);
 /* With an argument of this size. */
 uint64_t

@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/master_core/rig.h"
 
+#include "base/limits.h"
 #include "raft_fsm/state.h"
 
 enum { AGENT_SESSION = 1, CLIENT_SESSION = 2 };
@@ -205,6 +206,28 @@ START_TEST(test_a_list_of_runs_that_repeats_itself)
 }
 END_TEST
 
+/* The entry that makes an agent GONE may forget it again: another one needs its place. */
+START_TEST(test_gone_and_forgotten_in_one_entry)
+{
+    struct buffer frame = {0};
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    for (uint32_t key = 2; key <= LIMIT_AGENTS; key++) {
+        rig_send_register(&rig, AGENT_SESSION, 0, key);
+        if (key % 256 == 0)
+            rig_settle(&rig);
+    }
+    ck_assert_uint_eq(master_state(rig.core)->agent_count, LIMIT_AGENTS);
+    id_request_pack(METHOD_AGENT_GONE, 1, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT_SESSION, &frame);
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, LIMIT_AGENTS + 1),
+                      LIMIT_AGENTS + 1);
+    ck_assert_ptr_null(state_agent(master_state(rig.core), 1));
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("master agents",
           unit_case("orders",
                     test_launches_what_is_placed,
@@ -217,4 +240,5 @@ UNIT_MAIN("master agents",
                     test_malformed_update,
                     test_a_list_of_runs_that_repeats_itself,
                     test_hello_before_founding,
-                    test_whose_snapshot))
+                    test_whose_snapshot),
+          unit_case("limit", test_gone_and_forgotten_in_one_entry))
