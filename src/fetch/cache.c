@@ -27,18 +27,32 @@ static int open_lock(const char *key)
     return open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-int cache_take(struct cache_place *place, const char *key, struct error *err)
+/* 0 or errno.  Containers share the lock of an image that is there; to make one it is held alone. */
+static int find(struct cache_place *place)
 {
     struct stat st;
 
+    place->lock = open_lock(place->name);
+    for (int how = LOCK_SH;; how = LOCK_EX) {
+        if (place->lock < 0 || flock(place->lock, how) != 0)
+            return errno;
+        futimens(place->lock, NULL);
+        place->there = stat(place->name, &st) == 0;
+        if (place->there || how == LOCK_EX)
+            return 0;
+    }
+}
+
+int cache_take(struct cache_place *place, const char *key, struct error *err)
+{
+    int reason;
+
     snprintf(place->name, sizeof(place->name), "%s", key);
     snprintf(place->temporary, sizeof(place->temporary), "%s.tmp", key);
-    place->lock = open_lock(key);
-    if (place->lock < 0 || flock(place->lock, LOCK_EX) != 0)
+    reason = find(place);
+    if (reason != 0)
         return error_set(
-            err, ERROR_IO, "cannot lock the cache of images: %s", strerror(errno));
-    futimens(place->lock, NULL);
-    place->there = stat(place->name, &st) == 0;
+            err, ERROR_IO, "cannot lock the cache of images: %s", strerror(reason));
     if (place->there)
         return 0;
     if (tree_remove(place->temporary) == 0 && mkdir(place->temporary, 0755) == 0)

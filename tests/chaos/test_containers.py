@@ -56,6 +56,16 @@ def test_many_at_once(containers):
     assert len(list((containers.agent.work / "images").iterdir())) == 2
 
 
+def test_long_ones_at_once(containers):
+    """Of one image: the second is not to wait for the end of the first."""
+    for _ in range(2):
+        containers.submit("touch ready; exec sleep 1000", kill_grace="100ms")
+    wait_until(
+        "both are at work",
+        lambda: len(list(containers.agent.work.glob("runs/*/ready"))) == 2,
+    )
+
+
 def test_kill(containers):
     job = containers.submit(
         "trap 'echo told; exit 5' TERM; touch ready; while :; do sleep 0.05; done"
