@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Measures one agent under one master: real tasks a second, first instruction, memory, adoption.
 
-    agent.py [--build DIR] [--runs 5] [--tasks 2000] [--only process,first,memory,adopt]
+    agent.py [--build DIR] [--runs 5] [--tasks 2000] [--only process,oci,first,memory,adopt]
 
 Prints one JSON line for each measure on stdout and a table on stderr, as cluster.py, whose
-cluster it uses.  The floor, a plain loop of fork, exec and wait, is measured between the runs.
+cluster it uses.  The floor, a plain loop of fork, exec and wait (of `crun run` for containers), is
+measured between the runs.
 Memory is the proportional set size.
 """
 import argparse, datetime, json, os, statistics, subprocess, time, urllib.request
 
-from cluster import Cluster, percentiles, print_measures
+import bare_crun
+from cluster import Cluster, folder, percentiles, print_measures
 
 RESOURCES = "cpus:4096;mem:4194304;disk:65536"
 
@@ -115,6 +117,34 @@ def measure_process(a):
             ("`true` as processes", f"{rate:,.0f}/s", f"{bare:,.0f}/s", f"{ratio:.2f}"))
 
 
+def measure_oci(a):
+    reason = bare_crun.missing()
+    if reason is not None:
+        return {"skipped": reason}, ("`true` as containers", "skipped", "-", "-")
+    place = folder()
+    image = bare_crun.make_image(place)
+    bundle = bare_crun.make_bundle(a.build, place, image)
+    with open(f"{place}/job.json", "w") as f:
+        json.dump({"name": "true", "argv": ["true"], "image": image, "instances": a.containers,
+                   "resources": {"cpus": 1, "mem": 64}}, f)
+    rates, floors, ratios = [], [], []
+    for _ in range(a.runs):
+        floors.append(bare_crun.loop(a.build, a.containers, place, bundle))
+        c = cluster(a)
+        try:
+            begin = time.monotonic()
+            job = c.triarch("submit", f"{place}/job.json").stdout.strip()
+            if c.triarch("wait", job).returncode != 0:
+                raise SystemExit(c.triarch("status", job).stdout)
+            rates.append(a.containers / (time.monotonic() - begin))
+        finally:
+            c.stop()
+        ratios.append(rates[-1] / floors[-1])
+    rate, bare, ratio = map(statistics.median, (rates, floors, ratios))
+    return ({"per_second": round(rate, 1), "bare_crun": round(bare, 1), "ratio": round(ratio, 2)},
+            ("`true` as containers", f"{rate:,.1f}/s", f"{bare:,.1f}/s", f"{ratio:.2f}"))
+
+
 def first_instruction_us(c, job):
     """What the task printed, and the stamp of its placement, both in us since 1970; or None."""
     task = json.loads(c.triarch("status", job, "--json").stdout)["tasks"][0]
@@ -182,6 +212,7 @@ def measure_adopt(a):
 
 MEASURES = {
     "process": measure_process,
+    "oci": measure_oci,
     "first": measure_first,
     "memory": measure_memory,
     "adopt": measure_adopt,
@@ -194,6 +225,7 @@ def main():
     p.add_argument("--build", default=".")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--tasks", type=int, default=2000)
+    p.add_argument("--containers", type=int, default=300)
     p.add_argument("--firsts", type=int, default=100)
     p.add_argument("--sleepers", type=int, default=1000)
     p.add_argument("--only", default=",".join(MEASURES))
