@@ -274,20 +274,48 @@ def small_disk(tmp_path):
     subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_disk_low(small_disk, make_cluster):
-    """It takes no new work and says why; what runs goes on; with room it does again."""
+def cluster_on(disk, make_cluster, *options):
     cluster = make_cluster(masters=1, agents=1, master_options=PATIENT)
     agent = cluster.agents[0]
-    agent.work = small_disk / "work"
+    agent.work = disk / "work"
     agent.argv[agent.argv.index("--work-dir") + 1] = str(agent.work)
-    cluster.start()
+    agent.argv += options
+    return cluster.start()
+
+
+def fill_disk(disk, but):
+    """A file that takes all that is free, but so many bytes."""
+    room = os.statvfs(disk)
+    with open(disk / "fill", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - but)
+    return disk / "fill"
+
+
+def test_disk_reserve(small_disk, make_cluster):
+    """2 of 64 MiB are less than 5 %, and enough for an agent that keeps one; not for another."""
+    cluster = cluster_on(small_disk, make_cluster, "--disk-reserve", "1")
+    fill = fill_disk(small_disk, 2 << 20)
+    wait_follows(cluster)
+    assert not listed(cluster)["disk_low"]
+    agent = cluster.agents[0]
+    assert agent.terminate() == 0
+    agent.argv[-1] = "3"
+    agent.start()
+    wait_until("its disk is low", lambda: listed(cluster)["disk_low"])
+    job = cluster.client.submit("true")
+    wait_until("it waits", lambda: "short of disk" in (cluster.client.job(job)["why"] or ""))
+    fill.unlink()
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+    assert not listed(cluster)["disk_low"]
+
+
+def test_disk_low(small_disk, make_cluster):
+    """It takes no new work and says why; what runs goes on; with room it does again."""
+    cluster = cluster_on(small_disk, make_cluster)
     gate = Gate(cluster.folder / "gate")
     runs = submit(cluster, *cluster.witness.argv(gate))
     cluster.wait_states(runs, "TASK_RUNNING")
-    fill = small_disk / "fill"
-    room = os.statvfs(small_disk)
-    with open(fill, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, (room.f_bavail * room.f_frsize) - (1 << 20))
+    fill = fill_disk(small_disk, 1 << 20)
     wait_until("its disk is low", lambda: listed(cluster)["disk_low"])
     assert "disk low" in cluster.client("agents")
     waits = cluster.client.submit("true")
