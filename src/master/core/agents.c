@@ -124,14 +124,12 @@ static bool brake_allows(struct master_core *m)
 /* What the leader before us declared counts as well: all of it as the last of it. */
 static void brake_begin(struct master_core *m)
 {
-    uint64_t now_us = m->state->globals.last_stamp_us;
+    uint64_t now_us = m->leading.time_us;
     uint64_t window_us = UNREACHABLE_WINDOW_MS * 1000ull;
     uint64_t last_us = 0;
     uint64_t count = 0;
     struct agent *agent;
 
-    if (m->wall_us > now_us)
-        now_us = m->wall_us;
     RB_FOREACH (agent, agent_tree, &m->state->agents) {
         if (agent->state != AGENT_UNREACHABLE || agent->since_us + window_us <= now_us)
             continue;

@@ -164,8 +164,8 @@ struct leading {
     uint64_t purge_cursor;
     unsigned purges_flying;
     unsigned repeats_flying;
-    uint64_t time_us; /* by which retries are due (repeats.c) … */
-    uint64_t time_ms; /* … when it was taken */
+    uint64_t time_us; /* our time (leader.c) at the last tick … */
+    uint64_t time_ms; /* … and when that was */
 };
 
 /* A killed job whose attempts are still to be told. */
@@ -284,6 +284,8 @@ void propose_finish(struct master_core *m);
 /* leader.c */
 void leader_begin(struct master_core *m, uint64_t term);
 void leader_end(struct master_core *m);
+/* What stamps are made of and compared with; never behind one that was applied. */
+uint64_t leader_now_us(const struct master_core *m);
 void leader_gap(struct master_core *m, uint64_t now_ms); /* our loop stood still */
 void leader_time(struct master_core *m);
 void leader_turn(struct master_core *m);

@@ -4,6 +4,11 @@
  * what is to be done is derived from it (joint 9).  It ends at the first step in which the
  * replica is not that leader any more; nothing it knew beyond the state survives.
  *
+ * Our time is what stamps are made of, and what is due by stamps: the wall clock, unless that
+ * jumped back, or one was ahead that others made stamps of.  Then it goes on from there with
+ * the monotonic clock, a little slower, until the wall clock has reached it: what lies between
+ * two stamps stays true, and stamps get back to what users' clocks say.
+ *
  * A scheduling round runs at the end of a turn when the state changed since the last one, one at
  * a time: its placements are applied before the next begins.
  */
@@ -17,6 +22,28 @@
 #define ROUND_PLACEMENTS 1024u /* in one batch */
 #define PURGES_PER_TICK  256u
 #define PURGE_LOOKS      4096u /* jobs looked at in one tick */
+#define TIME_LAG         16u   /* our time loses one part of these while it is ahead */
+
+/* ---- our time ---- */
+
+uint64_t leader_now_us(const struct master_core *m)
+{
+    const struct leading *l = &m->leading;
+    uint64_t passed_us = (m->now_ms - l->time_ms) * 1000;
+    uint64_t us = l->time_us + passed_us - passed_us / TIME_LAG;
+
+    if (us < m->wall_us)
+        us = m->wall_us;
+    return us > m->state->globals.last_stamp_us ? us : m->state->globals.last_stamp_us;
+}
+
+static void move_time(struct master_core *m)
+{
+    m->leading.time_us = leader_now_us(m);
+    m->leading.time_ms = m->now_ms;
+}
+
+/* ---- begin and end ---- */
 
 void leader_begin(struct master_core *m, uint64_t term)
 {
@@ -27,7 +54,9 @@ void leader_begin(struct master_core *m, uint64_t term)
         .since_ms = m->now_ms,
         .next_tick_ms = m->now_ms + LEADER_TICK_MS,
         .round_due = true,
+        .time_ms = m->now_ms,
     };
+    move_time(m);
     core_log(m,
              MASTER_LOG_INFO,
              "leading in term %llu from index %llu",
@@ -189,14 +218,12 @@ static bool is_crowded(uint64_t jobs, uint64_t tasks)
 
 static bool is_old(const struct master_core *m, const struct job *job, bool crowded)
 {
-    uint64_t now = m->state->globals.last_stamp_us;
     uint64_t keep_us = m->config.job_retention_us;
 
-    if (m->wall_us > now)
-        now = m->wall_us;
     if (crowded && keep_us > JOB_RETENTION_CROWDED_US)
         keep_us = JOB_RETENTION_CROWDED_US;
-    return job->ended_us != 0 && job->attempts == 0 && job->ended_us + keep_us <= now;
+    return job->ended_us != 0 && job->attempts == 0 &&
+           job->ended_us + keep_us <= m->leading.time_us;
 }
 
 /* Jobs that ended long ago make room; their keys stay as tombstones (joint 8). */
@@ -244,10 +271,10 @@ static void expire_keys(struct master_core *m)
     struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones_by_age);
     struct command command = {.kind = COMMAND_EXPIRE_KEYS};
 
-    if (oldest == NULL || oldest->purged_us + keep_us >= m->wall_us ||
+    if (oldest == NULL || oldest->purged_us + keep_us >= m->leading.time_us ||
         !propose_has_room(m))
         return;
-    command.expire_keys.before_us = m->wall_us - keep_us;
+    command.expire_keys.before_us = m->leading.time_us - keep_us;
     propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
 }
 
@@ -258,6 +285,7 @@ void leader_time(struct master_core *m)
     if (!m->leading.active || m->now_ms < m->leading.next_tick_ms)
         return;
     m->leading.next_tick_ms = m->now_ms + LEADER_TICK_MS;
+    move_time(m);
     founding_leading(m);
     if (!m->state->globals.founded)
         return;

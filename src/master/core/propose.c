@@ -128,8 +128,12 @@ static struct blob *build(struct master_core *m, size_t *count, size_t *bytes)
 {
     struct proposals *p = &m->proposals;
     struct buffer entry = {0};
+    uint64_t now_us = leader_now_us(m);
     struct blob *blob;
 
+#ifdef MUTANT_STAMPS_STAND_STILL
+    now_us = m->wall_us;
+#endif
     *count = 0;
     *bytes = 0;
     while (*count < p->count) {
@@ -140,8 +144,8 @@ static struct blob *build(struct master_core *m, size_t *count, size_t *bytes)
         *bytes += size;
         (*count)++;
     }
-    if (m->wall_us > p->last_stamp_us)
-        p->last_stamp_us = m->wall_us;
+    if (now_us > p->last_stamp_us)
+        p->last_stamp_us = now_us;
     else
         p->last_stamp_us++;
     if (p->last_stamp_us <= m->state->globals.last_stamp_us)

@@ -3,9 +3,7 @@
  *
  * The state holds for what is waited.  Applying reads no clock, so whoever leads says when it
  * is time, by clocks of its own that only move forward:
- *   retries  are due at a stamp.  Our time begins at the highest that stamps and the wall clock
- *            have reached and goes on with the monotonic clock, so that a stamp which a broken
- *            clock made does not stop them
+ *   retries  are due at a stamp, by the time that stamps are made of (leader.c)
  *   leases   run from when we applied that the agent is unreachable, or began to lead
  */
 #include "master/core/internal.h"
@@ -16,26 +14,9 @@
 
 /* ---- retries ---- */
 
-/* What our time is now. */
-static uint64_t time_us(const struct master_core *m)
-{
-    const struct leading *l = &m->leading;
-    uint64_t us = l->time_us + (m->now_ms - l->time_ms) * 1000;
-
-    if (us < m->wall_us)
-        us = m->wall_us;
-    return us > m->state->globals.last_stamp_us ? us : m->state->globals.last_stamp_us;
-}
-
-static void move_clock(struct master_core *m)
-{
-    m->leading.time_us = time_us(m);
-    m->leading.time_ms = m->now_ms;
-}
-
 uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us)
 {
-    uint64_t now_us = time_us(m);
+    uint64_t now_us = leader_now_us(m);
 
     return retry_us > now_us ? (retry_us - now_us + 999) / 1000 : 0;
 }
@@ -153,15 +134,12 @@ void repeats_begin(struct master_core *m)
 {
     struct agent *agent;
 
-    m->leading.time_ms = m->now_ms;
-    move_clock(m);
     RB_FOREACH (agent, agent_tree, &m->state->agents)
         repeats_agent(m, agent);
 }
 
 void repeats_tick(struct master_core *m)
 {
-    move_clock(m);
     if (m->leading.repeats_flying > 0)
         return; /* else they were proposed twice */
     retry_tasks(m);

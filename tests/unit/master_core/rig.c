@@ -83,7 +83,7 @@ void rig_step(struct rig *rig, struct master_event *event)
     bool founding = false;
 
     event->now_ms = rig->now_ms;
-    event->wall_us = 1700000000000000ull + rig->now_ms * 1000;
+    event->wall_us = RIG_WALL_US + rig->now_ms * 1000;
     event->wall_us += (uint64_t)rig->wall_ahead_us;
     master_step(rig->core, event, &actions);
     rig->again = actions.again;

@@ -11,6 +11,7 @@
 
 #define RIG_ATTEMPTS 512
 #define RIG_SESSIONS 16
+#define RIG_WALL_US  1700000000000000ull /* when now_ms is 0 */
 
 struct rig {
     struct master_core *core;

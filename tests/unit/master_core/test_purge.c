@@ -51,6 +51,25 @@ START_TEST(test_old_jobs)
 }
 END_TEST
 
+/* A clock that was a day ahead once, so that there are stamps of tomorrow. */
+START_TEST(test_old_jobs_after_a_jump)
+{
+    struct rig rig;
+    uint64_t ended;
+
+    start(&rig, 60000);
+    rig.wall_ahead_us = 86400 * (int64_t)1000000;
+    rig_submit(&rig, CLIENT, 1);
+    rig.wall_ahead_us = 0;
+    ended = killed_job(&rig, 1);
+    rig_pass(&rig, 59000);
+    ck_assert_ptr_nonnull(state_job(state_of(&rig), ended));
+    rig_pass(&rig, 6000);
+    ck_assert_ptr_null(state_job(state_of(&rig), ended));
+    rig_finish(&rig);
+}
+END_TEST
+
 /* When no key can be kept, jobs stay, and nothing is proposed in vain. */
 START_TEST(test_no_room_for_keys)
 {
@@ -114,6 +133,7 @@ END_TEST
 UNIT_MAIN("master purge",
           unit_case("purge",
                     test_old_jobs,
+                    test_old_jobs_after_a_jump,
                     test_no_room_for_keys,
                     test_crowded,
                     test_crowded_and_young))

@@ -4,6 +4,7 @@
 #include "tests/unit/master_core/rig.h"
 
 #include "base/mem.h"
+#include "raft_fsm/retry.h"
 #include "raft_fsm/state.h"
 
 #include <stdio.h>
@@ -134,6 +135,98 @@ START_TEST(test_another_leader_tries_again)
     rig_restart(&rig);
     rig_pass(&rig, 2600);
     ck_assert(!task_waits(task(&rig)));
+    rig_finish(&rig);
+}
+END_TEST
+
+/* ---- clocks that jump ---- */
+
+#define DAY_US (86400 * (int64_t)1000000)
+
+/* One entry has a stamp of tomorrow. */
+static void jump_ahead_and_back(struct rig *rig)
+{
+    rig->wall_ahead_us = DAY_US;
+    rig_kill(rig, CLIENT, rig_submit(rig, CLIENT, 1));
+    rig_settle(rig);
+    rig->wall_ahead_us = 0;
+}
+
+/* The newest attempt ends, and what follows has begun. */
+static void end_attempt(struct rig *rig, enum task_state state)
+{
+    rig_report(
+        rig, AGENT_SESSION, 1, master_state(rig->core)->globals.last_attempt_id, state);
+    pass(rig, 3000);
+}
+
+START_TEST(test_failures_far_apart_are_so_after_a_jump)
+{
+    const struct state *state;
+    struct job_spec spec;
+    struct rig rig;
+    uint64_t job;
+
+    start(&rig);
+    jump_ahead_and_back(&rig);
+    spec_init(&spec);
+    spec.reschedule = (struct job_retry){1, 60000, 1000, 1000};
+    job = rig_submit_spec(&rig, CLIENT, &spec);
+    state = master_state(rig.core);
+    for (int i = 0; i < 3; i++) {
+        end_attempt(&rig, TASK_FAILED);
+        ck_assert_int_eq(job_state(state_job(state, job)), JOB_RUNNING);
+        pass(&rig, 70000);
+    }
+    end_attempt(&rig, TASK_FAILED);
+    end_attempt(&rig, TASK_FAILED);
+    ck_assert_int_eq(job_state(state_job(state, job)), JOB_FAILED);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_losses_far_apart_are_so_after_a_jump)
+{
+    struct rig rig;
+    uint64_t job;
+
+    start(&rig);
+    jump_ahead_and_back(&rig);
+    job = rig_submit(&rig, CLIENT, 1);
+    for (int i = 0; i < 3; i++) {
+        end_attempt(&rig, TASK_LOST);
+        ck_assert_uint_eq(
+            job_task(state_job(master_state(rig.core), job), 0)->extras->losses, 1);
+        pass(&rig, LOST_APART_MS * 16 / 15);
+    }
+    rig_finish(&rig);
+}
+END_TEST
+
+/* How far the stamp of an entry is. */
+static int64_t ahead_ms(struct rig *rig)
+{
+    rig_submit(rig, CLIENT, 1);
+    return (int64_t)(master_state(rig->core)->globals.last_stamp_us - RIG_WALL_US) /
+               1000 -
+           (int64_t)rig->now_ms;
+}
+
+/* Or what users see would be ahead for ever. */
+START_TEST(test_a_jump_wears_off)
+{
+    struct rig rig;
+
+    start(&rig);
+    rig.wall_ahead_us = 10000 * 1000;
+    rig_submit(&rig, CLIENT, 1);
+    rig.wall_ahead_us = 0;
+    ck_assert_int_eq(ahead_ms(&rig), 10000);
+    pass(&rig, 80000);
+    ck_assert_int_ge(ahead_ms(&rig), 4600);
+    ck_assert_int_le(ahead_ms(&rig), 5300);
+    pass(&rig, 100000);
+    ck_assert_int_eq(ahead_ms(&rig), 0);
     rig_finish(&rig);
 }
 END_TEST
@@ -333,6 +426,9 @@ UNIT_MAIN("repeats",
           unit_case("repeats",
                     test_a_failed_task_is_tried_again_when_it_is_due,
                     test_another_leader_tries_again,
+                    test_failures_far_apart_are_so_after_a_jump,
+                    test_losses_far_apart_are_so_after_a_jump,
+                    test_a_jump_wears_off,
                     test_an_exclusive_run_is_waited_for,
                     test_what_waits_for_time_is_told_beside_what_waits_for_room,
                     test_a_task_that_is_lost_again_says_so,
