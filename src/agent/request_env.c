@@ -114,6 +114,7 @@ uint32_t request_add_own(struct buffer *out,
         {"INSTANCE", run->instance},
         {"INSTANCES", spec->instances},
         {"ATTEMPT", run->number},
+        {"FENCE", run->attempt}, /* grows with each attempt of the cluster */
         {"RESTART", run->restarts},
         {"TERM", run->term},
         {"AGENT_ID", run->agent},

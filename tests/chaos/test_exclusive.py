@@ -52,6 +52,7 @@ class Run:
         assert (first.what, second.what) == ("begin", "begin")
         assert second.at_ns > ended, "it began before we saw the end of the one before"
         assert second.agent != first.agent
+        assert second.fence > first.fence, "who fences cannot tell them apart"
         self.cluster.wait_states(self.job, "TASK_RUNNING")
 
     def finish(self, begun):

@@ -156,12 +156,8 @@ def disconnect(run):
     run.kill(run.starts())
 
 
-def exclusive(run):
-    run.kill(run.starts())
-
-
-def drain(run):
-    job = run.starts()
+def move(run, job):
+    """Its one task, to the other agent."""
     before = run.client.job(job)["tasks"][0]
     run.client("agents", "drain", before["agent_id"], "--deadline", "0s", "--wait")
 
@@ -171,6 +167,40 @@ def drain(run):
 
     assert wait_until("it runs elsewhere", moved)["agent_id"] != before["agent_id"]
     run.client("agents", "uncordon", before["agent_id"])
+
+
+def exclusive(run):
+    """The store takes nothing of the first attempt once the second has written."""
+
+    def append(text):
+        done = subprocess.run(
+            [run.folder / "append", fence, text],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    def ledger():
+        path = run.folder / "ledger"
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    job = run.starts()
+    wait_until("it has written", lambda: ledger() == ["begun by attempt 1"])
+    fence = (run.folder / "fence").read_text(encoding="ascii").strip()
+    assert append("still there") == (0, "")
+    move(run, job)
+    both = ["begun by attempt 1", "still there", "begun by attempt 2"]
+    wait_until("the successor has written", lambda: ledger() == both)
+    last = (run.folder / "fence").read_text(encoding="ascii").strip()
+    assert append("too late") == (1, f"refused: {last} came after {fence}\n")
+    assert ledger() == both
+    run.kill(job)
+
+
+def drain(run):
+    job = run.starts()
+    move(run, job)
     run.kill(job)
 
 
@@ -222,7 +252,7 @@ def test_example_runs(name, make_cluster):
     if name in AS_ROOT and os.geteuid() != 0:
         pytest.skip(AS_ROOT[name])
     cluster = make_cluster(
-        masters=1, agents=2 if name == "drain" else 1, resources=RESOURCES
+        masters=1, agents=2 if name in ("drain", "exclusive") else 1, resources=RESOURCES
     )
     for agent in cluster.agents:
         if name in AS_ROOT:

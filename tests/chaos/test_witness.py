@@ -13,7 +13,7 @@ TASK = {"TRIARCH_JOB_ID": "7", "TRIARCH_INSTANCE": "0", "TRIARCH_AGENT_ID": "1"}
 
 
 def start(witness, attempt, gate=None):
-    own = {"TRIARCH_ATTEMPT": str(attempt), "TRIARCH_TERM": "1"}
+    own = {"TRIARCH_ATTEMPT": str(attempt), "TRIARCH_FENCE": str(attempt)}
     return subprocess.Popen(
         list(map(str, witness.argv(gate))), env=os.environ | TASK | own
     )

@@ -5,8 +5,8 @@
  * Each instance has a file of its own, DIR/JOB.INSTANCE.  The task holds a lock of it while
  * it runs and appends
  *
- *     begin ATTEMPT AGENT TERM NANOSECONDS
- *     end ATTEMPT AGENT TERM NANOSECONDS
+ *     begin ATTEMPT AGENT FENCE NANOSECONDS
+ *     end ATTEMPT AGENT FENCE NANOSECONDS
  *
  * If the lock is taken another attempt runs at this moment: it appends `double …` and exits
  * with 99.  Between begin and end it waits for GATE ("-": none), a file that the test keeps
@@ -59,7 +59,7 @@ static void tell(int file, const char *what)
                         what,
                         variable("TRIARCH_ATTEMPT"),
                         variable("TRIARCH_AGENT_ID"),
-                        variable("TRIARCH_TERM"),
+                        variable("TRIARCH_FENCE"),
                         (unsigned long long)monotonic_ns());
 
     if (write(file, line, (size_t)size) != size)

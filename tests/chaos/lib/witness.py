@@ -9,7 +9,7 @@ class Line:
     what: str
     attempt: int
     agent: int
-    term: int
+    fence: int
     at_ns: int
 
 

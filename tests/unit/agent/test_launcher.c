@@ -143,7 +143,7 @@ START_TEST(environment)
              sizeof(expected),
              "HOME=/job\nLOGNAME=%s\nPATH=/usr/bin:/"
              "bin\nTRIARCH_AGENT_ID=9\nTRIARCH_ATTEMPT=2\n"
-             "TRIARCH_INSTANCE=3\nTRIARCH_INSTANCES=4\nTRIARCH_JOB_ID=17\n"
+             "TRIARCH_FENCE=1\nTRIARCH_INSTANCE=3\nTRIARCH_INSTANCES=4\nTRIARCH_JOB_ID=17\n"
              "TRIARCH_RESTART=0\nTRIARCH_SANDBOX=%s/runs/"
              "1\nTRIARCH_TASK_ID=17.3\nTRIARCH_TERM=5\n"
              "USER=%s\nX=a b",
