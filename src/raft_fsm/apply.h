@@ -57,6 +57,10 @@ void attempt_lose(struct apply *a,
                   enum task_reason reason,
                   bool superseded);
 
+/* The agent of a superseded attempt is back: if the task has no successor yet, and still wants
+ * a run, the attempt is the task's again, whatever became of it; else nothing changes. */
+void attempt_reclaim(struct apply *a, struct attempt *t);
+
 /* A live attempt is told to end, and its task goes on elsewhere once it has. */
 void attempt_stop(struct apply *a, struct attempt *t, enum task_reason reason);
 

@@ -58,6 +58,19 @@ agent_add(struct apply *a, const struct agent_spec *spec, struct bytes bytes)
     return result_done(a, agent->id);
 }
 
+/* What nobody replaced meanwhile goes on where it is. */
+static void reclaim_all(struct apply *a, struct agent *agent)
+{
+    struct attempt *t;
+
+    if (agent->drain_due)
+        return;
+    a->work += agent->attempts_count;
+    RB_FOREACH (t, agent_attempts, &agent->attempts)
+        if (t->superseded)
+            attempt_reclaim(a, t);
+}
+
 static struct result agent_return(struct apply *a,
                                   struct agent *agent,
                                   const struct agent_spec *spec,
@@ -72,6 +85,8 @@ static struct result agent_return(struct apply *a,
         return result_rejected(ERROR_CONFLICT);
     if (same && agent->state == AGENT_ACTIVE)
         return result_done(a, agent->id);
+    if (agent->state == AGENT_UNREACHABLE)
+        reclaim_all(a, agent);
     state_edit(a->state, object_agent(agent));
     agent_take_spec(agent, spec, bytes);
     agent_move(a, agent, AGENT_ACTIVE);

@@ -65,6 +65,19 @@ static struct attempt *attempt_add(struct apply *a,
     return t;
 }
 
+/* What was said of an attempt before does not count any more. */
+static void begin_staging(struct task *t)
+{
+    t->state = TASK_STAGING;
+    t->reason = TASK_REASON_NONE;
+    t->exit_code = 0;
+    task_set_message(t, (struct bytes){0});
+    if (t->extras != NULL) {
+        t->extras->restarts = 0;
+        t->extras->health = HEALTH_UNKNOWN;
+    }
+}
+
 static bool place(struct apply *a, const struct placement *p)
 {
     struct job *j = state_job(a->state, p->job);
@@ -83,14 +96,7 @@ static bool place(struct apply *a, const struct placement *p)
     t->attempt_id = attempt->id;
     t->agent_id = agent->id;
     t->attempt = p->attempt;
-    t->state = TASK_STAGING;
-    t->reason = TASK_REASON_NONE;
-    t->exit_code = 0;
-    task_set_message(t, (struct bytes){0});
-    if (t->extras != NULL) {
-        t->extras->restarts = 0;
-        t->extras->health = HEALTH_UNKNOWN;
-    }
+    begin_staging(t);
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
     apply_effect(a, EFFECT_LAUNCH, attempt->id, agent->id);
@@ -207,6 +213,31 @@ void attempt_lose(struct apply *a,
     }
     job_close(a, j, before);
     a->state->placeable_version++;
+}
+
+/* An exclusive one lapsed: its agent has ended it, or is about to. */
+void attempt_reclaim(struct apply *a, struct attempt *t)
+{
+    struct job *j = t->job;
+    struct task *task = job_task(j, t->instance);
+    enum job_state before;
+
+#ifndef MUTANT_RECLAIM_REPLACED
+    if (task->attempt_id != t->id)
+        return;
+#endif
+    if (task->state != TASK_PENDING || j->kill_index != 0 ||
+        t->stop != TASK_REASON_NONE || job_has_lease(j))
+        return;
+    before = job_open(a, j);
+    state_edit(a->state, object_task(j, task));
+    begin_staging(task);
+    state_edited(a->state, object_task(j, task));
+    state_edit(a->state, object_attempt(t));
+    t->state = TASK_STAGING;
+    t->superseded = false;
+    state_edited(a->state, object_attempt(t));
+    job_close(a, j, before);
 }
 
 void attempt_stop(struct apply *a, struct attempt *t, enum task_reason reason)

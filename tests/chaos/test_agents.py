@@ -131,6 +131,32 @@ def test_agent_back_after_its_tasks_moved(start_cluster):
     assert frozen.ident not in agents_of(cluster, job)
 
 
+def test_agent_back_keeps_what_nobody_replaced(start_cluster):
+    """No other agent has room: what ran goes on, what ended meanwhile has ended."""
+    cluster = start_cluster(agents=1)
+    gates = [Gate(cluster.folder / name) for name in ("first", "second")]
+    jobs = [
+        cluster.client.submit(*cluster.witness.argv(gate, 0), instances=2, cpus=1)
+        for gate in gates
+    ]
+    for job in jobs:
+        cluster.wait_states(job, "TASK_RUNNING")
+    agent = cluster.agents[0]
+    agent.kill9()
+    cluster.wait_agents(1, "UNREACHABLE")
+    cluster.wait_states(jobs[1], "TASK_PENDING")
+    gates[0].open()
+    wait_until("tasks end without an agent", lambda: all_ended(cluster, jobs[0], 2))
+    agent.start()
+    check_codes(cluster, jobs[0], "COMPLETE", [0] * 2)
+    cluster.wait_states(jobs[1], "TASK_RUNNING")
+    gates[1].open()
+    check_codes(cluster, jobs[1], "COMPLETE", [0] * 2)
+    for job in jobs:
+        cluster.witness.check_ran_once(job, 2)
+        assert [task["attempt"] for task in cluster.client.job(job)["tasks"]] == [1] * 2
+
+
 def test_agent_back_takes_no_work_before_its_old_tasks_ended(start_cluster):
     """An old one that ignores TERM takes a while to end; the next task there sees none of it."""
     cluster = start_cluster(agents=2)

@@ -117,8 +117,10 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     switch (effect->kind) {
     case EFFECT_LAUNCH:
         sched_agent_changed(m->sched, m->state, effect->agent);
+        /* One that is unreachable hears it when it registers again, if it is still true then. */
         v = agents_view(m, effect->agent);
-        if (v != NULL && v->synced)
+        if (v != NULL && v->synced &&
+            state_agent(m->state, effect->agent)->state == AGENT_ACTIVE)
             orders_add(m, v, ORDER_LAUNCH, effect->id);
         break;
     case EFFECT_KILL:

@@ -382,6 +382,31 @@ static void take_spec(struct m_agent *a, struct agent_spec *spec, struct bytes b
     *spec = (struct agent_spec){0};
 }
 
+/* Attempts whose task has no other one yet are the task's again. */
+static void take_back(struct model *m, const struct m_agent *a)
+{
+    for (size_t i = 0; i < m->attempt_count; i++) {
+        struct m_attempt *t = &m->attempts[i];
+        struct m_job *j = &m->jobs[t->job - 1];
+        struct m_task *task;
+
+        if (t->over || !t->superseded || t->agent != a->id || a->drain_due ||
+            t->stop != TASK_REASON_NONE || j->kill_index != 0 || j->spec.lease_ms != 0)
+            continue;
+        task = &j->tasks[t->instance];
+        if (task->attempt_id != t->id || task->state != TASK_PENDING)
+            continue;
+        *task = (struct m_task){.state = TASK_STAGING,
+                                .attempt = t->number,
+                                .attempt_id = t->id,
+                                .agent_id = a->id,
+                                .tries = task->tries};
+        t->state = TASK_STAGING;
+        t->superseded = false;
+        task->changed = j->changed = m->index;
+    }
+}
+
 static struct result come_back(struct model *m,
                                struct m_agent *a,
                                struct agent_spec *spec,
@@ -394,6 +419,8 @@ static struct result come_back(struct model *m,
     if (a->state == AGENT_ACTIVE && equal(a->spec_bytes, bytes))
         return done(m, a->id);
     take_spec(a, spec, bytes);
+    if (a->state == AGENT_UNREACHABLE)
+        take_back(m, a);
     if (a->state != AGENT_ACTIVE)
         a->since_us = m->stamp;
     a->state = AGENT_ACTIVE;

@@ -232,16 +232,47 @@ END_TEST
 START_TEST(test_an_agent_with_superseded_attempts_takes_no_work)
 {
     place_all();
+    ck_done(fsm_submit(&f, "more", 1), 2);
     ck_done(fsm_unreachable(&f, 1), 1);
-    ck_done(fsm_place(&f, 1, 0, 1), 0);
+    ck_done(fsm_place(&f, 2, 0, 1), 0);
+    for (uint32_t instance = 0; instance < 3; instance++)
+        ck_done(fsm_place(&f, 1, instance, 2), 1);
     ck_done(fsm_reregister(&f, 1, 'a', 4), 1);
     ck_assert(!agent_takes_work(state_agent(f.state, 1)));
-    ck_done(fsm_place(&f, 1, 0, 1), 0);
+    ck_done(fsm_place(&f, 2, 0, 1), 0);
     for (uint64_t attempt = 1; attempt <= 3; attempt++)
         ck_done(fsm_update(&f, 1, attempt, TASK_KILLED), 1);
     ck_assert(agent_takes_work(state_agent(f.state, 1)));
     ck_assert_uint_eq(cpus_of(1), 0);
-    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_place(&f, 2, 0, 1), 1);
+}
+END_TEST
+
+START_TEST(test_an_agent_that_is_back_keeps_what_was_not_replaced)
+{
+    place_all();
+    ck_done(fsm_update(&f, 1, 1, TASK_RUNNING), 1);
+    ck_done(fsm_update(&f, 1, 3, TASK_RUNNING), 1);
+    ck_done(fsm_unreachable(&f, 1), 1);
+    ck_done(fsm_place(&f, 1, 0, 2), 1);
+    ck_done(fsm_reregister(&f, 1, 'a', 4), 1);
+    ck_assert(state_attempt(f.state, 1)->superseded);
+    ck_assert(!state_attempt(f.state, 3)->superseded);
+    ck_assert_int_eq(task(2)->state, TASK_STAGING);
+    ck_assert_int_eq(task(2)->reason, TASK_REASON_NONE);
+    ck_assert_uint_eq(task(2)->attempt, 1);
+    ck_assert_uint_eq(cpus_of(1), 3000);
+    ck_done(fsm_place(&f, 1, 2, 2), 0); /* it was on its way */
+    ck_done(fsm_update(&f, 1, 3, TASK_RUNNING), 1);
+    ck_assert_int_eq(task(2)->state, TASK_RUNNING);
+    ck_done(fsm_update(&f, 1, 2, TASK_FINISHED), 1); /* it ended meanwhile */
+    ck_assert_int_eq(task(1)->state, TASK_FINISHED);
+    ck_assert_uint_eq(task(1)->attempt, 1);
+    ck_done(fsm_unreachable(&f, 1), 1);
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_done(fsm_reregister(&f, 1, 'a', 4), 1);
+    ck_assert(state_attempt(f.state, 3)->superseded);
+    ck_assert_uint_eq(job_tasks_in(job(), TASK_KILLED), 1);
 }
 END_TEST
 
@@ -452,6 +483,7 @@ int main(void)
                   test_unreachable_supersedes_and_keeps_the_resources,
                   test_a_late_result_of_a_superseded_attempt_only_frees,
                   test_an_agent_with_superseded_attempts_takes_no_work,
+                  test_an_agent_that_is_back_keeps_what_was_not_replaced,
                   test_an_agent_full_of_attempts_takes_no_work,
                   test_unreachable_twice_gives_one_successor_each,
                   test_gone_ends_every_attempt,
