@@ -142,8 +142,9 @@ void repeats_tick(struct master_core *m)
 {
     if (m->leading.repeats_flying > 0)
         return; /* else they were proposed twice */
-    retry_tasks(m);
+    /* An end of a lease comes once; of retries there may always be more. */
     lapse_leases(m);
+    retry_tasks(m);
 }
 
 void repeats_applied(struct master_core *m)

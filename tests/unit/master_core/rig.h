@@ -9,7 +9,7 @@
 #include "master/core/core.h"
 #include "wire/job.h"
 
-#define RIG_ATTEMPTS 512
+#define RIG_ATTEMPTS 16384
 #define RIG_SESSIONS 16
 #define RIG_WALL_US  1700000000000000ull /* when now_ms is 0 */
 

@@ -3,6 +3,7 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/master_core/rig.h"
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "raft_fsm/retry.h"
 #include "raft_fsm/state.h"
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AGENT_SESSION = 1, CLIENT = 2 };
+enum { AGENT_SESSION = 1, CLIENT = 2, OTHER_SESSION = 3 };
 
 /* 5 s × 1.02 + 1 ms of rounding + 1 s of grace, and half a second for our own loop. */
 enum { LAPSE_MS = 5000 + 100 + 1 + 1000 + 500 };
@@ -291,6 +292,63 @@ START_TEST(test_a_task_that_is_lost_again_says_so)
 }
 END_TEST
 
+/* Every attempt on agent 2 ends. */
+static void fail_all(struct rig *rig)
+{
+    struct agent *agent = state_agent(master_state(rig->core), 2);
+    struct run_report runs[LIMIT_UPDATES];
+    struct attempt *t;
+    uint32_t count = 0;
+
+    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+        struct buffer frame = {0};
+
+        runs[count++] = (struct run_report){.attempt = t->id, .state = TASK_FAILED};
+        if (count < LIMIT_UPDATES &&
+            RB_NEXT(agent_attempts, &agent->attempts, t) != NULL)
+            continue;
+        update_pack(2, runs, count, &frame);
+        rig_frame(rig, OTHER_SESSION, &frame);
+        count = 0;
+    }
+    rig_settle(rig);
+    ck_assert_uint_eq(agent->attempts_count, 0);
+}
+
+/* However many tasks are to be tried again at that moment. */
+START_TEST(test_the_end_of_a_lease_does_not_wait_for_retries)
+{
+    enum { TASKS = 3 * 4096 };
+    struct job_spec spec;
+    struct rig rig;
+
+    start(&rig);
+    spec_init(&spec);
+    spec.lease_ms = 5000;
+    spec.drift_permille = 20;
+    spec.lease_grace_ms = 1000;
+    spec.resources.amount[RESOURCE_MEM] = 1ull << 40; /* all that the agent has */
+    rig_submit_spec(&rig, CLIENT, &spec);
+    rig_open(&rig, OTHER_SESSION, ROLE_AGENT);
+    ck_assert_uint_eq(rig_register(&rig, OTHER_SESSION, 0, 2), 2);
+    spec_init(&spec);
+    spec.instances = TASKS;
+    spec.resources.amount[RESOURCE_MEM] = MIB;
+    spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 1000};
+    rig_submit_spec(&rig, CLIENT, &spec);
+    ck_assert_uint_eq(state_agent(master_state(rig.core), 2)->attempts_count, TASKS);
+    rig_pass(&rig, 3400);
+    ck_assert_int_eq(state_agent(master_state(rig.core), 1)->state, AGENT_UNREACHABLE);
+    rig_pass(&rig, LAPSE_MS - 1500);
+    fail_all(&rig);
+    rig_pass(&rig, 1000);
+    ck_assert(!state_attempt(master_state(rig.core), 1)->superseded);
+    rig_pass(&rig, 400);
+    ck_assert(state_attempt(master_state(rig.core), 1)->superseded);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_another_leader_waits_from_its_own_begin)
 {
     struct rig rig;
@@ -432,6 +490,7 @@ UNIT_MAIN("repeats",
                     test_an_exclusive_run_is_waited_for,
                     test_what_waits_for_time_is_told_beside_what_waits_for_room,
                     test_a_task_that_is_lost_again_says_so,
+                    test_the_end_of_a_lease_does_not_wait_for_retries,
                     test_another_leader_waits_from_its_own_begin,
                     test_each_absence_is_waited_for_from_its_begin,
                     test_heartbeats_that_ask_are_answered_once,
