@@ -63,20 +63,48 @@ static void detach(struct master_core *m, struct agent_view *v)
     forget_reported(v);
 }
 
+static void drop_view(struct master_core *m, struct agent_view *v)
+{
+    detach(m, v);
+    RB_REMOVE(view_tree, &m->views, v);
+    mem_free(v->reported);
+    mem_free(v->orders);
+    mem_free(v->acks);
+    mem_free(v);
+}
+
+void agents_gone(struct master_core *m, uint64_t agent)
+{
+    struct agent_view *v = agents_view(m, agent);
+
+    if (v == NULL)
+        return;
+    if (v->session != 0)
+        core_close(m, v->session, "agent %llu is gone", (unsigned long long)agent);
+#ifdef MUTANT_VIEW_OF_GONE_KEPT
+    return;
+#endif
+    drop_view(m, v);
+}
+
+void agents_verify(const struct master_core *m)
+{
+    struct agent_view *v;
+
+    RB_FOREACH (v, view_tree, (struct view_tree *)(uintptr_t)&m->views) {
+        const struct agent *agent = state_agent(m->state, v->id);
+
+        ASSERT(agent != NULL && agent->state != AGENT_GONE);
+    }
+}
+
 void agents_end(struct master_core *m)
 {
     struct agent_view *v, *next;
     struct session *session;
 
-    RB_FOREACH_SAFE (v, view_tree, &m->views, next) {
-        detach(m, v);
-        RB_REMOVE(view_tree, &m->views, v);
-        mem_free(v->reported);
-        mem_free(v->usages);
-        mem_free(v->orders);
-        mem_free(v->acks);
-        mem_free(v);
-    }
+    RB_FOREACH_SAFE (v, view_tree, &m->views, next)
+        drop_view(m, v);
     RB_FOREACH (session, session_tree, &m->sessions)
         session->agent = 0;
 }

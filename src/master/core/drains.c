@@ -14,7 +14,7 @@ static void wait_for(struct master_core *m, const struct agent *agent, uint64_t 
 {
     struct agent_view *v;
 
-    if (agent->mode != AGENT_DRAINING || agent->drain_due)
+    if (agent->state == AGENT_GONE || agent->mode != AGENT_DRAINING || agent->drain_due)
         return;
     v = agents_view_of(m, agent->id);
     if (v->drain_us == agent->drain_us)

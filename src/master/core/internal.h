@@ -59,7 +59,8 @@ struct order {
     uint64_t attempt;
 };
 
-/* What the leader knows of an agent beyond the state; forgotten when it stops leading. */
+/* What the leader knows of an agent beyond the state; forgotten when that is gone, or when we
+ * stop leading. */
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
@@ -309,7 +310,9 @@ void agents_updated(struct master_core *m,
 void agents_silence(struct master_core *m);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
 struct agent_view *agents_view_of(struct master_core *m,
-                                  uint64_t agent); /* made if new */
+                                  uint64_t agent);       /* made if new */
+void agents_gone(struct master_core *m, uint64_t agent); /* or forgotten */
+void agents_verify(const struct master_core *m);
 void agents_begin(struct master_core *m, uint64_t term);
 void agents_end(struct master_core *m);
 

@@ -103,8 +103,10 @@ static void agent_changed(struct master_core *m, uint64_t id)
     const struct agent *agent = state_agent(m->state, id);
 
     sched_agent_changed(m->sched, m->state, id);
-    if (agent == NULL)
-        return; /* another one of the entry took its place */
+    if (agent == NULL || agent->state == AGENT_GONE) {
+        agents_gone(m, id); /* another one of the entry may have its place already */
+        return;
+    }
     repeats_agent(m, agent);
     drains_agent(m, agent);
 }
@@ -314,6 +316,7 @@ uint64_t leader_deadline(const struct master_core *m)
 /* A scheduler with nothing left to do agrees with the state. */
 void master_verify(const struct master_core *m)
 {
+    agents_verify(m);
     if (m->leading.active && !m->leading.round_flying && !m->leading.round_due)
         sched_check(m->sched, m->state);
 }

@@ -12,7 +12,10 @@
 void usages_forget(struct master_core *m, struct agent_view *v)
 {
     m->usage_count -= v->usage_count;
+    mem_free(v->usages);
+    v->usages = NULL;
     v->usage_count = 0;
+    v->usage_capacity = 0;
     v->usage_part = 0;
 }
 

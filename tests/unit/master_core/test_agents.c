@@ -206,10 +206,42 @@ START_TEST(test_a_list_of_runs_that_repeats_itself)
 }
 END_TEST
 
+static void send_gone(struct rig *rig, uint64_t agent)
+{
+    struct buffer frame = {0};
+
+    id_request_pack(METHOD_AGENT_GONE, agent, ++rig->last_rpc, &frame);
+    rig_frame(rig, CLIENT_SESSION, &frame);
+}
+
+/* Nothing is kept of it, and it hears why when it registers. */
+START_TEST(test_gone)
+{
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_submit(&rig, CLIENT_SESSION, 1);
+    send_gone(&rig, 1);
+    rig_settle(&rig);
+    ck_assert(rig.closed[AGENT_SESSION]);
+    master_verify(rig.core);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_RUNNING); /* the shell had it in hand */
+    rig_heartbeat(&rig, AGENT_SESSION, 1);
+    master_verify(rig.core);
+    rig_close(&rig, AGENT_SESSION);
+    rig_open(&rig, AGENT_SESSION, ROLE_AGENT);
+    ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 1, 1), 0);
+    ck_assert_int_eq(rig.answer.code, ERROR_NOT_FOUND);
+    rig_restart(&rig);
+    rig_pass(&rig, 500);
+    master_verify(rig.core);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* The entry that makes an agent GONE may forget it again: another one needs its place. */
 START_TEST(test_gone_and_forgotten_in_one_entry)
 {
-    struct buffer frame = {0};
     struct rig rig;
 
     start(&rig, STOPS_PER_TURN);
@@ -219,11 +251,11 @@ START_TEST(test_gone_and_forgotten_in_one_entry)
             rig_settle(&rig);
     }
     ck_assert_uint_eq(master_state(rig.core)->agent_count, LIMIT_AGENTS);
-    id_request_pack(METHOD_AGENT_GONE, 1, ++rig.last_rpc, &frame);
-    rig_frame(&rig, CLIENT_SESSION, &frame);
+    send_gone(&rig, 1);
     ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, LIMIT_AGENTS + 1),
                       LIMIT_AGENTS + 1);
     ck_assert_ptr_null(state_agent(master_state(rig.core), 1));
+    master_verify(rig.core);
     rig_finish(&rig);
 }
 END_TEST
@@ -241,4 +273,4 @@ UNIT_MAIN("master agents",
                     test_a_list_of_runs_that_repeats_itself,
                     test_hello_before_founding,
                     test_whose_snapshot),
-          unit_case("limit", test_gone_and_forgotten_in_one_entry))
+          unit_case("gone", test_gone, test_gone_and_forgotten_in_one_entry))
