@@ -46,6 +46,15 @@ struct agent_view *agents_view_of(struct master_core *m, uint64_t agent)
     return v;
 }
 
+const struct attempt *agents_attempt(const struct master_core *m,
+                                     const struct agent_view *v,
+                                     uint64_t attempt)
+{
+    const struct attempt *a = state_attempt(m->state, attempt);
+
+    return a != NULL && a->agent->id == v->id ? a : NULL;
+}
+
 static void forget_reported(struct agent_view *v)
 {
     v->reported_up_to = 0;
@@ -401,10 +410,10 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
     uint32_t n = 0;
 
     while (run_list_next(list, &at, &run)) {
-        const struct attempt *a = state_attempt(m->state, run.attempt);
+        const struct attempt *a = agents_attempt(m, v, run.attempt);
         const struct ack ack = {run.attempt, run.state, run.health, run.restarts};
 
-        if (a == NULL || a->agent->id != v->id) {
+        if (a == NULL) {
             /* Removed from the state: a live one has no right to run any more. */
             if (task_state_is_final(run.state))
                 orders_ack(m, v, &ack);
@@ -469,12 +478,10 @@ keep_reported(struct master_core *m, struct agent_view *v, const struct run_list
     struct run_report run;
 
     while (run_list_next(list, &at, &run)) {
-        const struct attempt *a = state_attempt(m->state, run.attempt);
-
         if (run.attempt <= v->reported_up_to)
             return false;
         v->reported_up_to = run.attempt;
-        if (a == NULL || a->agent->id != v->id)
+        if (agents_attempt(m, v, run.attempt) == NULL)
             continue;
         MEM_GROW(v->reported, v->reported_capacity, v->reported_count + 1);
         v->reported[v->reported_count++] = run.attempt;

@@ -310,7 +310,11 @@ void agents_updated(struct master_core *m,
 void agents_silence(struct master_core *m);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
 struct agent_view *agents_view_of(struct master_core *m,
-                                  uint64_t agent);       /* made if new */
+                                  uint64_t agent); /* made if new */
+/* NULL: the state has none of this number on that agent. */
+const struct attempt *agents_attempt(const struct master_core *m,
+                                     const struct agent_view *v,
+                                     uint64_t attempt);
 void agents_gone(struct master_core *m, uint64_t agent); /* or forgotten */
 void agents_verify(const struct master_core *m);
 void agents_begin(struct master_core *m, uint64_t term);

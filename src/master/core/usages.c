@@ -19,13 +19,14 @@ void usages_forget(struct master_core *m, struct agent_view *v)
     v->usage_part = 0;
 }
 
-/* Attempts ascend; beyond the limit the rest is not kept. */
+/* Attempts ascend.  Those that are not on it, and those beyond the limit, are not kept. */
 static bool
 keep(struct master_core *m, struct agent_view *v, const struct usage_report *report)
 {
     if (v->usage_count > 0 && v->usages[v->usage_count - 1].attempt >= report->attempt)
         return false;
-    if (v->usage_count == LIMIT_AGENT_RUNS || m->usage_count == LIMIT_USAGES)
+    if (agents_attempt(m, v, report->attempt) == NULL ||
+        v->usage_count == LIMIT_AGENT_RUNS || m->usage_count == LIMIT_USAGES)
         return true;
     MEM_GROW(v->usages, v->usage_capacity, v->usage_count + 1);
     v->usages[v->usage_count++] = *report;

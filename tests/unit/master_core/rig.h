@@ -10,7 +10,7 @@
 #include "wire/job.h"
 
 #define RIG_ATTEMPTS 16384
-#define RIG_SESSIONS 16
+#define RIG_SESSIONS 32
 #define RIG_WALL_US  1700000000000000ull /* when now_ms is 0 */
 
 struct rig {

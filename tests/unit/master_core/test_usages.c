@@ -129,6 +129,35 @@ START_TEST(test_a_session_that_closed_is_forgotten)
 }
 END_TEST
 
+/* As many runs as it may have, of which the state knows none. */
+static void tell_wrong(uint64_t session, uint64_t agent)
+{
+    enum { PARTS = LIMIT_AGENT_RUNS / LIMIT_USAGE_REPORTS };
+    struct usage_report reports[LIMIT_USAGE_REPORTS];
+    uint64_t attempt = 1000;
+
+    for (uint32_t part = 0; part < PARTS; part++) {
+        for (size_t i = 0; i < LIMIT_USAGE_REPORTS; i++)
+            reports[i] = (struct usage_report){.attempt = attempt++};
+        tell(session, agent, part, PARTS, reports, LIMIT_USAGE_REPORTS);
+    }
+}
+
+/* Or a few agents that tell nonsense take the room of all. */
+START_TEST(test_what_runs_elsewhere_is_not_kept)
+{
+    enum { WRONG = LIMIT_USAGES / LIMIT_AGENT_RUNS + 1 };
+
+    for (unsigned i = 0; i < WRONG; i++) {
+        rig_open(&rig, OTHER_SESSION + i, ROLE_AGENT);
+        ck_assert_uint_eq(rig_register(&rig, OTHER_SESSION + i, 0, 2 + i), 2 + i);
+        tell_wrong(OTHER_SESSION + i, 2 + i);
+    }
+    tell(AGENT_SESSION, 1, 0, 1, &ONE, 1);
+    expect(10, 0, 0);
+}
+END_TEST
+
 START_TEST(test_pages)
 {
     struct list_request request = {.limit = 2};
@@ -167,4 +196,5 @@ UNIT_MAIN("usages",
                              test_parts_out_of_order_are_ignored,
                              test_attempts_out_of_order_close_the_session,
                              test_a_session_that_closed_is_forgotten,
+                             test_what_runs_elsewhere_is_not_kept,
                              test_pages)))
