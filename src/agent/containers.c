@@ -1,16 +1,22 @@
 /* containers.c - see containers.h. */
 #include "agent/containers.h"
 
+#include "base/clock.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define PROBE_MS 10000
 
 /* Its errors go to `said`, or with ours if that is -1.  0, or errno. */
 static int start(char *const *argv, int said, pid_t *pid)
@@ -31,15 +37,26 @@ static int start(char *const *argv, int said, pid_t *pid)
     return rv;
 }
 
-static void read_line(int fd, char *line, size_t room)
+/* The line that it said until it ended; false if it took too long. */
+static bool read_line(int fd, char *line, size_t room)
 {
+    uint64_t until_us = clock_monotonic_us() + PROBE_MS * 1000ull;
+    struct pollfd said = {.fd = fd, .events = POLLIN};
     size_t size = 0;
-    ssize_t n;
+    ssize_t n = 1;
 
-    while (size < room - 1 && (n = read(fd, line + size, room - 1 - size)) > 0)
-        size += (size_t)n;
+    while (size < room - 1 && n > 0) {
+        uint64_t now_us = clock_monotonic_us();
+        int left_ms = now_us < until_us ? (int)((until_us - now_us) / 1000) : 0;
+
+        if (poll(&said, 1, left_ms) == 0)
+            break;
+        n = read(fd, line + size, room - 1 - size);
+        size += n > 0 ? (size_t)n : 0;
+    }
     line[size] = 0;
     line[strcspn(line, "\n")] = 0;
+    return n <= 0 || size == room - 1;
 }
 
 void containers_probe(const char *contain, const char *work_dir, struct error *err)
@@ -60,9 +77,14 @@ void containers_probe(const char *contain, const char *work_dir, struct error *e
     if (rv != 0) {
         error_set(err, ERROR_IO, "cannot start %s: %s", contain, strerror(rv));
     } else {
-        read_line(pipe[0], line, sizeof(line));
+        bool ended = read_line(pipe[0], line, sizeof(line));
+
+        if (!ended)
+            kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
-        if (status != 0)
+        if (!ended)
+            error_set(err, ERROR_IO, "crun did not answer for %d s", PROBE_MS / 1000);
+        else if (status != 0)
             error_set(err, ERROR_IO, "%s", line[0] != 0 ? line : "crun does not start");
     }
     close(pipe[0]);

@@ -73,6 +73,8 @@ struct launcher_process {
     bool failed;
     int wake;  /* an eventfd: dispatch() has something to do */
     int retry; /* a timerfd: some of `lost` may be gone now */
+    bool look_for_lost;
+    unsigned retry_ms;
     unsigned starting;
     STAILQ_HEAD(, start) starts; /* for when fewer are starting */
     struct process_tree processes;

@@ -109,7 +109,7 @@ static void process_dispatch(struct launcher *base)
         if (source == &l->wake)
             eventfd_read(l->wake, &woken);
         else if (source == &l->retry)
-            eventfd_read(l->retry, &woken);
+            l->look_for_lost = eventfd_read(l->retry, &woken) == 0;
         else if (source == &l->slots)
             on_notices(l);
         else if (source == &l->spawning)

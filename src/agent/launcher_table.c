@@ -13,7 +13,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#define RETRY_MS 5 /* until what was killed is gone */
+#define RETRY_MS     5 /* until what was killed is gone; doubled each time */
+#define RETRY_MS_MAX 1000
 
 /* ---- table of processes ---- */
 
@@ -107,6 +108,8 @@ void process_lose(struct launcher_process *l, struct process *p)
     p->tell_started = false;
     p->state = PROCESS_LOST;
     TAILQ_INSERT_TAIL(&l->lost, p, link);
+    l->look_for_lost = true;
+    l->retry_ms = RETRY_MS;
     eventfd_write(l->wake, 1);
 }
 
@@ -117,11 +120,14 @@ static int compare_attempts(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void retry_in(struct launcher_process *l, unsigned ms)
+static void retry_later(struct launcher_process *l)
 {
-    const struct itimerspec time = {.it_value.tv_nsec = (long)ms * 1000000};
+    const struct itimerspec time = {
+        .it_value = {.tv_sec = l->retry_ms / 1000,
+                     .tv_nsec = (long)(l->retry_ms % 1000) * 1000000}};
 
     timerfd_settime(l->retry, 0, &time, NULL);
+    l->retry_ms = l->retry_ms < RETRY_MS_MAX / 2 ? 2 * l->retry_ms : RETRY_MS_MAX;
 }
 
 static bool is_alive(void *user, uint64_t attempt)
@@ -137,43 +143,53 @@ void process_clean_bundles(struct launcher_process *l)
         containers_clean(l->contain, l->work_dir, is_alive, l);
 }
 
-/* By their groups, then one pass over /proc for all of them.  While some may be left none
- * is told: a successor would run beside it. */
+static void lost_is_gone(struct launcher_process *l, struct process *p)
+{
+    TAILQ_REMOVE(&l->lost, p, link);
+    p->state = PROCESS_ENDED;
+    if (p->forgotten)
+        process_drop(l, p);
+    else
+        process_tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
+}
+
+/* By their groups, then one pass over /proc for all whose groups are gone.  One of which
+ * something is left is not told, since a successor would run beside it; it keeps nobody else
+ * waiting. */
 static void end_lost(struct launcher_process *l)
 {
     struct process *p, *next;
-    uint64_t *attempts = NULL;
+    uint64_t *gone = NULL;
     size_t count = 0, capacity = 0;
+    bool some_left = false;
     struct error err;
 
+    if (!l->look_for_lost)
+        return;
+    l->look_for_lost = false;
     TAILQ_FOREACH (p, &l->lost, link) {
-        if (leftovers_end_group(&l->groups, p->attempt) != 0)
-            break;
-        MEM_GROW(attempts, capacity, count + 1);
-        attempts[count++] = p->attempt;
+        if (leftovers_end_group(&l->groups, p->attempt) != 0) {
+            some_left = true;
+            continue;
+        }
+        MEM_GROW(gone, capacity, count + 1);
+        gone[count++] = p->attempt;
     }
-    if (p != NULL) {
-        retry_in(l, RETRY_MS);
-        count = 0;
-    }
+    if (some_left)
+        retry_later(l);
     if (count > 0)
-        qsort(attempts, count, sizeof(*attempts), compare_attempts);
-    if (count > 0 && leftovers_kill(l->work_dir, attempts, count, &err) != 0) {
+        qsort(gone, count, sizeof(*gone), compare_attempts);
+    if (count > 0 && leftovers_kill(l->work_dir, gone, count, &err) != 0) {
         process_fail(l, &err);
         count = 0;
     }
-    mem_free(attempts);
-    if (count == 0)
-        return;
-    TAILQ_FOREACH_SAFE (p, &l->lost, link, next) {
-        TAILQ_REMOVE(&l->lost, p, link);
-        p->state = PROCESS_ENDED;
-        if (p->forgotten)
-            process_drop(l, p);
-        else
-            process_tell_ended(l, p, RUN_END_SHIM_LOST, 0, NULL);
-    }
-    process_clean_bundles(l);
+    TAILQ_FOREACH_SAFE (p, &l->lost, link, next)
+        if (count > 0 &&
+            bsearch(&p->attempt, gone, count, sizeof(*gone), compare_attempts) != NULL)
+            lost_is_gone(l, p);
+    mem_free(gone);
+    if (count > 0)
+        process_clean_bundles(l);
 }
 
 /* The listener may start, signal and forget runs meanwhile.  After a failure nothing is told

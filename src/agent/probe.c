@@ -11,6 +11,8 @@
  */
 #include "agent/probe.h"
 
+#include "agent/notice.h"
+
 #include "agent/exec_spawn.h"
 #include "agent/process.h"
 #include "agent/reaper.h"
@@ -73,8 +75,7 @@ static void tell(const struct probe *p)
                                        .end = p->end,
                                        .code = p->code};
 
-    if (write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0)
-        _exit(1);
+    notice_send(&notice);
 }
 
 static void timed_out(struct probe *p)

@@ -17,6 +17,7 @@
 
 #include "agent/shim.h"
 
+#include "agent/notice.h"
 #include "agent/process.h"
 #include "agent/reaper.h"
 #include "agent/step.h"
@@ -41,9 +42,10 @@
 #include <unistd.h>
 
 #define OOM_LOOKS    8 /* after the kernel said that memory is short: is one killed? */
-#define MEASURE_MS   100  /* a run that lasts so long is worth a look at its group */
-#define PAUSE_MS_MAX 100  /* between two looks whether everything is gone */
-#define AGAIN_MS     1000 /* a kill after the lease that had no effect */
+#define MEASURE_MS   100   /* a run that lasts so long is worth a look at its group */
+#define PAUSE_MS_MAX 100   /* between two looks whether everything is gone */
+#define AGAIN_MS     1000  /* a kill after the lease that had no effect */
+#define REMOVE_MS    30000 /* for what a container has written; the rest goes later */
 
 struct shim {
     const struct shim_request *request;
@@ -65,7 +67,9 @@ struct shim {
     int oom_looks;    /* still to come */
     int lease;        /* a timerfd, or -1 */
     bool lease_over;
-    bool killed; /* something of it, by us or for memory: its group is not kept */
+    enum shim_notice_kind unsaid;
+    bool is_unsaid; /* that notice did not fit in the pipe yet */
+    bool killed;    /* something of it, by us or for memory: its group is not kept */
 };
 
 static uint64_t boottime_ms(void)
@@ -76,21 +80,55 @@ static uint64_t boottime_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static void notify(const struct shim *s, enum shim_notice_kind kind)
+static struct shim_notice notice_of(const struct shim *s, enum shim_notice_kind kind)
 {
-    struct shim_notice notice = {
+    return (struct shim_notice){
         .attempt = s->request->attempt,
         .shim_start = s->start,
         .since_ms = s->since_ms,
         .shim_pid = getpid(),
         .kind = kind,
     };
-    ssize_t n;
+}
 
-    /* An agent that is away reads the slot when it is back. */
-    do {
-        n = write(SHIM_FD_NOTICES, &notice, sizeof(notice));
-    } while (n < 0 && errno == EINTR);
+/* Its lease runs, whether or not the agent reads. */
+static void tell_unsaid(struct shim *s)
+{
+    const struct shim_notice notice = notice_of(s, s->unsaid);
+
+    if (notice_try(&notice))
+        s->is_unsaid = false;
+}
+
+static void notify(struct shim *s, enum shim_notice_kind kind)
+{
+    s->unsaid = kind;
+    s->is_unsaid = true;
+    tell_unsaid(s);
+}
+
+static void pause_for_child(unsigned ms)
+{
+    const struct timespec time = {.tv_nsec = (long)ms * 1000000};
+    sigset_t child;
+
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigtimedwait(&child, NULL, &time);
+}
+
+/* The end must be told, whatever holds up its program. */
+static void wait_for_removal(pid_t pid)
+{
+    uint64_t until_ms = boottime_ms() + REMOVE_MS;
+
+    while (waitpid(pid, NULL, WNOHANG) == 0) {
+        if (boottime_ms() >= until_ms) {
+            kill(pid, SIGKILL);
+            return;
+        }
+        pause_for_child(PAUSE_MS_MAX);
+    }
 }
 
 /* What a container has written goes with it.  Its command is "triarch-contain run …". */
@@ -106,20 +144,23 @@ static void remove_bundle(const struct shim *s)
     t.argv = (char *[]){run[0], "remove", run[2], run[3], NULL};
     t.cwd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (task_spawn(&t, &pid, &step) == 0)
-        waitpid(pid, NULL, 0);
+        wait_for_removal(pid);
 }
 
 /* The spawner reports a shim whose status is not 0: then the slot could not be written.
  */
 static _Noreturn void finish(const struct shim *s, struct slot_end *end)
 {
+    struct shim_notice notice;
+
     remove_bundle(s);
     end->attempt = s->request->attempt;
     end->shim_start = s->start;
     end->restarts = s->request->restarts;
     if (slot_write_end(SHIM_FD_SLOTS, s->request->slot, end) != 0)
         _exit(1);
-    notify(s, SHIM_ENDED);
+    notice = notice_of(s, SHIM_ENDED);
+    notice_send(&notice);
     _exit(0);
 }
 
@@ -143,16 +184,6 @@ static bool reap_children(void)
         pid = waitpid(-1, NULL, WNOHANG);
     } while (pid > 0);
     return pid == 0;
-}
-
-static void pause_for_child(unsigned ms)
-{
-    const struct timespec time = {.tv_nsec = (long)ms * 1000000};
-    sigset_t child;
-
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
-    sigtimedwait(&child, NULL, &time);
 }
 
 /* Returns when nothing is left.  The usual end is one pass without a kill. */
@@ -620,8 +651,9 @@ static _Noreturn void stand(struct shim *s)
             {.fd = s->signals, .events = POLLIN},
             {.fd = s->oom, .events = POLLIN},
             {.fd = s->lease, .events = POLLIN},
+            {.fd = s->is_unsaid ? SHIM_FD_NOTICES : -1, .events = POLLOUT},
         };
-        int n = poll(fds, 3, patience(s));
+        int n = poll(fds, 4, patience(s));
 
         if (n == 0 && s->oom_watched)
             look_for_oom(s);
@@ -633,6 +665,8 @@ static _Noreturn void stand(struct shim *s)
             on_oom(s);
         if (fds[2].revents != 0)
             on_lease(s);
+        if (fds[3].revents != 0)
+            tell_unsaid(s);
         if (fds[0].revents != 0)
             on_signal(s);
     }

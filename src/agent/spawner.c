@@ -6,6 +6,7 @@
  */
 
 #include "agent/exec_spawn.h"
+#include "agent/notice.h"
 #include "agent/probe.h"
 #include "agent/process.h"
 #include "agent/shim.h"
@@ -63,8 +64,7 @@ static void tell(uint64_t attempt, enum shim_notice_kind kind)
 {
     struct shim_notice notice = {.attempt = attempt, .kind = kind};
 
-    if (write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 && errno != EPIPE)
-        fail("notice");
+    notice_send(&notice);
 }
 
 /* There is no shim that could say so. */
@@ -153,9 +153,8 @@ static void start_check(const struct spawner *s)
         probe_run(r, &s->host);
     }
     notice.code = errno;
-    if (pid < 0 && write(SHIM_FD_NOTICES, &notice, sizeof(notice)) < 0 &&
-        errno != EPIPE)
-        fail("notice");
+    if (pid < 0)
+        notice_send(&notice);
 }
 
 /* One request, and the descriptor that came with it, or -1. */
@@ -246,6 +245,8 @@ static void prepare(struct spawner *s)
         fail("signalfd");
     if (close_range(SHIM_FD_REQUESTS, ~0u, CLOSE_RANGE_CLOEXEC) != 0)
         fail("close_range");
+    if (notice_prepare() != 0)
+        fail("notices");
     setsid();
     umask(022);
     if (setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}) != 0)
