@@ -9,7 +9,7 @@
  *   disk_quota  what is in the sandboxes of running tasks: a thread of its own
  *   task_logs   how long log files grow: a thread of its own
  *   usages      what runs use: a thread of its own
- *   links       a lasting connection to each master
+ *   links       a lasting connection to each master, and to those that they name
  *   web         /health, /metrics and the log files of tasks
  *   exec        commands of clients inside running tasks
  *
@@ -93,7 +93,8 @@ struct agent {
     struct wake *over_quota; /* some run is */
     struct usages *usages;
     struct loop_timer usage_timer; /* to tell the leader */
-    struct master_link *links;     /* one for each of config.masters */
+    struct master_link *links;     /* of config.masters, then of those that they name */
+    unsigned link_count;
     uint64_t last_session;
     struct web *web;
     struct exec *exec;
@@ -124,5 +125,7 @@ void links_start(struct agent *a);
 void links_stop(struct agent *a);
 void links_send(struct agent *a, uint64_t session, struct bytes frames);
 void links_close(struct agent *a, uint64_t session);
+/* A master says that the leader is there. */
+void links_dial(struct agent *a, const char *address);
 
 #endif

@@ -89,6 +89,9 @@ static void carry_out(struct agent *a, const struct agent_action *action)
     case AGENT_CLOSE:
         links_close(a, action->close.session);
         break;
+    case AGENT_DIAL:
+        links_dial(a, action->dial.address);
+        break;
     case AGENT_RECORD:
         checkpoint_write(a->checkpoint,
                          action->record.sequence,

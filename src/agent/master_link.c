@@ -1,12 +1,15 @@
 /* master_link.c - sessions with the masters: one lasting connection to each.
  *
  * A session is one connection that came up; its number is never used again, so an action that
- * is late for it finds nothing.  The core says and reads hello itself.
+ * is late for it finds nothing.  The core says and reads hello itself.  Behind the masters of
+ * --masters stand those that one of them named; one that is down gives its place to the next.
  */
 #include "agent/agent.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/link.h"
+
+#include <string.h>
 
 struct master_link {
     struct agent *agent;
@@ -26,10 +29,11 @@ static void on_up(void *user, const struct hello *hello)
     l->complained = false;
     l->session = ++l->agent->last_session;
     log_info("agent", "connected to master %s", link_address(l->link)->text);
-    drive(
-        l->agent,
-        &(struct agent_event){.kind = AGENT_SESSION_OPENED,
-                              .opened = {.session = l->session, .master = l->master}});
+    drive(l->agent,
+          &(struct agent_event){.kind = AGENT_SESSION_OPENED,
+                                .opened = {.session = l->session,
+                                           .master = l->master,
+                                           .address = link_address(l->link)->text}});
 }
 
 static void on_frame(void *user, struct bytes frame)
@@ -78,7 +82,7 @@ static const struct link_events EVENTS = {
 
 static struct master_link *find(struct agent *a, uint64_t session)
 {
-    for (unsigned i = 0; a->links != NULL && i < a->config.master_count; i++)
+    for (unsigned i = 0; i < a->link_count; i++)
         if (a->links[i].session == session)
             return &a->links[i];
     return NULL;
@@ -106,24 +110,72 @@ void links_close(struct agent *a, uint64_t session)
 
 /* ---- life ---- */
 
-void links_start(struct agent *a)
+static void start(struct agent *a, unsigned place, const struct address *to)
 {
     const struct conn_options options = {0};
+    struct master_link *l = &a->links[place];
 
-    a->links = mem_zalloc(a->config.master_count * sizeof(*a->links));
-    for (unsigned i = 0; i < a->config.master_count; i++) {
-        struct master_link *l = &a->links[i];
+    *l = (struct master_link){.agent = a, .master = place};
+    l->link = link_create(a->loop, to, &options, &EVENTS, l);
+}
 
-        l->agent = a;
-        l->master = i;
-        l->link = link_create(a->loop, &a->config.masters[i], &options, &EVENTS, l);
+void links_start(struct agent *a)
+{
+    a->links = mem_zalloc(AGENT_MASTERS_MAX * sizeof(*a->links));
+    a->link_count = a->config.master_count;
+    for (unsigned i = 0; i < a->link_count; i++)
+        start(a, i, &a->config.masters[i]);
+}
+
+/* A new place while there is one, else that of one that is down. */
+static unsigned place_for_extra(struct agent *a)
+{
+    if (a->link_count < AGENT_MASTERS_MAX)
+        return a->link_count++;
+    for (unsigned i = a->config.master_count; i < a->link_count; i++) {
+        if (a->links[i].session == 0) {
+            link_destroy(a->links[i].link);
+            return i;
+        }
     }
+    return AGENT_MASTERS_MAX;
+}
+
+void links_dial(struct agent *a, const char *address)
+{
+    struct address to;
+    struct error err;
+    unsigned place;
+
+    if (a->links == NULL)
+        return; /* we are stopping */
+    if (address_parse(&to, address, &err) != 0) {
+        log_warning(
+            "agent", "a master names a leader, but not its address: %s", err.text);
+        return;
+    }
+    for (unsigned i = 0; i < a->link_count; i++) {
+        if (strcmp(link_address(a->links[i].link)->text, to.text) == 0) {
+            link_retry(a->links[i].link);
+            return;
+        }
+    }
+    place = place_for_extra(a);
+    if (place == AGENT_MASTERS_MAX)
+        return;
+    log_warning(
+        "agent",
+        "the leader is said to be %s, which is not in --masters: connecting to it; "
+        "name all masters there, so that this agent always finds the leader",
+        to.text);
+    start(a, place, &to);
 }
 
 void links_stop(struct agent *a)
 {
-    for (unsigned i = 0; a->links != NULL && i < a->config.master_count; i++)
+    for (unsigned i = 0; i < a->link_count; i++)
         link_destroy(a->links[i].link);
     mem_free(a->links);
     a->links = NULL;
+    a->link_count = 0;
 }

@@ -29,7 +29,7 @@ static void handle_health(void *user, struct http_request *r)
                   "\"running\":%u,\"runs_digest\":\"%016llx\"}\n",
                   s.registered ? "true" : "false",
                   (unsigned long long)s.agent,
-                  s.registered ? w->agent->config.masters[s.leader].text : "",
+                  s.leader,
                   (unsigned long long)s.term,
                   s.running + s.stopping,
                   (unsigned long long)s.digest);

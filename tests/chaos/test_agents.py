@@ -194,3 +194,56 @@ def test_everything_killed_at_once(start_cluster):
             process.start()
         load.wait_more(10)
     load.check()
+
+
+def follows(agent, leader):
+    wait_until(
+        "the agent follows the leader",
+        lambda: f"follows master {leader.address}" in agent.log_text(),
+    )
+
+
+def test_agent_that_knows_one_follower(start_cluster):
+    """It is told who leads, also after that one is gone; its tasks go on."""
+    cluster = start_cluster(agents=0, master_options=PATIENT)
+    leader = cluster.wait_leader()
+    agent = cluster.add_agent(cluster.followers()[0].address)
+    cluster.wait_agents(1)
+    assert f"{leader.address}, which is not in --masters" in agent.log_text()
+    job = cluster.client.submit("sleep", 1000)
+    cluster.wait_states(job, "TASK_RUNNING")
+    leader.kill9()
+    follows(agent, cluster.wait_leader())
+    second = cluster.client.submit("true")
+    assert cluster.wait_job(second)["state"] == "COMPLETE"
+    assert cluster.client.job(job)["tasks"][0]["attempt"] == 1
+    assert cluster.client.states(job) == ["TASK_RUNNING"]
+
+
+def test_agent_that_knows_a_leader_of_the_past(start_cluster):
+    """The frozen one did not see the next election, and nobody else knows the agent."""
+    cluster = start_cluster(agents=0, master_options=PATIENT)
+    past = cluster.wait_leader()
+    agent = cluster.add_agent(past.address)
+    cluster.wait_agents(1)
+    past.stop()
+    leader = cluster.wait_leader(among=[m for m in cluster.masters if m is not past])
+    past.go_on()
+    follows(agent, leader)
+    job = cluster.client.submit("true")
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+
+
+def test_agent_says_that_nobody_leads(start_cluster):
+    cluster = start_cluster(agents=1)
+    lost = cluster.masters[1:]
+    for master in lost:
+        master.kill9()
+    wait_until(
+        "it says so",
+        lambda: "connected to 1 of 3 masters, and none of them leads"
+        in cluster.agents[0].log_text(),
+    )
+    for master in lost:
+        master.start()
+    cluster.wait_agents(1)

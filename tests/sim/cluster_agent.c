@@ -527,6 +527,8 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         check_asks(a, action->send.bytes);
         network_send(link, 0, action->send.bytes);
         break;
+    case AGENT_DIAL:
+        break; /* it knows all masters, and keeps dialling */
     case AGENT_CLOSE:
         link = link_of(a, action->close.session);
         if (link != NULL)
@@ -619,9 +621,10 @@ void sim_agents_connect(struct cluster *c)
             a->sessions[j] = ++a->last_session;
             sim_master_accept(&c->master[j], link);
             step(a,
-                 &(struct agent_event){
-                     .kind = AGENT_SESSION_OPENED,
-                     .opened = {.session = a->sessions[j], .master = j}});
+                 &(struct agent_event){.kind = AGENT_SESSION_OPENED,
+                                       .opened = {.session = a->sessions[j],
+                                                  .master = j,
+                                                  .address = "master"}});
         }
 }
 

@@ -6,6 +6,7 @@
  */
 #include "agent/core/core_internal.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -47,22 +48,34 @@ void agent_actions_send(struct agent_actions *a, uint64_t session, size_t offset
     action->send.bytes.size = a->bytes.size - offset;
 }
 
+/* Appends the text, zero-ended, and tells where. */
+static size_t add_text(struct agent_actions *a, struct bytes text)
+{
+    size_t offset = a->bytes.size;
+
+    buffer_append(&a->bytes, text.data, text.size);
+    buffer_append_u8(&a->bytes, 0);
+    return offset;
+}
+
+void agent_actions_dial(struct agent_actions *a, struct bytes address)
+{
+    agent_actions_add(a, AGENT_DIAL)->offset = add_text(a, address);
+}
+
 void agent_actions_log(struct agent_actions *a,
                        enum log_level level,
                        const char *format,
                        ...)
 {
     char text[ERROR_TEXT_MAX];
-    size_t offset = a->bytes.size;
     struct agent_action *action = agent_actions_add(a, AGENT_LOG);
     va_list args;
 
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    buffer_append_text(&a->bytes, text);
-    buffer_append_u8(&a->bytes, 0);
-    action->offset = offset;
+    action->offset = add_text(a, text_view(text));
     action->log.level = level;
 }
 
@@ -73,6 +86,8 @@ void agent_actions_settle(struct agent_actions *a)
 
         if (action->kind == AGENT_SEND)
             action->send.bytes.data = a->bytes.data + action->offset;
+        else if (action->kind == AGENT_DIAL)
+            action->dial.address = (const char *)a->bytes.data + action->offset;
         else if (action->kind == AGENT_LOG)
             action->log.text = (const char *)a->bytes.data + action->offset;
         else if (action->kind == AGENT_RECORD)

@@ -23,6 +23,7 @@ void agent_core_destroy(struct agent_core *core)
     if (core == NULL)
         return;
     runs_finish(core);
+    leading_finish(core);
     buffer_finish(&core->spec);
     mem_free(core);
 }
@@ -51,7 +52,7 @@ static void start(struct agent_core *core, const struct agent_event *event)
 
     ASSERT(core->masters == 0);
     ASSERT(event->start.masters > 0 && event->start.masters <= LIMIT_MASTERS);
-    core->masters = event->start.masters;
+    core->listed = core->masters = event->start.masters;
     if (event->start.renewed_ms <= core->now_ms)
         core->renewed_ms = event->start.renewed_ms;
     core->incarnation = load_u64(entropy + sizeof(core->key));
@@ -86,10 +87,11 @@ static void dispatch(struct agent_core *core, const struct agent_event *event)
         break;
     case AGENT_TICK:
         leading_tick(core);
+        finding_tick(core);
         updates_tick(core);
         break;
     case AGENT_SESSION_OPENED:
-        leading_opened(core, event->opened.session, event->opened.master);
+        leading_opened(core, event);
         break;
     case AGENT_SESSION_CLOSED:
         leading_closed(core, event->closed.session, event->closed.reason);
@@ -144,8 +146,8 @@ static uint64_t min(uint64_t a, uint64_t b)
 
 static void set_timer(struct agent_core *core)
 {
-    uint64_t deadline =
-        min(min(leading_deadline(core), runs_deadline(core)), updates_deadline(core));
+    uint64_t deadline = min(min(leading_deadline(core), finding_deadline(core)),
+                            min(runs_deadline(core), updates_deadline(core)));
 
     if (deadline == core->timer_ms)
         return;
@@ -170,6 +172,7 @@ void agent_step(struct agent_core *core,
     stop_when_gone(core);
     if (!core->stopped) {
         records_flush(core);
+        finding_look(core);
         set_timer(core);
     }
     agent_actions_settle(actions);
@@ -183,7 +186,9 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out)
         .term = core->term,
         .highest_attempt = core->highest,
         .registered = core->leader.phase == LEADER_REGISTERED,
-        .leader = core->leader.master,
+        .leader = core->leader.phase == LEADER_REGISTERED
+                      ? core->sessions[core->leader.master].address
+                      : "",
         .recorded = core->phases[RUN_RECORDED],
         .starting = core->phases[RUN_STARTING],
         .running = core->phases[RUN_RUNNING],

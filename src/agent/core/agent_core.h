@@ -19,6 +19,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "wire/agent.h"
 #include "wire/command.h"
@@ -30,6 +31,7 @@
 #include <stdint.h>
 
 #define AGENT_ENTROPY_BYTES 32
+#define AGENT_MASTERS_MAX   (2 * LIMIT_MASTERS) /* with those that others name */
 
 /* One key of the checkpoint and its new value; the core alone knows what is inside. */
 struct agent_record {
@@ -106,7 +108,8 @@ struct agent_event {
         } start;
         struct {
             uint64_t session;
-            uint32_t master;
+            uint32_t master;     /* of the list, or a further one: AGENT_DIAL */
+            const char *address; /* its; copied */
         } opened;
         struct {
             uint64_t session;
@@ -133,8 +136,9 @@ struct agent_event {
 };
 
 enum agent_action_kind {
-    AGENT_SEND,   /* whole frames, to be written to the session in order */
-    AGENT_CLOSE,  /* close the session */
+    AGENT_SEND,  /* whole frames, to be written to the session in order */
+    AGENT_CLOSE, /* close the session */
+    AGENT_DIAL, /* a master that may not be listed is said to lead: connect there, too */
     AGENT_RECORD, /* write these records in one transaction, then report AGENT_DURABLE
                    */
     AGENT_START_RUN,  /* start it: RUN_STARTED and RUN_ENDED follow, or RUN_ENDED alone.
@@ -188,6 +192,9 @@ struct agent_action {
         struct {
             uint64_t session;
         } close;
+        struct {
+            const char *address; /* from outside: nothing that was checked */
+        } dial;
         struct {
             uint64_t sequence; /* from 1, growing by 1 */
             const struct agent_record *records;
@@ -246,7 +253,8 @@ struct agent_status {
     uint64_t term;            /* the highest seen */
     uint64_t highest_attempt; /* the highest ever accepted */
     bool registered;          /* with the leader of that term, now */
-    uint32_t leader;          /* its number in the list of masters, while registered */
+    const char
+        *leader; /* its address while registered, else empty; until the next step */
     uint32_t recorded, starting, running, stopping, waiting, ended;
     uint64_t digest;            /* sum of run_digest() over all runs */
     uint64_t launches_accepted; /* these count since the start of the process */

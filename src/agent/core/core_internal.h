@@ -1,6 +1,7 @@
 /* core_internal.h - the parts of the agent's core, joined.
  *
  *   agent_core.c  events in: which part they belong to
+ *   finding.c     who leads, when nobody says so
  *   leading.c     sessions, the fence of terms, registration, heartbeats
  *   runs.c        the runs, and what comes in about them
  *   run_table.c   the life of a run as a table
@@ -32,6 +33,9 @@
 #define REGISTER_TIMEOUT_MS   2000 /* without an answer */
 #define REGISTER_RETRY_MS     100  /* before it asks again: doubled, with jitter */
 #define REGISTER_RETRY_MAX_MS 2000
+#define FIND_MS               1000 /* without a leader; then masters are asked who leads */
+#define FIND_MAX_MS           5000 /* between two such questions */
+#define FIND_WARN_MS          5000
 #define UPDATE_DELAY_MS       50 /* a state that lasts less is not worth a log entry */
 #define UPDATE_RESEND_MS      1000
 #define UPDATE_CHANGE_MS      1000 /* between two of a run whose state stays the same */
@@ -164,8 +168,10 @@ RB_PROTOTYPE(wake_tree, run, by_wake, )
 /* ---- sessions and the leader ---- */
 
 struct session {
-    uint64_t id;  /* 0: none */
-    bool greeted; /* its hello came and was good */
+    uint64_t id;                  /* 0: none */
+    char *address;                /* owned, or NULL: never opened */
+    uint64_t master, incarnation; /* of the process on the other side, as it said */
+    bool greeted;                 /* its hello came and was good */
     bool foreign; /* of another cluster, when last heard; kept after the session closed
                    */
 };
@@ -188,6 +194,13 @@ struct leader {
     uint32_t answers;  /* TELLING: requests not yet answered */
     uint32_t tries;    /* refused in a row */
     uint64_t deadline_ms;
+};
+
+struct finding {
+    bool on;          /* nobody leads, as far as known */
+    uint64_t ask_ms;  /* when to ask who does */
+    uint64_t wait_ms; /* until the question after that */
+    uint64_t warn_ms; /* when to tell people; NEVER: told */
 };
 
 struct asked { /* a heartbeat that asks for a renewal */
@@ -218,9 +231,11 @@ struct agent_core {
     /* sessions */
     uint64_t incarnation;
     struct buffer spec; /* packed, with the key */
-    uint32_t masters;
-    struct session sessions[LIMIT_MASTERS];
+    uint32_t listed;
+    uint32_t masters; /* with those that were named by others */
+    struct session sessions[AGENT_MASTERS_MAX];
     struct leader leader;
+    struct finding finding;
     uint32_t last_request;
     uint64_t heartbeat_leader_ms;
     uint64_t heartbeat_others_ms;
@@ -260,6 +275,7 @@ void agent_actions_log(struct agent_actions *a,
                        enum log_level level,
                        const char *format,
                        ...) __attribute__((format(printf, 3, 4)));
+void agent_actions_dial(struct agent_actions *a, struct bytes address);
 /* The list is complete: make its pointers right. */
 void agent_actions_settle(struct agent_actions *a);
 
@@ -369,13 +385,23 @@ void usage_tell(struct agent_core *core,
                 size_t count);
 
 /* leading.c */
-void leading_opened(struct agent_core *core, uint64_t session, uint32_t master);
+void leading_opened(struct agent_core *core, const struct agent_event *event);
 void leading_closed(struct agent_core *core, uint64_t session, enum error_code reason);
 void leading_frame(struct agent_core *core, uint64_t session, struct bytes frame);
+/* Ask a master to register with it, though it does not lead as far as we know. */
+void leading_ask(struct agent_core *core, const struct session *s);
+void leading_finish(struct agent_core *core);
 void leading_durable(struct agent_core *core);
 void leading_disk(struct agent_core *core, bool low);
 void leading_tick(struct agent_core *core);
 uint64_t leading_deadline(const struct agent_core *core);
+
+/* finding.c */
+void finding_look(struct agent_core *core);    /* at the end of each step */
+void finding_greeted(struct agent_core *core); /* by a master */
+void finding_answered(struct agent_core *core, const struct rpc *rpc);
+void finding_tick(struct agent_core *core);
+uint64_t finding_deadline(const struct agent_core *core);
 
 /* agent_core.c */
 void core_fatal(struct agent_core *core, enum error_code code, const char *format, ...)

@@ -12,6 +12,7 @@
  */
 
 #include "agent/core/core_internal.h"
+#include "base/mem.h"
 
 #include <string.h>
 
@@ -74,7 +75,7 @@ static void send_heartbeat(struct agent_core *core, const struct session *s)
     agent_actions_send(core->out, s->id, offset);
 }
 
-static void send_register(struct agent_core *core)
+static uint32_t send_register(struct agent_core *core, const struct session *s)
 {
     size_t offset = core->out->bytes.size;
     struct register_request request = {
@@ -86,11 +87,23 @@ static void send_register(struct agent_core *core)
         .flags = flags(core),
     };
 
-    core->leader.phase = LEADER_REGISTERING;
-    core->leader.request = ++core->last_request;
-    core->leader.deadline_ms = core->now_ms + REGISTER_TIMEOUT_MS;
-    register_pack(&request, core->leader.request, &core->out->bytes);
-    agent_actions_send(core->out, core->leader.session, offset);
+    register_pack(&request, ++core->last_request, &core->out->bytes);
+    agent_actions_send(core->out, s->id, offset);
+    return core->last_request;
+}
+
+static void begin_register(struct agent_core *core)
+{
+    struct leader *l = &core->leader;
+
+    l->phase = LEADER_REGISTERING;
+    l->request = send_register(core, &core->sessions[l->master]);
+    l->deadline_ms = core->now_ms + REGISTER_TIMEOUT_MS;
+}
+
+void leading_ask(struct agent_core *core, const struct session *s)
+{
+    send_register(core, s);
 }
 
 /* ---- sessions ---- */
@@ -113,8 +126,8 @@ static void session_reject(struct agent_core *core, struct session *s, const cha
 {
     agent_actions_log(core->out,
                       LOG_LEVEL_WARNING,
-                      "closing the session with master %u of the list: %s",
-                      master_of(core, s) + 1,
+                      "closing the session with master %s: %s",
+                      s->address,
                       why);
     session_close(core, s);
 }
@@ -126,9 +139,9 @@ static void note_foreign(struct agent_core *core, struct session *s)
     uint32_t foreign = 0;
 
     s->foreign = true;
-    for (uint32_t m = 0; m < core->masters; m++)
+    for (uint32_t m = 0; m < core->listed; m++)
         foreign += core->sessions[m].foreign ? 1 : 0;
-    if (foreign == core->masters)
+    if (foreign == core->listed)
         core_fatal(core,
                    ERROR_WRONG_CLUSTER,
                    "the masters belong to another cluster than this work directory: "
@@ -141,17 +154,28 @@ static void session_reject_cluster(struct agent_core *core, struct session *s)
     note_foreign(core, s);
 }
 
-void leading_opened(struct agent_core *core, uint64_t session, uint32_t master)
+void leading_opened(struct agent_core *core, const struct agent_event *event)
 {
+    uint32_t master = event->opened.master;
     struct session *s;
 
-    if (master >= core->masters)
+    if (master >= AGENT_MASTERS_MAX)
         return;
+    if (master >= core->masters)
+        core->masters = master + 1;
     s = &core->sessions[master];
     if (s->id != 0)
         session_close(core, s);
-    s->id = session;
+    mem_free(s->address);
+    s->address = mem_strdup(event->opened.address);
+    s->id = event->opened.session;
     send_hello(core, s);
+}
+
+void leading_finish(struct agent_core *core)
+{
+    for (uint32_t m = 0; m < core->masters; m++)
+        mem_free(core->sessions[m].address);
 }
 
 /* A master that knows our cluster does not say hello to a foreigner: it says why. */
@@ -167,6 +191,14 @@ void leading_closed(struct agent_core *core, uint64_t session, enum error_code r
 }
 
 /* ---- the leader ---- */
+
+/* One process may be reached by two addresses. */
+static bool is_leaders_process(const struct agent_core *core, const struct session *s)
+{
+    const struct session *leader = &core->sessions[core->leader.master];
+
+    return s->master == leader->master && s->incarnation == leader->incarnation;
+}
 
 static void leader_obeyed(struct agent_core *core)
 {
@@ -201,7 +233,7 @@ static void on_leading(struct agent_core *core, struct session *s, uint64_t term
     }
 #endif
     if (term == core->term && core->leader.phase != LEADER_NONE) {
-        if (!is_leader(core, s))
+        if (!is_leaders_process(core, s))
             session_reject(core, s, "two masters say that they lead in one term");
         return;
     }
@@ -223,7 +255,7 @@ static void on_leading(struct agent_core *core, struct session *s, uint64_t term
 void leading_durable(struct agent_core *core)
 {
     if (core->leader.phase == LEADER_FENCING && core->durable >= core->leader.sequence)
-        send_register(core);
+        begin_register(core);
 }
 
 static void on_gone(struct agent_core *core)
@@ -288,14 +320,13 @@ on_register_result(struct agent_core *core, struct session *s, struct bytes byte
         core->agent = result.agent;
         core->identity_changed = true;
     }
-    agent_actions_log(
-        core->out,
-        LOG_LEVEL_INFO,
-        "agent %llu follows master %u of the list in term %llu with %u runs",
-        (unsigned long long)core->agent,
-        core->leader.master + 1,
-        (unsigned long long)core->term,
-        core->run_count);
+    agent_actions_log(core->out,
+                      LOG_LEVEL_INFO,
+                      "agent %llu follows master %s in term %llu with %u runs",
+                      (unsigned long long)core->agent,
+                      s->address,
+                      (unsigned long long)core->term,
+                      core->run_count);
     if (result.send_runs) {
         updates_restart(core);
         core->leader.answers = updates_tell_all(core);
@@ -311,8 +342,10 @@ on_response(struct agent_core *core, struct session *s, const struct rpc *rpc)
 {
     struct leader *l = &core->leader;
 
-    if (!is_leader(core, s))
+    if (!is_leader(core, s)) {
+        finding_answered(core, rpc);
         return;
+    }
     /* An answer that comes late, while we rest, is good. */
     if ((l->phase == LEADER_REGISTERING || l->phase == LEADER_RESTING) &&
         rpc->id == l->request) {
@@ -399,6 +432,9 @@ static void on_hello(struct agent_core *core, struct session *s, const struct rp
         session_reject_cluster(core, s);
     } else {
         s->greeted = true;
+        s->master = h.id;
+        s->incarnation = h.incarnation;
+        finding_greeted(core);
         s->foreign = false;
         if (h.leads)
             on_leading(core, s, h.term);
@@ -413,8 +449,10 @@ on_leading_frame(struct agent_core *core, struct session *s, const struct rpc *r
 
     if (leading_unpack(&term, rpc->params, &err) != 0)
         session_reject(core, s, err.text);
-    else
+    else if (term != 0)
         on_leading(core, s, term);
+    else if (is_leader(core, s))
+        core->leader = (struct leader){.deadline_ms = NEVER}; /* it leads no more */
 }
 
 static void on_lease(struct agent_core *core, struct session *s, const struct rpc *rpc)
@@ -504,7 +542,7 @@ void leading_tick(struct agent_core *core)
     if (core->leader.phase == LEADER_NONE || core->now_ms < core->leader.deadline_ms)
         return;
     if (core->leader.phase == LEADER_RESTING)
-        send_register(core);
+        begin_register(core);
     else
         leader_rest(core); /* no answer: it has much to do */
 }

@@ -180,11 +180,11 @@ static void brake_begin(struct master_core *m)
 
 /* ---- leading: agents register, clients know whom to ask ---- */
 
-static void say_leading(struct master_core *m, uint64_t session)
+static void say_leading(struct master_core *m, uint64_t session, uint64_t term)
 {
     size_t begin = core_begin(m);
 
-    leading_pack(m->leading.term, core_out(m));
+    leading_pack(term, core_out(m));
     core_end(m, session, begin);
 }
 
@@ -195,13 +195,23 @@ void agents_begin(struct master_core *m, uint64_t term)
     ASSERT(term == m->leading.term);
     brake_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
-        say_leading(m, session->number);
+        say_leading(m, session->number, term);
+}
+
+/* The new leader says so itself, but not to agents that know nothing of it. */
+void agents_deposed(struct master_core *m)
+{
+    struct session *session;
+
+    RB_FOREACH (session, session_tree, &m->sessions)
+        if (session->role == ROLE_AGENT)
+            say_leading(m, session->number, 0);
 }
 
 void agents_opened(struct master_core *m, struct session *session)
 {
     if (m->leading.active)
-        say_leading(m, session->number);
+        say_leading(m, session->number, m->leading.term);
 }
 
 void agents_closed(struct master_core *m, struct session *session)

@@ -318,6 +318,7 @@ const struct attempt *agents_attempt(const struct master_core *m,
 void agents_gone(struct master_core *m, uint64_t agent); /* or forgotten */
 void agents_verify(const struct master_core *m);
 void agents_begin(struct master_core *m, uint64_t term);
+void agents_deposed(struct master_core *m); /* before agents_end() */
 void agents_end(struct master_core *m);
 
 /* drains.c */

@@ -79,6 +79,7 @@ void leader_end(struct master_core *m)
              "no longer leading in term %llu",
              (unsigned long long)m->leading.term);
     propose_lost(m);
+    agents_deposed(m);
     agents_end(m);
     renewals_end(m);
     m->jobs_to_stop_count = 0;

@@ -196,7 +196,7 @@ class Cluster:
             m.argv = self.master_argv(m.ident, m.data) + list(master_options)
         for a in self.agents:
             a.link = Link(ports) if links else None
-            a.argv = self.agent_argv(a.work, resources, a.link)
+            a.argv = self.agent_argv(a.work, resources, a.link and a.link.addresses)
 
     # ---- start and end ----
 
@@ -217,11 +217,18 @@ class Cluster:
         argv = [BUILD / "triarch-master", "--id", str(ident), "--data-dir", str(data)]
         return argv + ["--cluster", cluster or self.list, "--http", "127.0.0.1:0"]
 
-    def agent_argv(self, work, resources, link=None):
-        masters = (link or self.client).addresses
-        argv = [BUILD / "triarch-agent", "--masters", masters]
+    def agent_argv(self, work, resources, masters=None):
+        argv = [BUILD / "triarch-agent", "--masters", masters or self.client.addresses]
         argv += ["--work-dir", str(work), "--http", "127.0.0.1:0", "--rpc", "127.0.0.1:0"]
         return argv + ["--resources", resources]
+
+    def add_agent(self, masters):
+        """One more, started, with a --masters of its own."""
+        agent = Agent(self, len(self.agents) + 1)
+        agent.argv = self.agent_argv(agent.work, "cpus:8;mem:4096", masters)
+        self.agents.append(agent)
+        agent.start()
+        return agent
 
     def start(self):
         for process in self.processes():

@@ -81,6 +81,9 @@ static void note(struct rig *rig, const struct agent_action *a)
     case AGENT_CLOSE:
         d->session = a->close.session;
         break;
+    case AGENT_DIAL:
+        buffer_append_text(&d->bytes, a->dial.address);
+        break;
     case AGENT_START_RUN:
         d->attempt = a->start_run.attempt;
         d->restarts = a->start_run.restarts;
@@ -121,7 +124,9 @@ void rig_step(struct rig *rig, struct agent_event *event)
             rig->timer_ms = a->timer.deadline_ms;
         else if (a->kind == AGENT_FATAL)
             rig->fatal = *a->fatal.error;
-        else if (a->kind != AGENT_LOG)
+        else if (a->kind == AGENT_LOG)
+            rig->warnings += a->log.level == LOG_LEVEL_WARNING ? 1 : 0;
+        else
             note(rig, a);
     }
 }
@@ -218,6 +223,8 @@ void rig_advance(struct rig *rig, uint64_t ms)
 
 /* ---- masters ---- */
 
+static const char *const ADDRESSES[RIG_MASTERS + 1] = {"m1:1", "m2:1", "m3:1", "m4:1"};
+
 void rig_frame(struct rig *rig, unsigned master, struct buffer *frame)
 {
     struct agent_event event = {
@@ -242,7 +249,9 @@ void rig_open(struct rig *rig, unsigned master, const struct hello *hello)
     };
     struct agent_event event = {
         .kind = AGENT_SESSION_OPENED,
-        .opened = {.session = ++rig->last_session, .master = master},
+        .opened = {.session = ++rig->last_session,
+                   .master = master,
+                   .address = ADDRESSES[master]},
     };
     struct buffer frame = {0};
 
@@ -301,6 +310,14 @@ void rig_refuse(struct rig *rig, unsigned master, enum error_code code)
     struct buffer frame = {0};
 
     rpc_error(&frame, register_id(rig, master), code, "no", "");
+    rig_frame(rig, master, &frame);
+}
+
+void rig_hint(struct rig *rig, unsigned master, const char *leader)
+{
+    struct buffer frame = {0};
+
+    rpc_error(&frame, register_id(rig, master), ERROR_NOT_LEADER, "no", leader);
     rig_frame(rig, master, &frame);
 }
 

@@ -18,7 +18,7 @@ struct rig_done {
     uint64_t boot_ms;    /* RENEW */
     uint64_t session;    /* SEND and CLOSE */
     struct rpc rpc;      /* SEND; views into bytes */
-    struct buffer bytes; /* SEND: the frame's value */
+    struct buffer bytes; /* SEND: the frame's value; DIAL: the address */
 };
 
 struct rig {
@@ -27,7 +27,7 @@ struct rig {
     uint64_t now_ms;
     uint64_t timer_ms;
     uint64_t last_session;
-    uint64_t session[RIG_MASTERS];
+    uint64_t session[RIG_MASTERS + 1]; /* and of one that is not listed */
     struct rig_done *done;
     size_t done_count, done_capacity;
 
@@ -41,6 +41,7 @@ struct rig {
     uint64_t renewed_ms; /* the lease file */
     uint32_t restarts;   /* of the last start */
     struct error fatal;  /* code 0: none */
+    unsigned warnings;   /* logged */
     uint8_t entropy;     /* first byte of what the next start gets */
     struct buffer spec;  /* a job's, for launches */
 };
@@ -70,6 +71,8 @@ void rig_leading(struct rig *rig, unsigned master, uint64_t term);
 /* Answer the last register of the agent. */
 void rig_registered(struct rig *rig, unsigned master, bool send_runs);
 void rig_refuse(struct rig *rig, unsigned master, enum error_code code);
+/* The same, by a follower: it names the leader. */
+void rig_hint(struct rig *rig, unsigned master, const char *leader);
 /* All of the above: agent 7 follows the master in the term. */
 void rig_follow(struct rig *rig, unsigned master, uint64_t term);
 

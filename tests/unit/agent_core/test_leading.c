@@ -89,7 +89,7 @@ START_TEST(lower_term_is_refused)
     rig_launch(&rig, 0, 4, 1); /* an old frame of the leader itself */
     ck_assert_uint_eq(rig_status(&rig).orders_refused, 3);
     ck_assert_uint_eq(rig_status(&rig).launches_accepted, 0);
-    ck_assert_uint_eq(rig_status(&rig).leader, 0);
+    ck_assert_str_eq(rig_status(&rig).leader, "m1:1");
     ck_assert_int_eq(
         heartbeat_unpack(&h, rig_sent(&rig, 1, METHOD_HEARTBEAT, 0)->rpc.params, &err),
         0);
@@ -142,7 +142,7 @@ START_TEST(higher_term_takes_over)
     ck_assert(!rig_status(&rig).registered);
     rig_durable(&rig);
     rig_registered(&rig, 1, false);
-    ck_assert_uint_eq(rig_status(&rig).leader, 1);
+    ck_assert_str_eq(rig_status(&rig).leader, "m2:1");
     ck_assert_uint_eq(rig_status(&rig).term, 6);
     rig_finish(&rig);
 }
@@ -484,8 +484,9 @@ START_TEST(bad_frames_close_the_session)
     rig.session[1] = ++rig.last_session; /* not greeted */
     rig_step(
         &rig,
-        &(struct agent_event){.kind = AGENT_SESSION_OPENED,
-                              .opened = {.session = rig.last_session, .master = 1}});
+        &(struct agent_event){
+            .kind = AGENT_SESSION_OPENED,
+            .opened = {.session = rig.last_session, .master = 1, .address = "m2:1"}});
     rig_frame(&rig, 1, &frame);
     ck_assert_uint_eq(rig_status(&rig).term, 0);
     ck_assert_uint_eq(rig_count(&rig, AGENT_CLOSE), 3);
@@ -510,6 +511,134 @@ START_TEST(requests_are_answered_with_an_error)
 }
 END_TEST
 
+static size_t asked(const struct rig *rig, unsigned master)
+{
+    return rig_sent_count(rig, master, METHOD_REGISTER);
+}
+
+START_TEST(followers_are_asked_who_leads)
+{
+    struct rig rig;
+    const struct rig_done *d;
+
+    rig_init(&rig);
+    rig_open(&rig, 1, NULL);
+    rig_advance(&rig, 10000);
+    ck_assert_uint_eq(asked(&rig, 1), 0); /* the key is not durable */
+    rig_durable(&rig);
+    rig_advance(&rig, 1);
+    ck_assert_uint_eq(asked(&rig, 1), 1);
+
+    rig_hint(&rig, 1, "");
+    ck_assert_uint_eq(rig_count(&rig, AGENT_DIAL), 0);
+    rig_advance(&rig, 2000);
+    ck_assert_uint_eq(asked(&rig, 1), 2);
+    rig_hint(&rig, 1, "elsewhere:5049");
+    d = rig_done(&rig, AGENT_DIAL, 0);
+    ck_assert(d != NULL);
+    ck_assert_uint_eq(d->bytes.size, strlen("elsewhere:5049"));
+    ck_assert_int_eq(memcmp(d->bytes.data, "elsewhere:5049", d->bytes.size), 0);
+
+    rig_follow(&rig, RIG_MASTERS, 3); /* it leads */
+    ck_assert_str_eq(rig_status(&rig).leader, "m4:1");
+    rig_forget(&rig);
+    rig_advance(&rig, 60000);
+    ck_assert_uint_eq(asked(&rig, 1), 0);
+    rig_close(&rig, RIG_MASTERS);
+    rig_advance(&rig, 1000);
+    ck_assert_uint_eq(asked(&rig, 1), 1);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(leaders_that_speak_are_not_asked_for)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_durable(&rig);
+    rig_open(&rig, 0, NULL);
+    rig_open(&rig, 1, NULL);
+    rig_advance(&rig, 900); /* as long as an election may take */
+    ck_assert_uint_eq(asked(&rig, 0) + asked(&rig, 1), 0);
+    rig_follow(&rig, 1, 3);
+    rig_advance(&rig, 60000);
+    ck_assert_uint_eq(asked(&rig, 0), 0);
+    ck_assert_uint_eq(asked(&rig, 1), 1);
+    ck_assert_uint_eq(rig.warnings, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(questions_get_rarer_and_one_warning_comes)
+{
+    struct rig rig;
+    size_t n;
+
+    rig_init(&rig);
+    rig_durable(&rig);
+    rig_advance(&rig, 60000);
+    ck_assert_uint_eq(rig.warnings, 0); /* its connections say that nobody is there */
+    rig_open(&rig, 0, NULL);
+    rig_advance(&rig, 900); /* the leader may be here in a moment as well */
+    ck_assert_uint_eq(asked(&rig, 0), 0);
+    rig_advance(&rig, 100000);
+    n = asked(&rig, 0);
+    ck_assert(n > 100 / 5 && n < 2 * 100 / 5 + 3);
+    ck_assert_uint_eq(rig.warnings, 1);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(deposed_leader_is_left)
+{
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_follow(&rig, 0, 5);
+    rig_open(&rig, 1, NULL);
+    rig_leading(&rig, 1, 0);
+    ck_assert(rig_status(&rig).registered); /* that one did not lead */
+    rig_leading(&rig, 0, 0);
+    ck_assert(!rig_status(&rig).registered);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_CLOSE), 0);
+    rig_forget(&rig);
+    rig_advance(&rig, 1000);
+    ck_assert_uint_eq(asked(&rig, 0), 1);
+    ck_assert_uint_eq(asked(&rig, 1), 1);
+    rig_leading(&rig, 0, 7); /* again */
+    rig_durable(&rig);
+    rig_registered(&rig, 0, false);
+    ck_assert(rig_status(&rig).registered);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* As by its name and by its address. */
+START_TEST(two_ways_to_one_leader_are_no_fault)
+{
+    struct hello h = {
+        .protocol = PROTOCOL_VERSION,
+        .role = ROLE_MASTER,
+        .cluster = {rig_cluster, sizeof(rig_cluster)},
+        .id = 1,
+        .incarnation = 1,
+        .founding = FOUNDING_MEMBER,
+        .leads = true,
+        .term = 5,
+    };
+    struct rig rig;
+
+    rig_init(&rig);
+    rig_follow(&rig, 0, 5);
+    rig_open(&rig, RIG_MASTERS, &h);
+    rig_leading(&rig, RIG_MASTERS, 5);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_CLOSE), 0);
+    ck_assert(rig_status(&rig).registered);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("leading",
           unit_case("sessions",
                     greets_each_master,
@@ -526,6 +655,12 @@ UNIT_MAIN("leading",
                     orders_of_a_higher_term_make_it_the_leader,
                     second_leader_of_a_term_is_a_fault,
                     leader_in_hello_is_followed),
+          unit_case("finding",
+                    followers_are_asked_who_leads,
+                    leaders_that_speak_are_not_asked_for,
+                    questions_get_rarer_and_one_warning_comes,
+                    deposed_leader_is_left,
+                    two_ways_to_one_leader_are_no_fault),
           unit_case("registration",
                     key_is_durable_before_it_is_told,
                     registration_is_repeated,
