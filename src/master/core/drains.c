@@ -1,11 +1,10 @@
 /* drains.c - agents whose drain has reached its deadline.
  *
- * The state holds the deadline as a stamp.  Stamps stand still while the wall clock is behind
- * them and run ahead of it after it jumped, so they are not waited for: whoever leads measures
- * what is left when the drain is committed, or when it begins to lead, and waits for as long by
- * its monotonic clock.  Then it proposes `drain_due`, whose stamp is not below the deadline
- * (spec 2); what is to be stopped follows from the state (orders.c), so that the next leader
- * goes on.
+ * The state holds the deadline as a stamp.  Stamps follow a wall clock that jumps ahead, so they
+ * are not waited for: whoever leads measures what is left when the drain is committed, or when
+ * it begins to lead, and waits for as long by its monotonic clock.  Then it proposes
+ * `drain_due`, whose stamp is not below the deadline (spec 2); what is to be stopped follows
+ * from the state (orders.c), so that the next leader goes on.
  */
 #include "master/core/internal.h"
 
@@ -39,6 +38,17 @@ void drains_begin(struct master_core *m)
         wait_for(m, agent, repeats_due_ms(m, agent->drain_us));
 }
 
+static bool is_over(const struct master_core *m,
+                    const struct agent *agent,
+                    const struct agent_view *v)
+{
+#ifdef MUTANT_DRAIN_BY_STAMP
+    return agent->drain_us <= leader_now_us(m);
+#endif
+    (void)agent;
+    return v->drain_at_ms <= m->now_ms;
+}
+
 void drains_tick(struct master_core *m)
 {
     struct agent *agent;
@@ -52,7 +62,7 @@ void drains_tick(struct master_core *m)
             agent->drain_due || !propose_has_room(m))
             continue;
         v = agents_view_of(m, agent->id);
-        if (v->drain_at_ms > m->now_ms)
+        if (!is_over(m, agent, v))
             continue;
         v->drain_at_ms = UINT64_MAX;
         core_log(m,
