@@ -19,10 +19,10 @@
 #include "agent/contain.h"
 
 #include "agent/container_init.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <linux/magic.h>
 #include <sched.h>
@@ -41,9 +41,8 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
 
-#define CGROUPS     "/sys/fs/cgroup"
-#define UNIFIED     CGROUPS "/unified"
-#define DESCRIPTORS 32
+#define CGROUPS "/sys/fs/cgroup"
+#define UNIFIED CGROUPS "/unified"
 
 void contain_fail(const char *what)
 {
@@ -239,35 +238,14 @@ static _Noreturn void run(const char *work_dir, const char *attempt)
 
 /* ---- remove ---- */
 
-/* The kernel keeps a directory in `work` that nobody may enter. */
-static int open_up(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)at;
-    if ((kind == FTW_D || kind == FTW_DNR) && (st->st_mode & 0700) != 0700)
-        chmod(path, 0700);
-    return 0;
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    remove(path);
-    return 0;
-}
-
 static int remove_bundle(const char *work_dir, const char *attempt)
 {
     char path[PATH_MAX];
 
     snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, attempt);
-    nftw(path, open_up, DESCRIPTORS, FTW_PHYS);
-    nftw(path, remove_entry, DESCRIPTORS, FTW_PHYS | FTW_DEPTH);
-    if (access(path, F_OK) != 0)
+    if (tree_remove(path) == 0)
         return 0;
-    fprintf(stderr, "cannot remove all of %s\n", path);
+    fprintf(stderr, "cannot remove all of %s: %s\n", path, strerror(errno));
     return EXIT_FAILED;
 }
 
@@ -324,8 +302,7 @@ static int probe(const char *work_dir)
     }
     rv = wait_for(pid);
     snprintf(folder, sizeof(folder), "%s/probe", work_dir);
-    nftw(folder, open_up, DESCRIPTORS, FTW_PHYS);
-    nftw(folder, remove_entry, DESCRIPTORS, FTW_PHYS | FTW_DEPTH);
+    tree_remove(folder);
     return rv;
 }
 

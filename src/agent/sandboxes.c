@@ -1,7 +1,8 @@
 /* sandboxes.c - how long the files of ended runs stay.
  *
  * When a run ended is the time of its directory, set when the run is given to us: what the task
- * made of it before does not count, and an agent that is restarted reads it again.
+ * made of it before does not count, and an agent that is restarted reads it again.  What could
+ * not be removed does not count to those that are kept, and is tried again now and then.
  */
 #include "agent/sandboxes.h"
 
@@ -11,13 +12,16 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/tree.h"
 
 #include <bsd/sys/queue.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -26,10 +30,12 @@
 #define DISK_OUT_PERCENT 2     /* of it free: then the young ones go as well */
 #define LOOK_EVERY       64    /* ended runs between two looks at age and disk, … */
 #define LOOK_MS          10000 /* … or this */
+#define AGAIN_MS         60000 /* until a stuck one is tried again */
 
 struct sandbox {
     uint64_t attempt;
     uint64_t ended_us; /* wall clock */
+    bool stuck;        /* could not be removed */
     STAILQ_ENTRY(sandbox) link;
 };
 
@@ -44,48 +50,32 @@ struct sandboxes {
     size_t count;
     size_t added; /* since the last look */
     bool look_due;
+    struct sandbox_list stuck;
+    size_t stuck_count;
+    uint64_t again_us; /* then they are tried again */
 };
 
 /* ---- removing ---- */
 
-static void remove_entry(FTSENT *entry)
-{
-    switch (entry->fts_info) {
-    case FTS_D: /* a task may have closed its own directory */
-        if ((entry->fts_statp->st_mode & S_IRWXU) != S_IRWXU)
-            chmod(entry->fts_accpath, S_IRWXU);
-        break;
-    case FTS_DP:
-    case FTS_DNR:
-        rmdir(entry->fts_accpath);
-        break;
-    default:
-        unlink(entry->fts_accpath);
-    }
-}
-
-static void remove_tree(const char *path)
-{
-    char *paths[] = {(char *)(uintptr_t)path, NULL};
-    FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    FTSENT *entry;
-
-    while (tree != NULL && (entry = fts_read(tree)) != NULL)
-        remove_entry(entry);
-    if (tree != NULL)
-        fts_close(tree);
-}
-
-static void remove_sandbox(const struct sandboxes *s, uint64_t attempt)
+static bool remove_sandbox(const struct sandboxes *s, const struct sandbox *b)
 {
     char path[PATH_MAX];
 
-    snprintf(
-        path, sizeof(path), "%s/runs/%llu", s->work_dir, (unsigned long long)attempt);
-    log_times_remove(s->times, attempt);
-    remove_tree(path);
-    if (access(path, F_OK) == 0)
-        log_warning("agent", "cannot remove all of the old sandbox %s", path);
+    snprintf(path,
+             sizeof(path),
+             "%s/runs/%llu",
+             s->work_dir,
+             (unsigned long long)b->attempt);
+    log_times_remove(s->times, b->attempt);
+    if (tree_remove(path) == 0)
+        return true;
+    if (!b->stuck)
+        log_warning("agent",
+                    "cannot remove all of the old sandbox %s: %s; trying again now and "
+                    "then",
+                    path,
+                    strerror(errno));
+    return false;
 }
 
 static unsigned disk_free_percent(const char *work_dir)
@@ -131,6 +121,36 @@ static void wait_for_work(struct sandboxes *s)
         s->look_due = true;
 }
 
+/* With the lock held, which is given up meanwhile. */
+static void remove_or_keep(struct sandboxes *s, struct sandbox *b)
+{
+    bool removed;
+
+    worker_unlock(&s->worker);
+    removed = remove_sandbox(s, b);
+    worker_lock(&s->worker);
+    if (removed) {
+        mem_free(b);
+        return;
+    }
+    b->stuck = true;
+    STAILQ_INSERT_TAIL(&s->stuck, b, link);
+    s->stuck_count++;
+}
+
+/* With the lock held; each of them once. */
+static void try_again(struct sandboxes *s)
+{
+    for (size_t left = s->stuck_count; left > 0 && !s->worker.stopping; left--) {
+        struct sandbox *b = STAILQ_FIRST(&s->stuck);
+
+        STAILQ_REMOVE_HEAD(&s->stuck, link);
+        s->stuck_count--;
+        remove_or_keep(s, b);
+    }
+    s->again_us = clock_monotonic_us() + s->options.again_ms * 1000;
+}
+
 /* With the lock held; the oldest, or NULL when all may stay. */
 static struct sandbox *take_oldest(struct sandboxes *s)
 {
@@ -158,13 +178,11 @@ static void *run(void *arg)
             wait_for_work(s);
             continue;
         }
+        if (clock_monotonic_us() >= s->again_us)
+            try_again(s);
         oldest = take_oldest(s);
-        if (oldest == NULL)
-            continue;
-        worker_unlock(&s->worker);
-        remove_sandbox(s, oldest->attempt);
-        mem_free(oldest);
-        worker_lock(&s->worker);
+        if (oldest != NULL)
+            remove_or_keep(s, oldest);
     }
     worker_unlock(&s->worker);
     return NULL;
@@ -190,6 +208,16 @@ static void append(struct sandboxes *s, uint64_t attempt, uint64_t ended_us)
 static void path_of(char path[PATH_MAX], const struct sandboxes *s, const char *name)
 {
     snprintf(path, PATH_MAX, "%s/runs/%s", s->work_dir, name);
+}
+
+size_t sandboxes_stuck(struct sandboxes *s)
+{
+    size_t count;
+
+    worker_lock(&s->worker);
+    count = s->stuck_count;
+    worker_unlock(&s->worker);
+    return count;
 }
 
 void sandboxes_add(struct sandboxes *s, uint64_t attempt)
@@ -284,9 +312,12 @@ int sandboxes_open(struct sandboxes **out,
     s->options = *options;
     if (s->options.keep == 0)
         s->options.keep = LIMIT_SANDBOXES_KEPT;
+    if (s->options.again_ms == 0)
+        s->options.again_ms = AGAIN_MS;
     if (s->options.disk_free_percent == NULL)
         s->options.disk_free_percent = disk_free_percent;
     STAILQ_INIT(&s->list);
+    STAILQ_INIT(&s->stuck);
     worker_init(&s->worker);
     s->times = log_times_open(s->work_dir, err);
     if (s->times < 0 || load(s, err) != 0) {
@@ -305,6 +336,7 @@ void sandboxes_close(struct sandboxes *s)
     if (s == NULL)
         return;
     worker_finish(&s->worker);
+    STAILQ_CONCAT(&s->list, &s->stuck);
     while ((b = STAILQ_FIRST(&s->list)) != NULL) {
         STAILQ_REMOVE_HEAD(&s->list, link);
         mem_free(b);

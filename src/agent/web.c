@@ -2,6 +2,7 @@
 #include "agent/web.h"
 
 #include "agent/exec.h"
+#include "agent/sandboxes.h"
 #include "agent/task_logs.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -109,6 +110,10 @@ static void handle_metrics(void *user, struct http_request *r)
           "triarch_agent_logs_watched",
           "Runs whose log files are kept below their limit.",
           (double)task_logs_count(w->agent->task_logs));
+    gauge(m,
+          "triarch_agent_sandboxes_stuck",
+          "Sandboxes of which something could not be removed.",
+          (double)sandboxes_stuck(w->agent->sandboxes));
     gauge(m,
           "triarch_agent_exec_sessions",
           "Commands of clients inside tasks.",

@@ -14,10 +14,10 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -414,14 +414,6 @@ static int open_client(struct dev *d)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
-}
-
 static int begin(struct dev *d)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -447,7 +439,7 @@ static void end(struct dev *d)
 {
     dev_end_orphans();
     if (d->temporary)
-        nftw(d->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        tree_remove(d->directory);
     while (d->task_port_count > 0)
         task_ports_release(&d->task_ports[--d->task_port_count]);
     if (d->lock >= 0)

@@ -2,11 +2,11 @@
 #include "fetch/bundle.h"
 
 #include "base/limits.h"
+#include "base/tree.h"
 #include "fetch/digest.h"
 #include "fetch/image.h"
 #include "fetch/oci_config.h"
 #include "fetch/oci_user.h"
-#include "fetch/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>

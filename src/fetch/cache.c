@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "fetch/tree.h"
+#include "base/tree.h"
 
 #include <dirent.h>
 #include <errno.h>

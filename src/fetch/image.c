@@ -8,12 +8,12 @@
 #include "fetch/image.h"
 
 #include "base/limits.h"
+#include "base/tree.h"
 #include "fetch/cache.h"
 #include "fetch/deadline.h"
 #include "fetch/download.h"
 #include "fetch/layers.h"
 #include "fetch/layout.h"
-#include "fetch/tree.h"
 #include "fetch/unpack.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #include "fetch/layers.h"
 
 #include "base/limits.h"
+#include "base/tree.h"
 #include "fetch/layout.h"
-#include "fetch/tree.h"
 #include "fetch/unpack.h"
 
 #include <archive.h>

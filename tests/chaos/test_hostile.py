@@ -5,6 +5,8 @@ and leaves nothing: no group, and no process that carries its mark.
 """
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,51 @@ def test_a_file_of_another_in_the_place_of_a_log(make_cluster):
     assert wait_ended(cluster, job)["state"] == "TASK_FINISHED"
     (copy,) = cluster.agents[0].work.glob("runs/*/copy")
     assert copy.read_text() == ""
+
+
+RACER = """
+import ctypes, os
+os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+renameat2, exchange, here = ctypes.CDLL(None).renameat2, 2, -100
+pairs = [(b"d%d" % i, b"l%d" % i) for i in range(20)]
+print("at work", flush=True)
+while True:
+    for a, b in pairs:
+        renameat2(here, a, here, b, exchange)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs tasks as somebody else")
+def test_removing_what_its_user_changes(make_cluster):
+    """Old sandboxes go, with paths too long to name them, and nothing of others with them."""
+    cluster = make_cluster(masters=1, agents=1)
+    agent = cluster.agents[0]
+    agent.argv += ["--default-user", "nobody", "--sandbox-keep-for", "1s"]
+    cluster.folder.chmod(0o755)
+    cluster.start()
+    victim = cluster.folder / "victim"
+    victim.mkdir()
+    for i in range(200):
+        (victim / str(i)).touch()
+    gate = Gate(cluster.folder / "gate")
+    deep = "n=$(printf 'n%.0s' $(seq 250)); for i in $(seq 20); do mkdir $n; cd -P ./$n; done"
+    pairs = f"for i in $(seq 0 19); do mkdir d$i; ln -s {victim} l$i; done"
+    job = submit(cluster, f"{pairs}; ({deep}); touch ready; flock -s {gate.path} true")
+    wait_until("it is at work", lambda: any(agent.work.glob("runs/*/ready")))
+    (sandbox,) = agent.work.glob("runs/*")
+    racer = subprocess.Popen(
+        [sys.executable, "-c", RACER], cwd=sandbox, stdout=subprocess.PIPE
+    )
+    try:
+        assert racer.stdout.readline() == b"at work\n"
+        gate.open()
+        assert wait_ended(cluster, job)["state"] == "TASK_FINISHED"
+        wait_until("some of it is removed", lambda: not (sandbox / "ready").exists(), 60)
+    finally:
+        racer.kill()
+        racer.wait()
+    wait_until("all of it is removed", lambda: not sandbox.exists(), 120)
+    assert len(list(victim.iterdir())) == 200
 
 
 ENDED = {

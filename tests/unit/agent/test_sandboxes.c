@@ -52,6 +52,16 @@ static void wait_removed(const char *name)
     }
 }
 
+static void wait_stuck(size_t count)
+{
+    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+
+    while (sandboxes_stuck(sandboxes) != count) {
+        ck_assert_msg(clock_monotonic_us() < end, "not %zu of them are stuck", count);
+        poll(NULL, 0, 2);
+    }
+}
+
 static uint64_t keep_for_ms;
 
 /* The disk is fuller the more sandboxes there are of 1, 2, 3 and 4. */
@@ -72,6 +82,7 @@ static void open_sandboxes(size_t keep)
         .keep_for_ms = keep_for_ms,
         .keep_free_percent = 10,
         .disk_free_percent = free_percent,
+        .again_ms = 1,
         .is_live = is_live,
     };
     struct error err = {0};
@@ -239,6 +250,30 @@ START_TEST(a_disk_that_is_out_does_not)
 }
 END_TEST
 
+/* Each look is one of those that a new one makes. */
+START_TEST(what_cannot_go_is_tried_again)
+{
+    char runs[128];
+
+    path_of(runs, sizeof(runs), "");
+    make_aged("1", 1000);
+    make_aged("2", 500);
+    make("3");
+    ck_assert_int_eq(chmod(runs, 0500), 0);
+    open_sandboxes(1);
+    wait_stuck(2);
+    ck_assert(is_there("1"));
+    ck_assert_int_eq(chmod(runs, 0700), 0);
+    make("4");
+    sandboxes_add(sandboxes, 4);
+    wait_removed("1");
+    wait_removed("2");
+    wait_removed("3");
+    wait_stuck(0);
+    ck_assert(is_there("4"));
+}
+END_TEST
+
 START_TEST(missing_directory_is_an_error)
 {
     const struct sandboxes_options options = {
@@ -268,4 +303,5 @@ UNIT_MAIN("sandboxes",
                              a_full_disk_takes_the_oldest_as_far_as_needed,
                              a_full_disk_spares_the_young,
                              a_disk_that_is_out_does_not,
+                             what_cannot_go_is_tried_again,
                              missing_directory_is_an_error)))
