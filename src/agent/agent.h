@@ -114,6 +114,8 @@ void agent_stop(struct agent *a);
 
 /* drive.c: step the core with one event (the clock is filled in) and carry its actions out. */
 void drive(struct agent *a, struct agent_event *event);
+/* What the run may take on the disk is looked after from now on. */
+void drive_watch_disk(struct agent *a, uint64_t attempt);
 /* Take no new orders, wait until what was accepted has started, then end the loop. */
 void drive_finish(struct agent *a);
 /* End the loop because of this. */

@@ -87,6 +87,51 @@ static bool is_log(const struct stat *st, const char *name, unsigned depth)
            (strcmp(name, "stdout") == 0 || strcmp(name, "stderr") == 0);
 }
 
+/* A file counts once, whatever the names that it has.  A log counts what was allocated beyond its
+ * end, which nobody cuts, unless a file system may have done that by itself. */
+static uint64_t bytes_of(const struct stat *st, const char *name, unsigned depth)
+{
+    uint64_t bytes = (uint64_t)st->st_blocks * 512, size = (uint64_t)st->st_size;
+    uint64_t usual = size + LIMIT_TASK_LOG_BYTES;
+
+    if (is_log(st, name, depth))
+        return bytes > usual ? bytes - usual : 0;
+    return S_ISREG(st->st_mode) ? bytes / st->st_nlink : bytes;
+}
+
+static void add_tree(struct sum *s, int fd, unsigned depth);
+
+/* What a task has closed to its own user, and so to an agent that is not root, is opened for the
+ * look: it is the agent's as well. */
+static void add_closed(struct sum *s, int parent, const char *name, unsigned depth)
+{
+    int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int closed = openat(parent, name, O_PATH | flags), fd;
+    struct stat st;
+    char path[32];
+
+    if (closed < 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", closed);
+    if (fstat(closed, &st) == 0 && chmod(path, st.st_mode | S_IRWXU) == 0) {
+        fd = openat(parent, name, O_RDONLY | flags);
+        if (fd >= 0)
+            add_tree(s, fd, depth);
+        chmod(path, st.st_mode);
+    }
+    close(closed);
+}
+
+static void add_below(struct sum *s, int parent, const char *name, unsigned depth)
+{
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0)
+        add_tree(s, fd, depth);
+    else if (errno == EACCES)
+        add_closed(s, parent, name, depth);
+}
+
 /* Takes the descriptor over. */
 static void add_tree(struct sum *s, int fd, unsigned depth)
 {
@@ -96,23 +141,19 @@ static void add_tree(struct sum *s, int fd, unsigned depth)
     while (d != NULL && !is_over(s) && (entry = readdir(d)) != NULL) {
         const char *name = entry->d_name;
         struct stat st;
-        int below;
 
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
             fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_dev != s->device)
             continue;
         s->files++;
-        if (!is_log(&st, name, depth))
-            s->bytes += (uint64_t)st.st_blocks * 512;
+        s->bytes += bytes_of(&st, name, depth);
         if (!S_ISDIR(st.st_mode))
             continue;
         if (depth == LIMIT_SANDBOX_DEPTH) {
             s->too_deep = true;
             continue;
         }
-        below = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (below >= 0)
-            add_tree(s, below, depth + 1);
+        add_below(s, fd, name, depth + 1);
     }
     if (d != NULL)
         closedir(d);

@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include "agent/checkpoint.h"
+#include "agent/disk_quota.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
 #include "agent/task_logs.h"
@@ -77,6 +78,11 @@ void drive_finish(struct agent *a)
 
 /* ---- actions ---- */
 
+void drive_watch_disk(struct agent *a, uint64_t attempt)
+{
+    disk_quota_watch(a->disk_quota, attempt, launcher_disk(a->launcher, attempt));
+}
+
 static void carry_out(struct agent *a, const struct agent_action *action)
 {
     struct run_start run;
@@ -100,6 +106,7 @@ static void carry_out(struct agent *a, const struct agent_action *action)
         break;
     case AGENT_START_RUN:
         launcher_start(a->launcher, &action->start_run);
+        drive_watch_disk(a, action->start_run.attempt); /* its artifacts count, too */
         task_logs_watch(a->task_logs, action->start_run.attempt);
         break;
     case AGENT_ADOPT_RUN:

@@ -74,8 +74,7 @@ static void on_started(void *context, const struct run_started *started)
 {
     struct agent *a = context;
 
-    disk_quota_watch(
-        a->disk_quota, started->attempt, launcher_disk(a->launcher, started->attempt));
+    drive_watch_disk(a, started->attempt);
     usages_watch(
         a->usages, started->attempt, launcher_shim(a->launcher, started->attempt));
     drive(a, &(struct agent_event){.kind = AGENT_RUN_STARTED, .run_started = *started});

@@ -114,6 +114,27 @@ def test_killed_while_it_is_fetched(cluster, web):
         assert not [n for n in os.listdir(place.split(":", 2)[2]) if n.isdigit()]
 
 
+def test_what_is_fetched_counts_as_disk(cluster, web):
+    """It is ended for the first artifact while the second one is still on its way."""
+    over = threading.Event()
+    large = bytes(8 << 20)
+    web.files["/large"] = large
+    web.files["/slow"] = lambda handler: over.wait(60)
+    try:
+        job = submit(
+            cluster,
+            "touch ran",
+            [artifact(web.url + "/large", large), artifact(web.url + "/slow", b"data")],
+            resources={"cpus": 0.1, "mem": 64, "disk": 4},
+        )
+        task = ended(cluster, job)
+        assert not over.is_set()
+    finally:
+        over.set()
+    assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_DISK_LIMIT")
+    assert not (sandboxes(cluster)[0] / "ran").exists()
+
+
 def test_agent_restarts_while_it_is_fetched(cluster, web):
     asked, over = threading.Event(), threading.Event()
 

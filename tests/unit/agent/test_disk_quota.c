@@ -116,6 +116,41 @@ START_TEST(what_does_not_count)
 }
 END_TEST
 
+START_TEST(a_file_with_many_names_counts_once)
+{
+    shell("mkdir -p 1 && cd 1 && head -c 150k /dev/zero >a && ln a b && ln a c");
+    disk_quota_watch(quota, 1, 200 * KIB);
+    ck_assert_uint_eq(next_over(false), 0);
+    shell("cd 1 && head -c 100k /dev/zero >d");
+    ck_assert_uint_eq(next_over(true), 1);
+}
+END_TEST
+
+START_TEST(what_a_log_has_beyond_its_end_counts)
+{
+    shell("mkdir -p 1 && cd 1 && echo x >stdout && fallocate -n -l 66M stdout");
+    disk_quota_watch(quota, 1, 200 * KIB);
+    ck_assert_uint_eq(next_over(true), 1);
+}
+END_TEST
+
+START_TEST(closed_directories_are_looked_into)
+{
+    struct stat st;
+    char path[128];
+
+    shell("mkdir -p 1/a/b && head -c 300k /dev/zero >1/a/b/f && chmod 0 1/a/b 1/a");
+    disk_quota_watch(quota, 1, 200 * KIB);
+    ck_assert_uint_eq(next_over(true), 1);
+    snprintf(path, sizeof(path), "%s/runs/1/a", t.work_dir);
+    disk_quota_close(quota);
+    quota = NULL;
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0);
+    shell("chmod 755 1/a && chmod 755 1/a/b");
+}
+END_TEST
+
 static TCase *prepared(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -124,5 +159,11 @@ static TCase *prepared(TCase *c)
 }
 
 UNIT_MAIN("disk_quota",
-          prepared(unit_case(
-              "looks", too_many_bytes, too_many_files, too_deep, what_does_not_count)))
+          prepared(unit_case("looks",
+                             too_many_bytes,
+                             too_many_files,
+                             too_deep,
+                             what_does_not_count,
+                             a_file_with_many_names_counts_once,
+                             what_a_log_has_beyond_its_end_counts,
+                             closed_directories_are_looked_into)))
