@@ -1,15 +1,10 @@
-/* agents.c - sessions of agents: registration, re-attaching, reports, silence.
+/* agents.c - sessions of agents: registration, re-attaching, reports.
  *
  * An agent keeps a session with every master.  The leader says leading{term} on all of them;
  * the agent answers with `register`: who it is, and a digest of its runs.  If the state knows
  * the agent with the same spec and the digest agrees, it is attached with nothing written.
  * Otherwise it registers through the log, or sends all its runs, and what differs is repaired
  * (joint 9).
- *
- * Silence (joint 10) counts from the last frame of the agent, but never from before this leader
- * began or its own loop stood still.  At most UNREACHABLE_PERCENT of the registered agents are
- * declared unreachable within UNREACHABLE_WINDOW_MS: when more are silent, the fault is likely
- * ours.
  */
 #include "master/core/internal.h"
 
@@ -75,6 +70,9 @@ static void detach(struct master_core *m, struct agent_view *v)
 static void drop_view(struct master_core *m, struct agent_view *v)
 {
     detach(m, v);
+    silence_forget(m, v);
+    drains_forget(v);
+    repeats_forget(v);
     RB_REMOVE(view_tree, &m->views, v);
     mem_free(v->reported);
     mem_free(v->orders);
@@ -98,12 +96,29 @@ void agents_gone(struct master_core *m, uint64_t agent)
 
 void agents_verify(const struct master_core *m)
 {
+    struct master_core *here = (struct master_core *)(uintptr_t)m;
+    struct agent *agent;
     struct agent_view *v;
+    uint64_t heard_ms = 0;
+    size_t views = 0;
 
-    RB_FOREACH (v, view_tree, (struct view_tree *)(uintptr_t)&m->views) {
-        const struct agent *agent = state_agent(m->state, v->id);
-
-        ASSERT(agent != NULL && agent->state != AGENT_GONE);
+    RB_FOREACH (agent, agent_tree, &m->state->agents) {
+        if (agent->state == AGENT_GONE)
+            continue;
+        v = agents_view(here, agent->id);
+        ASSERT(v != NULL);
+        ASSERT(v->active == (agent->state == AGENT_ACTIVE));
+        ASSERT(v->lapses || v->active ||
+               agent->attempts_count == agent->superseded_count);
+        ASSERT(v->drain_us == (agent->drain_due ? 0 : agent->drain_us));
+        views++;
+    }
+    RB_FOREACH (v, view_tree, &here->views)
+        views--;
+    ASSERT(views == 0);
+    TAILQ_FOREACH (v, &m->heard, heard_link) {
+        ASSERT(v->heard_ms >= heard_ms);
+        heard_ms = v->heard_ms;
     }
 }
 
@@ -116,66 +131,6 @@ void agents_end(struct master_core *m)
         drop_view(m, v);
     RB_FOREACH (session, session_tree, &m->sessions)
         session->agent = 0;
-}
-
-/* ---- the brake ---- */
-
-static uint64_t registered_agents(const struct master_core *m)
-{
-    return m->state->agents_by_state[AGENT_ACTIVE] +
-           m->state->agents_by_state[AGENT_UNREACHABLE];
-}
-
-static void brake_count(struct master_core *m, uint64_t ms, uint64_t agents)
-{
-    struct leading *l = &m->leading;
-    size_t last = (l->mark_first + l->mark_count - 1) % UNREACHABLE_MARKS;
-
-    l->declared += agents;
-    if (l->mark_count > 0 && l->marks[last].ms == ms) {
-        l->marks[last].agents += agents;
-        return;
-    }
-    ASSERT(l->mark_count < UNREACHABLE_MARKS);
-    l->marks[(l->mark_first + l->mark_count++) % UNREACHABLE_MARKS] =
-        (struct unreachable_mark){.ms = ms, .agents = agents};
-}
-
-static bool brake_allows(struct master_core *m)
-{
-    struct leading *l = &m->leading;
-    uint64_t most = registered_agents(m) * UNREACHABLE_PERCENT / 100;
-
-#ifdef MUTANT_NO_BRAKE
-    return true;
-#endif
-    while (l->mark_count > 0 &&
-           l->marks[l->mark_first].ms + UNREACHABLE_WINDOW_MS <= m->now_ms) {
-        l->declared -= l->marks[l->mark_first].agents;
-        l->mark_first = (l->mark_first + 1) % UNREACHABLE_MARKS;
-        l->mark_count--;
-    }
-    return l->declared < (most > 1 ? most : 1);
-}
-
-/* What the leader before us declared counts as well: all of it as the last of it. */
-static void brake_begin(struct master_core *m)
-{
-    uint64_t now_us = m->leading.time_us;
-    uint64_t window_us = UNREACHABLE_WINDOW_MS * 1000ull;
-    uint64_t last_us = 0;
-    uint64_t count = 0;
-    struct agent *agent;
-
-    RB_FOREACH (agent, agent_tree, &m->state->agents) {
-        if (agent->state != AGENT_UNREACHABLE || agent->since_us + window_us <= now_us)
-            continue;
-        count++;
-        if (agent->since_us > last_us)
-            last_us = agent->since_us;
-    }
-    if (count > 0)
-        brake_count(m, m->now_ms - (now_us - last_us) / 1000, count);
 }
 
 /* ---- leading: agents register, clients know whom to ask ---- */
@@ -193,7 +148,7 @@ void agents_begin(struct master_core *m, uint64_t term)
     struct session *session;
 
     ASSERT(term == m->leading.term);
-    brake_begin(m);
+    silence_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
         say_leading(m, session->number, term);
 }
@@ -267,8 +222,7 @@ static void attach(struct master_core *m,
     if (agent == NULL)
         return;
     v = agents_view_of(m, id);
-    v->heard_ms = m->now_ms;
-    v->held = false;
+    silence_heard(m, v);
     v->declared = false;
     if (session == NULL)
         return; /* it went away while its registration was committed */
@@ -362,7 +316,7 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
     }
     v = agents_view(m, q.agent);
     if (v != NULL)
-        v->heard_ms = m->now_ms; /* not silent while this waits for its commit */
+        silence_heard(m, v); /* not silent while this waits for its commit */
     agent = q.agent != 0 ? state_agent(m->state, q.agent) : NULL;
     if (agent != NULL && agent->state == AGENT_ACTIVE &&
         bytes_equal(agent->spec, q.spec)) {
@@ -560,7 +514,7 @@ handle_heartbeat(struct master_core *m, struct session *session, const struct rp
     }
     v = agents_view(m, h.agent);
     if (v != NULL && v->session == 0)
-        v->heard_ms = m->now_ms;
+        silence_heard(m, v);
     v = attached(m, session);
     if (v == NULL || v->id != h.agent)
         return;
@@ -575,7 +529,7 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
     const struct agent *agent = v != NULL ? state_agent(m->state, v->id) : NULL;
 
     if (v != NULL) {
-        v->heard_ms = m->now_ms;
+        silence_heard(m, v);
         orders_heard(m, v);
     }
     if (agent != NULL && agent->state != AGENT_ACTIVE &&
@@ -611,71 +565,4 @@ void agents_frame(struct master_core *m, struct session *session, const struct r
                         method_name(rpc->method));
         break;
     }
-}
-
-/* ---- silence ---- */
-
-static void declare_unreachable(struct master_core *m, struct agent_view *v)
-{
-    struct command command = {.kind = COMMAND_AGENT_UNREACHABLE,
-                              .agent_unreachable.agent = v->id};
-
-    brake_count(m, m->now_ms, 1);
-    v->declared = true;
-    m->counters.agents_silent++;
-    core_log(m,
-             MASTER_LOG_WARNING,
-             "agent %llu is silent for %u ms: unreachable",
-             (unsigned long long)v->id,
-             m->config.agent_silence_ms);
-    propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
-}
-
-static void hold(struct master_core *m, struct agent_view *v)
-{
-    if (!v->held)
-        m->counters.agents_held++;
-    v->held = true;
-    if (m->leading.brake_said)
-        return;
-    m->leading.brake_said = true;
-    core_log(m,
-             MASTER_LOG_WARNING,
-             "more than %u %% of the agents went silent within %u s: holding, this "
-             "looks like a "
-             "fault of the network or of this master",
-             UNREACHABLE_PERCENT,
-             UNREACHABLE_WINDOW_MS / 1000);
-}
-
-void agents_silence(struct master_core *m)
-{
-    struct agent *agent;
-    bool any_held = false;
-
-    RB_FOREACH (agent, agent_tree, &m->state->agents) {
-        struct agent_view *v;
-        uint64_t since = m->leading.since_ms;
-
-        if (agent->state != AGENT_ACTIVE)
-            continue;
-        v = agents_view_of(m, agent->id);
-        if (v->heard_ms > since)
-            since = v->heard_ms;
-        if (m->now_ms < since + m->config.agent_silence_ms) {
-            v->held = false;
-            v->declared = false;
-            continue;
-        }
-        if (v->declared || !propose_has_room(m))
-            continue;
-        if (brake_allows(m)) {
-            declare_unreachable(m, v);
-        } else {
-            hold(m, v);
-            any_held = true;
-        }
-    }
-    if (!any_held)
-        m->leading.brake_said = false;
 }

@@ -224,6 +224,9 @@ struct master_core *master_create(const struct master_config *config)
     m->state = state_create();
     m->sched = sched_create();
     RB_INIT(&m->views);
+    TAILQ_INIT(&m->heard);
+    LIST_INIT(&m->lapsing);
+    LIST_INIT(&m->draining);
     STAILQ_INIT(&m->dirty);
     RB_INIT(&m->sessions);
     RB_INIT(&m->reads);

@@ -8,16 +8,26 @@
  */
 #include "master/core/internal.h"
 
+void drains_forget(struct agent_view *v)
+{
+    if (v->drain_us != 0)
+        LIST_REMOVE(v, drain_link);
+    v->drain_us = 0;
+}
+
 /* A drain that we do not know yet has this long to go. */
 static void wait_for(struct master_core *m, const struct agent *agent, uint64_t left_ms)
 {
-    struct agent_view *v;
+    struct agent_view *v = agents_view_of(m, agent->id);
 
-    if (agent->state == AGENT_GONE || agent->mode != AGENT_DRAINING || agent->drain_due)
+    if (agent->mode != AGENT_DRAINING || agent->drain_due) {
+        drains_forget(v);
         return;
-    v = agents_view_of(m, agent->id);
+    }
     if (v->drain_us == agent->drain_us)
         return;
+    drains_forget(v);
+    LIST_INSERT_HEAD(&m->draining, v, drain_link);
     v->drain_us = agent->drain_us;
     v->drain_at_ms = m->now_ms + left_ms;
 }
@@ -35,42 +45,34 @@ void drains_begin(struct master_core *m)
     struct agent *agent;
 
     RB_FOREACH (agent, agent_tree, &m->state->agents)
-        wait_for(m, agent, repeats_due_ms(m, agent->drain_us));
+        if (agent->state != AGENT_GONE)
+            wait_for(m, agent, repeats_due_ms(m, agent->drain_us));
 }
 
-static bool is_over(const struct master_core *m,
-                    const struct agent *agent,
-                    const struct agent_view *v)
+static bool is_over(const struct master_core *m, const struct agent_view *v)
 {
 #ifdef MUTANT_DRAIN_BY_STAMP
-    return agent->drain_us <= leader_now_us(m);
+    return v->drain_us <= leader_now_us(m);
 #endif
-    (void)agent;
     return v->drain_at_ms <= m->now_ms;
 }
 
 void drains_tick(struct master_core *m)
 {
-    struct agent *agent;
+    struct agent_view *v;
 
-    RB_FOREACH (agent, agent_tree, &m->state->agents) {
-        struct command command = {.kind = COMMAND_DRAIN_DUE,
-                                  .drain_due.agent = agent->id};
-        struct agent_view *v;
+    LIST_FOREACH (v, &m->draining, drain_link) {
+        struct command command = {.kind = COMMAND_DRAIN_DUE, .drain_due.agent = v->id};
 
-        if (agent->state == AGENT_GONE || agent->mode != AGENT_DRAINING ||
-            agent->drain_due || !propose_has_room(m))
-            continue;
-        v = agents_view_of(m, agent->id);
-        if (!is_over(m, agent, v))
+        if (!is_over(m, v) || !propose_has_room(m))
             continue;
         v->drain_at_ms = UINT64_MAX;
         core_log(m,
                  MASTER_LOG_INFO,
                  "agent %llu: the deadline of its drain has passed; %u tasks are moved",
-                 (unsigned long long)agent->id,
-                 agent->attempts_count);
-        propose_not_before(m, agent->drain_us);
+                 (unsigned long long)v->id,
+                 state_agent(m->state, v->id)->attempts_count);
+        propose_not_before(m, v->drain_us);
         propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
     }
 }

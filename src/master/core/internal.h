@@ -64,17 +64,23 @@ struct order {
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
-    uint64_t session;        /* 0: not attached */
-    uint64_t heard_ms;       /* last frame */
-    uint32_t flags;          /* AGENT_FLAG_…, as it said last */
+    uint64_t session;  /* 0: not attached */
+    uint64_t heard_ms; /* last frame */
+    uint32_t flags;    /* AGENT_FLAG_…, as it said last */
+    bool active;       /* in the list of those that are to be heard */
+    TAILQ_ENTRY(agent_view) heard_link;
     uint64_t unreachable_ms; /* since when we know that it is; 0: it is not */
+    uint64_t lapse_ms;       /* no lease on it has run out before */
+    bool lapses;             /* in the list of those with leases */
+    LIST_ENTRY(agent_view) lapse_link;
     uint64_t lease_asked; /* sequence of its last heartbeat that asks for one, or 0 */
     bool synced;          /* its runs are known: orders may go out */
     bool held;            /* silent, but the brake holds it */
     bool declared;        /* unreachable is on its way to the log */
     uint64_t drain_us;    /* the deadline that we wait for, or 0 */
     uint64_t drain_at_ms; /* when it is reached; UINT64_MAX: `drain_due` is proposed */
-    uint32_t next_part;   /* of `runs` */
+    LIST_ENTRY(agent_view) drain_link;
+    uint32_t next_part;      /* of `runs` */
     uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
     uint64_t *reported;      /* those of them that are on it, in order */
     size_t reported_count, reported_capacity;
@@ -202,7 +208,10 @@ struct master_core {
     struct proposals proposals;
     struct leading leading;
     struct view_tree views;
-    size_t usage_count; /* of all of them */
+    TAILQ_HEAD(heard_list, agent_view) heard; /* active, longest ago first */
+    LIST_HEAD(, agent_view) lapsing;          /* unreachable, with leases (repeats.c) */
+    LIST_HEAD(, agent_view) draining;         /* not due yet (drains.c) */
+    size_t usage_count;                       /* of all views */
     STAILQ_HEAD(, agent_view) dirty;
     struct session_tree sessions;
     size_t session_count;
@@ -307,7 +316,6 @@ void agents_registered(struct master_core *m,
 void agents_updated(struct master_core *m,
                     const struct origin *origin,
                     const struct result *r);
-void agents_silence(struct master_core *m);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
 struct agent_view *agents_view_of(struct master_core *m,
                                   uint64_t agent); /* made if new */
@@ -321,10 +329,18 @@ void agents_begin(struct master_core *m, uint64_t term);
 void agents_deposed(struct master_core *m); /* before agents_end() */
 void agents_end(struct master_core *m);
 
+/* silence.c */
+void silence_begin(struct master_core *m);
+void silence_tick(struct master_core *m);
+void silence_heard(struct master_core *m, struct agent_view *v);
+void silence_agent(struct master_core *m, const struct agent *agent); /* it changed */
+void silence_forget(struct master_core *m, struct agent_view *v);
+
 /* drains.c */
 void drains_begin(struct master_core *m); /* after repeats_begin() */
 void drains_agent(struct master_core *m, const struct agent *agent); /* it changed */
 void drains_tick(struct master_core *m);
+void drains_forget(struct agent_view *v);
 
 /* usages.c */
 void usages_frame(struct master_core *m, struct agent_view *v, const struct rpc *rpc);
@@ -338,6 +354,7 @@ void repeats_begin(struct master_core *m);
 void repeats_tick(struct master_core *m);
 void repeats_agent(struct master_core *m, const struct agent *agent); /* it changed */
 void repeats_applied(struct master_core *m);
+void repeats_forget(struct agent_view *v);
 /* Until this stamp is reached by the clock that says when retries are due. */
 uint64_t repeats_due_ms(const struct master_core *m, uint64_t retry_us);
 /* Until the lease of an attempt on an unreachable agent has run out; 0: there is none. */

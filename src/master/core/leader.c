@@ -108,6 +108,7 @@ static void agent_changed(struct master_core *m, uint64_t id)
         agents_gone(m, id); /* another one of the entry may have its place already */
         return;
     }
+    silence_agent(m, agent);
     repeats_agent(m, agent);
     drains_agent(m, agent);
 }
@@ -294,7 +295,7 @@ void leader_time(struct master_core *m)
     founding_leading(m);
     if (!m->state->globals.founded)
         return;
-    agents_silence(m);
+    silence_tick(m);
     drains_tick(m);
     repeats_tick(m);
     purge_old_jobs(m);
@@ -317,7 +318,8 @@ uint64_t leader_deadline(const struct master_core *m)
 /* A scheduler with nothing left to do agrees with the state. */
 void master_verify(const struct master_core *m)
 {
-    agents_verify(m);
+    if (m->leading.active)
+        agents_verify(m);
     if (m->leading.active && !m->leading.round_flying && !m->leading.round_due)
         sched_check(m->sched, m->state);
 }

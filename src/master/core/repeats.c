@@ -71,49 +71,63 @@ static uint64_t lapses_ms(const struct agent_view *v, const struct job *j)
     return v->unreachable_ms + policy_lapse_ms(j->policy) + LOOP_GAP_MS;
 }
 
-static void lapse_attempts(struct master_core *m, struct agent *agent)
+static void lapse_attempts(struct master_core *m, struct agent_view *v)
 {
-    const struct agent_view *v = agents_view(m, agent->id);
+    struct agent *agent = state_agent(m->state, v->id);
+    uint64_t next_ms = UINT64_MAX;
     struct attempt *t;
 
-    if (v == NULL || v->unreachable_ms == 0)
-        return;
     RB_FOREACH (t, agent_attempts, &agent->attempts) {
         struct command command = {.kind = COMMAND_LAPSE, .lapse.attempt = t->id};
+        uint64_t at_ms;
 
-        if (t->superseded || m->now_ms < lapses_ms(v, t->job))
+        if (t->superseded)
+            continue;
+        at_ms = lapses_ms(v, t->job);
+        if (at_ms < next_ms)
+            next_ms = at_ms;
+        if (at_ms > m->now_ms)
             continue;
         if (!may_propose(m))
             return;
         propose_repeat(m, &command);
     }
+    v->lapse_ms = next_ms;
 }
 
 static void lapse_leases(struct master_core *m)
 {
-    struct agent *agent;
+    struct agent_view *v;
 
-    if (m->state->agents_by_state[AGENT_UNREACHABLE] == 0)
-        return;
-    RB_FOREACH (agent, agent_tree, &m->state->agents)
-        if (agent->state == AGENT_UNREACHABLE &&
-            agent->attempts_count > agent->superseded_count)
-            lapse_attempts(m, agent);
+    LIST_FOREACH (v, &m->lapsing, lapse_link)
+        if (v->lapse_ms <= m->now_ms)
+            lapse_attempts(m, v);
+}
+
+void repeats_forget(struct agent_view *v)
+{
+    if (v->lapses)
+        LIST_REMOVE(v, lapse_link);
+    v->lapses = false;
+    v->unreachable_ms = 0;
 }
 
 void repeats_agent(struct master_core *m, const struct agent *agent)
 {
-    struct agent_view *v;
+    struct agent_view *v = agents_view_of(m, agent->id);
 
     if (agent->state != AGENT_UNREACHABLE) {
-        v = agents_view(m, agent->id);
-        if (v != NULL)
-            v->unreachable_ms = 0;
+        repeats_forget(v);
         return;
     }
-    v = agents_view_of(m, agent->id);
-    if (v->unreachable_ms == 0)
-        v->unreachable_ms = m->now_ms;
+    if (v->unreachable_ms != 0)
+        return;
+    v->unreachable_ms = m->now_ms;
+    if (agent->attempts_count == agent->superseded_count)
+        return;
+    v->lapses = true;
+    v->lapse_ms = m->now_ms;
+    LIST_INSERT_HEAD(&m->lapsing, v, lapse_link);
 }
 
 uint64_t repeats_lease_left_ms(const struct master_core *m, const struct attempt *t)
@@ -135,7 +149,8 @@ void repeats_begin(struct master_core *m)
     struct agent *agent;
 
     RB_FOREACH (agent, agent_tree, &m->state->agents)
-        repeats_agent(m, agent);
+        if (agent->state != AGENT_GONE)
+            repeats_agent(m, agent);
 }
 
 void repeats_tick(struct master_core *m)

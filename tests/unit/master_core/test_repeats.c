@@ -292,6 +292,29 @@ START_TEST(test_a_task_that_is_lost_again_says_so)
 }
 END_TEST
 
+/* Of two leases on one agent. */
+START_TEST(test_each_lease_has_its_own_end)
+{
+    const struct state *state;
+    struct job_spec spec;
+    struct rig rig;
+
+    start_exclusive(&rig);
+    state = master_state(rig.core);
+    spec_init(&spec);
+    spec.lease_ms = 2000;
+    spec.lease_grace_ms = 1000;
+    rig_submit_spec(&rig, CLIENT, &spec);
+    rig_pass(&rig, 3400 + 4000);
+    ck_assert(!state_attempt(state, 1)->superseded);
+    ck_assert(state_attempt(state, 2)->superseded);
+    rig_pass(&rig, LAPSE_MS - 4000);
+    ck_assert(state_attempt(state, 1)->superseded);
+    master_verify(rig.core);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* Every attempt on agent 2 ends. */
 static void fail_all(struct rig *rig)
 {
@@ -490,6 +513,7 @@ UNIT_MAIN("repeats",
                     test_an_exclusive_run_is_waited_for,
                     test_what_waits_for_time_is_told_beside_what_waits_for_room,
                     test_a_task_that_is_lost_again_says_so,
+                    test_each_lease_has_its_own_end,
                     test_the_end_of_a_lease_does_not_wait_for_retries,
                     test_another_leader_waits_from_its_own_begin,
                     test_each_absence_is_waited_for_from_its_begin,

@@ -41,6 +41,30 @@ START_TEST(test_silence)
 }
 END_TEST
 
+/* Whoever registered first. */
+START_TEST(test_silence_of_one_of_two)
+{
+    for (unsigned silent = 1; silent <= 2; silent++) {
+        unsigned other = 3 - silent;
+        struct rig rig;
+
+        rig_init(&rig, STOPS_PER_TURN);
+        for (unsigned i = 1; i <= 2; i++) {
+            rig_open(&rig, i, ROLE_AGENT);
+            ck_assert_uint_eq(rig_register(&rig, i, 0, i), i);
+        }
+        for (unsigned i = 0; i < 7; i++) {
+            rig_pass(&rig, 500);
+            rig_heartbeat(&rig, other, other);
+        }
+        ck_assert_int_eq(state_of(&rig, silent), AGENT_UNREACHABLE);
+        ck_assert_int_eq(state_of(&rig, other), AGENT_ACTIVE);
+        master_verify(rig.core);
+        rig_finish(&rig);
+    }
+}
+END_TEST
+
 /* An agent that died again while its return was being committed is one to be declared
  * again. */
 START_TEST(test_gone_before_its_return_is_committed)
@@ -199,6 +223,7 @@ END_TEST
 UNIT_MAIN("master silence",
           unit_case("limit",
                     test_silence,
+                    test_silence_of_one_of_two,
                     test_gone_before_its_return_is_committed,
                     test_heard_by_its_registration,
                     test_heard_before_it_is_registered,
