@@ -283,8 +283,9 @@ void stop_pack(uint64_t term,
 
     ASSERT(count <= LIMIT_ORDERS);
     for (uint32_t i = 0; i < count; i++) {
-        pack_array(out, 1);
+        pack_array(out, 2);
         pack_uint(out, stops[i].attempt);
+        pack_bool(out, stops[i].superseded);
     }
     rpc_end(out, begin);
 }
@@ -295,6 +296,7 @@ static void read_stop(struct unpack *u, void *out)
 
     unpack_enter(u);
     s->attempt = unpack_uint(u);
+    s->superseded = unpack_bool(u);
     unpack_leave(u);
 }
 

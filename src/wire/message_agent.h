@@ -117,6 +117,7 @@ uint32_t launch_pack(uint64_t term,
 /* End this run: TERM, its grace, KILL. */
 struct stop {
     uint64_t attempt;
+    bool superseded; /* another one took its place: for the agent's log */
 };
 void stop_pack(uint64_t term,
                const struct stop *stops,

@@ -125,6 +125,7 @@ def test_agent_back_after_its_tasks_moved(start_cluster):
     wait_until(
         "its old tasks have ended", lambda: not processes.users_of(frozen.work / "runs")
     )
+    assert f"ending task {job}.0 (attempt" in frozen.log_text()
     cluster.wait_agents(2)
     gate.open()
     assert cluster.wait_job(job)["state"] == "COMPLETE"

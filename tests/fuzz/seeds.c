@@ -89,7 +89,7 @@ static void write_agent_frames(void)
                                   .spec = VIEW("spec"),
                                   .ports = ports,
                                   .port_count = 3};
-    const struct stop stops[] = {{1}, {UINT64_MAX}};
+    const struct stop stops[] = {{1, false}, {UINT64_MAX, true}};
     const struct ack acks[] = {{1, TASK_RUNNING, HEALTH_FAILING, 2},
                                {.attempt = 2, .state = TASK_LOST}};
     const struct heartbeat heartbeat = {

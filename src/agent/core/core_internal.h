@@ -304,7 +304,7 @@ void runs_set_spec(struct run *r, struct bytes spec);
 void runs_set_ports(struct run *r, const uint16_t *ports, uint32_t count);
 void runs_restored(struct agent_core *core, struct run *r);
 void runs_launch(struct agent_core *core, uint64_t term, const struct launch *l);
-void runs_stop(struct agent_core *core, uint64_t attempt);
+void runs_stop(struct agent_core *core, const struct stop *order);
 void runs_stop_all(struct agent_core *core);
 void runs_ack(struct agent_core *core, const struct ack *ack);
 void runs_started(struct agent_core *core, const struct agent_event *event);

@@ -376,7 +376,7 @@ obey(struct agent_core *core, enum method method, const struct order_list *order
             runs_launch(core, orders->term, &launch);
     } else if (method == METHOD_STOP) {
         while (stop_next(orders, &at, &stop))
-            runs_stop(core, stop.attempt);
+            runs_stop(core, &stop);
     } else {
         while (ack_next(orders, &at, &ack))
             runs_ack(core, &ack);

@@ -296,10 +296,27 @@ void runs_launch(struct agent_core *core, uint64_t term, const struct launch *l)
 #endif
 }
 
-void runs_stop(struct agent_core *core, uint64_t attempt)
+/* Work that is thrown away: who looks at it here wants to know why. */
+static void log_superseded(struct agent_core *core, const struct run *r)
 {
-    struct run *r = ordered(core, attempt);
+    if (r->cause == CAUSE_ORDER || r->phase < RUN_RECORDED || r->phase == RUN_ENDED)
+        return;
+    agent_actions_log(
+        core->out,
+        LOG_LEVEL_WARNING,
+        "ending task %llu.%u (attempt %llu): it was replaced while this agent "
+        "was out of reach",
+        (unsigned long long)r->job,
+        r->instance,
+        (unsigned long long)r->attempt);
+}
 
+void runs_stop(struct agent_core *core, const struct stop *order)
+{
+    struct run *r = ordered(core, order->attempt);
+
+    if (order->superseded)
+        log_superseded(core, r);
     release(core, r);
     run_step(core, r, RUN_ON_STOP, NULL);
 }

@@ -130,6 +130,13 @@ static size_t send_launches(struct master_core *m, struct agent_view *v, size_t 
     return i;
 }
 
+static struct stop stop_of(const struct master_core *m, uint64_t id)
+{
+    const struct attempt *a = state_attempt(m->state, id);
+
+    return (struct stop){.attempt = id, .superseded = a != NULL && a->superseded};
+}
+
 static size_t send_stops(struct master_core *m, const struct agent_view *v, size_t from)
 {
     struct stop stops[ORDERS_MAX];
@@ -139,7 +146,7 @@ static size_t send_stops(struct master_core *m, const struct agent_view *v, size
     for (; from < v->order_count && v->orders[from].kind == ORDER_STOP &&
            count < ORDERS_MAX;
          from++)
-        stops[count++] = (struct stop){v->orders[from].attempt};
+        stops[count++] = stop_of(m, v->orders[from].attempt);
     m->counters.stops_sent += count;
     stop_pack(m->leading.term, stops, count, core_out(m));
     core_end(m, v->session, begin);

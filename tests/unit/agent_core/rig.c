@@ -348,7 +348,7 @@ void rig_launch(struct rig *rig, unsigned master, uint64_t term, uint64_t attemp
 
 void rig_stop(struct rig *rig, unsigned master, uint64_t term, uint64_t attempt)
 {
-    struct stop s = {attempt};
+    struct stop s = {.attempt = attempt, .superseded = rig->superseded};
     struct buffer frame = {0};
 
     stop_pack(term, &s, 1, &frame);

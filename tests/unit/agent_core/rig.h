@@ -41,6 +41,7 @@ struct rig {
     uint64_t renewed_ms; /* the lease file */
     uint32_t restarts;   /* of the last start */
     struct error fatal;  /* code 0: none */
+    bool superseded;     /* what stops say */
     unsigned warnings;   /* logged */
     uint8_t entropy;     /* first byte of what the next start gets */
     struct buffer spec;  /* a job's, for launches */

@@ -267,6 +267,27 @@ START_TEST(stop_is_term_grace_kill)
 }
 END_TEST
 
+START_TEST(replaced_run_is_said_once)
+{
+    struct rig rig;
+
+    bring_to(&rig, RUNNING);
+    rig_stop(&rig, 0, 1, 1);
+    ck_assert_uint_eq(rig.warnings, 0); /* somebody wanted it */
+    rig_finish(&rig);
+
+    bring_to(&rig, RUNNING);
+    rig.superseded = true;
+    rig_stop(&rig, 0, 1, 9); /* it was never here */
+    ck_assert_uint_eq(rig.warnings, 0);
+    rig_stop(&rig, 0, 1, 1);
+    rig_stop(&rig, 0, 1, 1);
+    rig_durable(&rig);
+    ck_assert_uint_eq(rig.warnings, 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(stop_while_starting_waits_for_the_start)
 {
     struct rig rig;
@@ -659,6 +680,7 @@ UNIT_MAIN("runs",
                     launch_of_a_known_run_is_ignored,
                     stop_of_recorded_is_never_started,
                     stop_is_term_grace_kill,
+                    replaced_run_is_said_once,
                     stop_while_starting_waits_for_the_start,
                     no_grace_is_kill_at_once,
                     runs_have_a_limit),

@@ -317,7 +317,7 @@ static int decode_stops(struct bytes bytes, struct error *e)
 
 START_TEST(test_stop)
 {
-    const struct stop stops[] = {{1}, {UINT64_MAX}};
+    const struct stop stops[] = {{1, false}, {UINT64_MAX, true}};
     struct command_cursor at = {0};
     struct order_list list;
     struct stop s;
@@ -329,8 +329,10 @@ START_TEST(test_stop)
     ck_assert_uint_eq(list.term, 9);
     ck_assert(stop_next(&list, &at, &s));
     ck_assert_uint_eq(s.attempt, 1);
+    ck_assert(!s.superseded);
     ck_assert(stop_next(&list, &at, &s));
     ck_assert_uint_eq(s.attempt, UINT64_MAX);
+    ck_assert(s.superseded);
     ck_assert(!stop_next(&list, &at, &s));
     check_every_cut(rpc.params, decode_stops);
 }
