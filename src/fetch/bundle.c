@@ -79,6 +79,7 @@ static int add_volume(struct container *c, const json_t *value, struct error *er
     json_error_t why;
     json_t *folder;
     int read_only;
+    struct stat st;
     size_t i;
 
     if (json_unpack_ex((json_t *)(uintptr_t)value,
@@ -93,6 +94,7 @@ static int add_volume(struct container *c, const json_t *value, struct error *er
                        &read_only) != 0)
         return error_set(err, ERROR_INVALID, "request: %s", why.text);
     v->read_only = read_only != 0;
+    v->is_file = stat(source, &st) == 0 && !S_ISDIR(st.st_mode);
     v->source = realpath(source, NULL);
     if (v->source == NULL)
         return error_set(

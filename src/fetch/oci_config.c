@@ -99,7 +99,12 @@ static json_t *process(const struct oci_task *task, const json_t *image)
                      capabilities());
 }
 
-static void add_bind(json_t *mounts, const char *from, const char *to, bool read_only)
+/* With all that is mounted below: "ro" would leave the host's cgroups below /sys writable. */
+#define READ_ONLY      "rro"
+#define READ_ONLY_FILE "ro" /* crun 1.8 knows the other one for directories only */
+
+static void
+add_bind(json_t *mounts, const char *from, const char *to, const char *access)
 {
     json_array_append_new(mounts,
                           json_pack("{s:s, s:s, s:s, s:[s,s,s,s]}",
@@ -113,7 +118,14 @@ static void add_bind(json_t *mounts, const char *from, const char *to, bool read
                                     "rbind",
                                     "nosuid",
                                     "nodev",
-                                    read_only ? "ro" : "rw"));
+                                    access));
+}
+
+static void add_volume(json_t *mounts, const struct oci_volume *v)
+{
+    const char *read_only = v->is_file ? READ_ONLY_FILE : READ_ONLY;
+
+    add_bind(mounts, v->source, v->target, v->read_only ? read_only : "rw");
 }
 
 static const char MOUNTS[] =
@@ -126,7 +138,8 @@ static const char MOUNTS[] =
     "{\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"shm\","
     "\"options\":[\"nosuid\",\"noexec\",\"nodev\",\"mode=1777\"]},"
     "{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\","
-    "\"options\":[\"rbind\",\"ro\",\"nosuid\",\"noexec\",\"nodev\"]},"
+    "\"options\":[\"rbind\",\"" READ_ONLY
+    "\",\"nosuid\",\"noexec\",\"nodev\"]},"
     "{\"destination\":\"/tmp\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
     "\"options\":[\"nosuid\",\"nodev\",\"mode=1777\"]}]";
 
@@ -135,13 +148,10 @@ static json_t *mounts(const struct oci_task *task)
     json_t *list = json_loads(MOUNTS, 0, NULL);
 
     for (const char *const *file = task->host_files; *file != NULL; file++)
-        add_bind(list, *file, *file, true);
-    add_bind(list, task->sandbox, OCI_SANDBOX, false);
+        add_bind(list, *file, *file, READ_ONLY_FILE);
+    add_bind(list, task->sandbox, OCI_SANDBOX, "rw");
     for (size_t i = 0; i < task->volume_count; i++)
-        add_bind(list,
-                 task->volumes[i].source,
-                 task->volumes[i].target,
-                 task->volumes[i].read_only);
+        add_volume(list, &task->volumes[i]);
     return list;
 }
 

@@ -17,7 +17,7 @@
 
 struct oci_volume {
     const char *source, *target; /* absolute */
-    bool read_only;
+    bool read_only, is_file;
 };
 
 struct oci_task {

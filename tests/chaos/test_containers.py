@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,30 @@ def test_volumes(containers):
         task = containers.ended(job)
         assert task["reason"] == "REASON_IMAGE_FAILED"
         assert "--volumes" in task["message"], task["message"]
+
+
+def test_what_is_mounted_below_a_read_only_mount(containers):
+    """Neither the host's cgroups below /sys, nor a file system in a read-only volume."""
+    shared = containers.volumes / "shared"
+    (shared / "below").mkdir(parents=True)
+    script = """
+    for p in $(cut -d' ' -f5 /proc/self/mountinfo | grep -e '^/sys' -e '^/data'); do
+        [ -d $p ] || continue
+        mkdir $p/triarch-probe && echo made $p/triarch-probe
+        f=$p/cgroup.procs; [ ! -e $f ] || { echo 0 >$f && echo moved by $f; }
+    done 2>/dev/null
+    cut -d' ' -f5 /proc/self/mountinfo | grep -c -e '^/sys' -e '^/data'"""
+    volume = {"source": str(shared), "target": "/data", "read_only": True}
+    mounted = os.geteuid() == 0
+    if mounted:
+        subprocess.run(["mount", "-t", "tmpfs", "none", shared / "below"], check=True)
+    try:
+        said = containers.check(script, volumes=[volume]).split("\n")
+    finally:
+        if mounted:
+            subprocess.run(["umount", shared / "below"], check=True)
+    assert said[1:] == [""], said
+    assert int(said[0]) >= (3 if mounted else 2)
 
 
 @pytest.mark.parametrize(

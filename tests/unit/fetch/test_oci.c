@@ -24,7 +24,11 @@ static json_t *parse(const char *text)
 static json_t *config(const char *env, const char *image_text)
 {
     static const char *const files[] = {"/etc/hosts", NULL};
-    static const struct oci_volume volume = {"/host", "/data", true};
+    static const struct oci_volume volumes[] = {
+        {.source = "/host", .target = "/data", .read_only = true},
+        {.source = "/key", .target = "/key", .read_only = true, .is_file = true},
+        {.source = "/other", .target = "/more"},
+    };
     json_t *argv = parse("[\"run\", \"it\"]"), *variables = parse(env);
     json_t *image = parse(image_text);
     const struct oci_task task = {
@@ -33,8 +37,8 @@ static json_t *config(const char *env, const char *image_text)
         .user = {.uid = 7, .gid = 8, .groups = {9, 10}, .group_count = 2},
         .sandbox = "/work/runs/1",
         .host_files = files,
-        .volumes = &volume,
-        .volume_count = 1,
+        .volumes = volumes,
+        .volume_count = 3,
     };
     json_t *made = oci_config(&task, image);
 
@@ -112,14 +116,16 @@ static const json_t *mount_of(const json_t *made, const char *target)
     return found;
 }
 
-static void
-check_mount(const json_t *made, const char *target, const char *source, bool ro)
+static void check_mount(const json_t *made,
+                        const char *target,
+                        const char *source,
+                        const char *access)
 {
     const json_t *mount = mount_of(made, target);
     char *options = json_dumps(json_object_get(mount, "options"), 0);
 
     ck_assert_str_eq(json_string_value(json_object_get(mount, "source")), source);
-    ck_assert_int_eq(strstr(options, "\"ro\"") != NULL, ro);
+    ck_assert_ptr_nonnull(strstr(options, access));
     ck_assert_ptr_nonnull(strstr(options, "\"nosuid\""));
     free(options);
 }
@@ -128,11 +134,13 @@ START_TEST(test_mounts)
 {
     json_t *made = config("[]", "{}");
 
-    check_mount(made, "/sandbox", "/work/runs/1", false);
-    check_mount(made, "/data", "/host", true);
-    check_mount(made, "/etc/hosts", "/etc/hosts", true);
-    check_mount(made, "/sys", "/sys", true);
-    check_mount(made, "/dev/pts", "devpts", false);
+    check_mount(made, "/sandbox", "/work/runs/1", "\"rw\"");
+    check_mount(made, "/data", "/host", "\"rro\"");
+    check_mount(made, "/key", "/key", "\"ro\"");
+    check_mount(made, "/more", "/other", "\"rw\"");
+    check_mount(made, "/etc/hosts", "/etc/hosts", "\"ro\"");
+    check_mount(made, "/sys", "/sys", "\"rro\"");
+    check_mount(made, "/dev/pts", "devpts", "");
     json_decref(made);
 }
 END_TEST
