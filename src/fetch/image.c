@@ -287,6 +287,18 @@ static int fetch_image(struct image *image, struct error *err)
     return rv;
 }
 
+/* Images have set-user-id programs and files of all users, which are none of the host's: so no
+ * other user may enter.  Earlier versions made it open. */
+static int enter_cache(const char *cache, struct error *err)
+{
+    struct stat st;
+
+    if ((mkdir(cache, 0700) != 0 && errno != EEXIST) || chdir(cache) != 0 ||
+        stat(".", &st) != 0 || ((st.st_mode & 07777) != 0700 && chmod(".", 0700) != 0))
+        return error_set(err, ERROR_IO, "cannot enter %s: %s", cache, strerror(errno));
+    return 0;
+}
+
 int image_get(const json_t *request, char key[DIGEST_TEXT], struct error *err)
 {
     struct image image = {.layout = -1};
@@ -308,8 +320,8 @@ int image_get(const json_t *request, char key[DIGEST_TEXT], struct error *err)
                        "limit_bytes",
                        &limit) != 0)
         return error_set(err, ERROR_INVALID, "request: %s", why.text);
-    if ((mkdir(cache, 0755) != 0 && errno != EEXIST) || chdir(cache) != 0)
-        return error_set(err, ERROR_IO, "cannot enter %s: %s", cache, strerror(errno));
+    if (enter_cache(cache, err) != 0)
+        return -(int)err->code;
     deadline_begin(LIMIT_IMAGE_MS, "image");
     rv = fetch_image(&image, err);
     if (image.layout >= 0)

@@ -71,6 +71,18 @@ def tree(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
+def test_the_cache_is_nobody_elses(cache, layout):
+    """What is set-user-id in an image is nothing for the users of the host."""
+    cache.folder.mkdir(mode=0o755)  # by an earlier version
+    layout.add(layer_of(("su", file_entry(b"", 0o4755))))
+    image = cache.fetch(f"oci:{layout.folder}")
+    assert (image / "rootfs/su").stat().st_mode & 0o7777 == 0o4755
+    assert cache.folder.stat().st_mode & 0o777 == 0o700
+    other = Cache(cache.folder.parent / "other")
+    assert other.fetch(f"oci:{layout.folder}").exists()
+    assert other.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_layout_and_tags(cache, layout):
     first = layout.add(layer(a=b"1"), tag="one")
     second = layout.add(layer(a=b"2"), tag="two", config={"Cmd": ["x"]})
