@@ -101,7 +101,9 @@ struct job_summary {
     int32_t priority;
     uint32_t tasks[TASK_STATE_COUNT];
     uint64_t submitted_us, ended_us, changed;
-    struct bytes why; /* why pending tasks wait ("no agent has 64 cpus"), or empty */
+    struct bytes
+        why; /* why pending tasks wait ("no agent has 64 cpus"), and which one is
+                       * restarted again and again; or empty */
 };
 void job_summary_pack(struct list_writer *w, const struct job_summary *j);
 bool job_summary_next(const struct list_result *l,

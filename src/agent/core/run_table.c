@@ -7,7 +7,9 @@
 #include "agent/core/core_internal.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- one run ---- */
@@ -308,6 +310,20 @@ note_ended(struct agent_core *core, struct run *r, const struct agent_event *e)
     set_end(core, r, &v);
 }
 
+/* Beside why it failed: true while it waits and after it. */
+static void say_restart(struct run *r, struct run_verdict *v)
+{
+    size_t used = strlen(v->message);
+    char delay[TEXT_SHORT_MAX];
+
+    snprintf(v->message + used,
+             sizeof(v->message) - used,
+             "; restart %u after %s",
+             r->restarts,
+             text_duration(delay, restarts_delay(r)));
+    note_verdict(r, v);
+}
+
 /* The attempt goes on: after the delay it is started again.  The failure is durable
  * before that, so that it counts whatever happens to the agent; a restarted one sees the
  * end of an earlier start and knows that it has counted it. */
@@ -317,7 +333,6 @@ back_off(struct agent_core *core, struct run *r, const struct agent_event *e)
     struct run_verdict v;
 
     ends_judge(&e->run_ended, r, &v);
-    note_verdict(r, &v);
     r->started = false;
     r->kill_ms = NEVER;
     r->cause = CAUSE_NONE;
@@ -328,6 +343,7 @@ back_off(struct agent_core *core, struct run *r, const struct agent_event *e)
         records_put_run(core, r);
         runs_wait_durable(core, r);
     }
+    say_restart(r, &v);
     r->start_ms = core->now_ms + restarts_delay(r);
     set_running(core, r);
 }

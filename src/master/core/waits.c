@@ -1,4 +1,5 @@
-/* waits.c - tasks that wait for nothing but time, in the words of who asks (spec 7).
+/* waits.c - tasks that wait for nothing but time, or fail again and again, in the words of who
+ * asks (spec 7).
  *
  * Only the leader knows: what is left is counted on its own clocks (repeats.c).
  */
@@ -10,8 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LEASE_LOOKS \
-    64u /* tasks of a job that are asked whether they wait for a lease */
+#define WAIT_LOOKS 64u /* tasks of a job that are asked */
 
 /* Behind what is said already, as far as there is room. */
 __attribute__((format(printf, 3, 4))) static void
@@ -75,7 +75,7 @@ void waits_task(struct master_core *m,
 static bool
 say_lease(struct master_core *m, const struct job *job, char *why, size_t size)
 {
-    for (uint32_t i = 0; job_has_lease(job) && i < job->touched && i < LEASE_LOOKS;
+    for (uint32_t i = 0; job_has_lease(job) && i < job->touched && i < WAIT_LOOKS;
          i++) {
         const struct task *t = job_task(job, i);
         const struct attempt *a = state_attempt(m->state, t->attempt_id);
@@ -87,6 +87,32 @@ say_lease(struct master_core *m, const struct job *job, char *why, size_t size)
         return true;
     }
     return false;
+}
+
+/* The one of them that its agent restarted most: it may go on like that for ever. */
+static void say_restarts(const struct job *job, char *why, size_t size)
+{
+    const struct task *most = NULL;
+    uint32_t instance = 0;
+
+    for (uint32_t i = 0; i < job->touched && i < WAIT_LOOKS; i++) {
+        const struct task *t = job_task(job, i);
+
+        if (t->state == TASK_RUNNING &&
+            task_restarts(t) > (most == NULL ? 0 : task_restarts(most))) {
+            most = t;
+            instance = i;
+        }
+    }
+    if (most != NULL)
+        say(why,
+            size,
+            "%stask %u was restarted %u time%s: %s",
+            why[0] != 0 ? "; " : "",
+            instance,
+            task_restarts(most),
+            task_restarts(most) == 1 ? "" : "s",
+            most->message != NULL ? most->message : "");
 }
 
 void waits_job(struct master_core *m, const struct job *job, char *why, size_t size)
@@ -105,4 +131,6 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
             seconds(repeats_due_ms(m, first->retry_us)));
     if (more[0] != 0)
         say(why, size, "%s%s", why[0] != 0 ? "; " : "", more);
+    if (!job_state_is_final(job_state(job)))
+        say_restarts(job, why, size);
 }

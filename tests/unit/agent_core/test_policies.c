@@ -2,6 +2,7 @@
  * an agent without room (docs/spec/6-agent.md).
  */
 #include "base/mem.h"
+#include "base/text.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent_core/rig.h"
 
@@ -73,6 +74,14 @@ static struct run_report report(void)
     return r;
 }
 
+static void check_text(struct bytes found, const char *wanted)
+{
+    char *text = text_copy(found);
+
+    ck_assert_str_eq(text, wanted);
+    mem_free(text);
+}
+
 static void check_end(enum task_state state, enum task_reason reason, int exit_code)
 {
     struct run_report r;
@@ -114,7 +123,7 @@ START_TEST(failure_is_started_again)
     ck_assert_int_eq(r.state, TASK_RUNNING);
     ck_assert_uint_eq(r.restarts, 1);
     ck_assert_int_eq(r.exit_code, 3);
-    ck_assert_int_eq(memcmp(r.message.data, "exited with status 3", r.message.size), 0);
+    check_text(r.message, "exited with status 3; restart 1 after 1.0s");
     ck_assert_uint_eq(rig_status(&rig).running, 1);
     rig_finish(&rig);
 }

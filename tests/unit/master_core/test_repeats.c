@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "raft_fsm/retry.h"
 #include "raft_fsm/state.h"
 
@@ -275,6 +276,30 @@ START_TEST(test_what_waits_for_time_is_told_beside_what_waits_for_room)
 }
 END_TEST
 
+/* It looks like one that runs, to its agent and to the counts. */
+START_TEST(test_a_task_that_is_restarted_again_and_again_is_told)
+{
+    struct run_report run = {.attempt = 1,
+                             .state = TASK_RUNNING,
+                             .reason = TASK_REASON_EXITED,
+                             .exit_code = 1,
+                             .message = text_view("exited with status 1"),
+                             .restarts = 3};
+    struct buffer frame = {0};
+    struct job_spec spec;
+    struct rig rig;
+
+    start(&rig);
+    spec_init(&spec);
+    rig_submit_spec(&rig, CLIENT, &spec);
+    update_pack(1, &run, 1, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    rig_settle(&rig);
+    expect_why(&rig, "task 0 was restarted 3 times: exited with status 1");
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_a_task_that_is_lost_again_says_so)
 {
     struct rig rig;
@@ -512,6 +537,7 @@ UNIT_MAIN("repeats",
                     test_a_jump_wears_off,
                     test_an_exclusive_run_is_waited_for,
                     test_what_waits_for_time_is_told_beside_what_waits_for_room,
+                    test_a_task_that_is_restarted_again_and_again_is_told,
                     test_a_task_that_is_lost_again_says_so,
                     test_each_lease_has_its_own_end,
                     test_the_end_of_a_lease_does_not_wait_for_retries,
