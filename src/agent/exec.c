@@ -93,21 +93,32 @@ static int find_run(const struct exec *e,
         !agent_core_run_state(e->agent->core, attempt, &state))
         return error_set(err,
                          ERROR_NOT_FOUND,
-                         "attempt %llu does not run here; `triarch status` tells where "
-                         "its task is now",
-                         (unsigned long long)attempt);
+                         "the task does not run here; `triarch status` tells where it "
+                         "is now");
     if (state != TASK_RUNNING)
         return error_set(err,
                          ERROR_CONFLICT,
-                         "attempt %llu is not running: it is %s",
-                         (unsigned long long)attempt,
+                         "task %llu.%u is not running: it is %s",
+                         (unsigned long long)run->job,
+                         run->instance,
                          task_state_name(state));
+    if (agent_core_run_waits(e->agent->core, attempt))
+        return error_set(err,
+                         ERROR_CONFLICT,
+                         "task %llu.%u failed and waits to be restarted (restart %u); "
+                         "`triarch status %llu` says why",
+                         (unsigned long long)run->job,
+                         run->instance,
+                         run->restarts,
+                         (unsigned long long)run->job);
     return 0;
 }
 
 /* Our end of a pair whose other end a session process gets, or a negative error. */
-static int
-start_session(struct exec *e, const struct exec_request *request, struct error *err)
+static int start_session(struct exec *e,
+                         const struct exec_request *request,
+                         const char *peer,
+                         struct error *err)
 {
     struct run_start run;
     int ends[2];
@@ -120,10 +131,17 @@ start_session(struct exec *e, const struct exec_request *request, struct error *
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
         return error_set(err, ERROR_IO, "socketpair: %s", strerror(errno));
     rc = launcher_exec(e->agent->launcher, &run, request, ends[1], err);
-    if (rc == 0)
-        return ends[0];
-    close(ends[0]);
-    return rc;
+    if (rc != 0) {
+        close(ends[0]);
+        return rc;
+    }
+    log_info("agent",
+             "exec in task %llu.%u (attempt id %llu) for %s",
+             (unsigned long long)run.job,
+             run.instance,
+             (unsigned long long)run.attempt,
+             peer);
+    return ends[0];
 }
 
 static void begin_session(
@@ -186,12 +204,8 @@ static void on_request(void *user, struct conn *c, struct bytes frame)
         conn_refuse(c, &err);
         return;
     }
-    socket = start_session(e, &request, &err);
+    socket = start_session(e, &request, conn_peer(c), &err);
     if (socket >= 0) {
-        log_info("agent",
-                 "exec in attempt %llu for %s",
-                 (unsigned long long)request.attempt,
-                 conn_peer(c));
         begin_session(e, c, rpc.id, socket, request.attempt);
         guest_release(g);
     } else {

@@ -193,7 +193,9 @@ void process_check(struct launcher *base, const struct run_start *run, uint32_t 
     if (request_build_check(&bytes, run, index, &l->host, &err) != 0) {
         buffer_finish(&bytes);
         log_warning("agent",
-                    "attempt %llu cannot be checked: %s",
+                    "task %llu.%u (attempt id %llu) cannot be checked: %s",
+                    (unsigned long long)run->job,
+                    run->instance,
                     (unsigned long long)run->attempt,
                     err.text);
         return;

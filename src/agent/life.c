@@ -227,13 +227,18 @@ static void on_look(void *arg)
 static void on_over_quota(void *user)
 {
     struct agent *a = user;
+    struct run_start run = {0};
     uint64_t attempt;
 
     while (disk_quota_take(a->disk_quota, &attempt)) {
-        log_info("agent",
-                 "attempt %llu has more files than its disk of %llu MiB allows",
-                 (unsigned long long)attempt,
-                 (unsigned long long)(launcher_disk(a->launcher, attempt) / MIB));
+        if (agent_core_run_start(a->core, attempt, &run))
+            log_info("agent",
+                     "task %llu.%u (attempt id %llu) has more files than its disk of "
+                     "%llu MiB allows",
+                     (unsigned long long)run.job,
+                     run.instance,
+                     (unsigned long long)attempt,
+                     (unsigned long long)(launcher_disk(a->launcher, attempt) / MIB));
         launcher_end_for_disk(a->launcher, attempt);
     }
 }

@@ -114,7 +114,7 @@ static int refuse_sandbox(uint64_t attempt, struct error *err)
 {
     return error_set(err,
                      ERROR_NOT_FOUND,
-                     "attempt %llu has no files here: it did not start yet, or they "
+                     "attempt id %llu has no files here: it did not start yet, or they "
                      "were removed",
                      (unsigned long long)attempt);
 }
@@ -158,7 +158,7 @@ static int refuse_log(uint64_t attempt, const char *name, struct error *err)
 {
     return error_set(err,
                      ERROR_NOT_FOUND,
-                     "%s of attempt %llu is not a file of it any more: the task put "
+                     "%s of attempt id %llu is not a file of it any more: the task put "
                      "something else in its place",
                      name,
                      (unsigned long long)attempt);

@@ -101,7 +101,7 @@ void web_task_usage(struct agent *a, struct http_request *r, uint64_t attempt)
     }
     error_set(&err,
               ERROR_NOT_FOUND,
-              "nothing is known of what attempt %llu used: it did not start, ended "
+              "nothing is known of what attempt id %llu used: it did not start, ended "
               "before it was looked at, or was removed",
               (unsigned long long)attempt);
     http_answer_error(r, &err);

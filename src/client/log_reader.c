@@ -34,6 +34,7 @@ struct log_reader {
     uint64_t offset;   /* of the next byte of it to be shown */
     uint64_t heard_ms; /* of the last sign of life of its agent */
     bool over;         /* its end was told */
+    bool pends;        /* it was told that the task has not started */
 
     struct client_call call; /* a look at the task */
     bool calling;
@@ -271,7 +272,12 @@ static int lost(const struct log_reader *l, struct error *err)
                          "agent %" PRIu64 " does not give the log: %s",
                          l->seen.agent,
                          l->reason.text);
-    return task_http_refused(err, l->seen.agent, l->status, buffer_view(&l->said));
+    return task_http_refused(err,
+                             l->options.job,
+                             l->options.instance,
+                             l->seen.agent,
+                             l->status,
+                             buffer_view(&l->said));
 }
 
 /* After a GET. */
@@ -364,6 +370,15 @@ take(struct log_reader *l, const struct client_answer *answer, struct error *err
     if (task.attempt_id == 0 && (!l->options.follow || task_state_is_final(task.state)))
         return not_there(l, err);
     if (task.attempt_id == 0) {
+        if (!l->pends)
+            note(l,
+                 "task %" PRIu64 ".%" PRIu32
+                 " has not started; `triarch status %" PRIu64
+                 "` says what it waits for",
+                 l->options.job,
+                 l->options.instance,
+                 l->options.job);
+        l->pends = true;
         rest(l);
         return 0;
     }

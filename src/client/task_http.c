@@ -139,7 +139,12 @@ int task_http_get(struct session *s,
                        place->agent,
                        g.reason.text);
     else if (g.status != 200)
-        rc = task_http_refused(err, place->agent, g.status, buffer_view(&g.said));
+        rc = task_http_refused(err,
+                               place->job,
+                               place->instance,
+                               place->agent,
+                               g.status,
+                               buffer_view(&g.said));
     buffer_finish(&where);
     buffer_finish(&g.said);
     return rc;
@@ -148,6 +153,8 @@ int task_http_get(struct session *s,
 /* ---- answers ---- */
 
 int task_http_refused(struct error *err,
+                      uint64_t job,
+                      uint32_t instance,
                       uint64_t agent,
                       unsigned status,
                       struct bytes said)
@@ -156,14 +163,20 @@ int task_http_refused(struct error *err,
     const char *text =
         json_string_value(json_object_get(json_object_get(value, "error"), "message"));
     enum error_code code = status == 404 ? ERROR_NOT_FOUND : ERROR_UNAVAILABLE;
-    int rc =
-        text != NULL
-            ? error_set(err, code, "agent %" PRIu64 ": %s", agent, text)
-            : error_set(
-                  err, code, "agent %" PRIu64 " answers with status %u", agent, status);
+    char said_text[ERROR_TEXT_MAX];
 
+    if (text != NULL)
+        snprintf(said_text, sizeof(said_text), ": %s", text);
+    else
+        snprintf(said_text, sizeof(said_text), " answers with status %u", status);
     json_decref(value);
-    return rc;
+    return error_set(err,
+                     code,
+                     "task %" PRIu64 ".%" PRIu32 ", agent %" PRIu64 "%s",
+                     job,
+                     instance,
+                     agent,
+                     said_text);
 }
 
 struct document {

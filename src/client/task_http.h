@@ -37,6 +37,8 @@ json_t *task_http_get_json(struct session *s,
 
 /* What an answer that is an error says of itself: {"error": {"message"}}, or its status. */
 int task_http_refused(struct error *err,
+                      uint64_t job,
+                      uint32_t instance,
                       uint64_t agent,
                       unsigned status,
                       struct bytes said);

@@ -102,8 +102,12 @@ json_t *json_job_summary(const struct job_summary *j)
 /* A task that ran to an end has an exit code; one that was lost or never started has not. */
 static json_t *exit_code(const struct task_info *t)
 {
-    if (t->state == TASK_FINISHED || t->state == TASK_FAILED ||
-        t->reason == TASK_REASON_EXITED || t->reason == TASK_REASON_SIGNALED)
+    bool never_began =
+        t->reason == TASK_REASON_FETCH_FAILED || t->reason == TASK_REASON_IMAGE_FAILED;
+
+    if (!never_began &&
+        (t->state == TASK_FINISHED || t->state == TASK_FAILED ||
+         t->reason == TASK_REASON_EXITED || t->reason == TASK_REASON_SIGNALED))
         return json_integer(t->exit_code);
     return json_null();
 }
@@ -127,6 +131,7 @@ json_t *json_task(uint64_t job, const struct task_info *t)
     json_object_set_new(o, "id", json_string(id));
     json_object_set_new(o, "instance", number(t->instance));
     json_object_set_new(o, "attempt", number(t->attempt));
+    json_object_set_new(o, "attempt_id", number_if(t->attempt_id != 0, t->attempt_id));
     json_object_set_new(o, "state", json_string(task_state_name(t->state)));
     json_object_set_new(o, "agent_id", number_if(t->agent_id != 0, t->agent_id));
     json_object_set_new(o, "exit_code", exit_code(t));

@@ -139,7 +139,7 @@ def test_logs_that_it_replaced(agent_cluster, name):
         done = cluster.client.run("logs", f"{job}.0", timeout=20)
         print(again, done.stderr)
         assert done.returncode == 1 and done.stdout == ""
-        assert "stdout of attempt 1 is not a file of it any more" in done.stderr
+        assert "stdout of attempt id 1 is not a file of it any more" in done.stderr
         assert cluster.client.run("logs", f"{job}.0", "--stderr").stdout == ""
         cluster.client("kill", job)
         assert wait_ended(cluster, job)["state"] == "TASK_KILLED"

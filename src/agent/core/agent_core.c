@@ -216,6 +216,13 @@ bool agent_core_run_state(const struct agent_core *core,
     return r != NULL;
 }
 
+bool agent_core_run_waits(const struct agent_core *core, uint64_t attempt)
+{
+    const struct run *r = runs_find(core, attempt);
+
+    return r != NULL && r->phase == RUN_WAITING;
+}
+
 bool agent_core_run_start(const struct agent_core *core,
                           uint64_t attempt,
                           struct run_start *out)

@@ -271,6 +271,8 @@ void agent_core_status(const struct agent_core *core, struct agent_status *out);
 bool agent_core_run_state(const struct agent_core *core,
                           uint64_t attempt,
                           enum task_state *out);
+/* It failed, and will be started again after a while. */
+bool agent_core_run_waits(const struct agent_core *core, uint64_t attempt);
 /* What it was started with; false if it never was accepted, or was forgotten.  Its views are
  * valid until the next agent_step(). */
 bool agent_core_run_start(const struct agent_core *core,

@@ -88,8 +88,8 @@ START_TEST(test_job_with_tasks)
     job = json_job(&SUMMARY, tasks);
     check_json(
         json_incref(json_object_get(job, "tasks")),
-        "[{\"id\": \"17.3\", \"instance\": 3, \"attempt\": 2, \"state\": "
-        "\"TASK_FAILED\","
+        "[{\"id\": \"17.3\", \"instance\": 3, \"attempt\": 2, \"attempt_id\": 99,"
+        " \"state\": \"TASK_FAILED\","
         " \"agent_id\": 5, \"exit_code\": 7, \"reason\": \"REASON_COMMAND_EXITED\","
         " \"message\": \"exit\xef\xbf\xbd status \xef\xbf\xbd\", \"ports\": [],"
         " \"health\": \"failing\", \"restarts\": 4,"
@@ -109,8 +109,8 @@ START_TEST(test_pending_task)
 
     check_json(
         json_task(17, &pending),
-        "{\"id\": \"17.0\", \"instance\": 0, \"attempt\": 0, \"state\": "
-        "\"TASK_PENDING\","
+        "{\"id\": \"17.0\", \"instance\": 0, \"attempt\": 0, \"attempt_id\": null,"
+        " \"state\": \"TASK_PENDING\","
         " \"agent_id\": null, \"exit_code\": null, \"reason\": null, \"message\": \"\","
         " \"ports\": [], \"health\": \"unknown\", \"restarts\": 0, \"placed\": null,"
         " \"started\": null, \"ended\": null, \"why\": \"retry 1 of 2 in 3 s\"}");
@@ -127,6 +127,8 @@ static const struct {
     {TASK_FAILED, TASK_REASON_SIGNALED, true},
     {TASK_KILLED, TASK_REASON_SIGNALED, true},
     {TASK_KILLED, TASK_REASON_KILLED_BY_USER, false},
+    {TASK_FAILED, TASK_REASON_FETCH_FAILED, false},
+    {TASK_FAILED, TASK_REASON_IMAGE_FAILED, false},
     {TASK_ERROR, TASK_REASON_NOT_STARTED, false},
     {TASK_LOST, TASK_REASON_AGENT_GONE, false},
     {TASK_RUNNING, TASK_REASON_NONE, false},
