@@ -45,14 +45,14 @@ static int append_json(void *user, const struct list_result *page, struct error 
 }
 
 static const struct column columns[] = {
-    {"ID", true},
-    {"HOSTNAME", false},
-    {"STATE", false},
-    {"TASKS", true},
-    {"CPUS", true},
-    {"MEM (MiB)", true},
-    {"ADDRESS", false},
-    {"ATTRIBUTES", false},
+    {"ID", COLUMN_NUMBER},
+    {"HOSTNAME", COLUMN_TEXT},
+    {"STATE", COLUMN_TEXT},
+    {"TASKS", COLUMN_NUMBER},
+    {"CPUS", COLUMN_NUMBER},
+    {"MEM (MiB)", COLUMN_NUMBER},
+    {"ADDRESS", COLUMN_TEXT},
+    {"ATTRIBUTES", COLUMN_TEXT},
 };
 
 static enum style style_of(enum agent_state state)

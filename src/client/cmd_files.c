@@ -115,10 +115,10 @@ static json_t *get_entries(struct session *s,
 }
 
 static const struct column columns[] = {
-    {"MODE", false},
-    {"SIZE", true},
-    {"MODIFIED", false},
-    {"NAME", false},
+    {"MODE", COLUMN_TEXT},
+    {"SIZE", COLUMN_NUMBER},
+    {"MODIFIED", COLUMN_TEXT},
+    {"NAME", COLUMN_TEXT},
 };
 
 /* "drwxr-xr-x" */

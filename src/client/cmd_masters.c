@@ -89,14 +89,14 @@ info_of(const struct session *s, const struct asked *a, uint32_t master)
 /* ---- output ---- */
 
 static const struct column columns[] = {
-    {"ID", true},
-    {"ADDRESS", false},
-    {"ROLE", false},
-    {"TERM", true},
-    {"COMMITTED", true},
-    {"APPLIED", true},
-    {"DIGEST", false},
-    {"WHY", false},
+    {"ID", COLUMN_NUMBER},
+    {"ADDRESS", COLUMN_TEXT},
+    {"ROLE", COLUMN_TEXT},
+    {"TERM", COLUMN_NUMBER},
+    {"COMMITTED", COLUMN_NUMBER},
+    {"APPLIED", COLUMN_NUMBER},
+    {"DIGEST", COLUMN_TEXT},
+    {"WHY", COLUMN_TEXT},
 };
 
 static bool is_role(const struct master_info *m, const char *role)

@@ -53,15 +53,15 @@ append_json_jobs(void *user, const struct list_result *page, struct error *err)
 }
 
 static const struct column job_columns[] = {
-    {"ID", true},
-    {"NAME", false},
-    {"STATE", false},
-    {"DONE", true},
-    {"RUNNING", true},
-    {"PENDING", true},
-    {"FAILED", true},
-    {"TIME", true},
-    {"WHY PENDING", false},
+    {"ID", COLUMN_NUMBER},
+    {"NAME", COLUMN_TEXT},
+    {"STATE", COLUMN_TEXT},
+    {"DONE", COLUMN_NUMBER},
+    {"RUNNING", COLUMN_NUMBER},
+    {"PENDING", COLUMN_NUMBER},
+    {"FAILED", COLUMN_NUMBER},
+    {"TIME", COLUMN_NUMBER},
+    {"REMARK", COLUMN_BELOW},
 };
 
 static int append_jobs(void *user, const struct list_result *page, struct error *err)
@@ -157,15 +157,15 @@ write_json_job(struct session *s, const struct job_summary *job, struct error *e
 }
 
 static const struct column task_columns[] = {
-    {"TASK", false},
-    {"STATE", false},
-    {"ATTEMPT", true},
-    {"RESTARTS", true},
-    {"HEALTH", false},
-    {"AGENT", true},
-    {"PORTS", false},
-    {"TIME", true},
-    {"MESSAGE", false},
+    {"TASK", COLUMN_TEXT},
+    {"STATE", COLUMN_TEXT},
+    {"ATTEMPT", COLUMN_NUMBER},
+    {"RESTARTS", COLUMN_NUMBER},
+    {"HEALTH", COLUMN_TEXT},
+    {"AGENT", COLUMN_NUMBER},
+    {"PORTS", COLUMN_TEXT},
+    {"TIME", COLUMN_NUMBER},
+    {"MESSAGE", COLUMN_BELOW},
 };
 
 struct task_table {
@@ -297,7 +297,10 @@ static void write_head(struct session *s, const struct job_summary *job)
     buffer_printf(&out, ", priority %" PRId32 "\n", job->priority);
     if (why[0] != '\0') {
         buffer_append_text(&out, "  ");
-        screen_styled(&out, &s->out, STYLE_WARN, "pending: ");
+        screen_styled(&out,
+                      &s->out,
+                      STYLE_WARN,
+                      job->tasks[TASK_PENDING] > 0 ? "pending: " : "note: ");
         buffer_printf(&out, "%s\n", why);
     }
     screen_write(&s->out, &out);

@@ -100,6 +100,7 @@ struct layout {
     const struct screen *screen;
     size_t *widths; /* 0: the column is left out */
     size_t count;   /* of columns */
+    bool below;     /* there are columns that are left out for what is below */
 };
 
 static size_t line_width(const struct layout *l)
@@ -118,7 +119,7 @@ static size_t *widest(const struct table *t, const struct layout *l)
     size_t *found = NULL;
 
     for (size_t i = 0; i < l->count; i++)
-        if (!t->columns[i].right && l->widths[i] > TEXT_WIDTH &&
+        if (t->columns[i].kind != COLUMN_NUMBER && l->widths[i] > TEXT_WIDTH &&
             (found == NULL || l->widths[i] >= *found))
             found = &l->widths[i];
     return found;
@@ -132,6 +133,18 @@ static void fit(const struct table *t, struct layout *l, size_t limit)
         --*width;
 }
 
+/* Before anything is cut. */
+static void move_below(const struct table *t, struct layout *l, size_t limit)
+{
+    if (limit == 0 || line_width(l) <= limit)
+        return;
+    for (size_t i = 1; i < t->count; i++) {
+        l->below = l->below || (t->columns[i].kind == COLUMN_BELOW && l->widths[i] > 0);
+        if (t->columns[i].kind == COLUMN_BELOW)
+            l->widths[i] = 0;
+    }
+}
+
 static struct layout layout_of(const struct table *t, const struct screen *s)
 {
     struct layout l = {.screen = s, .count = t->count};
@@ -139,6 +152,7 @@ static struct layout layout_of(const struct table *t, const struct screen *s)
     l.widths = mem_alloc(t->count * sizeof(size_t));
     for (size_t i = 0; i < t->count; i++)
         l.widths[i] = is_left_out(t, i) ? 0 : column_width(t, i);
+    move_below(t, &l, screen_width(s));
     fit(t, &l, screen_width(s));
     return l;
 }
@@ -183,7 +197,8 @@ static void append_row(struct buffer *out,
         if (l->widths[i] == 0)
             continue;
         pad(out, i > 0 ? GAP : 0);
-        append_cell(out, l, &cells[i], l->widths[i], t->columns[i].right);
+        append_cell(
+            out, l, &cells[i], l->widths[i], t->columns[i].kind == COLUMN_NUMBER);
     }
     drop_spaces(out);
     buffer_append_u8(out, '\n');
@@ -205,6 +220,21 @@ append_head(struct buffer *out, const struct table *t, const struct layout *l)
     mem_free(cells);
 }
 
+static void append_below(struct buffer *out,
+                         const struct table *t,
+                         const struct layout *l,
+                         const struct cell *cells)
+{
+    for (size_t i = 1; i < t->count; i++) {
+        if (t->columns[i].kind != COLUMN_BELOW || cells[i].columns == 0)
+            continue;
+        screen_styled(out, l->screen, STYLE_HEAD, cells[0].text);
+        buffer_append_text(out, ": ");
+        screen_styled(out, l->screen, cells[i].style, cells[i].text);
+        buffer_append_u8(out, '\n');
+    }
+}
+
 void table_print(const struct table *t, struct screen *s)
 {
     struct layout l = layout_of(t, s);
@@ -214,6 +244,10 @@ void table_print(const struct table *t, struct screen *s)
     append_head(&out, t, &l);
     for (size_t i = 0; i < t->cell_count; i += t->count)
         append_row(&out, t, &l, &t->cells[i]);
+    if (l.below)
+        buffer_append_u8(&out, '\n');
+    for (size_t i = 0; l.below && i < t->cell_count; i += t->count)
+        append_below(&out, t, &l, &t->cells[i]);
     screen_write(s, &out);
     mem_free(l.widths);
     buffer_finish(&out);

@@ -1,16 +1,24 @@
 /* table.h - aligned columns.
  *
  * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal columns of
- * text are cut, the widest first, until the lines fit; in a pipe nothing is.
+ * text are cut, the widest first, until the lines fit; in a pipe nothing is.  What must not be
+ * cut goes below the table then, on lines of its own.
  */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
 
 #include "client/screen.h"
 
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_NUMBER,
+    COLUMN_BELOW, /* text, not the first column: where lines do not fit, it is written as
+                   * "FIRST CELL: TEXT" below */
+};
+
 struct column {
     const char *head;
-    bool right; /* numbers */
+    enum column_kind kind;
 };
 
 struct table;

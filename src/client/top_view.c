@@ -149,26 +149,26 @@ void top_view_complete(struct top_view *v, enum top_order order)
 /* ---- tables ---- */
 
 static const struct column agent_columns[] = {
-    {"AGENT", true},
-    {"HOSTNAME", false},
-    {"STATE", false},
-    {"TASKS", true},
-    {"CPU %", true},
-    {"CPUS", true},
-    {"MEM", true},
-    {"MEM TOTAL", true},
+    {"AGENT", COLUMN_NUMBER},
+    {"HOSTNAME", COLUMN_TEXT},
+    {"STATE", COLUMN_TEXT},
+    {"TASKS", COLUMN_NUMBER},
+    {"CPU %", COLUMN_NUMBER},
+    {"CPUS", COLUMN_NUMBER},
+    {"MEM", COLUMN_NUMBER},
+    {"MEM TOTAL", COLUMN_NUMBER},
 };
 
 static const struct column task_columns[] = {
-    {"AGENT", true},
-    {"TASK", false},
-    {"JOB NAME", false},
-    {"CPU %", true},
-    {"MEM", true},
-    {"MEM LIMIT", true},
-    {"IO", true},
-    {"PIDS", true},
-    {"UPTIME", true},
+    {"AGENT", COLUMN_NUMBER},
+    {"TASK", COLUMN_TEXT},
+    {"JOB NAME", COLUMN_TEXT},
+    {"CPU %", COLUMN_NUMBER},
+    {"MEM", COLUMN_NUMBER},
+    {"MEM LIMIT", COLUMN_NUMBER},
+    {"IO", COLUMN_NUMBER},
+    {"PIDS", COLUMN_NUMBER},
+    {"UPTIME", COLUMN_NUMBER},
 };
 
 /* Of one cpu: 1500 is "150.0". */

@@ -60,7 +60,8 @@ START_TEST(what_does_not_fit_ends_with_an_ellipsis)
 }
 END_TEST
 
-static const struct column columns[] = {{"ID", true}, {"NAME", false}, {"WHY", false}};
+static const struct column columns[] = {
+    {"ID", COLUMN_NUMBER}, {"NAME", COLUMN_TEXT}, {"WHY", COLUMN_TEXT}};
 
 START_TEST(tables_are_aligned)
 {
@@ -108,6 +109,26 @@ START_TEST(an_empty_last_column_is_left_out)
     table_cell(t, STYLE_PLAIN, "%s", "");
     table_print(t, &kept);
     ck_assert_str_eq(written, "ID  NAME\n 1  a\n");
+    table_destroy(t);
+}
+END_TEST
+
+START_TEST(texts_go_below_where_lines_do_not_fit)
+{
+    static const struct column wide[] = {
+        {"ID", COLUMN_NUMBER}, {"NAME", COLUMN_TEXT}, {"WHY", COLUMN_BELOW}};
+    struct table *t = table_create(wide, 3);
+
+    table_cell(t, STYLE_PLAIN, "1");
+    table_cell(t, STYLE_PLAIN, "a");
+    table_cell(t, STYLE_PLAIN, "no agent has 64 cpus");
+    table_cell(t, STYLE_PLAIN, "2");
+    table_cell(t, STYLE_PLAIN, "b");
+    table_cell(t, STYLE_PLAIN, "%s", "");
+    kept.terminal = true;
+    kept.columns = 20;
+    table_print(t, &kept);
+    ck_assert_str_eq(written, "ID  NAME\n 1  a\n 2  b\n\n1: no agent has 64 cpus\n");
     table_destroy(t);
 }
 END_TEST
@@ -255,6 +276,7 @@ int main(void)
     tcase_add_test(screens, tables_are_aligned);
     tcase_add_test(screens, lines_end_with_their_text);
     tcase_add_test(screens, an_empty_last_column_is_left_out);
+    tcase_add_test(screens, texts_go_below_where_lines_do_not_fit);
     tcase_add_test(screens, hostile_cells_cannot_forge_lines);
     tcase_add_test(screens, colour_is_only_for_screens_that_want_it);
     tcase_add_test(screens, counts_leave_zeroes_out);
