@@ -25,6 +25,10 @@ static const struct option_row rows[] = {
     {.name = "stderr",
      .kind = OPTION_FLAG,
      .help = "what it wrote to standard error instead of standard output"},
+    {.name = "both",
+     .kind = OPTION_FLAG,
+     .help =
+         "standard output and standard error, with the name of it before each line"},
     {.name = "tail",
      .letter = 'n',
      .kind = OPTION_NUMBER,
@@ -44,6 +48,7 @@ struct log {
     struct logs *logs;
     uint64_t job;
     uint32_t instance;
+    const char *file;
     struct log_reader *reader; /* NULL: not begun */
     struct log_lines lines;
 };
@@ -62,22 +67,41 @@ struct logs {
 
 /* ---- which tasks ---- */
 
-static int add(struct logs *l, uint64_t job, uint32_t instance, struct error *err)
+static int add_file(struct logs *l,
+                    uint64_t job,
+                    uint32_t instance,
+                    const char *file,
+                    struct error *err)
 {
     for (size_t i = 0; i < l->count; i++)
-        if (l->list[i].job == job && l->list[i].instance == instance)
+        if (l->list[i].job == job && l->list[i].instance == instance &&
+            strcmp(l->list[i].file, file) == 0)
             return 0;
     if (l->count == LIMIT_LOGS_AT_ONCE)
         return error_set(err,
                          ERROR_TOO_LARGE,
-                         "logs of more than %d tasks: name those that you mean, as "
+                         "more than %d logs: name those that you mean, as "
                          "%" PRIu64 ".0 %" PRIu64 ".1",
                          LIMIT_LOGS_AT_ONCE,
                          job,
                          job);
     MEM_GROW(l->list, l->capacity, l->count + 1);
-    l->list[l->count++] = (struct log){.logs = l, .job = job, .instance = instance};
+    l->list[l->count++] =
+        (struct log){.logs = l, .job = job, .instance = instance, .file = file};
     return 0;
+}
+
+static int add(struct logs *l, uint64_t job, uint32_t instance, struct error *err)
+{
+    const struct options *o = l->session->options;
+    bool both = options_flag(o, "both"), only_stderr = options_flag(o, "stderr");
+    int rc = 0;
+
+    if (both || !only_stderr)
+        rc = add_file(l, job, instance, "stdout", err);
+    if (rc == 0 && (both || only_stderr))
+        rc = add_file(l, job, instance, "stderr", err);
+    return rc;
 }
 
 struct of_job {
@@ -229,7 +253,7 @@ static void begin_more(struct logs *l)
             .job = log->job,
             .instance = log->instance,
             .follow = follow,
-            .file = options_flag(o, "stderr") ? "stderr" : "stdout",
+            .file = log->file,
             .where = l->where,
         };
 
@@ -240,11 +264,24 @@ static void begin_more(struct logs *l)
 
 /* ---- how lines look ---- */
 
+static int name_of(const struct log *log, char *out, size_t size)
+{
+    bool both = options_flag(log->logs->session->options, "both");
+
+    return snprintf(out,
+                    size,
+                    "%" PRIu64 ".%" PRIu32 "%s%s",
+                    log->job,
+                    log->instance,
+                    both ? " " : "",
+                    both ? log->file : "");
+}
+
 static char *prefix_of(const struct log *log, int width)
 {
     char name[48], text[64];
 
-    snprintf(name, sizeof(name), "%" PRIu64 ".%" PRIu32, log->job, log->instance);
+    name_of(log, name, sizeof(name));
     snprintf(text, sizeof(text), "%-*s | ", width, name);
     return mem_strdup(text);
 }
@@ -257,8 +294,7 @@ static void prepare_lines(struct logs *l)
     int width = 0;
 
     for (size_t i = 0; i < l->count; i++) {
-        int w = snprintf(
-            NULL, 0, "%" PRIu64 ".%" PRIu32, l->list[i].job, l->list[i].instance);
+        int w = name_of(&l->list[i], NULL, 0);
 
         width = w > width ? w : width;
     }

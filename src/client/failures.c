@@ -79,7 +79,16 @@ struct telling {
     uint64_t job;
     struct buffer text;
     unsigned shown;
+    bool wrote;       /* one of those shown ran, and may have written why it failed */
+    uint32_t written; /* the first of them */
 };
+
+static bool has_run(const struct task_info *t)
+{
+    return t->attempt_id != 0 && t->state != TASK_ERROR && t->started_us != 0 &&
+           t->reason != TASK_REASON_FETCH_FAILED &&
+           t->reason != TASK_REASON_IMAGE_FAILED;
+}
 
 static void tell(struct telling *t, const struct task_info *task)
 {
@@ -96,6 +105,10 @@ static void tell(struct telling *t, const struct task_info *task)
         buffer_printf(&t->text, " (%.*s)", (int)why.size, (const char *)why.data);
     buffer_finish(&why);
     t->shown++;
+    if (!t->wrote && has_run(task)) {
+        t->wrote = true;
+        t->written = task->instance;
+    }
 }
 
 static int tell_page(void *user, const struct list_result *page, struct error *err)
@@ -130,8 +143,12 @@ int failures_tell(struct session *s, const struct job_summary *job, struct error
                       "; and %" PRIu32 " more, see `triarch status %" PRIu64 "`",
                       bad - t.shown,
                       job->id);
-    else if (rc >= 0)
-        buffer_printf(&t.text, "; `triarch logs TASK` shows what it wrote");
+    else if (rc >= 0 && t.wrote)
+        buffer_printf(&t.text,
+                      "; `triarch logs --both %" PRIu64 ".%" PRIu32
+                      "` shows what it wrote",
+                      job->id,
+                      t.written);
     buffer_append_u8(&t.text, 0);
     rc = error_set(err, ERROR_INTERNAL, "%s", (const char *)t.text.data);
     buffer_finish(&t.text);

@@ -23,6 +23,7 @@
 #define LINE_MS       1000
 #define NOTE_MS       4000 /* how long it is shown who leads now */
 #define LEADERLESS_MS 1000 /* a usual failover is not worth a word */
+#define WHY_MS        1000 /* nor is a usual wait for room */
 #define SIGNAL_STATUS 128  /* plus the signal: the status of an interrupted program */
 
 struct wait {
@@ -45,7 +46,9 @@ struct wait {
     char leader[ADDRESS_TEXT_MAX]; /* the last one that was seen to lead */
     uint64_t led_ms;               /* when it was first seen to lead */
     uint64_t leaderless_ms; /* since when nobody is known to lead; 0: somebody is */
-    bool drawn;             /* the line of a terminal stands */
+    uint64_t why_ms;        /* since when there is a reason to wait; 0: there is none */
+    char *why;  /* the last one that was told, without its figures; or NULL */
+    bool drawn; /* the line of a terminal stands */
     uint64_t line_ms;
     bool changed; /* since the last line */
 };
@@ -153,6 +156,47 @@ static void draw(void *user)
     timer_set_in(w->session->loop, &w->draw, REDRAW_MS, draw, w);
 }
 
+/* Seconds that run down are no news. */
+static char *without_figures(const char *text)
+{
+    char *out = mem_strdup(text), *to = out;
+
+    for (; *text != '\0'; text++)
+        if (strchr("0123456789.", *text) == NULL)
+            *to++ = *text;
+    *to = '\0';
+    return out;
+}
+
+/* Each reason once, when it has lasted. */
+static void tell_why(struct wait *w)
+{
+    uint64_t now_ms = loop_now_ms();
+    char *why, *words;
+
+    if (w->job.why.size == 0)
+        w->why_ms = 0;
+    else if (w->why_ms == 0)
+        w->why_ms = now_ms;
+    if (w->why_ms == 0 || now_ms < w->why_ms + WHY_MS)
+        return;
+    why = text_clean(w->job.why);
+    words = without_figures(why);
+    if (w->why == NULL || strcmp(words, w->why) != 0) {
+        erase(w);
+        session_note(w->session,
+                     "job %" PRIu64 "%s: %s",
+                     w->id,
+                     w->job.tasks[TASK_PENDING] > 0 ? " waits" : "",
+                     why);
+        mem_free(w->why);
+        w->why = words;
+        words = NULL;
+    }
+    mem_free(words);
+    mem_free(why);
+}
+
 /* ---- asking ---- */
 
 static void end(struct wait *w, int status)
@@ -195,7 +239,9 @@ static void take(struct wait *w, struct bytes result)
     w->known = w->exists = true;
     if (job_state_is_final(w->job.state))
         end(w, 0);
-    else if (!w->draw.armed)
+    else
+        tell_why(w);
+    if (!w->over && !w->draw.armed)
         draw(w);
 }
 
@@ -285,5 +331,6 @@ int job_wait(struct session *s,
     else if (w.status < 0)
         *err = w.err;
     buffer_finish(&w.page);
+    mem_free(w.why);
     return w.status;
 }

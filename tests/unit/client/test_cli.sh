@@ -149,6 +149,7 @@ is "run --wait: the id alone on stdout" "$out" 4
 contains "run --wait: progress on stderr" "$err" "job 4 COMPLETE: 3 of 3 finished"
 run run --wait -- false
 is "run --wait of a failure: status 1" "$status" 1
+contains "a failure says where to look" "$err" "triarch logs --both 5.0"
 contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exited with "
 is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
 printf 'name: from-file\ncommand: "true"\ninstances: 2\n' >"$work/job.yaml"
@@ -197,6 +198,10 @@ is "status JOB: no column without a word" "$(grep -cE "PORTS|HEALTH|RESTARTS" "$
 run run --wait -- serves
 run status "$out"
 contains "status JOB: ports, health and restarts" "$out" "4  failing      1  80,31000-31002,31005,31006"
+status=0
+timeout -s INT 3 "$triarch" wait 1 >"$work/out" 2>"$work/err" </dev/null || status=$?
+is "wait of a pending job says why, once" \
+    "$(grep -c "job 1 waits: no agent has 64 cpus" "$work/err")" 1
 run status 1
 contains "status JOB: why" "$out" "pending: no agent has 64 cpus"
 run wait "$large"
@@ -309,7 +314,7 @@ contains "logs of which one is not there: which" "$err" "$large.12000: there is 
 contains "logs of which one is not there: how many" "$err" "1 of 2 logs"
 run logs "$large"
 is "logs of too many: status 1" "$status" 1
-contains "logs of too many" "$err" "logs of more than 512 tasks"
+contains "logs of too many" "$err" "more than 512 logs"
 run logs --since yesterday "$several"
 is "logs since no time: status 2" "$status" 2
 contains "logs since no time" "$err" "--since"
