@@ -156,6 +156,11 @@ static int open_launcher(struct agent *a, struct error *err)
         return rv;
     if (a->launcher->unlimited.code != ERROR_NONE)
         log_warning("agent", "%s", a->launcher->unlimited.text);
+    a->config.spec.features |= AGENT_FEATURE_JOBS_2;
+    if (geteuid() == 0)
+        a->config.spec.features |= AGENT_FEATURE_USERS;
+    if (a->config.volumes != NULL && a->config.volumes[0] != '\0')
+        a->config.spec.features |= AGENT_FEATURE_VOLUMES;
     if (a->launcher->no_images.code == ERROR_NONE)
         a->config.spec.features |= AGENT_FEATURE_IMAGES;
     else

@@ -68,13 +68,24 @@ static void custom_take(struct custom_resources *c, const struct custom_resource
 
 /* ---- needs ---- */
 
+/* A user of an image is found in the image, whoever runs the agent. */
+static uint32_t features_of(const struct job_spec *spec)
+{
+    bool has_image = spec->image.source != NULL;
+
+    return (has_image ? AGENT_FEATURE_IMAGES : 0u) |
+           (job_spec_is_plain(spec) ? 0u : AGENT_FEATURE_JOBS_2) |
+           (spec->user != NULL && !has_image ? AGENT_FEATURE_USERS : 0u) |
+           (spec->volume_count > 0 ? AGENT_FEATURE_VOLUMES : 0u);
+}
+
 struct extra_needs *extra_needs_of(const struct job_spec *spec)
 {
     struct extra_needs n = {
         .port_count = spec->ports.count,
         .fixed_count = spec->ports.fixed_count,
         .custom = spec->custom,
-        .features = spec->image.source != NULL ? AGENT_FEATURE_IMAGES : 0,
+        .features = features_of(spec),
     };
 
     memcpy(n.fixed, spec->ports.fixed, n.fixed_count * sizeof(n.fixed[0]));

@@ -110,6 +110,35 @@ static void say_custom(struct text *t, const struct custom_resource *r)
     say(t, " %s", r->name);
 }
 
+static const struct {
+    uint32_t feature;
+    const char *need, *ability;
+} FEATURES[] = {
+#define X(bit, name, word, need, ability) {AGENT_FEATURE_##name, need, ability},
+    AGENT_FEATURES(X)
+#undef X
+};
+#define FEATURE_COUNT (sizeof(FEATURES) / sizeof(FEATURES[0]))
+
+static void say_features(struct text *t, uint32_t features, const char *comma)
+{
+    for (size_t i = 0; i < FEATURE_COUNT; i++) {
+        if ((features & FEATURES[i].feature) == 0 || FEATURES[i].need[0] == '\0')
+            continue;
+        say(t, "%s%s", comma, FEATURES[i].need);
+        comma = ", ";
+    }
+}
+
+/* What the first of these is that one can or cannot do. */
+static const char *ability(uint32_t features)
+{
+    for (size_t i = 0; i < FEATURE_COUNT; i++)
+        if ((features & FEATURES[i].feature) != 0)
+            return FEATURES[i].ability;
+    return "";
+}
+
 /* "2 cpus, 4096 MiB, port 8080, 1 licence" */
 static void say_needs(struct text *t, const struct demand *d)
 {
@@ -130,8 +159,7 @@ static void say_needs(struct text *t, const struct demand *d)
         say_custom(t, &d->extras->custom.items[i]);
         comma = ", ";
     }
-    if ((d->extras->features & AGENT_FEATURE_IMAGES) != 0)
-        say(t, "%simages", comma);
+    say_features(t, d->extras->features, comma);
 }
 
 /* ---- reasons ---- */
@@ -237,8 +265,8 @@ say_extras_nowhere(struct text *t, const struct census *c, const struct extra_ne
 {
     if (n == NULL)
         return false;
-    if (!c->has_features)
-        say(t, "no agent can run images");
+    if ((n->features & ~c->features) != 0)
+        say(t, "no agent can %s", ability(n->features & ~c->features));
     else if (c->port_nowhere != 0)
         say(t, "no agent offers port %u", c->port_nowhere);
     else if (extra_needs_ports(n) > c->most_ports)
@@ -288,9 +316,8 @@ static void say_waiting_for(struct text *t, const struct demand *d)
     say_needs(t, d);
 }
 
-static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
+static void say_who_is_able(struct text *t, const struct census *c)
 {
-    say_waiting_for(t, d);
     if (c->able[STANDS_OPEN] == 1)
         say(t, ": 1 agent has room when its tasks end");
     else if (c->able[STANDS_OPEN] > 1)
@@ -303,6 +330,19 @@ static void say_waiting(struct text *t, const struct census *c, const struct dem
         say_large_enough(t, c->able[STANDS_CLOSED], "cordoned or draining");
     else
         say_large_enough(t, c->able[STANDS_AWAY], "unreachable");
+}
+
+/* Who waits sees agents with room, so it is told why they do not count. */
+static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
+{
+    say_waiting_for(t, d);
+    say_who_is_able(t, c);
+    if (c->unable > 0)
+        say(t,
+            "; %llu agent%s cannot %s",
+            (unsigned long long)c->unable,
+            c->unable == 1 ? "" : "s",
+            ability(c->missing));
 }
 
 static bool is_anyone_able(const struct census *c)

@@ -135,12 +135,16 @@ static void count_extras(struct census *c,
             return;
         const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
         uint32_t ports = extra_ports_offered(offered);
+        uint32_t missing = n->features & ~offered->features;
 
-        if (resources_contain(&a->size->capacity, &d->need) &&
-            extra_is_able(offered, n))
-            c->able[a->standing]++;
+        if (resources_contain(&a->size->capacity, &d->need)) {
+            if (extra_is_able(offered, n))
+                c->able[a->standing]++;
+            if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
+                c->missing = missing;
+        }
         c->most_ports = ports > c->most_ports ? ports : c->most_ports;
-        c->has_features |= (offered->features & n->features) == n->features;
+        c->features |= offered->features;
         for (size_t i = 0; i < n->custom.count; i++) {
             uint64_t amount =
                 custom_resources_amount(&offered->custom, n->custom.items[i].name);

@@ -41,7 +41,10 @@ struct census {
     uint32_t most_ports;
     uint64_t most_custom[LIMIT_CUSTOM]; /* in the order of the needs */
     uint16_t port_nowhere;              /* fixed, and offered by no agent; 0: none */
-    bool has_features;                  /* one agent has all of them */
+    uint32_t features;                  /* that one agent at least has */
+    uint64_t
+        unable; /* agents that take work and are large enough, but without these: */
+    uint32_t missing; /* features; those of the first such agent */
 };
 
 /* Whether a task has room at this moment; if not, a fixed port may be the reason. */

@@ -20,8 +20,22 @@ struct attribute {
     char *value;
 };
 
-#define AGENT_FEATURE_IMAGES 1u /* it can run tasks from images */
-#define AGENT_FEATURES_ALL   1u
+/* What an agent can do, and some jobs need.  Bit, name, word in listings, what a task waits for,
+ * and what "no agent can", in the order in which it is told. */
+#define AGENT_FEATURES(X)                                                          \
+    X(1, JOBS_2, "jobs-2", "", "read all of this job (it is newer than they are)") \
+    X(0, IMAGES, "images", "images", "run images")                                 \
+    X(2, USERS, "users", "another user", "start tasks as other users")             \
+    X(3, VOLUMES, "volumes", "volumes", "mount volumes (triarch-agent --volumes)")
+
+enum agent_feature {
+#define X(bit, name, word, need, ability) AGENT_FEATURE_##name = 1u << bit,
+    AGENT_FEATURES(X)
+#undef X
+#define X(bit, name, word, need, ability) | 1u << bit
+        AGENT_FEATURES_ALL = 0 AGENT_FEATURES(X)
+#undef X
+};
 
 struct agent_spec {
     uint8_t key[16];    /* random; the identity of the work directory */

@@ -108,7 +108,7 @@ struct job_spec {
                              * in order of the names, names distinct */
     size_t env_count;
 
-    /* Zero is: not given. */
+    /* Zero is: not given.  Agents of the first version know nothing of these. */
     struct job_image image;
     char *user; /* of the host, or of the image; NULL: the agent's default */
     struct job_ports ports;
@@ -160,8 +160,12 @@ uint32_t job_port_count(const struct job_spec *spec);
 /* Every rule; ERROR_INVALID or ERROR_TOO_LARGE with field, value and limit. */
 int job_spec_check(const struct job_spec *spec, struct error *err);
 
+/* Nothing of what may be left out is given. */
+bool job_spec_is_plain(const struct job_spec *spec);
+
 void job_spec_pack(const struct job_spec *spec, struct buffer *out);
-/* Decodes and checks.  On failure *spec is finished. */
+/* Decodes and checks.  Fields of a newer version are ERROR_VERSION.  On failure *spec is
+ * finished. */
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err);
 /* Only the name of a packed spec, as a view into it; empty when it does not decode.  A
  * whole spec may be thousands of strings: too much for each line of a listing. */

@@ -8,6 +8,9 @@
  * Arguments and variables are bytes, not text: Linux allows any byte but zero.  Of the fields
  * from the eighth on, those that are zero up to the end are left out, so a simple job is
  * short; a part of them that is not given is an empty array.
+ *
+ * Fields that a reader does not know are an error: a job that is run without a part of what it
+ * asks for does harm, and masters would no longer have one state.
  */
 #include "wire/job_private.h"
 
@@ -215,6 +218,11 @@ static uint32_t count_optional(const struct job_spec *spec)
     return n;
 }
 
+bool job_spec_is_plain(const struct job_spec *spec)
+{
+    return count_optional(spec) == 0;
+}
+
 void job_spec_pack(const struct job_spec *spec, struct buffer *out)
 {
     uint32_t optional = count_optional(spec);
@@ -246,7 +254,7 @@ static void unpack_strings(struct unpack *u, char ***strings, size_t *count)
             unpack_fail(u, "an argument or a variable has a zero byte inside");
         job_append_string(strings, count, text_copy(value));
     }
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 /* NULL for an empty one. */
@@ -262,7 +270,7 @@ static void unpack_image(struct job_spec *spec, struct unpack *u)
     unpack_enter(u);
     spec->image.source = unpack_owned(u, LIMIT_SOURCE_BYTES);
     spec->image.sha256 = unpack_owned(u, LIMIT_SOURCE_BYTES);
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_ports(struct job_spec *spec, struct unpack *u)
@@ -271,7 +279,7 @@ static void unpack_ports(struct job_spec *spec, struct unpack *u)
     spec->ports.count = (uint32_t)unpack_uint_max(u, UINT16_MAX);
     port_ranges_unpack(
         spec->ports.fixed, &spec->ports.fixed_count, LIMIT_PORT_RANGES, u);
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_artifacts(struct job_spec *spec, struct unpack *u)
@@ -291,9 +299,9 @@ static void unpack_artifacts(struct job_spec *spec, struct unpack *u)
         a->executable = unpack_bool(u);
         a->max_bytes = unpack_uint(u);
         a->timeout_ms = unpack_uint(u);
-        unpack_leave(u);
+        unpack_leave_known(u);
     }
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_volumes(struct job_spec *spec, struct unpack *u)
@@ -309,9 +317,9 @@ static void unpack_volumes(struct job_spec *spec, struct unpack *u)
         v->source = unpack_owned(u, LIMIT_SOURCE_BYTES);
         v->target = unpack_owned(u, LIMIT_SOURCE_BYTES);
         v->read_only = unpack_bool(u);
-        unpack_leave(u);
+        unpack_leave_known(u);
     }
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_retry(struct job_retry *r, struct unpack *u)
@@ -321,7 +329,7 @@ static void unpack_retry(struct job_retry *r, struct unpack *u)
     r->interval_ms = unpack_uint(u);
     r->delay_ms = unpack_uint(u);
     r->max_delay_ms = unpack_uint(u);
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_checks(struct job_spec *spec, struct unpack *u)
@@ -344,9 +352,9 @@ static void unpack_checks(struct job_spec *spec, struct unpack *u)
         c->timeout_ms = unpack_uint(u);
         c->start_delay_ms = unpack_uint(u);
         c->failures = (uint32_t)unpack_uint_max(u, UINT32_MAX);
-        unpack_leave(u);
+        unpack_leave_known(u);
     }
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_lease(struct job_spec *spec, struct unpack *u)
@@ -355,7 +363,7 @@ static void unpack_lease(struct job_spec *spec, struct unpack *u)
     spec->lease_ms = unpack_uint(u);
     spec->drift_permille = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     spec->lease_grace_ms = unpack_uint(u);
-    unpack_leave(u);
+    unpack_leave_known(u);
 }
 
 static void unpack_fields(struct job_spec *spec, struct unpack *u)
@@ -397,7 +405,7 @@ int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err
     unpack_init(&u, bytes);
     unpack_enter(&u);
     unpack_fields(spec, &u);
-    unpack_leave(&u);
+    unpack_leave_known(&u);
     rc = unpack_finish(&u, "job spec", err);
     if (rc == 0)
         rc = job_spec_check(spec, err);

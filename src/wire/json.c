@@ -167,8 +167,11 @@ static json_t *features(const struct agent_spec *spec)
 {
     json_t *list = json_array();
 
-    if ((spec->features & AGENT_FEATURE_IMAGES) != 0)
-        json_array_append_new(list, json_string("images"));
+#define X(bit, name, word, need, ability)             \
+    if ((spec->features & AGENT_FEATURE_##name) != 0) \
+        json_array_append_new(list, json_string(word));
+    AGENT_FEATURES(X)
+#undef X
     return list;
 }
 

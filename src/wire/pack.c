@@ -128,6 +128,7 @@ void unpack_init(struct unpack *u, struct bytes bytes)
     u->at = bytes.data;
     u->end = bytes.data == NULL ? NULL : bytes.data + bytes.size;
     u->problem = NULL;
+    u->newer = false;
     u->depth = 0;
 }
 
@@ -286,6 +287,15 @@ void unpack_leave(struct unpack *u)
     u->depth--;
 }
 
+void unpack_leave_known(struct unpack *u)
+{
+    if (unpack_ok(u) && u->left[u->depth - 1] > 0) {
+        unpack_fail(u, "it has fields that this version does not know; upgrade it");
+        u->newer = true;
+    }
+    unpack_leave(u);
+}
+
 void unpack_skip(struct unpack *u)
 {
     if (begin_value(u))
@@ -421,5 +431,6 @@ int unpack_finish(struct unpack *u, const char *what, struct error *err)
     }
     if (unpack_ok(u))
         return 0;
-    return error_set(err, ERROR_INVALID, "%s: %s", what, u->problem);
+    return error_set(
+        err, u->newer ? ERROR_VERSION : ERROR_INVALID, "%s: %s", what, u->problem);
 }

@@ -7,7 +7,7 @@
  * read straight, check once with unpack_finish().
  *
  * Every struct is an array of fields in a fixed order.  A reader skips fields that it
- * does not know at the end, and takes zero for fields that an older writer did not
+ * does not know at the end (but for those of a job spec), and takes zero for fields that an older writer did not
  * send; a field never changes its meaning.  Encoding is canonical: equal values give
  * equal bytes, so the digest of the state and the hash of a keyed request are taken
  * over them.
@@ -36,6 +36,7 @@ struct unpack {
     const uint8_t *at;
     const uint8_t *end;
     const char *problem;              /* NULL while all is well; then what is wrong */
+    bool newer;                       /* it is that a newer version wrote it */
     unsigned depth;                   /* arrays entered */
     uint32_t left[LIMIT_FRAME_DEPTH]; /* elements not read yet of each of them */
 };
@@ -47,6 +48,9 @@ void unpack_init(struct unpack *u, struct bytes bytes);
  */
 uint32_t unpack_enter(struct unpack *u);
 void unpack_leave(struct unpack *u);
+/* Likewise, but fields that were not read are an error: for what does harm to those who know
+ * only a part of it. */
+void unpack_leave_known(struct unpack *u);
 
 /* Each returns a zero value after an error. */
 uint64_t unpack_uint(struct unpack *u);
@@ -73,7 +77,8 @@ static inline bool unpack_ok(const struct unpack *u)
 {
     return u->problem == NULL;
 }
-/* 0, or ERROR_INVALID with "what: problem"; bytes left over are a problem too. */
+/* 0, or ERROR_INVALID with "what: problem"; bytes left over are a problem too.  Fields of a
+ * newer version that must be known are ERROR_VERSION. */
 int unpack_finish(struct unpack *u, const char *what, struct error *err);
 
 #endif

@@ -183,7 +183,7 @@ void hello_pack(const struct hello *h, struct buffer *out)
 {
     size_t begin = rpc_begin_notify(out, METHOD_HELLO);
 
-    pack_array(out, 10);
+    pack_array(out, 11);
     pack_uint(out, h->protocol);
     pack_uint(out, h->role);
     pack_bytes(out, h->cluster);
@@ -194,6 +194,7 @@ void hello_pack(const struct hello *h, struct buffer *out)
     pack_uint(out, h->founding);
     pack_bool(out, h->leads);
     pack_uint(out, h->term);
+    pack_uint(out, h->replicated);
     rpc_end(out, begin);
 }
 
@@ -220,6 +221,7 @@ static void unpack_hello_fields(struct hello *out, struct unpack *u)
     out->founding = (enum founding)unpack_uint_max(u, FOUNDING_MEMBER);
     out->leads = unpack_bool(u);
     out->term = unpack_uint(u);
+    out->replicated = (uint32_t)unpack_uint_max(u, UINT32_MAX);
 }
 
 int hello_unpack(struct hello *out, struct bytes params, struct error *err)

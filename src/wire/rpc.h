@@ -22,6 +22,9 @@
 #include <stdint.h>
 
 #define PROTOCOL_VERSION 1
+/* What masters replicate, and what applying makes of it: commands, specs, images.  Masters of
+ * another version would come to another state, so they do not talk to each other. */
+#define REPLICATED_VERSION 2
 
 /* Method names are on the wire. */
 #define METHODS(X)                                                             \
@@ -140,6 +143,7 @@ struct hello {
     enum founding founding;    /* 0 for others */
     bool leads;                /* this incarnation leads right now, in term */
     uint64_t term;
+    uint32_t replicated; /* REPLICATED_VERSION; 0: the first */
 };
 void hello_pack(const struct hello *h, struct buffer *out); /* a whole frame */
 /* Another PROTOCOL_VERSION is ERROR_VERSION: what follows may mean something else. */

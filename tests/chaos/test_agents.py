@@ -1,5 +1,7 @@
 """Agents that die, with their tasks or without them."""
 
+import os
+
 from lib import processes
 from lib.cluster import Gate
 from lib.load import Load
@@ -248,3 +250,17 @@ def test_agent_says_that_nobody_leads(start_cluster):
     for master in lost:
         master.start()
     cluster.wait_agents(1)
+
+
+def test_what_agents_can_do(make_cluster):
+    """A job that names a user or has volumes goes only where that is possible."""
+    cluster = make_cluster(masters=1, agents=2)
+    cluster.agents[1].argv += ["--volumes", str(cluster.folder)]
+    cluster.start()
+    able = [set(a["features"]) - {"images"} for a in cluster.client.json("agents")]
+    base = {"jobs-2", "users"} if os.geteuid() == 0 else {"jobs-2"}
+    assert sorted(able, key=len) == [base, base | {"volumes"}]
+    if os.geteuid() != 0:
+        job = cluster.client.submit_spec(name="user", argv=["true"], user="nobody")
+        why = "no agent can start tasks as other users"
+        wait_until("it says why", lambda: cluster.client.job(job)["why"] == why)

@@ -14,8 +14,8 @@ static struct buffer snapshot, golden;
 static void setup(void)
 {
     fsm_setup(&f);
-    ck_done(fsm_register(&f, 'a', 4), 1);
-    ck_done(fsm_register(&f, 'b', 4), 2);
+    ck_done(fsm_register_able(&f, 'a', 4, 0), 1);
+    ck_done(fsm_register_able(&f, 'b', 4, 0), 2);
     ck_done(fsm_submit(&f, "key of the first", 70), 1);
     ck_done(fsm_submit(&f, "key of the second", 2), 2);
     ck_done(fsm_submit(&f, "key of the third", 1), 3);

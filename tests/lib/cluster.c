@@ -98,7 +98,8 @@ uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like
 
 uint64_t cluster_add_agent(struct cluster *c, struct resources r)
 {
-    return cluster_add_agent_like(c, &(struct agent_spec){.resources = r});
+    return cluster_add_agent_like(
+        c, &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
 }
 
 void cluster_resize_agent_like(struct cluster *c,
@@ -114,7 +115,10 @@ void cluster_resize_agent_like(struct cluster *c,
 
 void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
 {
-    cluster_resize_agent_like(c, agent, &(struct agent_spec){.resources = r});
+    cluster_resize_agent_like(
+        c,
+        agent,
+        &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
 }
 
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent)

@@ -307,7 +307,7 @@ void check_launch(struct cluster *c,
                 check_ports_apart(c, t, other);
         }
     if (licences > custom_resources_amount(&a->spec.custom, "licence") ||
-        (t->has_image && a->spec.features == 0))
+        (t->has_image && (a->spec.features & AGENT_FEATURE_IMAGES) == 0))
         world_fail(&c->world,
                    "the host of agent %u has no licence or images for attempt %llu",
                    a->number,

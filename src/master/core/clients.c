@@ -158,6 +158,9 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_INVALID:
         return method == METHOD_PURGE ? "the job has not ended yet; kill it first"
                                       : "the job is not valid";
+    case ERROR_VERSION:
+        return "the job says what this version of the masters does not know; leave it "
+               "out, or upgrade the masters";
     default:
         return "the command was rejected";
     }

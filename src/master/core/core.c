@@ -515,6 +515,7 @@ void master_hello(const struct master_core *m, struct hello *out)
                                                   : FOUNDING_EMPTY,
         .leads = m->leading.active,
         .term = m->replica != NULL ? replica_term(m->replica) : 0,
+        .replicated = REPLICATED_VERSION,
     };
 }
 
@@ -543,6 +544,17 @@ check_master(const struct master_core *m, const struct hello *hello, struct erro
                          "give all masters the same one",
                          (unsigned long long)m->config.id,
                          (unsigned long long)hello->id);
+    if (hello->replicated != REPLICATED_VERSION)
+        return error_set(
+            err,
+            ERROR_VERSION,
+            "master %llu keeps the state of the cluster as another version "
+            "of Triarch does (%u; master %llu: %d); run the same version on "
+            "all masters",
+            (unsigned long long)hello->id,
+            hello->replicated,
+            (unsigned long long)m->config.id,
+            REPLICATED_VERSION);
     return 0;
 }
 

@@ -123,7 +123,10 @@ START_TEST(test_hello_before_founding)
 {
     uint8_t id[CLUSTER_ID_BYTES] = {1};
     struct hello agent = {.role = ROLE_AGENT, .cluster = {id, sizeof(id)}};
-    struct hello master = {.role = ROLE_MASTER, .cluster = {id, sizeof(id)}, .id = 2};
+    struct hello master = {.role = ROLE_MASTER,
+                           .cluster = {id, sizeof(id)},
+                           .id = 2,
+                           .replicated = REPLICATED_VERSION};
     struct master_config config;
     struct master_core *core;
     struct error err;
@@ -139,6 +142,12 @@ START_TEST(test_hello_before_founding)
     ck_assert_int_eq(master_check_hello(core, &master, &err), 0);
     agent.cluster = (struct bytes){0};
     ck_assert_int_eq(master_check_hello(core, &agent, &err), 0);
+    /* Masters of two versions would come to two states; the first one does not say its. */
+    master.replicated = 0;
+    ck_assert_int_eq(master_check_hello(core, &master, &err), -ERROR_VERSION);
+    master.replicated = REPLICATED_VERSION + 1;
+    ck_assert_int_eq(master_check_hello(core, &master, &err), -ERROR_VERSION);
+    ck_assert_ptr_nonnull(strstr(err.text, "run the same version on all masters"));
     master_destroy(core);
 }
 END_TEST

@@ -101,13 +101,32 @@ struct result fsm_kill(struct fsm *f, uint64_t job)
     return fsm_run(f, &(struct command){.kind = COMMAND_KILL, .kill = {job}});
 }
 
+static void
+able_agent_bytes(struct buffer *out, char key, uint64_t cpus, uint32_t features)
+{
+    struct agent_spec spec = {.hostname = mem_strdup("host"),
+                              .http_address = mem_strdup("host:5051"),
+                              .resources = {{cpus * 1000, 1ull << 40}},
+                              .features = features};
+
+    agent_key(spec.key, key);
+    agent_spec_pack(&spec, out);
+    agent_spec_finish(&spec);
+}
+
 struct result fsm_register(struct fsm *f, char key, uint64_t cpus)
+{
+    return fsm_register_able(f, key, cpus, AGENT_FEATURE_JOBS_2);
+}
+
+struct result
+fsm_register_able(struct fsm *f, char key, uint64_t cpus, uint32_t features)
 {
     struct command c = {.kind = COMMAND_AGENT_REGISTER};
     struct buffer spec = {0};
     struct result r;
 
-    agent_bytes(&spec, key, cpus);
+    able_agent_bytes(&spec, key, cpus, features);
     c.agent_register.spec = buffer_view(&spec);
     r = fsm_run(f, &c);
     buffer_finish(&spec);
@@ -238,13 +257,7 @@ void agent_key(uint8_t key[16], char c)
 
 void agent_bytes(struct buffer *out, char key, uint64_t cpus)
 {
-    struct agent_spec spec = {.hostname = mem_strdup("host"),
-                              .http_address = mem_strdup("host:5051"),
-                              .resources = {{cpus * 1000, 1ull << 40}}};
-
-    agent_key(spec.key, key);
-    agent_spec_pack(&spec, out);
-    agent_spec_finish(&spec);
+    able_agent_bytes(out, key, cpus, AGENT_FEATURE_JOBS_2);
 }
 
 unsigned fsm_effects(const struct fsm *f, enum effect_kind kind, uint64_t id)

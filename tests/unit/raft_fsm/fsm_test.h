@@ -41,6 +41,9 @@ struct result fsm_submit(struct fsm *f, const char *key, uint32_t instances);
 struct result fsm_submit_spec(struct fsm *f, const char *key, struct bytes spec);
 struct result fsm_kill(struct fsm *f, uint64_t job);
 struct result fsm_register(struct fsm *f, char key, uint64_t cpus);
+/* With these features; an agent of the first version has none. */
+struct result
+fsm_register_able(struct fsm *f, char key, uint64_t cpus, uint32_t features);
 struct result fsm_reregister(struct fsm *f, uint64_t agent, char key, uint64_t cpus);
 struct result fsm_unreachable(struct fsm *f, uint64_t agent);
 struct result fsm_gone(struct fsm *f, uint64_t agent);

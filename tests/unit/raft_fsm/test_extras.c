@@ -25,13 +25,13 @@ static struct result register_agent(char key,
                                     uint64_t licences,
                                     bool images)
 {
-    struct agent_spec spec = {.hostname = mem_strdup("host"),
-                              .http_address = mem_strdup("host:5051"),
-                              .resources = {{64000, 1ull << 40}},
-                              .ports = {first, second},
-                              .port_count = (first.first > 0 ? 1u : 0u) +
-                                            (second.first > 0 ? 1u : 0u),
-                              .features = images ? AGENT_FEATURE_IMAGES : 0};
+    struct agent_spec spec = {
+        .hostname = mem_strdup("host"),
+        .http_address = mem_strdup("host:5051"),
+        .resources = {{64000, 1ull << 40}},
+        .ports = {first, second},
+        .port_count = (first.first > 0 ? 1u : 0u) + (second.first > 0 ? 1u : 0u),
+        .features = AGENT_FEATURE_JOBS_2 | (images ? AGENT_FEATURE_IMAGES : 0u)};
     struct command c = {.kind = COMMAND_AGENT_REGISTER};
     struct buffer bytes = {0};
     struct result r;
@@ -178,6 +178,52 @@ START_TEST(test_custom_resources_are_counted_by_name)
 }
 END_TEST
 
+/* 1: as another user, 2: inside an image, 3: as another user there, 4: with volumes. */
+static void submit_kinds(void)
+{
+    for (int kind = 1; kind <= 4; kind++) {
+        char key[] = {(char)('0' + kind), 0};
+        struct buffer bytes = {0};
+        struct job_spec spec;
+
+        job_spec_init(&spec);
+        spec.name = mem_strdup("a job");
+        spec.instances = 5;
+        job_spec_add_arg(&spec, "/bin/true");
+        if (kind != 2)
+            spec.user = mem_strdup("nobody");
+        if (kind != 1)
+            spec.image.source = mem_strdup("oci:/srv/image");
+        if (kind == 4)
+            *job_spec_add_volume(&spec) =
+                (struct job_volume){mem_strdup("/s"), mem_strdup("/t"), false};
+        job_spec_pack(&spec, &bytes);
+        job_spec_finish(&spec);
+        ck_done(fsm_submit_spec(&f, key, buffer_view(&bytes)), (uint64_t)kind);
+        buffer_finish(&bytes);
+    }
+}
+
+START_TEST(test_each_needs_what_it_says)
+{
+    static const uint32_t ABLE[] = {
+        AGENT_FEATURES_ALL & ~AGENT_FEATURE_JOBS_2,
+        AGENT_FEATURE_JOBS_2,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_USERS,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES | AGENT_FEATURE_VOLUMES,
+    };
+    static const bool FITS[5][4] = {{0}, {0}, {1, 0, 0, 0}, {0, 1, 1, 0}, {0, 1, 1, 1}};
+
+    submit_kinds();
+    for (unsigned a = 0; a < 5; a++) {
+        ck_done(fsm_register_able(&f, (char)('a' + a), 64, ABLE[a]), a + 1);
+        for (unsigned kind = 0; kind < 4; kind++)
+            ck_assert_uint_eq(fsm_place(&f, kind + 1, a, a + 1).id, FITS[a][kind]);
+    }
+}
+END_TEST
+
 START_TEST(test_an_image_needs_an_agent_that_runs_images)
 {
     ck_done(register_agent('a', NONE, NONE, 0, false), 1);
@@ -220,6 +266,7 @@ int main(void)
                          test_superseded_attempts_keep_their_ports,
                          test_fewer_ports_after_a_registration,
                          test_custom_resources_are_counted_by_name,
+                         test_each_needs_what_it_says,
                          test_an_image_needs_an_agent_that_runs_images,
                          test_extras_are_in_snapshots);
 

@@ -151,13 +151,22 @@ START_TEST(test_agents_short_of_disk)
 }
 END_TEST
 
+static uint64_t add_able_agent(uint32_t features)
+{
+    return cluster_add_agent_like(
+        &c,
+        &(struct agent_spec){.resources = amounts(1000, 64, 0, 0),
+                             .features = features});
+}
+
 static uint64_t add_agent(uint16_t first, uint16_t last, uint64_t licences)
 {
     struct custom_resource licence = {"licence", licences};
     struct agent_spec spec = {.resources = amounts(4000, 1024, 0, 0),
                               .ports = {{first, last}},
                               .port_count = first > 0 ? 1 : 0,
-                              .custom = {&licence, licences > 0 ? 1 : 0}};
+                              .custom = {&licence, licences > 0 ? 1 : 0},
+                              .features = AGENT_FEATURE_JOBS_2};
 
     return cluster_add_agent_like(&c, &spec);
 }
@@ -197,6 +206,54 @@ START_TEST(test_extras_that_no_agent_has)
     add_agent(9000, 9000, 0);
     ck_assert_str_eq(explain_settled(submit(0, 9000, 500, false)),
                      "no agent has all of 1 cpu, 64 MiB, port 9000, 0.5 licence");
+}
+END_TEST
+
+static uint64_t submit_as(const char *user, const char *image)
+{
+    struct job_volume volume = {"/srv", "/srv", false};
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.resources = amounts(1000, 64, 0, 0);
+    spec.user = (char *)user;
+    spec.image.source = (char *)image;
+    spec.volumes = image == NULL ? NULL : &volume;
+    spec.volume_count = image == NULL ? 0 : 1;
+    return cluster_submit_like(&c, &spec);
+}
+
+START_TEST(test_what_agents_cannot_do)
+{
+    uint64_t user = submit_as("nobody", NULL);
+    uint64_t volume = submit_as(NULL, "oci:/srv/image");
+    uint64_t inside = submit_as("nobody", "oci:/srv/image");
+
+    add_able_agent(0);
+    ck_assert_str_eq(explain_settled(user),
+                     "no agent can read all of this job (it is newer than they are)");
+    add_able_agent(AGENT_FEATURE_JOBS_2);
+    ck_assert_str_eq(explain_settled(user), "no agent can start tasks as other users");
+    ck_assert_str_eq(explain_settled(volume), "no agent can run images");
+    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES);
+    ck_assert_str_eq(explain_settled(volume),
+                     "no agent can mount volumes (triarch-agent --volumes)");
+    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_VOLUMES);
+    ck_assert_str_eq(explain_settled(volume),
+                     "no agent has all of 1 cpu, 64 MiB, images, volumes");
+    add_able_agent(AGENT_FEATURES_ALL);
+    cluster_settle(&c);
+    ck_assert_str_eq(explain(user), ""); /* it was the first */
+    ck_assert_str_eq(explain(volume),
+                     "waiting for 1 cpu, 64 MiB, images, volumes: 1 agent has room "
+                     "when its tasks end; 4 agents cannot read all of this job (it is "
+                     "newer than they are)");
+    cluster_agent_gone(&c, 1);
+    cluster_agent_gone(&c, 2);
+    cluster_agent_gone(&c, 3);
+    ck_assert_str_eq(explain_settled(inside),
+                     "waiting for 1 cpu, 64 MiB, images, volumes: 1 agent has room "
+                     "when its tasks end; 1 agent cannot run images");
 }
 END_TEST
 
@@ -359,6 +416,7 @@ int main(void)
                          test_agents_that_take_no_work,
                          test_agents_short_of_disk,
                          test_extras_that_no_agent_has,
+                         test_what_agents_cannot_do,
                          test_extras_that_others_have,
                          test_agents_are_asked_once_for_equal_jobs,
                          test_a_port_that_becomes_free,

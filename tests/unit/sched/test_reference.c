@@ -38,7 +38,7 @@ struct slow_agent {
     bool takes_work;
     bool offered[PORTS], taken[PORTS];
     uint64_t custom[NAMES], custom_used[NAMES];
-    bool runs_images;
+    bool runs_images, is_new;
 };
 
 struct slow_need {
@@ -46,7 +46,7 @@ struct slow_need {
     uint32_t ports; /* any */
     bool fixed[PORTS];
     uint64_t custom[NAMES];
-    bool image;
+    bool image, is_new;
 };
 
 static struct slow_agent agents[AGENTS_MAX];
@@ -63,6 +63,7 @@ static void read_spec(struct slow_agent *a, const struct agent *agent)
     for (int n = 0; n < NAMES; n++)
         a->custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     a->runs_images = (spec.features & AGENT_FEATURE_IMAGES) != 0;
+    a->is_new = (spec.features & AGENT_FEATURE_JOBS_2) != 0;
     agent_spec_finish(&spec);
 }
 
@@ -79,6 +80,7 @@ static struct slow_need need_of(const struct job *j)
     for (int n = 0; n < NAMES; n++)
         need.custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     need.image = spec.image.source != NULL;
+    need.is_new = !job_spec_is_plain(&spec);
     job_spec_finish(&spec);
     return need;
 }
@@ -126,7 +128,8 @@ static bool fits_besides(const struct slow_agent *a, const struct slow_need *nee
     for (int n = 0; n < NAMES; n++)
         if (need->custom[n] > 0 && a->custom_used[n] + need->custom[n] > a->custom[n])
             return false;
-    return free >= need->ports && (a->runs_images || !need->image);
+    return free >= need->ports && (a->runs_images || !need->image) &&
+           (a->is_new || !need->is_new);
 }
 
 static void take(struct slow_agent *a, const struct slow_need *need)
@@ -291,11 +294,13 @@ static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
 {
     struct agent_spec spec = {.resources = any_vector(8)};
 
+    if (rng_percent(&rng, 90))
+        spec.features = AGENT_FEATURE_JOBS_2;
     if (rng_percent(&rng, 30))
         return spec;
     spec.port_count = any_ranges(spec.ports, 6);
     spec.custom = any_custom(list);
-    spec.features = rng_percent(&rng, 50) ? AGENT_FEATURE_IMAGES : 0;
+    spec.features |= rng_percent(&rng, 50) ? AGENT_FEATURE_IMAGES : 0;
     return spec;
 }
 

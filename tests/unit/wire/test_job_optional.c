@@ -107,6 +107,63 @@ START_TEST(test_nothing_given_takes_nothing)
 }
 END_TEST
 
+/* The packed job with one more element in one of its arrays: itself (field < 0), a field of
+ * it, or the first element of a field that is a list. */
+static void pack_newer(int field, bool is_list, struct buffer *newer)
+{
+    struct bytes whole = buffer_view(&out);
+    struct unpack u;
+    size_t at = 0;
+
+    unpack_init(&u, whole);
+    if (field < 0) {
+        unpack_skip(&u);
+    } else {
+        unpack_enter(&u);
+        for (int i = 0; i < field; i++)
+            unpack_skip(&u);
+        if (is_list)
+            unpack_enter(&u);
+        at = (size_t)(u.at - whole.data);
+        unpack_skip(&u);
+    }
+    ck_assert(unpack_ok(&u));
+    buffer_append(newer, whole.data, (size_t)(u.at - whole.data));
+    buffer_append_u8(newer, 7);
+    buffer_append(newer, u.at, (size_t)(u.end - u.at));
+    newer->data[newer->data[at] == 0xdc ? at + 2 : at]++;
+}
+
+/* A job that is not known as a whole is not taken for less. */
+START_TEST(test_fields_of_a_newer_version)
+{
+    static const struct {
+        int field;
+        bool is_list;
+    } WHERE[] = {{-1, false},  /* the job */
+                 {7, false},   /* image */
+                 {9, false},   /* ports */
+                 {12, true},   /* artifacts */
+                 {13, true},   /* volumes */
+                 {15, false},  /* restart */
+                 {16, false},  /* reschedule */
+                 {17, true},   /* checks */
+                 {19, false}}; /* exclusive */
+
+    job_spec_pack(&spec, &out);
+    for (int i = 0; i < COUNT(WHERE); i++) {
+        struct buffer newer = {0};
+
+        pack_newer(WHERE[i].field, WHERE[i].is_list, &newer);
+        ck_assert_error(decode(buffer_view(&newer), &err),
+                        err,
+                        ERROR_VERSION,
+                        "fields that this version does not know");
+        buffer_finish(&newer);
+    }
+}
+END_TEST
+
 START_TEST(test_largest)
 {
     static char path[LIMIT_SOURCE_BYTES];
@@ -354,6 +411,7 @@ int main(void)
     tcase_add_test(t, test_every_cut);
     tcase_add_test(t, test_nothing_given_takes_nothing);
     tcase_add_test(t, test_largest);
+    tcase_add_test(t, test_fields_of_a_newer_version);
     tcase_add_loop_test(t, test_rule, 0, COUNT(RULES));
     return unit_run("job_optional", &t, 1);
 }

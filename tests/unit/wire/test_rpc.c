@@ -226,6 +226,7 @@ static const struct hello HELLO = {
     .founding = FOUNDING_MEMBER,
     .leads = true,
     .term = 9,
+    .replicated = REPLICATED_VERSION,
 };
 
 static int decode_hello(struct bytes bytes, struct error *e)
@@ -254,6 +255,7 @@ START_TEST(test_hello)
     ck_assert_int_eq(h.founding, FOUNDING_MEMBER);
     ck_assert(h.leads);
     ck_assert_uint_eq(h.term, 9);
+    ck_assert_uint_eq(h.replicated, REPLICATED_VERSION);
     check_every_cut(rpc.params, decode_hello);
 }
 END_TEST
