@@ -67,6 +67,7 @@ struct agent_config {
     uint64_t disk_reserve_bytes; /* 0: the disk is never low */
     const char *users;           /* users_options */
     const char *default_user;    /* the same */
+    bool image_root;             /* the same */
     uint64_t task_pids;          /* processes and threads of a task */
     uint64_t default_disk;       /* bytes for the files of a task that asks for none */
     struct agent_endpoint http, rpc;

@@ -122,6 +122,7 @@ static int open_users(struct agent *a, struct error *err)
     const struct users_options options = {
         .allowed = a->config.users,
         .default_user = a->config.default_user,
+        .image_root = a->config.image_root,
     };
 
     if (users_create(&a->users, &options, err) != 0)

@@ -43,12 +43,18 @@ static const struct option_row ROWS[] = {
     {.name = "users",
      .kind = OPTION_TEXT,
      .argument = "NAME,...",
-     .help = "users that a job may name, \"*\" for any; default: the agent's own and "
-             "those with a uid of 1000 or more; only root can run tasks as others"},
+     .help = "users that a job may name, \"*\" for any; default: those with a uid of "
+             "1000 or more, and without --default-user the agent's own; only root can "
+             "run tasks as others"},
     {.name = "default-user",
      .kind = OPTION_TEXT,
      .argument = "NAME",
      .help = "user of tasks whose job names none; default: the agent's own"},
+    {.name = "image-root",
+     .kind = OPTION_FLAG,
+     .help = "tasks with an image may be root, or any other user, in their containers, "
+             "also where --users and --default-user would not let them; of an agent of "
+             "root that is root of this machine, with few of its rights"},
     {.name = "task-pids",
      .kind = OPTION_NUMBER,
      .argument = "N",
@@ -261,6 +267,7 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
         return options_refuse(o, "work-dir", err, "name a directory");
     c->users = options_text(o, "users");
     c->default_user = options_text(o, "default-user");
+    c->image_root = options_flag(o, "image-root");
     c->default_disk = options_number(o, "default-disk") * MIB;
     c->task_pids = options_number(o, "task-pids");
     c->volumes = options_text(o, "volumes");

@@ -120,6 +120,22 @@ static json_t *allowed(const char *folders)
     return list;
 }
 
+/* NULL: anybody. */
+static json_t *users(const struct users_of_images *images)
+{
+    json_t *list;
+
+    if (images->any)
+        return NULL;
+    list = json_array();
+    for (size_t i = 0; i < images->count; i++)
+        json_array_append_new(list,
+                              json_pack("[I, I]",
+                                        (json_int_t)images->list[i].uid,
+                                        (json_int_t)images->list[i].gid));
+    return json_pack("{s:I, s:o}", "from", (json_int_t)images->from, "listed", list);
+}
+
 static json_t *image(const struct job_spec *spec, const struct request_host *host)
 {
     char cache[PATH_MAX];
@@ -171,7 +187,7 @@ int request_add_image(struct buffer *out,
                          ERROR_INVALID,
                          "command and variables of a task with an image must be UTF-8");
     }
-    input = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s*, s:o, s:o}",
+    input = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s*, s:o*, s:o, s:o}",
                       "image",
                       image(spec, host),
                       "bundle",
@@ -184,6 +200,8 @@ int request_add_image(struct buffer *out,
                       list,
                       "user",
                       spec->user,
+                      "users",
+                      users(users_of_images(host->users)),
                       "volumes",
                       volumes(spec),
                       "allowed",

@@ -24,6 +24,7 @@ struct users {
     char *allowed;      /* or NULL */
     char *default_user; /* or NULL */
     struct user own;
+    struct users_of_images images;
     struct known known[LIMIT_USERS_KNOWN];
     unsigned next; /* to be replaced */
 };
@@ -54,11 +55,13 @@ static bool is_listed(const char *list, const char *name)
     return false;
 }
 
-/* A user that a job names. */
+/* A user that a job names.  Who gives tasks a default user does not want them to be the agent. */
 static bool is_allowed(const struct users *u, const struct passwd *who)
 {
+    if (u->allowed == NULL && who->pw_uid == geteuid())
+        return u->default_user == NULL;
     if (u->allowed == NULL)
-        return who->pw_uid == geteuid() || who->pw_uid >= UID_ORDINARY;
+        return who->pw_uid >= UID_ORDINARY;
     return strcmp(u->allowed, "*") == 0 || is_listed(u->allowed, who->pw_name);
 }
 
@@ -122,8 +125,9 @@ look_up(struct users *u, struct user *user, const char *name, struct error *err)
                          "%s%s",
                          name,
                          u->allowed != NULL ? "allows "
-                                            : "is not given, so users of "
-                                              "the system are not allowed",
+                                            : "is not given, so neither users of the "
+                                              "system nor, with --default-user, the "
+                                              "agent's own are allowed",
                          u->allowed != NULL ? u->allowed : "");
     return fill(user, who, err);
 }
@@ -160,6 +164,57 @@ int users_find(struct users *u,
     return 0;
 }
 
+/* ---- of images ---- */
+
+static void add_ids(struct users_of_images *images, const char *name)
+{
+    const struct passwd *who = getpwnam(name);
+
+    if (who == NULL)
+        return;
+    MEM_GROW(images->list, images->capacity, images->count + 1);
+    images->list[images->count++] =
+        (struct users_ids){.uid = who->pw_uid, .gid = who->pw_gid};
+}
+
+static void add_listed(struct users_of_images *images, const char *list)
+{
+    char *names = mem_strdup(list), *rest = names, *name;
+
+    while ((name = strsep(&rest, ",")) != NULL)
+        add_ids(images, name);
+    mem_free(names);
+}
+
+static bool has_uid(const struct users_of_images *images, uint32_t uid)
+{
+    for (size_t i = 0; i < images->count; i++)
+        if (images->list[i].uid == uid)
+            return true;
+    return false;
+}
+
+/* In a container of root's agent uids are those of the host, and root can become any of them:
+ * so where a task without an image may be who the agent is, one with an image may be anybody. */
+static void find_users_of_images(struct users *u, bool image_root)
+{
+    struct users_of_images *images = &u->images;
+
+    images->from = u->allowed == NULL ? UID_ORDINARY : 0;
+    if (u->default_user != NULL)
+        add_ids(images, u->default_user);
+    if (u->allowed != NULL)
+        add_listed(images, u->allowed);
+    images->any =
+        image_root || geteuid() != 0 || has_uid(images, geteuid()) ||
+        (u->allowed == NULL ? u->default_user == NULL : strcmp(u->allowed, "*") == 0);
+}
+
+const struct users_of_images *users_of_images(const struct users *u)
+{
+    return &u->images;
+}
+
 int users_create(struct users **out,
                  const struct users_options *options,
                  struct error *err)
@@ -181,6 +236,7 @@ int users_create(struct users **out,
         users_destroy(u);
         return -(int)err->code;
     }
+    find_users_of_images(u, options->image_root);
     *out = u;
     return 0;
 }
@@ -192,6 +248,7 @@ void users_destroy(struct users *u)
     for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++)
         known_finish(&u->known[i]);
     user_finish(&u->own);
+    mem_free(u->images.list);
     mem_free(u->allowed);
     mem_free(u->default_user);
     mem_free(u);

@@ -21,9 +21,23 @@ struct user {
 };
 
 struct users_options {
-    const char *allowed; /* names with commas, or "*"; NULL: the agent's own user, and
-                                 those from UID_ORDINARY on */
+    const char
+        *allowed; /* names with commas, or "*"; NULL: those from UID_ORDINARY on, and
+                                 without a default_user the agent's own */
     const char *default_user; /* of tasks that name none; NULL: the agent's own */
+    bool image_root;          /* images may have any user, whatever these say */
+};
+
+/* Of a task with an image, whose users are numbers that only the image has names for. */
+struct users_ids {
+    uint32_t uid, gid;
+};
+
+struct users_of_images {
+    bool any;
+    uint32_t from; /* those from here on; 0: only who is listed */
+    struct users_ids *list;
+    size_t count, capacity;
 };
 
 #define UID_ORDINARY 1000 /* below are those of the system */
@@ -35,6 +49,9 @@ int users_create(struct users **out,
                  const struct users_options *options,
                  struct error *err);
 void users_destroy(struct users *u); /* NULL is fine */
+
+/* As the names were when it was created. */
+const struct users_of_images *users_of_images(const struct users *u);
 
 /* name: as the job says, or NULL.  *out lives until the next call. */
 int users_find(struct users *u,

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 struct container {
-    const json_t *image_request, *argv, *env, *volumes, *allowed;
+    const json_t *image_request, *argv, *env, *users, *volumes, *allowed;
     const char *bundle, *sandbox, *user;
     const char *cache;
     char key[DIGEST_TEXT];
@@ -33,7 +33,7 @@ static int read_request(struct container *c, const json_t *request, struct error
     if (json_unpack_ex((json_t *)(uintptr_t)request,
                        &why,
                        JSON_STRICT,
-                       "{s:o, s:s, s:s, s:o, s:o, s?s, s:o, s:o}",
+                       "{s:o, s:s, s:s, s:o, s:o, s?s, s?o, s:o, s:o}",
                        "image",
                        &c->image_request,
                        "bundle",
@@ -46,6 +46,8 @@ static int read_request(struct container *c, const json_t *request, struct error
                        &c->env,
                        "user",
                        &c->user,
+                       "users",
+                       &c->users,
                        "volumes",
                        &c->volumes,
                        "allowed",
@@ -192,6 +194,8 @@ static int find_user(struct container *c, const json_t *image, struct error *err
         return error_set(err, ERROR_IO, "cannot open %s: %s", path, strerror(errno));
     rv = oci_user_find(rootfs, user != NULL ? user : "", &c->task.user, err);
     close(rootfs);
+    if (rv == 0 && c->users != NULL)
+        rv = oci_user_restrict(&c->task.user, c->users, err);
     if (geteuid() != 0)
         c->task.user.group_count = 0; /* the kernel lets it have no others */
     if (rv == 0 && geteuid() != 0 && c->task.user.uid != 0)

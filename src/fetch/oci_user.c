@@ -178,3 +178,38 @@ int oci_user_find(int rootfs, const char *text, struct oci_user *out, struct err
                          LIMIT_USER_GROUPS);
     return 0;
 }
+
+/* ---- who it may be on the host ---- */
+
+static bool is_allowed(const json_t *users, size_t which, uint32_t id)
+{
+    json_int_t from = json_integer_value(json_object_get(users, "from"));
+    const json_t *listed = json_object_get(users, "listed"), *ids;
+    size_t i;
+
+    json_array_foreach (listed, i, ids) {
+        if (json_integer_value(json_array_get(ids, which)) == id)
+            return true;
+    }
+    return from > 0 && id >= from;
+}
+
+int oci_user_restrict(struct oci_user *user, const json_t *users, struct error *err)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < user->group_count; i++)
+        if (is_allowed(users, 1, user->groups[i]))
+            user->groups[kept++] = user->groups[i];
+    user->group_count = kept;
+    if (is_allowed(users, 0, user->uid) && is_allowed(users, 1, user->gid))
+        return 0;
+    return error_set(
+        err,
+        ERROR_INVALID,
+        "tasks may not be user %u of group %u on this agent: let the job say "
+        "another user, like \"1000:1000\", or start the agent with "
+        "--image-root",
+        user->uid,
+        user->gid);
+}

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 struct oci_user {
@@ -20,5 +21,9 @@ int oci_user_find(int rootfs,
                   const char *text,
                   struct oci_user *out,
                   struct error *err);
+
+/* users: {"from": N, "listed": [[uid, gid]…]}.  Its uid and its gid must be listed, or from N on
+ * where that is not 0; of the other groups those are left out that are not. */
+int oci_user_restrict(struct oci_user *user, const json_t *users, struct error *err);
 
 #endif

@@ -110,3 +110,12 @@ def root(make_cluster):
     found = start_containers(make_cluster, False)
     yield found
     found.end()
+
+
+@pytest.fixture
+def restricted(make_cluster):
+    if os.geteuid() != 0:
+        pytest.skip("only root's containers have other users than root")
+    found = start_containers(make_cluster, False, "--default-user", "nobody")
+    yield found
+    found.end()

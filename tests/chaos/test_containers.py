@@ -203,6 +203,21 @@ def test_users(root):
     assert 'no user "stranger"' in task["message"]
 
 
+def test_users_of_an_agent_that_restricts_them(restricted):
+    """What its tasks may not be without an image they may not be with one."""
+    assert restricted.check("id -u; id -g", user="65534:65534") == "65534\n65534\n"
+    assert restricted.check("id -u; id -g", user="user") == "1234\n1235\n"
+    restricted.layout.add(busybox_layer(), tag="system", config={"User": "77:88"})
+    for more in ({}, {"user": "0"}, {"user": "1234:0"}, {"tag": "system"}):
+        task = restricted.ended(restricted.submit("id -u", **more))
+        assert task["reason"] == "REASON_IMAGE_FAILED"
+        assert "--image-root" in task["message"], task["message"]
+    restricted.agent.kill9()
+    restricted.agent.argv += ["--image-root"]
+    restricted.agent.start()
+    assert restricted.check("id -u") == "0\n"
+
+
 def test_restart(containers):
     """The sandbox stays, the layer is a new one."""
     script = "ls /etc/mark; touch /etc/mark; echo x >>count; [ $(cat count | busybox wc -l) = 2 ]"

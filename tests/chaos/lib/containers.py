@@ -98,13 +98,14 @@ class Containers:
             assert not [p for p in place.iterdir() if p.name.isdigit()]
 
 
-def start_containers(make_cluster, ordinary):
+def start_containers(make_cluster, ordinary, *options):
     if shutil.which("crun") is None or not Path("/bin/busybox").exists():
         pytest.skip("needs crun and busybox-static")
     cluster = make_cluster(masters=1, agents=1)
     if ordinary:
         become_ordinary(cluster)
     containers = Containers(cluster)
+    containers.agent.argv += options
     cluster.start()
     log = containers.agent.log_text()
     if "no tasks with an image" in log:

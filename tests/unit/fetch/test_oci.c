@@ -298,6 +298,41 @@ START_TEST(test_groups)
 }
 END_TEST
 
+START_TEST(test_who_it_may_be)
+{
+    static const struct {
+        const char *users;
+        struct oci_user user;
+        int groups; /* left, or -1 */
+    } rows[] = {
+        {"{\"from\": 1000, \"listed\": []}", {.uid = 1000, .gid = 1001}, 0},
+        {"{\"from\": 1000, \"listed\": []}", {.uid = 999, .gid = 1001}, -1},
+        {"{\"from\": 1000, \"listed\": []}", {.uid = 1000, .gid = 0}, -1},
+        {"{\"from\": 1000, \"listed\": []}", {.uid = 0, .gid = 1000}, -1},
+        {"{\"from\": 1000, \"listed\": [[33, 34]]}", {.uid = 33, .gid = 34}, 0},
+        {"{\"from\": 0, \"listed\": [[33, 34]]}", {.uid = 33, .gid = 33}, -1},
+        {"{\"from\": 0, \"listed\": [[33, 34]]}", {.uid = 1000, .gid = 34}, -1},
+        {"{\"from\": 0, \"listed\": []}", {.uid = 0}, -1},
+        {"{\"from\": 0, \"listed\": []}", {.uid = 1000, .gid = 1000}, -1},
+        {"{\"from\": 1000, \"listed\": [[1, 2]]}",
+         {.uid = 1000, .gid = 1000, .groups = {0, 2, 1, 2000}, .group_count = 4},
+         2},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct oci_user user = rows[i].user;
+        json_t *users = parse(rows[i].users);
+        struct error err;
+        int rv = oci_user_restrict(&user, users, &err);
+
+        ck_assert_msg((rv == 0) == (rows[i].groups >= 0), "%zu", i);
+        ck_assert(rv != 0 || user.group_count == (uint32_t)rows[i].groups);
+        ck_assert(user.group_count < 2 || user.groups[1] == 2000);
+        json_decref(users);
+    }
+}
+END_TEST
+
 START_TEST(test_too_many_groups)
 {
     char folder[] = "/tmp/triarch-oci-XXXXXX", text[64 * LIMIT_USER_GROUPS];
@@ -324,6 +359,7 @@ int main(void)
                          test_seccomp,
                          test_users,
                          test_groups,
+                         test_who_it_may_be,
                          test_too_many_groups);
 
     return unit_run("oci", &c, 1);
