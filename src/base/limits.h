@@ -127,7 +127,7 @@
 #define LIMIT_IMAGE_LAYERS     256
 #define LIMIT_IMAGE_JSON_BYTES (4 * MIB) /* index, manifest, configuration */
 #define LIMIT_IMAGE_MS         1800000   /* to fetch and unpack it */
-#define LIMIT_IMAGE_YOUNG_MS   60000 /* after it was wanted: not removed for others */
+#define LIMIT_IMAGE_YOUNG_MS   1800000 /* after it was wanted: not removed for others */
 
 /* exec */
 #define LIMIT_EXEC_SESSIONS      100         /* of one agent */

@@ -3,7 +3,7 @@
  *   oci:DIR[:TAG]            a layout; key: sum of the manifest
  *   oci:FILE[:TAG]           a tar of one; key: sum of file and tag
  *   http://, https://, file:// a tar of one; key: its sha256, so one that is there is not fetched
- *   else                     what skopeo knows, copied into a layout first
+ *   docker://NAME[:TAG]      of a registry; key: sum of the manifest that it is now
  */
 #include "fetch/image.h"
 
@@ -14,28 +14,28 @@
 #include "fetch/download.h"
 #include "fetch/layers.h"
 #include "fetch/layout.h"
+#include "fetch/registry.h"
 #include "fetch/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define OCI_PREFIX "oci:"
 
-enum kind { LAYOUT_FOLDER, LAYOUT_TAR, LAYOUT_URL };
+enum kind { LAYOUT_FOLDER, LAYOUT_TAR, LAYOUT_URL, LAYOUT_REGISTRY };
 
 struct image {
     const char *source, *sha256; /* of the request */
     enum kind kind;
     char path[PATH_MAX]; /* of folder or tar */
     char *tag;           /* in path, or NULL */
+    char pinned[REGISTRY_NAME];
     char key[DIGEST_TEXT];
     int layout; /* a directory, or -1 */
     uint64_t bytes;
@@ -107,35 +107,13 @@ static int find_key(struct image *image, struct error *err)
     case LAYOUT_URL:
         memcpy(image->key, image->sha256, DIGEST_TEXT);
         return 0;
+    case LAYOUT_REGISTRY:
+        return registry_resolve(image->source, image->pinned, image->key, err);
     }
     return 0;
 }
 
 /* ---- get it ---- */
-
-/* What skopeo says goes where our own reason goes. */
-static int copy_with_skopeo(struct image *image, const char *to, struct error *err)
-{
-    char target[PATH_MAX + 16];
-    char *const argv[] = {
-        "skopeo", "copy", "--quiet", (char *)(uintptr_t)image->source, target, NULL};
-    int status = -1, rv;
-    pid_t pid;
-
-    snprintf(target, sizeof(target), OCI_PREFIX "%s:image", to);
-    rv = posix_spawnp(&pid, "skopeo", NULL, NULL, argv, environ);
-    if (rv == ENOENT)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "only skopeo knows such a source, and it is not installed on "
-                         "this agent; or give oci:PATH");
-    if (rv != 0 || waitpid(pid, &status, 0) != pid || status != 0)
-        return error_set(err, ERROR_IO, "skopeo could not copy it");
-    image->kind = LAYOUT_FOLDER;
-    snprintf(image->path, sizeof(image->path), "%s", to);
-    image->tag = NULL;
-    return 0;
-}
 
 static int open_tar(struct image *image, const char *temporary, struct error *err)
 {
@@ -162,6 +140,16 @@ static int open_tar(struct image *image, const char *temporary, struct error *er
 }
 
 /* Leaves the layout in temporary/layout. */
+static int copy_layout(struct image *image, const char *temporary, struct error *err)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/layout", temporary);
+    return registry_copy(image->pinned, path, err) != 0 ? -(int)err->code
+                                                        : open_layout(image, path, err);
+}
+
+/* Likewise. */
 static int unpack_tar(struct image *image, const char *temporary, struct error *err)
 {
     const struct unpack_limits limits = {LIMIT_IMAGE_BYTES, LIMIT_IMAGE_ENTRIES};
@@ -228,8 +216,13 @@ static int make(struct image *image, const char *temporary, struct error *err)
     json_t *manifest;
     int rv;
 
-    if (image->layout < 0 && unpack_tar(image, temporary, err) != 0)
-        return -(int)err->code;
+    rv = 0;
+    if (image->kind == LAYOUT_REGISTRY)
+        rv = copy_layout(image, temporary, err);
+    else if (image->layout < 0)
+        rv = unpack_tar(image, temporary, err);
+    if (rv != 0)
+        return rv;
     if (layout_resolve(image->layout, image->tag, sha256, err) != 0 ||
         layout_json(image->layout, sha256, &manifest, err) != 0)
         return -(int)err->code;
@@ -262,29 +255,28 @@ static bool is_url(const char *source)
            strncmp(source, "file://", 7) == 0;
 }
 
+static int find_kind(struct image *image, struct error *err)
+{
+    if (strncmp(image->source, OCI_PREFIX, strlen(OCI_PREFIX)) == 0)
+        return find_path(image, image->source + strlen(OCI_PREFIX), err);
+    if (strncmp(image->source, REGISTRY_PREFIX, strlen(REGISTRY_PREFIX)) == 0) {
+        image->kind = LAYOUT_REGISTRY;
+        return 0;
+    }
+    image->kind = LAYOUT_URL;
+    if (!is_url(image->source))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "give oci:PATH, a URL, or " REGISTRY_PREFIX
+                         "NAME of a registry");
+    if (image->sha256 == NULL || !digest_valid(image->sha256))
+        return error_set(err, ERROR_INVALID, "an image from a URL needs its sha256");
+    return 0;
+}
+
 static int fetch_image(struct image *image, struct error *err)
 {
-    char copied[PATH_MAX], here[PATH_MAX / 2];
-    int rv;
-
-    if (strncmp(image->source, OCI_PREFIX, strlen(OCI_PREFIX)) == 0)
-        return find_path(image, image->source + strlen(OCI_PREFIX), err) != 0
-                   ? -(int)err->code
-                   : fetch(image, err);
-    if (is_url(image->source)) {
-        image->kind = LAYOUT_URL;
-        if (image->sha256 == NULL || !digest_valid(image->sha256))
-            return error_set(
-                err, ERROR_INVALID, "an image from a URL needs its sha256");
-        return fetch(image, err);
-    }
-    if (getcwd(here, sizeof(here)) == NULL)
-        return error_set(err, ERROR_IO, "getcwd: %s", strerror(errno));
-    snprintf(copied, sizeof(copied), "%s/skopeo.%d.tmp", here, (int)getpid());
-    rv = copy_with_skopeo(image, copied, err);
-    rv = rv == 0 ? fetch(image, err) : rv;
-    tree_remove(copied);
-    return rv;
+    return find_kind(image, err) != 0 ? -(int)err->code : fetch(image, err);
 }
 
 /* Images have set-user-id programs and files of all users, which are none of the host's: so no

@@ -10,6 +10,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,6 +23,7 @@
 #include <unistd.h>
 
 #define BLOCK_BYTES    (64 * KIB)
+#define ENTRY_BYTES    (4 * KIB) /* that a file takes beside its contents, about */
 #define WHITEOUT       ".wh."
 #define WHITEOUT_ALL   ".wh..wh..opq"
 #define WHITEOUT_OTHER ".wh..wh." /* of aufs itself: means nothing */
@@ -52,6 +54,7 @@ static struct archive *open_layer(struct source *s, struct error *err)
 {
     struct archive *a = archive_read_new();
 
+    digest_begin(&s->digest);
     archive_read_support_filter_gzip(a);
     archive_read_support_filter_zstd(a);
     archive_read_support_filter_bzip2(a);
@@ -101,7 +104,7 @@ next_entry(struct archive *a, struct archive_entry **entry, struct error *err)
 static int white_out(const char *name, struct error *err)
 {
     const char *last = last_part(name);
-    char path[4096];
+    char path[PATH_MAX + 4];
     int rv;
 
     if (strncmp(last, WHITEOUT, strlen(WHITEOUT)) != 0)
@@ -138,25 +141,37 @@ static int survey(struct archive *a, struct unpack_limits *left, struct error *e
     return rv;
 }
 
+/* What comes after the archive counts as well. */
+static int
+check_sum(struct source *s, struct archive *a, const char *sha256, struct error *err)
+{
+    char sum[DIGEST_TEXT];
+    const void *rest;
+    la_ssize_t n;
+
+    do {
+        n = on_read(a, s, &rest);
+    } while (n > 0);
+    digest_end(&s->digest, sum);
+    if (n < 0)
+        return error_set(
+            err, ERROR_IO, "layer %s: %s", sha256, archive_error_string(a));
+    if (strcmp(sum, sha256) != 0)
+        return error_set(err, ERROR_CORRUPT, "layer %s does not have that sum", sha256);
+    return 0;
+}
+
 static int verify(struct source *s,
                   const char *sha256,
                   struct unpack_limits *left,
                   struct error *err)
 {
-    struct archive *a;
-    char sum[DIGEST_TEXT];
-    const void *rest;
-    int rv;
+    struct archive *a = open_layer(s, err);
+    int rv = a == NULL ? -(int)err->code : survey(a, left, err);
 
-    digest_begin(&s->digest);
-    a = open_layer(s, err);
-    rv = a == NULL ? -(int)err->code : survey(a, left, err);
-    while (rv == 0 && (rv = (int)on_read(a, s, &rest)) > 0)
-        rv = 0;
+    if (rv == 0)
+        rv = check_sum(s, a, sha256, err);
     archive_read_free(a);
-    digest_end(&s->digest, sum);
-    if (rv == 0 && strcmp(sum, sha256) != 0)
-        return error_set(err, ERROR_CORRUPT, "layer %s does not have that sum", sha256);
     return rv;
 }
 
@@ -191,9 +206,11 @@ static int write_entry(struct archive *from,
                        struct unpack_limits *left,
                        struct error *err)
 {
-    char name[4096];
+    char name[PATH_MAX];
 
-    snprintf(name, sizeof(name), "%s", entry_name(entry));
+    if (unpack_check_name(entry_name(entry), err) != 0)
+        return -(int)err->code;
+    strcpy(name, entry_name(entry));
     if (!is_written(name, entry))
         return 0;
     archive_entry_set_pathname(entry, name);
@@ -210,7 +227,9 @@ static int write_entry(struct archive *from,
     return 0;
 }
 
+/* The file may have changed since it was verified. */
 static int write_layer(struct source *s,
+                       const char *sha256,
                        bool owners,
                        struct unpack_limits *left,
                        struct error *err)
@@ -223,7 +242,6 @@ static int write_layer(struct source *s,
         to,
         ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM |
             ARCHIVE_EXTRACT_UNLINK | (owners ? ARCHIVE_EXTRACT_OWNER : 0));
-    digest_begin(&s->digest);
     from = open_layer(s, err);
     rv = from == NULL ? -(int)err->code : 1;
     while (rv > 0 && (rv = next_entry(from, &entry, err)) > 0) {
@@ -232,9 +250,10 @@ static int write_layer(struct source *s,
     }
     if (rv == 0 && archive_write_close(to) < ARCHIVE_WARN)
         rv = error_set(err, ERROR_IO, "cannot write: %s", archive_error_string(to));
+    if (rv == 0)
+        rv = check_sum(s, from, sha256, err);
     archive_write_free(to);
     archive_read_free(from);
-    digest_end(&s->digest, NULL);
     return rv;
 }
 
@@ -263,12 +282,13 @@ static int unpack_layers(int layout, const json_t *layers, struct outcome *out)
         if (s.fd < 0)
             return -1;
         rv = verify(&s, sha256, &declared, &out->err);
-        rv = rv == 0 ? write_layer(&s, out->owners, &left, &out->err) : rv;
+        rv = rv == 0 ? write_layer(&s, sha256, out->owners, &left, &out->err) : rv;
         close(s.fd);
         if (rv != 0)
             return -1;
     }
-    out->bytes = LIMIT_IMAGE_BYTES - left.bytes;
+    out->bytes = LIMIT_IMAGE_BYTES - left.bytes +
+                 (LIMIT_IMAGE_ENTRIES - declared.entries) * ENTRY_BYTES;
     return 0;
 }
 

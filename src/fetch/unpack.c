@@ -6,6 +6,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +20,8 @@ int unpack_check_name(const char *name, struct error *err)
         return error_set(err, ERROR_INVALID, "an entry has no name that can be read");
     if (name[0] == '/')
         return error_set(err, ERROR_INVALID, "\"%.200s\" in it is absolute", name);
+    if (strlen(name) >= PATH_MAX)
+        return error_set(err, ERROR_INVALID, "\"%.200s…\" in it is too long", name);
     for (const char *at = name; *at != 0;) {
         size_t size = strcspn(at, "/");
 

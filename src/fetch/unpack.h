@@ -29,7 +29,7 @@ int unpack_data(struct archive *from,
                 struct archive *to,
                 struct unpack_limits *left,
                 struct error *err);
-/* A name that stays below the directory. */
+/* A name that stays below the directory, shorter than PATH_MAX. */
 int unpack_check_name(const char *name, struct error *err);
 
 /* tar (also gz, bz2, xz, zst) or zip, from where the descriptor stands. */

@@ -42,7 +42,7 @@
 struct job_image {
     char *
         source; /* what triarch-fetch can make a root file system of: "oci:PATH[:TAG]", a
-                   * URL of a tar, or what skopeo knows; NULL: no image */
+                   * URL of a tar, or docker://NAME; NULL: no image */
     char *sha256; /* of the tar, for URLs; else NULL */
 };
 

@@ -243,12 +243,12 @@ def test_limit(cache, layout):
     keys = [layout.add(layer(a=os.urandom(MIB)), tag=f"t{n}") for n in range(4)]
     for n in range(3):
         cache.fetch(f"oci:{layout.folder}:t{n}")
-        make_old(cache, keys[n], 1000 - n)
+        make_old(cache, keys[n], 10000 - n)
     (cache.folder / f"{'0' * 64}.tmp").mkdir()
     (cache.folder / f"{'0' * 64}.lock").touch()
     with open(cache.folder / f"{keys[0]}.lock") as in_use:
         fcntl.flock(in_use, fcntl.LOCK_SH)
-        cache.fetch(f"oci:{layout.folder}:t3", limit=3 * MIB)
+        cache.fetch(f"oci:{layout.folder}:t3", limit=3 * MIB + MIB // 2)
         assert cache.names() == sorted([keys[0], keys[2], keys[3]]), "the oldest is in use"
         make_old(cache, keys[2], 0)
         cache.fetch(f"oci:{layout.folder}:t3", limit=0)
@@ -260,6 +260,54 @@ def test_limit(cache, layout):
 def test_without_skopeo(cache, tmp_path):
     path = {**os.environ, "PATH": str(tmp_path)}
     assert "not installed on this agent" in cache.fetch("docker://busybox", env=path)
+
+
+FAKE_SKOPEO = """#!/bin/sh
+echo "$@" >>{calls}
+case "$1 $2" in
+"inspect --raw") [ -e {manifest} ] && exec cat {manifest}
+    echo 'time="now" level=fatal msg="no such name"' >&2; exit 1 ;;
+"copy --quiet") exec cp -r {layout} "$(echo "$4" | sed 's/^oci://; s/:image$//')" ;;
+esac
+"""
+
+
+def test_registry(cache, layout, tmp_path):
+    """A tag is asked for each time, what it names is copied once; a sum is asked for never."""
+    folder, calls, manifest = tmp_path / "bin", tmp_path / "calls", tmp_path / "manifest"
+    folder.mkdir()
+    (folder / "skopeo").write_text(
+        FAKE_SKOPEO.format(calls=calls, manifest=manifest, layout=layout.folder)
+    )
+    (folder / "skopeo").chmod(0o755)
+    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    assert "skopeo could not inspect it: \"no such name\"" in cache.fetch(
+        "docker://host:5000/a:1", env=env
+    )
+    key = layout.add(layer(f=b"first"), tag="image")
+    manifest.write_bytes((layout.folder / "blobs/sha256" / key).read_bytes())
+    for _ in range(2):
+        image = cache.fetch("docker://host:5000/a:1", env=env)
+        assert image.name == key and (image / "rootfs/f").read_text() == "first"
+    assert cache.fetch(f"docker://host:5000/a@sha256:{key}") == image
+    asked = calls.read_text().splitlines()
+    assert [line.split()[0] for line in asked] == ["inspect", "inspect", "copy", "inspect"]
+    assert f"docker://host:5000/a@sha256:{key} " in asked[2]
+    assert cache.names() == [key]
+    assert "give oci:PATH" in cache.fetch("dir:/etc", env=env)
+
+
+def test_layer_that_changes_while_it_is_written(cache, layout):
+    """What was verified is not what is kept."""
+    key = layout.add(layer_of(*((f"d{n}", os.urandom(4000)) for n in range(4000))))
+    blob = max((layout.folder / "blobs/sha256").iterdir(), key=lambda p: p.stat().st_size)
+    process = cache.start(f"oci:{layout.folder}")
+    wait_until("it writes", lambda: (cache.folder / f"{key}.tmp/rootfs/d10").exists())
+    with open(blob, "r+b") as f:
+        f.seek(-1, os.SEEK_END)
+        f.write(b"!")
+    assert "does not have that sum" in cache.end(process)
+    assert cache.names() == []
 
 
 def test_as_ordinary_user(tmp_path, layout):

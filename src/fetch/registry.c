@@ -1,0 +1,157 @@
+/* registry.c - see registry.h. */
+#include "fetch/registry.h"
+
+#include "base/limits.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SUM_MARK   "@sha256:"
+#define SAID_BYTES 300
+
+/* ---- skopeo ---- */
+
+/* The last line, without what skopeo's log puts around the words. */
+static void last_line(int fd, char said[SAID_BYTES])
+{
+    off_t size = lseek(fd, 0, SEEK_END), at = size > 4095 ? size - 4095 : 0;
+    char text[4096];
+    ssize_t n = pread(fd, text, sizeof(text) - 1, at);
+    char *line, *words;
+
+    if (n < 0)
+        n = 0;
+    while (n > 0 && text[n - 1] == '\n')
+        n--;
+    text[n] = 0;
+    line = strrchr(text, '\n') != NULL ? strrchr(text, '\n') + 1 : text;
+    words = strstr(line, "msg=");
+    snprintf(said,
+             SAID_BYTES,
+             "%.*s",
+             SAID_BYTES - 1,
+             words != NULL ? words + strlen("msg=") : line);
+}
+
+static int start(char *const *argv, int out, int errors, pid_t *pid)
+{
+    posix_spawn_file_actions_t actions;
+    int rv;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
+    rv = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return rv;
+}
+
+/* Its output goes to `out`. */
+static int skopeo(char *const *argv, int out, struct error *err)
+{
+    int errors = memfd_create("skopeo", MFD_CLOEXEC), status = -1, rv;
+    char said[SAID_BYTES];
+    pid_t pid;
+
+    if (errors < 0)
+        return error_set(err, ERROR_IO, "memfd: %s", strerror(errno));
+    rv = start(argv, out, errors, &pid);
+    if (rv == ENOENT)
+        rv = error_set(
+            err,
+            ERROR_INVALID,
+            "registries are skopeo's, and it is not installed on this agent; or "
+            "give oci:PATH");
+    else if (rv != 0)
+        rv = error_set(err, ERROR_IO, "skopeo: %s", strerror(rv));
+    else if (waitpid(pid, &status, 0) == pid && status != 0) {
+        last_line(errors, said);
+        rv = error_set(err, ERROR_IO, "skopeo could not %s it: %s", argv[1], said);
+    }
+    close(errors);
+    return rv;
+}
+
+/* ---- which ---- */
+
+static int sum_of(int fd, char key[DIGEST_TEXT], struct error *err)
+{
+    struct digest digest;
+    char block[4096];
+    off_t size = 0;
+    ssize_t n;
+
+    digest_begin(&digest);
+    while ((n = pread(fd, block, sizeof(block), size)) > 0) {
+        digest_add(&digest, block, (size_t)n);
+        size += n;
+    }
+    digest_end(&digest, key);
+    if (n < 0 || size == 0 || size > (off_t)LIMIT_IMAGE_JSON_BYTES)
+        return error_set(err, ERROR_INVALID, "its manifest is empty or too large");
+    return 0;
+}
+
+static int inspect(const char *source, char key[DIGEST_TEXT], struct error *err)
+{
+    char *const argv[] = {
+        "skopeo", "inspect", "--raw", (char *)(uintptr_t)source, NULL};
+    int out = memfd_create("manifest", MFD_CLOEXEC), rv;
+
+    if (out < 0)
+        return error_set(err, ERROR_IO, "memfd: %s", strerror(errno));
+    rv = skopeo(argv, out, err);
+    rv = rv == 0 ? sum_of(out, key, err) : rv;
+    close(out);
+    return rv;
+}
+
+int registry_resolve(const char *source,
+                     char pinned[REGISTRY_NAME],
+                     char key[DIGEST_TEXT],
+                     struct error *err)
+{
+    const char *mark = strstr(source, SUM_MARK);
+    const char *slash = strrchr(source, '/'), *tag;
+    size_t name;
+
+    if (strlen(source) + strlen(SUM_MARK) + DIGEST_TEXT > REGISTRY_NAME)
+        return error_set(err, ERROR_TOO_LARGE, "its name is too long");
+    if (mark != NULL) {
+        if (!digest_valid(mark + strlen(SUM_MARK)))
+            return error_set(
+                err, ERROR_INVALID, "after @sha256: come 64 hexadecimal digits");
+        memcpy(key, mark + strlen(SUM_MARK), DIGEST_TEXT);
+        strcpy(pinned, source);
+        return 0;
+    }
+    if (inspect(source, key, err) != 0)
+        return -(int)err->code;
+    tag = strrchr(slash, ':');
+    name = tag != NULL ? (size_t)(tag - source) : strlen(source);
+    snprintf(pinned, REGISTRY_NAME, "%.*s" SUM_MARK "%s", (int)name, source, key);
+    return 0;
+}
+
+/* ---- what ---- */
+
+int registry_copy(const char *pinned, const char *to, struct error *err)
+{
+    const struct rlimit file = {LIMIT_IMAGE_BYTES, LIMIT_IMAGE_BYTES};
+    char target[PATH_MAX + 16];
+    char *const argv[] = {
+        "skopeo", "copy", "--quiet", (char *)(uintptr_t)pinned, target, NULL};
+
+    snprintf(target, sizeof(target), "oci:%s:image", to);
+    setrlimit(RLIMIT_FSIZE, &file); /* no file of ours may be larger either */
+    return skopeo(argv, STDERR_FILENO, err);
+}
