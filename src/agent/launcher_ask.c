@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -206,13 +207,28 @@ void process_check(struct launcher *base, const struct run_start *run, uint32_t 
     process_watch_spawner(l, !spawning_send(&l->spawning, &bytes, -1));
 }
 
-static const char *timed_out(char text[LIMIT_MESSAGE_BYTES], int ms)
+static void timed_out(char text[LIMIT_MESSAGE_BYTES], int ms)
 {
     if (ms % 1000 == 0)
         snprintf(text, LIMIT_MESSAGE_BYTES, "timed out after %d s", ms / 1000);
     else
         snprintf(text, LIMIT_MESSAGE_BYTES, "timed out after %d ms", ms);
-    return text;
+}
+
+/* In one line, behind what happened. */
+static void add_said(const struct shim_notice *n, char text[LIMIT_MESSAGE_BYTES])
+{
+    char said[sizeof(n->said) + 1];
+    size_t size = strnlen(n->said, sizeof(n->said));
+
+    memcpy(said, n->said, size);
+    while (size > 0 && isspace((unsigned char)said[size - 1]))
+        size--;
+    said[size] = 0;
+    for (char *at = said; *at != 0; at++)
+        *at = isspace((unsigned char)*at) ? ' ' : *at;
+    if (size > 0)
+        snprintf(text + strlen(text), LIMIT_MESSAGE_BYTES - strlen(text), ": %s", said);
 }
 
 const char *process_check_problem(const struct shim_notice *n,
@@ -228,7 +244,8 @@ const char *process_check_problem(const struct shim_notice *n,
         snprintf(text, LIMIT_MESSAGE_BYTES, "ended by signal %d", n->code);
         break;
     case CHECK_TIMED_OUT:
-        return timed_out(text, n->code);
+        timed_out(text, n->code);
+        break;
     case CHECK_STATUS:
         snprintf(text, LIMIT_MESSAGE_BYTES, "status %d", n->code);
         break;
@@ -242,5 +259,6 @@ const char *process_check_problem(const struct shim_notice *n,
         snprintf(text, LIMIT_MESSAGE_BYTES, "%s", strerror(n->code));
         break;
     }
+    add_said(n, text);
     return text;
 }

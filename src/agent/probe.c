@@ -42,6 +42,9 @@ struct probe {
     enum check_end end;
     int code;
     int signals; /* of a command: a signalfd, SIGCHLD */
+    int output;  /* of it: what it writes; does not block */
+    size_t said_size;
+    char said[LIMIT_CHECK_SAID_BYTES];
 };
 
 static uint64_t now_ms(void)
@@ -68,13 +71,14 @@ static void ended(struct probe *p, enum check_end end, int code)
 /* An agent that is away asks again when it is back. */
 static void tell(const struct probe *p)
 {
-    const struct shim_notice notice = {.attempt = p->request->attempt,
-                                       .kind = SHIM_CHECKED,
-                                       .restarts = p->request->restarts,
-                                       .check = p->request->check,
-                                       .end = p->end,
-                                       .code = p->code};
+    struct shim_notice notice = {.attempt = p->request->attempt,
+                                 .kind = SHIM_CHECKED,
+                                 .restarts = p->request->restarts,
+                                 .check = p->request->check,
+                                 .end = p->end,
+                                 .code = p->code};
 
+    memcpy(notice.said, p->said, p->said_size);
     notice_send(&notice);
 }
 
@@ -110,12 +114,30 @@ static bool has_ended(struct probe *p, pid_t pid)
     return true;
 }
 
+/* Only its beginning is wanted, but it must not wait for a reader. */
+static void take_output(struct probe *p)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    while ((n = read(p->output, bytes, sizeof(bytes))) > 0) {
+        size_t room = sizeof(p->said) - p->said_size;
+        size_t size = (size_t)n < room ? (size_t)n : room;
+
+        memcpy(p->said + p->said_size, bytes, size);
+        p->said_size += size;
+        if (left_ms(p) == 0)
+            return;
+    }
+}
+
 /* False: the run has ended, and nobody wants to know. */
 static bool wait_command(struct probe *p, pid_t pid, int shim)
 {
     struct pollfd fds[] = {
         {.fd = p->signals, .events = POLLIN},
         {.fd = shim, .events = POLLIN},
+        {.fd = p->output, .events = POLLIN},
     };
     struct signalfd_siginfo got;
 
@@ -127,9 +149,12 @@ static bool wait_command(struct probe *p, pid_t pid, int shim)
             timed_out(p);
             return true;
         }
-        poll(fds, 2, left);
+        poll(fds, 3, left);
         if (fds[1].revents != 0)
             return false;
+        take_output(p);
+        if ((fds[2].revents & POLLHUP) != 0)
+            fds[2].fd = -1; /* it closed it */
         (void)!read(p->signals, &got, sizeof(got));
     }
     return true;
@@ -141,25 +166,31 @@ static bool run_command(struct probe *p, struct task *command, int shim)
     const char *step;
     pid_t pid;
     int rv = exec_spawn_in_run(command, p->host, p->request, &pid, &step);
+    bool wanted = true;
 
-    if (rv == 0)
-        return wait_command(p, pid, shim);
-    ended(p, CHECK_NOT_STARTED, rv);
-    return true;
+    close(command->out);
+    if (rv != 0)
+        ended(p, CHECK_NOT_STARTED, rv);
+    else if ((wanted = wait_command(p, pid, shim)))
+        take_output(p);
+    return wanted;
 }
 
 static void probe_command(struct probe *p)
 {
     struct task command;
-    int shim = open_shim(p->request);
+    int shim = open_shim(p->request), output[2] = {-1, -1};
     sigset_t child;
 
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    if (pipe2(output, O_CLOEXEC) != 0 || fcntl(output[0], F_SETFL, O_NONBLOCK) != 0)
+        output[1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    p->output = output[0];
     p->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     task_from_request(&command, p->request);
-    command.out = command.err = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    command.out = command.err = output[1];
     command.oom_default = p->host->oom_protected;
     if (shim >= 0 && run_command(p, &command, shim))
         tell(p);

@@ -142,6 +142,8 @@ struct shim_notice {
     uint32_t restarts, check;
     uint32_t end; /* enum check_end */
     int32_t code;
+    char said
+        [LIMIT_CHECK_SAID_BYTES]; /* the first of what a command wrote; not ended if full */
 };
 
 /* As text, as the kernel gives it. */

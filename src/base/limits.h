@@ -112,6 +112,7 @@
 #define LIMIT_AGENT_RUNS       65536   /* of one agent, with unacknowledged ones */
 #define LIMIT_AGENT_CHECKS     64      /* at one time */
 #define LIMIT_CHECK_BYTES      65536   /* taken of an answer over HTTP */
+#define LIMIT_CHECK_SAID_BYTES 80      /* shown of what a failing command wrote */
 #define LIMIT_SANDBOXES_KEPT   100000  /* of runs that ended and are acknowledged */
 #define LIMIT_SANDBOX_YOUNG_MS 600000  /* after a run ended: not removed for disk */
 #define LIMIT_TASK_LOG_BYTES   (64 * MIB) /* one log of a task, then its beginning goes */

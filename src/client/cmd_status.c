@@ -189,7 +189,9 @@ static void append_health(struct table *t, const struct task_info *task)
     bool known = task->health != HEALTH_UNKNOWN;
 
     table_cell(t,
-               task->health == HEALTH_FAILING ? STYLE_BAD : STYLE_PLAIN,
+               task->health == HEALTH_FAILING     ? STYLE_BAD
+               : task->health == HEALTH_NOT_READY ? STYLE_WARN
+                                                  : STYLE_PLAIN,
                "%s",
                known ? task_health_name(task->health) : "");
 }

@@ -12,7 +12,7 @@
 bool task_is_unusual(const struct task_info *t)
 {
     return (task_state_is_final(t->state) && t->state != TASK_FINISHED) ||
-           t->attempt > 1 || t->restarts > 0 || t->health == HEALTH_FAILING ||
+           t->attempt > 1 || t->restarts > 0 || t->health >= HEALTH_FAILING ||
            t->why.size > 0;
 }
 

@@ -74,7 +74,8 @@ const char *task_reason_name(enum task_reason reason);
 #define TASK_HEALTHS(X)                                                    \
     X(0, UNKNOWN, "unknown") /* it has none, or not all have passed yet */ \
     X(1, PASSING, "passing")                                               \
-    X(2, FAILING, "failing")
+    X(2, FAILING, "failing")                                               \
+    X(3, NOT_READY, "not ready") /* only readiness checks are failing */
 
 enum task_health {
 #define X(number, name, text) HEALTH_##name = number,

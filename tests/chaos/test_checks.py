@@ -50,14 +50,14 @@ def test_http_readiness(cluster):
         resources={"cpus": 0.1, "mem": 128, "ports": 1},
         readiness={"http": "/ready", "port_index": 0, **QUICK},
     )
-    wait_health(cluster, job, "failing")
+    wait_health(cluster, job, "not ready")
     assert "status 503" in task(cluster, job)["message"]
     status = next((cluster.agents[0].work / "runs").iterdir()) / "status"
     status.write_text("204")
     wait_health(cluster, job, "passing")
     assert not task(cluster, job)["message"]
     status.write_text("404")
-    wait_health(cluster, job, "failing")
+    wait_health(cluster, job, "not ready")
     assert task(cluster, job)["restarts"] == 0
     assert task(cluster, job)["state"] == "TASK_RUNNING"
 
@@ -69,7 +69,7 @@ def test_tcp(cluster):
         resources={"cpus": 0.1, "mem": 32, "ports": 1},
         readiness={"tcp": True, "port_index": 0, **QUICK},
     )
-    wait_health(cluster, job, "failing")
+    wait_health(cluster, job, "not ready")
 
 
 def test_command_is_of_the_task(cluster):

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void checks_set(struct run *r, const struct job_spec *spec)
 {
@@ -116,28 +117,48 @@ void checks_due(struct agent_core *core, struct run *r)
 static enum task_health judge(const struct run *r)
 {
     uint32_t passed = 0;
+    bool ready = true;
 
     for (uint32_t i = 0; i < r->check_count; i++) {
         const struct check *c = &r->checks[i];
 
-        if (c->failed >= c->failures)
+        if (c->failed >= c->failures && c->is_health)
             return HEALTH_FAILING;
+        ready = ready && c->failed < c->failures;
         passed += c->told && c->passed ? 1 : 0;
     }
+    if (!ready)
+        return HEALTH_NOT_READY;
     return passed == r->check_count ? HEALTH_PASSING : r->health;
+}
+
+/* "health check", or with its number among those of its kind. */
+static void name_check(const struct run *r, uint32_t index, char *out, size_t room)
+{
+    bool is_health = r->checks[index].is_health;
+    uint32_t number = 0, count = 0;
+
+    for (uint32_t i = 0; i < r->check_count; i++) {
+        count += r->checks[i].is_health == is_health ? 1 : 0;
+        number = i == index ? count : number;
+    }
+    snprintf(out, room, "%s check", is_health ? "health" : "readiness");
+    if (count > 1)
+        snprintf(out + strlen(out), room - strlen(out), " %u", number);
 }
 
 static void
 say_failed(struct run *r, const struct check *c, const struct run_checked *answer)
 {
-    char text[LIMIT_MESSAGE_BYTES + 1];
+    char text[LIMIT_MESSAGE_BYTES + 1], name[32];
 
+    name_check(r, answer->index, name, sizeof(name));
     snprintf(text,
              sizeof(text),
-             "%s check %u failed %u times in a row: %s",
-             c->is_health ? "health" : "readiness",
-             answer->index + 1,
+             "%s failed %u time%s in a row: %s",
+             name,
              c->failed,
+             c->failed == 1 ? "" : "s",
              answer->message != NULL ? answer->message : "no reason given");
     run_say(r, text);
 }

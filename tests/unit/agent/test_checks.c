@@ -111,6 +111,26 @@ START_TEST(it_is_as_the_task_is)
 }
 END_TEST
 
+START_TEST(failing_one_is_quoted)
+{
+    char wanted[200], long_one[81];
+
+    add_script("echo no such; echo table >&2; exit 1", PATIENT_MS);
+    add_script("yes | head -c 300000; exit 1", PATIENT_MS);
+    add_script("exec >&- 2>&-; sleep 0.1; exit 1", PATIENT_MS);
+    add_script("echo slow; exec sleep 1000", 300);
+    start();
+    ck_assert_str_eq(answer(0), "exited with status 1: no such table");
+    for (int i = 0; i < 80; i++)
+        long_one[i] = i % 2 == 0 ? 'y' : ' ';
+    long_one[79] = 0;
+    snprintf(wanted, sizeof(wanted), "exited with status 1: %s", long_one);
+    ck_assert_str_eq(answer(1), wanted);
+    ck_assert_str_eq(answer(2), "exited with status 1");
+    ck_assert_str_eq(answer(3), "timed out after 300 ms: slow");
+}
+END_TEST
+
 START_TEST(missing_command_is_clear)
 {
     add_script("", PATIENT_MS);
@@ -340,6 +360,7 @@ UNIT_MAIN("checks",
           prepared(unit_case("commands",
                              status_decides,
                              it_is_as_the_task_is,
+                             failing_one_is_quoted,
                              missing_command_is_clear,
                              timeout_ends_it_with_all_it_started,
                              what_it_leaves_behind_is_killed,

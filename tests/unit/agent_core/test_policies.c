@@ -736,14 +736,21 @@ END_TEST
 
 START_TEST(readiness_only_tells)
 {
+    struct run_report report;
+
     run_checked();
     for (int i = 0; i < 3; i++) {
         rig_advance(&rig, i == 0 ? 2000 : 10000);
         answer(0, true);
         answer(1, false);
     }
-    ck_assert_int_eq(health(), HEALTH_FAILING);
+    ck_assert_int_eq(health(), HEALTH_NOT_READY);
     ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+    ck_assert(rig_report(&rig, 1, &report));
+    ck_assert_ptr_nonnull(memmem(report.message.data,
+                                 report.message.size,
+                                 "readiness check failed 3 times in a row",
+                                 39));
     rig_advance(&rig, 10000);
     answer(0, true);
     answer(1, true);
