@@ -221,6 +221,10 @@ static int take_frame(struct exec_relay *r, struct bytes frame, struct error *er
     case METHOD_EXEC_CLOSE_INPUT:
         say(r, (struct exec_word){.kind = EXEC_WORD_CLOSE_INPUT}, (struct bytes){0});
         return 0;
+    case METHOD_EXEC_PING:
+        exec_ping_pack(conn_begin(r->conn));
+        conn_end(r->conn);
+        return 0;
     default:
         return 0; /* a newer version knows it */
     }

@@ -137,6 +137,8 @@
 #define LIMIT_EXEC_CHUNK_BYTES   (16 * KIB)  /* of data in one message */
 #define LIMIT_EXEC_WINDOW_BYTES  (128 * KIB) /* one way, sent and not credited */
 #define LIMIT_EXEC_HANGUP_MS     2000        /* from SIGHUP to SIGKILL */
+#define LIMIT_EXEC_PING_MS       5000 /* between two questions whether the agent is there */
+#define LIMIT_EXEC_SILENCE_MS    15000 /* of an agent, until its client gives up */
 #define LIMIT_EXEC_START_MS      10000 /* until a container that starts is there */
 
 #endif

@@ -51,6 +51,10 @@ struct exec {
     struct input *input;
     int status; /* of the command; -1: not known yet */
     struct error reason;
+
+    struct loop_timer ping;
+    uint64_t pinged_ms, heard_ms;
+    bool answers; /* it answered a ping once: an older agent does not */
 };
 
 /* ---- the end ---- */
@@ -149,6 +153,43 @@ static int take_credit(struct exec *x, struct bytes params, struct error *err)
     return rc;
 }
 
+/* ---- is the agent there? ---- */
+
+/* The kernel of a frozen one goes on to acknowledge.  Who was held up itself, by a slow reader
+ * or a stop, has not listened meanwhile. */
+static void on_ping_due(void *user)
+{
+    struct exec *x = user;
+    uint64_t now = loop_now_ms();
+    struct error reason;
+
+    if (x->conn == NULL)
+        return;
+    if (now - x->pinged_ms > 2 * LIMIT_EXEC_PING_MS)
+        x->heard_ms = now;
+    if (x->answers && now - x->heard_ms >= LIMIT_EXEC_SILENCE_MS) {
+        error_set(&reason,
+                  ERROR_UNAVAILABLE,
+                  "agent %" PRIu64
+                  " has been silent for %d s; the command ends when it "
+                  "notices that this program is gone",
+                  x->agent,
+                  LIMIT_EXEC_SILENCE_MS / 1000);
+        give_up(x, &reason);
+        return;
+    }
+    exec_ping_pack(conn_begin(x->conn));
+    conn_end(x->conn);
+    x->pinged_ms = now;
+    timer_set_in(x->session->loop, &x->ping, LIMIT_EXEC_PING_MS, on_ping_due, x);
+}
+
+static void begin_pings(struct exec *x)
+{
+    x->pinged_ms = x->heard_ms = loop_now_ms();
+    on_ping_due(x);
+}
+
 /* ---- the session ---- */
 
 static void on_window_changed(void *user, int signum)
@@ -169,6 +210,7 @@ static void begin(struct exec *x)
     struct error err;
 
     x->running = true;
+    begin_pings(x);
     if (!x->forwards)
         return;
     if (x->terminal && terminal_raw(&err) != 0) {
@@ -221,6 +263,7 @@ static int take_frame(struct exec *x, struct bytes frame, struct error *err)
         return take_answer(x, &rpc, err);
     if (rpc.type != RPC_NOTIFY)
         return 0;
+    x->heard_ms = loop_now_ms();
     switch (rpc.method) {
     case METHOD_EXEC_DATA:
         return take_data(x, rpc.params, err);
@@ -228,6 +271,9 @@ static int take_frame(struct exec *x, struct bytes frame, struct error *err)
         return take_credit(x, rpc.params, err);
     case METHOD_EXEC_EXIT:
         return take_exit(x, rpc.params, err);
+    case METHOD_EXEC_PING:
+        x->answers = true;
+        return 0;
     default:
         return 0;
     }
@@ -437,6 +483,7 @@ static void carry(struct exec *x)
     x->conn = conn_dial(x->session->loop, &x->address, &options, &EVENTS, x);
     loop_run(x->session->loop);
     terminal_restore();
+    timer_stop(x->session->loop, &x->ping);
     input_destroy(x->input);
     conn_destroy(x->conn);
 }

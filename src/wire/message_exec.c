@@ -180,12 +180,22 @@ int exec_resize_unpack(struct exec_size *out, struct bytes params, struct error 
     return unpack_finish(&u, "exec_resize", err);
 }
 
-void exec_close_input_pack(struct buffer *out)
+static void pack_word(enum method method, struct buffer *out)
 {
-    size_t begin = rpc_begin_notify(out, METHOD_EXEC_CLOSE_INPUT);
+    size_t begin = rpc_begin_notify(out, method);
 
     pack_array(out, 0);
     rpc_end(out, begin);
+}
+
+void exec_close_input_pack(struct buffer *out)
+{
+    pack_word(METHOD_EXEC_CLOSE_INPUT, out);
+}
+
+void exec_ping_pack(struct buffer *out)
+{
+    pack_word(METHOD_EXEC_PING, out);
 }
 
 void exec_exit_pack(const struct exec_exit *e, struct buffer *out)

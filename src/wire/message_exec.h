@@ -61,6 +61,9 @@ int exec_resize_unpack(struct exec_size *out, struct bytes params, struct error 
 /* No more input.  It has no params. */
 void exec_close_input_pack(struct buffer *out);
 
+/* Are you there?  And the answer, I am.  It has no params. */
+void exec_ping_pack(struct buffer *out);
+
 enum exec_end {
     EXEC_EXITED = 1,
     EXEC_SIGNALED = 2,

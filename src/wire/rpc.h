@@ -64,7 +64,8 @@
     X(EXEC_CREDIT, "exec_credit")                                              \
     X(EXEC_RESIZE, "exec_resize")                                              \
     X(EXEC_CLOSE_INPUT, "exec_close_input")                                    \
-    X(EXEC_EXIT, "exec_exit")
+    X(EXEC_EXIT, "exec_exit")                                                  \
+    X(EXEC_PING, "exec_ping")
 
 enum method {
     METHOD_UNKNOWN = 0,

@@ -319,6 +319,21 @@ def test_agent_killed(task):
     )
 
 
+def test_agent_frozen(task):
+    """Its kernel answers for it; the client is free all the same, and so is its terminal."""
+    agent = task.cluster.agents[0]
+    with task.terminal("sh", "-c", "read x; echo heard $x; exec sleep 1000") as terminal:
+        terminal.wait_raw()
+        terminal.type("it\r")
+        terminal.wait_shown("heard it")
+        agent.stop()
+        try:
+            terminal.wait_shown("has been silent for 15 s", timeout=40)
+            assert terminal.wait_exit() == OURS
+        finally:
+            agent.go_on()
+
+
 def test_masters_come_and_go(start_cluster):
     cluster = start_cluster(masters=3, agents=1)
     task = Task(cluster)

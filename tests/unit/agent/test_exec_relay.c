@@ -241,6 +241,22 @@ START_TEST(test_both_ways)
 }
 END_TEST
 
+START_TEST(test_ping)
+{
+    struct buffer out = {0};
+    struct rpc rpc;
+
+    say(EXEC_WORD_STARTED, 0, "");
+    check_answered();
+    exec_ping_pack(&out);
+    raw_send(client, out.data, out.size);
+    receive(&rpc);
+    ck_assert_int_eq(rpc.type, RPC_NOTIFY);
+    ck_assert_int_eq(rpc.method, METHOD_EXEC_PING);
+    buffer_finish(&out);
+}
+END_TEST
+
 /* ---- ends ---- */
 
 START_TEST(test_command_ended)
@@ -408,7 +424,7 @@ static TCase *relay_case(TCase *c)
 }
 
 UNIT_MAIN("exec_relay",
-          relay_case(net_case("passes", test_both_ways)),
+          relay_case(net_case("passes", test_both_ways, test_ping)),
           relay_case(net_case("ends",
                               test_command_ended,
                               test_command_not_started,
