@@ -147,12 +147,17 @@ static int
 write_json_job(struct session *s, const struct job_summary *job, struct error *err)
 {
     struct json_tasks tasks = {job->id, json_array()};
-    int rc = session_list(s, METHOD_TASKS, job->id, append_json_tasks, &tasks, err);
+    json_t *spec = session_spec(s, job->id, err);
+    int rc = spec == NULL ? -(int)err->code : 0;
 
     if (rc == 0)
-        session_write_json(s, json_job(job, tasks.list));
-    else
-        json_decref(tasks.list);
+        rc = session_list(s, METHOD_TASKS, job->id, append_json_tasks, &tasks, err);
+    if (rc == 0) {
+        session_write_json(s, json_job(job, tasks.list, spec));
+        return 0;
+    }
+    json_decref(spec);
+    json_decref(tasks.list);
     return rc;
 }
 

@@ -12,6 +12,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_submit,
     &subcommand_wait,
     &subcommand_status,
+    &subcommand_show,
     &subcommand_kill,
     &subcommand_purge,
     &subcommand_logs,

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "wire/job_json.h"
 #include "wire/json.h"
 
 #include <inttypes.h>
@@ -219,6 +220,29 @@ int session_task(struct session *s,
                          instance,
                          job);
     return 0;
+}
+
+json_t *session_spec(struct session *s, uint64_t job, struct error *err)
+{
+    struct list_request request = {.of = job, .limit = 1, .stale = is_stale(s)};
+    struct command_cursor at = {0};
+    struct buffer result = {0};
+    struct spec_info info;
+    struct list_result page;
+    struct job_spec spec;
+    json_t *value = NULL;
+    int rc = get_page(s, METHOD_SPEC, &request, &result, &page, err);
+
+    if (rc == 0 && !spec_info_next(&page, &at, &info))
+        rc = error_set(err, ERROR_NOT_FOUND, "there is no job %" PRIu64, job);
+    if (rc == 0)
+        rc = job_spec_unpack(&spec, info.spec, err);
+    if (rc == 0) {
+        value = job_spec_to_json(&spec);
+        job_spec_finish(&spec);
+    }
+    buffer_finish(&result);
+    return value;
 }
 
 /* ---- operands and output ---- */

@@ -26,9 +26,9 @@ struct subcommand {
 };
 
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
-    subcommand_status, subcommand_kill, subcommand_purge, subcommand_logs,
-    subcommand_files, subcommand_top, subcommand_exec, subcommand_agents,
-    subcommand_masters, subcommand_version, subcommand_dev;
+    subcommand_status, subcommand_show, subcommand_kill, subcommand_purge,
+    subcommand_logs, subcommand_files, subcommand_top, subcommand_exec,
+    subcommand_agents, subcommand_masters, subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */
 int session_open(struct session *s, struct error *err);
@@ -75,6 +75,9 @@ int session_task(struct session *s,
                  struct buffer *page,
                  struct task_info *task,
                  struct error *err);
+
+/* What a job was submitted as, as a job file's JSON; NULL with an error. */
+json_t *session_spec(struct session *s, uint64_t job, struct error *err);
 
 /* Operand `i` as the id of a job. */
 int session_job_operand(const struct session *s,

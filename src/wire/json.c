@@ -42,7 +42,7 @@ static json_t *time_or_null(uint64_t stamp_us)
     return json_string(at);
 }
 
-static json_t *thousandths(uint64_t value)
+json_t *json_thousandths(uint64_t value)
 {
     if (value % 1000 == 0)
         return number(value / 1000);
@@ -50,18 +50,18 @@ static json_t *thousandths(uint64_t value)
 }
 
 /* To the nearest thousandth, in two steps, so that nothing overflows. */
-static json_t *mib(uint64_t bytes)
+json_t *json_mib(uint64_t bytes)
 {
-    return thousandths(bytes / MIB * 1000 + (bytes % MIB * 1000 + MIB / 2) / MIB);
+    return json_thousandths(bytes / MIB * 1000 + (bytes % MIB * 1000 + MIB / 2) / MIB);
 }
 
-static json_t *resources(const struct resources *r)
+json_t *json_resources(const struct resources *r)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "cpus", thousandths(r->amount[RESOURCE_CPUS]));
-    json_object_set_new(o, "mem", mib(r->amount[RESOURCE_MEM]));
-    json_object_set_new(o, "disk", mib(r->amount[RESOURCE_DISK]));
+    json_object_set_new(o, "cpus", json_thousandths(r->amount[RESOURCE_CPUS]));
+    json_object_set_new(o, "mem", json_mib(r->amount[RESOURCE_MEM]));
+    json_object_set_new(o, "disk", json_mib(r->amount[RESOURCE_DISK]));
     json_object_set_new(o, "gpus", number(r->amount[RESOURCE_GPUS]));
     return o;
 }
@@ -78,7 +78,7 @@ static json_t *task_counts(const struct job_summary *j)
     return counts;
 }
 
-json_t *json_job(const struct job_summary *j, json_t *tasks)
+static json_t *job_with(const struct job_summary *j, json_t *tasks)
 {
     json_t *o = json_object();
 
@@ -94,9 +94,17 @@ json_t *json_job(const struct job_summary *j, json_t *tasks)
     return o;
 }
 
+json_t *json_job(const struct job_summary *j, json_t *tasks, json_t *spec)
+{
+    json_t *o = job_with(j, tasks);
+
+    json_object_set_new(o, "spec", spec);
+    return o;
+}
+
 json_t *json_job_summary(const struct job_summary *j)
 {
-    return json_job(j, task_counts(j));
+    return job_with(j, task_counts(j));
 }
 
 /* A task that ran to an end has an exit code; one that was lost or never started has not. */
@@ -158,8 +166,9 @@ static json_t *custom(const struct agent_spec *spec)
     json_t *o = json_object();
 
     for (size_t i = 0; i < spec->custom.count; i++)
-        json_object_set_new(
-            o, spec->custom.items[i].name, thousandths(spec->custom.items[i].amount));
+        json_object_set_new(o,
+                            spec->custom.items[i].name,
+                            json_thousandths(spec->custom.items[i].amount));
     return o;
 }
 
@@ -200,12 +209,12 @@ static json_t *ports(const struct port_range *ranges, size_t count)
 
 static json_t *allocated(const struct agent_info *a)
 {
-    json_t *o = resources(&a->allocated), *used = json_object();
+    json_t *o = json_resources(&a->allocated), *used = json_object();
 
     for (size_t i = 0; i < a->custom_count; i++) {
         char *name = text_clean(a->custom[i].name);
 
-        json_object_set_new(used, name, thousandths(a->custom[i].amount));
+        json_object_set_new(used, name, json_thousandths(a->custom[i].amount));
         mem_free(name);
     }
     json_object_set_new(o, "ports", ports(a->ports, a->range_count));
@@ -221,7 +230,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     if (agent_spec_unpack(&spec, a->spec, err) != 0)
         return NULL;
     o = json_object();
-    offered = resources(&spec.resources);
+    offered = json_resources(&spec.resources);
     json_object_set_new(offered, "ports", ports(spec.ports, spec.port_count));
     json_object_set_new(offered, "custom", custom(&spec));
     json_object_set_new(o, "id", number(a->id));

@@ -16,8 +16,9 @@
 /* One element of `status --json`; "tasks" counts by state, without zeroes. */
 json_t *json_job_summary(const struct job_summary *j);
 
-/* `status JOB --json`: as above, but "tasks" is the list given (the reference is taken). */
-json_t *json_job(const struct job_summary *j, json_t *tasks);
+/* `status JOB --json`: as above, but "tasks" is the list given, and "spec" is that of the job as
+ * a job file has it (the references are taken). */
+json_t *json_job(const struct job_summary *j, json_t *tasks, json_t *spec);
 json_t *json_task(uint64_t job, const struct task_info *t);
 
 /* One element of `agents --json`.  NULL with an error if the spec in it does not decode. */
@@ -26,6 +27,11 @@ json_t *json_agent(const struct agent_info *a, struct error *err);
 /* One element of `masters --json`.  A master whose role is "unreachable" has an id and an
  * address; the rest is null. */
 json_t *json_master(const struct master_info *m);
+
+/* Amounts, for other writers: cpus and the like, MiB, and a map of cpus, mem, disk and gpus. */
+json_t *json_thousandths(uint64_t value);
+json_t *json_mib(uint64_t bytes);
+json_t *json_resources(const struct resources *r);
 
 /* One document, indented, with a newline at its end. */
 void json_write(const json_t *value, struct buffer *out);

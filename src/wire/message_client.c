@@ -373,6 +373,31 @@ bool agent_info_next(const struct list_result *l,
     return list_next(l->packed, l->count, at, read_agent_info, out);
 }
 
+void spec_info_pack(struct list_writer *w, const struct spec_info *s)
+{
+    struct buffer *out = list_begin_element(w, 2);
+
+    pack_uint(out, s->job);
+    pack_bytes(out, s->spec);
+}
+
+static void read_spec_info(struct unpack *u, void *out)
+{
+    struct spec_info *s = out;
+
+    unpack_enter(u);
+    s->job = unpack_uint(u);
+    s->spec = unpack_bytes(u, LIMIT_SPEC_BYTES);
+    unpack_leave(u);
+}
+
+bool spec_info_next(const struct list_result *l,
+                    struct command_cursor *at,
+                    struct spec_info *out)
+{
+    return list_next(l->packed, l->count, at, read_spec_info, out);
+}
+
 void master_info_pack(struct list_writer *w, const struct master_info *m)
 {
     struct buffer *out = list_begin_element(w, 9);
@@ -427,6 +452,8 @@ static list_read *element_reader(enum method method)
         return read_master_info;
     case METHOD_USAGE:
         return usage_info_read;
+    case METHOD_SPEC:
+        return read_spec_info;
     default:
         return NULL;
     }
@@ -444,6 +471,7 @@ int list_result_unpack(struct list_result *out,
         struct agent_info agent;
         struct master_info master;
         struct usage_info usage;
+        struct spec_info spec;
     } scratch;
     struct unpack u;
 

@@ -53,9 +53,9 @@ int agent_mode_unpack(struct agent_mode_request *out,
                       struct bytes params,
                       struct error *err);
 
-/* jobs, tasks, agents, masters: a page of a listing. */
+/* jobs, tasks, agents, masters, usage, spec: a page of a listing. */
 struct list_request {
-    uint64_t of;    /* tasks: the job; jobs: one job, or 0 for all */
+    uint64_t of;    /* tasks, spec: the job; jobs: one job, or 0 for all */
     uint64_t after; /* continue after this id or instance + 1; 0: from the start */
     uint32_t limit; /* elements wanted; the answer may have fewer */
     bool stale;     /* any master answers from what it has */
@@ -86,8 +86,8 @@ bool list_has_room(
 void list_end(struct list_writer *w, uint64_t next);
 /* For the packers of elements: the next one is an array of so many fields. */
 struct buffer *list_begin_element(struct list_writer *w, uint32_t fields);
-/* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS, _MASTERS or
- * _USAGE. */
+/* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS, _MASTERS,
+ * _USAGE or _SPEC. */
 int list_result_unpack(struct list_result *out,
                        enum method method,
                        struct bytes result,
@@ -109,6 +109,16 @@ void job_summary_pack(struct list_writer *w, const struct job_summary *j);
 bool job_summary_next(const struct list_result *l,
                       struct command_cursor *at,
                       struct job_summary *out);
+
+/* spec: a listing of one. */
+struct spec_info {
+    uint64_t job;
+    struct bytes spec; /* packed (job.h) */
+};
+void spec_info_pack(struct list_writer *w, const struct spec_info *s);
+bool spec_info_next(const struct list_result *l,
+                    struct command_cursor *at,
+                    struct spec_info *out);
 
 struct task_info {
     uint32_t instance;

@@ -43,6 +43,7 @@
     X(TASKS, "tasks") /* the tasks of a job, in pages */                       \
     X(AGENTS, "agents")                                                        \
     X(MASTERS, "masters")                                                      \
+    X(SPEC, "spec") /* a listing of one: what a job was submitted as */        \
     X(PURGE, "purge")                                                          \
     X(AGENT_GONE, "agent_gone")                                                \
     X(AGENT_MODE, "agent_mode")                                                \

@@ -132,7 +132,8 @@ static void read_params(struct bytes params)
 static void read_listings(struct bytes result)
 {
     struct command_cursor jobs = {0}, tasks = {0}, agents = {0}, masters = {0};
-    struct command_cursor usages = {0};
+    struct command_cursor usages = {0}, specs = {0};
+    struct spec_info spec;
     struct master_info master;
     struct agent_info agent;
     struct list_result list;
@@ -155,6 +156,9 @@ static void read_listings(struct bytes result)
     if (list_result_unpack(&list, METHOD_USAGE, result, NULL) == 0)
         while (usage_info_next(&list, &usages, &usage))
             check_view(usage.name, result);
+    if (list_result_unpack(&list, METHOD_SPEC, result, NULL) == 0)
+        while (spec_info_next(&list, &specs, &spec))
+            check_view(spec.spec, result);
 }
 
 static void read_result(struct bytes result)

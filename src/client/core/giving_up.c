@@ -40,7 +40,7 @@ static bool is_listing(const struct request *r)
 {
     return r->method == METHOD_JOBS || r->method == METHOD_TASKS ||
            r->method == METHOD_AGENTS || r->method == METHOD_MASTERS ||
-           r->method == METHOD_USAGE;
+           r->method == METHOD_USAGE || r->method == METHOD_SPEC;
 }
 
 /* "127.0.0.1:5049: connection refused; …" */

@@ -318,6 +318,7 @@ void clients_frame(struct master_core *m,
     case METHOD_AGENTS:
     case METHOD_MASTERS:
     case METHOD_USAGE:
+    case METHOD_SPEC:
         handle_list(m, session, rpc);
         break;
     default:

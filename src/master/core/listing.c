@@ -310,8 +310,8 @@ void listing_answer(struct master_core *m,
     struct list_writer w;
     size_t begin;
 
-    if (job == NULL &&
-        (method == METHOD_TASKS || (method == METHOD_JOBS && q->of != 0))) {
+    if (job == NULL && (method == METHOD_TASKS || method == METHOD_SPEC ||
+                        (method == METHOD_JOBS && q->of != 0))) {
         core_refuse(m,
                     session,
                     rpc,
@@ -335,6 +335,10 @@ void listing_answer(struct master_core *m,
         break;
     case METHOD_TASKS:
         list_tasks(m, &w, q, job);
+        break;
+    case METHOD_SPEC:
+        spec_info_pack(&w, &(struct spec_info){job->id, job->spec});
+        list_end(&w, 0);
         break;
     case METHOD_AGENTS:
         list_agents(m, &w, q);

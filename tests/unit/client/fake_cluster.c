@@ -49,6 +49,7 @@ struct fake_job {
     char key[LIMIT_KEY_BYTES + 1];
     char *name;
     char *command;
+    struct buffer spec; /* empty: it was never submitted */
     uint32_t instances;
     uint64_t submitted_us;
     bool killed;
@@ -181,6 +182,7 @@ static uint64_t submit(struct bytes key, struct bytes packed)
     memcpy(j->key, key.data, key.size);
     j->name = mem_strdup(spec.name);
     j->command = mem_strdup(spec.argv[0]);
+    buffer_append(&j->spec, packed.data, packed.size);
     j->instances = spec.instances;
     j->submitted_us = clock_wall_us();
     job_spec_finish(&spec);
@@ -241,6 +243,12 @@ static void list_tasks(struct list_writer *w, const struct list_request *q)
     list_end(w, i < j->instances ? i : 0);
 }
 
+static void list_spec(struct list_writer *w, const struct list_request *q)
+{
+    spec_info_pack(w, &(struct spec_info){q->of, buffer_view(&job_of(q->of)->spec)});
+    list_end(w, 0);
+}
+
 static void list_agents(struct list_writer *w)
 {
     struct agent_spec spec = {.hostname = mem_strdup("node-1"),
@@ -287,7 +295,8 @@ static void answer_list(struct fake_master *m,
 {
     struct list_writer w;
 
-    if ((rpc->method == METHOD_TASKS || (rpc->method == METHOD_JOBS && q->of != 0)) &&
+    if ((rpc->method == METHOD_TASKS || rpc->method == METHOD_SPEC ||
+         (rpc->method == METHOD_JOBS && q->of != 0)) &&
         job_of(q->of) == NULL) {
         answer_error(c, rpc->id, ERROR_NOT_FOUND, "there is no such job");
         return;
@@ -295,6 +304,8 @@ static void answer_list(struct fake_master *m,
     list_begin(&w, conn_begin(c), rpc->id, job_count + 1);
     if (rpc->method == METHOD_JOBS)
         list_jobs(&w, q);
+    else if (rpc->method == METHOD_SPEC)
+        list_spec(&w, q);
     else if (rpc->method == METHOD_TASKS)
         list_tasks(&w, q);
     else if (rpc->method == METHOD_AGENTS)

@@ -193,6 +193,15 @@ contains "status JOB: its tasks" "$out" "5.0"
 run status 5 --json
 contains "status JOB --json: exit code" "$out" '"exit_code": 3'
 is "status JOB --json: nothing else" "$err" ""
+contains "status JOB --json: what it is" "$out" '"argv": ['
+run show 5
+is "show: status 0" "$status" 0
+contains "show: what it is" "$out" '"false"'
+cp "$work/out" "$work/shown.json"
+run submit --check "$work/shown.json"
+is "show: a job file" "$status" 0
+run show 99
+is "show of no job: status 1" "$status" 1
 run status 5
 is "status JOB: no column without a word" "$(grep -cE "PORTS|HEALTH|RESTARTS" "$work/out")" 0
 run run --wait -- serves

@@ -1,5 +1,6 @@
 /* test_job_parts.c - the parts of a job file beyond command and resources, right and wrong. */
 #include "wire/job_file.h"
+#include "wire/job_json.h"
 
 #include "tests/lib/wire_values.h"
 #include "wire_test.h"
@@ -299,11 +300,45 @@ START_TEST(test_json_lines)
 }
 END_TEST
 
+static const char *const SHOWN[] = {
+    YAML,
+    "name: x\ncommand: \"one\\ntwo\"\nenv: {A: 'b=\u00e9', C: ''}\n",
+    "name: x\nargv: [a, '']\nresources: {cpus: 0.001, mem: 1.5, disk: 2}\n"
+    "on_disconnect: {stop_after: 30s}\npriority: -3\ninstances: 7\n",
+    "name: x\ncommand: x\nimage: oci:/i\nhealth: {tcp: true, port_index: 0}\n"
+    "resources: {ports: 1}\nexclusive: true\n",
+};
+
+/* What is shown of a job can be submitted again. */
+START_TEST(test_shown_as_a_file)
+{
+    struct buffer first = {0}, second = {0};
+    json_t *shown;
+    char *text;
+
+    ck_assert_msg(parse("j.yaml", SHOWN[_i]) == 0, "%s", err.text);
+    job_spec_pack(&spec, &first);
+    shown = job_spec_to_json(&spec);
+    text = json_dumps(shown, 0);
+    ck_assert_msg(parse("j.json", text) == 0, "%s: %s", err.text, text);
+    job_spec_pack(&spec, &second);
+    ck_assert_msg(first.size == second.size &&
+                      memcmp(first.data, second.data, first.size) == 0,
+                  "%s",
+                  text);
+    free(text);
+    json_decref(shown);
+    buffer_finish(&first);
+    buffer_finish(&second);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("job_parts");
 
     tcase_add_checked_fixture(t, NULL, teardown);
+    tcase_add_loop_test(t, test_shown_as_a_file, 0, COUNT(SHOWN));
     tcase_add_loop_test(t, test_all_parts, 0, 2);
     tcase_add_test(t, test_short_forms);
     tcase_add_loop_test(t, test_wrong_parts, 0, COUNT(WRONG));

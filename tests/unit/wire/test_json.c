@@ -85,7 +85,7 @@ START_TEST(test_job_with_tasks)
     json_t *tasks = json_array(), *job;
 
     json_array_append_new(tasks, json_task(17, &failed));
-    job = json_job(&SUMMARY, tasks);
+    job = json_job(&SUMMARY, tasks, json_object());
     check_json(
         json_incref(json_object_get(job, "tasks")),
         "[{\"id\": \"17.3\", \"instance\": 3, \"attempt\": 2, \"attempt_id\": 99,"
