@@ -43,6 +43,29 @@ static bool is_listing(const struct request *r)
            r->method == METHOD_USAGE || r->method == METHOD_SPEC;
 }
 
+/* "27101 answers, but no master leads": the others may be those that were not listed. */
+static void
+append_leaderless(struct buffer *out, const struct client_core *c, const char *between)
+{
+    uint32_t leader = client_core_leader(c), up = 0;
+
+    if (leader != CLIENT_NOBODY) {
+        if (between[0] == 0)
+            buffer_printf(out, "%s leads and is silent", c->masters[leader].address);
+        return;
+    }
+    for (uint32_t m = 0; m < c->master_count; m++) {
+        if (c->masters[m].link != LINK_UP)
+            continue;
+        buffer_printf(out, "%s%s", up == 0 ? between : ", ", c->masters[m].address);
+        up++;
+    }
+    if (up > 0)
+        buffer_printf(out,
+                      " %s, but no master leads: do most of them run?",
+                      up == 1 ? "answers" : "answer");
+}
+
 /* "127.0.0.1:5049: connection refused; …" */
 static void append_troubles(struct buffer *out, const struct client_core *c)
 {
@@ -60,8 +83,7 @@ static void append_troubles(struct buffer *out, const struct client_core *c)
                       master->trouble[0] != 0 ? master->trouble : "no answer");
         between = "; ";
     }
-    if (between[0] == 0)
-        buffer_append_text(out, "no master leads; do most of them run?");
+    append_leaderless(out, c, between);
 }
 
 void requests_expire(struct client_core *c, struct request *r)

@@ -498,9 +498,10 @@ START_TEST(other_methods_have_their_own_advice)
     ck_assert_ptr_nonnull(strstr(f.finished[0].text, "does no harm"));
     /* A listing has no outcome. */
     ck_assert_int_eq(f.finished[1].code, ERROR_TIMEOUT);
-    ck_assert_str_eq(
-        f.finished[1].text,
-        "jobs: no answer within 1.0s: no master leads; do most of them run?");
+    ck_assert_str_eq(f.finished[1].text,
+                     "jobs: no answer within 1.0s: a:1 answers, but no master leads: "
+                     "do most of them "
+                     "run?");
 }
 END_TEST
 
