@@ -16,8 +16,11 @@ const struct subcommand subcommand_wait = {
         {
             .program = "wait",
             .purpose = "wait until a job has ended, and show its progress",
-            .details = "Exits with 0 only if all its tasks finished well. Ctrl-C ends "
-                       "the waiting; the job goes on.",
+            .details =
+                "Exits with 0 only if all its tasks finished well. Ctrl-C ends "
+                "the waiting; the job goes on. --timeout is for one look at the job, "
+                "which is repeated; to bound the waiting, write `timeout 10m "
+                "triarch wait JOB`.",
             .operands = "JOB",
             .operands_min = 1,
             .operands_max = 1,
