@@ -67,17 +67,23 @@ static int gone(struct session *s, struct found_agent *agent, struct error *err)
     bool repeated = false;
     int rc;
 
-    if (agent->state == AGENT_ACTIVE && agent->tasks > 0 &&
-        !options_flag(s->options, "force"))
+    if (agent->state == AGENT_GONE) {
+        session_note(
+            s, "agent %" PRIu64 " (%s) is gone already", agent->id, agent->hostname);
+        return EXIT_SUCCESS;
+    }
+    if (agent->state == AGENT_ACTIVE && !options_flag(s->options, "force"))
         return error_set(
             err,
             ERROR_INVALID,
             "agent %" PRIu64 " (%s) is ACTIVE with %" PRIu32
-            " tasks: gone starts them elsewhere at once, exclusive ones too, while "
-            "they may still run there; drain it first, or add --force",
+            " task%s: gone is for ever, and starts tasks elsewhere at once, exclusive "
+            "ones too, while they may still run there; drain it first, stop "
+            "triarch-agent, or add --force",
             agent->id,
             agent->hostname,
-            agent->tasks);
+            agent->tasks,
+            agent->tasks == 1 ? "" : "s");
     id_request_pack(METHOD_AGENT_GONE, agent->id, 0, &frame);
     rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, NULL, &repeated, err);
     buffer_finish(&frame);
@@ -88,10 +94,11 @@ static int gone(struct session *s, struct found_agent *agent, struct error *err)
         return error_wrap(err, "agent %" PRIu64, agent->id);
     session_note(s,
                  "agent %" PRIu64 " (%s) is gone for good; its %" PRIu32
-                 " tasks start elsewhere",
+                 " task%s elsewhere",
                  agent->id,
                  agent->hostname,
-                 agent->tasks);
+                 agent->tasks,
+                 agent->tasks == 1 ? " starts" : "s start");
     return EXIT_SUCCESS;
 }
 

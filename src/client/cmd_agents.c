@@ -8,9 +8,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct option_row rows[] = {
     {.name = "json", .kind = OPTION_FLAG, .help = "as JSON"},
+    {.name = "all",
+     .letter = 'a',
+     .kind = OPTION_FLAG,
+     .help = "list agents that are gone, too; --json always does"},
     {.name = "stale",
      .kind = OPTION_FLAG,
      .help = "let any master answer from what it has; it may be behind"},
@@ -24,9 +29,7 @@ static const struct option_row rows[] = {
      .kind = OPTION_FLAG,
      .help = "drain: wait until nothing is left on the agent, as it does anyway"},
     {.name = "no-wait", .kind = OPTION_FLAG, .help = "drain: do not wait"},
-    {.name = "force",
-     .kind = OPTION_FLAG,
-     .help = "gone: also if the agent is active and has tasks"},
+    {.name = "force", .kind = OPTION_FLAG, .help = "gone: also if the agent is active"},
 };
 
 static int append_json(void *user, const struct list_result *page, struct error *err)
@@ -53,6 +56,13 @@ static const struct column columns[] = {
     {"MEM (MiB)", COLUMN_NUMBER},
     {"ADDRESS", COLUMN_TEXT},
     {"ATTRIBUTES", COLUMN_TEXT},
+    {"MORE IN USE", COLUMN_BELOW},
+};
+
+struct listing {
+    struct table *table;
+    bool all;
+    unsigned gone; /* left out */
 };
 
 static enum style style_of(enum agent_state state)
@@ -125,17 +135,79 @@ static void append_attributes(struct table *t, const struct agent_spec *spec)
     buffer_finish(&text);
 }
 
+static void
+append_part(struct buffer *out, const char *name, uint64_t used, uint64_t of)
+{
+    buffer_printf(out, "%s%s ", out->size > 0 ? ", " : "", name);
+    append_thousandths(out, used);
+    buffer_append_text(out, "/");
+    append_thousandths(out, of);
+}
+
+static uint64_t custom_used(const struct agent_info *agent, const char *name)
+{
+    for (size_t i = 0; i < agent->custom_count; i++)
+        if (agent->custom[i].name.size == strlen(name) &&
+            memcmp(agent->custom[i].name.data, name, strlen(name)) == 0)
+            return agent->custom[i].amount;
+    return 0;
+}
+
+static uint64_t ports_in(const struct port_range *ranges, size_t count)
+{
+    uint64_t ports = 0;
+
+    for (size_t i = 0; i < count; i++)
+        ports += (uint64_t)ranges[i].last - ranges[i].first + 1;
+    return ports;
+}
+
+/* "disk 0/2048, gpus 1/2, ports 3/1000, licence 1/4" */
+static void append_more(struct table *t,
+                        const struct agent_info *agent,
+                        const struct agent_spec *spec)
+{
+    const uint64_t *used = agent->allocated.amount, *of = spec->resources.amount;
+    struct buffer text = {0};
+
+    append_part(&text,
+                "disk",
+                used[RESOURCE_DISK] / MIB * 1000,
+                of[RESOURCE_DISK] / MIB * 1000);
+    if (of[RESOURCE_GPUS] > 0)
+        append_part(
+            &text, "gpus", used[RESOURCE_GPUS] * 1000, of[RESOURCE_GPUS] * 1000);
+    if (spec->port_count > 0)
+        append_part(&text,
+                    "ports",
+                    ports_in(agent->ports, agent->range_count) * 1000,
+                    ports_in(spec->ports, spec->port_count) * 1000);
+    for (size_t i = 0; i < spec->custom.count; i++)
+        append_part(&text,
+                    spec->custom.items[i].name,
+                    custom_used(agent, spec->custom.items[i].name),
+                    spec->custom.items[i].amount);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
 static int append_row(void *user, const struct list_result *page, struct error *err)
 {
-    struct table *t = user;
+    struct listing *l = user;
+    struct table *t = l->table;
     struct command_cursor at = {0};
     struct agent_info agent;
     struct agent_spec spec;
 
     while (agent_info_next(page, &at, &agent)) {
         const uint64_t *used = agent.allocated.amount;
-        int rc = agent_spec_unpack(&spec, agent.spec, err);
+        int rc;
 
+        if (agent.state == AGENT_GONE && !l->all) {
+            l->gone++;
+            continue;
+        }
+        rc = agent_spec_unpack(&spec, agent.spec, err);
         if (rc != 0)
             return rc;
         table_cell(t, STYLE_PLAIN, "%" PRIu64, agent.id);
@@ -150,6 +222,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
                    spec.resources.amount[RESOURCE_MEM] / MIB);
         table_cell(t, STYLE_PLAIN, "%s", spec.http_address);
         append_attributes(t, &spec);
+        append_more(t, &agent, &spec);
         agent_spec_finish(&spec);
     }
     return 0;
@@ -170,13 +243,16 @@ static int list_json(struct session *s, struct error *err)
 static int list_table(struct session *s, struct error *err)
 {
     struct table *t = table_create(columns, sizeof(columns) / sizeof(columns[0]));
-    int rc = session_list(s, METHOD_AGENTS, 0, append_row, t, err);
+    struct listing l = {.table = t, .all = options_flag(s->options, "all")};
+    int rc = session_list(s, METHOD_AGENTS, 0, append_row, &l, err);
 
     if (rc == 0)
         table_print(t, &s->out);
     if (rc == 0 && table_rows(t) == 0)
         session_note(s,
                      "no agents; start triarch-agent on the machines that shall work");
+    if (rc == 0 && l.gone > 0)
+        session_note(s, "%u more are gone for good; --all lists them", l.gone);
     table_destroy(t);
     return rc;
 }

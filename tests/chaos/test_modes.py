@@ -100,12 +100,15 @@ def test_gone_wants_to_be_sure(start_cluster):
     with pytest.raises(Failed) as refused:
         cluster.client("agents", "gone", agent.ident)
     assert refused.value.status == 1
-    assert "drain it first, or add --force" in refused.value.stderr
+    assert "drain it first, stop triarch-agent, or add --force" in refused.value.stderr
     assert listed(cluster, agent.ident)["state"] == "ACTIVE"
     ident = agent.ident
     agent.kill9_host()
     cluster.client("agents", "gone", ident, "--force")
     assert listed(cluster, ident)["state"] == "GONE"
+    assert "is gone already" in cluster.client.run("agents", "gone", ident).stderr
+    assert "1 more are gone for good" in cluster.client.run("agents").stderr
+    assert "GONE" in cluster.client.run("agents", "--all").stdout
     cluster.wait_states(job, "TASK_RUNNING")
     assert agents_of(cluster, job) == {other_than(cluster, ident)}
     cluster.client("kill", job)
