@@ -19,7 +19,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define STATUS_LINES 2 /* above the tables */
+#define STATUS_LINES 2    /* above the tables */
+#define LATE_MS      2000 /* masters that are away so long are worth a word */
+#define TICK_MS      1000 /* from then on */
 
 static const struct option_row rows[] = {
     {.name = "once", .kind = OPTION_FLAG, .help = "print it once, as in a pipe"},
@@ -45,6 +47,8 @@ struct top {
     struct error trouble; /* of the last look; ERROR_NONE: it is as shown */
     struct loop_timer timer;
     bool due, redraw, quit;
+    uint64_t asked_ms; /* when the look that goes on began; 0: none does */
+    struct loop_timer tick;
 
     /* of a terminal */
     bool raw;
@@ -134,13 +138,19 @@ static void append_status(const struct top *t, const struct screen *s, FILE *to)
 {
     struct buffer line = {0}, fitting = {0};
 
-    if (t->trouble.code != ERROR_NONE)
+    if (t->asked_ms != 0)
+        buffer_printf(&line,
+                      "no answer for %" PRIu64 " s: this is how it was. Keys: q quit",
+                      (loop_now_ms() - t->asked_ms) / 1000);
+    else if (t->trouble.code != ERROR_NONE)
         buffer_printf(&line, "still waiting: %s", t->trouble.text);
     else
         buffer_printf(&line,
-                      "%zu tasks on %zu agents, by %s. Keys: c cpu, m memory, q quit",
+                      "%zu task%s on %zu agent%s, by %s. Keys: c cpu, m memory, q quit",
                       t->view.task_count,
+                      t->view.task_count == 1 ? "" : "s",
                       t->view.agent_count,
+                      t->view.agent_count == 1 ? "" : "s",
                       t->order == TOP_BY_CPU ? "cpu" : "memory");
     buffer_append_u8(&line, 0);
     screen_fit(&fitting, (const char *)line.data, s->columns);
@@ -207,6 +217,17 @@ static void wake(struct top *t)
     loop_stop(t->session->loop);
 }
 
+/* Nobody waits for an answer that may come in half a minute. */
+static void leave_if_asked(struct top *t)
+{
+    struct error err;
+
+    if (!t->quit || t->asked_ms == 0)
+        return;
+    leave_screen(t);
+    exit(screen_close(&t->session->out, &err) == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
 static void on_key(void *user)
 {
     struct top *t = user;
@@ -220,6 +241,7 @@ static void on_key(void *user)
             t->order = keys[i] == 'c' ? TOP_BY_CPU : TOP_BY_MEMORY;
     }
     t->redraw = true;
+    leave_if_asked(t);
     wake(t);
 }
 
@@ -229,6 +251,7 @@ static void on_end(void *user, int signum)
 
     (void)signum;
     t->quit = true;
+    leave_if_asked(t);
     wake(t);
 }
 
@@ -294,6 +317,27 @@ static void give_terminal_back(struct top *t)
     watch_destroy(t->keys);
 }
 
+static void on_tick(void *user)
+{
+    struct top *t = user;
+
+    draw(t);
+    timer_set_in(t->session->loop, &t->tick, TICK_MS, on_tick, t);
+}
+
+static int look_again(struct top *t)
+{
+    int rc;
+
+    t->trouble = (struct error){0};
+    t->asked_ms = loop_now_ms();
+    timer_set_in(t->session->loop, &t->tick, LATE_MS, on_tick, t);
+    rc = look(t, &t->trouble);
+    timer_stop(t->session->loop, &t->tick);
+    t->asked_ms = 0;
+    return rc;
+}
+
 /* Until something happens. */
 static void rest(struct top *t)
 {
@@ -325,8 +369,7 @@ static int show(struct top *t, struct error *err)
         rest(t);
         if (t->quit)
             break;
-        t->trouble = (struct error){0};
-        rc = look(t, &t->trouble);
+        rc = look_again(t);
         if (rc != 0 && !session_is_passing(t->trouble.code)) {
             *err = t->trouble;
             break;

@@ -239,6 +239,23 @@ append_task(const struct top_view *v, struct table *t, const struct top_task *ta
     table_cell(t, STYLE_PLAIN, "%s", text_duration(time, uptime_ms(v, info)));
 }
 
+/* The last line of a table that is cut, in place of a row. */
+static void write_more(struct screen *s, size_t shown, size_t count, const char *what)
+{
+    struct buffer line = {0};
+
+    if (shown < count)
+        buffer_printf(&line, "… %zu more %s\n", count - shown, what);
+    screen_write(s, &line);
+    buffer_finish(&line);
+}
+
+/* Rows for so many lines: one line less if it says what is missing. */
+static size_t rows_for(size_t count, size_t lines)
+{
+    return count <= lines ? count : lines > 0 ? lines - 1 : 0;
+}
+
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
@@ -251,14 +268,17 @@ void top_view_print(const struct top_view *v, struct screen *s, unsigned lines)
     struct table *t;
 
     if (lines > 0) {
-        agents = smaller(agents, lines / AGENT_LINES_PART);
-        tasks = smaller(tasks,
-                        lines > agents + HEAD_LINES ? lines - agents - HEAD_LINES : 0);
+        size_t used = smaller(agents, lines / AGENT_LINES_PART);
+
+        agents = rows_for(agents, used);
+        used += HEAD_LINES;
+        tasks = rows_for(tasks, lines > used ? lines - used : 0);
     }
     t = table_create(agent_columns, sizeof(agent_columns) / sizeof(agent_columns[0]));
     for (size_t i = 0; i < agents; i++)
         append_agent(t, &v->agents[i]);
     table_print(t, s);
+    write_more(s, agents, v->agent_count, "agents");
     table_destroy(t);
     buffer_append_u8(&blank, '\n');
     screen_write(s, &blank);
@@ -267,6 +287,7 @@ void top_view_print(const struct top_view *v, struct screen *s, unsigned lines)
     for (size_t i = 0; i < tasks; i++)
         append_task(v, t, &v->tasks[i]);
     table_print(t, s);
+    write_more(s, tasks, v->task_count, "tasks");
     table_destroy(t);
 }
 

@@ -125,6 +125,8 @@ START_TEST(the_screen_is_not_passed)
     for (const char *c = written; *c != '\0'; c++)
         lines += *c == '\n';
     ck_assert_uint_eq(lines, 20);
+    ck_assert_ptr_nonnull(strstr(written, "… 35 more agents\n"));
+    ck_assert_ptr_nonnull(strstr(written, "… 30 more tasks\n"));
 }
 END_TEST
 
