@@ -23,7 +23,8 @@ read_all(FILE *file, const char *name, struct buffer *text, struct error *err)
     do {
         got = fread(buffer_reserve(text, KIB), 1, KIB, file);
         text->size += got;
-    } while (got > 0 && text->size <= LIMIT_JOB_FILE_BYTES); /* no more is read */
+    } while (got > 0 && !feof(file) && /* a terminal has one end for each Ctrl-D */
+             text->size <= LIMIT_JOB_FILE_BYTES); /* no more is read */
     if (ferror(file))
         return error_set(err, ERROR_IO, "read %s: %s", name, strerror(errno));
     if (text->size > LIMIT_JOB_FILE_BYTES)

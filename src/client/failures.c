@@ -58,11 +58,21 @@ static const char *reason_for_people(enum task_reason reason)
     return "";
 }
 
+/* Its agent's message has the reason in it. */
+static bool says_it_all(enum task_reason reason)
+{
+    return reason == TASK_REASON_MEMORY_LIMIT || reason == TASK_REASON_DISK_LIMIT ||
+           reason == TASK_REASON_MAX_RUNTIME || reason == TASK_REASON_LEASE_EXPIRED;
+}
+
 /* What the agent says of an end by itself is enough; else the reason goes first. */
 void task_append_why(struct buffer *out, const struct task_info *t)
 {
     const char *reason = reason_for_people(t->reason);
     char *message = text_clean(t->message);
+
+    if (message[0] != '\0' && says_it_all(t->reason))
+        reason = "";
 
     if (reason[0] != '\0' && message[0] != '\0')
         buffer_printf(out, "%s: %s", reason, message);
