@@ -1,8 +1,9 @@
 /* cmd_kill.c - triarch kill: end a job. */
 #include "client/session.h"
 
+#include "base/limits.h"
+
 #include <inttypes.h>
-#include <stdlib.h>
 
 /* The answer is the same for one that had ended by itself. */
 static void tell(struct session *s, uint64_t id)
@@ -26,29 +27,28 @@ static void tell(struct session *s, uint64_t id)
     buffer_finish(&page);
 }
 
-static int run(struct session *s, struct error *err)
+static int kill_job(struct session *s, uint64_t job, struct error *err)
 {
-    uint64_t job;
-    int rc = session_job_operand(s, 0, &job, err);
+    int rc = session_change(s, METHOD_KILL, job, NULL, err);
 
     if (rc == 0)
-        rc = session_open(s, err);
-    if (rc == 0)
-        rc = session_change(s, METHOD_KILL, job, NULL, err);
-    if (rc != 0)
-        return rc;
-    tell(s, job);
-    return EXIT_SUCCESS;
+        tell(s, job);
+    return rc;
+}
+
+static int run(struct session *s, struct error *err)
+{
+    return session_each_job(s, kill_job, err);
 }
 
 const struct subcommand subcommand_kill = {
     .table =
         {
             .program = "kill",
-            .purpose = "end a job: its tasks get TERM, and KILL after their grace",
-            .operands = "JOB",
+            .purpose = "end jobs: their tasks get TERM, and KILL after their grace",
+            .operands = "JOB...",
             .operands_min = 1,
-            .operands_max = 1,
+            .operands_max = LIMIT_ARGS,
         },
     .run = run,
 };

@@ -5,6 +5,7 @@
 #include "client/table.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "wire/json.h"
@@ -24,6 +25,10 @@ static const struct option_row rows[] = {
      .letter = 'a',
      .kind = OPTION_FLAG,
      .help = "list every task, also of a large job"},
+    {.name = "running",
+     .letter = 'r',
+     .kind = OPTION_FLAG,
+     .help = "only jobs that have not ended"},
     {.name = "stale",
      .kind = OPTION_FLAG,
      .help = "let any master answer from what it has; it may be behind"},
@@ -40,15 +45,28 @@ static const char *since(char out[TEXT_SHORT_MAX], uint64_t begin_us, uint64_t e
 
 /* ---- all jobs ---- */
 
+struct jobs {
+    bool running_only;
+    json_t *list; /* or NULL */
+    struct table *table;
+};
+
+static bool is_wanted(const struct jobs *jobs, const struct job_summary *job)
+{
+    return !jobs->running_only || !job_state_is_final(job->state);
+}
+
 static int
 append_json_jobs(void *user, const struct list_result *page, struct error *err)
 {
+    struct jobs *jobs = user;
     struct command_cursor at = {0};
     struct job_summary job;
 
     (void)err;
     while (job_summary_next(page, &at, &job))
-        json_array_append_new(user, json_job_summary(&job));
+        if (is_wanted(jobs, &job))
+            json_array_append_new(jobs->list, json_job_summary(&job));
     return 0;
 }
 
@@ -66,7 +84,8 @@ static const struct column job_columns[] = {
 
 static int append_jobs(void *user, const struct list_result *page, struct error *err)
 {
-    struct table *t = user;
+    struct jobs *jobs = user;
+    struct table *t = jobs->table;
     struct command_cursor at = {0};
     struct job_summary job;
     char time[TEXT_SHORT_MAX];
@@ -77,6 +96,8 @@ static int append_jobs(void *user, const struct list_result *page, struct error 
         uint32_t bad = n[TASK_FAILED] + n[TASK_ERROR];
         uint64_t end_us = job.ended_us != 0 ? job.ended_us : clock_wall_us();
 
+        if (!is_wanted(jobs, &job))
+            continue;
         table_cell(t, STYLE_PLAIN, "%" PRIu64, job.id);
         table_cell_bytes(t, STYLE_PLAIN, job.name);
         table_cell(t, style_of_job(job.state), "%s", job_state_name(job.state));
@@ -100,26 +121,28 @@ static int append_jobs(void *user, const struct list_result *page, struct error 
 
 static int status_of_all(struct session *s, struct error *err)
 {
-    struct table *t;
-    json_t *jobs;
+    struct jobs jobs = {.running_only = options_flag(s->options, "running")};
     int rc;
 
     if (options_flag(s->options, "json")) {
-        jobs = json_array();
-        rc = session_list(s, METHOD_JOBS, 0, append_json_jobs, jobs, err);
+        jobs.list = json_array();
+        rc = session_list(s, METHOD_JOBS, 0, append_json_jobs, &jobs, err);
         if (rc == 0)
-            session_write_json(s, jobs);
+            session_write_json(s, jobs.list);
         else
-            json_decref(jobs);
+            json_decref(jobs.list);
         return rc;
     }
-    t = table_create(job_columns, sizeof(job_columns) / sizeof(job_columns[0]));
-    rc = session_list(s, METHOD_JOBS, 0, append_jobs, t, err);
+    jobs.table =
+        table_create(job_columns, sizeof(job_columns) / sizeof(job_columns[0]));
+    rc = session_list(s, METHOD_JOBS, 0, append_jobs, &jobs, err);
     if (rc == 0)
-        table_print(t, &s->out);
-    if (rc == 0 && table_rows(t) == 0)
-        session_note(s, "no jobs; `triarch run -- CMD` makes one");
-    table_destroy(t);
+        table_print(jobs.table, &s->out);
+    if (rc == 0 && table_rows(jobs.table) == 0)
+        session_note(s,
+                     jobs.running_only ? "no jobs that have not ended"
+                                       : "no jobs; `triarch run -- CMD` makes one");
+    table_destroy(jobs.table);
     return rc;
 }
 
@@ -143,22 +166,50 @@ append_json_tasks(void *user, const struct list_result *page, struct error *err)
     return 0;
 }
 
-static int
-write_json_job(struct session *s, const struct job_summary *job, struct error *err)
+/* A job, or one task of it. */
+struct wanted {
+    uint64_t job;
+    uint32_t instance;
+    bool one_task;
+};
+
+/* The pages that hold what is wanted. */
+static int visit_tasks(struct session *s,
+                       const struct wanted *w,
+                       page_fn *visit,
+                       void *user,
+                       struct error *err)
+{
+    struct buffer bytes = {0};
+    struct list_result page;
+    struct task_info task;
+    int rc;
+
+    if (!w->one_task)
+        return session_list(s, METHOD_TASKS, w->job, visit, user, err);
+    rc = session_task(s, w->job, w->instance, &bytes, &task, err);
+    if (rc == 0)
+        rc = list_result_unpack(&page, METHOD_TASKS, buffer_view(&bytes), err);
+    if (rc == 0)
+        rc = visit(user, &page, err);
+    buffer_finish(&bytes);
+    return rc;
+}
+
+/* A new reference, or NULL with an error. */
+static json_t *json_of(struct session *s,
+                       const struct job_summary *job,
+                       const struct wanted *w,
+                       struct error *err)
 {
     struct json_tasks tasks = {job->id, json_array()};
     json_t *spec = session_spec(s, job->id, err);
-    int rc = spec == NULL ? -(int)err->code : 0;
 
-    if (rc == 0)
-        rc = session_list(s, METHOD_TASKS, job->id, append_json_tasks, &tasks, err);
-    if (rc == 0) {
-        session_write_json(s, json_job(job, tasks.list, spec));
-        return 0;
-    }
+    if (spec != NULL && visit_tasks(s, w, append_json_tasks, &tasks, err) == 0)
+        return json_job(job, tasks.list, spec);
     json_decref(spec);
     json_decref(tasks.list);
-    return rc;
+    return NULL;
 }
 
 static const struct column task_columns[] = {
@@ -218,6 +269,19 @@ static void append_ports(struct table *t, const struct task_info *task)
     buffer_finish(&text);
 }
 
+/* What takes long before a task runs is fetching what it needs. */
+static void append_begin(struct buffer *out, const struct task_info *task)
+{
+    char time[TEXT_SHORT_MAX];
+
+    if ((task->state == TASK_STAGING || task->state == TASK_STARTING) &&
+        task->placed_us != 0)
+        buffer_printf(out,
+                      "%splaced %s ago, gets ready",
+                      out->size > 0 ? "; " : "",
+                      since(time, task->placed_us, clock_wall_us()));
+}
+
 /* What it waits for, and what became of its last attempt. */
 static void append_message(struct table *t, const struct task_info *task)
 {
@@ -226,6 +290,7 @@ static void append_message(struct table *t, const struct task_info *task)
 
     if (task->state != TASK_FINISHED)
         task_append_why(&last, task);
+    append_begin(&last, task);
     buffer_append_text(&out, why);
     if (why[0] != '\0' && last.size > 0)
         buffer_printf(&out, " (%.*s)", (int)last.size, (const char *)last.data);
@@ -340,19 +405,19 @@ static void write_tasks(struct session *s, const struct task_table *t, uint64_t 
                      job);
 }
 
-static int
-write_job(struct session *s, const struct job_summary *job, struct error *err)
+static int write_job(struct session *s,
+                     const struct job_summary *job,
+                     const struct wanted *w,
+                     struct error *err)
 {
-    struct task_table t = {
-        .job = job->id,
-        .unusual_only = job->instances > LISTED_MAX && !options_flag(s->options, "all"),
-    };
+    bool is_large = job->instances > LISTED_MAX && !options_flag(s->options, "all");
+    struct task_table t = {.job = job->id, .unusual_only = is_large && !w->one_task};
     int rc = 0;
 
     t.table =
         table_create(task_columns, sizeof(task_columns) / sizeof(task_columns[0]));
     if (!t.unusual_only || job->instances <= SEARCH_MAX || ended_badly(job) > 0)
-        rc = session_list(s, METHOD_TASKS, job->id, append_tasks, &t, err);
+        rc = visit_tasks(s, w, append_tasks, &t, err);
     if (rc == 0) {
         write_head(s, job);
         write_tasks(s, &t, job->id);
@@ -361,30 +426,80 @@ write_job(struct session *s, const struct job_summary *job, struct error *err)
     return rc;
 }
 
-static int status_of_one(struct session *s, struct error *err)
+/* `list`: what is to be written as JSON at the end, or NULL. */
+static int status_of_one(struct session *s,
+                         const struct wanted *w,
+                         json_t *list,
+                         struct error *err)
 {
     struct buffer page = {0};
     struct job_summary job;
-    uint64_t id;
-    int rc = session_job_operand(s, 0, &id, err);
+    json_t *value;
+    int rc = session_job(s, w->job, &page, &job, err);
+
+    if (rc == 0 && list == NULL) {
+        rc = write_job(s, &job, w, err);
+    } else if (rc == 0) {
+        value = json_of(s, &job, w, err);
+        rc = value == NULL ? -(int)err->code : json_array_append_new(list, value);
+    }
+    buffer_finish(&page);
+    return rc;
+}
+
+static int read_wanted(const struct session *s, struct wanted *list, struct error *err)
+{
+    for (size_t i = 0; i < options_operand_count(s->options); i++) {
+        const char *text = options_operand(s->options, i);
+
+        list[i].one_task = strchr(text, '.') != NULL;
+        if (!task_name_parse(text, &list[i].job, &list[i].instance))
+            return error_set(err,
+                             ERROR_USAGE,
+                             "\"%.64s\" is not the id of a job: write the number that "
+                             "`triarch run` printed, or JOB.INSTANCE, as 17.3, for one "
+                             "task",
+                             text);
+    }
+    return 0;
+}
+
+/* One is a document of its own; several are a list. */
+static void write_json(struct session *s, json_t *list)
+{
+    if (json_array_size(list) == 1)
+        session_write_json(s, json_incref(json_array_get(list, 0)));
+    else
+        session_write_json(s, json_incref(list));
+}
+
+static int status_of_some(struct session *s, size_t count, struct error *err)
+{
+    struct wanted *wanted = mem_zalloc(count * sizeof(*wanted));
+    json_t *list = options_flag(s->options, "json") ? json_array() : NULL;
+    int rc = read_wanted(s, wanted, err);
 
     if (rc == 0)
         rc = session_open(s, err);
-    if (rc == 0)
-        rc = session_job(s, id, &page, &job, err);
-    if (rc == 0)
-        rc = options_flag(s->options, "json") ? write_json_job(s, &job, err)
-                                              : write_job(s, &job, err);
-    buffer_finish(&page);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (i > 0 && list == NULL)
+            fputc('\n', s->out.file);
+        rc = status_of_one(s, &wanted[i], list, err);
+    }
+    if (rc == 0 && list != NULL)
+        write_json(s, list);
+    json_decref(list);
+    mem_free(wanted);
     return rc;
 }
 
 static int run(struct session *s, struct error *err)
 {
+    size_t count = options_operand_count(s->options);
     int rc;
 
-    if (options_operand_count(s->options) > 0)
-        return status_of_one(s, err);
+    if (count > 0)
+        return status_of_some(s, count, err);
     rc = session_open(s, err);
     return rc != 0 ? rc : status_of_all(s, err);
 }
@@ -393,16 +508,17 @@ const struct subcommand subcommand_status = {
     .table =
         {
             .program = "status",
-            .purpose = "list the jobs, or the tasks of one",
+            .purpose = "list the jobs, or the tasks of some",
             .details =
-                "Of a job with many tasks only the unusual ones are listed: "
+                "TASK is JOB.INSTANCE. Of a job with many tasks only the unusual ones "
+                "are listed: "
                 "those that did not end well, whose checks fail, and those that were "
                 "tried more than once or wait for time to pass. What tasks wait for is "
                 "told.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
-            .operands = "[JOB]",
-            .operands_max = 1,
+            .operands = "[JOB|TASK]...",
+            .operands_max = LIMIT_ARGS,
         },
     .run = run,
 };

@@ -263,6 +263,38 @@ int session_job_operand(const struct session *s,
                      text);
 }
 
+int session_each_job(struct session *s,
+                     int (*one)(struct session *s, uint64_t job, struct error *err),
+                     struct error *err)
+{
+    size_t count = options_operand_count(s->options), failed = 0;
+    struct error why = {0};
+    uint64_t job;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = session_job_operand(s, i, &job, err);
+    if (rc == 0)
+        rc = session_open(s, err);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < count; i++) {
+        session_job_operand(s, i, &job, &why);
+        if (one(s, job, &why) == 0)
+            continue;
+        if (count == 1) {
+            *err = why;
+            return -(int)err->code;
+        }
+        session_error(s, &why);
+        failed++;
+    }
+    if (failed == 0)
+        return 0;
+    return error_set(
+        err, why.code, "it failed for %zu of %zu jobs, see above", failed, count);
+}
+
 void session_write_json(struct session *s, json_t *value)
 {
     struct buffer text = {0};

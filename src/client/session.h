@@ -85,6 +85,12 @@ int session_job_operand(const struct session *s,
                         uint64_t *job,
                         struct error *err);
 
+/* The same for each operand, all of which are ids of jobs: nothing is done if one is not.  An
+ * error of one does not keep the others from it. */
+int session_each_job(struct session *s,
+                     int (*one)(struct session *s, uint64_t job, struct error *err),
+                     struct error *err);
+
 /* One JSON document on stdout; takes the reference. */
 void session_write_json(struct session *s, json_t *value);
 /* An error in one line on stderr: what, why, what to do. */

@@ -223,10 +223,26 @@ is "a large job: only unusual tasks" "$(grep -c "^$large\\." "$work/out")" 3
 contains "a large job: how to see all" "$err" "--all"
 run status "$large" --all
 is "a large job with --all" "$(grep -c "^$large\\." "$work/out")" 12000
+run status "$large.7"
+is "status TASK: that one alone" "$(grep -c "^$large\\." "$work/out")" 1
+contains "status TASK: its job" "$out" "11997 of 12000 finished"
+run status "$large.12000"
+is "status of no task: status 1" "$status" 1
+run status 5 "$large.7"
+is "status of several" "$(grep -c "^Job " "$work/out")" 2
+run status 5 "$large.7" --json
+is "status of several --json: a list" "$(grep -c '"submitted"' "$work/out")$(head -c 1 "$work/out")" "2["
+run status 5.x
+is "status of what is no task: status 2" "$status" 2
+run status --running
+is "status --running: what has not ended" "$(sed 1d "$work/out" | awk '{print $1}')" 1
+run status --running --json
+is "status --running --json" "$(grep -c '"submitted"' "$work/out")" 1
 run status --stale
 contains "stale says so" "$err" "stale: "
 run agents
 contains "agents: what is given of what there is" "$out" "1.5/4"
+contains "agents: what else is in use" "$out" "disk 0/0"
 contains "agents: no room on its disk" "$out" "ACTIVE, disk low"
 contains "agents: attributes" "$out" "rack:a;zone:b"
 run agents --json
@@ -254,6 +270,14 @@ contains "kill of a job that had ended" "$err" "had ended before: it is COMPLETE
 run wait "$sleeper"
 is "a killed job did not finish well" "$status" 1
 contains "a killed job" "$err" "KILLED"
+run run -- sleep
+sleeper=$out
+run kill 7777 "$sleeper"
+is "kill of several: status 1 if one fails" "$status" 1
+contains "kill of several: one is killed" "$err" "job $sleeper is killed"
+contains "kill of several: how many failed" "$err" "1 of 2 jobs"
+run kill "$sleeper" x
+is "kill of what is no job: status 2" "$status" 2
 run run --name slippery --wait -- true
 slippery=$out
 run purge "$slippery"
