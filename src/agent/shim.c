@@ -285,7 +285,7 @@ static void open_sandbox(struct shim *s)
     char name[64];
 
     snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)r->attempt);
-    if (mkdir(name, 0755) != 0 && errno != EEXIST)
+    if (mkdir(name, 0700) != 0 && errno != EEXIST)
         not_started(s, "cannot make the sandbox %s: %s", name, strerror(errno));
     s->command.cwd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->command.cwd < 0)

@@ -291,5 +291,7 @@ def test_user_cannot_touch_what_is_the_agents(make_cluster):
     )
     job = submit(cluster, f"exec 2>/dev/null; {script}")
     assert wait_ended(cluster, job)["state"] == "TASK_FINISHED"
-    text = next(agent.work.glob("runs/*/stdout")).read_text().split()
+    (sandbox,) = agent.work.glob("runs/*")
+    assert sandbox.stat().st_mode & 0o777 == 0o700, "of no other user"
+    text = (sandbox / "stdout").read_text().split()
     assert text == ["65534", "no-signal", "no-kill", "no-trace", "no-key", "done"]
