@@ -29,9 +29,9 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     ASSERT(resources_equal(&a->fit.vector, &free));
 }
 
-static bool refuses(const struct sched *s, const struct agent *agent)
+bool sched_refuses(const struct sched *s, uint64_t agent)
 {
-    struct fleet_agent wanted = {.id = agent->id};
+    struct fleet_agent wanted = {.id = agent};
     const struct fleet_agent *a =
         RB_FIND(fleet_tree, (struct fleet_tree *)&s->fleet.agents, &wanted);
 
@@ -47,7 +47,7 @@ check_shape(const struct sched *s, const struct shape *shape, const struct state
     struct agent *agent;
 
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
-        ASSERT(refuses(s, agent) || !agent_takes_work(agent) ||
+        ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
                !agent_has_room(agent, &as));
 }
 

@@ -76,5 +76,7 @@ void sched_explain(const struct sched *s,
  * `more`: everything in here is what the state says, and nothing that waits fits anywhere
  * (assertions).  O(state). */
 void sched_check(const struct sched *s, const struct state *state);
+/* What sched_agent_refuses() told, for the same. */
+bool sched_refuses(const struct sched *s, uint64_t agent);
 
 #endif

@@ -25,6 +25,7 @@
 #define JOBS_MAX       4096
 #define INDEX_MAX      200000
 #define TERMS_MAX      100000
+#define SIM_DRAIN_MS   3000 /* the longest time that a drain is given */
 #define ASKED_KEPT     64   /* of the last heartbeats of an agent */
 #define FLOWS_MAX      1024 /* open sessions of one master */
 
@@ -90,6 +91,10 @@ struct sim_master {
             changed; /* index at which the agent took no work any more; 0: it does */
         uint64_t last_attempt; /* of all, when that was seen */
     } closed[AGENT_IDS_MAX];
+    struct {
+        uint64_t drain_us; /* the deadline in the state */
+        uint64_t since_us; /* when this master saw it first */
+    } drains[AGENT_IDS_MAX];
     enum replica_role role;
 };
 
@@ -148,6 +153,10 @@ struct sim_agent {
     struct sim_clock clock;
     uint64_t frozen_until_us; /* the host: its tasks and shims stand still */
     uint64_t heard_us;        /* the last bytes of any master */
+    bool disk_low;
+    uint64_t lost; /* the id that it had when its host was lost, or 0 … */
+    bool off;      /* … which is not back yet */
+    bool gone;     /* … and the masters know */
     struct {
         uint64_t sequence, us;
     } asked[ASKED_KEPT]; /* heartbeats that asked for a lease, and when */
@@ -214,8 +223,13 @@ struct sim_job {
     X(lapsed_seen)                                                               \
     X(superseded_seen)                                                           \
     X(modes)                                                                     \
-    X(drained) /* attempts that a drain told to end */                           \
-    X(ports)   /* that attempts had */                                           \
+    X(drained)     /* attempts that a drain told to end */                       \
+    X(drains)      /* that were seen to reach their deadline after the faults */ \
+    X(low_disks)   /* of running agents … */                                   \
+    X(low_starts)  /* … and of agents as they start */                         \
+    X(lost)        /* hosts, whose agents are declared gone */                   \
+    X(reinstalled) /* agents that came back and heard so */                      \
+    X(ports)       /* that attempts had */                                       \
     X(purges)                                                                    \
     X(purged_seen)
 
@@ -233,6 +247,7 @@ struct plan { /* drawn from the seed */
     bool founding_faults, purge, lossy, drains;
     bool calm_masters; /* leaders last, so that agents are given up */
     bool leases; /* many exclusive jobs, and cuts that last as long as their leases */
+    bool low_disks, losses;
 };
 
 struct attempt_record {
@@ -258,6 +273,7 @@ struct cluster {
     unsigned masters, agents, clients;
     struct plan plan;
     bool healing;
+    uint64_t healed_us;
     struct sim_master master[MASTERS_MAX];
     struct sim_agent agent[AGENTS_MAX];
     struct sim_client client[CLIENTS_MAX];
@@ -299,6 +315,9 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us);
 void sim_agent_bytes(struct sim_agent *a, struct connection *c, struct bytes bytes);
 void sim_agent_closed(struct sim_agent *a, struct connection *c);
 void sim_agents_connect(struct cluster *c);
+void sim_agent_disk(struct sim_agent *a, bool low);
+/* Its host is off, and comes back with an agent that was not there before. */
+void sim_agent_lose(struct sim_agent *a, uint64_t down_us);
 void sim_agent_finish(struct sim_agent *a);
 
 /* cluster_client.c */
@@ -313,6 +332,10 @@ void sim_client_mode(struct cluster *c,
                      enum agent_mode mode,
                      uint64_t ms);
 void sim_clients_uncordon(struct cluster *c);
+/* He says that what the agent was runs no more, until it is heard. */
+void sim_clients_gone(struct cluster *c, struct sim_agent *a);
+/* The highest id of an agent that any master knows. */
+uint64_t sim_last_agent(const struct cluster *c);
 
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);

@@ -385,6 +385,18 @@ static void record_destroy(struct sim_record *r)
     mem_free(r);
 }
 
+/* It starts again with an empty disk, as an agent that nobody knows. */
+static void wipe(struct sim_agent *a)
+{
+    struct sim_record *r;
+
+    while ((r = STAILQ_FIRST(&a->disk)) != NULL) {
+        STAILQ_REMOVE_HEAD(&a->disk, link);
+        record_destroy(r);
+    }
+    a->highest_term = 0;
+}
+
 static void record_apply(struct sim_agent *a, struct sim_record *r)
 {
     struct sim_record *old, *next;
@@ -514,6 +526,27 @@ static void strike(struct sim_agent *a, unsigned percent)
         world_in(w, pick(w, 0, 8 * MS), crash_later, a, a->incarnation, 0);
 }
 
+/* It was told that it is gone, and ended what it ran: an operator starts it as a new one. */
+static void reinstall(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+
+    (void)b;
+    if (!agent->alive || agent->incarnation != a)
+        return;
+    agent->cluster->totals.reinstalled++;
+    sim_agent_crash(agent, false, pick(w, 1 * MS, SECOND));
+    wipe(agent);
+}
+
+static bool was_lost(const struct sim_agent *a)
+{
+    struct agent_status status;
+
+    agent_core_status(a->core, &status);
+    return a->gone && status.agent == a->lost;
+}
+
 static void carry_out(struct sim_agent *a, struct agent_action *action)
 {
     struct cluster *c = a->cluster;
@@ -576,8 +609,11 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         world_note(&c->world, 1, action->log.text, a->number, 0, 0);
         break;
     case AGENT_FATAL:
-        world_fail(
-            &c->world, "agent %u stops: %s", a->number, action->fatal.error->text);
+        if (was_lost(a) && action->fatal.error->code == ERROR_NOT_FOUND)
+            world_in(&c->world, 0, reinstall, a, a->incarnation, 0);
+        else
+            world_fail(
+                &c->world, "agent %u stops: %s", a->number, action->fatal.error->text);
         break;
     }
 }
@@ -666,6 +702,37 @@ void sim_agent_closed(struct sim_agent *a, struct connection *link)
                                .closed.session = a->sessions[i]});
 }
 
+/* ---- disks that fill ---- */
+
+static void told_disk(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_agent *agent = context;
+
+    if (!agent->alive || agent->incarnation != a)
+        return;
+    if (paused(agent))
+        world_at(w,
+                 agent->cluster->net.paused_until_us[agent->number],
+                 told_disk,
+                 context,
+                 a,
+                 b);
+    else
+        step(agent,
+             &(struct agent_event){.kind = AGENT_DISK, .disk.low = agent->disk_low});
+}
+
+static void tell_disk(struct sim_agent *a)
+{
+    told_disk(&a->cluster->world, a, a->incarnation, 0);
+}
+
+void sim_agent_disk(struct sim_agent *a, bool low)
+{
+    a->disk_low = low;
+    tell_disk(a);
+}
+
 /* ---- life ---- */
 
 void sim_agent_init(struct cluster *c, unsigned number)
@@ -723,14 +790,24 @@ void sim_agent_start(struct sim_agent *a)
         event.start.entropy[i] = (uint8_t)rng_next(&c->world.rng);
     step(a, &event);
     mem_free(records);
+    if (a->disk_low) {
+        c->totals.low_starts++;
+        tell_disk(a);
+    }
 }
 
 static void restart(struct world *w, void *context, uint64_t a, uint64_t b)
 {
+    struct sim_agent *agent = context;
+
+    /* With its old disk it would go on as who it was, until that is heard. */
+    if (agent->off && (!agent->gone || chance(w, 50)))
+        wipe(agent);
+    agent->off = false;
     (void)a;
     (void)b;
-    world_note(w, 1, "restart agent", ((struct sim_agent *)context)->number, 0, 0);
-    sim_agent_start(context);
+    world_note(w, 1, "restart agent", agent->number, 0, 0);
+    sim_agent_start(agent);
 }
 
 static void destroy_later(struct world *w, void *context, uint64_t a, uint64_t b)
@@ -802,17 +879,30 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     world_in(&c->world, down_us, restart, a, 0, 0);
 }
 
+void sim_agent_lose(struct sim_agent *a, uint64_t down_us)
+{
+    struct cluster *c = a->cluster;
+    struct agent_status status;
+
+    if (!a->alive || (a->lost != 0 && !a->gone))
+        return;
+    agent_core_status(a->core, &status);
+    if (status.agent == 0)
+        return;
+    a->lost = status.agent;
+    a->gone = false;
+    a->off = true;
+    c->totals.lost++;
+    sim_agent_crash(a, true, down_us);
+    sim_clients_gone(c, a);
+}
+
 void sim_agent_finish(struct sim_agent *a)
 {
-    struct sim_record *r;
-
     if (a->alive)
         agent_core_destroy(a->core);
     drop_writing(a);
-    while ((r = STAILQ_FIRST(&a->disk)) != NULL) {
-        STAILQ_REMOVE_HEAD(&a->disk, link);
-        record_destroy(r);
-    }
+    wipe(a);
     while (!LIST_EMPTY(&a->tasks))
         task_destroy(LIST_FIRST(&a->tasks));
     agent_spec_finish(&a->spec);

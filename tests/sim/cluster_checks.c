@@ -205,6 +205,33 @@ static void check_closed(struct cluster *c, struct sim_master *m, const struct a
             (unsigned long long)a->id);
 }
 
+/* A drain that a leader knows for as long as it may last is due, but for faults. */
+static void check_drain(struct cluster *c, struct sim_master *m, const struct agent *a)
+{
+    const uint64_t longest_us = (SIM_DRAIN_MS + 3500) * MS;
+    uint64_t term = replica_term(master_replica(m->core));
+    uint64_t since_us = c->healed_us + 2 * SECOND;
+    bool drains = a->mode == AGENT_DRAINING && a->state != AGENT_GONE;
+
+    if (a->id >= AGENT_IDS_MAX)
+        return;
+    if (!drains || m->drains[a->id].drain_us != a->drain_us) {
+        m->drains[a->id].drain_us = drains ? a->drain_us : 0;
+        m->drains[a->id].since_us = c->world.now_us;
+    }
+    if (!drains || !c->healing || !master_leads(m->core) || term != c->last_term)
+        return;
+    if (since_us < m->drains[a->id].since_us)
+        since_us = m->drains[a->id].since_us;
+    if (since_us < c->elected_us[term])
+        since_us = c->elected_us[term];
+    c->totals.drains += a->drain_due;
+    if (!a->drain_due && c->world.now_us > since_us + longest_us)
+        world_fail(&c->world,
+                   "the drain of agent %llu does not end",
+                   (unsigned long long)a->id);
+}
+
 /* What the entries since the last look may have broken. */
 static void check_applied(struct cluster *c, struct sim_master *m)
 {
@@ -219,6 +246,7 @@ static void check_applied(struct cluster *c, struct sim_master *m)
     RB_FOREACH (agent, agent_tree, &s->agents) {
         check_capacity(c, m, agent);
         check_closed(c, m, agent);
+        check_drain(c, m, agent);
     }
     m->looked_to = s->index;
 }
@@ -364,6 +392,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
     RB_FOREACH (agent, agent_tree, &s->agents) {
         struct attempt *a;
 
+        check_drain(c, m, agent);
         c->totals.superseded_seen += agent->superseded_count;
         RB_FOREACH (a, agent_attempts, &agent->attempts)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);

@@ -16,7 +16,15 @@
 #define TICKET_KIND_BITS 3
 #define TICKET_SLOT_BITS 12
 
-enum ask { ASK_SUBMIT, ASK_CONFLICT, ASK_KILL, ASK_READ, ASK_PURGE, ASK_MODE };
+enum ask {
+    ASK_SUBMIT,
+    ASK_CONFLICT,
+    ASK_KILL,
+    ASK_READ,
+    ASK_PURGE,
+    ASK_MODE,
+    ASK_GONE,
+};
 
 #define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
 
@@ -244,6 +252,26 @@ mode_answered(struct sim_client *x, enum agent_mode mode, const struct client_ac
         world_in(&c->world, 100 * MS, uncordon_later, x, 0, 0);
 }
 
+static void gone_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct cluster *c = context;
+
+    (void)b;
+    if (!w->failed)
+        sim_clients_gone(c, &c->agent[a]);
+}
+
+static void
+gone_answered(struct sim_client *x, struct sim_agent *a, enum error_code code)
+{
+    struct cluster *c = x->cluster;
+
+    if (code == ERROR_NONE || code == ERROR_NOT_FOUND)
+        a->gone = true;
+    else
+        world_in(&c->world, 100 * MS, gone_later, c, (uint64_t)(a - c->agent), 0);
+}
+
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -254,6 +282,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
 
     if (ask == ASK_MODE) {
         mode_answered(x, (enum agent_mode)(j - c->jobs), a);
+    } else if (ask == ASK_GONE) {
+        gone_answered(x, &c->agent[j - c->jobs], code);
     } else if (ask == ASK_CONFLICT) {
         c->totals.conflicts += code == ERROR_CONFLICT;
         if (code == ERROR_NONE)
@@ -391,10 +421,31 @@ void sim_client_mode(struct cluster *c,
     ask_mode(&c->client[pick(&c->world, 0, c->clients - 1)], agent, mode, ms);
 }
 
-/* An agent that registered more than once before its key was durable has several ids. */
+void sim_clients_gone(struct cluster *c, struct sim_agent *a)
+{
+    struct buffer frame = {0};
+
+    id_request_pack(METHOD_AGENT_GONE, a->lost, 0, &frame);
+    ask(&c->client[pick(&c->world, 0, c->clients - 1)],
+        ASK_GONE,
+        (unsigned)(a - c->agent),
+        &frame);
+}
+
+uint64_t sim_last_agent(const struct cluster *c)
+{
+    uint64_t last = 0;
+
+    for (unsigned i = 0; i < c->masters; i++)
+        if (c->master[i].alive &&
+            master_state(c->master[i].core)->globals.last_agent_id > last)
+            last = master_state(c->master[i].core)->globals.last_agent_id;
+    return last;
+}
+
 void sim_clients_uncordon(struct cluster *c)
 {
-    for (uint64_t id = 1; c->plan.drains && id <= 2 * c->agents; id++)
+    for (uint64_t id = 1; c->plan.drains && id <= sim_last_agent(c); id++)
         ask_mode(&c->client[0], id, AGENT_NORMAL, 0);
 }
 

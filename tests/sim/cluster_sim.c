@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #define FAULTS_END 35  /* seconds; then healing */
+#define DRAINS_END 9   /* after that: until then drains reach their deadlines */
 #define FAULTS_MIN 3   /* in a seed: until then they go on */
 #define SEEDS_MANY 500 /* reach every state */
 
@@ -220,9 +221,26 @@ static void strike_mode(struct cluster *c)
 
     c->totals.faults++;
     sim_client_mode(c,
-                    pick(w, 1, c->agents),
+                    pick(w, 1, c->plan.losses ? sim_last_agent(c) + 1 : c->agents),
                     (enum agent_mode)pick(w, 0, AGENT_MODE_COUNT - 1),
-                    pick(w, 0, 3000));
+                    pick(w, 0, SIM_DRAIN_MS));
+}
+
+static void strike_disk(struct cluster *c)
+{
+    struct sim_agent *a = &c->agent[pick(&c->world, 0, c->agents - 1)];
+
+    c->totals.faults++;
+    c->totals.low_disks += !a->disk_low;
+    sim_agent_disk(a, !a->disk_low);
+}
+
+static void free_disk(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)w;
+    (void)a;
+    (void)b;
+    sim_agent_disk(context, false);
 }
 
 static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
@@ -233,6 +251,11 @@ static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     if (c->plan.drains && chance(w, 20))
         strike_mode(c);
+    if (c->plan.low_disks && chance(w, 20))
+        strike_disk(c);
+    if (c->plan.losses && chance(w, 10))
+        sim_agent_lose(&c->agent[pick(w, 0, c->agents - 1)],
+                       pick(w, 1 * MS, 6 * SECOND));
     if (chance(w, c->plan.leases ? 12 : 35))
         heal_cuts(c);
     else if (chance(w, c->plan.calm_masters ? 5 : 60))
@@ -254,6 +277,8 @@ static struct cluster *setup(uint64_t seed, int trace)
 {
     struct cluster *c = mem_zalloc(sizeof(*c));
     struct world *w = &c->world;
+    struct rng more = {.state =
+                           ~seed}; /* what came later: other seeds stay as they are */
 
     world_init(w, seed, trace);
     c->masters = chance(w, 70) ? 3 : chance(w, 80) ? 5 : 1;
@@ -275,6 +300,8 @@ static struct cluster *setup(uint64_t seed, int trace)
         .drains = chance(w, 40),
         .leases = c->agents > 1 && chance(w, 25),
     };
+    c->plan.low_disks = rng_percent(&more, 25);
+    c->plan.losses = c->agents > 1 && rng_percent(&more, 25);
     c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
@@ -296,7 +323,10 @@ static struct cluster *setup(uint64_t seed, int trace)
         sim_master_start(&c->master[i]);
     for (unsigned i = 0; i < c->agents; i++) {
         sim_agent_init(c, i);
+        c->agent[i].disk_low = c->plan.low_disks && chance(w, 40);
         sim_agent_start(&c->agent[i]);
+        if (c->agent[i].disk_low)
+            world_in(w, pick(w, 1 * SECOND, 8 * SECOND), free_disk, &c->agent[i], 0, 0);
     }
     for (unsigned i = 0; i < c->clients; i++)
         sim_client_init(c, i);
@@ -306,11 +336,20 @@ static struct cluster *setup(uint64_t seed, int trace)
     return c;
 }
 
+static void uncordon(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    (void)w;
+    (void)a;
+    (void)b;
+    sim_clients_uncordon(context);
+}
+
 static void heal(struct cluster *c)
 {
     unsigned nodes = c->masters + c->agents + c->clients;
 
     c->healing = true;
+    c->healed_us = c->world.now_us;
     world_note(&c->world, 1, "everything heals", 0, 0, 0);
     heal_cuts(c);
     for (unsigned i = 0; i < nodes; i++)
@@ -320,8 +359,10 @@ static void heal(struct cluster *c)
     for (unsigned i = 0; i < c->masters; i++)
         if (c->master[i].store.latency_us > 5 * MS)
             c->master[i].store.latency_us = 5 * MS;
+    for (unsigned i = 0; i < c->agents; i++)
+        sim_agent_disk(&c->agent[i], false);
     sim_clients_end_endless(c);
-    sim_clients_uncordon(c);
+    world_in(&c->world, DRAINS_END * SECOND, uncordon, c, 0, 0);
 }
 
 static void teardown(struct cluster *c)

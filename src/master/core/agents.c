@@ -107,6 +107,8 @@ void agents_verify(const struct master_core *m)
             continue;
         v = agents_view(here, agent->id);
         ASSERT(v != NULL);
+        ASSERT(sched_refuses(m->sched, v->id) ==
+               ((v->flags & AGENT_FLAG_LOW_DISK) != 0));
         ASSERT(v->active == (agent->state == AGENT_ACTIVE));
         ASSERT(v->lapses || v->active ||
                agent->attempts_count == agent->superseded_count);

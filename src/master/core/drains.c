@@ -44,6 +44,9 @@ void drains_begin(struct master_core *m)
 {
     struct agent *agent;
 
+#ifdef MUTANT_DRAIN_FORGOTTEN
+    return;
+#endif
     RB_FOREACH (agent, agent_tree, &m->state->agents)
         if (agent->state != AGENT_GONE)
             wait_for(m, agent, repeats_due_ms(m, agent->drain_us));
