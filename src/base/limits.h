@@ -63,45 +63,49 @@
 #define LIMIT_TERM                (1ull << 32) /* nobody elects so often: a lie */
 
 /* State */
-#define LIMIT_NAME_BYTES      255
-#define LIMIT_KEY_BYTES       128
-#define LIMIT_ARGV_ENV_BYTES  (64 * KIB)
-#define LIMIT_ARGS            4096
-#define LIMIT_TASKS_PER_JOB   1000000
-#define LIMIT_TASKS           4000000
-#define LIMIT_JOBS            4000000
-#define LIMIT_AGENTS          65536
-#define LIMIT_ATTRIBUTES      64
-#define LIMIT_ATTRIBUTE_BYTES 255 /* a name, or a value */
-#define LIMIT_PORT_RANGES     16
-#define LIMIT_MESSAGE_BYTES   255 /* the text of a task update */
-#define LIMIT_PLACE_AHEAD     1024 /* a placement is this near to the tasks placed before */
-#define LIMIT_TOMBSTONES      2000000
-#define LIMIT_EXPIRED_KEYS    4096 /* by one command */
-#define LIMIT_TOMBSTONE_HOURS 24
-#define LIMIT_RESOURCE        (1ull << 53) /* of one kind, in its unit: exact in JSON */
-#define LIMIT_AGENT_CPUS      65536        /* more on one machine is a mistake */
-#define LIMIT_AGENT_GPUS      1024
-#define LIMIT_JOB_FILE_BYTES  (1 * MIB) /* YAML or JSON */
-#define LIMIT_JOB_FILE_DEPTH  8         /* nesting of its values */
-#define LIMIT_KILL_GRACE_MS   (24ull * 3600 * 1000)
-#define LIMIT_DRAIN_MS        (365ull * 24 * 3600 * 1000)
-#define LIMIT_JOB_TIME_MS     (365ull * 24 * 3600 * 1000) /* any other time in a job */
-#define LIMIT_JOB_TEXT_BYTES  (32 * KIB) /* sources, paths, checks: together */
-#define LIMIT_SOURCE_BYTES    4096       /* a URL, or a path */
-#define LIMIT_USER_BYTES      32         /* a name of a user */
-#define LIMIT_TASK_PORTS      64         /* of one task */
-#define LIMIT_CUSTOM          16         /* custom resources of a task or an agent */
-#define LIMIT_CUSTOM_BYTES    64         /* a name of one */
-#define LIMIT_LISTED_RANGES   1024       /* of ports in use, in a listing of agents */
-#define LIMIT_LISTED_CUSTOM   64         /* custom resources in use, likewise */
-#define LIMIT_ARTIFACTS       32
-#define LIMIT_ARTIFACT_BYTES  (1ull << 40)
-#define LIMIT_VOLUMES         32
-#define LIMIT_CHECKS          8
-#define LIMIT_CHECK_FAILURES  1000
-#define LIMIT_LEASE_MIN_MS    2000 /* four heartbeats */
-#define LIMIT_DRIFT_PERMILLE  500
+#define LIMIT_NAME_BYTES       255
+#define LIMIT_KEY_BYTES        128
+#define LIMIT_ARGV_ENV_BYTES   (64 * KIB)
+#define LIMIT_ARGS             4096
+#define LIMIT_TASKS_PER_JOB    1000000
+#define LIMIT_TASKS            4000000
+#define LIMIT_JOBS             4000000
+#define LIMIT_AGENTS           65536
+#define LIMIT_ATTRIBUTES       64
+#define LIMIT_ATTRIBUTE_BYTES  255 /* a name, or a value */
+#define LIMIT_PORT_RANGES      16
+#define LIMIT_MESSAGE_BYTES    255 /* the text of a task update */
+#define LIMIT_PLACE_AHEAD      1024 /* a placement is this near to the tasks placed before */
+#define LIMIT_TOMBSTONES       2000000
+#define LIMIT_EXPIRED_KEYS     4096 /* by one command */
+#define LIMIT_TOMBSTONE_HOURS  24
+#define LIMIT_RESOURCE         (1ull << 53) /* of one kind, in its unit: exact in JSON */
+#define LIMIT_AGENT_CPUS       65536        /* more on one machine is a mistake */
+#define LIMIT_AGENT_GPUS       1024
+#define LIMIT_JOB_FILE_BYTES   (1 * MIB) /* YAML or JSON */
+#define LIMIT_JOB_FILE_DEPTH   8         /* nesting of its values */
+#define LIMIT_KILL_GRACE_MS    (24ull * 3600 * 1000)
+#define LIMIT_DRAIN_MS         (365ull * 24 * 3600 * 1000)
+#define LIMIT_JOB_TIME_MS      (365ull * 24 * 3600 * 1000) /* any other time in a job */
+#define LIMIT_JOB_TEXT_BYTES   (32 * KIB) /* sources, paths, checks: together */
+#define LIMIT_SOURCE_BYTES     4096       /* a URL, or a path */
+#define LIMIT_USER_BYTES       32         /* a name of a user */
+#define LIMIT_TASK_PORTS       64         /* of one task */
+#define LIMIT_CUSTOM           16         /* custom resources of a task or an agent */
+#define LIMIT_CUSTOM_BYTES     64         /* a name of one */
+#define LIMIT_LISTED_RANGES    1024       /* of ports in use, in a listing of agents */
+#define LIMIT_LISTED_CUSTOM    64         /* custom resources in use, likewise */
+#define LIMIT_ARTIFACTS        32
+#define LIMIT_ARTIFACT_BYTES   (1ull << 40)
+#define LIMIT_VOLUMES          32
+#define LIMIT_CHECKS           8
+#define LIMIT_CHECK_FAILURES   1000
+#define LIMIT_CHECK_TIMEOUT_MS 60000 /* of one check */
+#define LIMIT_LEASE_MIN_MS     2000  /* four heartbeats */
+#define LIMIT_LEASE_GRACE_MS   1000  /* at least: twice what a leader may oversleep */
+#define LIMIT_RESTART_MS       100   /* from one restart to the next, on the average */
+#define LIMIT_RESCHEDULE_MS    1000  /* from one new attempt to the next, likewise */
+#define LIMIT_DRIFT_PERMILLE   500
 
 /* Agent */
 #define LIMIT_SANDBOX_FILES    1000000 /* of a running task, with directories */
@@ -111,6 +115,7 @@
 #define LIMIT_TASK_PIDS        4096    /* processes and threads of a task, by default */
 #define LIMIT_AGENT_RUNS       65536   /* of one agent, with unacknowledged ones */
 #define LIMIT_AGENT_CHECKS     64      /* at one time */
+#define LIMIT_JOB_CHECKS       16      /* of those, of one job */
 #define LIMIT_CHECK_BYTES      65536   /* taken of an answer over HTTP */
 #define LIMIT_CHECK_SAID_BYTES 80      /* shown of what a failing command wrote */
 #define LIMIT_SANDBOXES_KEPT   100000  /* of runs that ended and are acknowledged */

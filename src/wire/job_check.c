@@ -341,8 +341,23 @@ static int check_volumes(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
-static int check_retry(const char *field, const struct job_retry *r, struct error *err)
+/* So few that it does no harm whatever the delay is. */
+static bool is_rare(const struct job_retry *r, uint64_t apart_ms)
 {
+    return r->attempts != JOB_UNLIMITED && r->interval_ms > 0 &&
+           r->attempts * apart_ms <= r->interval_ms;
+}
+
+/* Without a count of its own (an interval of 0 is the whole life) a small number is rare. */
+#define FEW_RETRIES 100
+
+static int check_retry(const char *field,
+                       const struct job_retry *r,
+                       uint64_t apart_ms,
+                       struct error *err)
+{
+    bool is_few = r->interval_ms == 0 && r->attempts <= FEW_RETRIES;
+
     if (r->attempts == 0 &&
         (r->interval_ms != 0 || r->delay_ms != 0 || r->max_delay_ms != 0))
         return error_set(
@@ -352,6 +367,14 @@ static int check_retry(const char *field, const struct job_retry *r, struct erro
             err, ERROR_TOO_LARGE, "%s: a time of more than 365 days", field);
     if (r->delay_ms > r->max_delay_ms)
         return error_set(err, ERROR_INVALID, "%s: delay is more than max_delay", field);
+    if (r->attempts > 0 && r->delay_ms < apart_ms && !is_few && !is_rare(r, apart_ms))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: delay: %llu ms; with so many attempts in its interval "
+                         "give at least %llums",
+                         field,
+                         (unsigned long long)r->delay_ms,
+                         (unsigned long long)apart_ms);
     return 0;
 }
 
@@ -360,8 +383,8 @@ static int check_times(const struct job_spec *spec, struct error *err)
     if (spec->max_runtime_ms > LIMIT_JOB_TIME_MS)
         return error_set(
             err, ERROR_TOO_LARGE, "max_runtime: more than 365 days; leave it out");
-    if (check_retry("restart", &spec->restart, err) != 0 ||
-        check_retry("reschedule", &spec->reschedule, err) != 0)
+    if (check_retry("restart", &spec->restart, LIMIT_RESTART_MS, err) != 0 ||
+        check_retry("reschedule", &spec->reschedule, LIMIT_RESCHEDULE_MS, err) != 0)
         return -(int)err->code;
     return 0;
 }
@@ -412,14 +435,15 @@ check_check(const struct job_spec *spec, const struct job_check *c, struct error
             err, ERROR_INVALID, "%s: give command, argv, http or tcp", check_field(c));
     }
     if (c->interval_ms < 100 || c->interval_ms > LIMIT_JOB_TIME_MS ||
-        c->timeout_ms < 10 || c->timeout_ms > LIMIT_JOB_TIME_MS ||
+        c->timeout_ms < 10 || c->timeout_ms > LIMIT_CHECK_TIMEOUT_MS ||
         c->start_delay_ms > LIMIT_JOB_TIME_MS)
         return error_set(
             err,
             ERROR_INVALID,
-            "%s: interval is at least 100ms, timeout at least 10ms, and no "
+            "%s: interval is at least 100ms, timeout from 10ms to %ds, and no "
             "time more than 365 days",
-            check_field(c));
+            check_field(c),
+            LIMIT_CHECK_TIMEOUT_MS / 1000);
     if (c->failures == 0 || c->failures > LIMIT_CHECK_FAILURES)
         return error_set(err,
                          ERROR_INVALID,
@@ -461,13 +485,15 @@ static int check_lease(const struct job_spec *spec, struct error *err)
                          "on_disconnect: an exclusive task is stopped after its lease "
                          "anyway; leave stop_after out");
     if (spec->lease_ms < LIMIT_LEASE_MIN_MS || spec->lease_ms > LIMIT_JOB_TIME_MS ||
+        spec->lease_grace_ms < LIMIT_LEASE_GRACE_MS ||
         spec->lease_grace_ms > LIMIT_JOB_TIME_MS ||
         spec->drift_permille > LIMIT_DRIFT_PERMILLE)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "exclusive: give a lease from 2s to 365d, a grace up to 365d "
-                         "and a drift up to %d %%",
-                         LIMIT_DRIFT_PERMILLE / 10);
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "exclusive: give a lease from 2s to 365d, a grace from 1s to 365d "
+            "and a drift up to %d %%",
+            LIMIT_DRIFT_PERMILLE / 10);
     if (spec->kill_grace_ms > spec->lease_grace_ms / 2)
         return error_set(err,
                          ERROR_INVALID,

@@ -120,8 +120,8 @@ static void job_policies(struct job_spec *spec, uint64_t kind)
         spec->reschedule = (struct job_retry){
             .attempts = kind % 2 == 0 ? JOB_UNLIMITED : 1 + (uint32_t)(kind % 4),
             .interval_ms = kind % 5 == 0 ? 0 : 200 * (kind % 5),
-            .delay_ms = 1 + kind % 7,
-            .max_delay_ms = 20,
+            .delay_ms = LIMIT_RESCHEDULE_MS + kind % 7,
+            .max_delay_ms = LIMIT_RESCHEDULE_MS + 20,
         };
     if (kind % 4 == 1) {
         spec->lease_ms = JOB_LEASE_MS;

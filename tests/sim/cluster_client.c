@@ -474,6 +474,8 @@ static void add_policy(struct job_spec *spec, struct rng *r, bool exclusive)
         spec->lease_ms = rng_between(r, 4000, 8000);
         spec->drift_permille = 42;
         spec->lease_grace_ms = 2 * spec->kill_grace_ms + rng_between(r, 0, 1000);
+        if (spec->lease_grace_ms < LIMIT_LEASE_GRACE_MS)
+            spec->lease_grace_ms = LIMIT_LEASE_GRACE_MS;
     } else if (rng_percent(r, 10)) {
         spec->stop_after_ms = rng_between(r, 2000, 6000);
     }

@@ -2,7 +2,8 @@
  *
  * Each check of a running task is asked for when it is due, and never while its last
  * answer is on the way.  What the launcher does for it costs a process, so only so many
- * are on the way at once; the others wait a moment.
+ * are on the way at once, and fewer of one job, so that checks that hang do not switch off
+ * those of others; what is more waits a moment.
  */
 #include "agent/core/core_internal.h"
 #include "base/mem.h"
@@ -26,6 +27,33 @@ void checks_set(struct run *r, const struct job_spec *spec)
             .start_delay_ms = from->start_delay_ms,
         };
     }
+}
+
+/* ---- who asks ---- */
+
+static bool may_ask(const struct agent_core *core, uint64_t job)
+{
+    uint32_t of_job = 0;
+
+    for (uint32_t i = 0; i < core->checks_asked; i++)
+        of_job += core->checking[i] == job;
+    return core->checks_asked < LIMIT_AGENT_CHECKS && of_job < LIMIT_JOB_CHECKS;
+}
+
+static void asks(struct agent_core *core, struct run *r, struct check *c)
+{
+    c->asked = true;
+    core->checking[core->checks_asked++] = r->job;
+}
+
+static void asks_no_more(struct agent_core *core, struct run *r, struct check *c)
+{
+    uint32_t i = 0;
+
+    c->asked = false;
+    while (core->checking[i] != r->job)
+        i++;
+    core->checking[i] = core->checking[--core->checks_asked];
 }
 
 static void set_due(struct run *r)
@@ -53,10 +81,9 @@ void checks_start(struct agent_core *core, struct run *r, uint64_t since_ms)
 
 void checks_stop(struct agent_core *core, struct run *r)
 {
-    for (uint32_t i = 0; i < r->check_count; i++) {
-        core->checks_asked -= r->checks[i].asked ? 1 : 0;
-        r->checks[i].asked = false;
-    }
+    for (uint32_t i = 0; i < r->check_count; i++)
+        if (r->checks[i].asked)
+            asks_no_more(core, r, &r->checks[i]);
     r->check_ms = NEVER;
 }
 
@@ -79,11 +106,10 @@ static void ask(struct agent_core *core, struct run *r, uint32_t index)
         .restarts = r->restarts,
         .index = index,
     };
-    r->checks[index].asked = true;
+    asks(core, r, &r->checks[index]);
     r->checks[index].lost_ms =
         core->now_ms + r->checks[index].timeout_ms + CHECK_LOST_MS;
     r->checks[index].due_ms = core->now_ms + r->checks[index].interval_ms;
-    core->checks_asked++;
 }
 
 void checks_due(struct agent_core *core, struct run *r)
@@ -102,7 +128,7 @@ void checks_due(struct agent_core *core, struct run *r)
         }
         if (c->asked || c->due_ms > core->now_ms)
             continue;
-        if (core->checks_asked < LIMIT_AGENT_CHECKS)
+        if (may_ask(core, r->job))
             ask(core, r, i);
         else
             c->due_ms = core->now_ms + CHECK_BUSY_MS;
@@ -186,8 +212,7 @@ void checks_answered(struct agent_core *core,
         !r->checks[answer->index].asked)
         return; /* of an earlier start, or it is being ended */
     c = &r->checks[answer->index];
-    c->asked = false;
-    core->checks_asked--;
+    asks_no_more(core, r, c);
     c->told = true;
     c->passed = answer->passed;
     c->failed = answer->passed ? 0 : c->failed + (c->failed < UINT32_MAX ? 1 : 0);

@@ -254,6 +254,7 @@ struct agent_core {
     struct run_queue waiting;
     struct run_queue held; /* ready but for their lease */
     uint32_t checks_asked;
+    uint64_t checking[LIMIT_AGENT_CHECKS]; /* jobs of those that are asked */
     uint32_t run_count;
     uint32_t phases[RUN_PHASES];
     uint64_t digest;

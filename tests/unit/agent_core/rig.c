@@ -156,7 +156,7 @@ void rig_init(struct rig *rig)
 {
     struct job_spec spec;
 
-    *rig = (struct rig){.now_ms = 1000, .entropy = 1};
+    *rig = (struct rig){.now_ms = 1000, .entropy = 1, .job = 1};
     job_spec_init(&spec);
     spec.name = mem_strdup("job");
     spec.instances = 1;
@@ -336,7 +336,7 @@ void rig_launch(struct rig *rig, unsigned master, uint64_t term, uint64_t attemp
 {
     struct launch l = {
         .attempt = attempt,
-        .job = 1,
+        .job = rig->job,
         .number = 1,
         .spec = buffer_view(&rig->spec),
     };

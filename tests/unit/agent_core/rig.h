@@ -22,6 +22,7 @@ struct rig_done {
 };
 
 struct rig {
+    uint64_t job; /* of the next launch */
     struct agent_core *core;
     struct agent_actions actions;
     uint64_t now_ms;

@@ -319,13 +319,13 @@ START_TEST(failures_do_not_flood)
     struct job_spec spec;
 
     changed(&spec)->restart = (struct job_retry){
-        .attempts = JOB_UNLIMITED, .delay_ms = 10, .max_delay_ms = 10};
+        .attempts = JOB_UNLIMITED, .delay_ms = 100, .max_delay_ms = 100};
     run_it(&spec);
     rig_advance(&rig, 50);
     rig_ack(&rig, 0, 1, 1, TASK_RUNNING);
     rig_forget(&rig);
-    for (int i = 0; i < 400; i++)
-        fail_and_wait(10); /* 4 s */
+    for (int i = 0; i < 40; i++)
+        fail_and_wait(100); /* 4 s */
     ck_assert_uint_le(rig_status(&rig).updates_sent, 7);
     ck_assert_uint_ge(rig_status(&rig).updates_sent, 4);
     rig_finish(&rig);
@@ -823,18 +823,30 @@ START_TEST(answers_of_an_earlier_start_are_nothing)
 }
 END_TEST
 
+static void launch_of_job(uint64_t attempt, uint64_t job)
+{
+    rig.job = job;
+    rig_launch(&rig, 0, 1, attempt);
+}
+
+/* Hanging checks of one job leave room for those of others, and all together have a limit. */
 START_TEST(checks_have_a_limit)
 {
+    const uint64_t of_one = LIMIT_JOB_CHECKS + 10, n = of_one + LIMIT_AGENT_CHECKS;
     struct job_spec spec;
-    uint64_t n = LIMIT_AGENT_CHECKS + 10;
 
     changed(&spec);
     add_check(&spec, CHECK_HEALTH);
+    spec.checks[0].timeout_ms = LIMIT_CHECK_TIMEOUT_MS;
     follow(&spec);
     for (uint64_t attempt = 1; attempt <= n; attempt++)
-        rig_launch(&rig, 0, 1, attempt);
+        launch_of_job(attempt, attempt <= of_one ? 1 : attempt);
     rig_durable(&rig);
-    for (uint64_t attempt = 1; attempt <= n; attempt++)
+    for (uint64_t attempt = 1; attempt <= of_one; attempt++)
+        rig_started(&rig, attempt);
+    rig_advance(&rig, 2000);
+    ck_assert_uint_eq(rig_count(&rig, AGENT_CHECK), LIMIT_JOB_CHECKS);
+    for (uint64_t attempt = of_one + 1; attempt <= n; attempt++)
         rig_started(&rig, attempt);
     rig_advance(&rig, 2000);
     ck_assert_uint_eq(rig_count(&rig, AGENT_CHECK), LIMIT_AGENT_CHECKS);

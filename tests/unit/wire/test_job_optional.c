@@ -288,6 +288,23 @@ static void restart_delay(void)
 {
     spec.restart.delay_ms = spec.restart.max_delay_ms + 1;
 }
+static void restart_storm(void)
+{
+    spec.restart = (struct job_retry){.attempts = JOB_UNLIMITED, .delay_ms = 99};
+    spec.restart.max_delay_ms = 1000;
+}
+static void restart_short_interval(void)
+{
+    spec.restart = (struct job_retry){.attempts = 11, .interval_ms = 1000};
+}
+static void restart_many(void)
+{
+    spec.restart = (struct job_retry){.attempts = 101};
+}
+static void reschedule_storm(void)
+{
+    spec.reschedule = (struct job_retry){.attempts = JOB_UNLIMITED};
+}
 static void reschedule_long(void)
 {
     spec.reschedule.max_delay_ms = LIMIT_JOB_TIME_MS + 1;
@@ -303,6 +320,10 @@ static void check_path(void)
 static void check_interval(void)
 {
     spec.checks[0].interval_ms = 99;
+}
+static void check_timeout(void)
+{
+    spec.checks[0].timeout_ms = LIMIT_CHECK_TIMEOUT_MS + 1;
 }
 static void check_failures(void)
 {
@@ -333,6 +354,11 @@ static void lease_drift(void)
 static void lease_grace(void)
 {
     spec.kill_grace_ms = spec.lease_grace_ms / 2 + 1;
+}
+static void lease_no_grace(void)
+{
+    spec.kill_grace_ms = 0;
+    spec.lease_grace_ms = LIMIT_LEASE_GRACE_MS - 1;
 }
 static void lease_and_stop(void)
 {
@@ -379,20 +405,38 @@ static const struct {
     {runtime_long, ERROR_TOO_LARGE, "max_runtime: more than 365 days"},
     {restart_of_nothing, ERROR_INVALID, "restart: without attempts"},
     {restart_delay, ERROR_INVALID, "restart: delay is more than max_delay"},
+    {restart_storm, ERROR_INVALID, "restart: delay: 99 ms; with so many attempts"},
+    {restart_short_interval, ERROR_INVALID, "give at least 100ms"},
+    {restart_many, ERROR_INVALID, "restart: delay: 0 ms"},
+    {reschedule_storm, ERROR_INVALID, "give at least 1000ms"},
     {reschedule_long, ERROR_TOO_LARGE, "reschedule: a time of more"},
     {check_no_port, ERROR_INVALID, "readiness: it has no port"},
     {check_path, ERROR_INVALID, "readiness: http: give a path"},
     {check_interval, ERROR_INVALID, "health: interval is at least 100ms"},
+    {check_timeout, ERROR_INVALID, "timeout from 10ms to 60s"},
     {check_failures, ERROR_INVALID, "health: failures: give a number from 1"},
     {check_kind, ERROR_INVALID, "health: give command, argv, http or tcp"},
     {check_many, ERROR_TOO_LARGE, "health: 9 checks"},
     {lease_short, ERROR_INVALID, "exclusive: give a lease from 2s"},
     {lease_drift, ERROR_INVALID, "a drift up to 50 %"},
     {lease_grace, ERROR_INVALID, "must be at least twice kill_grace"},
+    {lease_no_grace, ERROR_INVALID, "a grace from 1s"},
     {lease_and_stop, ERROR_INVALID, "leave stop_after out"},
     {drift_alone, ERROR_INVALID, "exclusive: drift without a lease"},
     {stop_short, ERROR_INVALID, "stop_after: give a time from 2s"},
 };
+
+/* Few repetitions may follow at once. */
+START_TEST(test_quick_repetitions)
+{
+    spec.restart = (struct job_retry){.attempts = 10, .interval_ms = 1000};
+    spec.reschedule = (struct job_retry){.attempts = 100};
+    ck_assert_int_eq(job_spec_check(&spec, &err), 0);
+    spec.restart = (struct job_retry){
+        .attempts = JOB_UNLIMITED, .delay_ms = 100, .max_delay_ms = 100};
+    ck_assert_int_eq(job_spec_check(&spec, &err), 0);
+}
+END_TEST
 
 START_TEST(test_rule)
 {
@@ -411,6 +455,7 @@ int main(void)
     tcase_add_test(t, test_every_cut);
     tcase_add_test(t, test_nothing_given_takes_nothing);
     tcase_add_test(t, test_largest);
+    tcase_add_test(t, test_quick_repetitions);
     tcase_add_test(t, test_fields_of_a_newer_version);
     tcase_add_loop_test(t, test_rule, 0, COUNT(RULES));
     return unit_run("job_optional", &t, 1);
