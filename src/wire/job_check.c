@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static int check_name(const struct job_spec *spec, struct error *err)
@@ -157,6 +158,19 @@ static bool is_sha256(const char *text)
     return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
 }
 
+/* "artifacts[1].source", for texts of errors. */
+struct field_name {
+    char text[48];
+};
+
+static struct field_name name_item(const char *list, size_t index, const char *field)
+{
+    struct field_name name;
+
+    snprintf(name.text, sizeof(name.text), "%s[%zu].%s", list, index, field);
+    return name;
+}
+
 /* Printable, and of a length that makes sense. */
 static int
 check_text(const char *field, const char *text, size_t max, struct error *err)
@@ -190,6 +204,29 @@ static bool is_remote(const char *source)
     return begins_with(source, "http://") || begins_with(source, "https://");
 }
 
+/* What triarch-fetch knows (docs/spec/10-images.md). */
+static bool is_image_source(const char *source)
+{
+    static const char *const STARTS[] = {
+        "oci:/", "http://", "https://", "file:///", "docker://"};
+
+    for (size_t i = 0; i < sizeof(STARTS) / sizeof(STARTS[0]); i++)
+        if (begins_with(source, STARTS[i]) && source[strlen(STARTS[i])] != '\0')
+            return true;
+    return false;
+}
+
+/* As in a registry: "debian", "debian:12", "quay.io/a/b:1". */
+static bool is_image_name(const char *source)
+{
+    static const char OF_NAMES[] = "abcdefghijklmnopqrstuvwxyz0123456789._-/";
+    size_t size = strspn(source, OF_NAMES);
+
+    return size > 0 && source[0] != '/' && source[0] != '.' &&
+           !begins_with(source, "oci:") &&
+           (source[size] == '\0' || (source[size] == ':' && source[size + 1] != '/'));
+}
+
 static int check_image(const struct job_spec *spec, struct error *err)
 {
     const struct job_image *image = &spec->image;
@@ -201,16 +238,20 @@ static int check_image(const struct job_spec *spec, struct error *err)
     if (image->sha256 != NULL && !is_sha256(image->sha256))
         return error_set(err,
                          ERROR_INVALID,
-                         "image: sha256 is not 64 lower-case hexadecimal digits");
+                         "image.sha256: it is not 64 lower-case hexadecimal digits");
     if (image->sha256 == NULL && is_remote(image->source))
         return error_set(
             err, ERROR_INVALID, "image: a URL needs its sha256 (the sum of the tar)");
-    if (strchr(image->source, ':') == NULL)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "image: '%.80s' does not say what it is; give oci:PATH[:TAG], "
-                         "the URL of a tar, or docker://NAME:TAG",
-                         image->source);
+    if (!is_image_source(image->source))
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "image: '%.80s' does not say what it is; give "
+            "oci:/PATH[:TAG], the URL of a tar, or docker://NAME:TAG%s%.80s%s",
+            image->source,
+            is_image_name(image->source) ? "; did you mean docker://" : "",
+            is_image_name(image->source) ? image->source : "",
+            is_image_name(image->source) ? "?" : "");
     return 0;
 }
 
@@ -258,43 +299,85 @@ static bool stays_below(const char *path)
     return true;
 }
 
-static int check_artifact(const struct job_artifact *a, struct error *err)
+/* The logs of the task, and what the agent keeps beside them. */
+static bool is_of_agent(const char *path)
 {
-    if (check_text("artifacts: source", a->source, LIMIT_SOURCE_BYTES, err) != 0)
+    size_t size;
+
+    while (path[0] == '.' && path[1] == '/')
+        path += 2 + strspn(path + 2, "/");
+    size = strcspn(path, "/");
+    return (size == 6 &&
+            (begins_with(path, "stdout") || begins_with(path, "stderr"))) ||
+           begins_with(path, ".triarch-");
+}
+
+static int check_source(const struct job_artifact *a, size_t i, struct error *err)
+{
+    struct field_name name = name_item("artifacts", i, "source");
+
+    if (check_text(name.text, a->source, LIMIT_SOURCE_BYTES, err) != 0)
         return -(int)err->code;
     if (!is_remote(a->source) && !begins_with(a->source, "file:///"))
         return error_set(err,
                          ERROR_INVALID,
-                         "artifacts: '%.80s' begins with none of http://, https:// and "
+                         "%s: '%.80s' begins with none of http://, https:// and "
                          "file:///",
+                         name.text,
                          a->source);
+    name = name_item("artifacts", i, "sha256");
     if (a->sha256 == NULL || !is_sha256(a->sha256))
         return error_set(err,
                          ERROR_INVALID,
-                         "artifacts: sha256 is %s: give the 64 lower-case hexadecimal "
-                         "digits that sha256sum prints",
-                         a->sha256 == NULL ? "missing" : "not such a sum");
-    if (check_text("artifacts: path", a->path, LIMIT_SOURCE_BYTES, err) != 0)
+                         "%s: %s: give the 64 lower-case hexadecimal digits that "
+                         "sha256sum prints",
+                         name.text,
+                         a->sha256 == NULL ? "missing" : "it is not such a sum");
+    return 0;
+}
+
+static int check_path(const struct job_artifact *a, size_t i, struct error *err)
+{
+    struct field_name name = name_item("artifacts", i, "path");
+
+    if (check_text(name.text, a->path, LIMIT_SOURCE_BYTES, err) != 0)
         return -(int)err->code;
     if (!stays_below(a->path))
         return error_set(err,
                          ERROR_INVALID,
-                         "artifacts: path '%.80s' leads out of the sandbox; give one "
-                         "relative to it, without '..'",
+                         "%s: '%.80s' leads out of the sandbox; give one relative to "
+                         "it, without '..'",
+                         name.text,
                          a->path);
+    if (is_of_agent(a->path))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: '%.80s' is a file of the agent's in the sandbox; give "
+                         "another name",
+                         name.text,
+                         a->path);
+    return 0;
+}
+
+static int check_artifact(const struct job_artifact *a, size_t i, struct error *err)
+{
+    if (check_source(a, i, err) != 0 || check_path(a, i, err) != 0)
+        return -(int)err->code;
     if (a->unpack && a->executable)
-        return error_set(
-            err,
-            ERROR_INVALID,
-            "artifacts: executable is for one file; what is unpacked keeps "
-            "its modes");
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: it is for one file; what is unpacked keeps its modes",
+                         name_item("artifacts", i, "executable").text);
     if (a->max_bytes == 0 || a->max_bytes > LIMIT_ARTIFACT_BYTES)
         return error_set(err,
                          ERROR_INVALID,
-                         "artifacts: max_size: give a size from 1 byte to 1 TiB");
+                         "%s: give a size from 1 byte to 1 TiB",
+                         name_item("artifacts", i, "max_size").text);
     if (a->timeout_ms == 0 || a->timeout_ms > LIMIT_JOB_TIME_MS)
-        return error_set(
-            err, ERROR_INVALID, "artifacts: timeout: give a time up to 365 days");
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s: give a time up to 365 days",
+                         name_item("artifacts", i, "timeout").text);
     return 0;
 }
 
@@ -307,9 +390,23 @@ static int check_artifacts(const struct job_spec *spec, struct error *err)
                          spec->artifact_count,
                          LIMIT_ARTIFACTS);
     for (size_t i = 0; i < spec->artifact_count; i++)
-        if (check_artifact(&spec->artifacts[i], err) != 0)
+        if (check_artifact(&spec->artifacts[i], i, err) != 0)
             return -(int)err->code;
     return 0;
+}
+
+/* One end of a volume. */
+static int check_end(struct field_name name, const char *path, struct error *err)
+{
+    if (check_text(name.text, path, LIMIT_SOURCE_BYTES, err) != 0)
+        return -(int)err->code;
+    if (path[0] == '/' && stays_below(path + 1))
+        return 0;
+    return error_set(err,
+                     ERROR_INVALID,
+                     "%s: '%.80s' is not an absolute path without '..'",
+                     name.text,
+                     path);
 }
 
 static int check_volumes(const struct job_spec *spec, struct error *err)
@@ -328,15 +425,9 @@ static int check_volumes(const struct job_spec *spec, struct error *err)
     for (size_t i = 0; i < spec->volume_count; i++) {
         const struct job_volume *v = &spec->volumes[i];
 
-        if (check_text("volumes: source", v->source, LIMIT_SOURCE_BYTES, err) != 0 ||
-            check_text("volumes: target", v->target, LIMIT_SOURCE_BYTES, err) != 0)
+        if (check_end(name_item("volumes", i, "source"), v->source, err) != 0 ||
+            check_end(name_item("volumes", i, "target"), v->target, err) != 0)
             return -(int)err->code;
-        if (v->source[0] != '/' || !stays_below(v->source + 1) || v->target[0] != '/' ||
-            !stays_below(v->target + 1))
-            return error_set(err,
-                             ERROR_INVALID,
-                             "volumes: source and target are absolute paths without "
-                             "'..'");
     }
     return 0;
 }
@@ -389,66 +480,93 @@ static int check_times(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
-static const char *check_field(const struct job_check *c)
+/* "health", or "health[1]" of several. */
+static struct field_name name_check(const struct job_spec *spec, size_t index)
 {
-    return c->role == CHECK_HEALTH ? "health" : "readiness";
+    enum check_role role = spec->checks[index].role;
+    const char *field = role == CHECK_READINESS ? "readiness" : "health";
+    size_t before = 0, count = 0;
+    struct field_name name;
+
+    for (size_t i = 0; i < spec->check_count; i++) {
+        before += i < index && spec->checks[i].role == role;
+        count += spec->checks[i].role == role;
+    }
+    if (count > 1)
+        snprintf(name.text, sizeof(name.text), "%s[%zu]", field, before);
+    else
+        snprintf(name.text, sizeof(name.text), "%s", field);
+    return name;
 }
 
-static int
-check_target(const struct job_spec *spec, const struct job_check *c, struct error *err)
+static int check_target(const struct job_spec *spec,
+                        const struct job_check *c,
+                        const char *name,
+                        struct error *err)
 {
+    struct field_name path;
+
     if (c->port == 0 && c->port_index >= job_port_count(spec))
         return error_set(
             err,
             ERROR_INVALID,
             "%s: it has no port; give one as port, or ports of the task as "
             "resources.ports and the number of one, from 0, as port_index",
-            check_field(c));
-    if (c->kind == CHECK_HTTP && (c->path == NULL || c->path[0] != '/'))
-        return error_set(err,
-                         ERROR_INVALID,
-                         "%s: http: give a path that begins with /",
-                         check_field(c));
-    if (c->kind == CHECK_HTTP)
-        return check_text(check_field(c), c->path, LIMIT_SOURCE_BYTES, err);
-    return 0;
+            name);
+    if (c->kind != CHECK_HTTP)
+        return 0;
+    if (c->path == NULL || c->path[0] != '/')
+        return error_set(
+            err, ERROR_INVALID, "%s.http: give a path that begins with /", name);
+    snprintf(path.text, sizeof(path.text), "%.40s.http", name);
+    return check_text(path.text, c->path, LIMIT_SOURCE_BYTES, err);
 }
 
-static int
-check_check(const struct job_spec *spec, const struct job_check *c, struct error *err)
+static int check_kind(const struct job_spec *spec,
+                      const struct job_check *c,
+                      const char *name,
+                      struct error *err)
 {
     if (c->role != CHECK_HEALTH && c->role != CHECK_READINESS)
-        return error_set(err, ERROR_INVALID, "health: a check for nothing");
+        return error_set(err, ERROR_INVALID, "%s: a check for nothing", name);
     switch (c->kind) {
     case CHECK_COMMAND:
         if (c->argc == 0 || c->argv[0][0] == '\0')
-            return error_set(
-                err, ERROR_INVALID, "%s: command: missing", check_field(c));
-        break;
+            return error_set(err, ERROR_INVALID, "%s.command: missing", name);
+        return 0;
     case CHECK_HTTP:
     case CHECK_TCP:
-        if (check_target(spec, c, err) != 0)
-            return -(int)err->code;
-        break;
-    default:
-        return error_set(
-            err, ERROR_INVALID, "%s: give command, argv, http or tcp", check_field(c));
+        return check_target(spec, c, name, err);
     }
-    if (c->interval_ms < 100 || c->interval_ms > LIMIT_JOB_TIME_MS ||
-        c->timeout_ms < 10 || c->timeout_ms > LIMIT_CHECK_TIMEOUT_MS ||
-        c->start_delay_ms > LIMIT_JOB_TIME_MS)
+    return error_set(err, ERROR_INVALID, "%s: give command, argv, http or tcp", name);
+}
+
+static int check_check(const struct job_spec *spec, size_t index, struct error *err)
+{
+    const struct job_check *c = &spec->checks[index];
+    struct field_name name = name_check(spec, index);
+
+    if (check_kind(spec, c, name.text, err) != 0)
+        return -(int)err->code;
+    if (c->interval_ms < 100 || c->interval_ms > LIMIT_JOB_TIME_MS)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s.interval: give a time from 100ms to 365d",
+                         name.text);
+    if (c->timeout_ms < 10 || c->timeout_ms > LIMIT_CHECK_TIMEOUT_MS)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "%s.timeout: give a time from 10ms to %ds",
+                         name.text,
+                         LIMIT_CHECK_TIMEOUT_MS / 1000);
+    if (c->start_delay_ms > LIMIT_JOB_TIME_MS)
         return error_set(
-            err,
-            ERROR_INVALID,
-            "%s: interval is at least 100ms, timeout from 10ms to %ds, and no "
-            "time more than 365 days",
-            check_field(c),
-            LIMIT_CHECK_TIMEOUT_MS / 1000);
+            err, ERROR_INVALID, "%s.start_delay: more than 365 days", name.text);
     if (c->failures == 0 || c->failures > LIMIT_CHECK_FAILURES)
         return error_set(err,
                          ERROR_INVALID,
-                         "%s: failures: give a number from 1 to %d",
-                         check_field(c),
+                         "%s.failures: give a number from 1 to %d",
+                         name.text,
                          LIMIT_CHECK_FAILURES);
     return 0;
 }
@@ -462,7 +580,7 @@ static int check_checks(const struct job_spec *spec, struct error *err)
                          spec->check_count,
                          LIMIT_CHECKS);
     for (size_t i = 0; i < spec->check_count; i++)
-        if (check_check(spec, &spec->checks[i], err) != 0)
+        if (check_check(spec, i, err) != 0)
             return -(int)err->code;
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- plain fields ---- */
@@ -138,10 +139,13 @@ static int
 read_amount(struct job_reader *r, enum resource_kind kind, const json_t *value)
 {
     char text[JOB_NUMBER_TEXT_MAX];
+    struct error why;
 
     if (!job_number_text(value, text))
         return job_wrong_type(r, value, "a number, without quotes or a unit");
-    return resource_parse(kind, &r->spec->resources.amount[kind], text, r->err);
+    if (resource_parse(kind, &r->spec->resources.amount[kind], text, &why) == 0)
+        return 0;
+    return error_set(r->err, why.code, "resources.%s", why.text);
 }
 
 static int read_cpus(struct job_reader *r, const json_t *value, void *part)
@@ -230,19 +234,46 @@ static const struct job_field JOB_FIELDS[] = {
     {NULL, NULL},
 };
 
+/* Go to the place that the text of a rule names: "artifacts[1].sha256: …".  What is not in the
+ * document, or is one map where a list may be, is stepped over. */
+static void point_at(struct job_reader *r, const json_t *at, const char *place)
+{
+    char key[FIELD_PATH_MAX];
+
+    while (at != NULL && *place != '\0' && *place != ':') {
+        size_t size = strcspn(place, ".[:");
+
+        if (*place == '[' && json_is_array(at)) {
+            size_t index = strtoul(place + 1, NULL, 10);
+
+            field_path_enter_element(&r->path, index);
+            at = json_array_get(at, index);
+        } else if (size > 0) {
+            snprintf(key, sizeof(key), "%.*s", (int)size, place);
+            at = json_object_get(at, key);
+            if (at != NULL)
+                field_path_enter_key(&r->path, key);
+        }
+        place += *place == '[' ? strcspn(place, "]") + 1 : size;
+        place += *place == '.';
+    }
+}
+
 /* Rules that are not about one field's form.  Their texts begin with the field's name. */
-static int check(struct job_reader *r)
+static int check(struct job_reader *r, const json_t *value)
 {
     struct error why;
     char field[FIELD_PATH_MAX];
+    const char *map = "";
 
     if (job_spec_check(r->spec, &why) == 0)
         return 0;
     snprintf(field, sizeof(field), "%.*s", (int)strcspn(why.text, ":"), why.text);
     if (job_field_is_known(RESOURCE_FIELDS, field))
-        field_path_enter_key(&r->path, "resources");
-    field_path_enter_key(&r->path, field);
-    return error_set(r->err, why.code, "%s", why.text);
+        map = "resources.";
+    error_set(r->err, why.code, "%s%s", map, why.text);
+    point_at(r, value, r->err->text);
+    return -(int)why.code;
 }
 
 static int read_job(struct job_reader *r, const json_t *value)
@@ -257,7 +288,7 @@ static int read_job(struct job_reader *r, const json_t *value)
     rc = job_read_one_command(r, value);
     if (rc == 0)
         rc = job_read_fields(r, JOB_FIELDS, value, "a map of fields", NULL);
-    return rc == 0 ? check(r) : rc;
+    return rc == 0 ? check(r, value) : rc;
 }
 
 int job_spec_from_json(struct job_spec *spec,

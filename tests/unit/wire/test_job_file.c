@@ -140,13 +140,16 @@ static const struct {
     {"name: x\nresources:\n  cpu: 3\n",
      "j.yaml:3: resources.cpu: unknown field; did you mean cpus?"},
     {"name: x\ncommand: x\nresources: {cpus: -1}\n",
-     "j.yaml:3: cpus: -1 is negative; give a number of cpus above 0, with at most "
+     "j.yaml:3: resources.cpus: -1 is negative; give a number of cpus above 0, with at "
+     "most "
      "three "
      "decimals"},
     {"name: x\ncommand: x\nresources:\n  mem: 1\n  cpus: 0\n",
-     "j.yaml:5: cpus: 0; give a number of cpus above 0, with at most three decimals"},
+     "j.yaml:5: resources.cpus: 0; give a number of cpus above 0, with at most three "
+     "decimals"},
     {"name: x\ncommand: x\nresources:\n  cpus: 0.0001\n",
-     "j.yaml:4: cpus: 0.0001 has too many decimals; give a number of cpus above 0, "
+     "j.yaml:4: resources.cpus: 0.0001 has too many decimals; give a number of cpus "
+     "above 0, "
      "with at "
      "most three decimals"},
     {"name: x\ncommand: x\nresources:\n  mem: 64M\n",
@@ -155,7 +158,8 @@ static const struct {
      "j.yaml:1: resources: it is a number; give a map of cpus, mem, disk, gpus, "
      "ports and custom"},
     {"resources: {gpus: 0.5}\n",
-     "j.yaml:1: gpus: '0.5' is not a whole number; give a whole number of gpus"},
+     "j.yaml:1: resources.gpus: '0.5' is not a whole number; give a whole number of "
+     "gpus"},
     {"instances: -3\n",
      "j.yaml:1: instances: -3; give a whole number from 1 to 1000000"},
     {"instances: 2.5\n",

@@ -195,6 +195,18 @@ static void image_without_scheme(void)
 {
     set(&spec.image.source, "alpine");
 }
+static void image_of_registry(void)
+{
+    set(&spec.image.source, "debian:12");
+}
+static void image_relative(void)
+{
+    set(&spec.image.source, "oci:relative");
+}
+static void image_unknown(void)
+{
+    set(&spec.image.source, "gopher://x");
+}
 static void image_without_sum(void)
 {
     set(&spec.image.sha256, NULL);
@@ -246,6 +258,18 @@ static void artifact_no_sum(void)
 static void artifact_absolute(void)
 {
     set(&spec.artifacts[0].path, "/etc/passwd");
+}
+static void artifact_log(void)
+{
+    set(&spec.artifacts[1].path, "stdout");
+}
+static void artifact_log_below(void)
+{
+    set(&spec.artifacts[0].path, ".//./stderr/x");
+}
+static void artifact_of_agent(void)
+{
+    set(&spec.artifacts[1].path, ".triarch-x");
 }
 static void artifact_up(void)
 {
@@ -382,8 +406,12 @@ static const struct {
     const char *error;
 } RULES[] = {
     {image_without_scheme, ERROR_INVALID, "image: 'alpine' does not say what it is"},
+    {image_without_scheme, ERROR_INVALID, "did you mean docker://alpine?"},
+    {image_of_registry, ERROR_INVALID, "did you mean docker://debian:12?"},
+    {image_relative, ERROR_INVALID, "image: 'oci:relative' does not say"},
+    {image_unknown, ERROR_INVALID, "image: 'gopher://x' does not say"},
     {image_without_sum, ERROR_INVALID, "image: a URL needs its sha256"},
-    {image_wrong_sum, ERROR_INVALID, "image: sha256 is not 64"},
+    {image_wrong_sum, ERROR_INVALID, "image.sha256: it is not 64"},
     {image_only_sum, ERROR_INVALID, "image: missing"},
     {user_long, ERROR_TOO_LARGE, "user: 33 bytes"},
     {user_control, ERROR_INVALID, "user: give printable"},
@@ -391,17 +419,24 @@ static const struct {
     {ports_overlap, ERROR_INVALID, "ports: 8080-8080 and 8080-9009 overlap"},
     {custom_built_in, ERROR_INVALID, "custom: 'mem' is no name"},
     {custom_zero, ERROR_INVALID, "custom: licence: give an amount"},
-    {artifact_scheme, ERROR_INVALID, "artifacts: 'gopher://x/y' begins with none"},
-    {artifact_relative_file, ERROR_INVALID, "artifacts: 'file://x/y' begins with none"},
-    {artifact_no_sum, ERROR_INVALID, "artifacts: sha256 is missing"},
+    {artifact_scheme,
+     ERROR_INVALID,
+     "artifacts[0].source: 'gopher://x/y' begins with none"},
+    {artifact_relative_file,
+     ERROR_INVALID,
+     "artifacts[0].source: 'file://x/y' begins with none"},
+    {artifact_no_sum, ERROR_INVALID, "artifacts[0].sha256: missing"},
     {artifact_absolute, ERROR_INVALID, "leads out of the sandbox"},
+    {artifact_log, ERROR_INVALID, "artifacts[1].path: 'stdout' is a file of the agent"},
+    {artifact_log_below, ERROR_INVALID, "artifacts[0].path: './/./stderr/x' is a file"},
+    {artifact_of_agent, ERROR_INVALID, "artifacts[1].path: '.triarch-x' is a file"},
     {artifact_up, ERROR_INVALID, "leads out of the sandbox"},
-    {artifact_both, ERROR_INVALID, "artifacts: executable is for one file"},
-    {artifact_size, ERROR_INVALID, "artifacts: max_size"},
-    {artifact_time, ERROR_INVALID, "artifacts: timeout"},
+    {artifact_both, ERROR_INVALID, "artifacts[0].executable: it is for one file"},
+    {artifact_size, ERROR_INVALID, "artifacts[0].max_size: "},
+    {artifact_time, ERROR_INVALID, "artifacts[0].timeout: "},
     {volume_without_image, ERROR_INVALID, "volumes: only for a task with an image"},
-    {volume_relative, ERROR_INVALID, "volumes: source and target are absolute"},
-    {volume_up, ERROR_INVALID, "volumes: source and target are absolute"},
+    {volume_relative, ERROR_INVALID, "volumes[0].source: 'srv' is not an absolute"},
+    {volume_up, ERROR_INVALID, "volumes[0].target: '/a/..' is not"},
     {runtime_long, ERROR_TOO_LARGE, "max_runtime: more than 365 days"},
     {restart_of_nothing, ERROR_INVALID, "restart: without attempts"},
     {restart_delay, ERROR_INVALID, "restart: delay is more than max_delay"},
@@ -411,11 +446,11 @@ static const struct {
     {reschedule_storm, ERROR_INVALID, "give at least 1000ms"},
     {reschedule_long, ERROR_TOO_LARGE, "reschedule: a time of more"},
     {check_no_port, ERROR_INVALID, "readiness: it has no port"},
-    {check_path, ERROR_INVALID, "readiness: http: give a path"},
-    {check_interval, ERROR_INVALID, "health: interval is at least 100ms"},
-    {check_timeout, ERROR_INVALID, "timeout from 10ms to 60s"},
-    {check_failures, ERROR_INVALID, "health: failures: give a number from 1"},
-    {check_kind, ERROR_INVALID, "health: give command, argv, http or tcp"},
+    {check_path, ERROR_INVALID, "readiness.http: give a path"},
+    {check_interval, ERROR_INVALID, "health[0].interval: give a time from 100ms"},
+    {check_timeout, ERROR_INVALID, "health[0].timeout: give a time from 10ms to 60s"},
+    {check_failures, ERROR_INVALID, "health[0].failures: give a number from 1"},
+    {check_kind, ERROR_INVALID, "health[0]: give command, argv, http or tcp"},
     {check_many, ERROR_TOO_LARGE, "health: 9 checks"},
     {lease_short, ERROR_INVALID, "exclusive: give a lease from 2s"},
     {lease_drift, ERROR_INVALID, "a drift up to 50 %"},

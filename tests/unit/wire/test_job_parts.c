@@ -212,11 +212,31 @@ static const struct {
      "j.yaml:5: artifacts[0].max_size: it is a text; give a number of MiB, without "
      "quotes or a unit"},
     {"artifacts:\n- source: file:///a\n",
-     "j.yaml:3: artifacts: sha256 is missing: give the 64 lower-case hexadecimal "
+     "j.yaml:4: artifacts[0].sha256: missing: give the 64 lower-case hexadecimal "
      "digits that sha256sum prints"},
     {"artifacts:\n- {source: 'file:///a', sha256: " SUM ", path: ../a}\n",
-     "j.yaml:3: artifacts: path '../a' leads out of the sandbox; give one relative to "
+     "j.yaml:4: artifacts[0].path: '../a' leads out of the sandbox; give one relative "
+     "to "
      "it, without '..'"},
+    {"artifacts:\n- {source: 'file:///a', sha256: " SUM "}\n- source: file:///b\n"
+     "  sha256: xyz\n",
+     "j.yaml:6: artifacts[1].sha256: it is not such a sum: give the 64 lower-case "
+     "hexadecimal digits that sha256sum prints"},
+    {"artifacts:\n- {source: 'file:///a/stdout', sha256: " SUM "}\n",
+     "j.yaml:4: artifacts[0].path: 'stdout' is a file of the agent's in the sandbox; "
+     "give "
+     "another name"},
+    {"image: oci:/a\nvolumes:\n- {source: /a, target: /b}\n- source: /a\n"
+     "  target: b\n",
+     "j.yaml:7: volumes[1].target: 'b' is not an absolute path without '..'"},
+    {"readiness:\n- {tcp: true, port: 1}\n- tcp: true\n  port: 2\n  timeout: 2m\n",
+     "j.yaml:7: readiness[1].timeout: give a time from 10ms to 60s"},
+    {"health:\n  command: x\n  interval: 1ms\n",
+     "j.yaml:5: health.interval: give a time from 100ms to 365d"},
+    {"image: debian:12\n",
+     "j.yaml:3: image: 'debian:12' does not say what it is; give oci:/PATH[:TAG], the "
+     "URL "
+     "of a tar, or docker://NAME:TAG; did you mean docker://debian:12?"},
     {"volumes: [{source: /a, target: /b}]\n",
      "j.yaml:3: volumes: only for a task with an image; without one it sees the files "
      "of its host"},
