@@ -1,5 +1,6 @@
 /* test_checks.c - checks of runs: commands beside them, and ports. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
 
@@ -180,7 +181,7 @@ START_TEST(end_of_the_run_ends_it)
 {
     pid_t check;
 
-    add_script("echo $$ > check; exec sleep 1000", 3600 * 1000);
+    add_script("echo $$ > check; exec sleep 1000", LIMIT_CHECK_TIMEOUT_MS);
     start();
     test_ask(1, 0);
     check = test_read_pid(1, "check");
@@ -216,7 +217,7 @@ static void play_check(void)
 START_TEST(agent_is_killed_meanwhile)
 {
     test_launcher_close();
-    add_script("echo $$ > check; exec sleep 1000", 3600 * 1000);
+    add_script("echo $$ > check; exec sleep 1000", LIMIT_CHECK_TIMEOUT_MS);
     add_script("exit 0", PATIENT_MS);
     test_agent_killed(play_check);
     test_launcher_open();

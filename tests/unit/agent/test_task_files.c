@@ -119,7 +119,7 @@ END_TEST
 START_TEST(an_attempt_without_files_is_told)
 {
     ck_assert_int_eq(task_files_open(t.work_dir, 8, "", &st, &err), -ERROR_NOT_FOUND);
-    ck_assert_ptr_nonnull(strstr(err.text, "attempt 8 has no files here"));
+    ck_assert_ptr_nonnull(strstr(err.text, "attempt id 8 has no files here"));
 }
 END_TEST
 
@@ -262,7 +262,7 @@ static void refuses_log(const char *text)
     unlinkat(sandbox, "stdout", 0);
 }
 
-#define REPLACED "stdout of attempt 7 is not a file of it any more"
+#define REPLACED "stdout of attempt id 7 is not a file of it any more"
 
 START_TEST(logs_are_plain_files)
 {

@@ -94,7 +94,7 @@ run run --ports 65 -- true
 is "ports have a limit: status 2" "$status" 2
 run run --image web -- true
 is "an image says what it is: status 2" "$status" 2
-contains "an image says what it is" "$err" "oci:PATH"
+contains "an image says what it is" "$err" "oci:/PATH"
 run run --masters 127.0.0.1 -- true
 is "masters are checked: status 2" "$status" 2
 run dev --masters 2
