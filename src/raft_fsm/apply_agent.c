@@ -53,7 +53,6 @@ agent_add(struct apply *a, const struct agent_spec *spec, struct bytes bytes)
     agent_take_spec(agent, spec, bytes);
     RB_INIT(&agent->attempts);
     state_add(a->state, object_agent(agent));
-    a->state->placeable_version++;
     apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
     return result_done(a, agent->id);
 }
@@ -91,7 +90,6 @@ static struct result agent_return(struct apply *a,
     agent_take_spec(agent, spec, bytes);
     agent_move(a, agent, AGENT_ACTIVE);
     state_edited(a->state, object_agent(agent));
-    a->state->placeable_version++;
     apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
     return result_done(a, agent->id);
 }
@@ -197,7 +195,6 @@ struct result apply_agent_mode(struct apply *a, const struct command *c)
     if (mode == AGENT_DRAINING)
         agent->drain_us = a->stamp_us + c->agent_mode.deadline_ms * 1000;
     state_edited(a->state, object_agent(agent));
-    a->state->placeable_version++;
     apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
     return result_done(a, agent->id);
 }

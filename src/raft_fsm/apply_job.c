@@ -56,7 +56,6 @@ struct result apply_submit(struct apply *a, const struct command *c)
     j->submit_index = s->index;
     j->submitted_us = a->stamp_us;
     state_add(s, object_job(j));
-    s->placeable_version++;
     apply_effect(a, EFFECT_JOB, j->id, 0);
     return result_done(a, j->id);
 }

@@ -112,8 +112,6 @@ struct result apply_place(struct apply *a, const struct command *c)
     a->work += c->place.count;
     while (command_next_placement(c, &at, &p))
         accepted += place(a, &p);
-    if (accepted < c->place.count)
-        a->state->placeable_version++; /* whoever planned this has to plan again */
     return result_done(a, accepted);
 }
 
@@ -212,7 +210,6 @@ void attempt_lose(struct apply *a,
         state_remove(a->state, object_attempt(t));
     }
     job_close(a, j, before);
-    a->state->placeable_version++;
 }
 
 /* An exclusive one lapsed: its agent has ended it, or is about to. */
@@ -276,7 +273,6 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
     if (resources_contain(&agent->allocated, &twice))
         resources_subtract(&agent->allocated, &twice);
 #endif
-    a->state->placeable_version++;
     return true;
 }
 
@@ -320,7 +316,6 @@ static bool update(struct apply *a, uint64_t reporter, const struct task_update 
     task_take(a, t, u);
     if (task_state_is_final(u->state)) {
         state_remove(a->state, object_attempt(t));
-        a->state->placeable_version++;
     } else {
         state_edit(a->state, object_attempt(t));
         t->state = (uint8_t)u->state;
@@ -362,7 +357,6 @@ struct result apply_retry(struct apply *a, const struct command *c)
     t->extras->retry_us = 0;
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
-    a->state->placeable_version++;
     return result_done(a, j->id);
 }
 

@@ -241,8 +241,6 @@ struct state {
     uint64_t tasks_by_state[TASK_STATE_COUNT]; /* as job_task_state() shows them */
     uint64_t jobs_by_state[JOB_STATE_COUNT];
     uint64_t agents_by_state[AGENT_STATE_COUNT];
-    uint64_t placeable_version; /* grows when something may be placeable that was not,
-                                 * and when a placement was refused */
     struct snapshot_walk *walk; /* the snapshot being taken, or NULL */
 };
 

@@ -431,13 +431,12 @@ static void describe(const struct cluster *c)
         struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
         struct agent *a;
 
-        printf("master %u leads=%d index=%llu queue=%zu runnable=%d placeable=%llu\n",
+        printf("master %u leads=%d index=%llu queue=%zu runnable=%d\n",
                i + 1,
                master_leads(c->master[i].core),
                (unsigned long long)s->index,
                master_queue_length(c->master[i].core),
-               !RB_EMPTY(&s->runnable),
-               (unsigned long long)s->placeable_version);
+               !RB_EMPTY(&s->runnable));
         RB_FOREACH (a, agent_tree, &s->agents)
             printf(
                 "  agent %llu state=%d mode=%d attempts=%u superseded=%u cpus %llu of "

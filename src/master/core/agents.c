@@ -368,6 +368,7 @@ static void
 take_reports(struct master_core *m, struct agent_view *v, const struct run_list *list)
 {
     struct task_update updates[LIMIT_UPDATES];
+    struct ack acks[LIMIT_UPDATES];
     struct command command = {.kind = COMMAND_TASK_UPDATE,
                               .task_update = {.agent = v->id, .updates = updates}};
     struct origin origin = {.kind = ORIGIN_UPDATE, .agent = v->id};
@@ -393,6 +394,7 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
         }
         if (run.state < TASK_STARTING || run.state == TASK_KILLING)
             continue;
+        acks[n] = ack;
         updates[n++] = (struct task_update){.attempt = run.attempt,
                                             .state = run.state,
                                             .reason = run.reason,
@@ -406,13 +408,8 @@ take_reports(struct master_core *m, struct agent_view *v, const struct run_list 
     }
     if (n == 0 || !propose_has_room(m))
         return; /* when there is no room the agent repeats itself */
-    origin.acks = mem_alloc(n * sizeof(*origin.acks));
+    origin.acks = mem_dup(acks, n * sizeof(*acks));
     origin.ack_count = n;
-    for (uint32_t i = 0; i < n; i++)
-        origin.acks[i] = (struct ack){updates[i].attempt,
-                                      updates[i].state,
-                                      updates[i].health,
-                                      updates[i].restarts};
     command.task_update.count = n;
     propose(m, &command, &origin);
 }

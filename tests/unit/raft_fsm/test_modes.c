@@ -45,8 +45,6 @@ static void drain_now(void)
 
 START_TEST(test_a_cordoned_agent_takes_no_work_and_keeps_what_runs)
 {
-    uint64_t version = f.state->placeable_version;
-
     ck_done(fsm_mode(&f, 1, AGENT_CORDONED, 0), 1);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_AGENT, 1), 1);
     ck_assert(!agent_takes_work(agent(1)));
@@ -55,7 +53,6 @@ START_TEST(test_a_cordoned_agent_takes_no_work_and_keeps_what_runs)
     ck_rejected(fsm_drain_due(&f, 1), ERROR_INVALID);
     ck_changes_nothing(&f, ck_done(fsm_mode(&f, 1, AGENT_CORDONED, 0), 1));
     ck_done(fsm_mode(&f, 1, AGENT_NORMAL, 0), 1);
-    ck_assert_uint_gt(f.state->placeable_version, version);
     ck_done(fsm_place(&f, 1, 2, 1), 1);
 }
 END_TEST
