@@ -83,10 +83,12 @@ static bool text_matches(const struct search *s, size_t size)
     return false;
 }
 
-/* Processes that end meanwhile, and those of others, are none of ours. */
+/* Processes that end meanwhile, and those of others, are none of ours.  One that is just being
+ * reaped is EINVAL to pidfd_open(), before its number is ESRCH. */
 static bool is_passing(int error)
 {
-    return error == ESRCH || error == ENOENT || error == EACCES || error == EPERM;
+    return error == ESRCH || error == EINVAL || error == ENOENT || error == EACCES ||
+           error == EPERM;
 }
 
 static int failed(const char *what, struct error *err)
