@@ -118,6 +118,12 @@ static int become_user(const struct shim_request *r)
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : errno;
 }
 
+/* What a service manager gave to an agent that is not root is not for its tasks. */
+static int drop_ambient(void)
+{
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 ? 0 : errno;
+}
+
 /* Returns errno, and the step in *step. */
 static int
 become_task(const struct task *t, const char *path, bool cloned, struct failure *f)
@@ -148,6 +154,10 @@ become_task(const struct task *t, const char *path, bool cloned, struct failure 
         return errno;
     f->step = "become the user";
     rv = t->user == NULL ? 0 : become_user(t->user);
+    if (rv != 0)
+        return rv;
+    f->step = "capabilities";
+    rv = drop_ambient();
     if (rv != 0)
         return rv;
     f->step = "signals"; /* after the change of user, which clears the first */

@@ -12,12 +12,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -306,6 +309,7 @@ START_TEST(group_is_kept_for_the_next)
 {
     int place = keeping_place();
     struct usage usage;
+    struct slot slot;
     ino_t kept;
 
     if (place < 0)
@@ -315,6 +319,8 @@ START_TEST(group_is_kept_for_the_next)
     check_removed(1);
     kept = inode_in(place, "spare-0");
     ck_assert_uint_ne(kept, 0);
+    test_slot(1, &slot);
+    test_wait_gone(slot.start.shim_pid); /* then the spawner knows that it is free */
     launcher_forget(t.launcher, 1);
     test_script(2, "echo x >ready; sleep 1000");
     test_wait_ready(2);
@@ -330,6 +336,39 @@ START_TEST(group_is_kept_for_the_next)
 }
 END_TEST
 
+/* Moves there and waits to be killed. */
+static pid_t join(const struct cgroup *g, const char *name)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        if (cgroup_join(g, false) == 0)
+            pause();
+        _exit(1);
+    }
+    ck_assert_int_gt(pid, 0);
+    while (number_in(name, "pids.current") == 0)
+        poll(NULL, 0, 2);
+    return pid;
+}
+
+static void end_joined(pid_t pid)
+{
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* The group of an attempt, which may take spare 3. */
+static void
+make_group(struct cgroup *g, uint64_t attempt, const struct cgroup_limits *limits)
+{
+    const char *file = NULL;
+
+    cgroup_init(g, t.launcher->groups, attempt);
+    g->spare = 3;
+    ck_assert_int_eq(cgroup_make(g, limits, &file), 0);
+}
+
 START_TEST(kept_group_takes_other_limits)
 {
     static const uint64_t sizes[] = {16 * MIB, 512 * MIB, 8 * MIB, 64 * MIB};
@@ -341,12 +380,9 @@ START_TEST(kept_group_takes_other_limits)
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct cgroup_limits limits = {
             .memory_bytes = sizes[i], .cpu_milli = 100 * (i + 1), .pids = 10 + i};
-        const char *file = NULL;
         struct cgroup g;
 
-        cgroup_init(&g, t.launcher->groups, 5);
-        g.spare = 3;
-        ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+        make_group(&g, 5, &limits);
         ck_assert(i == 0 || inode_in(place, "5") == kept);
         kept = inode_in(place, "5");
         ck_assert_uint_eq(number_in("5", "memory.limit_in_bytes"), sizes[i]);
@@ -361,40 +397,20 @@ START_TEST(kept_group_takes_other_limits)
 }
 END_TEST
 
-/* Moves there and waits to be killed. */
-static pid_t join(const struct cgroup *g)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        if (cgroup_join(g, false) == 0)
-            pause();
-        _exit(1);
-    }
-    ck_assert_int_gt(pid, 0);
-    return pid;
-}
-
 START_TEST(only_an_empty_group_is_kept)
 {
     const struct cgroup_limits limits = {.memory_bytes = 16 * MIB, .pids = 10};
     int place = keeping_place();
-    const char *file = NULL;
     struct cgroup g;
     pid_t pid;
 
     if (place < 0)
         return;
-    cgroup_init(&g, t.launcher->groups, 5);
-    g.spare = 3;
-    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
-    pid = join(&g);
-    while (number_in("5", "pids.current") == 0)
-        poll(NULL, 0, 2);
+    make_group(&g, 5, &limits);
+    pid = join(&g, "5");
     ck_assert_int_eq(cgroup_leave(&g), -EBUSY);
     ck_assert_uint_ne(inode_in(place, "5"), 0);
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    end_joined(pid);
     ck_assert_int_eq(mkdirat(g.fds[place], "below", 0755), 0);
     ck_assert_int_eq(cgroup_leave(&g), 0);
     check_removed(5);
@@ -407,33 +423,25 @@ START_TEST(kept_group_with_a_process_is_not_taken)
 {
     const struct cgroup_limits limits = {.memory_bytes = 16 * MIB, .pids = 10};
     int place = keeping_place();
-    const char *file = NULL;
     struct cgroup g;
     ino_t kept;
     pid_t pid;
 
     if (place < 0)
         return;
-    cgroup_init(&g, t.launcher->groups, 5);
-    g.spare = 3;
-    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+    make_group(&g, 5, &limits);
     ck_assert_int_eq(cgroup_leave(&g), 0);
     kept = inode_in(place, "spare-3");
     ck_assert_int_eq(cgroup_open(&g, t.launcher->groups, 0), -ENOENT);
     g.fds[place] = openat(t.launcher->groups->places[place].fd,
                           "spare-3",
                           O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    pid = join(&g);
-    while (number_in("spare-3", "pids.current") == 0)
-        poll(NULL, 0, 2);
+    pid = join(&g, "spare-3");
     cgroup_close(&g);
-    cgroup_init(&g, t.launcher->groups, 6);
-    g.spare = 3;
-    ck_assert_int_eq(cgroup_make(&g, &limits, &file), 0);
+    make_group(&g, 6, &limits);
     ck_assert_uint_ne(inode_in(place, "6"), kept);
     ck_assert_uint_eq(number_in("6", "pids.current"), 0);
-    ck_assert_int_eq(kill(pid, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    end_joined(pid);
     ck_assert_int_eq(cgroup_remove(&g), 0);
 }
 END_TEST
@@ -519,6 +527,37 @@ START_TEST(task_is_the_user_and_nothing_more)
 }
 END_TEST
 
+/* As a service manager gives them to an agent.  False: it may not even give them. */
+static bool raise_ambient(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[2];
+
+    ck_assert_int_eq(syscall(SYS_capget, &header, caps), 0);
+    caps[0].inheritable |= 1u << CAP_NET_BIND_SERVICE;
+    return syscall(SYS_capset, &header, caps) == 0 &&
+           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0;
+}
+
+static void setup_privileged(void)
+{
+    agent_test_setup_as_started();
+    if (!raise_ambient())
+        printf("# skipped: this process may not give capabilities away\n");
+    test_launcher_open();
+}
+
+START_TEST(task_has_no_capabilities_of_the_agent)
+{
+    char text[128];
+
+    test_script(1, "grep CapAmb /proc/self/status");
+    test_check_end(1, RUN_END_EXITED, 0);
+    test_read(1, "stdout", text, sizeof(text));
+    ck_assert_str_eq(text, "CapAmb:\t0000000000000000");
+}
+END_TEST
+
 static TCase *with(TCase *c, void (*setup)(void))
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -541,6 +580,8 @@ int main(void)
         with(unit_case("host", TESTS), setup_host),
         with(unit_case("v2", TESTS), setup_v2),
         with(unit_case("users", task_is_the_user_and_nothing_more), setup_nobody),
+        with(unit_case("capabilities", task_has_no_capabilities_of_the_agent),
+             setup_privileged),
     };
 
     if (geteuid() != 0) {
