@@ -187,22 +187,7 @@ def test_slow_command_stops_the_writer(task):
 
 def test_shell_on_a_terminal(task):
     with task.terminal("sh", rows=33, columns=99) as terminal:
-        terminal.wait_raw()
-        terminal.type("PS1=''; stty -echo; echo ready:$TERM\n")
-        terminal.wait_shown("ready:vt100")
-        terminal.type("stty size\n")
-        terminal.wait_shown("33 99")
-        terminal.resize(50, 132)
-        terminal.type("until stty size | grep 132; do sleep 0.05; done\n")
-        terminal.wait_shown("50 132")
-        terminal.type("trap 'end=1' INT; echo set; ")
-        terminal.type("until [ $end ]; do sleep 0.05; done; echo caught\n")
-        terminal.wait_shown("set")
-        terminal.type("\x03")
-        terminal.wait_shown("caught")
-        terminal.type("(exit 42)\n")
-        terminal.type("\x04")
-        assert terminal.wait_exit() == 42
+        terminal.check_shell()
 
 
 def test_keys_of_a_command(task):

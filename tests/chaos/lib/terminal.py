@@ -113,3 +113,22 @@ class Terminal:
         wait_until("the program on the terminal has ended", self._poll, timeout)
         assert termios.tcgetattr(self.side) == self.modes, "the terminal was not restored"
         return self.status
+
+    def check_shell(self, box=""):
+        """A person's talk with `sh` on 33 x 99, whose tools are `box` TOOL; it ends with 42."""
+        self.wait_raw()
+        self.type(f"PS1=''; {box}stty -echo; echo ready:$TERM\n")
+        self.wait_shown("ready:vt100")
+        self.type(f"{box}stty size\n")
+        self.wait_shown("33 99")
+        self.resize(50, 132)
+        self.type(f"until {box}stty size | grep 132; do sleep 0.05; done\n")
+        self.wait_shown("50 132")
+        self.type("trap 'end=1' INT; echo set; ")
+        self.type("until [ $end ]; do sleep 0.05; done; echo caught\n")
+        self.wait_shown("set")
+        self.type("\x03")
+        self.wait_shown("caught")
+        self.type("(exit 42)\n")
+        self.type("\x04")
+        assert self.wait_exit() == 42

@@ -179,17 +179,23 @@ START_TEST(second_leader_of_a_term_is_a_fault)
 }
 END_TEST
 
-START_TEST(leader_in_hello_is_followed)
+static struct hello hello_of_leader(uint64_t term)
 {
-    struct hello h = {
+    return (struct hello){
         .protocol = PROTOCOL_VERSION,
         .role = ROLE_MASTER,
         .cluster = {rig_cluster, sizeof(rig_cluster)},
         .id = 1,
+        .incarnation = 1,
         .founding = FOUNDING_MEMBER,
         .leads = true,
-        .term = 3,
+        .term = term,
     };
+}
+
+START_TEST(leader_in_hello_is_followed)
+{
+    struct hello h = hello_of_leader(3);
     struct rig rig;
 
     rig_init(&rig);
@@ -617,16 +623,7 @@ END_TEST
 /* As by its name and by its address. */
 START_TEST(two_ways_to_one_leader_are_no_fault)
 {
-    struct hello h = {
-        .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
-        .cluster = {rig_cluster, sizeof(rig_cluster)},
-        .id = 1,
-        .incarnation = 1,
-        .founding = FOUNDING_MEMBER,
-        .leads = true,
-        .term = 5,
-    };
+    struct hello h = hello_of_leader(5);
     struct rig rig;
 
     rig_init(&rig);
