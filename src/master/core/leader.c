@@ -113,6 +113,17 @@ static void agent_changed(struct master_core *m, uint64_t id)
     drains_agent(m, agent);
 }
 
+/* An agent that is unreachable hears it when it registers again, if it is still true then.  It
+ * may be gone and forgotten by the same entry. */
+static void attempt_to_end(struct master_core *m, const struct effect *effect)
+{
+    const struct agent *agent = state_agent(m->state, effect->agent);
+    struct agent_view *v = agents_view(m, effect->agent);
+
+    if (agent != NULL && agent->state == AGENT_ACTIVE && v != NULL && v->synced)
+        orders_add(m, v, ORDER_STOP, effect->id);
+}
+
 void leader_effect(struct master_core *m, const struct effect *effect)
 {
     struct agent_view *v;
@@ -121,16 +132,12 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     switch (effect->kind) {
     case EFFECT_LAUNCH:
         sched_agent_changed(m->sched, m->state, effect->agent);
-        /* One that is unreachable hears it when it registers again, if it is still true then. */
         v = agents_view(m, effect->agent);
-        if (v != NULL && v->synced &&
-            state_agent(m->state, effect->agent)->state == AGENT_ACTIVE)
+        if (v != NULL && v->synced)
             orders_add(m, v, ORDER_LAUNCH, effect->id);
         break;
     case EFFECT_KILL:
-        v = agents_view(m, effect->agent);
-        if (v != NULL && v->synced)
-            orders_add(m, v, ORDER_STOP, effect->id);
+        attempt_to_end(m, effect);
         break;
     case EFFECT_AGENT:
         agent_changed(m, effect->agent);

@@ -3,8 +3,11 @@
 #include "tests/unit/master_core/rig.h"
 
 #include "raft_fsm/state.h"
+#include "wire/message_agent.h"
 
 #include <string.h>
+
+#define CLIENT 9
 
 static enum agent_state state_of(const struct rig *rig, uint64_t agent)
 {
@@ -149,6 +152,36 @@ START_TEST(test_gap_of_the_loop)
 END_TEST
 
 /* At most 30 % in 10 s; the rest is held, and that is said once. */
+/* Its session may still be open.  What it is to end is known when it is back. */
+START_TEST(test_a_silent_agent_is_told_to_stop_nothing)
+{
+    struct run_report run = {.attempt = 1, .state = TASK_RUNNING};
+    struct buffer frame = {0};
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_submit(&rig, CLIENT, 1);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    rig_report(&rig, 1, 1, 1, TASK_RUNNING);
+    rig_pass(&rig, 3500);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    ck_assert_uint_eq(rig.stops[1], 0);
+    rig_open(&rig, 2, ROLE_AGENT);
+    rig_register(&rig, 2, 1, 1);
+    runs_pack(1, 0, 1, &run, 1, ++rig.last_rpc, &frame);
+    rig_frame(&rig, 2, &frame);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.stops[1], 0);
+    ck_assert_uint_eq(rig.launches[2], 0);
+    ck_assert_int_eq(job_task(state_job(master_state(rig.core), 1), 0)->state,
+                     TASK_RUNNING);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_brake)
 {
     struct rig rig;
@@ -227,7 +260,8 @@ UNIT_MAIN("master silence",
                     test_gone_before_its_return_is_committed,
                     test_heard_by_its_registration,
                     test_heard_before_it_is_registered,
-                    test_gap_of_the_loop),
+                    test_gap_of_the_loop,
+                    test_a_silent_agent_is_told_to_stop_nothing),
           unit_case("brake",
                     test_brake,
                     test_brake_of_few,
