@@ -228,6 +228,11 @@ static void attach(struct master_core *m,
     v->declared = false;
     if (session == NULL)
         return; /* it went away while its registration was committed */
+#ifndef MUTANT_LATE_REGISTRATION_COUNTS
+    /* It went through the log, and was overtaken: the agent waits for the later answer only. */
+    if (v->session == number && (int32_t)(rpc - v->request) < 0)
+        return;
+#endif
     if (session->agent != id)
         agents_closed(m, session); /* it spoke for another agent before */
     if (v->session != 0 && v->session != number)
@@ -235,6 +240,7 @@ static void attach(struct master_core *m,
             m, v->session, "agent %llu opened a newer session", (unsigned long long)id);
     detach(m, v);
     v->session = number;
+    v->request = rpc;
     session->agent = id;
     m->counters.agents_attached++;
 

@@ -65,6 +65,7 @@ struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
     uint64_t session;  /* 0: not attached */
+    uint32_t request;  /* of it, by which it is */
     uint64_t heard_ms; /* last frame */
     uint32_t flags;    /* AGENT_FLAG_…, as it said last */
     bool active;       /* in the list of those that are to be heard */

@@ -215,6 +215,29 @@ START_TEST(test_a_list_of_runs_that_repeats_itself)
 }
 END_TEST
 
+/* One that goes through the log may come back after a later one that did not have to: it is the
+ * later one that the agent answers with its runs. */
+START_TEST(test_an_earlier_registration_that_comes_late)
+{
+    struct run_report run = {.attempt = 1, .state = TASK_RUNNING};
+    struct buffer frame = {0};
+    struct rig rig;
+
+    start(&rig, STOPS_PER_TURN);
+    rig_submit(&rig, CLIENT_SESSION, 1);
+    rig.http_port++;
+    rig_send_register(&rig, AGENT_SESSION, 1, 1); /* into the log */
+    rig.http_port--;
+    rig_send_register(&rig, AGENT_SESSION, 1, 1);
+    runs_pack(1, 0, 1, &run, 1, ++rig.last_rpc, &frame);
+    rig_frame(&rig, AGENT_SESSION, &frame);
+    rig_settle(&rig);
+    rig_submit(&rig, CLIENT_SESSION, 1);
+    ck_assert_uint_eq(rig.launches[2], 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 static void send_gone(struct rig *rig, uint64_t agent)
 {
     struct buffer frame = {0};
@@ -279,6 +302,7 @@ UNIT_MAIN("master agents",
                     test_another_key,
                     test_a_newer_session,
                     test_malformed_update,
+                    test_an_earlier_registration_that_comes_late,
                     test_a_list_of_runs_that_repeats_itself,
                     test_hello_before_founding,
                     test_whose_snapshot),
