@@ -1,6 +1,7 @@
 /* contain.c - triarch-contain: becomes crun for one container, and removes what it leaves.
  *
- *     triarch-contain run WORK_DIR ATTEMPT      the bundle that triarch-fetch made
+ *     triarch-contain bundle                    a step (step.h): what crun needs (bundle.h)
+ *     triarch-contain run WORK_DIR ATTEMPT      that
  *     triarch-contain exec WORK_DIR ATTEMPT [NAME=VALUE…] -- CMD [ARG…]
  *                                               one more process of it (contain_exec.c)
  *     triarch-contain inside CMD [ARG…]         what that runs (contain_inside.c)
@@ -20,6 +21,7 @@
 
 #include "agent/container_init.h"
 #include "base/tree.h"
+#include "fetch/bundle.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -236,6 +238,22 @@ static _Noreturn void run(const char *work_dir, const char *attempt)
     contain_fail("crun");
 }
 
+/* ---- bundle ---- */
+
+static int make_bundle(void)
+{
+    json_t *request = json_loadf(stdin, JSON_REJECT_DUPLICATES, NULL);
+    struct error err = {.text = "request: it is not JSON"};
+    int rv = request == NULL ? -1 : container_make(request, &err);
+
+    json_decref(request);
+    if (rv == 0)
+        return 0;
+    if (err.text[0] != 0)
+        fprintf(stderr, "%s\n", err.text);
+    return EXIT_FAILED;
+}
+
 /* ---- remove ---- */
 
 static int remove_bundle(const char *work_dir, const char *attempt)
@@ -308,6 +326,8 @@ static int probe(const char *work_dir)
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "bundle") == 0)
+        return make_bundle();
     if (argc == 3 && strcmp(argv[1], "probe") == 0)
         return probe(argv[2]);
     if (argc == 4 && strcmp(argv[1], "run") == 0)

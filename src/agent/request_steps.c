@@ -1,4 +1,5 @@
-/* request_steps.c - what triarch-fetch is told to fetch before a command starts.
+/* request_steps.c - what triarch-fetch and triarch-contain are told to make ready before a command
+ * starts.
  *
  * Its requests are JSON (docs/spec/10-images.md).
  */
@@ -53,8 +54,8 @@ static void add_text(struct buffer *out, const char *text)
 /* Takes the input over. */
 static void add_step(struct buffer *out,
                      struct shim_request *r,
-                     const struct request_host *host,
                      struct shim_step step,
+                     const char *program,
                      const char *argument,
                      json_t *input)
 {
@@ -62,7 +63,7 @@ static void add_step(struct buffer *out,
 
     ASSERT(text != NULL && r->step_count < SHIM_STEPS);
     r->steps[r->step_count++] = step;
-    add_text(out, host->fetch);
+    add_text(out, program);
     add_text(out, argument);
     add_text(out, text);
     free(text);
@@ -187,7 +188,7 @@ int request_add_image(struct buffer *out,
                          ERROR_INVALID,
                          "command and variables of a task with an image must be UTF-8");
     }
-    input = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s*, s:o*, s:o, s:o}",
+    input = json_pack("{s:o, s:s, s:s, s:o, s:o, s:s*, s:o*, s:o, s:o, s:s}",
                       "image",
                       image(spec, host),
                       "bundle",
@@ -205,11 +206,13 @@ int request_add_image(struct buffer *out,
                       "volumes",
                       volumes(spec),
                       "allowed",
-                      allowed(host->volumes));
+                      allowed(host->volumes),
+                      "fetch",
+                      host->fetch);
     if (input == NULL)
         return error_set(
             err, ERROR_INVALID, "image, user and volumes of a job must be UTF-8");
-    add_step(out, r, host, step, "container", input);
+    add_step(out, r, step, host->contain, "bundle", input);
     return 0;
 }
 
@@ -228,6 +231,6 @@ int request_add_steps(struct buffer *out,
     list = artifacts(spec, err);
     if (list == NULL)
         return -(int)err->code;
-    add_step(out, r, host, fetch, "artifacts", list);
+    add_step(out, r, fetch, host->fetch, "artifacts", list);
     return 0;
 }

@@ -17,7 +17,9 @@
 
 /* {"image": as for image_fetch(), "bundle", "sandbox": absolute paths, "argv", "env",
  * "user" (if the job has one), "volumes": [{"source", "target", "read_only"}…],
- * "allowed": [directories that volumes may be in]}.  Prints uid and gid of the process. */
+ * "allowed": [directories that volumes may be in], "fetch": path of triarch-fetch, for an image
+ * that is not in the cache}.  Prints uid and gid of the process.  An error without text was told
+ * on standard error. */
 int container_make(const json_t *request, struct error *err);
 
 #endif

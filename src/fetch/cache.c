@@ -62,6 +62,21 @@ int cache_take(struct cache_place *place, const char *key, struct error *err)
     return -(int)err->code;
 }
 
+bool cache_has(const char *key)
+{
+    int lock = open_lock(key);
+    struct stat st;
+    bool there;
+
+    if (lock < 0)
+        return false;
+    there = flock(lock, LOCK_SH) == 0 && stat(key, &st) == 0;
+    if (there)
+        futimens(lock, NULL);
+    close(lock);
+    return there;
+}
+
 static int write_bytes(const char *folder, uint64_t bytes)
 {
     char name[NAME_BYTES + 8];

@@ -29,6 +29,9 @@ struct cache_place {
 /* Waits for whoever makes it.  If it is not there the caller makes it in `temporary`, which
  * is there and empty. */
 int cache_take(struct cache_place *place, const char *key, struct error *err);
+/* Is it there?  Waits for whoever makes it; it is wanted from now on. */
+bool cache_has(const char *key);
+
 /* It is whole: give it its name. */
 int cache_keep(struct cache_place *place, uint64_t bytes, struct error *err);
 /* Removes what is half done; close the lock.  Zeroed is not fine. */

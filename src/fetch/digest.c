@@ -1,33 +1,25 @@
 /* digest.c - see digest.h. */
 #include "fetch/digest.h"
 
-#include "base/assert.h"
-
-#include <gnutls/crypto.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 void digest_begin(struct digest *d)
 {
-    gnutls_hash_hd_t hash;
-
-    ASSERT(gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) == 0);
-    d->state = hash;
+    sha256_init(&d->state);
 }
 
 void digest_add(struct digest *d, const void *bytes, size_t size)
 {
-    if (size > 0)
-        ASSERT(gnutls_hash(d->state, bytes, size) == 0);
+    sha256_update(&d->state, size, bytes);
 }
 
 void digest_end(struct digest *d, char out[DIGEST_TEXT])
 {
     uint8_t bytes[DIGEST_BYTES];
 
-    gnutls_hash_deinit(d->state, bytes);
-    d->state = NULL;
+    sha256_digest(&d->state, sizeof(bytes), bytes);
     for (size_t i = 0; out != NULL && i < DIGEST_BYTES; i++)
         snprintf(out + 2 * i, 3, "%02x", bytes[i]);
 }

@@ -1,7 +1,8 @@
-/* digest.h - SHA-256 of bytes that pass by (GnuTLS). */
+/* digest.h - SHA-256 of bytes that pass by (nettle). */
 #ifndef FETCH_DIGEST_H
 #define FETCH_DIGEST_H
 
+#include <nettle/sha2.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -9,7 +10,7 @@
 #define DIGEST_TEXT  (2 * DIGEST_BYTES + 1) /* lower-case hex and a zero */
 
 struct digest {
-    void *state; /* of GnuTLS */
+    struct sha256_ctx state;
 };
 
 void digest_begin(struct digest *d);

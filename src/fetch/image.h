@@ -6,13 +6,10 @@
 #define FETCH_IMAGE_H
 
 #include "base/error.h"
-#include "fetch/digest.h"
 
 #include <jansson.h>
 
 /* {"source", "sha256" (of a URL), "cache", "limit_bytes"}.  Prints the image's key. */
 int image_fetch(const json_t *request, struct error *err);
-/* The same, and its key goes to the caller. */
-int image_get(const json_t *request, char key[DIGEST_TEXT], struct error *err);
 
 #endif

@@ -2,7 +2,6 @@
  *
  *     triarch-fetch artifacts   into the current directory, as the task's user
  *     triarch-fetch image       into the agent's cache, as the agent's user; prints its key
- *     triarch-fetch container   the same, and a bundle for crun; prints uid and gid
  *
  * A shim starts it inside the task's own group.  The request is JSON on stdin, where no
  * other user sees the URLs; it ends with 0, or with 1 and the reason in one line on stderr.
@@ -10,7 +9,6 @@
  */
 #include "base/standard_files.h"
 #include "fetch/artifact.h"
-#include "fetch/bundle.h"
 #include "fetch/image.h"
 
 #include <curl/curl.h>
@@ -30,7 +28,6 @@ static const struct {
 } STEPS[] = {
     {"artifacts", artifacts_fetch},
     {"image", image_fetch},
-    {"container", container_make},
 };
 
 static step_run *find_step(int argc, char **argv)

@@ -29,10 +29,10 @@ def make_bundle(build, folder, image):
     request = {
         "image": {"source": image, "cache": f"{folder}/images", "limit_bytes": 1 << 30},
         "bundle": f"{folder}/bundles/1", "sandbox": f"{folder}/sandbox",
-        "argv": ["true"], "env": [], "volumes": [], "allowed": [],
+        "argv": ["true"], "env": [], "volumes": [], "allowed": [], "fetch": f"{build}/triarch-fetch",
     }
     os.mkdir(f"{folder}/sandbox")
-    subprocess.run([f"{build}/triarch-fetch", "container"], input=json.dumps(request), text=True,
+    subprocess.run([f"{build}/triarch-contain", "bundle"], input=json.dumps(request), text=True,
                    check=True, capture_output=True, cwd=folder)
     os.rmdir(f"{folder}/bundles/1/rootfs")
     shutil.copytree(f"{folder}/bundles/1/image/rootfs", f"{folder}/bundles/1/rootfs", symlinks=True)
