@@ -178,15 +178,18 @@ static void hide_version_2(bool ordinary)
     }
 }
 
-/* In the current directory; paths in it are short and have no commas. */
+/* In the current directory; paths in it are short and have no commas.  The layer is thrown away:
+ * without `volatile` its end would wait until all that the disk has to write is written. */
 static void mount_layer(bool ordinary)
 {
-    const char *options = ordinary
-                              ? "lowerdir=image/rootfs,upperdir=upper,workdir=work,"
-                                "userxattr"
-                              : "lowerdir=image/rootfs,upperdir=upper,workdir=work";
+    static const char of_root[] =
+        "lowerdir=image/rootfs,upperdir=upper,workdir=work,volatile";
+    static const char of_user[] =
+        "lowerdir=image/rootfs,upperdir=upper,workdir=work,volatile,"
+        "userxattr";
 
-    if (mount("overlay", "rootfs", "overlay", MS_NODEV, options) != 0)
+    if (mount("overlay", "rootfs", "overlay", MS_NODEV, ordinary ? of_user : of_root) !=
+        0)
         contain_fail("mount its layer on the image (overlay)");
 }
 

@@ -213,7 +213,7 @@ static int make_folders(const struct container *c, struct error *err)
     snprintf(path, sizeof(path), "%s", c->bundle);
     slash = strrchr(path, '/');
     *slash = 0;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+    if (access(path, F_OK) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
         return error_set(err, ERROR_IO, "cannot make %s: %s", path, strerror(errno));
     if (tree_remove(c->bundle) != 0 || mkdir(c->bundle, 0700) != 0)
         return error_set(

@@ -117,26 +117,38 @@ def measure_process(a):
             ("`true` as processes", f"{rate:,.0f}/s", f"{bare:,.0f}/s", f"{ratio:.2f}"))
 
 
+def submit_to_end(c, path):
+    begin = time.monotonic()
+    job = c.triarch("submit", path).stdout.strip()
+    if c.triarch("wait", job).returncode != 0:
+        raise SystemExit(c.triarch("status", job).stdout)
+    return time.monotonic() - begin
+
+
+def write_job(path, image, count):
+    with open(path, "w") as f:
+        json.dump({"name": "true", "argv": ["true"], "image": image, "instances": count,
+                   "resources": {"cpus": 1, "mem": 64}}, f)
+    return path
+
+
 def measure_oci(a):
+    """The image is unpacked before, by one task."""
     reason = bare_crun.missing()
     if reason is not None:
         return {"skipped": reason}, ("`true` as containers", "skipped", "-", "-")
     place = folder()
     image = bare_crun.make_image(place)
     bundle = bare_crun.make_bundle(a.build, place, image)
-    with open(f"{place}/job.json", "w") as f:
-        json.dump({"name": "true", "argv": ["true"], "image": image, "instances": a.containers,
-                   "resources": {"cpus": 1, "mem": 64}}, f)
+    one = write_job(f"{place}/one.json", image, 1)
+    job = write_job(f"{place}/job.json", image, a.containers)
     rates, floors, ratios = [], [], []
     for _ in range(a.runs):
         floors.append(bare_crun.loop(a.build, a.containers, place, bundle))
         c = cluster(a)
         try:
-            begin = time.monotonic()
-            job = c.triarch("submit", f"{place}/job.json").stdout.strip()
-            if c.triarch("wait", job).returncode != 0:
-                raise SystemExit(c.triarch("status", job).stdout)
-            rates.append(a.containers / (time.monotonic() - begin))
+            submit_to_end(c, one)
+            rates.append(a.containers / submit_to_end(c, job))
         finally:
             c.stop()
         ratios.append(rates[-1] / floors[-1])
