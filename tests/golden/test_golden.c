@@ -1,8 +1,9 @@
-/* test_golden.c - the bytes of format version 1, as they were when it was made.
+/* test_golden.c - the bytes of old format versions, as they were when each was made.
  *
  * A log or a snapshot that was written by an older version must stay readable, and equal values
  * must have equal bytes in each version of a cluster that is being upgraded.  So for each sample
- * value of tests/lib/wire_values.c: its file decodes to it, and it encodes to its file.
+ * value of tests/lib/wire_values.c: its file decodes to it, and it encodes to its file.  What the
+ * first version could not say stands in files of the second.
  *
  * A file here never changes.  GOLDEN_WRITE=1 writes the files that do not exist yet. */
 #include "tests/lib/unit.h"
@@ -34,11 +35,8 @@ static FILE *open_file(const char *name, const char *mode)
     const char *srcdir = getenv("srcdir");
     char path[512];
 
-    snprintf(path,
-             sizeof(path),
-             "%s/tests/golden/%s.v1",
-             srcdir != NULL ? srcdir : ".",
-             name);
+    snprintf(
+        path, sizeof(path), "%s/tests/golden/%s", srcdir != NULL ? srcdir : ".", name);
     return fopen(path, mode);
 }
 
@@ -67,47 +65,120 @@ static void check_file(const char *name)
     ck_assert_mem_eq(golden.data, packed.data, packed.size);
 }
 
+static void check_job_spec(struct job_spec *sample, const char *name)
+{
+    struct job_spec decoded;
+
+    job_spec_pack(sample, &packed);
+    check_file(name);
+    ck_assert_int_eq(job_spec_unpack(&decoded, buffer_view(&golden), &err), 0);
+    ck_assert(job_specs_equal(sample, &decoded));
+    job_spec_pack(&decoded, &spec);
+    ck_assert_uint_eq(spec.size, golden.size);
+    ck_assert_mem_eq(spec.data, golden.data, golden.size);
+    job_spec_finish(&decoded);
+    job_spec_finish(sample);
+}
+
 START_TEST(job_spec)
 {
-    struct job_spec sample, decoded;
+    struct job_spec sample;
 
     sample_job_spec(&sample);
-    job_spec_pack(&sample, &packed);
-    check_file("job_spec");
-    ck_assert_int_eq(job_spec_unpack(&decoded, buffer_view(&golden), &err), 0);
-    ck_assert(job_specs_equal(&sample, &decoded));
-    job_spec_finish(&decoded);
-    job_spec_finish(&sample);
+    check_job_spec(&sample, "job_spec.v1");
 }
 END_TEST
+
+START_TEST(job_spec_with_all)
+{
+    struct job_spec sample;
+
+    full_job_spec(&sample);
+    check_job_spec(&sample, "job_spec.v2");
+}
+END_TEST
+
+/* What an exclusive job may not say. */
+START_TEST(job_spec_that_stops)
+{
+    struct job_spec sample;
+
+    sample_job_spec(&sample);
+    sample.stop_after_ms = 30000;
+    check_job_spec(&sample, "job_spec_stop_after.v2");
+}
+END_TEST
+
+static void check_agent_spec(struct agent_spec *sample, const char *name)
+{
+    struct agent_spec decoded;
+
+    agent_spec_pack(sample, &packed);
+    check_file(name);
+    ck_assert_int_eq(agent_spec_unpack(&decoded, buffer_view(&golden), &err), 0);
+    ck_assert(agent_specs_equal(sample, &decoded));
+    agent_spec_pack(&decoded, &spec);
+    ck_assert_uint_eq(spec.size, golden.size);
+    ck_assert_mem_eq(spec.data, golden.data, golden.size);
+    agent_spec_finish(&decoded);
+    agent_spec_finish(sample);
+}
 
 START_TEST(agent_spec)
 {
-    struct agent_spec sample, decoded;
+    struct agent_spec sample;
 
     sample_agent_spec(&sample);
-    agent_spec_pack(&sample, &packed);
-    check_file("agent_spec");
-    ck_assert_int_eq(agent_spec_unpack(&decoded, buffer_view(&golden), &err), 0);
-    ck_assert(agent_specs_equal(&sample, &decoded));
-    agent_spec_finish(&decoded);
-    agent_spec_finish(&sample);
+    check_agent_spec(&sample, "agent_spec.v1");
 }
 END_TEST
+
+START_TEST(agent_spec_with_all)
+{
+    struct agent_spec sample;
+
+    full_agent_spec(&sample);
+    check_agent_spec(&sample, "agent_spec.v2");
+}
+END_TEST
+
+/* `spec` holds what the command points to. */
+static void check_command(const struct command *sample, const char *name)
+{
+    struct command decoded;
+
+    command_pack(sample, &packed);
+    check_file(name);
+    ck_assert_int_eq(command_unpack(&decoded, buffer_view(&golden), &err), 0);
+    ck_assert(commands_equal(sample, &decoded));
+}
 
 START_TEST(command)
 {
     enum command_kind kind = KINDS[_i];
-    struct command sample, decoded;
     struct command_elements elements;
+    struct command sample;
     char name[64];
 
-    snprintf(name, sizeof(name), "command_%s", command_name(kind));
+    snprintf(name, sizeof(name), "command_%s.v1", command_name(kind));
     sample_command(kind, &sample, &elements, &spec);
-    command_pack(&sample, &packed);
-    check_file(name);
-    ck_assert_int_eq(command_unpack(&decoded, buffer_view(&golden), &err), 0);
-    ck_assert(commands_equal(&sample, &decoded));
+    check_command(&sample, name);
+}
+END_TEST
+
+START_TEST(update_with_health)
+{
+    struct task_update updates[] = {
+        {.attempt = 7, .state = TASK_RUNNING, .health = HEALTH_PASSING},
+        {.attempt = 8,
+         .state = TASK_RUNNING,
+         .health = HEALTH_FAILING,
+         .restarts = 300}};
+    struct command sample = {
+        .kind = COMMAND_TASK_UPDATE,
+        .task_update = {.agent = 3, .updates = updates, .count = 2}};
+
+    check_command(&sample, "command_task_update.v2");
 }
 END_TEST
 
@@ -129,7 +200,7 @@ START_TEST(entry)
         command_pack(&sample, &bytes);
         entry_append(&packed, buffer_view(&bytes));
     }
-    check_file("entry");
+    check_file("entry.v1");
     ck_assert_int_eq(entry_open(&reader, buffer_view(&golden), &err), 0);
     ck_assert_uint_eq(reader.stamp_us, 1717763696000001);
     for (size_t i = 0; i < ENTRY_KINDS; i++) {
@@ -149,8 +220,12 @@ int main(void)
 
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_test(t, job_spec);
+    tcase_add_test(t, job_spec_with_all);
+    tcase_add_test(t, job_spec_that_stops);
     tcase_add_test(t, agent_spec);
+    tcase_add_test(t, agent_spec_with_all);
     tcase_add_loop_test(t, command, 0, KIND_COUNT);
+    tcase_add_test(t, update_with_health);
     tcase_add_test(t, entry);
     return unit_run("golden", &t, 1);
 }

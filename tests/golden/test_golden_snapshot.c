@@ -1,9 +1,12 @@
-/* test_golden_snapshot.c - the bytes of a snapshot of format version 1, and what they say.
+/* test_golden_snapshot.c - the bytes of snapshots of old format versions, and what they say.
  *
  * A state with something in every table is made by commands: its snapshot is the file, digest
- * and all, and the file restores to it.  The file never changes; GOLDEN_WRITE=1 writes it if
- * it does not exist yet. */
+ * and all, and the file restores to it.  That of version 2 has every group of fields that the
+ * first one did not have.  A file never changes; GOLDEN_WRITE=1 writes those that do not exist
+ * yet. */
+#include "base/mem.h"
 #include "tests/lib/unit.h"
+#include "tests/lib/wire_values.h"
 #include "tests/unit/raft_fsm/fsm_test.h"
 
 #include <stdio.h>
@@ -11,7 +14,7 @@
 static struct fsm f;
 static struct buffer snapshot, golden;
 
-static void setup(void)
+static void make_first(void)
 {
     fsm_setup(&f);
     ck_done(fsm_register_able(&f, 'a', 4, 0), 1);
@@ -31,6 +34,108 @@ static void setup(void)
     fsm_snapshot(f.state, &snapshot);
 }
 
+static struct result register_with_all(void)
+{
+    struct command c = {.kind = COMMAND_AGENT_REGISTER};
+    struct buffer bytes = {0};
+    struct agent_spec spec;
+    struct result r;
+
+    full_agent_spec(&spec);
+    spec.ports[0] = (struct port_range){8000, 9100};
+    spec.port_count = 1;
+    spec.resources = (struct resources){{64000, 1ull << 40, 1ull << 40, 8}};
+    agent_spec_pack(&spec, &bytes);
+    agent_spec_finish(&spec);
+    c.agent_register.spec = buffer_view(&bytes);
+    r = fsm_run(&f, &c);
+    buffer_finish(&bytes);
+    return r;
+}
+
+static struct result submit_with_all(void)
+{
+    struct buffer bytes = {0};
+    struct job_spec spec;
+    struct result r;
+
+    full_job_spec(&spec);
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    r = fsm_submit_spec(&f, "with all", buffer_view(&bytes));
+    buffer_finish(&bytes);
+    return r;
+}
+
+/* A job of two tasks that are repeated, and nothing else. */
+static struct result submit_repeated(void)
+{
+    struct buffer bytes = {0};
+    struct job_spec spec;
+    struct result r;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("repeated");
+    spec.instances = 2;
+    job_spec_add_arg(&spec, "/bin/false");
+    spec.reschedule = (struct job_retry){2, 60000, 1000, 30000};
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    r = fsm_submit_spec(&f, "repeated", buffer_view(&bytes));
+    buffer_finish(&bytes);
+    return r;
+}
+
+static void update_checked(uint64_t agent, uint64_t attempt)
+{
+    struct task_update u = {.attempt = attempt,
+                            .state = TASK_RUNNING,
+                            .health = HEALTH_PASSING,
+                            .restarts = 2};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = agent, .updates = &u, .count = 1}};
+
+    ck_done(fsm_run(&f, &c), 1);
+}
+
+/* The first task of the repeated job fails, is repeated and lost; the second fails and waits. */
+static void repeat(void)
+{
+    ck_done(fsm_place(&f, 2, 0, 2), 1);
+    ck_done(fsm_place(&f, 2, 1, 2), 1);
+    ck_done(fsm_update(&f, 2, 2, TASK_FAILED), 1);
+    f.now_us += 1000000;
+    ck_done(fsm_retry(&f, 2, 0, 1), 2);
+    ck_done(fsm_place(&f, 2, 0, 2), 1);
+    ck_done(fsm_update(&f, 2, 4, TASK_LOST), 1);
+    ck_done(fsm_update(&f, 2, 3, TASK_FAILED), 1);
+}
+
+/* Agents with modes and extras, jobs with needs and policies, tasks with tries, health and
+ * restarts, attempts with ports and one that a drain ends. */
+static void make_second(void)
+{
+    fsm_setup(&f);
+    ck_done(register_with_all(), 1);
+    ck_done(fsm_register(&f, 'b', 4), 2);
+    ck_done(submit_with_all(), 1);
+    ck_done(submit_repeated(), 2);
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    update_checked(1, 1);
+    repeat();
+    ck_done(fsm_mode(&f, 1, AGENT_DRAINING, 0), 1);
+    ck_done(fsm_drain_due(&f, 1), 1);
+    ck_done(fsm_mode(&f, 2, AGENT_CORDONED, 0), 2);
+    fsm_snapshot(f.state, &snapshot);
+}
+
+static const struct {
+    const char *file;
+    void (*make)(void);
+} VERSIONS[] = {{"snapshot.v1", make_first}, {"snapshot.v2", make_second}};
+
+#define VERSION_COUNT (int)(sizeof(VERSIONS) / sizeof(VERSIONS[0]))
+
 static void teardown(void)
 {
     buffer_finish(&snapshot);
@@ -38,21 +143,19 @@ static void teardown(void)
     fsm_teardown(&f);
 }
 
-static FILE *open_file(const char *mode)
+static FILE *open_file(const char *name, const char *mode)
 {
     const char *srcdir = getenv("srcdir");
     char path[512];
 
-    snprintf(path,
-             sizeof(path),
-             "%s/tests/golden/snapshot.v1",
-             srcdir != NULL ? srcdir : ".");
+    snprintf(
+        path, sizeof(path), "%s/tests/golden/%s", srcdir != NULL ? srcdir : ".", name);
     return fopen(path, mode);
 }
 
-static void write_missing(void)
+static void write_missing(const char *name)
 {
-    FILE *file = open_file("wbx");
+    FILE *file = open_file(name, "wbx");
 
     if (file == NULL)
         return;
@@ -60,13 +163,13 @@ static void write_missing(void)
     ck_assert_int_eq(fclose(file), 0);
 }
 
-static void read_file(void)
+static void read_file(const char *name)
 {
     FILE *file;
 
     if (getenv("GOLDEN_WRITE") != NULL)
-        write_missing();
-    file = open_file("rb");
+        write_missing(name);
+    file = open_file(name, "rb");
     ck_assert_msg(file != NULL, "no file: is srcdir set?");
     golden.size = fread(buffer_reserve(&golden, 65536), 1, 65536, file);
     fclose(file);
@@ -74,7 +177,8 @@ static void read_file(void)
 
 START_TEST(the_snapshot_is_the_file)
 {
-    read_file();
+    VERSIONS[_i].make();
+    read_file(VERSIONS[_i].file);
     ck_same_bytes(&golden, &snapshot);
 }
 END_TEST
@@ -84,7 +188,8 @@ START_TEST(the_file_restores_to_the_state)
     struct buffer again = {0};
     struct state *s;
 
-    read_file();
+    VERSIONS[_i].make();
+    read_file(VERSIONS[_i].file);
     s = fsm_restored(buffer_view(&golden));
     ck_assert_uint_eq(s->index, f.state->index);
     ck_assert(hash128_equal(s->digest, f.state->digest));
@@ -97,9 +202,10 @@ END_TEST
 
 int main(void)
 {
-    TCase *c =
-        unit_case("snapshot", the_snapshot_is_the_file, the_file_restores_to_the_state);
+    TCase *c = tcase_create("snapshot");
 
-    tcase_add_checked_fixture(c, setup, teardown);
+    tcase_add_checked_fixture(c, NULL, teardown);
+    tcase_add_loop_test(c, the_snapshot_is_the_file, 0, VERSION_COUNT);
+    tcase_add_loop_test(c, the_file_restores_to_the_state, 0, VERSION_COUNT);
     return unit_run("golden_snapshot", &c, 1);
 }

@@ -118,6 +118,17 @@ void sample_agent_spec(struct agent_spec *spec)
     add_attribute(spec, "zone", "");
 }
 
+void full_agent_spec(struct agent_spec *spec)
+{
+    sample_agent_spec(spec);
+    mem_free(spec->rpc_address);
+    spec->rpc_address = mem_strdup("192.0.2.7:5052");
+    spec->features = AGENT_FEATURE_IMAGES | AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_USERS |
+                     AGENT_FEATURE_VOLUMES;
+    custom_resources_add(&spec->custom, "licence", 1500);
+    custom_resources_add(&spec->custom, "disc.slots", 4000);
+}
+
 static void sample_specs(struct command *c, struct buffer *out)
 {
     struct job_spec job;

@@ -19,6 +19,8 @@ void sample_job_spec(struct job_spec *spec);
 /* The same with every field that may be left out; exclusive. */
 void full_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
+/* Likewise with what the first version did not have. */
+void full_agent_spec(struct agent_spec *spec);
 
 void random_job_spec(struct rng *r, struct job_spec *spec);
 void random_agent_spec(struct rng *r, struct agent_spec *spec);
