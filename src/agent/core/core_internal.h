@@ -142,7 +142,8 @@ struct run {
     uint64_t tell_ms;    /* health or restarts changed */
     uint64_t wake_ms;
 
-    uint8_t state; /* enum task_state, as told to the leader */
+    uint8_t state; /* enum task_state */
+    uint8_t shown; /* while is_waiting: the state before, which is told */
     uint8_t acked; /* the highest state that was acknowledged */
     uint8_t reason;
     int32_t exit_code;
@@ -315,7 +316,8 @@ void runs_durable(struct agent_core *core);
 void runs_renewed(struct agent_core *core); /* leases hold longer */
 void runs_tick(struct agent_core *core);
 uint64_t runs_deadline(const struct agent_core *core);
-/* Nothing happens with the run until the record of this step is durable. */
+/* Nothing happens with the run, and it is told as it is, until the record of this step is
+ * durable.  To be called before its state changes. */
 void runs_wait_durable(struct agent_core *core, struct run *r);
 /* One of its deadlines changed. */
 void runs_schedule(struct agent_core *core, struct run *r);

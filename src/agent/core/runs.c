@@ -151,9 +151,11 @@ void runs_wait_durable(struct agent_core *core, struct run *r)
 {
     release(core, r);
     r->sequence = records_next(core);
-    if (!r->is_waiting)
-        TAILQ_INSERT_TAIL(&core->waiting, r, waiting);
+    if (r->is_waiting)
+        return;
+    TAILQ_INSERT_TAIL(&core->waiting, r, waiting);
     r->is_waiting = true;
+    r->shown = r->state;
 }
 
 /* Starts it once its record is durable, its delay is over and its lease is valid. */

@@ -7,7 +7,8 @@
  *   sent      goes out again after UPDATE_RESEND_MS, or at once to a new leader
  *
  * Only the newest state of a run is sent: a task that starts and ends in a moment is
- * one update. No update rests on a record which is not durable yet.
+ * one update. No update rests on a record which is not durable yet: until then the run is
+ * told as it was before.
  */
 #include "agent/core/core_internal.h"
 #include "base/mem.h"
@@ -94,12 +95,9 @@ void updates_restart(struct agent_core *core)
 
 static void fill(struct agent_core *core, struct run *r, struct run_report *out)
 {
-    /* A final state must be durable before it is told; until then it is as before. */
-    bool hidden = r->over && r->is_waiting;
-
     *out = (struct run_report){
         .attempt = r->attempt,
-        .state = hidden ? TASK_RUNNING : r->state,
+        .state = r->is_waiting ? r->shown : r->state,
         .reason = r->reason,
         .exit_code = r->exit_code,
         .health = r->health,

@@ -116,6 +116,115 @@ START_TEST(many_runs)
 }
 END_TEST
 
+/* A leader of a higher term asks for all runs.  Its term was durable before, so everything
+ * is but what happened since. */
+static void ask_for_runs(void)
+{
+    rig_open(&rig, 1, NULL);
+    rig_leading(&rig, 1, 2);
+    rig_forget(&rig);
+    rig_durable(&rig);
+}
+
+static void answer_runs(void)
+{
+    struct buffer frame = {0};
+    size_t begin = rpc_begin_result(&frame, rig_sent(&rig, 1, METHOD_RUNS, 0)->rpc.id);
+
+    pack_array(&frame, 0);
+    rpc_end(&frame, begin);
+    rig_frame(&rig, 1, &frame);
+    ck_assert(rig_status(&rig).registered);
+}
+
+static struct run_report told_of_all(void)
+{
+    struct run_report r = {0};
+
+    rig_registered(&rig, 1, true);
+    ck_assert_uint_eq(rig_sent_count(&rig, 1, METHOD_RUNS), 1);
+    ck_assert(rig_report(&rig, 1, &r));
+    answer_runs();
+    return r;
+}
+
+static void recorded_with_restarts(void)
+{
+    struct job_spec spec;
+
+    changed(&spec)->restart = (struct job_retry){
+        .attempts = 3, .interval_ms = 60000, .delay_ms = 1000, .max_delay_ms = 3000};
+    follow(&spec);
+    rig_launch(&rig, 0, 1, 1);
+}
+
+START_TEST(run_that_never_started_was_never_running)
+{
+    struct run_report r;
+
+    recorded_with_restarts();
+    rig_durable(&rig);
+    ask_for_runs();
+    rig_ended(&rig, 1, RUN_END_FETCH_FAILED, 0);
+    r = told_of_all();
+    ck_assert_int_eq(r.state, TASK_STARTING); /* that it is over is not durable */
+    check_durable_end(TASK_FAILED, TASK_REASON_FETCH_FAILED, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(run_stopped_before_its_start_was_never_running)
+{
+    struct job_spec spec;
+
+    changed(&spec)->stop_after_ms = 10000; /* it waits for a lease */
+    spec.restart =
+        (struct job_retry){.attempts = 1, .delay_ms = 1000, .max_delay_ms = 1000};
+    follow(&spec);
+    rig_launch(&rig, 0, 1, 1);
+    rig_durable(&rig);
+    ask_for_runs();
+    rig_stop(&rig, 1, 2, 1);
+    ck_assert_int_eq(told_of_all().state, TASK_STARTING);
+    check_durable_end(TASK_KILLED, TASK_REASON_KILLED_BY_USER, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* An agent that dies now knows nothing of it: its leader must be free to launch it again. */
+START_TEST(nothing_is_told_that_is_not_durable)
+{
+    bring_to(NEW);
+    ask_for_runs();
+    rig_launch(&rig, 1, 2, 1);
+    ck_assert_int_eq(told_of_all().state, TASK_STAGING);
+    rig_durable(&rig);
+    ck_assert_int_eq(report().state, TASK_STARTING);
+    rig_finish(&rig);
+
+    bring_to(NEW);
+    ask_for_runs();
+    rig_stop(&rig, 1, 2, 1);
+    ck_assert_int_eq(told_of_all().state, TASK_STAGING);
+    check_durable_end(TASK_KILLED, TASK_REASON_KILLED_BY_USER, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* It ended while it was not durable yet that it was told to. */
+START_TEST(end_waits_for_its_cause)
+{
+    bring_to(RUNNING);
+    rig_advance(&rig, 50);
+    rig_stop(&rig, 0, 1, 1);
+    rig_ended(&rig, 1, RUN_END_EXITED, 1);
+    rig_advance(&rig, 2000); /* RUNNING is repeated */
+    ck_assert_int_eq(report().state, TASK_RUNNING);
+    check_durable_end(TASK_KILLED, TASK_REASON_KILLED_BY_USER, 1);
+    rig_finish(&rig);
+}
+END_TEST
+
 UNIT_MAIN("updates",
           unit_case("updates",
                     short_task_is_one_update,
@@ -123,4 +232,8 @@ UNIT_MAIN("updates",
                     updates_repeat_until_acknowledged,
                     new_leader_is_told_at_once,
                     nothing_is_told_without_a_leader,
-                    many_runs))
+                    many_runs,
+                    run_that_never_started_was_never_running,
+                    run_stopped_before_its_start_was_never_running,
+                    nothing_is_told_that_is_not_durable,
+                    end_waits_for_its_cause))
