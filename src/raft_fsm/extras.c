@@ -34,18 +34,9 @@ static int custom_compare(const struct custom_resources *a,
     return (a->count > b->count) - (a->count < b->count);
 }
 
-static struct custom_resource *custom_at(const struct custom_resources *c,
-                                         const char *name)
-{
-    for (size_t i = 0; i < c->count; i++)
-        if (strcmp(c->items[i].name, name) == 0)
-            return &c->items[i];
-    return NULL;
-}
-
 static void custom_give(struct custom_resources *c, const struct custom_resource *r)
 {
-    struct custom_resource *known = custom_at(c, r->name);
+    struct custom_resource *known = custom_resources_find(c, r->name);
 
     ASSERT(known != NULL && known->amount >= r->amount);
     known->amount -= r->amount;
@@ -58,7 +49,7 @@ static void custom_give(struct custom_resources *c, const struct custom_resource
 
 static void custom_take(struct custom_resources *c, const struct custom_resource *r)
 {
-    struct custom_resource *known = custom_at(c, r->name);
+    struct custom_resource *known = custom_resources_find(c, r->name);
 
     if (known == NULL)
         custom_resources_add(c, r->name, r->amount);
@@ -139,15 +130,6 @@ int extra_needs_compare(const struct extra_needs *a, const struct extra_needs *b
     return order != 0 ? order : custom_compare(&a->custom, &b->custom);
 }
 
-static uint32_t ranges_size(const struct port_range *ranges, size_t count)
-{
-    uint32_t size = 0;
-
-    for (size_t i = 0; i < count; i++)
-        size += (uint32_t)ranges[i].last - ranges[i].first + 1;
-    return size;
-}
-
 bool extra_needs_are_empty(const struct extra_needs *n)
 {
     return n->port_count == 0 && n->fixed_count == 0 && n->custom.count == 0 &&
@@ -156,7 +138,7 @@ bool extra_needs_are_empty(const struct extra_needs *n)
 
 uint32_t extra_needs_ports(const struct extra_needs *n)
 {
-    return n->port_count + ranges_size(n->fixed, n->fixed_count);
+    return n->port_count + port_ranges_size(n->fixed, n->fixed_count);
 }
 
 /* ---- capacity and use as values ---- */
@@ -246,17 +228,22 @@ bool extra_port_is_used(const struct extra_use *u, uint16_t port)
     return i < u->port_count && u->ports[i] == port;
 }
 
-bool extra_port_is_offered(const struct extra_capacity *c, uint16_t port)
+static bool in_ranges(const struct port_range *ranges, size_t count, uint32_t port)
 {
-    for (size_t i = 0; i < c->range_count; i++)
-        if (port >= c->ports[i].first && port <= c->ports[i].last)
+    for (size_t i = 0; i < count; i++)
+        if (port >= ranges[i].first && port <= ranges[i].last)
             return true;
     return false;
 }
 
+bool extra_port_is_offered(const struct extra_capacity *c, uint16_t port)
+{
+    return in_ranges(c->ports, c->range_count, port);
+}
+
 uint32_t extra_ports_offered(const struct extra_capacity *c)
 {
-    return ranges_size(c->ports, c->range_count);
+    return port_ranges_size(c->ports, c->range_count);
 }
 
 uint32_t extra_ports_free(const struct extra_capacity *c, const struct extra_use *u)
@@ -284,14 +271,6 @@ static uint32_t first_unused(const struct extra_use *u, uint32_t from)
             high = middle;
     }
     return from + (low - begin);
-}
-
-static bool in_ranges(const struct port_range *ranges, size_t count, uint32_t port)
-{
-    for (size_t i = 0; i < count; i++)
-        if (port >= ranges[i].first && port <= ranges[i].last)
-            return true;
-    return false;
 }
 
 void extra_choose(const struct extra_capacity *c,

@@ -33,7 +33,7 @@ struct fit_key {
 
 /* Beside the numbers a signature has bits: of a vector that holds, those of all that it
  * offers besides amounts; of one that is to be held, those of all that it asks for.  What
- * lacks a bit cannot hold what has it (extras_bits.h). */
+ * lacks a bit cannot hold what has it (fleet.c). */
 struct fit_signature {
     uint16_t number[FIT_NUMBERS];
     uint64_t bits;

@@ -26,12 +26,20 @@ void custom_resources_add(struct custom_resources *c, const char *name, uint64_t
     c->items[i] = (struct custom_resource){mem_strdup(name), amount};
 }
 
-uint64_t custom_resources_amount(const struct custom_resources *c, const char *name)
+struct custom_resource *custom_resources_find(const struct custom_resources *c,
+                                              const char *name)
 {
     for (size_t i = 0; i < c->count; i++)
         if (strcmp(c->items[i].name, name) == 0)
-            return c->items[i].amount;
-    return 0;
+            return &c->items[i];
+    return NULL;
+}
+
+uint64_t custom_resources_amount(const struct custom_resources *c, const char *name)
+{
+    const struct custom_resource *known = custom_resources_find(c, name);
+
+    return known == NULL ? 0 : known->amount;
 }
 
 static bool is_built_in(const char *name)
@@ -42,7 +50,8 @@ static bool is_built_in(const char *name)
     return strcmp(name, "ports") == 0 || strcmp(name, "custom") == 0;
 }
 
-bool custom_name_valid(const char *name)
+/* None of the built-in kinds may be one. */
+static bool is_name(const char *name)
 {
     static const char allowed[] =
         "-_.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -64,7 +73,7 @@ int custom_resources_check(const struct custom_resources *c, struct error *err)
         const struct custom_resource *r = &c->items[i];
         int order = i == 0 ? -1 : strcmp(r[-1].name, r->name);
 
-        if (!custom_name_valid(r->name))
+        if (!is_name(r->name))
             return error_set(err,
                              ERROR_INVALID,
                              "custom: '%.40s' is no name of a resource; give 1 to %d "

@@ -24,12 +24,13 @@ struct custom_resources {
 };
 
 void custom_resources_finish(struct custom_resources *c);
-/* True if this may be such a name: none of the built-in kinds is. */
-bool custom_name_valid(const char *name);
 /* Keeps the order; what is wrong is for custom_resources_check() to find. */
 void custom_resources_add(struct custom_resources *c,
                           const char *name,
                           uint64_t amount);
+/* NULL if it is not there. */
+struct custom_resource *custom_resources_find(const struct custom_resources *c,
+                                              const char *name);
 /* Thousandths of that name, 0 if it is not among them. */
 uint64_t custom_resources_amount(const struct custom_resources *c, const char *name);
 /* Names and amounts; the error begins with "custom: ". */

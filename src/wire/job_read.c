@@ -204,35 +204,21 @@ int job_read_mib(struct job_reader *r, const json_t *value, uint64_t *bytes)
     return 0;
 }
 
-static bool parse_range(const char *text, struct port_range *range)
-{
-    const char *at = text;
-    uint64_t first, last;
-
-    if (!text_take_uint(&at, UINT16_MAX, &first))
-        return false;
-    last = first;
-    if (*at == '-') {
-        at++;
-        if (!text_take_uint(&at, UINT16_MAX, &last))
-            return false;
-    }
-    *range = (struct port_range){(uint16_t)first, (uint16_t)last};
-    return *at == '\0' && first > 0 && first <= last;
-}
-
 int job_read_range(struct job_reader *r, const json_t *value, struct port_range *range)
 {
     static const char HINT[] =
         "a port from 1 to 65535, or a range like \"31000-31009\"";
     char number[JOB_NUMBER_TEXT_MAX];
     const char *text = json_string_value(value);
+    const char *at;
 
     if (text == NULL && job_number_text(value, number))
         text = number;
     if (text == NULL)
         return job_wrong_type(r, value, HINT);
-    if (!parse_range(text, range))
+    at = text;
+    if (!port_range_take(&at, range) || *at != '\0' || range->first == 0 ||
+        range->first > range->last)
         return error_set(
             r->err, ERROR_INVALID, "%s: no port; give %s", r->path.text, HINT);
     return 0;

@@ -58,7 +58,6 @@ static int fixed_range(struct job_reader *r, const json_t *value, void *part)
 {
     struct job_ports *ports = &r->spec->ports;
     struct port_range range;
-    size_t i = ports->fixed_count;
     int rc = job_read_range(r, value, &range);
 
     (void)part;
@@ -70,10 +69,7 @@ static int fixed_range(struct job_reader *r, const json_t *value, void *part)
                          "%s: more ranges than %d",
                          r->path.text,
                          LIMIT_PORT_RANGES);
-    for (; i > 0 && ports->fixed[i - 1].first > range.first; i--)
-        ports->fixed[i] = ports->fixed[i - 1];
-    ports->fixed[i] = range;
-    ports->fixed_count++;
+    port_ranges_insert(ports->fixed, &ports->fixed_count, range);
     return 0;
 }
 

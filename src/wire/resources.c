@@ -28,13 +28,6 @@ bool resources_equal(const struct resources *a, const struct resources *b)
     return memcmp(a->amount, b->amount, sizeof(a->amount)) == 0;
 }
 
-bool resources_are_zero(const struct resources *r)
-{
-    static const struct resources ZERO;
-
-    return resources_equal(r, &ZERO);
-}
-
 void resources_add(struct resources *to, const struct resources *r)
 {
     for (int k = 0; k < RESOURCE_KINDS; k++) {
@@ -167,8 +160,7 @@ int resource_parse(enum resource_kind kind,
 
 #define ITEM_MAX 512 /* longer than any list of LIMIT_PORT_RANGES ranges */
 
-/* "31000-32000", or one port; steps over it. */
-static bool take_range(const char **at, struct port_range *out)
+bool port_range_take(const char **at, struct port_range *out)
 {
     uint64_t first, last;
 
@@ -184,9 +176,9 @@ static bool take_range(const char **at, struct port_range *out)
     return true;
 }
 
-/* In order of their first port; what overlaps stays for the check to find. */
-static void
-insert_range(struct port_range *ranges, size_t *count, struct port_range range)
+void port_ranges_insert(struct port_range *ranges,
+                        size_t *count,
+                        struct port_range range)
 {
     size_t i = (*count)++;
 
@@ -295,12 +287,12 @@ static int parse_ports(struct port_range *ranges,
     while (*at != ']') {
         struct port_range range;
 
-        if ((*count > 0 && *at++ != ',') || !take_range(&at, &range))
+        if ((*count > 0 && *at++ != ',') || !port_range_take(&at, &range))
             goto malformed;
         if (*count == LIMIT_PORT_RANGES)
             return error_set(
                 err, ERROR_TOO_LARGE, "ports: more than %d ranges", LIMIT_PORT_RANGES);
-        insert_range(ranges, count, range);
+        port_ranges_insert(ranges, count, range);
     }
     if (at[1] == '\0')
         return port_ranges_check(ranges, *count, err);

@@ -34,7 +34,6 @@ const char *resource_name(enum resource_kind kind);
 
 bool resources_contain(const struct resources *whole, const struct resources *part);
 bool resources_equal(const struct resources *a, const struct resources *b);
-bool resources_are_zero(const struct resources *r);
 /* Sum and difference; an overflow or a negative result is a bug (assertion). */
 void resources_add(struct resources *to, const struct resources *r);
 void resources_subtract(struct resources *from, const struct resources *r);
@@ -61,6 +60,12 @@ struct port_range {
     uint16_t last;
 };
 
+/* "31000-32000", or one port; steps over it.  Its rules are for port_ranges_check() to find. */
+bool port_range_take(const char **at, struct port_range *out);
+/* In order of their first port; there is room for one more. */
+void port_ranges_insert(struct port_range *ranges,
+                        size_t *count,
+                        struct port_range range);
 void port_ranges_pack(const struct port_range *ranges,
                       size_t count,
                       struct buffer *out);
