@@ -19,17 +19,12 @@
 
 /* ---- plain fields ---- */
 
-static int read_name(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_text(r, value, &r->spec->name);
-}
-
-static int read_user(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_text(r, value, &r->spec->user);
-}
+JOB_FIELD(read_name, job_read_text, struct job_spec, name)
+JOB_FIELD(read_user, job_read_text, struct job_spec, user)
+JOB_FIELD(read_kill_grace, job_read_time, struct job_spec, kill_grace_ms)
+JOB_FIELD(read_max_runtime, job_read_time, struct job_spec, max_runtime_ms)
+JOB_FIELD(read_restart, job_read_retry, struct job_spec, restart)
+JOB_FIELD(read_reschedule, job_read_retry, struct job_spec, reschedule)
 
 static int read_instances(struct job_reader *r, const json_t *value, void *part)
 {
@@ -51,30 +46,6 @@ static int read_priority(struct job_reader *r, const json_t *value, void *part)
     if (rc == 0)
         r->spec->priority = (int32_t)n;
     return rc;
-}
-
-static int read_kill_grace(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_time(r, value, &r->spec->kill_grace_ms);
-}
-
-static int read_max_runtime(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_time(r, value, &r->spec->max_runtime_ms);
-}
-
-static int read_restart(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_retry(r, value, &r->spec->restart);
-}
-
-static int read_reschedule(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return job_read_retry(r, value, &r->spec->reschedule);
 }
 
 /* ---- command and environment ---- */
@@ -148,29 +119,16 @@ read_amount(struct job_reader *r, enum resource_kind kind, const json_t *value)
     return error_set(r->err, why.code, "resources.%s", why.text);
 }
 
-static int read_cpus(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return read_amount(r, RESOURCE_CPUS, value);
-}
-
-static int read_mem(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return read_amount(r, RESOURCE_MEM, value);
-}
-
-static int read_disk(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return read_amount(r, RESOURCE_DISK, value);
-}
-
-static int read_gpus(struct job_reader *r, const json_t *value, void *part)
-{
-    (void)part;
-    return read_amount(r, RESOURCE_GPUS, value);
-}
+#define AMOUNT(function, kind)                                                 \
+    static int function(struct job_reader *r, const json_t *value, void *part) \
+    {                                                                          \
+        (void)part;                                                            \
+        return read_amount(r, kind, value);                                    \
+    }
+AMOUNT(read_cpus, RESOURCE_CPUS)
+AMOUNT(read_mem, RESOURCE_MEM)
+AMOUNT(read_disk, RESOURCE_DISK)
+AMOUNT(read_gpus, RESOURCE_GPUS)
 
 static int read_cpu_limit(struct job_reader *r, const json_t *value, void *part)
 {
@@ -287,7 +245,7 @@ static int read_job(struct job_reader *r, const json_t *value)
                          job_type_name(value));
     rc = job_read_one_command(r, value);
     if (rc == 0)
-        rc = job_read_fields(r, JOB_FIELDS, value, "a map of fields", NULL);
+        rc = job_read_fields(r, JOB_FIELDS, value, "a map of fields", r->spec);
     return rc == 0 ? check(r, value) : rc;
 }
 

@@ -25,6 +25,13 @@ struct job_field {
     int (*read)(struct job_reader *r, const json_t *value, void *part);
 };
 
+/* A field that one of the plain readers below reads into a member of its part. */
+#define JOB_FIELD(function, reader, type, member)                              \
+    static int function(struct job_reader *r, const json_t *value, void *part) \
+    {                                                                          \
+        return reader(r, value, &((type *)part)->member);                      \
+    }
+
 typedef int job_read_fn(struct job_reader *r, const json_t *value, void *part);
 
 /* Every member of a map by its function; tables end with a NULL name.  `hint` says what to

@@ -9,17 +9,10 @@
 #include <stddef.h>
 #include <string.h>
 
-/* A field of a part that is read by one of the plain readers into one of its members. */
-#define FIELD(function, reader, type, member)                                  \
-    static int function(struct job_reader *r, const json_t *value, void *part) \
-    {                                                                          \
-        return reader(r, value, &((type *)part)->member);                      \
-    }
-
 /* ---- image ---- */
 
-FIELD(image_source, job_read_text, struct job_image, source)
-FIELD(image_sha256, job_read_text, struct job_image, sha256)
+JOB_FIELD(image_source, job_read_text, struct job_image, source)
+JOB_FIELD(image_sha256, job_read_text, struct job_image, sha256)
 
 static const struct job_field IMAGE_FIELDS[] = {
     {"source", image_source},
@@ -129,13 +122,13 @@ int job_read_custom(struct job_reader *r, const json_t *value, void *part)
 
 /* ---- artifacts ---- */
 
-FIELD(artifact_source, job_read_text, struct job_artifact, source)
-FIELD(artifact_sha256, job_read_text, struct job_artifact, sha256)
-FIELD(artifact_path, job_read_text, struct job_artifact, path)
-FIELD(artifact_unpack, job_read_bool, struct job_artifact, unpack)
-FIELD(artifact_executable, job_read_bool, struct job_artifact, executable)
-FIELD(artifact_max_size, job_read_mib, struct job_artifact, max_bytes)
-FIELD(artifact_timeout, job_read_time, struct job_artifact, timeout_ms)
+JOB_FIELD(artifact_source, job_read_text, struct job_artifact, source)
+JOB_FIELD(artifact_sha256, job_read_text, struct job_artifact, sha256)
+JOB_FIELD(artifact_path, job_read_text, struct job_artifact, path)
+JOB_FIELD(artifact_unpack, job_read_bool, struct job_artifact, unpack)
+JOB_FIELD(artifact_executable, job_read_bool, struct job_artifact, executable)
+JOB_FIELD(artifact_max_size, job_read_mib, struct job_artifact, max_bytes)
+JOB_FIELD(artifact_timeout, job_read_time, struct job_artifact, timeout_ms)
 
 static const struct job_field ARTIFACT_FIELDS[] = {
     {"source", artifact_source},
@@ -190,9 +183,9 @@ int job_read_artifacts(struct job_reader *r, const json_t *value, void *part)
 
 /* ---- volumes ---- */
 
-FIELD(volume_source, job_read_text, struct job_volume, source)
-FIELD(volume_target, job_read_text, struct job_volume, target)
-FIELD(volume_read_only, job_read_bool, struct job_volume, read_only)
+JOB_FIELD(volume_source, job_read_text, struct job_volume, source)
+JOB_FIELD(volume_target, job_read_text, struct job_volume, target)
+JOB_FIELD(volume_read_only, job_read_bool, struct job_volume, read_only)
 
 static const struct job_field VOLUME_FIELDS[] = {
     {"source", volume_source},
@@ -242,9 +235,9 @@ static int retry_attempts(struct job_reader *r, const json_t *value, void *part)
     return rc;
 }
 
-FIELD(retry_interval, job_read_time, struct job_retry, interval_ms)
-FIELD(retry_delay, job_read_time, struct job_retry, delay_ms)
-FIELD(retry_max_delay, job_read_time, struct job_retry, max_delay_ms)
+JOB_FIELD(retry_interval, job_read_time, struct job_retry, interval_ms)
+JOB_FIELD(retry_delay, job_read_time, struct job_retry, delay_ms)
+JOB_FIELD(retry_max_delay, job_read_time, struct job_retry, max_delay_ms)
 
 static const struct job_field RETRY_FIELDS[] = {
     {"attempts", retry_attempts},
@@ -339,9 +332,9 @@ static int check_failures(struct job_reader *r, const json_t *value, void *part)
     return rc;
 }
 
-FIELD(check_interval, job_read_time, struct job_check, interval_ms)
-FIELD(check_timeout, job_read_time, struct job_check, timeout_ms)
-FIELD(check_start_delay, job_read_time, struct job_check, start_delay_ms)
+JOB_FIELD(check_interval, job_read_time, struct job_check, interval_ms)
+JOB_FIELD(check_timeout, job_read_time, struct job_check, timeout_ms)
+JOB_FIELD(check_start_delay, job_read_time, struct job_check, start_delay_ms)
 
 static const struct job_field CHECK_FIELDS[] = {
     {"command", check_command},
@@ -429,7 +422,7 @@ int job_read_readiness(struct job_reader *r, const json_t *value, void *part)
 
 /* ---- without a leader ---- */
 
-FIELD(stop_after, job_read_time, struct job_spec, stop_after_ms)
+JOB_FIELD(stop_after, job_read_time, struct job_spec, stop_after_ms)
 
 static const struct job_field DISCONNECT_FIELDS[] = {
     {"stop_after", stop_after},
@@ -449,8 +442,8 @@ int job_read_on_disconnect(struct job_reader *r, const json_t *value, void *part
     return job_read_fields(r, DISCONNECT_FIELDS, value, HINT, r->spec);
 }
 
-FIELD(exclusive_lease, job_read_time, struct job_spec, lease_ms)
-FIELD(exclusive_grace, job_read_time, struct job_spec, lease_grace_ms)
+JOB_FIELD(exclusive_lease, job_read_time, struct job_spec, lease_ms)
+JOB_FIELD(exclusive_grace, job_read_time, struct job_spec, lease_grace_ms)
 
 /* Percent with one decimal are thousandths. */
 static int exclusive_drift(struct job_reader *r, const json_t *value, void *part)
