@@ -18,8 +18,9 @@
 
 #define PROBE_MS 10000
 
-/* Its errors go to `said`, or with ours if that is -1.  0, or errno. */
-static int start(char *const *argv, int said, pid_t *pid)
+/* What it writes to `fd`, its output or its errors, goes to `said` unless that is -1; other
+ * output goes nowhere, other errors where ours go.  0, or errno. */
+static int start(char *const *argv, int fd, int said, pid_t *pid)
 {
     static char path[] =
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,7 +32,7 @@ static int start(char *const *argv, int said, pid_t *pid)
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     if (said >= 0)
-        posix_spawn_file_actions_adddup2(&actions, said, 2);
+        posix_spawn_file_actions_adddup2(&actions, said, fd);
     rv = posix_spawn(pid, argv[0], &actions, NULL, argv, env);
     posix_spawn_file_actions_destroy(&actions);
     return rv;
@@ -59,35 +60,65 @@ static bool read_line(int fd, char *line, size_t room)
     return n <= 0 || size == room - 1;
 }
 
-void containers_probe(const char *contain, const char *work_dir, struct error *err)
+/* Runs it to its end.  Its status, or -1 with the reason. */
+static int ask(char *const *argv, int fd, char *line, size_t room, struct error *err)
 {
-    char *argv[] = {
-        (char *)(uintptr_t)contain, "probe", (char *)(uintptr_t)work_dir, NULL};
-    char line[LIMIT_MESSAGE_BYTES] = "";
     int pipe[2], status = -1, rv;
+    bool ended;
     pid_t pid;
 
-    *err = (struct error){0};
-    if (contain == NULL || pipe2(pipe, O_CLOEXEC) != 0) {
-        error_set(err, ERROR_IO, "there is no triarch-contain");
-        return;
+    line[0] = 0;
+    if (pipe2(pipe, O_CLOEXEC) != 0) {
+        error_set(err, ERROR_IO, "pipe: %s", strerror(errno));
+        return -1;
     }
-    rv = start(argv, pipe[1], &pid);
+    rv = start(argv, fd, pipe[1], &pid);
     close(pipe[1]);
     if (rv != 0) {
-        error_set(err, ERROR_IO, "cannot start %s: %s", contain, strerror(rv));
+        error_set(err, ERROR_IO, "cannot start %s: %s", argv[0], strerror(rv));
     } else {
-        bool ended = read_line(pipe[0], line, sizeof(line));
-
+        ended = read_line(pipe[0], line, room);
         if (!ended)
             kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
         if (!ended)
-            error_set(err, ERROR_IO, "crun did not answer for %d s", PROBE_MS / 1000);
-        else if (status != 0)
-            error_set(err, ERROR_IO, "%s", line[0] != 0 ? line : "crun does not start");
+            error_set(
+                err, ERROR_IO, "%s did not answer for %d s", argv[0], PROBE_MS / 1000);
+        status = ended ? status : -1;
     }
     close(pipe[0]);
+    return status;
+}
+
+void containers_probe(const char *contain, const char *work_dir, struct error *err)
+{
+    char *argv[] = {
+        (char *)(uintptr_t)contain, "probe", (char *)(uintptr_t)work_dir, NULL};
+    char line[LIMIT_MESSAGE_BYTES];
+
+    *err = (struct error){0};
+    if (contain == NULL)
+        error_set(err, ERROR_IO, "there is no triarch-contain");
+    else if (ask(argv, STDERR_FILENO, line, sizeof(line), err) > 0)
+        error_set(err, ERROR_IO, "%s", line[0] != 0 ? line : "crun does not start");
+}
+
+bool containers_version(const char *program, char out[CONTAINERS_VERSION])
+{
+    char *argv[] = {"/usr/bin/env", (char *)(uintptr_t)program, "--version", NULL};
+    char line[LIMIT_MESSAGE_BYTES];
+    struct error err;
+    const char *word;
+
+    if (ask(argv, STDOUT_FILENO, line, sizeof(line), &err) != 0)
+        return false;
+    word = strrchr(line, ' ');
+    snprintf(out,
+             CONTAINERS_VERSION,
+             "%.*s",
+             CONTAINERS_VERSION - 1,
+             word != NULL ? word + 1 : line);
+    return true;
 }
 
 static void clean(const char *contain, const char *work_dir, const char *attempt)
@@ -99,7 +130,7 @@ static void clean(const char *contain, const char *work_dir, const char *attempt
                     NULL};
     pid_t pid;
 
-    if (start(argv, -1, &pid) == 0)
+    if (start(argv, STDERR_FILENO, -1, &pid) == 0)
         waitpid(pid, NULL, 0); /* its child does the work */
 }
 

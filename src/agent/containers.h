@@ -11,6 +11,10 @@
 /* Do they work here?  err: why not, or ERROR_NONE.  contain: its path, or NULL. */
 void containers_probe(const char *contain, const char *work_dir, struct error *err);
 
+/* The last word of the first line that `PROGRAM --version` says; false if it is not there. */
+#define CONTAINERS_VERSION 32
+bool containers_version(const char *program, char out[CONTAINERS_VERSION]);
+
 /* Remove, in the background, bundles of attempts that are not alive. */
 void containers_clean(const char *contain,
                       const char *work_dir,

@@ -9,6 +9,7 @@
 #include "agent/checkpoint.h"
 #include "agent/disk_quota.h"
 #include "agent/exec.h"
+#include "agent/found.h"
 #include "agent/host.h"
 #include "agent/launcher.h"
 #include "agent/sandboxes.h"
@@ -155,17 +156,16 @@ static int open_launcher(struct agent *a, struct error *err)
 
     if (rv != 0)
         return rv;
-    if (a->launcher->unlimited.code != ERROR_NONE)
-        log_warning("agent", "%s", a->launcher->unlimited.text);
     a->config.spec.features |= AGENT_FEATURE_JOBS_2;
+    if (a->launcher->unlimited.code == ERROR_NONE)
+        a->config.spec.features |= AGENT_FEATURE_LIMITS;
     if (geteuid() == 0)
         a->config.spec.features |= AGENT_FEATURE_USERS;
     if (a->config.volumes != NULL && a->config.volumes[0] != '\0')
         a->config.spec.features |= AGENT_FEATURE_VOLUMES;
     if (a->launcher->no_images.code == ERROR_NONE)
         a->config.spec.features |= AGENT_FEATURE_IMAGES;
-    else
-        log_info("agent", "no tasks with an image: %s", a->launcher->no_images.text);
+    found_tell(&a->config, a->launcher);
     a->launcher_watch = watch_create(a->loop, a->launcher->fd, on_readable, a);
     return 0;
 }

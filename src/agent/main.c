@@ -250,6 +250,26 @@ static int find_program(char out[PATH_MAX], const char *name, struct error *err)
                      strerror(errno));
 }
 
+/* A list with commas.  `absolute`: of paths. */
+static int
+check_list(const struct options *o, const char *name, bool absolute, struct error *err)
+{
+    const char *at = options_text(o, name);
+
+    for (bool more = at != NULL && *at != '\0'; more; at += *at == ',') {
+        size_t size = strcspn(at, ",");
+
+        if (size == 0)
+            return options_refuse(o, name, err, "there is an empty item in the list");
+        if (absolute && *at != '/')
+            return options_refuse(
+                o, name, err, "%.*s is not an absolute path", (int)size, at);
+        at += size;
+        more = *at == ',';
+    }
+    return 0;
+}
+
 static int
 read_options(struct agent_config *c, const struct options *o, struct error *err)
 {
@@ -272,6 +292,9 @@ read_options(struct agent_config *c, const struct options *o, struct error *err)
     c->task_pids = options_number(o, "task-pids");
     c->volumes = options_text(o, "volumes");
     c->image_cache = options_number(o, "image-cache") * MIB;
+    if (check_list(o, "volumes", true, err) != 0 ||
+        check_list(o, "users", false, err) != 0)
+        return -(int)err->code;
     if (read_addresses(c, o, err) != 0 || read_spec(&c->spec, o, err) != 0)
         return -(int)err->code;
     return 0;

@@ -79,8 +79,10 @@ static enum style style_of(enum agent_state state)
     return STYLE_BAD;
 }
 
-/* "ACTIVE", "ACTIVE, draining", "ACTIVE, disk low" */
-static void append_state(struct table *t, const struct agent_info *agent)
+/* "ACTIVE", "ACTIVE, draining", "ACTIVE, disk low, no limits" */
+static void append_state(struct table *t,
+                         const struct agent_info *agent,
+                         const struct agent_spec *spec)
 {
     static const char *const MODES[AGENT_MODE_COUNT] = {
         [AGENT_NORMAL] = "",
@@ -89,14 +91,17 @@ static void append_state(struct table *t, const struct agent_info *agent)
     };
     bool is_there = agent->state == AGENT_ACTIVE;
     bool is_low = is_there && (agent->flags & AGENT_FLAG_LOW_DISK) != 0;
+    bool is_free = is_there && (spec->features & AGENT_FEATURE_LIMITS) == 0;
     bool is_normal = agent->mode == AGENT_NORMAL || agent->state == AGENT_GONE;
+    bool is_odd = is_there && (is_low || is_free || !is_normal);
 
     table_cell(t,
-               is_there && (is_low || !is_normal) ? STYLE_WARN : style_of(agent->state),
-               "%s%s%s",
+               is_odd ? STYLE_WARN : style_of(agent->state),
+               "%s%s%s%s",
                agent_state_name(agent->state),
                is_normal ? "" : MODES[agent->mode],
-               is_low ? ", disk low" : "");
+               is_low ? ", disk low" : "",
+               is_free ? ", no limits" : "");
 }
 
 static void append_thousandths(struct buffer *out, uint64_t value)
@@ -212,7 +217,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
             return rc;
         table_cell(t, STYLE_PLAIN, "%" PRIu64, agent.id);
         table_cell(t, STYLE_PLAIN, "%s", spec.hostname);
-        append_state(t, &agent);
+        append_state(t, &agent, &spec);
         table_cell(t, STYLE_PLAIN, "%" PRIu32, agent.tasks);
         append_cpus(t, used[RESOURCE_CPUS], spec.resources.amount[RESOURCE_CPUS]);
         table_cell(t,
@@ -290,6 +295,11 @@ const struct subcommand subcommand_agents = {
                 "there starts elsewhere at once, also exclusive tasks, so be sure that "
                 "it "
                 "is off.\n"
+                "`no limits` beside a STATE: not all of the limits that tasks have "
+                "(cpu, "
+                "memory, processes) are enforced there; the agent's log says which, "
+                "and "
+                "why.\n"
                 "AGENT is an id, or a host name that one agent alone has.",
             .operands = "[drain|cordon|uncordon|gone AGENT]",
             .operands_max = 2,

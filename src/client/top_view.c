@@ -46,6 +46,7 @@ int top_view_add_agent(struct top_view *v,
         .hostname = text_clean(text_view(spec.hostname)),
         .cpus_milli = spec.resources.amount[RESOURCE_CPUS],
         .memory_bytes = spec.resources.amount[RESOURCE_MEM],
+        .limits = (spec.features & AGENT_FEATURE_LIMITS) != 0,
     };
     agent_spec_finish(&spec);
     return 0;
@@ -58,8 +59,8 @@ void top_view_add_task(struct top_view *v, const struct usage_info *info)
         return;
     }
     MEM_GROW(v->tasks, v->task_capacity, v->task_count + 1);
-    v->tasks[v->task_count++] =
-        (struct top_task){.info = *info, .name = text_clean(info->name)};
+    v->tasks[v->task_count++] = (struct top_task){
+        .info = *info, .name = text_clean(info->name), .is_limited = true};
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -119,6 +120,7 @@ static void sum_up(struct top_view *v)
         if (a == NULL)
             continue;
         a->tasks++;
+        v->tasks[i].is_limited = a->limits;
         a->used_milli += info->report.cpu_milli;
         a->used_bytes += info->report.memory_bytes;
     }
@@ -201,22 +203,31 @@ static void append_agent(struct table *t, const struct top_agent *a)
     append_size(t, STYLE_PLAIN, a->memory_bytes);
 }
 
-static void append_usage(struct table *t, const struct usage_info *info)
+static void append_limit(struct table *t, const struct top_task *task)
 {
+    if (task->is_limited)
+        append_size(t, STYLE_PLAIN, task->info.limit_bytes);
+    else
+        table_cell(t, STYLE_DIM, "-");
+}
+
+static void append_usage(struct table *t, const struct top_task *task)
+{
+    const struct usage_info *info = &task->info;
     const struct usage_report *r = &info->report;
-    bool tight = r->memory_bytes > info->limit_bytes / 10 * 9;
+    bool tight = task->is_limited && r->memory_bytes > info->limit_bytes / 10 * 9;
 
     if (!info->known) {
         table_cell(t, STYLE_DIM, "-");
         table_cell(t, STYLE_DIM, "-");
-        append_size(t, STYLE_PLAIN, info->limit_bytes);
+        append_limit(t, task);
         table_cell(t, STYLE_DIM, "-");
         table_cell(t, STYLE_DIM, "-");
         return;
     }
     append_percent(t, r->cpu_milli, info->cpus_milli);
     append_size(t, tight ? STYLE_WARN : STYLE_PLAIN, r->memory_bytes);
-    append_size(t, STYLE_PLAIN, info->limit_bytes);
+    append_limit(t, task);
     append_size(t, STYLE_PLAIN, r->read_bytes + r->written_bytes);
     table_cell(t, STYLE_PLAIN, "%" PRIu32, r->pids);
 }
@@ -235,7 +246,7 @@ append_task(const struct top_view *v, struct table *t, const struct top_task *ta
     table_cell(t, STYLE_PLAIN, "%" PRIu64, info->agent);
     table_cell(t, STYLE_PLAIN, "%" PRIu64 ".%" PRIu32, info->job, info->instance);
     table_cell(t, STYLE_PLAIN, "%s", task->name);
-    append_usage(t, info);
+    append_usage(t, task);
     table_cell(t, STYLE_PLAIN, "%s", text_duration(time, uptime_ms(v, info)));
 }
 
@@ -343,7 +354,9 @@ static json_t *task_json(const struct top_task *task)
     json_object_set_new(o, "written_bytes", if_known(i, number(r->written_bytes)));
     json_object_set_new(o, "pids", if_known(i, number(r->pids)));
     json_object_set_new(o, "cpus_given", json_real((double)i->cpus_milli / 1000));
-    json_object_set_new(o, "memory_limit_bytes", number(i->limit_bytes));
+    json_object_set_new(o,
+                        "memory_limit_bytes",
+                        task->is_limited ? number(i->limit_bytes) : json_null());
     json_object_set_new(o, "placed", json_string(placed));
     return o;
 }

@@ -12,6 +12,7 @@ enum top_order { TOP_BY_CPU, TOP_BY_MEMORY };
 struct top_task {
     struct usage_info info; /* its name is `name` */
     char *name;             /* owned */
+    bool is_limited;        /* as far as known: its agent enforces limits */
 };
 
 struct top_agent {
@@ -19,6 +20,7 @@ struct top_agent {
     enum agent_state state;
     char *hostname;                    /* owned */
     uint64_t cpus_milli, memory_bytes; /* that it has */
+    bool limits;                       /* it enforces them */
     uint32_t tasks;
     uint64_t used_milli, used_bytes; /* by its tasks, as far as known */
 };

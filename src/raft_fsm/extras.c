@@ -149,7 +149,7 @@ void extra_capacity_take(struct extra_capacity *c, const struct agent_spec *spec
     c->range_count = spec->port_count;
     memcpy(c->ports, spec->ports, c->range_count * sizeof(c->ports[0]));
     custom_copy(&c->custom, &spec->custom);
-    c->features = spec->features;
+    c->features = spec->features & AGENT_FEATURES_NEEDED;
 }
 
 void extra_capacity_copy(struct extra_capacity *to, const struct extra_capacity *from)

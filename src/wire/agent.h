@@ -28,12 +28,16 @@ struct attribute {
     X(2, USERS, "users", "another user", "start tasks as other users")             \
     X(3, VOLUMES, "volumes", "volumes", "mount volumes (triarch-agent --volumes)")
 
+/* Features that no job asks for, so that placing knows nothing of them. */
+#define AGENT_TRAITS(X) X(4, LIMITS, "limits") /* of cpu, memory, processes: all hold */
+
 enum agent_feature {
-#define X(bit, name, word, need, ability) AGENT_FEATURE_##name = 1u << bit,
-    AGENT_FEATURES(X)
+#define X(bit, name, ...) AGENT_FEATURE_##name = 1u << bit,
+    AGENT_FEATURES(X) AGENT_TRAITS(X)
 #undef X
-#define X(bit, name, word, need, ability) | 1u << bit
-        AGENT_FEATURES_ALL = 0 AGENT_FEATURES(X)
+#define X(bit, ...) | 1u << bit
+        AGENT_FEATURES_NEEDED = 0 AGENT_FEATURES(X),
+    AGENT_FEATURES_ALL = AGENT_FEATURES_NEEDED AGENT_TRAITS(X)
 #undef X
 };
 

@@ -176,10 +176,11 @@ static json_t *features(const struct agent_spec *spec)
 {
     json_t *list = json_array();
 
-#define X(bit, name, word, need, ability)             \
+#define X(bit, name, word, ...)                       \
     if ((spec->features & AGENT_FEATURE_##name) != 0) \
         json_array_append_new(list, json_string(word));
     AGENT_FEATURES(X)
+    AGENT_TRAITS(X)
 #undef X
     return list;
 }

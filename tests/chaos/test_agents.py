@@ -1,6 +1,7 @@
 """Agents that die, with their tasks or without them."""
 
 import os
+import re
 
 from lib import processes
 from lib.cluster import Gate
@@ -257,10 +258,34 @@ def test_what_agents_can_do(make_cluster):
     cluster = make_cluster(masters=1, agents=2)
     cluster.agents[1].argv += ["--volumes", str(cluster.folder)]
     cluster.start()
-    able = [set(a["features"]) - {"images"} for a in cluster.client.json("agents")]
+    other = {"images", "limits"}
+    able = [set(a["features"]) - other for a in cluster.client.json("agents")]
     base = {"jobs-2", "users"} if os.geteuid() == 0 else {"jobs-2"}
     assert sorted(able, key=len) == [base, base | {"volumes"}]
     if os.geteuid() != 0:
         job = cluster.client.submit_spec(name="user", argv=["true"], user="nobody")
         why = "no agent can start tasks as other users"
         wait_until("it says why", lambda: cluster.client.job(job)["why"] == why)
+
+
+def test_agents_say_what_they_found(make_cluster):
+    """One line of what is there, warnings of what is not; who enforces no limits is marked."""
+    cluster = make_cluster(masters=1, agents=1)
+    odd = ["--volumes", "/no/such,/dev/null", "--users", "root,no-such-user"]
+    cluster.agents[0].argv += odd
+    cluster.start()
+    log = cluster.agents[0].log_text()
+    found = [line for line in log.splitlines() if " found " in line]
+    assert len(found) == 1
+    assert re.search(
+        r"(no cgroups|cgroup v[12] \([a-z, ]+\)).*, (no crun|crun [0-9.]+)"
+        r", (no skopeo|skopeo [0-9.]+).*; tasks run as ",
+        found[0],
+    )
+    assert "--volumes: /no/such: No such file or directory" in log
+    assert "--volumes: /dev/null is not a directory" in log
+    assert 'this host has no user "no-such-user"' in log
+    [agent] = cluster.client.json("agents")
+    missing = "limits of tasks are not enforced" in log
+    assert ("limits" in agent["features"]) != missing
+    assert ("no limits" in cluster.client("agents")) == missing

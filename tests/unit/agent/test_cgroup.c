@@ -1,6 +1,7 @@
 /* test_cgroup.c - where groups are found and what is written there, in simulated trees. */
 #include "agent/cgroup_find.h"
 #include "agent/cgroup_internal.h"
+#include "agent/found.h"
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/agent/agent_test.h"
@@ -97,6 +98,14 @@ check_place(unsigned i, unsigned version, uint32_t controllers, const char *at)
     ck_assert_str_eq(found.places[i].path, path);
 }
 
+static void check_text(const char *wanted)
+{
+    char *text = found_groups(&found);
+
+    ck_assert_str_eq(text, wanted);
+    mem_free(text);
+}
+
 /* ---- where ---- */
 
 #define V1_MOUNTS                                                      \
@@ -115,6 +124,7 @@ START_TEST(version_1_below_our_own_groups)
     put("", "cg/pids/tasks");
     find_groups();
     ck_assert_str_eq(why.text, "");
+    check_text("cgroup v1 (cpu, memory, pids)");
     ck_assert_uint_eq(found.count, 3);
     check_place(0, 1, CGROUP_CPU | CGROUP_CPUACCT, "/cg/cpu,cpuacct/a/b");
     check_place(1, 1, CGROUP_MEMORY, "/cg/memory/c");
@@ -138,6 +148,7 @@ START_TEST(no_cgroups_are_no_error)
 {
     find_groups();
     ck_assert_uint_eq(found.count, 0);
+    check_text("no cgroups");
     ck_assert_ptr_nonnull(strstr(why.text, "cpu, memory, pids"));
 }
 END_TEST
@@ -190,6 +201,7 @@ START_TEST(hybrid_takes_each_controller_where_it_is)
     put("", "cg/u/triarch/%s/cgroup.subtree_control", id);
     find_groups();
     ck_assert_str_eq(why.text, "");
+    check_text("cgroup v1 (cpu) and cgroup v2 (memory, pids)");
     check_place(0, 1, CGROUP_CPU, "/cg/cpu");
     check_place(1, 2, CGROUP_MEMORY | CGROUP_PIDS, "/cg/u");
 }

@@ -37,6 +37,9 @@ wrong "no HTTP port" "--http" --masters $masters --http 127.0.0.1
 wrong "nothing to advertise" "--http is none" --masters $masters --http none --advertise a:1
 wrong "no RPC port" "--rpc" --masters $masters --rpc 127.0.0.1
 wrong "nothing to advertise of RPC" "--rpc is none" --masters $masters --rpc none --advertise-rpc a:1
+wrong "relative volumes" "data is not an absolute path" --masters $masters --volumes /srv,data
+wrong "empty volume" "empty item" --masters $masters --volumes /srv,
+wrong "empty user" "empty item" --masters $masters --users a,,b
 wrong "log level" "write error, warning" --masters $masters --log-level loud
 wrong "unknown option" "--colour" --masters $masters --colour
 is "wrong usage leaves no directory" "$(ls "$work/untouched" 2>&1 >/dev/null | wc -l)" 1

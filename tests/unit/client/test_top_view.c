@@ -13,10 +13,12 @@ static struct screen screen;
 static char *written;
 static size_t written_size;
 
-static void add_agent(uint64_t id, const char *hostname)
+static void add_able_agent(uint64_t id, const char *hostname, uint32_t features)
 {
-    struct agent_spec spec = {
-        .hostname = (char *)(uintptr_t)hostname, .http_address = "", .rpc_address = ""};
+    struct agent_spec spec = {.hostname = (char *)(uintptr_t)hostname,
+                              .http_address = "",
+                              .rpc_address = "",
+                              .features = features};
     struct buffer packed = {0};
     struct error err;
 
@@ -32,6 +34,11 @@ static void add_agent(uint64_t id, const char *hostname)
                            &err),
         0);
     buffer_finish(&packed);
+}
+
+static void add_agent(uint64_t id, const char *hostname)
+{
+    add_able_agent(id, hostname, AGENT_FEATURE_LIMITS);
 }
 
 static void add_task(uint64_t attempt, uint64_t agent, uint32_t cpu_milli, uint64_t mib)
@@ -109,6 +116,22 @@ START_TEST(two_tables)
         "AGENT  TASK  JOB NAME  CPU %       MEM  MEM LIMIT       IO  PIDS  UPTIME\n"
         "    1  11.0  a job         -         -  100.0 MiB        -     -  1m 00s\n"
         "    1  12.0  a job     123.4  50.0 MiB  100.0 MiB  1.0 KiB     3  1m 00s\n");
+}
+END_TEST
+
+START_TEST(a_limit_that_nobody_enforces_is_none)
+{
+    json_t *json;
+
+    add_able_agent(1, "one", AGENT_FEATURES_NEEDED);
+    add_task(1, 1, 1234, 95);
+    top_view_complete(&view, TOP_BY_CPU);
+    print(0);
+    ck_assert_ptr_nonnull(strstr(written, " 95.0 MiB          -  1.0 KiB "));
+    json = top_view_json(&view);
+    ck_assert(json_is_null(json_object_get(
+        json_array_get(json_object_get(json, "tasks"), 0), "memory_limit_bytes")));
+    json_decref(json);
 }
 END_TEST
 
@@ -190,6 +213,7 @@ UNIT_MAIN("top_view",
           prepared(unit_case("top",
                              the_greediest_come_first,
                              two_tables,
+                             a_limit_that_nobody_enforces_is_none,
                              the_screen_is_not_passed,
                              a_hundred_columns_are_enough,
                              json_has_null_for_what_is_not_known)))

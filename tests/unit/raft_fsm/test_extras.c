@@ -224,6 +224,16 @@ START_TEST(test_each_needs_what_it_says)
 }
 END_TEST
 
+/* Masters that know of more of them have the same state. */
+START_TEST(test_traits_are_not_in_the_state)
+{
+    ck_done(fsm_register_able(&f, 'a', 64, AGENT_FEATURE_LIMITS), 1);
+    ck_done(fsm_register_able(&f, 'b', 64, AGENT_FEATURES_ALL), 2);
+    ck_assert(extra_capacity_is_empty(&state_agent(f.state, 1)->extras));
+    ck_assert_uint_eq(state_agent(f.state, 2)->extras.features, AGENT_FEATURES_NEEDED);
+}
+END_TEST
+
 START_TEST(test_an_image_needs_an_agent_that_runs_images)
 {
     ck_done(register_agent('a', NONE, NONE, 0, false), 1);
@@ -267,6 +277,7 @@ int main(void)
                          test_fewer_ports_after_a_registration,
                          test_custom_resources_are_counted_by_name,
                          test_each_needs_what_it_says,
+                         test_traits_are_not_in_the_state,
                          test_an_image_needs_an_agent_that_runs_images,
                          test_extras_are_in_snapshots);
 
