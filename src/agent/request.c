@@ -181,7 +181,11 @@ int request_build(struct buffer *out,
                   struct error *err)
 {
     struct shim_request request = {
-        .attempt = run->attempt, .kind = SHIM_RUN, .restarts = run->restarts};
+        .attempt = run->attempt,
+        .name = {run->job, run->instance, run->number},
+        .kind = SHIM_RUN,
+        .restarts = run->restarts,
+    };
     struct job_spec spec;
     int rv;
 

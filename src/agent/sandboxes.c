@@ -43,6 +43,7 @@ STAILQ_HEAD(sandbox_list, sandbox);
 
 struct sandboxes {
     char *work_dir;
+    int dir;                          /* a descriptor of WORK_DIR */
     int times;                        /* a descriptor of WORK_DIR/times */
     struct sandboxes_options options; /* with what stands for 0 */
     struct worker worker;             /* its lock is of what follows */
@@ -67,6 +68,7 @@ static bool remove_sandbox(const struct sandboxes *s, const struct sandbox *b)
              s->work_dir,
              (unsigned long long)b->attempt);
     log_times_remove(s->times, b->attempt);
+    attempt_names_remove(s->dir, b->attempt);
     if (tree_remove(path) == 0)
         return true;
     if (!b->stuck)
@@ -220,6 +222,11 @@ size_t sandboxes_stuck(struct sandboxes *s)
     return count;
 }
 
+uint64_t sandboxes_find(const struct sandboxes *s, const struct attempt_name *name)
+{
+    return attempt_names_find(s->dir, name);
+}
+
 void sandboxes_add(struct sandboxes *s, uint64_t attempt)
 {
     char path[PATH_MAX], name[24];
@@ -302,6 +309,20 @@ static int load(struct sandboxes *s, struct error *err)
     return 0;
 }
 
+/* WORK_DIR, and what is in it beside the sandboxes. */
+static int open_dir(struct sandboxes *s, struct error *err)
+{
+    s->dir = open(s->work_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir < 0 || (mkdirat(s->dir, ATTEMPT_NAMES, 0700) != 0 && errno != EEXIST))
+        return error_set(err,
+                         ERROR_IO,
+                         "cannot make directory %s/" ATTEMPT_NAMES ": %s",
+                         s->work_dir,
+                         strerror(errno));
+    s->times = log_times_open(s->work_dir, err);
+    return s->times < 0 ? s->times : 0;
+}
+
 int sandboxes_open(struct sandboxes **out,
                    const struct sandboxes_options *options,
                    struct error *err)
@@ -319,8 +340,8 @@ int sandboxes_open(struct sandboxes **out,
     STAILQ_INIT(&s->list);
     STAILQ_INIT(&s->stuck);
     worker_init(&s->worker);
-    s->times = log_times_open(s->work_dir, err);
-    if (s->times < 0 || load(s, err) != 0) {
+    s->times = -1;
+    if (open_dir(s, err) != 0 || load(s, err) != 0) {
         sandboxes_close(s);
         return -(int)err->code;
     }
@@ -343,6 +364,8 @@ void sandboxes_close(struct sandboxes *s)
     }
     if (s->times >= 0)
         close(s->times);
+    if (s->dir >= 0)
+        close(s->dir);
     mem_free(s->work_dir);
     mem_free(s);
 }

@@ -10,6 +10,7 @@
 #ifndef AGENT_SANDBOXES_H
 #define AGENT_SANDBOXES_H
 
+#include "agent/attempt_names.h"
 #include "base/error.h"
 
 #include <stdbool.h>
@@ -39,6 +40,9 @@ void sandboxes_close(struct sandboxes *s); /* NULL is fine */
 
 /* The run ended and is acknowledged. */
 void sandboxes_add(struct sandboxes *s, uint64_t attempt);
+
+/* The id of an attempt whose sandbox is here, also while it runs; or 0. */
+uint64_t sandboxes_find(const struct sandboxes *s, const struct attempt_name *name);
 
 /* Those of which something could not be removed. */
 size_t sandboxes_stuck(struct sandboxes *s);

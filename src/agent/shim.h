@@ -18,6 +18,7 @@
 #ifndef AGENT_SHIM_H
 #define AGENT_SHIM_H
 
+#include "agent/attempt_names.h"
 #include "agent/cgroup.h"
 #include "base/limits.h"
 
@@ -68,6 +69,7 @@ struct shim_step {
  * argc, then envc zero-ended strings, then those of the steps. */
 struct shim_request {
     uint64_t attempt;
+    struct attempt_name name; /* RUN */
     uint64_t lease_ms; /* RUN: ends when it is not renewed for so long; 0: none */
     uint64_t grace_ms; /* from TERM to KILL then */
     uint64_t memory_bytes;

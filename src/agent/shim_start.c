@@ -105,6 +105,8 @@ void shim_open_sandbox(struct shim *s)
     snprintf(name, sizeof(name), "runs/%llu", (unsigned long long)r->attempt);
     if (mkdir(name, 0700) != 0 && errno != EEXIST)
         shim_not_started(s, "cannot make the sandbox %s: %s", name, strerror(errno));
+    if (r->restarts == 0)
+        attempt_names_add(AT_FDCWD, r->attempt, &r->name);
     s->command.cwd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->command.cwd < 0)
         shim_not_started(s, "cannot open the sandbox %s: %s", name, strerror(errno));

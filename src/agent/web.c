@@ -124,13 +124,20 @@ static void handle_metrics(void *user, struct http_request *r)
     http_answer(r, 200, METRICS_CONTENT_TYPE, &body);
 }
 
-/* ---- /tasks/… and /usage ---- */
+/* ---- /tasks/…, /attempts/… and /usage ---- */
 
 static void handle_task(void *user, struct http_request *r)
 {
     const struct web *w = user;
 
     web_task(w->agent, r);
+}
+
+static void handle_attempts(void *user, struct http_request *r)
+{
+    const struct web *w = user;
+
+    web_attempts(w->agent, r);
 }
 
 static void handle_usage(void *user, struct http_request *r)
@@ -158,6 +165,7 @@ static const struct http_route ROUTES[] = {
     {"GET", "/metrics", handle_metrics},
     {"GET", "/usage", handle_usage},
     {"GET", "/tasks/", handle_task},
+    {"GET", "/attempts/", handle_attempts},
 };
 
 int web_start(struct web **out, struct agent *a, struct error *err)

@@ -6,8 +6,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <jansson.h>
-
 static json_t *number(uint64_t value)
 {
     return json_integer(value > INT64_MAX ? INT64_MAX : (json_int_t)value);
@@ -76,8 +74,7 @@ static json_t *record_json(const struct usage_record *record)
     return o;
 }
 
-/* Takes value. */
-static void answer_json(struct http_request *r, json_t *value)
+void web_answer_json(struct http_request *r, json_t *value)
 {
     size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
     size_t size = json_dumpb(value, NULL, 0, flags);
@@ -96,7 +93,7 @@ void web_task_usage(struct agent *a, struct http_request *r, uint64_t attempt)
     struct error err;
 
     if (usages_find(a->usages, attempt, &record)) {
-        answer_json(r, record_json(&record));
+        web_answer_json(r, record_json(&record));
         return;
     }
     error_set(&err,
@@ -127,5 +124,5 @@ void web_usage(struct agent *a, struct http_request *r)
         json_array_append_new(runs, report_json(&reports[i]));
     next = count == LIMIT_USAGE_PAGE ? number(reports[count - 1].attempt) : json_null();
     mem_free(reports);
-    answer_json(r, json_pack("{s:o, s:o}", "runs", runs, "next", next));
+    web_answer_json(r, json_pack("{s:o, s:o}", "runs", runs, "next", next));
 }

@@ -1,4 +1,5 @@
 /* cmd_files.c - triarch files: what is in the sandbox of a task. */
+#include "client/attempt_find.h"
 #include "client/log_lines.h"
 #include "client/session.h"
 #include "client/table.h"
@@ -16,6 +17,7 @@
 #define PAGE_BYTES_MAX (4 * MIB) /* of JSON */
 
 static const struct option_row rows[] = {
+    ATTEMPT_OPTIONS,
     {.name = "json", .kind = OPTION_FLAG, .help = "ls: as JSON"},
     {.name = "offset",
      .kind = OPTION_NUMBER,
@@ -239,9 +241,13 @@ static int run(struct session *s, struct error *err)
     if (is_cat && count < 3)
         return error_set(
             err, ERROR_USAGE, "files cat: name a file as well: files cat TASK PATH");
-    rc = session_open(s, err);
+    rc = attempt_check(s->options, err);
+    if (rc == 0)
+        rc = session_open(s, err);
     if (rc == 0)
         rc = task_place_find(s, options_operand(s->options, 1), &place, err);
+    if (rc == 0 && attempt_is_named(s->options))
+        rc = attempt_find(s, &place, err);
     if (rc == 0)
         rc = is_cat ? cat(s, &place, path, err) : ls(s, &place, path, err);
     return rc;
@@ -258,7 +264,7 @@ const struct subcommand subcommand_files = {
                 "PATH is relative to its sandbox and never leads out of it. Of a "
                 "name that is not printable ls shows such bytes as \\xNN. In a pipe "
                 "cat changes nothing; on a terminal it shows control characters as "
-                "logs does.",
+                "logs does.\n" ATTEMPT_DETAILS,
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "ls|cat TASK [PATH]",

@@ -3,6 +3,7 @@
  * One task's log is shown as it is.  Several are read one after the other, or with -f all at
  * once; then each line has its task before it.
  */
+#include "client/attempt_find.h"
 #include "client/log_lines.h"
 #include "client/log_reader.h"
 #include "client/session.h"
@@ -42,6 +43,7 @@ static const struct option_row rows[] = {
     {.name = "raw",
      .kind = OPTION_FLAG,
      .help = "on a terminal, all that the task wrote and not only its colours"},
+    ATTEMPT_OPTIONS,
 };
 
 struct log {
@@ -49,6 +51,8 @@ struct log {
     uint64_t job;
     uint32_t instance;
     const char *file;
+    struct task_place earlier; /* attempt 0: it is the newest that is read */
+    bool missing;              /* nobody has that */
     struct log_reader *reader; /* NULL: not begun */
     struct log_lines lines;
 };
@@ -107,9 +111,20 @@ static int add(struct logs *l, uint64_t job, uint32_t instance, struct error *er
 struct of_job {
     struct logs *logs;
     uint64_t job;
-    bool follow;
-    size_t left_out; /* they have not started */
+    size_t left_out; /* they have not started, or have no such attempt */
 };
+
+/* Of an attempt that is named: those that have it. */
+static bool is_wanted(const struct logs *l, const struct task_info *task)
+{
+    const struct options *o = l->session->options;
+    uint32_t number;
+
+    if (attempt_is_named(o))
+        return attempt_number(o, task->attempt, &number);
+    return task->attempt_id != 0 ||
+           (options_flag(o, "follow") && !task_state_is_final(task->state));
+}
 
 static int add_page(void *user, const struct list_result *page, struct error *err)
 {
@@ -119,7 +134,7 @@ static int add_page(void *user, const struct list_result *page, struct error *er
     int rc = 0;
 
     while (rc == 0 && task_info_next(page, &at, &task))
-        if (task.attempt_id != 0 || (of->follow && !task_state_is_final(task.state)))
+        if (is_wanted(of->logs, &task))
             rc = add(of->logs, of->job, task.instance, err);
         else
             of->left_out++;
@@ -130,8 +145,8 @@ static int add_page(void *user, const struct list_result *page, struct error *er
 static int add_job(struct logs *l, uint64_t job, struct error *err)
 {
     struct session *s = l->session;
-    struct of_job of = {
-        .logs = l, .job = job, .follow = options_flag(s->options, "follow")};
+    struct of_job of = {.logs = l, .job = job};
+    bool named = attempt_is_named(s->options);
     size_t before = l->count;
     int rc = session_list(s, METHOD_TASKS, job, add_page, &of, err);
 
@@ -139,6 +154,11 @@ static int add_job(struct logs *l, uint64_t job, struct error *err)
         return rc;
     if (l->count == before && of.left_out == 1)
         return add(l, job, 0, err); /* its reader says why there is nothing */
+    if (l->count == before && named)
+        return error_set(err,
+                         ERROR_NOT_FOUND,
+                         "no task of job %" PRIu64 " has had that attempt",
+                         job);
     if (l->count == before)
         return error_set(err,
                          ERROR_UNAVAILABLE,
@@ -149,9 +169,10 @@ static int add_job(struct logs *l, uint64_t job, struct error *err)
                          job);
     if (of.left_out > 0)
         session_note(s,
-                     "%zu tasks of job %" PRIu64 " have not started or never ran",
+                     "%zu tasks of job %" PRIu64 " have %s",
                      of.left_out,
-                     job);
+                     job,
+                     named ? "had no such attempt" : "not started or never ran");
     return 0;
 }
 
@@ -192,6 +213,54 @@ static int read_where(struct logs *l, struct error *err)
         snprintf(l->where + n, sizeof(l->where) - n, "&ago=%" PRIu64, value);
     else
         return options_refuse(o, "since", err, "%s", why.text);
+    return 0;
+}
+
+/* ---- earlier attempts ---- */
+
+static int check_attempt(const struct options *o, struct error *err)
+{
+    if (!attempt_is_named(o))
+        return 0;
+    if (options_flag(o, "follow"))
+        return error_set(err,
+                         ERROR_USAGE,
+                         "-f follows the newest attempt: leave it out with --attempt "
+                         "or --previous");
+    return attempt_check(o, err);
+}
+
+/* Both logs of a task are with one agent. */
+static int
+find_earlier(struct logs *l, struct log *log, const struct log *last, struct error *err)
+{
+    int rc;
+
+    if (last != NULL && !last->missing && last->job == log->job &&
+        last->instance == log->instance) {
+        log->earlier = last->earlier;
+        return 0;
+    }
+    rc = task_place_of(l->session, log->job, log->instance, &log->earlier, err);
+    return rc != 0 ? rc : attempt_find(l->session, &log->earlier, err);
+}
+
+static int find_all_earlier(struct logs *l, struct error *err)
+{
+    struct log *last = NULL;
+    int rc = 0;
+
+    for (size_t i = 0; i < l->count; last = &l->list[i++]) {
+        rc = find_earlier(l, &l->list[i], last, err);
+        if (rc == 0)
+            continue;
+        if (l->count == 1)
+            return rc;
+        session_note(l->session, "%s", err->text);
+        l->list[i].missing = true;
+        l->failed++;
+        l->failure = *err;
+    }
     return 0;
 }
 
@@ -255,8 +324,11 @@ static void begin_more(struct logs *l)
             .follow = follow,
             .file = log->file,
             .where = l->where,
+            .earlier = log->earlier.attempt != 0 ? &log->earlier : NULL,
         };
 
+        if (log->missing)
+            continue;
         log->reader = log_reader_create(&options, &events, log);
         l->going++;
     }
@@ -354,9 +426,13 @@ static int run(struct session *s, struct error *err)
     int rc = read_where(&l, err);
 
     if (rc == 0)
+        rc = check_attempt(s->options, err);
+    if (rc == 0)
         rc = session_open(s, err);
     for (size_t i = 0; rc == 0 && i < operands; i++)
         rc = add_operand(&l, options_operand(s->options, i), err);
+    if (rc == 0 && attempt_is_named(s->options))
+        rc = find_all_earlier(&l, err);
     if (rc == 0)
         rc = read_all(&l, err);
     for (size_t i = 0; i < l.count; i++) {
@@ -376,7 +452,7 @@ const struct subcommand subcommand_logs = {
                 "TASK is JOB.INSTANCE, or JOB for all its tasks. Of several tasks "
                 "each line has its task before it, and no line is mixed with "
                 "another. With -f the log goes on through lost connections, and with "
-                "the next attempt if the agent is lost.\n"
+                "the next attempt if the agent is lost.\n" ATTEMPT_DETAILS "\n"
                 "In a pipe the output is what the task wrote, byte for byte. On a "
                 "terminal colours pass and other control characters are shown as ^[; "
                 "--raw lets them pass as well.",

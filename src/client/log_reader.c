@@ -2,7 +2,6 @@
 #include "client/log_reader.h"
 
 #include "client/http_get.h"
-#include "client/task_http.h"
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -231,23 +230,13 @@ static void on_done(void *user, unsigned status, const struct error *reason)
     over_with_get(l, status);
 }
 
-static int begin_get(struct log_reader *l, struct bytes agent_http, struct error *err)
+static void begin_get(struct log_reader *l, const struct address *address)
 {
     static const struct http_get_events events = {
         .head = on_head, .body = on_body, .done = on_done};
-    char *where = text_copy(agent_http);
-    struct address address;
     char path[192];
-    int n, rc = address_parse(&address, where, err);
+    int n;
 
-    mem_free(where);
-    if (rc < 0)
-        return error_set(err,
-                         ERROR_UNAVAILABLE,
-                         "agent %" PRIu64
-                         " has no address for logs: start it with "
-                         "--http ADDR:PORT",
-                         l->seen.agent);
     n = snprintf(
         path, sizeof(path), "/tasks/%" PRIu64 "/%s?", l->attempt, l->options.file);
     if (l->begun)
@@ -257,8 +246,25 @@ static int begin_get(struct log_reader *l, struct bytes agent_http, struct error
     snprintf(
         path + n, sizeof(path) - (size_t)n, "%s", l->options.follow ? "&follow=1" : "");
     buffer_clear(&l->said);
-    l->get = http_get(loop_of(l), &address, path, &events, l);
+    l->get = http_get(loop_of(l), address, path, &events, l);
     be_patient(l);
+}
+
+static int ask_agent(struct log_reader *l, struct bytes agent_http, struct error *err)
+{
+    char *where = text_copy(agent_http);
+    struct address address;
+    int rc = address_parse(&address, where, err);
+
+    mem_free(where);
+    if (rc < 0)
+        return error_set(err,
+                         ERROR_UNAVAILABLE,
+                         "agent %" PRIu64
+                         " has no address for logs: start it with "
+                         "--http ADDR:PORT",
+                         l->seen.agent);
+    begin_get(l, &address);
     return 0;
 }
 
@@ -384,7 +390,7 @@ take(struct log_reader *l, const struct client_answer *answer, struct error *err
     }
     if (task.attempt_id != l->attempt)
         begin_attempt(l);
-    return begin_get(l, task.agent_http, err);
+    return ask_agent(l, task.agent_http, err);
 }
 
 static void on_task(void *user, const struct client_answer *answer)
@@ -397,9 +403,28 @@ static void on_task(void *user, const struct client_answer *answer)
         end(l, &err);
 }
 
+/* Masters know nothing of it any more. */
+static void look_at_earlier(struct log_reader *l)
+{
+    const struct task_place *p = l->options.earlier;
+
+    l->seen = (struct seen){.state = TASK_LOST,
+                            .number = p->number,
+                            .attempt = p->attempt,
+                            .agent = p->agent};
+    if (l->attempt == 0)
+        begin_attempt(l);
+    begin_get(l, &p->address);
+}
+
 static void look(void *user)
 {
-    ask(user, on_task);
+    struct log_reader *l = user;
+
+    if (l->options.earlier != NULL)
+        look_at_earlier(l);
+    else
+        ask(l, on_task);
 }
 
 /* ---- life ---- */

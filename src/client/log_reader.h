@@ -4,12 +4,13 @@
  * agent.  When the connection breaks, the leader is asked again and the log goes on at the byte
  * after the last one seen, or from the start of the next attempt, on another agent perhaps.  An
  * agent that says nothing may have nothing to say, or hang: the leader is asked meanwhile
- * whether the task is still there.
+ * whether the task is still there.  An earlier attempt is its agent's business alone.
  */
 #ifndef CLIENT_LOG_READER_H
 #define CLIENT_LOG_READER_H
 
 #include "client/session.h"
+#include "client/task_http.h"
 
 struct log_reader_options {
     struct session *session;
@@ -18,6 +19,8 @@ struct log_reader_options {
     bool follow;
     const char *file;  /* "stdout" or "stderr" */
     const char *where; /* parameters for where to begin: "&lines=7"; or "" */
+    /* Where an earlier attempt was, which is read and not followed; NULL: the newest. */
+    const struct task_place *earlier;
 };
 
 struct log_reader_events {

@@ -13,36 +13,37 @@
 
 /* ---- where ---- */
 
-int task_place_find(struct session *s,
-                    const char *text,
-                    struct task_place *out,
-                    struct error *err)
+int task_place_of(struct session *s,
+                  uint64_t job,
+                  uint32_t instance,
+                  struct task_place *out,
+                  struct error *err)
 {
     struct buffer page = {0};
     struct task_info task;
     char *where;
-    int rc;
+    int rc = session_task(s, job, instance, &page, &task, err);
 
-    if (!task_name_parse(text, &out->job, &out->instance))
-        return error_set(err,
-                         ERROR_USAGE,
-                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
-                         "for its first task",
-                         text);
-    rc = session_task(s, out->job, out->instance, &page, &task, err);
     if (rc != 0)
         goto out;
     if (task.attempt_id == 0) {
         rc = error_set(err,
                        ERROR_UNAVAILABLE,
-                       "task %s has not started: it has no files yet; `triarch status "
+                       "task %" PRIu64 ".%" PRIu32
+                       " has not started: it has no files yet; `triarch status "
                        "%" PRIu64 "` says what it waits for",
-                       text,
-                       out->job);
+                       job,
+                       instance,
+                       job);
         goto out;
     }
-    out->attempt = task.attempt_id;
-    out->agent = task.agent_id;
+    *out = (struct task_place){
+        .job = job,
+        .instance = instance,
+        .number = task.attempt,
+        .attempt = task.attempt_id,
+        .agent = task.agent_id,
+    };
     where = text_copy(task.agent_http);
     rc = address_parse(&out->address, where, err);
     mem_free(where);
@@ -56,6 +57,23 @@ int task_place_find(struct session *s,
 out:
     buffer_finish(&page);
     return rc;
+}
+
+int task_place_find(struct session *s,
+                    const char *text,
+                    struct task_place *out,
+                    struct error *err)
+{
+    uint32_t instance;
+    uint64_t job;
+
+    if (!task_name_parse(text, &job, &instance))
+        return error_set(err,
+                         ERROR_USAGE,
+                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
+                         "for its first task",
+                         text);
+    return task_place_of(s, job, instance, out, err);
 }
 
 /* ---- one GET ---- */

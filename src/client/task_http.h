@@ -8,7 +8,8 @@
 struct task_place {
     uint64_t job;
     uint32_t instance;
-    uint64_t attempt; /* the newest */
+    uint32_t number; /* of the attempt: the newest, unless another one was looked for */
+    uint64_t attempt; /* its id */
     uint64_t agent;
     struct address address; /* of its HTTP listener */
 };
@@ -18,6 +19,13 @@ int task_place_find(struct session *s,
                     const char *text,
                     struct task_place *out,
                     struct error *err);
+
+/* The same of a task by its numbers. */
+int task_place_of(struct session *s,
+                  uint64_t job,
+                  uint32_t instance,
+                  struct task_place *out,
+                  struct error *err);
 
 /* GET /tasks/ATTEMPT/`path` (encoded, with its parameters); the body of a good answer goes to
  * `piece`.  An agent that says nothing for --timeout is given up. */

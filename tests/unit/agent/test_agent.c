@@ -427,6 +427,10 @@ START_TEST(serves_only_what_tasks_wrote)
         "/tasks/1/files/?as=bytes",
         "/tasks/1/files/?cursor=x",
         "/tasks/1/files/secret?offset=x",
+        "/attempts/1.0",
+        "/attempts/1.0?to=0",
+        "/attempts/1.0?to=4294967296",
+        "/attempts/x?to=1",
     };
     char path[128];
 
@@ -469,6 +473,20 @@ START_TEST(serves_files_of_tasks)
     check_contains("out\n");
     ck_assert_uint_eq(get("/tasks/1/files/a%20b/"), 200);
     check_contains("\"url\":\"%C3%A4\"");
+}
+END_TEST
+
+START_TEST(tells_which_attempts_it_has)
+{
+    open_registered();
+    launch(1, "true");
+    wait_until(a.loop, states[1] == TASK_FINISHED);
+    ck_assert_uint_eq(get("/attempts/1.0?to=4294967295"), 200);
+    check_contains("{\"attempts\":[]}"); /* it looks among the newest */
+    ck_assert_uint_eq(get("/attempts/1.1?to=1"), 200);
+    check_contains("{\"attempts\":[]}");
+    ck_assert_uint_eq(get("/attempts/1.0?to=7"), 200);
+    check_contains("{\"attempts\":[{\"number\":1,\"id\":1}]}");
 }
 END_TEST
 
@@ -657,6 +675,7 @@ UNIT_MAIN("agent",
                               follows_a_log,
                               serves_only_what_tasks_wrote,
                               serves_files_of_tasks,
+                             tells_which_attempts_it_has,
                               serves_what_tasks_use,
                               readers_leave_room_for_masters)),
           agent_case(net_case("sessions",

@@ -122,6 +122,26 @@ START_TEST(oldest_go_first)
 }
 END_TEST
 
+START_TEST(names_of_attempts_go_with_them)
+{
+    const struct attempt_name first = {17, 3, 1}, second = {17, 3, 2};
+    int dir = open(t.work_dir, O_PATH | O_CLOEXEC);
+
+    open_sandboxes(1);
+    attempt_names_add(dir, 1, &first);
+    make("1");
+    sandboxes_add(sandboxes, 1);
+    ck_assert_uint_eq(sandboxes_find(sandboxes, &first), 1);
+    attempt_names_add(dir, 2, &second);
+    make("2");
+    sandboxes_add(sandboxes, 2);
+    wait_removed("1");
+    ck_assert_uint_eq(sandboxes_find(sandboxes, &first), 0);
+    ck_assert_uint_eq(sandboxes_find(sandboxes, &second), 2);
+    close(dir);
+}
+END_TEST
+
 START_TEST(what_is_left_is_taken_in_order)
 {
     make("9");
@@ -296,6 +316,7 @@ static TCase *prepared(TCase *c)
 UNIT_MAIN("sandboxes",
           prepared(unit_case("sandboxes",
                              oldest_go_first,
+                             names_of_attempts_go_with_them,
                              what_is_left_is_taken_in_order,
                              whole_trees_go,
                              old_ones_go,
