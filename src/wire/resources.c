@@ -70,6 +70,16 @@ static const char *const HINTS[RESOURCE_KINDS] = {
 
 #define SHOWN "%.40s" /* of a wrong text, at most this much */
 
+#define DIGITS "0123456789"
+
+/* A number of so many digits that it is above any limit. */
+static bool is_long(const char *text)
+{
+    return strspn(text, DIGITS) >= 17 && *text != '0' &&
+           text[strspn(text, DIGITS ".")] == '\0';
+}
+
+/* UINT64_MAX is more than any limit, too. */
 static int
 parse_thousandths(uint64_t *out, const char *text, const char *hint, struct error *err)
 {
@@ -77,7 +87,11 @@ parse_thousandths(uint64_t *out, const char *text, const char *hint, struct erro
 
     if (*at == '-')
         return error_set(err, ERROR_INVALID, SHOWN " is negative; %s", text, hint);
-    if (!text_take_thousandths(&at, out) || at[strspn(at, "0123456789")] != '\0')
+    if (is_long(text)) {
+        *out = UINT64_MAX;
+        return 0;
+    }
+    if (!text_take_thousandths(&at, out) || at[strspn(at, DIGITS)] != '\0')
         return error_set(
             err, ERROR_INVALID, "'" SHOWN "' is not a number; %s", text, hint);
     if (*at != '\0')
@@ -127,13 +141,21 @@ int resource_parse_mib(uint64_t *out, const char *text, struct error *err)
 static int parse_gpus(uint64_t *out, const char *text, struct error *err)
 {
     const char *at = text;
+    uint64_t n = UINT64_MAX;
 
-    if (!text_take_uint(&at, LIMIT_RESOURCE, out) || *at != '\0')
+    if (is_long(text))
+        at += strspn(text, DIGITS);
+    else
+        text_take_uint(&at, UINT64_MAX, &n);
+    if (at == text || *at != '\0')
         return error_set(err,
                          ERROR_INVALID,
                          "'" SHOWN "' is not a whole number; %s",
                          text,
                          HINTS[RESOURCE_GPUS]);
+    if (n > LIMIT_RESOURCE)
+        return too_large(text, LIMIT_RESOURCE, "gpus", err);
+    *out = n;
     return 0;
 }
 

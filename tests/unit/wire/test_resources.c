@@ -83,7 +83,9 @@ static const struct {
      ERROR_TOO_LARGE,
      0,
      "the most is 9007199254740 cpus"},
-    {RESOURCE_CPUS, "99999999999999999999", ERROR_INVALID, 0, "not a number"},
+    {RESOURCE_CPUS, "99999999999999999999", ERROR_TOO_LARGE, 0, "the most is"},
+    {RESOURCE_CPUS, "18446744073709551.5", ERROR_TOO_LARGE, 0, "is too large"},
+    {RESOURCE_CPUS, "99999999999999999999G", ERROR_INVALID, 0, "not a number"},
     {RESOURCE_CPUS,
      "-1",
      ERROR_INVALID,
@@ -116,6 +118,10 @@ static const struct {
     {RESOURCE_GPUS, "2", 0, 2, NULL},
     {RESOURCE_GPUS, "0.5", ERROR_INVALID, 0, "gpus: '0.5' is not a whole number"},
     {RESOURCE_GPUS, "-1", ERROR_INVALID, 0, "gpus: '-1'"},
+    {RESOURCE_GPUS, "9007199254740992", 0, LIMIT_RESOURCE, NULL},
+    {RESOURCE_GPUS, "9007199254740993", ERROR_TOO_LARGE, 0, "the most is"},
+    {RESOURCE_GPUS, "99999999999999999999", ERROR_TOO_LARGE, 0, "the most is"},
+    {RESOURCE_MEM, "99999999999999999", ERROR_TOO_LARGE, 0, "8589934592 MiB"},
 };
 
 START_TEST(test_parse_amount)
