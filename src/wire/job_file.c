@@ -109,11 +109,15 @@ static int read_env(struct job_reader *r, const json_t *value, void *part)
 static int
 read_amount(struct job_reader *r, enum resource_kind kind, const json_t *value)
 {
+    static const char *const HINTS[RESOURCE_KINDS] = {"a number of cpus, as 0.5",
+                                                      JOB_MIB_HINT,
+                                                      JOB_MIB_HINT,
+                                                      "a whole number of gpus"};
     char text[JOB_NUMBER_TEXT_MAX];
     struct error why;
 
-    if (!job_number_text(value, text))
-        return job_wrong_type(r, value, "a number, without quotes or a unit");
+    if (job_read_number(r, value, HINTS[kind], text) != 0)
+        return -(int)r->err->code;
     if (resource_parse(kind, &r->spec->resources.amount[kind], text, &why) == 0)
         return 0;
     return error_set(r->err, why.code, "resources.%s", why.text);

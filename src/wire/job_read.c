@@ -7,54 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *job_type_name(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "a map";
-    case JSON_ARRAY:
-        return "a list";
-    case JSON_STRING:
-        return "a text";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "true or false";
-    case JSON_NULL:
-        break;
-    }
-    return "empty";
-}
-
-int job_wrong_type(struct job_reader *r, const json_t *value, const char *hint)
-{
-    return error_set(r->err,
-                     ERROR_INVALID,
-                     "%s: it is %s; give %s",
-                     r->path.text,
-                     job_type_name(value),
-                     hint);
-}
-
 /* ---- maps and lists ---- */
-
-static int
-unknown_field(struct job_reader *r, const struct job_field *fields, const char *key)
-{
-    struct text_nearest meant = {.word = key};
-
-    for (; fields->name != NULL; fields++)
-        text_nearest_offer(&meant, fields->name);
-    if (meant.best == NULL)
-        return error_set(r->err, ERROR_INVALID, "%s: unknown field", r->path.text);
-    return error_set(r->err,
-                     ERROR_INVALID,
-                     "%s: unknown field; did you mean %s?",
-                     r->path.text,
-                     meant.best);
-}
 
 static int read_field(struct job_reader *r,
                       const struct job_field *fields,
@@ -65,7 +18,7 @@ static int read_field(struct job_reader *r,
     for (const struct job_field *f = fields; f->name != NULL; f++)
         if (strcmp(f->name, key) == 0)
             return f->read(r, value, part);
-    return unknown_field(r, fields, key);
+    return job_unknown_field(r, fields, key);
 }
 
 int job_read_fields(struct job_reader *r,
@@ -132,26 +85,48 @@ bool job_number_text(const json_t *value, char text[JOB_NUMBER_TEXT_MAX])
     return true;
 }
 
+int job_read_number(struct job_reader *r,
+                    const json_t *value,
+                    const char *hint,
+                    char text[JOB_NUMBER_TEXT_MAX])
+{
+    if (!job_number_text(value, text))
+        return job_wrong_number(r, value, hint);
+    if (strchr(text, 'e') == NULL)
+        return 0;
+    return error_set(r->err,
+                     ERROR_INVALID,
+                     "%s: %s %s; give %s",
+                     r->path.text,
+                     text,
+                     strstr(text, "e-") != NULL ? "has too many decimals"
+                                                : "is far too large",
+                     hint);
+}
+
 int job_read_integer(struct job_reader *r,
                      const json_t *value,
                      json_int_t min,
                      json_int_t max,
                      json_int_t *out)
 {
-    char text[JOB_NUMBER_TEXT_MAX];
+    char text[JOB_NUMBER_TEXT_MAX], hint[80];
+    bool looks_whole;
 
-    if (!job_number_text(value, text))
-        return job_wrong_type(r, value, "a whole number");
+    snprintf(hint, sizeof(hint), "a whole number from %lld to %lld", min, max);
+    if (job_read_number(r, value, hint, text) != 0)
+        return -(int)r->err->code;
     *out = json_integer_value(value);
-    if (!json_is_integer(value) || *out < min || *out > max)
-        return error_set(r->err,
-                         ERROR_INVALID,
-                         "%s: %s; give a whole number from %lld to %lld",
-                         r->path.text,
-                         text,
-                         min,
-                         max);
-    return 0;
+    if (json_is_integer(value) && *out >= min && *out <= max)
+        return 0;
+    looks_whole = json_is_real(value) && strchr(text, '.') == NULL;
+    return error_set(r->err,
+                     ERROR_INVALID,
+                     "%s: %s%s; give %s",
+                     r->path.text,
+                     text,
+                     looks_whole ? " has a point or an exponent" : "",
+                     hint);
 }
 
 int job_read_bool(struct job_reader *r, const json_t *value, bool *out)
@@ -165,40 +140,41 @@ int job_read_bool(struct job_reader *r, const json_t *value, bool *out)
 int job_read_text(struct job_reader *r, const json_t *value, char **out)
 {
     if (!json_is_string(value))
-        return job_wrong_type(r, value, "a text (in quotes if it looks like a number)");
+        return job_wrong_text(r, value, "a text (in quotes if it looks like a number)");
     mem_free(*out);
     *out = mem_strdup(json_string_value(value));
     return 0;
 }
 
-static bool parse_time(const json_t *value, uint64_t *ms)
-{
-    char number[JOB_NUMBER_TEXT_MAX];
-    const char *at = number;
-
-    if (job_number_text(value, number)) /* thousandths of a second are milliseconds */
-        return text_take_thousandths(&at, ms) && *at == '\0';
-    return text_parse_duration_ms(ms, json_string_value(value), NULL) == 0;
-}
-
 int job_read_time(struct job_reader *r, const json_t *value, uint64_t *ms)
 {
-    static const char HINT[] = "a time like 500ms, 5s or 2m, or a number of seconds";
+    static const char HINT[] =
+        "one number and its unit, as 500ms, 90s, 5m, 1h or 7d, or "
+        "a number of seconds";
+    char number[JOB_NUMBER_TEXT_MAX];
+    const char *text = json_string_value(value), *at = number;
 
-    if (!json_is_number(value) && !json_is_string(value))
+    if (text != NULL && text_parse_duration_ms(ms, text, NULL) == 0)
+        return 0;
+    if (text == NULL && !job_number_text(value, number))
         return job_wrong_type(r, value, HINT);
-    if (!parse_time(value, ms))
-        return error_set(
-            r->err, ERROR_INVALID, "%s: not a time; give %s", r->path.text, HINT);
-    return 0;
+    /* Thousandths of a second are milliseconds. */
+    if (text == NULL && text_take_thousandths(&at, ms) && *at == '\0')
+        return 0;
+    return error_set(r->err,
+                     ERROR_INVALID,
+                     "%s: '%.40s' is not a time; give %s",
+                     r->path.text,
+                     text != NULL ? text : number,
+                     HINT);
 }
 
 int job_read_mib(struct job_reader *r, const json_t *value, uint64_t *bytes)
 {
     char text[JOB_NUMBER_TEXT_MAX];
 
-    if (!job_number_text(value, text))
-        return job_wrong_type(r, value, "a number of MiB, without quotes or a unit");
+    if (job_read_number(r, value, JOB_MIB_HINT, text) != 0)
+        return -(int)r->err->code;
     if (resource_parse_mib(bytes, text, r->err) != 0)
         return error_wrap(r->err, "%s", r->path.text);
     return 0;
@@ -232,7 +208,7 @@ int job_read_command(struct job_reader *r,
                      void *part)
 {
     if (!json_is_string(value))
-        return job_wrong_type(r, value, "a text for /bin/sh, or a list as argv");
+        return job_wrong_text(r, value, "a text for /bin/sh, or a list as argv");
     if (json_string_length(value) == 0)
         return error_set(r->err,
                          ERROR_INVALID,
@@ -254,7 +230,7 @@ static int read_arg(struct job_reader *r, const json_t *value, void *part)
     const struct args *args = part;
 
     if (!json_is_string(value))
-        return job_wrong_type(r, value, "a text (numbers in quotes)");
+        return job_wrong_text(r, value, "a text (numbers in quotes)");
     args->add(args->part, json_string_value(value));
     return 0;
 }

@@ -1,4 +1,5 @@
-/* job_read.h - reading the values of a job file (private to job_file.c and job_read*.c).
+/* job_read.h - reading the values of a job file (private to job_file.c, job_hint.c and
+ * job_read*.c).
  *
  * A map is a table of fields: a name and a function that reads the value.  Each read_
  * function returns 0 or the error that it filled; after an error the path stays where the
@@ -49,12 +50,25 @@ int job_read_list(struct job_reader *r,
                   void *part);
 bool job_field_is_known(const struct job_field *fields, const char *name);
 
+/* The errors of job_hint.c; `hint` says what to give instead: of any value, of one in the
+ * place of a number or of a text, and of a field that the map does not have. */
 int job_wrong_type(struct job_reader *r, const json_t *value, const char *hint);
+int job_wrong_number(struct job_reader *r, const json_t *value, const char *hint);
+int job_wrong_text(struct job_reader *r, const json_t *value, const char *hint);
+int job_unknown_field(struct job_reader *r,
+                      const struct job_field *fields,
+                      const char *key);
 const char *job_type_name(const json_t *value);
 
+#define JOB_MIB_HINT        "a number of MiB, as 1024"
 #define JOB_NUMBER_TEXT_MAX 32
-/* A number as people write it: exact for up to 15 digits. */
+/* A number as people write it: exact for up to 15 digits, with an exponent if it has more. */
 bool job_number_text(const json_t *value, char text[JOB_NUMBER_TEXT_MAX]);
+/* The same; what is no number, or has so many digits, is the error. */
+int job_read_number(struct job_reader *r,
+                    const json_t *value,
+                    const char *hint,
+                    char text[JOB_NUMBER_TEXT_MAX]);
 
 int job_read_integer(struct job_reader *r,
                      const json_t *value,

@@ -105,8 +105,8 @@ int job_read_custom(struct job_reader *r, const json_t *value, void *part)
         const char *at = text;
         uint64_t amount;
 
-        if (!job_number_text(item, text))
-            return job_wrong_type(r, item, "a number");
+        if (job_read_number(r, item, "a number, as 1 or 0.5", text) != 0)
+            return -(int)r->err->code;
         if (!text_take_thousandths(&at, &amount) || *at != '\0')
             return error_set(r->err,
                              ERROR_INVALID,
@@ -228,7 +228,7 @@ static int retry_attempts(struct job_reader *r, const json_t *value, void *part)
         return 0;
     }
     if (!json_is_number(value))
-        return job_wrong_type(r, value, "a whole number, or unlimited");
+        return job_wrong_number(r, value, "a whole number, or unlimited");
     rc = job_read_integer(r, value, 1, UINT32_MAX - 1, &n);
     if (rc == 0)
         retry->attempts = (uint32_t)n;
@@ -452,8 +452,8 @@ static int exclusive_drift(struct job_reader *r, const json_t *value, void *part
     const char *at = text;
     uint64_t milli;
 
-    if (!job_number_text(value, text))
-        return job_wrong_type(r, value, "a number of percent");
+    if (job_read_number(r, value, "a number of percent, as 2.5", text) != 0)
+        return -(int)r->err->code;
     if (!text_take_thousandths(&at, &milli) || *at != '\0' || milli % 100 != 0 ||
         milli / 100 > LIMIT_DRIFT_PERMILLE)
         return error_set(r->err,

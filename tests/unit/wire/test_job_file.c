@@ -136,7 +136,10 @@ static const struct {
 } WRONG[] = {
     {"name: x\ninstnces: 3\n",
      "j.yaml:2: instnces: unknown field; did you mean instances?"},
-    {"name: x\nfoo: 3\n", "j.yaml:2: foo: unknown field"},
+    {"name: x\nfoo: 3\n",
+     "j.yaml:2: foo: unknown field; there are name, instances, priority, command, "
+     "argv, env, resources, kill_grace, image, user, artifacts, volumes, max_runtime, "
+     "restart, reschedule, health, readiness, on_disconnect, exclusive"},
     {"name: x\nresources:\n  cpu: 3\n",
      "j.yaml:3: resources.cpu: unknown field; did you mean cpus?"},
     {"name: x\ncommand: x\nresources: {cpus: -1}\n",
@@ -153,7 +156,7 @@ static const struct {
      "with at "
      "most three decimals"},
     {"name: x\ncommand: x\nresources:\n  mem: 64M\n",
-     "j.yaml:4: resources.mem: it is a text; give a number, without quotes or a unit"},
+     "j.yaml:4: resources.mem: '64M' has a unit; give a number of MiB, as 1024"},
     {"resources: 5\n",
      "j.yaml:1: resources: it is a number; give a map of cpus, mem, disk, gpus, "
      "ports and custom"},
@@ -166,13 +169,13 @@ static const struct {
      "j.yaml:1: instances: 2.5; give a whole number from 1 to 1000000"},
     {"instances: 1000001\n",
      "j.yaml:1: instances: 1000001; give a whole number from 1 to 1000000"},
-    {"instances: many\n", "j.yaml:1: instances: it is a text; give a whole number"},
-    {"instances:\n", "j.yaml:1: instances: it is empty; give a whole number"},
+    {"instances: many\n",
+     "j.yaml:1: instances: 'many' is no number; give a whole number from 1 to 1000000"},
+    {"instances:\n",
+     "j.yaml:1: instances: it is empty; give a whole number from 1 to 1000000"},
     {"priority: 5000\n",
      "j.yaml:1: priority: 5000; give a whole number from -1000 to 1000"},
-    {"name: 5\n",
-     "j.yaml:1: name: it is a number; give a text (in quotes if it looks like a "
-     "number)"},
+    {"name: 5\n", "j.yaml:1: name: 5 without quotes is no text; write \"5\""},
     {"name: [x]\n",
      "j.yaml:1: name: it is a list; give a text (in quotes if it looks like a number)"},
     {"name: \"a\\nb\"\ncommand: x",
@@ -184,9 +187,9 @@ static const struct {
     {"command: [a]\n",
      "j.yaml:1: command: it is a list; give a text for /bin/sh, or a list as argv"},
     {"argv: a b\n",
-     "j.yaml:1: argv: it is a text; give a list of texts, or a text as command"},
+     "j.yaml:1: argv: 'a b' is a text; give a list of texts, or a text as command"},
     {"argv:\n  - a\n  - 5\n",
-     "j.yaml:3: argv[1]: it is a number; give a text (numbers in quotes)"},
+     "j.yaml:3: argv[1]: 5 without quotes is no text; write \"5\""},
     {"command: x\nargv: [x]\n", "j.yaml:2: argv: give command or argv, not both"},
     {"env: [A=1]\n", "j.yaml:1: env: it is a list; give a map of NAME: value"},
     {"env:\n  A: 1.50\n", "j.yaml:2: env.A: it is a number; give a text (in quotes)"},
@@ -195,25 +198,24 @@ static const struct {
     {"name: x\ncommand: x\nenv:\n  1A: x\n",
      "j.yaml:3: env: '1A=x' is not NAME=value with a NAME of letters, digits and _"},
     {"kill_grace: soon\n",
-     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
-     "of "
-     "seconds"},
+     "j.yaml:1: kill_grace: 'soon' is not a time; give one number and its unit, as "
+     "500ms, 90s, 5m, 1h or 7d, or a number of seconds"},
     {"kill_grace: -5\n",
-     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
-     "of "
-     "seconds"},
+     "j.yaml:1: kill_grace: '-5' is not a time; give one number and its unit, as "
+     "500ms, 90s, 5m, 1h or 7d, or a number of seconds"},
     {"kill_grace: '5'\n",
-     "j.yaml:1: kill_grace: not a time; give a time like 500ms, 5s or 2m, or a number "
-     "of "
-     "seconds"},
+     "j.yaml:1: kill_grace: '5' is not a time; give one number and its unit, as 500ms, "
+     "90s, 5m, 1h or 7d, or a number of seconds"},
     {"kill_grace: true\n",
-     "j.yaml:1: kill_grace: it is true or false; give a time like 500ms, 5s or 2m, or "
-     "a "
-     "number of seconds"},
+     "j.yaml:1: kill_grace: it is true; give one number and its unit, as 500ms, 90s, "
+     "5m, 1h or 7d, or a number of seconds"},
     {"name: x\ncommand: x\nkill_grace: 25h\n",
      "j.yaml:3: kill_grace: 90000000 ms; the most is 86400000 ms (24 hours)"},
     {"[1]\n", "j.yaml: a job is a map of fields (name, command, …), this is a list"},
-    {"\"\\e[31m\": 1\n", "j.yaml:1: \xef\xbf\xbd[31m: unknown field"},
+    {"\"\\e[31m\": 1\n",
+     "j.yaml:1: \xef\xbf\xbd[31m: unknown field; there are name, instances, priority, "
+     "command, argv, env, resources, kill_grace, image, user, artifacts, volumes, "
+     "max_runtime, restart, reschedule, health, readiness, on_disconnect, exclusive"},
 };
 
 START_TEST(test_wrong)

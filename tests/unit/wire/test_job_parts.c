@@ -185,13 +185,11 @@ static const struct {
      "j.yaml:4: image.sorce: unknown field; did you mean source?"},
     {"image: https://a/b.tar\n",
      "j.yaml:3: image: a URL needs its sha256 (the sum of the tar)"},
-    {"user: 5\n",
-     "j.yaml:3: user: it is a number; give a text (in quotes if it looks like a "
-     "number)"},
+    {"user: 5\n", "j.yaml:3: user: 5 without quotes is no text; write \"5\""},
     {"resources:\n  cpu_limit: soft\n",
      "j.yaml:4: resources.cpu_limit: 'soft' is no limit; give share or hard"},
     {"resources:\n  ports: many\n",
-     "j.yaml:4: resources.ports: it is a text; give how many, a list of ports and "
+     "j.yaml:4: resources.ports: 'many' is a text; give how many, a list of ports and "
      "ranges, or a map of count and fixed"},
     {"resources:\n  ports: 65\n",
      "j.yaml:4: resources.ports: 65; give a whole number from 0 to 64"},
@@ -202,15 +200,14 @@ static const struct {
      "j.yaml:4: resources.custom.a: -1; give a number above 0, with at most three "
      "decimals"},
     {"resources:\n  custom: {a: x}\n",
-     "j.yaml:4: resources.custom.a: it is a text; give a number"},
+     "j.yaml:4: resources.custom.a: 'x' is no number; give a number, as 1 or 0.5"},
     {"artifacts: {}\n", "j.yaml:3: artifacts: it is a map; give a list of artifacts"},
     {"artifacts:\n- source: file:///a\n  sha: x\n",
-     "j.yaml:5: artifacts[0].sha: unknown field"},
+     "j.yaml:5: artifacts[0].sha: unknown field; did you mean sha256?"},
     {"artifacts:\n- source: file:///a\n  unpack: 1\n",
      "j.yaml:5: artifacts[0].unpack: it is a number; give true or false"},
     {"artifacts:\n- source: file:///a\n  max_size: 1G\n",
-     "j.yaml:5: artifacts[0].max_size: it is a text; give a number of MiB, without "
-     "quotes or a unit"},
+     "j.yaml:5: artifacts[0].max_size: '1G' has a unit; give a number of MiB, as 1024"},
     {"artifacts:\n- source: file:///a\n",
      "j.yaml:4: artifacts[0].sha256: missing: give the 64 lower-case hexadecimal "
      "digits that sha256sum prints"},
@@ -243,11 +240,13 @@ static const struct {
     {"restart:\n  attempts: 0\n",
      "j.yaml:4: restart.attempts: 0; give a whole number from 1 to 4294967294"},
     {"restart:\n  attempts: always\n",
-     "j.yaml:4: restart.attempts: it is a text; give a whole number, or unlimited"},
+     "j.yaml:4: restart.attempts: 'always' is no number; give a whole number, or "
+     "unlimited"},
     {"restart: {delay: 1s}\n", "j.yaml:3: restart: without attempts it does nothing"},
     {"reschedule: {attempts: 1, delay: 9s, max_delay: 8s}\n",
      "j.yaml:3: reschedule: delay is more than max_delay"},
-    {"health: x\n", "j.yaml:3: health: it is a text; give a check or a list of checks"},
+    {"health: x\n",
+     "j.yaml:3: health: 'x' is a text; give a check or a list of checks"},
     {"health: {interval: 1s}\n",
      "j.yaml:3: health: give one of command, argv, http and tcp"},
     {"health:\n- {tcp: true, http: /}\n",
@@ -257,15 +256,15 @@ static const struct {
     {"health: {command: x, port: 1}\n",
      "j.yaml:3: health: a command needs no port; leave it out"},
     {"readiness: {tcp: false}\n",
-     "j.yaml:3: readiness.tcp: it is true or false; give true, or leave it out"},
+     "j.yaml:3: readiness.tcp: it is false; give true, or leave it out"},
     {"readiness: {tcp: true}\n",
      "j.yaml:3: readiness: it has no port; give one as port, or ports of the task as "
      "resources.ports and the number of one, from 0, as port_index"},
     {"max_runtime: long\n",
-     "j.yaml:3: max_runtime: not a time; give a time like 500ms, 5s or 2m, or a number "
-     "of seconds"},
+     "j.yaml:3: max_runtime: 'long' is not a time; give one number and its unit, as "
+     "500ms, 90s, 5m, 1h or 7d, or a number of seconds"},
     {"on_disconnect: stop\n",
-     "j.yaml:3: on_disconnect: it is a text; give keep, or a map like {stop_after: "
+     "j.yaml:3: on_disconnect: 'stop' is a text; give keep, or a map like {stop_after: "
      "30s}"},
     {"on_disconnect: {}\n",
      "j.yaml:3: on_disconnect: it is empty; give keep, or a map like {stop_after: "
@@ -273,7 +272,7 @@ static const struct {
     {"on_disconnect: {stop_after: 1s}\n",
      "j.yaml:3: on_disconnect: stop_after: give a time from 2s to 365d"},
     {"exclusive: yes\n",
-     "j.yaml:3: exclusive: it is a text; give true, or a map of lease, drift and "
+     "j.yaml:3: exclusive: 'yes' is a text; give true, or a map of lease, drift and "
      "grace"},
     {"exclusive:\n  lease: 0\n",
      "j.yaml:4: exclusive.lease: 0; give a time from 2s to 365d"},
