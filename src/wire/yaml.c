@@ -14,6 +14,7 @@
 
 struct reader {
     yaml_parser_t parser;
+    struct bytes text;
     const char *name;
     struct error *err;
     unsigned depth;
@@ -33,14 +34,40 @@ static bool fail(struct reader *r, const yaml_mark_t *mark, const char *problem)
     return false;
 }
 
+/* Of a byte that is no text it says only where. */
+static bool fail_at_byte(struct reader *r, size_t offset, const char *problem)
+{
+    unsigned line = 1;
+
+    for (size_t i = 0; i < offset && i < r->text.size; i++)
+        line += r->text.data[i] == '\n';
+    error_set(r->err,
+              ERROR_INVALID,
+              "%s:%u: %s; give printable UTF-8 text",
+              r->name,
+              line,
+              problem);
+    return false;
+}
+
+/* The scanner stopped before a tab. */
+static bool is_at_tab(const yaml_parser_t *p)
+{
+    return p->error == YAML_SCANNER_ERROR && p->unread > 0 &&
+           *p->buffer.pointer == '\t';
+}
+
 static bool next_event(struct reader *r, yaml_event_t *event)
 {
+    const yaml_parser_t *p = &r->parser;
+
     if (yaml_parser_parse(&r->parser, event))
         return true;
-    if (r->parser.error != YAML_READER_ERROR)
-        return fail(r, &r->parser.problem_mark, r->parser.problem);
-    error_set(r->err, ERROR_INVALID, "%s: %s", r->name, r->parser.problem);
-    return false;
+    if (p->error == YAML_READER_ERROR)
+        return fail_at_byte(r, p->problem_offset, p->problem);
+    if (is_at_tab(p))
+        return fail(r, &p->problem_mark, "there is a tab; YAML indents with spaces");
+    return fail(r, &p->problem_mark, p->problem);
 }
 
 /* The path is now the one of the value whose key, or which itself, begins at `mark`. */
@@ -238,11 +265,24 @@ static bool expect(struct reader *r, yaml_event_type_t type, const char *problem
     return ok;
 }
 
+static bool begin_document(struct reader *r)
+{
+    yaml_event_t event;
+    bool begins;
+
+    if (!next_event(r, &event))
+        return false;
+    begins = event.type == YAML_DOCUMENT_START_EVENT;
+    yaml_event_delete(&event);
+    if (!begins)
+        error_set(r->err, ERROR_INVALID, "%s: the file is empty", r->name);
+    return begins;
+}
+
 static bool read_document(struct reader *r, json_t **out)
 {
     if (!expect(r, YAML_STREAM_START_EVENT, "a stream is expected") ||
-        !expect(r, YAML_DOCUMENT_START_EVENT, "the file is empty") ||
-        !read_member_value(r, out))
+        !begin_document(r) || !read_member_value(r, out))
         return false;
     if (expect(r, YAML_DOCUMENT_END_EVENT, "the end of the document is expected") &&
         expect(r, YAML_STREAM_END_EVENT, "there is a second document in the file"))
@@ -258,6 +298,7 @@ static json_t *load(struct reader *r, struct bytes text)
 
     if (!yaml_parser_initialize(&r->parser))
         assert_failed("memory for a YAML parser", __FILE__, __LINE__, __func__);
+    r->text = text;
     yaml_parser_set_input_string(&r->parser, text.data, text.size);
     ok = read_document(r, &value);
     yaml_parser_delete(&r->parser);

@@ -144,6 +144,17 @@ START_TEST(test_fields)
 }
 END_TEST
 
+START_TEST(test_not_utf8)
+{
+    check_error("j.yaml",
+                "name: x\ncommand: \xff\n",
+                "j.yaml:2: invalid leading UTF-8 octet; give printable UTF-8 text");
+    check_error("j.json",
+                "{\"name\": \"x\",\n\"command\": \"\xff\"}",
+                "j.json:2: unable to decode byte 0xff near '\"'");
+}
+END_TEST
+
 /* In JSON what is a text has quotes, and the place has its own line. */
 START_TEST(test_json)
 {
@@ -164,6 +175,7 @@ int main(void)
     tcase_add_loop_test(t, test_numbers, 0, COUNT(NUMBERS));
     tcase_add_loop_test(t, test_texts, 0, COUNT(TEXTS));
     tcase_add_loop_test(t, test_fields, 0, COUNT(FIELDS));
+    tcase_add_test(t, test_not_utf8);
     tcase_add_test(t, test_json);
     return unit_run("job_hint", &t, 1);
 }
