@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OWN_PREFIX "TRIARCH_"
-
 static const char *const passed_on[] = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ"};
 
@@ -66,7 +64,7 @@ uint32_t request_add_variables(struct buffer *out, const struct job_spec *spec)
     uint32_t count = 0;
 
     for (size_t i = 0; i < spec->env_count; i++) {
-        if (strncmp(spec->env[i], OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+        if (job_env_is_reserved(spec->env[i]))
             continue;
         request_add(out, spec->env[i]);
         count++;
@@ -77,12 +75,12 @@ uint32_t request_add_variables(struct buffer *out, const struct job_spec *spec)
 /* TRIARCH_PORTS="31000,31001", and each by its place. */
 static uint32_t add_ports(struct buffer *out, const struct run_start *run)
 {
-    buffer_printf(out, OWN_PREFIX "PORTS=");
+    buffer_printf(out, JOB_ENV_PREFIX "PORTS=");
     for (uint32_t i = 0; i < run->port_count; i++)
         buffer_printf(out, "%s%u", i == 0 ? "" : ",", run->ports[i]);
     buffer_append_u8(out, 0);
     for (uint32_t i = 0; i < run->port_count; i++)
-        REQUEST_ADD(out, OWN_PREFIX "PORT_%u=%u", i, run->ports[i]);
+        REQUEST_ADD(out, JOB_ENV_PREFIX "PORT_%u=%u", i, run->ports[i]);
     return run->port_count + 1;
 }
 
@@ -93,9 +91,9 @@ uint32_t request_add_sandbox(struct buffer *out,
                              bool inside)
 {
     if (inside)
-        request_add(out, OWN_PREFIX "SANDBOX=" REQUEST_SANDBOX_INSIDE);
+        request_add(out, JOB_ENV_PREFIX "SANDBOX=" REQUEST_SANDBOX_INSIDE);
     REQUEST_ADD(out,
-                OWN_PREFIX "%s=%s/runs/%llu",
+                JOB_ENV_PREFIX "%s=%s/runs/%llu",
                 inside ? "HOST_SANDBOX" : "SANDBOX",
                 work_dir,
                 (unsigned long long)run->attempt);
@@ -123,10 +121,12 @@ uint32_t request_add_own(struct buffer *out,
 
     for (size_t i = 0; i < count; i++)
         REQUEST_ADD(out,
-                    OWN_PREFIX "%s=%llu",
+                    JOB_ENV_PREFIX "%s=%llu",
                     numbers[i].name,
                     (unsigned long long)numbers[i].value);
-    REQUEST_ADD(
-        out, OWN_PREFIX "TASK_ID=%llu.%u", (unsigned long long)run->job, run->instance);
+    REQUEST_ADD(out,
+                JOB_ENV_PREFIX "TASK_ID=%llu.%u",
+                (unsigned long long)run->job,
+                run->instance);
     return (uint32_t)count + 1 + (run->port_count > 0 ? add_ports(out, run) : 0);
 }

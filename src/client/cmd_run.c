@@ -141,6 +141,25 @@ static void take_policies(const struct session *s, struct job_spec *spec)
     }
 }
 
+static int take_env(const struct session *s, struct job_spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < options_list_count(s->options, "env"); i++) {
+        const char *entry = options_list_at(s->options, "env", i);
+
+        if (job_env_is_reserved(entry))
+            return options_refuse(s->options,
+                                  "env",
+                                  err,
+                                  "'%.*s': the agent sets what begins with %s; give "
+                                  "another name",
+                                  (int)strcspn(entry, "="),
+                                  entry,
+                                  JOB_ENV_PREFIX);
+        job_spec_add_env(spec, entry);
+    }
+    return 0;
+}
+
 static int take_spec(const struct session *s, struct job_spec *spec, struct error *err)
 {
     const char *name = options_text(s->options, "name");
@@ -151,12 +170,12 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     spec->instances = (uint32_t)options_number(s->options, "instances");
     for (size_t i = 0; i < options_operand_count(s->options); i++)
         job_spec_add_arg(spec, options_operand(s->options, i));
-    for (size_t i = 0; i < options_list_count(s->options, "env"); i++)
-        job_spec_add_env(spec, options_list_at(s->options, "env", i));
     spec->image.source = take_text(s, "image");
     spec->user = take_text(s, "user");
     take_policies(s, spec);
-    rc = take_resources(s, spec, err);
+    rc = take_env(s, spec, err);
+    if (rc == 0)
+        rc = take_resources(s, spec, err);
     if (rc == 0 && job_spec_check(spec, err) != 0) {
         err->code = ERROR_USAGE; /* all of it stood on the command line */
         rc = -(int)ERROR_USAGE;

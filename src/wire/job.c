@@ -119,6 +119,11 @@ void job_spec_add_env(struct job_spec *spec, const char *name_value)
     spec->env[i] = owned;
 }
 
+bool job_env_is_reserved(const char *name_value)
+{
+    return strncmp(name_value, JOB_ENV_PREFIX, strlen(JOB_ENV_PREFIX)) == 0;
+}
+
 struct job_artifact *job_spec_add_artifact(struct job_spec *spec)
 {
     struct job_artifact *a;

@@ -137,6 +137,10 @@ void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fi
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
 /* Keeps the order; a name that is there already is for job_spec_check() to find. */
 void job_spec_add_env(struct job_spec *spec, const char *name_value);
+/* Names that only agents set.  Who makes a spec refuses them; agents pass over those of one.  It
+ * is no rule of job_spec_check(): what masters once took they take for ever. */
+#define JOB_ENV_PREFIX "TRIARCH_"
+bool job_env_is_reserved(const char *name_value);
 /* A zeroed one at the end, to be filled; the address is good until the next is added. */
 struct job_artifact *job_spec_add_artifact(struct job_spec *spec);
 struct job_volume *job_spec_add_volume(struct job_spec *spec);

@@ -77,6 +77,31 @@ static const char *env_text(const json_t *value, char number[JOB_NUMBER_TEXT_MAX
     return json_string_value(value);
 }
 
+static int read_variable(struct job_reader *r, const char *name, const json_t *value)
+{
+    char number[JOB_NUMBER_TEXT_MAX];
+    const char *text = env_text(value, number);
+    struct buffer entry = {0};
+
+    if (text == NULL)
+        return job_wrong_type(r, value, "a text (in quotes)");
+    if (strchr(name, '=') != NULL)
+        return error_set(r->err,
+                         ERROR_INVALID,
+                         "%s: a name has no '='; write NAME: value",
+                         r->path.text);
+    if (job_env_is_reserved(name))
+        return error_set(r->err,
+                         ERROR_INVALID,
+                         "%s: the agent sets what begins with %s; give another name",
+                         r->path.text,
+                         JOB_ENV_PREFIX);
+    buffer_printf(&entry, "%s=%s", name, text);
+    job_spec_add_env(r->spec, (const char *)entry.data);
+    buffer_finish(&entry);
+    return 0;
+}
+
 static int read_env(struct job_reader *r, const json_t *value, void *part)
 {
     const char *name;
@@ -87,18 +112,10 @@ static int read_env(struct job_reader *r, const json_t *value, void *part)
         return job_wrong_type(r, value, "a map of NAME: value");
     json_object_foreach ((json_t *)value, name, item) {
         size_t before = field_path_enter_key(&r->path, name);
-        char number[JOB_NUMBER_TEXT_MAX];
-        const char *text = env_text(item, number);
-        struct buffer entry = {0};
+        int rc = read_variable(r, name, item);
 
-        if (text == NULL)
-            return job_wrong_type(r, item, "a text (in quotes)");
-        if (strchr(name, '=') != NULL)
-            return error_set(
-                r->err, ERROR_INVALID, "%s: a name has no '='", r->path.text);
-        buffer_printf(&entry, "%s=%s", name, text);
-        job_spec_add_env(r->spec, (const char *)entry.data);
-        buffer_finish(&entry);
+        if (rc != 0)
+            return rc;
         field_path_leave(&r->path, before);
     }
     return 0;

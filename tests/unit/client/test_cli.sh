@@ -90,6 +90,9 @@ is "the name is checked: status 2" "$status" 2
 run run --env 1A=x -- true
 is "variables are checked: status 2" "$status" 2
 contains "variables are checked" "$err" "'1A=x' is not NAME=value"
+run run --env A=1 --env TRIARCH_TERM=9 -- true
+is "variables of the agent: status 2" "$status" 2
+contains "variables of the agent" "$err" "'TRIARCH_TERM': the agent sets what begins with TRIARCH_"
 run run --ports 65 -- true
 is "ports have a limit: status 2" "$status" 2
 run run --image web -- true

@@ -194,7 +194,7 @@ static const struct {
     {"env: [A=1]\n", "j.yaml:1: env: it is a list; give a map of NAME: value"},
     {"env:\n  A: 1.50\n", "j.yaml:2: env.A: it is a number; give a text (in quotes)"},
     {"env:\n  A:\n", "j.yaml:2: env.A: it is empty; give a text (in quotes)"},
-    {"env:\n  A=: x\n", "j.yaml:2: env.A=: a name has no '='"},
+    {"env:\n  A=: x\n", "j.yaml:2: env.A=: a name has no '='; write NAME: value"},
     {"name: x\ncommand: x\nenv:\n  1A: x\n",
      "j.yaml:3: env: '1A=x' is not NAME=value with a NAME of letters, digits and _"},
     {"kill_grace: soon\n",
