@@ -219,8 +219,8 @@ void start_begin(struct replica *r, const struct replica_event *event)
     if (r->log.first > r->snapshot.index + 1) {
         replica_fatal(
             r,
-            "entries %llu to %llu are in no snapshot and not in the log: restore the "
-            "disk, or start with an empty directory under a new id",
+            "entries %llu to %llu are in no snapshot and not in the log: repair the "
+            "disk, or leave this master off",
             (unsigned long long)r->snapshot.index + 1,
             (unsigned long long)r->log.first - 1);
         return;

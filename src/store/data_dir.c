@@ -256,8 +256,7 @@ static int make_directory(const char *path, struct error *err)
 int data_dir_advise(int rv, struct error *err)
 {
     static const char advice[] =
-        "; this master cannot vote with it: restore the disk, or "
-        "start with an empty directory under a new id";
+        "; this master cannot vote with it: repair the disk, or leave this master off";
     size_t used;
 
     if (rv != -(int)ERROR_CORRUPT || err == NULL ||

@@ -550,7 +550,7 @@ START_TEST(refuses_a_missing_chunk)
     ck_assert_int_eq(test_start(&err), -ERROR_CORRUPT);
     ck_assert_msg(
         strstr(err.text, "chunk 2 of snapshot 1 is missing") != NULL, "%s", err.text);
-    ck_assert_msg(strstr(err.text, "under a new id") != NULL, "%s", err.text);
+    ck_assert_msg(strstr(err.text, "leave this master off") != NULL, "%s", err.text);
 }
 END_TEST
 
