@@ -151,12 +151,13 @@ static void append_row(struct table *t, const struct master_info *m, const char 
 }
 
 /* One that does not answer has an id, but nobody told it. */
-static json_t *json_of(const struct master_info *m)
+static json_t *json_of(const struct master_info *m, const char *why)
 {
     json_t *value = json_master(m);
 
     if (m->id == 0)
         json_object_set_new(value, "id", json_null());
+    json_object_set_new(value, "why", why[0] == 0 ? json_null() : json_string(why));
     return value;
 }
 
@@ -167,9 +168,10 @@ static void write_all(struct session *s, const struct asked *asked, uint32_t cou
 
     for (uint32_t m = 0; m < count; m++) {
         struct master_info info = info_of(s, &asked[m], m);
+        const char *why = asked[m].answered ? "" : asked[m].trouble.text;
 
-        append_row(t, &info, asked[m].answered ? "" : asked[m].trouble.text);
-        json_array_append_new(list, json_of(&info));
+        append_row(t, &info, why);
+        json_array_append_new(list, json_of(&info, why));
     }
     if (options_flag(s->options, "json")) {
         session_write_json(s, list);
@@ -180,11 +182,20 @@ static void write_all(struct session *s, const struct asked *asked, uint32_t cou
     table_destroy(t);
 }
 
+/* A follower that has a leader is enough: that one may not be among those asked. */
 static int check_answers(const struct asked *asked, uint32_t count, struct error *err)
 {
-    for (uint32_t m = 0; m < count; m++)
-        if (asked[m].answered)
+    bool answered = false;
+
+    for (uint32_t m = 0; m < count; m++) {
+        if (asked[m].answered && asked[m].info.leader != 0)
             return EXIT_SUCCESS;
+        answered = answered || asked[m].answered;
+    }
+    if (answered)
+        return error_set(err,
+                         ERROR_UNAVAILABLE,
+                         "no master leads: do most of them run, and reach each other?");
     return error_set(err,
                      ERROR_UNAVAILABLE,
                      "no master answers: is the cluster running? name its masters with "
@@ -219,7 +230,9 @@ const struct subcommand subcommand_masters = {
         {
             .program = "masters",
             .purpose = "ask every master for its role, term, index and digest",
-            .details = "Digests of equal index are equal on healthy masters.",
+            .details =
+                "Digests of equal index are equal on healthy masters. It exits with 0 "
+                "while one of them leads, and with 1 when none does, or none answers.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
         },

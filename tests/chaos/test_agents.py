@@ -1,5 +1,6 @@
 """Agents that die, with their tasks or without them."""
 
+import json
 import os
 import re
 
@@ -248,6 +249,10 @@ def test_agent_says_that_nobody_leads(start_cluster):
         lambda: "connected to 1 of 3 masters, and none of them leads"
         in cluster.agents[0].log_text(),
     )
+    done = cluster.client.run("masters", "--json")
+    assert done.returncode == 1 and "no master leads" in done.stderr
+    why = [master["why"] for master in json.loads(done.stdout)]
+    assert why == [None, "connection refused", "connection refused"]
     for master in lost:
         master.start()
     cluster.wait_agents(1)

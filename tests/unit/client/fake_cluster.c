@@ -277,6 +277,7 @@ static void list_master(struct list_writer *w, const struct fake_master *m)
     struct master_info info = {
         .id = m->number + 1,
         .role = text_view(m->number == leader ? "leader" : "follower"),
+        .leader = leader + 1,
         .term = term,
         .commit_index = 300,
         .applied_index = 300,

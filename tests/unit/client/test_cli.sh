@@ -259,6 +259,8 @@ is "masters: one of them is unreachable: status 0" "$status" 0
 contains "masters: one of them is unreachable" "$out" "unreachable"
 run masters --json
 contains "masters --json: what is not known is null" "$out" '"id": null'
+contains "masters --json: why" "$out" '"why": "connection refused"'
+contains "masters --json: why not" "$out" '"why": null'
 TRIARCH_MASTERS=${TRIARCH_MASTERS%,*}
 
 # ---- kill and purge ----
