@@ -1,7 +1,9 @@
 /* contain.c - triarch-contain: becomes crun for one container, and removes what it leaves.
  *
  *     triarch-contain bundle                    a step (step.h): what crun needs (bundle.h)
- *     triarch-contain run WORK_DIR ATTEMPT      that
+ *     triarch-contain run WORK_DIR ATTEMPT      that; its input is a socket of the shim
+ *     triarch-contain begin CMD [ARG…]          process 1, until it is the command
+ *                                               (contain_begin.c)
  *     triarch-contain exec WORK_DIR ATTEMPT [NAME=VALUE…] -- CMD [ARG…]
  *                                               one more process of it (contain_exec.c)
  *     triarch-contain inside CMD [ARG…]         what that runs (contain_inside.c)
@@ -10,9 +12,9 @@
  *     triarch-contain probe WORK_DIR            do containers work here?  Else why not
  *
  * `run` mounts in a mount namespace of its own, so that nothing of it is left when the last
- * process of the container is gone, however that ends.  The same lock that keeps the image
- * in the cache is inherited by crun, and so held as long as it lives.  An ordinary user does
- * this in a user namespace in which it is root.
+ * process of the container is gone, however that ends.  crun is gone before the command begins;
+ * the lock that keeps the image in the cache is the shim's.  An ordinary user does this in a user
+ * namespace in which it is root.
  *
  * crun 1.8 does not start where version 1 and version 2 of cgroups are both mounted in the
  * usual way, so version 2 is taken out of sight; groups are the shim's business.
@@ -20,6 +22,7 @@
 #include "agent/contain.h"
 
 #include "agent/container_init.h"
+#include "agent/handover.h"
 #include "base/tree.h"
 #include "fetch/bundle.h"
 
@@ -82,7 +85,16 @@ char *contain_state(void)
     return in_bundle("state");
 }
 
-int contain_read_only(const char *path)
+void contain_put(int fd, int to)
+{
+    if (fd != to && (dup2(fd, to) < 0 || close(fd) != 0))
+        contain_fail("descriptors");
+    if (fcntl(to, F_SETFD, 0) != 0)
+        contain_fail("descriptors");
+}
+
+/* As a descriptor that is only its place. */
+static int read_only(const char *path)
 {
     struct mount_attr only_read = {.attr_set = MOUNT_ATTR_RDONLY};
     int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -93,11 +105,16 @@ int contain_read_only(const char *path)
     return fd;
 }
 
+void contain_put_self(const char *self)
+{
+    contain_put(read_only(self), CONTAIN_FD);
+}
+
 void contain_keep_null(void)
 {
     char path[32];
     struct stat st;
-    int tree = contain_read_only("/dev/null"), null;
+    int tree = read_only("/dev/null"), null;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
     null = open(path, O_RDWR | O_CLOEXEC);
@@ -114,22 +131,27 @@ void contain_keep_null(void)
 
 /* ---- run ---- */
 
-/* Not closed on exec: held by whoever comes after us. */
-static void hold_image(void)
+/* The shim has opened its lock, and holds it as long as it lives; here one can wait for it. */
+static void lock_image(void)
 {
-    char to[PATH_MAX], lock[PATH_MAX + 16];
-    ssize_t size = readlink("image", to, sizeof(to) - 1);
-    int fd;
+    int lock = handover_receive(STDIN_FILENO);
 
-    if (size < 0)
-        contain_fail("image");
-    to[size] = 0;
-    snprintf(lock, sizeof(lock), "%s.lock", to);
-    fd = open(lock, O_RDONLY | O_NOFOLLOW);
-    if (fd < 0 || flock(fd, LOCK_SH) != 0)
-        contain_fail(lock);
+    if (lock < 0 || flock(lock, LOCK_SH) != 0)
+        contain_fail("the lock of its image");
+    close(lock);
     if (access("image/rootfs", F_OK) != 0)
         contain_fail("its image is gone");
+}
+
+/* It is for `begin`; the command has no input. */
+static void put_socket(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (null < 0)
+        contain_fail("/dev/null");
+    contain_put(dup(STDIN_FILENO), CONTAIN_SOCKET);
+    contain_put(null, STDIN_FILENO);
 }
 
 static void write_file(const char *path, const char *text)
@@ -211,7 +233,7 @@ static void mount_all(void)
     mount_layer(ordinary);
 }
 
-static _Noreturn void run(const char *work_dir, const char *attempt)
+static _Noreturn void run(const char *self, const char *work_dir, const char *attempt)
 {
     char id[CONTAIN_ID_MAX];
     char *argv[] = {"crun",
@@ -219,6 +241,8 @@ static _Noreturn void run(const char *work_dir, const char *attempt)
                     NULL,
                     "--cgroup-manager=disabled",
                     "run",
+                    "--detach",
+                    "--preserve-fds=2",
                     "--pid-file",
                     NULL,
                     "--bundle",
@@ -229,11 +253,13 @@ static _Noreturn void run(const char *work_dir, const char *attempt)
     contain_enter(work_dir, attempt);
     contain_name(attempt, id);
     argv[2] = contain_state();
-    argv[6] = in_bundle(CONTAINER_PID);
-    argv[8] = in_bundle("");
-    hold_image();
+    argv[8] = in_bundle(CONTAINER_PID);
+    argv[10] = in_bundle("");
+    lock_image();
     mount_all();
+    put_socket();
     contain_keep_null();
+    contain_put_self(self);
     /* Becoming another user has cleared it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         contain_fail("prctl");
@@ -243,11 +269,24 @@ static _Noreturn void run(const char *work_dir, const char *attempt)
 
 /* ---- bundle ---- */
 
+/* Its process is this program first. */
+static void begin_with_self(json_t *request)
+{
+    json_t *argv = json_object_get(request, "argv");
+
+    json_array_insert_new(argv, 0, json_string(CONTAIN_SELF));
+    json_array_insert_new(argv, 1, json_string("begin"));
+}
+
 static int make_bundle(void)
 {
     json_t *request = json_loadf(stdin, JSON_REJECT_DUPLICATES, NULL);
     struct error err = {.text = "request: it is not JSON"};
-    int rv = request == NULL ? -1 : container_make(request, &err);
+    int rv = -1;
+
+    begin_with_self(request);
+    if (request != NULL)
+        rv = container_make(request, &err);
 
     json_decref(request);
     if (rv == 0)
@@ -334,11 +373,13 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "probe") == 0)
         return probe(argv[2]);
     if (argc == 4 && strcmp(argv[1], "run") == 0)
-        run(argv[2], argv[3]);
+        run(argv[0], argv[2], argv[3]);
     if (argc >= 6 && strcmp(argv[1], "exec") == 0)
         contain_exec(argv[0], argv[2], argv[3], argv + 4);
     if (argc >= 3 && strcmp(argv[1], "inside") == 0)
         contain_inside(argv + 2);
+    if (argc >= 3 && strcmp(argv[1], "begin") == 0)
+        contain_begin(argv + 2);
     if (argc == 4 && strcmp(argv[1], "remove") == 0)
         return remove_bundle(argv[2], argv[3]);
     if (argc == 4 && strcmp(argv[1], "clean") == 0)

@@ -5,8 +5,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define CONTAIN_FD     3 /* what `inside` is run from */
+#define CONTAIN_FD     3 /* what `inside` and `begin` are run from */
+#define CONTAIN_SELF   "/proc/self/fd/3"
+#define CONTAIN_SOCKET 4 /* to the shim, of `begin` */
 #define CONTAIN_ID_MAX 32
+
+/* What `begin` says through it: that it becomes the command, and that it could not. */
+#define CONTAIN_BEGINS 'b'
+#define CONTAIN_FAILED 'f'
 
 /* Says why on standard error, with errno, and exits. */
 _Noreturn void contain_fail(const char *what);
@@ -22,18 +28,24 @@ char *contain_state(void); /* below the current directory; the caller's */
  * namespace that the host's root did not make. */
 void contain_leave_mounts(bool ordinary);
 
-/* A file at a read-only mount of its own, as a descriptor that is only its place; in such a
- * mount namespace. */
-int contain_read_only(const char *path);
-
 /* crun gives its standard files to the container's user: then /dev/null must not be the host's,
- * but at such a mount, where that fails. */
+ * but at a read-only mount, where that fails. */
 void contain_keep_null(void);
+
+/* This program, from such a mount, as CONTAIN_FD: so it need not be in the image, and root of a
+ * container cannot write to it by way of /proc. */
+void contain_put_self(const char *self);
+
+/* A descriptor by another number, and not closed on exec. */
+void contain_put(int fd, int to);
 
 /* contain_exec.c - argv: [NAME=VALUE…] -- CMD [ARG…].  A terminal as its
  * standard input will control its session. */
 _Noreturn void
 contain_exec(const char *self, const char *work_dir, const char *attempt, char **argv);
+
+/* contain_begin.c */
+_Noreturn void contain_begin(char **argv);
 
 /* contain_inside.c */
 _Noreturn void contain_inside(char **argv);

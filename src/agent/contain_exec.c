@@ -4,9 +4,7 @@
  * own process; only the command line and some variables are others.
  *
  * crun is to start not the command but `triarch-contain inside` (contain_inside.c), which stands
- * over it.  That is run from a descriptor, so that it need not be in the image, and a read-only
- * mount that nobody else sees, so that root of the container cannot write to this program by way
- * of /proc.
+ * over it.
  */
 #include "agent/contain.h"
 
@@ -42,16 +40,6 @@ static void join_user_namespace(pid_t pid)
     close(fd);
 }
 
-/* ---- this program in it ---- */
-
-static void put(int fd, int to)
-{
-    if (fd != to && (dup2(fd, to) < 0 || close(fd) != 0))
-        contain_fail("descriptors");
-    if (fcntl(to, F_SETFD, 0) != 0)
-        contain_fail("descriptors");
-}
-
 /* ---- its process ---- */
 
 static bool is_of(const char *variable, const char *given)
@@ -78,10 +66,8 @@ static void set_variable(json_t *env, const char *given)
 static json_t *command_line(char **argv)
 {
     json_t *args = json_array();
-    char self[32];
 
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", CONTAIN_FD);
-    json_array_append_new(args, json_string(self));
+    json_array_append_new(args, json_string(CONTAIN_SELF));
     json_array_append_new(args, json_string("inside"));
     for (; *argv != NULL; argv++) {
         if (json_array_append_new(args, json_string(*argv)) == 0)
@@ -131,7 +117,7 @@ static void open_process(char **argv)
 
     if (fd < 0 || json_dumpfd(make_process(argv), fd, JSON_COMPACT) != 0)
         contain_fail("what its process is");
-    put(fd, PROCESS_FD);
+    contain_put(fd, PROCESS_FD);
 }
 
 /* ---- */
@@ -166,7 +152,7 @@ void contain_exec(const char *self,
         join_user_namespace(pid);
     contain_leave_mounts(ordinary);
     contain_keep_null();
-    put(contain_read_only(self), CONTAIN_FD);
+    contain_put_self(self);
     open_process(argv);
     /* Joining has cleared it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)

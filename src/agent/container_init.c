@@ -16,8 +16,7 @@
 
 #define LOOK_MS 5
 
-/* 0: not there, or not written yet. */
-static pid_t read_pid(const char *path)
+pid_t container_init_pid(const char *path)
 {
     FILE *f = fopen(path, "re");
     int pid = 0;
@@ -35,7 +34,7 @@ pid_t container_init_wait(const char *path)
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000};
     pid_t pid;
 
-    for (int ms = 0; (pid = read_pid(path)) == 0; ms += LOOK_MS) {
+    for (int ms = 0; (pid = container_init_pid(path)) == 0; ms += LOOK_MS) {
         errno = ETIMEDOUT;
         if (ms >= LIMIT_EXEC_START_MS)
             return -1;

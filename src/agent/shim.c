@@ -10,9 +10,9 @@
  * If the shim itself is killed the kernel kills the task: a run without a shim has no exit
  * status, so it must not go on beside its successor.
  *
- * What is to be done before the command starts (step.h) are processes that stand in its
- * place, one after the other, under the same signals and the same lease: then a signal is
- * the end at once, since there is nothing that could end in a better way.
+ * What is to be done before the command starts (step.h, shim_container.c) are processes that
+ * stand in its place, one after the other, under the same signals and the same lease: then a
+ * signal is the end at once, since there is nothing that could end in a better way.
  */
 
 #include "agent/shim_private.h"
@@ -31,14 +31,30 @@
 
 /* ---- before the command ---- */
 
+/* Its time counts from here. */
+static void begin_time(struct shim *s)
+{
+    s->since_ms = boottime_ms();
+    shim_write_start(s);
+}
+
+void shim_started(struct shim *s)
+{
+    if (shim_is_container(s))
+        begin_time(s);
+    shim_notify(s, SHIM_STARTED);
+}
+
 static void start_command(struct shim *s)
 {
-    if (s->request->step_count > 0) { /* its time counts from here */
-        s->since_ms = boottime_ms();
-        shim_write_start(s);
+    if (shim_is_container(s)) {
+        shim_make_container(s);
+        return;
     }
+    if (s->request->step_count > 0)
+        begin_time(s);
     shim_start_task(s);
-    shim_notify(s, SHIM_STARTED);
+    shim_started(s);
 }
 
 /* The next step, or the command. */
@@ -76,6 +92,27 @@ static void become_inside(struct shim *s)
         shim_not_started(s, "cannot give away its sandbox: %s", strerror(errno));
 }
 
+void shim_ended_before(struct shim *s,
+                       const siginfo_t *info,
+                       struct slot_end *end,
+                       enum slot_how otherwise)
+{
+    if (s->reason == SLOT_NOT_STARTED)
+        snprintf(
+            end->text, sizeof(end->text), "stopped before its command was started");
+    else if (end->how == SLOT_EXITED || end->how == SLOT_SIGNALED)
+        end->how = otherwise;
+    if (end->text[0] == 0)
+        snprintf(end->text,
+                 sizeof(end->text),
+                 "%s %d before its command was started",
+                 info->si_code == CLD_EXITED ? "exit status" : "signal",
+                 info->si_status);
+    shim_measure(s, &end->used);
+    shim_end_rest(s);
+    shim_finish(s, end);
+}
+
 static void step_ended(struct shim *s, const siginfo_t *info)
 {
     struct slot_end end = {.how = shim_how_ended(s, info)};
@@ -86,41 +123,30 @@ static void step_ended(struct shim *s, const siginfo_t *info)
     s->task = 0;
     steps_finish(&s->steps, s->command.err, end.text, sizeof(end.text));
     if (end.how == SLOT_EXITED && good) {
-        if (steps_how(&s->steps) == SLOT_IMAGE_FAILED)
+        if (steps_how(&s->steps) == SLOT_IMAGE_FAILED) {
+            shim_hold_image(s);
             become_inside(s);
+        }
         go_on(s);
         return;
     }
-    if (end.how == SLOT_EXITED || end.how == SLOT_SIGNALED)
-        end.how = steps_how(&s->steps);
-    else if (end.how == SLOT_NOT_STARTED)
-        snprintf(end.text, sizeof(end.text), "stopped before its command was started");
-    if (end.text[0] == 0)
-        snprintf(end.text,
-                 sizeof(end.text),
-                 "%s %d before its command was started",
-                 info->si_code == CLD_EXITED ? "exit status" : "signal",
-                 info->si_status);
-    shim_measure(s, &end.used);
-    shim_end_rest(s);
-    shim_finish(s, &end);
+    shim_ended_before(s, info, &end, steps_how(&s->steps));
 }
 
 /* The shim is known from now on, so the run can be cancelled. */
 static void prepare(struct shim *s)
 {
     steps_init(&s->steps, &s->command);
-    if ((s->request->flags & SHIM_FLAG_CONTAINER) != 0)
+    if (shim_is_container(s))
         s->command.user = NULL; /* crun changes to it */
-    s->prepares = steps_left(&s->steps);
-    if (s->prepares)
+    if (steps_left(&s->steps))
         shim_notify(s, SHIM_PREPARING);
     go_on(s);
 }
 
 /* ---- its processes end ---- */
 
-static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
+static void task_ended(struct shim *s, const siginfo_t *info)
 {
     struct slot_end end = {.how = shim_how_ended(s, info), .code = info->si_status};
 
@@ -136,23 +162,34 @@ static _Noreturn void task_ended(struct shim *s, const siginfo_t *info)
 
 static void reap(struct shim *s)
 {
+    static void (*const ended[])(struct shim * s, const siginfo_t *info) = {
+        [PHASE_STEPS] = step_ended,
+        [PHASE_MAKES] = shim_container_made,
+        [PHASE_BEGINS] = shim_begin_ended,
+        [PHASE_RUNS] = task_ended,
+    };
+
     for (;;) {
         siginfo_t info = {0};
+        idtype_t whom = s->phase == PHASE_MAKES ? P_PID : P_ALL;
 
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-            info.si_pid == 0)
+        if (s->phase == PHASE_LEAVES)
+            shim_look_for_first(s);
+        if (waitid(whom, (id_t)s->task, &info, WEXITED | WNOHANG | WNOWAIT) != 0 &&
+            s->phase == PHASE_LEAVES)
+            shim_first_is_gone(s);
+        if (info.si_pid == 0)
             return;
-        if (info.si_pid != s->task)
+        if (info.si_pid == s->task)
+            ended[s->phase](s, &info);
+        else if (s->phase != PHASE_LEAVES || info.si_pid != s->first)
             waitpid(info.si_pid, NULL, 0);
-        else if (s->prepares)
-            step_ended(s, &info);
-        else
-            task_ended(s, &info);
     }
 }
 
 static void on_signal(struct shim *s)
 {
+    bool prepares = s->phase != PHASE_RUNS;
     struct signalfd_siginfo info;
 
     if (read(s->signals, &info, sizeof(info)) != sizeof(info))
@@ -162,17 +199,17 @@ static void on_signal(struct shim *s)
         reap(s);
         break;
     case SIGTERM:
-        if (s->prepares)
+        if (prepares)
             shim_kill_for(s, SLOT_NOT_STARTED);
         else
-            kill(-s->task, SIGTERM);
+            shim_ask_to_end(s);
         break;
     case SHIM_SIGNAL_CANCEL:
-        if (s->prepares)
+        if (prepares)
             shim_kill_for(s, SLOT_NOT_STARTED);
         break;
     case SHIM_SIGNAL_KILL:
-        if (s->prepares)
+        if (prepares)
             shim_kill_for(s, SLOT_NOT_STARTED);
         else
             shim_kill_all(s);
@@ -204,8 +241,9 @@ static _Noreturn void stand(struct shim *s)
             {.fd = s->oom, .events = POLLIN},
             {.fd = s->lease, .events = POLLIN},
             {.fd = s->is_unsaid ? SHIM_FD_NOTICES : -1, .events = POLLOUT},
+            {.fd = s->phase == PHASE_BEGINS ? s->begin : -1, .events = POLLIN},
         };
-        int n = poll(fds, 4, patience(s));
+        int n = poll(fds, 5, patience(s));
 
         if (n == 0 && s->oom_watched)
             shim_look_for_oom(s);
@@ -219,6 +257,8 @@ static _Noreturn void stand(struct shim *s)
             shim_on_lease(s);
         if (fds[3].revents != 0)
             shim_tell_unsaid(s);
+        if (fds[4].revents != 0)
+            shim_on_begin(s);
         if (fds[0].revents != 0)
             on_signal(s);
     }
@@ -243,8 +283,14 @@ void shim_run(const struct shim_request *request,
               const struct shim_host *host,
               int spare)
 {
-    struct shim s = {
-        .request = request, .host = host, .spare = spare, .oom = -1, .lease = -1};
+    struct shim s = {.request = request,
+                     .host = host,
+                     .spare = spare,
+                     .oom = -1,
+                     .lease = -1,
+                     .image = -1,
+                     .begin = -1,
+                     .said = -1};
     int reason;
 
     s.start = process_start(getpid());

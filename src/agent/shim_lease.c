@@ -75,7 +75,10 @@ void shim_on_lease(struct shim *s)
     } else {
         s->lease_over = true;
         s->reason = SLOT_LEASE;
-        kill(-s->task, s->prepares ? SIGKILL : SIGTERM);
+        if (s->phase == PHASE_RUNS)
+            shim_ask_to_end(s);
+        else
+            kill(-s->task, SIGKILL);
         wake_at(s, now + s->request->grace_ms);
     }
 }

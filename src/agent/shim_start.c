@@ -127,7 +127,7 @@ void shim_start_task(struct shim *s)
     bool searched = strchr(t->argv[0], '/') == NULL;
     int failure;
 
-    s->prepares = false;
+    s->phase = PHASE_RUNS;
     failure = task_spawn(t, &s->task, &step);
     close(t->cwd);
     close(t->out);

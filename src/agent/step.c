@@ -117,17 +117,12 @@ static void copy_line(const char *line, char *text, size_t room)
     text[size] = 0;
 }
 
-void steps_finish(struct steps *s, int log, char *text, size_t room)
+void steps_heard(int from, int log, char *text, size_t room)
 {
     char said[SAID_MAX + 1], *line;
-    off_t size = lseek(s->err, 0, SEEK_END);
-    ssize_t n = pread(s->out, s->said, sizeof(s->said) - 1, 0);
+    off_t size = lseek(from, 0, SEEK_END);
+    ssize_t n = pread(from, said, SAID_MAX, size > SAID_MAX ? size - SAID_MAX : 0);
 
-    s->said[n > 0 ? n : 0] = 0;
-    n = pread(s->err, said, SAID_MAX, size > SAID_MAX ? size - SAID_MAX : 0);
-    close(s->out);
-    close(s->err);
-    s->out = s->err = -1;
     text[0] = 0;
     if (n <= 0)
         return;
@@ -138,4 +133,15 @@ void steps_finish(struct steps *s, int log, char *text, size_t room)
         said[--n] = 0;
     line = strrchr(said, '\n');
     copy_line(line == NULL ? said : line + 1, text, room);
+}
+
+void steps_finish(struct steps *s, int log, char *text, size_t room)
+{
+    ssize_t n = pread(s->out, s->said, sizeof(s->said) - 1, 0);
+
+    s->said[n > 0 ? n : 0] = 0;
+    steps_heard(s->err, log, text, room);
+    close(s->out);
+    close(s->err);
+    s->out = s->err = -1;
 }

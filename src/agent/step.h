@@ -39,7 +39,10 @@ int steps_start(struct steps *s,
 
 /* Of the one that was started last. */
 enum slot_how steps_how(const struct steps *s);
-/* Its errors go on in the command's own, and its last line to text. */
+/* What was said in a memory file goes on in a log, and its last line to text. */
+void steps_heard(int said, int log, char *text, size_t room);
+
+/* Of its errors that. */
 void steps_finish(struct steps *s, int log, char *text, size_t room);
 
 #endif

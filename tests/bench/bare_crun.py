@@ -24,6 +24,15 @@ def make_image(folder):
     return f"oci:{folder}/layout:true"
 
 
+def leave_out_begin(path):
+    """What our containers are before they are their command; bare crun starts that at once."""
+    with open(path) as f:
+        config = json.load(f)
+    config["process"]["args"] = config["process"]["args"][2:]
+    with open(path, "w") as f:
+        json.dump(config, f)
+
+
 def make_bundle(build, folder, image):
     """The very configuration of our tasks, with the files of the image as they are."""
     request = {
@@ -34,6 +43,7 @@ def make_bundle(build, folder, image):
     os.mkdir(f"{folder}/sandbox")
     subprocess.run([f"{build}/triarch-contain", "bundle"], input=json.dumps(request), text=True,
                    check=True, capture_output=True, cwd=folder)
+    leave_out_begin(f"{folder}/bundles/1/config.json")
     os.rmdir(f"{folder}/bundles/1/rootfs")
     shutil.copytree(f"{folder}/bundles/1/image/rootfs", f"{folder}/bundles/1/rootfs", symlinks=True)
     return f"{folder}/bundles/1"

@@ -91,28 +91,103 @@ def test_agent_is_killed(containers):
     assert containers.ended(job)["exit_code"] == 3
 
 
-def shim_of(containers):
-    """Of the only run."""
-    for entry in Path("/proc").iterdir():
-        try:
-            if "crun" in (entry / "comm").read_text():
-                if str(containers.agent.work) in (entry / "cmdline").read_text():
-                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                    return int(fields[1])
-        except OSError:
-            continue
-    return None
+def process_1(containers):
+    """Of the only container that is at work."""
+    (path,) = containers.agent.work.glob("bundles/*/pid")
+    return int(path.read_text())
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def at_work(containers, count=1):
+    wait_until(
+        "it is at work",
+        lambda: len(list(containers.agent.work.glob("runs/*/ready"))) == count,
+    )
+
+
+def test_nothing_of_crun_stays(containers):
+    """The shim is the parent of process 1, and all else that there is of it."""
+    job = containers.submit("touch ready; exec sleep 1000", kill_grace="100ms")
+    at_work(containers)
+    first = process_1(containers)
+    assert Path(f"/proc/{parent(first)}/comm").read_text() == "triarch-shim\n"
+    mine = [p for p in Path("/proc").iterdir() if p.name.isdigit() and parent_is(p, first)]
+    assert mine == [], "it has no children"
+    held = Path(f"/proc/{first}/fd")
+    assert sorted(p.name for p in held.iterdir()) == ["0", "1", "2"]
+    state = dict(line.split(":\t") for line in Path(f"/proc/{first}/status").read_text().splitlines() if ":\t" in line)
+    assert (state["SigBlk"], int(state["SigIgn"], 16) & 0x7FFFFFFF) == ("0" * 16, 0)
+    assert containers.killed(job).startswith("ended by signal 9")
+
+
+def state_of(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return "gone"
+
+
+def parent_is(path, pid):
+    try:
+        return parent(path.name) == pid
+    except OSError:
+        return False
 
 
 def test_shim_is_killed(containers):
     job = containers.submit("touch ready; sleep 1000")
-    wait_until("it is at work", lambda: any(containers.agent.work.glob("runs/*/ready")))
-    os.kill(shim_of(containers), 9)
-    wait_until(
-        "another attempt",
-        lambda: len(list(containers.agent.work.glob("runs/*/ready"))) == 2,
-    )
+    at_work(containers)
+    os.kill(parent(process_1(containers)), 9)
+    at_work(containers, 2)
     containers.killed(job)
+
+
+def test_dies_with_its_shim(containers):
+    """Also while there is no agent that would end it."""
+    containers.submit("touch ready; sleep 1000", kill_grace="100ms")
+    at_work(containers)
+    first = process_1(containers)
+    shim = parent(first)
+    containers.agent.kill9()
+    os.kill(shim, 9)
+    wait_until("it is gone", lambda: state_of(first) in ("gone", "Z"))
+    containers.agent.start()
+
+
+@pytest.mark.parametrize(
+    "argv, reason",
+    [
+        (["no-such"], 'exec "no-such": No such file or directory (looked in PATH /usr'),
+        (["/etc/passwd"], 'exec "/etc/passwd": Permission denied'),
+    ],
+)
+def test_command_that_is_not_there(containers, argv, reason):
+    job = containers.submit("", argv=argv, restart={"attempts": 3, "delay": "10ms"})
+    task = containers.ended(job)
+    assert (task["state"], task["reason"]) == ("TASK_ERROR", "REASON_COMMAND_NOT_STARTED")
+    assert task["message"].startswith(reason)
+    assert containers.out(job, "--stderr").startswith(reason)
+
+
+def test_crun_fails(containers):
+    """Its last line is the reason."""
+    (containers.volumes / "file").write_text("")
+    volume = {"source": str(containers.volumes / "file"), "target": "/proc/here"}
+    task = containers.ended(containers.submit("true", volumes=[volume]))
+    assert (task["state"], task["reason"]) == ("TASK_ERROR", "REASON_COMMAND_NOT_STARTED")
+    assert "/proc/here" in task["message"] or "proc/here" in task["message"], task["message"]
+
+
+def test_signal_that_ends_it(containers):
+    job = containers.submit("touch ready; exec sleep 1000")
+    at_work(containers)
+    os.kill(process_1(containers), 9)  # from outside
+    task = containers.ended(job)
+    assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_COMMAND_SIGNALED")
+    assert task["exit_code"] == 128 + 9
 
 
 def test_volumes(containers):
