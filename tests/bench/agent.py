@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Measures one agent under one master: real tasks a second, first instruction, memory, adoption.
 
-    agent.py [--build DIR] [--runs 5] [--tasks 2000] [--only process,oci,first,memory,adopt]
+    agent.py [--build DIR] [--runs 5] [--tasks 2000] [--only process,oci,first,memory,oci_memory,adopt]
 
 Prints one JSON line for each measure on stdout and a table on stderr, as cluster.py, whose
 cluster it uses.  The floor, a plain loop of fork, exec and wait (of `crun run` for containers), is
 measured between the runs.
-Memory is the proportional set size.
+Memory is the proportional set size of all processes that are not the tasks' own.
 """
 import argparse, datetime, json, os, statistics, subprocess, time, urllib.request
 
@@ -69,9 +69,21 @@ def shims_of(work_dir):
     return found
 
 
-def agent_kib(c):
+def makers_of(shim):
+    """What a shim has started on the host, with what that has: of a container whatever is not in
+    it.  The task of a container is in a namespace of its own."""
+    with open(f"/proc/{shim}/task/{shim}/children") as f:
+        children = [int(pid) for pid in f.read().split()]
+    outside = [p for p in children if os.readlink(f"/proc/{p}/ns/pid") == os.readlink("/proc/self/ns/pid")]
+    return outside + [p for child in outside for p in makers_of(child)]
+
+
+def agent_kib(c, containers=False):
     own = pss_kib(c.processes["a1"].pid)
-    return own, own + sum(pss_kib(p) for p in shims_of(os.path.realpath(f"{c.dir}/a1")))
+    ours = shims_of(os.path.realpath(f"{c.dir}/a1"))
+    if containers:
+        ours = set(ours + [p for shim in ours for p in makers_of(shim)])
+    return own, own + sum(pss_kib(p) for p in ours)
 
 
 def running(c):
@@ -125,9 +137,9 @@ def submit_to_end(c, path):
     return time.monotonic() - begin
 
 
-def write_job(path, image, count):
+def write_job(path, image, count, argv=("true",)):
     with open(path, "w") as f:
-        json.dump({"name": "true", "argv": ["true"], "image": image, "instances": count,
+        json.dump({"name": "true", "argv": argv, "image": image, "instances": count,
                    "resources": {"cpus": 1, "mem": 64}}, f)
     return path
 
@@ -200,6 +212,30 @@ def measure_memory(a):
             ("memory (PSS): idle; each task more", f"{idle / 1024:.1f} MiB; {each:.0f} KiB", "-", "-"))
 
 
+def measure_oci_memory(a):
+    """The image is unpacked before, by one task."""
+    reason = bare_crun.missing()
+    if reason is not None:
+        return {"skipped": reason}, ("memory (PSS): each container", "skipped", "-", "-")
+    place = folder()
+    image = bare_crun.make_image(place)
+    one = write_job(f"{place}/one.json", image, 1)
+    many = write_job(f"{place}/many.json", image, a.containers, ("sleep", "3600"))
+    c = cluster(a)
+    try:
+        submit_to_end(c, one)
+        _, idle = agent_kib(c)
+        job = c.triarch("submit", many).stdout.strip()
+        wait_for("starting all containers", lambda: running(c) == a.containers, 120)
+        _, busy = agent_kib(c, containers=True)
+        end_job(c, job)
+    finally:
+        c.stop()
+    each = (busy - idle) / a.containers
+    return ({"tasks": a.containers, "per_container_kib": round(each, 1)},
+            ("memory (PSS): each container more", f"{each:.0f} KiB", "-", "-"))
+
+
 def measure_adopt(a):
     took = []
     c = cluster(a)
@@ -227,6 +263,7 @@ MEASURES = {
     "oci": measure_oci,
     "first": measure_first,
     "memory": measure_memory,
+    "oci_memory": measure_oci_memory,
     "adopt": measure_adopt,
 }
 
