@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
 
@@ -87,27 +88,30 @@ void process_drop_starts(struct launcher_process *l)
     }
 }
 
-void process_start_run(struct launcher *base, const struct run_start *run)
+bool process_try_start(struct launcher_process *l,
+                       struct process *p,
+                       const struct run_start *run)
 {
-    struct launcher_process *l = launcher_process_of(base);
     struct buffer request = {0};
     struct shim_request *r;
-    struct process *p;
     struct start *s;
     struct error err;
+    int rv = request_build(&request, run, &l->host, &err);
 
-    process_settle(l);
-    p = take(l, run);
-    if (p == NULL)
-        return;
-    if (request_build(&request, run, &l->host, &err) != 0 ||
-        (!p->has_slot && slots_take(&l->slots, &p->slot, &err) != 0)) {
+    if (rv == 0 && !p->has_slot)
+        rv = slots_take(&l->slots, &p->slot, &err);
+    if (rv != 0) {
         buffer_finish(&request);
-        process_tell_ended(l, p, RUN_END_NOT_STARTED, 0, err.text);
-        return;
+        if (rv < 0)
+            process_tell_ended(l,
+                               p,
+                               rv == -ERROR_UNAVAILABLE ? RUN_END_NO_USER
+                                                        : RUN_END_NOT_STARTED,
+                               0,
+                               err.text);
+        return rv < 0;
     }
     p->has_slot = true;
-    p->state = PROCESS_ALIVE;
     r = (struct shim_request *)(void *)request.data;
     r->slot = p->slot;
     p->disk_bytes = r->disk_bytes;
@@ -115,6 +119,21 @@ void process_start_run(struct launcher *base, const struct run_start *run)
     *s = (struct start){.process = p, .request = request};
     STAILQ_INSERT_TAIL(&l->starts, s, link);
     start_next(l);
+    return true;
+}
+
+void process_start_run(struct launcher *base, const struct run_start *run)
+{
+    struct launcher_process *l = launcher_process_of(base);
+    struct process *p;
+
+    process_settle(l);
+    p = take(l, run);
+    if (p == NULL)
+        return;
+    p->state = PROCESS_ALIVE;
+    if (!process_try_start(l, p, run))
+        process_hold(l, run, false, 0);
 }
 
 /* To the shim, if it lives. */
@@ -142,14 +161,36 @@ void process_signal(struct launcher *base, uint64_t attempt, enum run_signal sig
     };
     struct process *p = process_find(launcher_process_of(base), attempt);
 
-    if (p != NULL && p->shim == 0 && signal == RUN_SIGNAL_CANCEL)
+    if (p != NULL && p->shim == 0 && signal == RUN_SIGNAL_CANCEL) {
         p->cancelled = true;
+        eventfd_write(launcher_process_of(base)->wake, 1); /* it may be held */
+    }
     process_signal_shim(launcher_process_of(base), attempt, numbers[signal]);
 }
 
 void process_end_for_disk(struct launcher *base, uint64_t attempt)
 {
     process_signal_shim(launcher_process_of(base), attempt, SHIM_SIGNAL_DISK);
+}
+
+/* The user is known unless the agent was restarted since it started the run. */
+static int build_exec(struct launcher_process *l,
+                      struct buffer *out,
+                      const struct run_start *run,
+                      const struct exec_request *request,
+                      struct error *err)
+{
+    int rc;
+
+    do
+        rc = request_build_exec(out, run, request, &l->host, err);
+    while (rc > 0 && users_wait(l->host.users));
+    if (rc > 0)
+        rc = error_set(err,
+                       ERROR_UNAVAILABLE,
+                       "the host's directory of users has not answered yet who the "
+                       "task's user is; try again");
+    return rc;
 }
 
 /* The run may end meanwhile: then there is no group to join, or the agent ends the session. */
@@ -167,7 +208,7 @@ int process_exec(struct launcher *base,
     if (p == NULL || p->state != PROCESS_ALIVE)
         rc = error_set(err, ERROR_CONFLICT, "the task has just ended");
     else
-        rc = request_build_exec(&bytes, run, request, &l->host, err);
+        rc = build_exec(l, &bytes, run, request, err);
     if (rc != 0) {
         buffer_finish(&bytes);
         close(socket);
@@ -181,30 +222,43 @@ int process_exec(struct launcher *base,
 
 /* What could be started can be asked for, unless its user is gone meanwhile: then nobody
  * can say how it is. */
-void process_check(struct launcher *base, const struct run_start *run, uint32_t index)
+bool process_try_check(struct launcher_process *l,
+                       struct process *p,
+                       const struct run_start *run,
+                       uint32_t index)
 {
-    struct launcher_process *l = launcher_process_of(base);
-    struct process *p = process_find(l, run->attempt);
     struct buffer bytes = {0};
     struct shim_request *r;
     struct error err;
+    int rv = request_build_check(&bytes, run, index, &l->host, &err);
 
-    if (p == NULL || p->state != PROCESS_ALIVE)
-        return;
-    if (request_build_check(&bytes, run, index, &l->host, &err) != 0) {
+    if (rv != 0)
         buffer_finish(&bytes);
+    if (rv > 0 || rv == -ERROR_UNAVAILABLE)
+        return false;
+    if (rv < 0) {
         log_warning("agent",
                     "task %llu.%u (attempt id %llu) cannot be checked: %s",
                     (unsigned long long)run->job,
                     run->instance,
                     (unsigned long long)run->attempt,
                     err.text);
-        return;
+        return true;
     }
     r = (struct shim_request *)(void *)bytes.data;
     r->shim_pid = p->shim;
     r->shim_start = p->start;
     process_watch_spawner(l, !spawning_send(&l->spawning, &bytes, -1));
+    return true;
+}
+
+void process_check(struct launcher *base, const struct run_start *run, uint32_t index)
+{
+    struct launcher_process *l = launcher_process_of(base);
+    struct process *p = process_find(l, run->attempt);
+
+    if (p != NULL && p->state == PROCESS_ALIVE && !process_try_check(l, p, run, index))
+        process_hold(l, run, true, index);
 }
 
 static void timed_out(char text[LIMIT_MESSAGE_BYTES], int ms)

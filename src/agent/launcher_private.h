@@ -4,6 +4,7 @@
  *   launcher_table.c     the processes, and what is told of them
  *   launcher_adopt.c     what became of a run: slots, shims of an earlier agent, leftovers
  *   launcher_ask.c       what the spawner and the shims are asked for
+ *   launcher_held.c      what waits until it is known who a user is
  */
 #ifndef AGENT_LAUNCHER_PRIVATE_H
 #define AGENT_LAUNCHER_PRIVATE_H
@@ -60,6 +61,15 @@ struct start {
     STAILQ_ENTRY(start) link;
 };
 
+/* A start or a check whose user is being looked up. */
+struct held {
+    struct run_start run; /* its spec and ports are owned */
+    bool is_check;
+    uint32_t index; /* of the check */
+    uint64_t due_us;
+    TAILQ_ENTRY(held) link;
+};
+
 struct launcher_process {
     struct launcher base;
     char *work_dir, *fetch, *contain, *volumes;
@@ -77,6 +87,9 @@ struct launcher_process {
     unsigned retry_ms;
     unsigned starting;
     STAILQ_HEAD(, start) starts; /* for when fewer are starting */
+    TAILQ_HEAD(, held) held;
+    int overdue;         /* a timerfd: the first of `held` is, at overdue_us */
+    uint64_t overdue_us; /* 0: never */
     struct process_tree processes;
     struct process_list telling;
     struct process_list lost;
@@ -117,6 +130,14 @@ int process_open_shim(const struct process *p);
 
 /* launcher_ask.c */
 void process_start_run(struct launcher *base, const struct run_start *run);
+/* False: its user is still being looked up. */
+bool process_try_start(struct launcher_process *l,
+                       struct process *p,
+                       const struct run_start *run);
+bool process_try_check(struct launcher_process *l,
+                       struct process *p,
+                       const struct run_start *run,
+                       uint32_t index);
 /* The shim said something: another one may be started. */
 void process_heard_of(struct launcher_process *l, struct process *p);
 void process_drop_starts(struct launcher_process *l);
@@ -134,5 +155,13 @@ const char *process_check_problem(const struct shim_notice *notice,
                                   char text[LIMIT_MESSAGE_BYTES]);
 /* Whether to wait until the spawner takes more. */
 void process_watch_spawner(struct launcher_process *l, bool write);
+
+/* launcher_held.c */
+void process_hold(struct launcher_process *l,
+                  const struct run_start *run,
+                  bool is_check,
+                  uint32_t index);
+void process_try_held(struct launcher_process *l);
+void process_drop_held(struct launcher_process *l);
 
 #endif

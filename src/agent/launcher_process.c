@@ -108,6 +108,8 @@ static void process_dispatch(struct launcher *base)
 
         if (source == &l->wake)
             eventfd_read(l->wake, &woken);
+        else if (source == &l->overdue)
+            eventfd_read(l->overdue, &woken);
         else if (source == &l->retry)
             l->look_for_lost = eventfd_read(l->retry, &woken) == 0;
         else if (source == &l->slots)
@@ -118,6 +120,7 @@ static void process_dispatch(struct launcher *base)
             process_shim_ended(l, source);
     }
     process_settle(l);
+    process_try_held(l);
     process_tell_all(l);
 }
 
@@ -128,6 +131,8 @@ static void process_destroy(struct launcher *base)
 
     spawning_stop(&l->spawning);
     process_drop_starts(l);
+    process_drop_held(l);
+    users_wake(l->host.users, -1);
     RB_FOREACH_SAFE (p, process_tree, &l->processes, next)
         process_drop(l, p);
     slots_close(&l->slots);
@@ -137,6 +142,8 @@ static void process_destroy(struct launcher *base)
         close(l->wake);
     if (l->retry >= 0)
         close(l->retry);
+    if (l->overdue >= 0)
+        close(l->overdue);
     if (base->fd >= 0)
         close(base->fd);
     mem_free(l->work_dir);
@@ -229,7 +236,8 @@ static int open_all(struct launcher_process *l,
     l->base.fd = epoll_create1(EPOLL_CLOEXEC);
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (l->base.fd < 0 || l->wake < 0 || l->retry < 0)
+    l->overdue = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->base.fd < 0 || l->wake < 0 || l->retry < 0 || l->overdue < 0)
         return error_set(err, ERROR_IO, "epoll: %s", strerror(errno));
     snprintf(path, sizeof(path), "%s/runs", l->work_dir);
     if (mkdir(path, 0755) != 0 && errno != EEXIST)
@@ -248,6 +256,8 @@ static int open_all(struct launcher_process *l,
     if (rv == 0)
         rv = watch(l, l->retry, &l->retry, err);
     if (rv == 0)
+        rv = watch(l, l->overdue, &l->overdue, err);
+    if (rv == 0)
         rv = watch(l, l->spawning.notices, &l->slots, err);
     if (rv == 0)
         rv = watch(l, l->spawning.requests, &l->spawning, err);
@@ -263,11 +273,12 @@ int launcher_process_create(struct launcher **out,
     int rv;
 
     l->base = (struct launcher){.ops = &process_ops, .listener = *listener, .fd = -1};
-    l->wake = l->retry = -1;
+    l->wake = l->retry = l->overdue = -1;
     l->slots.fd = -1;
     l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&l->spawning.queue);
     STAILQ_INIT(&l->starts);
+    TAILQ_INIT(&l->held);
     TAILQ_INIT(&l->telling);
     TAILQ_INIT(&l->lost);
     RB_INIT(&l->processes);
@@ -298,6 +309,7 @@ int launcher_process_create(struct launcher **out,
     if (l->base.no_images.code != ERROR_NONE)
         l->host.no_images = l->base.no_images.text;
     l->base.groups = &l->groups;
+    users_wake(l->host.users, l->wake);
     eventfd_write(l->wake, 1); /* once the runs are adopted: settle */
     *out = &l->base;
     return 0;

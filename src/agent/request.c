@@ -50,9 +50,12 @@ static int add_command(struct buffer *out,
                        struct error *err)
 {
     const struct user *user;
+    int rv = r->kind == SHIM_RUN
+                 ? users_find(host->users, spec->user, &user, err)
+                 : users_find_again(host->users, spec->user, &user, err);
 
-    if (users_find(host->users, spec->user, &user, err) != 0)
-        return -(int)err->code;
+    if (rv != 0)
+        return rv;
     set_user(r, user);
     buffer_append(out, r, sizeof(*r));
     if (r->groups > 0)
@@ -156,10 +159,12 @@ static int build(struct buffer *out,
                  struct error *err)
 {
     size_t begin = out->size, strings;
+    int rv;
 
     set_limits(r, spec, host);
-    if (add_strings(out, r, run, spec, host, err) != 0)
-        return -(int)err->code;
+    rv = add_strings(out, r, run, spec, host, err);
+    if (rv != 0)
+        return rv;
     strings = begin + sizeof(*r) + r->groups * sizeof(uint32_t);
     if (r->kind == SHIM_RUN && request_add_steps(out, r, spec, host, err) != 0)
         return -(int)err->code;

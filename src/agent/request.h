@@ -20,7 +20,8 @@ struct request_host {
     uint64_t default_disk; /* bytes for a job that asks for none */
 };
 
-/* Append the run's struct shim_request and what comes after it; the caller sets the slot. */
+/* Append the run's struct shim_request and what comes after it; the caller sets the slot.
+ * All of these return USERS_ASKED, with nothing appended, while the user is looked up. */
 int request_build(struct buffer *out,
                   const struct run_start *run,
                   const struct request_host *host,

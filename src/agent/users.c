@@ -6,17 +6,19 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define KEEP_US (60 * 1000000ull)
+#define KEEP_US     (60 * 1000000ull)
+#define KEEP_BAD_US 1000000ull /* so that many who ask get one answer */
+#define MOMENT_US   200000ull
 
 struct known {
-    char *asked; /* owned, as is what `user` points to; NULL: free */
-    struct user user;
+    char *asked;           /* owned; NULL: free */
+    struct lookup *lookup; /* on the way; or NULL */
+    bool answered;
+    struct user user; /* owned */
+    struct error err; /* code 0: there is this user */
     uint64_t until_us;
 };
 
@@ -25,8 +27,11 @@ struct users {
     char *default_user; /* or NULL */
     struct user own;
     struct users_of_images images;
+    struct lookups *lookups;
     struct known known[LIMIT_USERS_KNOWN];
-    unsigned next; /* to be replaced */
+    unsigned next;       /* to be replaced */
+    struct lookup *last; /* that began; for comparing only */
+    uint64_t moment_us;  /* until then it is worth waiting for it */
 };
 
 static void user_finish(struct user *u)
@@ -39,6 +44,7 @@ static void user_finish(struct user *u)
 
 static void known_finish(struct known *k)
 {
+    lookup_abandon(k->lookup);
     mem_free(k->asked);
     user_finish(&k->user);
     *k = (struct known){0};
@@ -56,42 +62,53 @@ static bool is_listed(const char *list, const char *name)
 }
 
 /* A user that a job names.  Who gives tasks a default user does not want them to be the agent. */
-static bool is_allowed(const struct users *u, const struct passwd *who)
+static bool is_allowed(const struct users *u, const struct found_user *who)
 {
-    if (u->allowed == NULL && who->pw_uid == geteuid())
+    if (u->allowed == NULL && who->uid == geteuid())
         return u->default_user == NULL;
     if (u->allowed == NULL)
-        return who->pw_uid >= UID_ORDINARY;
-    return strcmp(u->allowed, "*") == 0 || is_listed(u->allowed, who->pw_name);
+        return who->uid >= UID_ORDINARY;
+    return strcmp(u->allowed, "*") == 0 || is_listed(u->allowed, who->name);
 }
 
-static int find_groups(struct user *user, const struct passwd *who, struct error *err)
+/* As getpwnam(3) has it: with all other errors nobody can say whether there is one. */
+static bool is_unknown(int reason)
 {
-    int count = LIMIT_USER_GROUPS;
+    return reason == 0 || reason == ENOENT || reason == ESRCH || reason == EBADF ||
+           reason == EPERM;
+}
 
-    user->groups = mem_alloc(LIMIT_USER_GROUPS * sizeof(*user->groups));
-    if (getgrouplist(who->pw_name, who->pw_gid, user->groups, &count) < 0)
+static int check_allowed(const struct users *u,
+                         const char *name,
+                         const struct found_user *who,
+                         struct error *err)
+{
+    if (who->name == NULL && !is_unknown(who->reason))
         return error_set(err,
-                         ERROR_TOO_LARGE,
-                         "user %s is in %d groups, at most %d are possible",
-                         who->pw_name,
-                         count,
-                         LIMIT_USER_GROUPS);
-    user->group_count = (uint32_t)count;
-    user->groups = mem_realloc(user->groups, (size_t)count * sizeof(*user->groups));
-    return 0;
+                         ERROR_UNAVAILABLE,
+                         "the host's directory of users cannot say who \"%s\" is: %s",
+                         name,
+                         strerror(who->reason));
+    if (who->name == NULL)
+        return error_set(err, ERROR_INVALID, "this host has no user \"%s\"", name);
+    if ((u->default_user != NULL && strcmp(name, u->default_user) == 0) ||
+        is_allowed(u, who))
+        return 0;
+    return error_set(err,
+                     ERROR_INVALID,
+                     "tasks may not run as user \"%s\" on this agent: its --users "
+                     "%s%s",
+                     name,
+                     u->allowed != NULL ? "allows "
+                                        : "is not given, so neither users of the "
+                                          "system nor, with --default-user, the "
+                                          "agent's own are allowed",
+                     u->allowed != NULL ? u->allowed : "");
 }
 
-static int fill(struct user *user, const struct passwd *who, struct error *err)
+static int check_possible(const struct found_user *who, struct error *err)
 {
-    *user = (struct user){
-        .name = mem_strdup(who->pw_name),
-        .home = mem_strdup(who->pw_dir),
-        .uid = who->pw_uid,
-        .gid = who->pw_gid,
-        .change = who->pw_uid != geteuid(),
-    };
-    if (!user->change)
+    if (who->uid == geteuid())
         return 0;
     if (geteuid() != 0)
         return error_set(err,
@@ -99,45 +116,88 @@ static int fill(struct user *user, const struct passwd *who, struct error *err)
                          "the agent runs as an ordinary user (uid %u) and cannot start "
                          "tasks as %s",
                          (unsigned)geteuid(),
-                         who->pw_name);
-    return find_groups(user, who, err);
+                         who->name);
+    if (who->group_count > LIMIT_USER_GROUPS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "user %s is in %u groups, at most %d are possible",
+                         who->name,
+                         who->group_count,
+                         LIMIT_USER_GROUPS);
+    return 0;
 }
 
-static int
-look_up(struct users *u, struct user *user, const char *name, struct error *err)
+/* What was found belongs to the user afterwards. */
+static void fill(struct user *user, struct found_user *found)
 {
-    const struct passwd *who;
-
-    errno = 0;
-    who = getpwnam(name);
-    if (who == NULL)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "this host has no user \"%s\"%s%s",
-                         name,
-                         errno != 0 ? ": " : "",
-                         errno != 0 ? strerror(errno) : "");
-    if ((u->default_user == NULL || strcmp(name, u->default_user) != 0) &&
-        !is_allowed(u, who))
-        return error_set(err,
-                         ERROR_INVALID,
-                         "tasks may not run as user \"%s\" on this agent: its --users "
-                         "%s%s",
-                         name,
-                         u->allowed != NULL ? "allows "
-                                            : "is not given, so neither users of the "
-                                              "system nor, with --default-user, the "
-                                              "agent's own are allowed",
-                         u->allowed != NULL ? u->allowed : "");
-    return fill(user, who, err);
+    user_finish(user);
+    *user = (struct user){
+        .name = found->name,
+        .home = found->home,
+        .uid = found->uid,
+        .gid = found->gid,
+        .change = found->uid != geteuid(),
+        .groups = found->groups,
+        .group_count = found->group_count,
+    };
+    *found = (struct found_user){0};
 }
 
-int users_find(struct users *u,
-               const char *name,
-               const struct user **out,
-               struct error *err)
+/* ---- what is known ---- */
+
+static void take_answer(struct users *u, struct known *k)
 {
-    uint64_t now = clock_monotonic_us();
+    struct found_user found;
+
+    if (k->lookup == NULL || !lookup_take(k->lookup, &found))
+        return;
+    k->lookup = NULL;
+    k->answered = true;
+    k->err = (struct error){0};
+    k->until_us = clock_monotonic_us() + KEEP_US;
+    if (check_allowed(u, k->asked, &found, &k->err) == 0 &&
+        check_possible(&found, &k->err) == 0)
+        fill(&k->user, &found);
+    else
+        k->until_us = clock_monotonic_us() + KEEP_BAD_US;
+    found_user_finish(&found);
+}
+
+/* The one with that name, or one that it replaces; NULL: all are being looked up. */
+static struct known *known_of(struct users *u, const char *name)
+{
+    for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++)
+        if (u->known[i].asked != NULL && strcmp(u->known[i].asked, name) == 0)
+            return &u->known[i];
+    for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++) {
+        struct known *k = &u->known[u->next++ % LIMIT_USERS_KNOWN];
+
+        if (k->lookup != NULL)
+            continue;
+        known_finish(k);
+        k->asked = mem_strdup(name);
+        return k;
+    }
+    return NULL;
+}
+
+static void ask(struct users *u, struct known *k)
+{
+    if (k->lookup != NULL)
+        return;
+    k->lookup = lookups_begin(u->lookups, k->asked);
+    if (k->lookup == NULL)
+        return;
+    u->last = k->lookup;
+    u->moment_us = clock_monotonic_us() + MOMENT_US;
+}
+
+static int find(struct users *u,
+                const char *name,
+                bool any_age,
+                const struct user **out,
+                struct error *err)
+{
     struct known *k;
 
     if (name == NULL)
@@ -145,45 +205,95 @@ int users_find(struct users *u,
     *out = &u->own;
     if (name == NULL)
         return 0;
-    for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++) {
-        k = &u->known[i];
-        if (k->asked != NULL && now < k->until_us && strcmp(k->asked, name) == 0) {
-            *out = &k->user;
-            return 0;
-        }
-    }
-    k = &u->known[u->next++ % LIMIT_USERS_KNOWN];
-    known_finish(k);
-    if (look_up(u, &k->user, name, err) != 0) {
-        known_finish(k);
-        return -(int)err->code;
-    }
-    k->asked = mem_strdup(name);
-    k->until_us = now + KEEP_US;
+    k = known_of(u, name);
+    if (k == NULL)
+        return USERS_ASKED;
+    take_answer(u, k);
+    if (!k->answered || clock_monotonic_us() >= k->until_us)
+        ask(u, k);
+    if (!k->answered || (clock_monotonic_us() >= k->until_us && !any_age))
+        return USERS_ASKED;
     *out = &k->user;
-    return 0;
+    if (k->err.code != ERROR_NONE && err != NULL)
+        *err = k->err;
+    return -(int)k->err.code;
+}
+
+int users_find(struct users *u,
+               const char *name,
+               const struct user **out,
+               struct error *err)
+{
+    return find(u, name, false, out, err);
+}
+
+int users_find_again(struct users *u,
+                     const char *name,
+                     const struct user **out,
+                     struct error *err)
+{
+    return find(u, name, true, out, err);
+}
+
+bool users_wait(struct users *u)
+{
+    for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++)
+        if (u->known[i].lookup != NULL && u->known[i].lookup == u->last)
+            return lookup_wait(u->last, u->moment_us);
+    return false;
+}
+
+void users_wake(struct users *u, int fd)
+{
+    lookups_wake(u->lookups, fd);
 }
 
 /* ---- of images ---- */
 
-static void add_ids(struct users_of_images *images, const char *name)
+/* At the start of the agent, which has nothing else to do. */
+static int find_at_start(struct users *u,
+                         const char *name,
+                         struct found_user *out,
+                         struct error *err)
 {
-    const struct passwd *who = getpwnam(name);
+    struct lookup *l = lookups_begin(u->lookups, name);
 
-    if (who == NULL)
-        return;
-    MEM_GROW(images->list, images->capacity, images->count + 1);
-    images->list[images->count++] =
-        (struct users_ids){.uid = who->pw_uid, .gid = who->pw_gid};
+    if (l != NULL &&
+        lookup_wait(l, clock_monotonic_us() + LIMIT_USER_LOOKUP_MS * 1000ull))
+        return lookup_take(l, out) ? 0 : -ERROR_TIMEOUT;
+    lookup_abandon(l);
+    return error_set(err,
+                     ERROR_TIMEOUT,
+                     "the host's directory of users says nothing of %s; see that it "
+                     "answers (`getent passwd`)",
+                     name != NULL ? name : "the agent's own user");
 }
 
-static void add_listed(struct users_of_images *images, const char *list)
+static int add_ids(struct users *u, const char *name, struct error *err)
+{
+    struct users_of_images *images = &u->images;
+    struct found_user who;
+
+    if (find_at_start(u, name, &who, err) != 0)
+        return -(int)err->code;
+    if (who.name != NULL) {
+        MEM_GROW(images->list, images->capacity, images->count + 1);
+        images->list[images->count++] =
+            (struct users_ids){.uid = who.uid, .gid = who.gid};
+    }
+    found_user_finish(&who);
+    return 0;
+}
+
+static int add_listed(struct users *u, const char *list, struct error *err)
 {
     char *names = mem_strdup(list), *rest = names, *name;
+    int rv = 0;
 
-    while ((name = strsep(&rest, ",")) != NULL)
-        add_ids(images, name);
+    while (rv == 0 && (name = strsep(&rest, ",")) != NULL)
+        rv = add_ids(u, name, err);
     mem_free(names);
+    return rv;
 }
 
 static bool has_uid(const struct users_of_images *images, uint32_t uid)
@@ -196,18 +306,19 @@ static bool has_uid(const struct users_of_images *images, uint32_t uid)
 
 /* In a container of root's agent uids are those of the host, and root can become any of them:
  * so where a task without an image may be who the agent is, one with an image may be anybody. */
-static void find_users_of_images(struct users *u, bool image_root)
+static int find_users_of_images(struct users *u, bool image_root, struct error *err)
 {
     struct users_of_images *images = &u->images;
 
     images->from = u->allowed == NULL ? UID_ORDINARY : 0;
-    if (u->default_user != NULL)
-        add_ids(images, u->default_user);
-    if (u->allowed != NULL)
-        add_listed(images, u->allowed);
+    if (u->default_user != NULL && add_ids(u, u->default_user, err) != 0)
+        return -(int)err->code;
+    if (u->allowed != NULL && add_listed(u, u->allowed, err) != 0)
+        return -(int)err->code;
     images->any =
         image_root || geteuid() != 0 || has_uid(images, geteuid()) ||
         (u->allowed == NULL ? u->default_user == NULL : strcmp(u->allowed, "*") == 0);
+    return 0;
 }
 
 const struct users_of_images *users_of_images(const struct users *u)
@@ -215,28 +326,51 @@ const struct users_of_images *users_of_images(const struct users *u)
     return &u->images;
 }
 
+static int find_own(struct users *u, struct error *err)
+{
+    struct found_user own;
+
+    if (find_at_start(u, NULL, &own, err) != 0)
+        return -(int)err->code;
+    fill(&u->own, &own);
+    u->own.uid = geteuid();
+    u->own.gid = getegid();
+    u->own.change = false;
+    return 0;
+}
+
+static int check_default(struct users *u, struct error *err)
+{
+    struct found_user who;
+    int rv = 0;
+
+    if (u->default_user == NULL)
+        return 0;
+    rv = find_at_start(u, u->default_user, &who, err);
+    if (rv != 0)
+        return rv;
+    rv = check_allowed(u, u->default_user, &who, err);
+    if (rv == 0)
+        rv = check_possible(&who, err);
+    found_user_finish(&who);
+    return rv;
+}
+
 int users_create(struct users **out,
                  const struct users_options *options,
                  struct error *err)
 {
     struct users *u = mem_zalloc(sizeof(*u));
-    const struct passwd *own = getpwuid(geteuid());
-    const struct user *user;
 
+    u->lookups = lookups_create(options->find);
     u->allowed = options->allowed == NULL ? NULL : mem_strdup(options->allowed);
     u->default_user =
         options->default_user == NULL ? NULL : mem_strdup(options->default_user);
-    u->own = (struct user){
-        .name = own == NULL ? NULL : mem_strdup(own->pw_name),
-        .home = own == NULL ? NULL : mem_strdup(own->pw_dir),
-        .uid = geteuid(),
-        .gid = getegid(),
-    };
-    if (users_find(u, NULL, &user, err) != 0) {
+    if (find_own(u, err) != 0 || check_default(u, err) != 0 ||
+        find_users_of_images(u, options->image_root, err) != 0) {
         users_destroy(u);
         return -(int)err->code;
     }
-    find_users_of_images(u, options->image_root);
     *out = u;
     return 0;
 }
@@ -247,6 +381,7 @@ void users_destroy(struct users *u)
         return;
     for (unsigned i = 0; i < LIMIT_USERS_KNOWN; i++)
         known_finish(&u->known[i]);
+    lookups_destroy(u->lookups);
     user_finish(&u->own);
     mem_free(u->images.list);
     mem_free(u->allowed);

@@ -113,6 +113,9 @@
 #define LIMIT_SANDBOX_DEPTH    128     /* directories in directories there */
 #define LIMIT_USERS_KNOWN      64      /* looked up by an agent and kept for a minute */
 #define LIMIT_USER_GROUPS      1024    /* supplementary ones of a user of tasks */
+#define LIMIT_USER_LOOKUPS     8       /* of an agent, at one time */
+#define LIMIT_USER_LOOKUP_MS   5000    /* that a start waits for its user's */
+#define LIMIT_CHECK_LOOKUP_MS  2000    /* that a check does */
 #define LIMIT_TASK_PIDS        4096    /* processes and threads of a task, by default */
 #define LIMIT_AGENT_RUNS       65536   /* of one agent, with unacknowledged ones */
 #define LIMIT_AGENT_CHECKS     64      /* at one time */

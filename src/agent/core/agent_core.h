@@ -51,6 +51,7 @@ enum run_end {
     RUN_END_LEASE,    /* its shim ended it because the lease ran out; code = signal */
     RUN_END_FETCH_FAILED, /* not started: an artifact; message says why */
     RUN_END_IMAGE_FAILED, /* not started: its image; message says why */
+    RUN_END_NO_USER,      /* not started: nobody said in time who its user is */
     RUN_ENDS
 };
 
@@ -75,6 +76,7 @@ struct run_checked {
     uint32_t restarts;
     uint32_t index; /* of the check in the job_spec */
     bool passed;
+    bool unasked;        /* it could not be asked: that says nothing of the run */
     const char *message; /* of one that failed: why */
 };
 

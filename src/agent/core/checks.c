@@ -213,6 +213,10 @@ void checks_answered(struct agent_core *core,
         return; /* of an earlier start, or it is being ended */
     c = &r->checks[answer->index];
     asks_no_more(core, r, c);
+    if (answer->unasked) {
+        set_due(r);
+        return;
+    }
     c->told = true;
     c->passed = answer->passed;
     c->failed = answer->passed ? 0 : c->failed + (c->failed < UINT32_MAX ? 1 : 0);

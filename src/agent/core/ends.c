@@ -58,6 +58,13 @@ static const struct {
                               false,
                               false,
                               "its image could not be made ready"},
+    [RUN_END_NO_USER] =
+        {TASK_LOST,
+         TASK_REASON_LAUNCH_REFUSED,
+         false,
+         false,
+         "not started: the host's directory of users did not answer who "
+         "its user is"},
 };
 
 /* As a shell would say it. */
@@ -120,12 +127,13 @@ judge_by_cause(const struct run_ended *e, const struct run *r, struct run_verdic
     snprintf(out->message, sizeof(out->message), "%s", message);
 }
 
-/* What nobody saw end is LOST, whatever it was told; without its lease it is LOST unless
- * that was an order. */
+/* What nobody saw end is LOST, whatever it was told; without its lease, or its user, it is LOST
+ * unless that was an order. */
 static bool cause_counts(const struct run_ended *e, const struct run *r)
 {
-    return table[e->how].state != TASK_LOST ||
-           (e->how == RUN_END_LEASE && r->cause == CAUSE_ORDER);
+    bool seen = e->how == RUN_END_LEASE || e->how == RUN_END_NO_USER;
+
+    return table[e->how].state != TASK_LOST || (seen && r->cause == CAUSE_ORDER);
 }
 
 void ends_judge(const struct run_ended *e, const struct run *r, struct run_verdict *out)

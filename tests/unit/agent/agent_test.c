@@ -136,6 +136,7 @@ static void on_checked(void *context, const struct run_checked *checked)
     t.checked.restarts = checked->restarts;
     t.checked.index = checked->index;
     t.checked.passed = checked->passed;
+    t.checked.unasked = checked->unasked;
     snprintf(t.checked.message,
              sizeof(t.checked.message),
              "%s",
@@ -236,6 +237,7 @@ static void pack_spec(struct buffer *out, char *const *argv, char *const *env)
         job_spec_add_arg(&spec, *argv);
     for (; env != NULL && *env != NULL; env++)
         job_spec_add_env(&spec, *env);
+    spec.user = t.user == NULL ? NULL : mem_strdup(t.user);
     if (t.artifact)
         add_artifact(&spec);
     spec.ports.count = t.port_count;

@@ -35,6 +35,7 @@ struct agent_test {
     struct launcher *launcher;
     uint32_t restarts;              /* of the next start */
     bool artifact;                  /* its job has one */
+    const char *user;               /* of its job, or NULL */
     const struct job_check *checks; /* and these */
     size_t check_count;
     const uint16_t *ports;
@@ -44,7 +45,7 @@ struct agent_test {
         unsigned count; /* of answers; the last one was: */
         uint64_t attempt;
         uint32_t restarts, index;
-        bool passed;
+        bool passed, unasked;
         char message[LIMIT_MESSAGE_BYTES + 1];
     } checked;
     unsigned ended;

@@ -82,6 +82,25 @@ START_TEST(lost_answer_is_a_failure)
 }
 END_TEST
 
+/* It says nothing of the run, however often. */
+START_TEST(what_could_not_be_asked_is_no_failure)
+{
+    struct agent_event unasked = {.kind = AGENT_CHECKED,
+                                  .checked = {.attempt = 1, .unasked = true}};
+
+    run_checked();
+    for (int i = 0; i < 10; i++) {
+        rig_advance(&rig, i == 0 ? 2000 : 10000);
+        ck_assert_uint_eq(rig_count(&rig, AGENT_CHECK), 2 + 2 * (size_t)i);
+        answer(1, true);
+        rig_step(&rig, &unasked);
+    }
+    ck_assert_uint_eq(rig_count(&rig, AGENT_SIGNAL_RUN), 0);
+    ck_assert_int_eq(health(), HEALTH_UNKNOWN);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(all_passed_is_healthy)
 {
     run_checked();
@@ -241,6 +260,7 @@ UNIT_MAIN("checks",
           unit_case("checks",
                     checks_are_asked_when_due,
                     lost_answer_is_a_failure,
+                    what_could_not_be_asked_is_no_failure,
                     all_passed_is_healthy,
                     readiness_only_tells,
                     unhealthy_run_is_ended_and_started_again,

@@ -249,6 +249,7 @@ START_TEST(ends_of_a_running_task)
         {RUN_END_MEMORY, 15, TASK_FAILED, TASK_REASON_MEMORY_LIMIT, 137},
         {RUN_END_DISK, 9, TASK_FAILED, TASK_REASON_DISK_LIMIT, 137},
         {RUN_END_LEASE, 15, TASK_LOST, TASK_REASON_LEASE_EXPIRED, 143},
+        {RUN_END_NO_USER, 0, TASK_LOST, TASK_REASON_LAUNCH_REFUSED, 0},
     };
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
