@@ -88,6 +88,21 @@ static void remove_bundle(const struct shim *s)
         wait_for_removal(pid);
 }
 
+/* Which limit it was; else the core finds the words. */
+static void say_limit(const struct shim *s, struct slot_end *end)
+{
+    bool memory = end->how == SLOT_MEMORY;
+    uint64_t bytes = memory ? s->request->memory_bytes : s->request->disk_bytes;
+
+    if ((memory || end->how == SLOT_DISK) && bytes > 0)
+        snprintf(end->text,
+                 sizeof(end->text),
+                 "killed: %s of %.10g MiB",
+                 memory ? "it reached its limit of memory"
+                        : "its files take more than its disk",
+                 (double)bytes / MIB);
+}
+
 /* The spawner reports a shim whose status is not 0: then the slot could not be written.
  */
 _Noreturn void shim_finish(const struct shim *s, struct slot_end *end)
@@ -95,6 +110,7 @@ _Noreturn void shim_finish(const struct shim *s, struct slot_end *end)
     struct shim_notice notice;
 
     remove_bundle(s);
+    say_limit(s, end);
     end->attempt = s->request->attempt;
     end->shim_start = s->start;
     end->restarts = s->request->restarts;

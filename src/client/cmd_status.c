@@ -277,8 +277,8 @@ static void append_begin(struct buffer *out, const struct task_info *task)
     if ((task->state == TASK_STAGING || task->state == TASK_STARTING) &&
         task->placed_us != 0)
         buffer_printf(out,
-                      "%splaced %s ago, gets ready",
-                      out->size > 0 ? "; " : "",
+                      "%splaced %s ago",
+                      out->size > 0 ? "; " : "gets ready; ",
                       since(time, task->placed_us, clock_wall_us()));
 }
 

@@ -162,6 +162,31 @@ fetch_into(const struct artifact *a, int dir, const char *name, struct error *er
     return rv;
 }
 
+#define LABEL_SOURCE_MAX 80 /* bytes of it that are shown */
+#define LABEL_PATH_MAX   80
+
+/* For people.  What may be secret in a URL, the name before an '@' and the query, is left out. */
+static void name_artifact(char *label, size_t room, const struct artifact *a)
+{
+    const char *scheme = strstr(a->source, "://");
+    const char *host = scheme == NULL ? a->source : scheme + strlen("://");
+    const char *at = memchr(host, '@', strcspn(host, "/?#"));
+    const char *rest = at == NULL ? host : at + 1;
+    size_t size = strcspn(rest, "?#");
+    bool whole = size <= LABEL_SOURCE_MAX;
+
+    snprintf(label,
+             room,
+             "artifact %.*s from %.*s%.*s%s",
+             LABEL_PATH_MAX,
+             a->path,
+             (int)(host - a->source),
+             a->source,
+             whole ? (int)size : LABEL_SOURCE_MAX,
+             rest,
+             whole ? "" : "…");
+}
+
 static int fetch_one(json_t *value, struct error *err)
 {
     struct artifact a;
@@ -171,14 +196,14 @@ static int fetch_one(json_t *value, struct error *err)
 
     if (read_artifact(&a, value, err) != 0)
         return -(int)err->code;
-    snprintf(label, sizeof(label), "artifact %s", a.path);
+    name_artifact(label, sizeof(label), &a);
     deadline_begin((uint64_t)a.timeout_ms, label);
     dir = open_parent(a.path, &name, err);
     rv = dir < 0 ? dir : fetch_into(&a, dir, name, err);
     if (dir >= 0)
         close(dir);
     deadline_end();
-    return rv == 0 ? 0 : error_wrap(err, "artifact %.200s", a.path);
+    return rv == 0 ? 0 : error_wrap(err, "%s", label);
 }
 
 int artifacts_fetch(const json_t *list, struct error *err)

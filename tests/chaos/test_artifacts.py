@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import threading
 
 import pytest
@@ -103,6 +104,8 @@ def test_killed_while_it_is_fetched(cluster, web):
         )
         wait_until("it is asked for", asked.is_set)
         cluster.wait_states(job, "TASK_STARTING")
+        shown = cluster.client("status", job)
+        assert re.search(r"fetching artifact x; placed \S+ ago", shown)
         cluster.client("kill", job)
         assert ended(cluster, job)["state"] == "TASK_KILLED"
         assert not over.is_set()

@@ -124,7 +124,8 @@ def test_cut_short(web, sandbox):
         handler.wfile.write(b"half")
 
     web.files["/x"] = answer
-    assert "artifact a: " in fetch(sandbox, artifact(web.url + "/x", sum_of(b"half")))
+    reason = fetch(sandbox, artifact(web.url + "/x", sum_of(b"half")))
+    assert f"artifact a from {web.url}/x: " in reason
     assert everything(sandbox) == []
 
 
@@ -138,7 +139,8 @@ def test_time(web, sandbox):
     web.files["/x"] = lambda handler: done.wait(30)
     begin = time.monotonic()
     reason = fetch(sandbox, artifact(web.url + "/x", sum_of(b""), timeout_ms=300))
-    assert "artifact a: not done after 300ms" in reason and time.monotonic() - begin < 10
+    assert f"artifact a from {web.url}/x: not done after 300ms" in reason
+    assert time.monotonic() - begin < 10
     done.set()
 
 
@@ -151,9 +153,21 @@ def test_refused_answers(web, sandbox):
     web.files["/ftp"] = redirect("ftp://127.0.0.1/x")
     assert fetch(sandbox, artifact(web.url + "/once", good)) is None
     for path in ("/loop", "/file", "/ftp", "/absent"):
-        assert "artifact bad: " in fetch(sandbox, artifact(web.url + path, good, "bad"))
+        reason = fetch(sandbox, artifact(web.url + path, good, "bad"))
+        assert f"artifact bad from {web.url}{path}: " in reason
     assert web.gets.count("/loop") == 6
     assert everything(sandbox) == ["a"]
+
+
+def test_reasons_keep_secrets(sandbox):
+    """Who may see why a task failed need not see what its job may fetch."""
+    for source, shown in (
+        ("http://me:secret@127.0.0.1:1/x?token=secret#secret", "http://127.0.0.1:1/x"),
+        ("http://127.0.0.1:1/" + "x" * 90, "http://127.0.0.1:1/" + "x" * 68 + "…"),
+        ("http://127.0.0.1:1/a@b", "http://127.0.0.1:1/a@b"),
+    ):
+        reason = fetch(sandbox, artifact(source, sum_of(b"")))
+        assert f"artifact a from {shown}: " in reason and "secret" not in reason
 
 
 def test_refused_sources(sandbox):
@@ -168,7 +182,7 @@ def test_refused_sources(sandbox):
         "http://[::1",
         "",
     ):
-        assert "artifact a: " in fetch(sandbox, artifact(source, sum_of(b"")))
+        assert f"artifact a from {source}: " in fetch(sandbox, artifact(source, sum_of(b"")))
     assert everything(sandbox) == []
 
 

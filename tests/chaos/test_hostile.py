@@ -255,6 +255,9 @@ def test_ends(agent_cluster, name):
     assert task(cluster, good)["state"] == "TASK_RUNNING"
     if reason:
         assert (ended["state"], ended["reason"]) == ("TASK_FAILED", reason)
+        limit = 32 if reason == "REASON_MEMORY_LIMIT" else DISK
+        assert ended["message"].startswith("killed: it")
+        assert ended["message"].endswith(f" of {limit} MiB")
     else:
         assert ended["state"] == "TASK_FINISHED" and ended["attempt"] == 2
 

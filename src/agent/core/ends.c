@@ -3,6 +3,7 @@
  */
 #include "agent/core/core_internal.h"
 #include "base/assert.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -106,6 +107,7 @@ static void
 judge_by_cause(const struct run_ended *e, const struct run *r, struct run_verdict *out)
 {
     const char *message = r->message;
+    char overdue[96], limit[TEXT_SHORT_MAX];
 
     switch ((enum run_cause)r->cause) {
     case CAUSE_NONE:
@@ -115,7 +117,11 @@ judge_by_cause(const struct run_ended *e, const struct run *r, struct run_verdic
         return;
     case CAUSE_MAX_RUNTIME:
         out->reason = TASK_REASON_MAX_RUNTIME;
-        message = "ended because it ran longer than its max_runtime";
+        snprintf(overdue,
+                 sizeof(overdue),
+                 "ended because it ran longer than its max_runtime of %s",
+                 text_duration(limit, r->max_runtime_ms));
+        message = overdue;
         break;
     case CAUSE_HEALTH:
         out->reason = TASK_REASON_HEALTH_CHECK;

@@ -270,8 +270,10 @@ static void start(struct agent_core *core, struct run *r, const struct agent_eve
 
 static void set_running(struct agent_core *core, struct run *r)
 {
-    if (r->state < TASK_RUNNING)
-        run_set_state(core, r, TASK_RUNNING);
+    if (r->state >= TASK_RUNNING)
+        return;
+    run_say(r, "");
+    run_set_state(core, r, TASK_RUNNING);
 }
 
 static void

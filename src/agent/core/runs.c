@@ -7,6 +7,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include <stdio.h>
+
 static int compare_attempts(const struct run *a, const struct run *b)
 {
     return (a->attempt > b->attempt) - (a->attempt < b->attempt);
@@ -97,6 +99,28 @@ void runs_remove(struct agent_core *core, struct run *r)
     destroy(r);
 }
 
+/* What its command waits for, until it runs or something else is to be said. */
+static void say_steps(struct run *r, const struct job_spec *spec)
+{
+    char text[LIMIT_MESSAGE_BYTES + 1] = "";
+    size_t count = spec->artifact_count, n = 0;
+
+    if (spec->image.source != NULL)
+        n = (size_t)snprintf(text,
+                             sizeof(text),
+                             "preparing image %.160s%s",
+                             spec->image.source,
+                             count > 0 ? ", " : "");
+    if (count == 1)
+        snprintf(text + n,
+                 sizeof(text) - n,
+                 "fetching artifact %.60s",
+                 spec->artifacts[0].path);
+    else if (count > 1)
+        snprintf(text + n, sizeof(text) - n, "fetching %zu artifacts", count);
+    run_say(r, text);
+}
+
 /* A spec that does not decode has no grace; its launcher will say what is wrong with
  * it. */
 void runs_set_spec(struct run *r, struct bytes spec)
@@ -112,6 +136,7 @@ void runs_set_spec(struct run *r, struct bytes spec)
     r->lease_ms = job_lease_ms(&decoded);
     r->restart = decoded.restart;
     checks_set(r, &decoded);
+    say_steps(r, &decoded);
     job_spec_finish(&decoded);
 }
 

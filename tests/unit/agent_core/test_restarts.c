@@ -262,6 +262,52 @@ START_TEST(restarts_are_told_until_acknowledged)
 }
 END_TEST
 
+/* ---- what comes before the command ---- */
+
+static void add_artifact(struct job_spec *spec, const char *path)
+{
+    struct job_artifact *a = job_spec_add_artifact(spec);
+
+    a->source = mem_strdup("http://127.0.0.1/x");
+    a->path = mem_strdup(path);
+    a->sha256 = mem_strdup(
+        "0123456789abcdef0123456789abcdef"
+        "0123456789abcdef0123456789abcdef");
+    a->max_bytes = a->timeout_ms = 1000;
+}
+
+static void check_steps(struct job_spec *spec, const char *words)
+{
+    follow(spec);
+    rig_launch(&rig, 0, 1, 1);
+    rig_durable(&rig);
+    rig_advance(&rig, 100);
+    ck_assert_int_eq(report().state, TASK_STARTING);
+    check_text(report().message, words);
+    rig_started(&rig, 1);
+    rig_advance(&rig, 100);
+    ck_assert_int_eq(report().state, TASK_RUNNING);
+    check_text(report().message, "");
+    rig_finish(&rig);
+}
+
+START_TEST(what_is_made_ready_is_told)
+{
+    struct job_spec spec;
+
+    changed(&spec);
+    check_steps(&spec, "");
+    add_artifact(changed(&spec), "bin/tool");
+    check_steps(&spec, "fetching artifact bin/tool");
+    add_artifact(changed(&spec), "a");
+    add_artifact(&spec, "b");
+    check_steps(&spec, "fetching 2 artifacts");
+    add_artifact(changed(&spec), "a");
+    spec.image.source = mem_strdup("docker://debian:12");
+    check_steps(&spec, "preparing image docker://debian:12, fetching artifact a");
+}
+END_TEST
+
 /* ---- max_runtime ---- */
 
 static void run_limited(void)
@@ -286,6 +332,8 @@ START_TEST(long_run_is_ended)
     ck_assert_int_eq(rig_done(&rig, AGENT_SIGNAL_RUN, 1)->signal, RUN_SIGNAL_KILL);
     rig_ended(&rig, 1, RUN_END_EXITED, 0); /* whatever it says */
     check_durable_end(TASK_FAILED, TASK_REASON_MAX_RUNTIME, 0);
+    check_text(report().message,
+               "ended because it ran longer than its max_runtime of 10.0s");
     rig_advance(&rig, 60000);
     ck_assert_uint_eq(starts(), 1);
     rig_finish(&rig);
@@ -377,6 +425,7 @@ UNIT_MAIN("restarts",
                     stop_of_a_wait_outlives_the_agent,
                     failures_do_not_flood,
                     restarts_are_told_until_acknowledged),
+          unit_case("steps", what_is_made_ready_is_told),
           unit_case("max_runtime",
                     long_run_is_ended,
                     runtime_counts_from_the_slot,
