@@ -1,0 +1,111 @@
+/* model_private.h - what the model is, for its own files (model.c). */
+#ifndef TESTS_UNIT_RAFT_FSM_MODEL_PRIVATE_H
+#define TESTS_UNIT_RAFT_FSM_MODEL_PRIVATE_H
+
+#include "tests/unit/raft_fsm/model.h"
+
+#include "base/limits.h"
+#include "raft_fsm/effects.h"
+
+struct m_task {
+    enum task_state state; /* stored: PENDING, or that of the current attempt */
+    uint32_t attempt;
+    uint64_t attempt_id, agent_id, changed, started_us, ended_us;
+    enum task_reason reason;
+    int32_t exit_code;
+    char message[LIMIT_MESSAGE_BYTES + 1];
+    struct m_tries {
+        uint64_t retry_us, first_us, lost_us;
+        uint32_t retries, losses;
+    } tries; /* stays when it is placed */
+    enum task_health health;
+    uint32_t restarts;
+};
+
+struct m_job {
+    uint64_t id, submit_index, kill_index, changed, submitted_us, ended_us, purged_us;
+    bool purged, forgotten; /* then the key is still known; then nothing is */
+    struct bytes key, body;
+    struct job_spec spec;
+    struct m_task *tasks;
+};
+
+struct m_attempt {
+    uint64_t id, job, agent, placed_us;
+    uint32_t instance, number;
+    enum task_state state;
+    enum task_reason stop;
+    uint16_t ports[LIMIT_TASK_PORTS];
+    bool superseded, over;
+};
+
+struct m_agent {
+    uint64_t id, changed, registered_us, since_us;
+    enum agent_state state;
+    enum agent_mode mode;
+    uint64_t drain_us;
+    bool drain_due;
+    struct bytes spec_bytes;
+    struct agent_spec spec;
+};
+
+struct model {
+    bool founded;
+    uint8_t cluster_id[CLUSTER_ID_BYTES];
+    uint64_t index, stamp;
+    struct m_job *jobs; /* id - 1; also those that are gone */
+    size_t job_count, job_capacity;
+    struct m_attempt *attempts;
+    size_t attempt_count, attempt_capacity;
+    struct m_agent *agents;
+    size_t agent_count, agent_capacity;
+    struct outcome *out;
+};
+
+/* ---- looking: model_look.c ---- */
+
+struct bytes m_copy(struct bytes b);
+bool m_equal(struct bytes a, struct bytes b);
+struct m_job *m_find_job(struct model *m, uint64_t id);
+struct m_agent *m_find_agent(struct model *m, uint64_t id);
+struct m_attempt *m_find_attempt(struct model *m, uint64_t id);
+enum task_state m_shown(const struct m_job *j, uint32_t i);
+bool m_can_be_placed(const struct m_job *j, uint32_t i);
+uint32_t m_count_placeable(const struct m_job *j);
+uint32_t m_count_shown(const struct m_job *j, enum task_state state);
+enum job_state m_state_of(const struct m_job *j);
+uint32_t m_touched(const struct m_job *j);
+struct resources m_allocated(const struct model *m, uint64_t agent);
+bool m_has_extras(const struct model *m,
+                  const struct m_agent *a,
+                  const struct job_spec *spec,
+                  uint16_t *ports);
+bool m_has_superseded(const struct model *m, uint64_t agent);
+
+/* ---- answers: model.c ---- */
+
+struct result m_done(const struct model *m, uint64_t id);
+struct result m_refused(int code);
+void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent);
+
+/* ---- commands ---- */
+
+struct result m_submit(struct model *m, const struct command *c);
+struct result m_kill(struct model *m, const struct command *c);
+struct result m_purge(struct model *m, const struct command *c);
+struct result m_expire(struct model *m, const struct command *c);
+struct result m_register(struct model *m, const struct command *c);
+struct result m_reregister(struct model *m, const struct command *c);
+struct result m_unreachable(struct model *m, const struct command *c);
+struct result m_gone(struct model *m, const struct command *c);
+struct result m_mode(struct model *m, const struct command *c);
+struct result m_drain_due(struct model *m, const struct command *c);
+struct result m_lapse(struct model *m, const struct command *c);
+void m_tell_task(struct model *m,
+                 const struct m_attempt *at,
+                 const struct task_update *u);
+struct result m_retry(struct model *m, const struct command *c);
+struct result m_place(struct model *m, const struct command *c);
+struct result m_update(struct model *m, const struct command *c);
+
+#endif

@@ -1,0 +1,197 @@
+/* model_tasks.c - commands about tasks, and what becomes of one whose attempt says something. */
+#include "tests/unit/raft_fsm/model_private.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static uint64_t doubled(uint64_t ms, uint32_t times, uint64_t most)
+{
+    for (uint32_t i = 0; i < times; i++)
+        ms = ms * 2 < most ? ms * 2 : most;
+    return (ms < most ? ms : most) * 1000;
+}
+
+static void try_again(struct model *m,
+                      const struct m_job *j,
+                      struct m_task *t,
+                      const struct task_update *u)
+{
+    const struct job_retry *r = &j->spec.reschedule;
+    struct m_tries *n = &t->tries;
+
+    if (u->state == TASK_LOST && u->reason != TASK_REASON_AGENT_UNREACHABLE &&
+        u->reason != TASK_REASON_AGENT_GONE) {
+        if (n->losses > 0 && m->stamp - n->lost_us >= 600000000)
+            n->losses = 0;
+        n->retry_us =
+            n->losses == 0 ? 0 : m->stamp + doubled(1000, n->losses - 1, 60000);
+        n->losses++;
+        n->lost_us = m->stamp;
+    }
+    if (u->state != TASK_FAILED && u->state != TASK_ERROR)
+        return;
+    if (n->retries > 0 && r->interval_ms > 0 &&
+        m->stamp >= n->first_us + r->interval_ms * 1000)
+        n->retries = 0;
+    if (n->retries == 0)
+        n->first_us = r->attempts > 0 ? m->stamp : 0;
+    if (n->retries >= r->attempts)
+        return;
+    n->retry_us = m->stamp + doubled(r->delay_ms, n->retries, r->max_delay_ms);
+    n->retries++;
+    t->state = TASK_PENDING;
+    t->started_us = 0;
+}
+
+/* The task of a live attempt is told how it is. */
+static void say(struct m_task *t, const struct task_update *u)
+{
+    t->reason = u->reason;
+    t->exit_code = u->exit_code;
+    memset(t->message, 0, sizeof(t->message));
+    if (u->message.size > 0)
+        strncpy(t->message, (const char *)u->message.data, u->message.size);
+}
+
+void m_tell_task(struct model *m,
+                 const struct m_attempt *at,
+                 const struct task_update *u)
+{
+    struct m_job *j = &m->jobs[at->job - 1];
+    struct m_task *t = &j->tasks[at->instance];
+
+    t->state = u->state;
+    say(t, u);
+    t->restarts = u->restarts;
+    t->health = u->state >= TASK_FINISHED ? HEALTH_UNKNOWN : u->health;
+    if (j->kill_index == 0)
+        try_again(m, j, t, u);
+    if (u->state == TASK_LOST && j->kill_index != 0)
+        t->state = TASK_KILLED;
+    if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
+        t->state = TASK_PENDING;
+        t->started_us = 0;
+        if (u->state == TASK_KILLED && at->stop != TASK_REASON_NONE)
+            t->reason = at->stop;
+    }
+    if (u->state == TASK_RUNNING)
+        t->started_us = m->stamp;
+    if (t->state >= TASK_FINISHED)
+        t->ended_us = m->stamp;
+    t->changed = j->changed = m->index;
+}
+
+struct result m_retry(struct model *m, const struct command *c)
+{
+    struct m_job *j = m_find_job(m, c->retry.job);
+    struct m_task *t;
+
+    if (j == NULL)
+        return m_refused(ERROR_NOT_FOUND);
+    if (c->retry.instance >= j->spec.instances || j->kill_index != 0)
+        return m_refused(ERROR_INVALID);
+    t = &j->tasks[c->retry.instance];
+    if (t->tries.retry_us == 0 || t->attempt != c->retry.attempt)
+        return m_refused(ERROR_INVALID);
+    t->tries.retry_us = 0;
+    t->changed = j->changed = m->index;
+    return m_done(m, j->id);
+}
+
+static bool m_place_one(struct model *m, const struct placement *p)
+{
+    struct m_job *j = m_find_job(m, p->job);
+    struct m_agent *a = m_find_agent(m, p->agent);
+    struct m_attempt *t;
+    struct m_task *task;
+    struct resources sum;
+    uint16_t ports[LIMIT_TASK_PORTS] = {0};
+
+    if (j == NULL || a == NULL || p->instance >= j->spec.instances ||
+        p->instance >= m_touched(j) + LIMIT_PLACE_AHEAD)
+        return false;
+    task = &j->tasks[p->instance];
+    if (!m_can_be_placed(j, p->instance) || p->attempt != task->attempt + 1)
+        return false;
+    if (a->state != AGENT_ACTIVE || a->mode != AGENT_NORMAL ||
+        m_has_superseded(m, a->id))
+        return false;
+    sum = m_allocated(m, a->id);
+    resources_add(&sum, &j->spec.resources);
+    if (!resources_contain(&a->spec.resources, &sum) ||
+        !m_has_extras(m, a, &j->spec, ports))
+        return false;
+    MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
+    t = &m->attempts[m->attempt_count++];
+    *t = (struct m_attempt){.id = m->attempt_count,
+                            .job = j->id,
+                            .agent = a->id,
+                            .placed_us = m->stamp,
+                            .instance = p->instance,
+                            .number = p->attempt,
+                            .state = TASK_STAGING};
+    memcpy(t->ports, ports, sizeof(ports));
+    *task = (struct m_task){.state = TASK_STAGING,
+                            .attempt = p->attempt,
+                            .attempt_id = t->id,
+                            .agent_id = a->id,
+                            .changed = m->index,
+                            .tries = task->tries};
+    j->changed = m->index;
+    m_effect(m, EFFECT_LAUNCH, t->id, a->id);
+    return true;
+}
+
+struct result m_place(struct model *m, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct placement p;
+    uint64_t n = 0;
+
+    while (command_next_placement(c, &at, &p))
+        n += m_place_one(m, &p);
+    return m_done(m, n);
+}
+
+static bool m_update_one(struct model *m, uint64_t agent, const struct task_update *u)
+{
+    struct m_attempt *t = m_find_attempt(m, u->attempt);
+
+    if (t == NULL || t->agent != agent)
+        return false;
+    if (t->superseded) {
+        t->over = u->state >= TASK_FINISHED;
+        return t->over;
+    }
+    if (u->state == t->state) {
+        struct m_task *task = &m->jobs[t->job - 1].tasks[t->instance];
+
+        if (task->health == u->health && task->restarts == u->restarts)
+            return false;
+        task->health = u->health;
+        task->restarts = u->restarts;
+        say(task, u);
+        task->changed = m->jobs[t->job - 1].changed = m->index;
+        return true;
+    }
+    if (u->state < t->state)
+        return false;
+    m_tell_task(m, t, u);
+    t->state = u->state;
+    t->over = u->state >= TASK_FINISHED;
+    return true;
+}
+
+struct result m_update(struct model *m, const struct command *c)
+{
+    struct command_cursor at = {0};
+    struct task_update u;
+    uint64_t n = 0;
+
+    while (command_next_update(c, &at, &u)) {
+        n += m_update_one(m, c->task_update.agent, &u);
+        m_effect(m, EFFECT_UPDATED, u.attempt, c->task_update.agent);
+    }
+    return m_done(m, n);
+}
