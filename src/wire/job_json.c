@@ -53,12 +53,13 @@ static void put_time(json_t *o, const char *name, uint64_t ms)
     json_object_set_new(o, name, json_string(words));
 }
 
-/* As it would be run again: /bin/sh -c TEXT is a command. */
+/* As it would be run again: /bin/sh -c TEXT is a command, which no file gives empty. */
 static void put_command(json_t *o, char *const *argv, size_t argc)
 {
     json_t *list;
 
-    if (argc == 3 && strcmp(argv[0], "/bin/sh") == 0 && strcmp(argv[1], "-c") == 0) {
+    if (argc == 3 && strcmp(argv[0], "/bin/sh") == 0 && strcmp(argv[1], "-c") == 0 &&
+        argv[2][0] != '\0') {
         put_text(o, "command", argv[2]);
         return;
     }

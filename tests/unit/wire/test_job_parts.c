@@ -322,6 +322,7 @@ END_TEST
 static const char *const SHOWN[] = {
     YAML,
     "name: x\ncommand: \"one\\ntwo\"\nenv: {A: 'b=\u00e9', C: ''}\n",
+    "name: x\nargv: [/bin/sh, -c, '']\n",
     "name: x\nargv: [a, '']\nresources: {cpus: 0.001, mem: 1.5, disk: 2}\n"
     "on_disconnect: {stop_after: 30s}\npriority: -3\ninstances: 7\n",
     "name: x\ncommand: x\nimage: oci:/i\nhealth: {tcp: true, port_index: 0}\n"
