@@ -226,3 +226,21 @@ def test_cpu_as_a_share_and_hard(cluster):
     wait_until("it is held back", lambda: throttled(group) > 1)
     cluster.client("kill", job)
     cluster.wait_job(job)
+
+
+def test_no_limit_of_memory(cluster):
+    """mem: 0 takes none of the agent's, and may then use what there is: here more than the
+    128 MiB of a job that says nothing. tail holds all of a line that has no end."""
+    gate = cluster.folder / "gate"
+    os.mkfifo(gate)
+    job = submit(
+        cluster,
+        f"read go <{gate}; head -c 200m /dev/zero | tail | wc -c",
+        resources={"cpus": 0.1, "mem": 0},
+    )
+    cluster.wait_states(job, "TASK_RUNNING")
+    (agent,) = cluster.client.json("agents")
+    assert agent["allocated"]["mem"] == 0
+    gate.write_text("go\n", encoding="ascii")
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+    assert cluster.client("logs", f"{job}.0").strip() == str(200 << 20)
