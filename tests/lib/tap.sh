@@ -1,4 +1,4 @@
-# tap.sh - TAP for tests in shell: `is NAME GOT WANTED` and `plan` at the end.
+# tap.sh - TAP for tests in shell: `is NAME GOT WANTED`, `skip NAME REASON`, and `plan` at the end.
 #
 #   . "${srcdir:-.}/tests/lib/tap.sh"
 #
@@ -27,6 +27,12 @@ contains() {
     *"$3"*) is "$1" yes yes ;;
     *) is "$1" "$2" "(something with) $3" ;;
     esac
+}
+
+# skip NAME REASON
+skip() {
+    number=$((number + 1))
+    echo "ok $number - $1 # SKIP $2"
 }
 
 plan() {
