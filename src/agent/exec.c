@@ -326,7 +326,7 @@ int exec_start(struct exec **out, struct agent *a, struct error *err)
         mem_free(e);
         return -(int)err->code;
     }
-    log_info("agent", "RPC on %s port=%u", options.listen.text, exec_port(e));
+    log_info("agent", "RPC on %s port=%u", options.listen.host, exec_port(e));
     *out = e;
     return 0;
 }

@@ -61,8 +61,14 @@ static int refuse(struct error *err, const char *path)
     switch (reason) {
     case ENOENT:
     case ENOTDIR:
-    case ELOOP:
         return error_set(err, ERROR_NOT_FOUND, "the task has no file \"%.200s\"", path);
+    case ELOOP:
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "\"%.200s\" is a link that leads round in a circle, or through "
+            "too many others",
+            path);
     case EXDEV:
         return error_set(err,
                          ERROR_INVALID,
@@ -214,8 +220,10 @@ static const char *type_of(mode_t mode)
         return "fifo";
     case S_IFSOCK:
         return "socket";
+    case S_IFBLK:
+        return "block";
     default:
-        return "device";
+        return "char";
     }
 }
 
@@ -254,7 +262,21 @@ static json_t *name_for_url(const char *name)
     return value;
 }
 
-static json_t *entry_of(const char *name, const struct stat *st)
+/* Where the link leads, as its maker wrote it; NULL: it is none. */
+static json_t *target_of(int dir, const char *name, const struct stat *st)
+{
+    char target[PATH_MAX];
+    ssize_t size;
+
+    if (!S_ISLNK(st->st_mode))
+        return NULL;
+    size = readlinkat(dir, name, target, sizeof(target) - 1);
+    target[size < 0 ? 0 : size] = '\0';
+    return name_for_people(target);
+}
+
+/* Takes target. */
+static json_t *entry_of(const char *name, const struct stat *st, json_t *target)
 {
     char mode[16], mtime[TEXT_TIME_MAX];
     uint64_t mtime_us = st->st_mtim.tv_sec < 0
@@ -264,7 +286,7 @@ static json_t *entry_of(const char *name, const struct stat *st)
 
     snprintf(mode, sizeof(mode), "%04o", (unsigned)(st->st_mode & 07777));
     text_time(mtime, mtime_us);
-    return json_pack("{s:o, s:o, s:s, s:I, s:s, s:s}",
+    return json_pack("{s:o, s:o, s:s, s:I, s:s, s:s, s:o*}",
                      "name",
                      name_for_people(name),
                      "url",
@@ -276,7 +298,9 @@ static json_t *entry_of(const char *name, const struct stat *st)
                      "mtime",
                      mtime,
                      "mode",
-                     mode);
+                     mode,
+                     "target",
+                     target);
 }
 
 static void write_listing(json_t *entries, json_t *next, struct buffer *out)
@@ -316,7 +340,9 @@ int task_files_list(int fd, uint64_t cursor, struct buffer *out, struct error *e
 
         if (!is_self_or_parent(d->d_name) &&
             fstatat(dirfd(directory), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            json_array_append_new(entries, entry_of(d->d_name, &st));
+            json_array_append_new(
+                entries,
+                entry_of(d->d_name, &st, target_of(dirfd(directory), d->d_name, &st)));
         if (++seen == LIMIT_FILES_PAGE)
             next = json_integer(d->d_off);
     }
@@ -327,5 +353,5 @@ int task_files_list(int fd, uint64_t cursor, struct buffer *out, struct error *e
 
 void task_files_describe(const char *name, const struct stat *st, struct buffer *out)
 {
-    write_listing(json_pack("[o]", entry_of(name, st)), json_null(), out);
+    write_listing(json_pack("[o]", entry_of(name, st, NULL)), json_null(), out);
 }

@@ -34,9 +34,9 @@ int task_files_open_log(const char *work_dir,
                         int flags,
                         struct error *err);
 
-/* The directory as JSON: {"entries": [{"name", "url", "type", "size", "mtime", "mode"}…],
- * "next"}: at most LIMIT_FILES_PAGE of them in the order of the file system, from `cursor` (0,
- * or what "next" was; it is null at the end).  In "name" what is not printable UTF-8, and a
+/* The directory as JSON: {"entries": [{"name", "url", "type", "size", "mtime", "mode"; of a link
+ * "target"}…], "next"}: at most LIMIT_FILES_PAGE of them in the order of the file system, from
+ * `cursor` (0, or what "next" was; it is null at the end).  In "name" and "target" what is not printable UTF-8, and a
  * backslash beside it, is written as \xNN; "url" has the bytes, percent-encoded. */
 int task_files_list(int fd, uint64_t cursor, struct buffer *out, struct error *err);
 /* The same of one file. */

@@ -183,7 +183,7 @@ int web_start(struct web **out, struct agent *a, struct error *err)
         mem_free(w);
         return -(int)err->code;
     }
-    log_info("agent", "HTTP on %s port=%u", a->config.http.listen.text, web_port(w));
+    log_info("agent", "HTTP on %s port=%u", a->config.http.listen.host, web_port(w));
     *out = w;
     return 0;
 }

@@ -73,6 +73,8 @@ struct option_table {
     const char *program; /* or the name of the command */
     const char *purpose; /* one line: "one master of a Triarch cluster" */
     const char
+        *meant; /* of a command: words that people try instead, "ps list"; NULL */
+    const char
         *details; /* for the man page and the end of --help; paragraphs, or NULL */
     const struct option_row *rows;
     size_t row_count;

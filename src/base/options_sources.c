@@ -117,9 +117,25 @@ static int parse_short(struct arguments *a, const char *letters, struct error *e
     return rc;
 }
 
+/* True if `word` is one of these words. */
+static bool is_among(const char *words, const char *word)
+{
+    size_t size = strlen(word);
+
+    for (const char *at = words; at != NULL && *at != '\0'; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+
+        if (length == size && memcmp(at, word, size) == 0)
+            return true;
+        at += length;
+    }
+    return false;
+}
+
 static int choose_command(struct options *o, const char *word, struct error *err)
 {
     struct text_nearest nearest = {.word = word};
+    const char *meant = NULL;
 
     for (size_t i = 0; i < o->program->command_count; i++) {
         const struct option_table *command = o->program->commands[i];
@@ -130,12 +146,16 @@ static int choose_command(struct options *o, const char *word, struct error *err
                 &o->scopes[SCOPE_COMMAND], command->rows, command->row_count);
             return 0;
         }
+        if (is_among(command->meant, word))
+            meant = command->program;
         text_nearest_offer(&nearest, command->program);
     }
-    if (nearest.best == NULL)
+    if (meant == NULL)
+        meant = nearest.best;
+    if (meant == NULL)
         return options_misuse(o, err, "unknown command \"%.64s\"", word);
     return options_misuse(
-        o, err, "unknown command \"%.64s\": did you mean %s?", word, nearest.best);
+        o, err, "unknown command \"%.64s\": did you mean %s?", word, meant);
 }
 
 static void add_operand(struct options *o, const char *word)

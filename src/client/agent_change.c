@@ -228,6 +228,12 @@ static int drain(struct session *s, struct found_agent *agent, struct error *err
 
     if (options_flag(s->options, "wait") && options_flag(s->options, "no-wait"))
         return options_refuse(s->options, "wait", err, "not together with --no-wait");
+    if (options_flag(s->options, "now")) {
+        if (options_given(s->options, "deadline"))
+            return options_refuse(
+                s->options, "now", err, "not together with --deadline");
+        deadline_ms = 0;
+    }
     rc = ask_mode(s, agent, AGENT_DRAINING, deadline_ms, err);
     if (rc != 0)
         return rc;

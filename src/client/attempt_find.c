@@ -17,7 +17,6 @@
 #include <string.h>
 
 #define ATTEMPT_AGENTS_AT_ONCE 64u
-#define SILENCE_MS             3000               /* of one agent */
 #define ANSWER_MAX             (size_t)(64 * KIB) /* bytes */
 
 /* ---- which is meant ---- */
@@ -192,7 +191,7 @@ static void ask(struct asking *a, const struct agent *agent)
     }
     a->agent = agent;
     a->get = http_get(loop, &a->address, s->path, &events, a);
-    timer_set_in(loop, &a->silence, SILENCE_MS, on_silence, a);
+    timer_set_in(loop, &a->silence, HTTP_SILENCE_MS, on_silence, a);
     s->going++;
 }
 

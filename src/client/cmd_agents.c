@@ -25,6 +25,7 @@ static const struct option_row rows[] = {
      .fallback = "1h",
      .max = LIMIT_DRAIN_MS,
      .help = "drain: what still runs after TIME is told to end and starts elsewhere"},
+    {.name = "now", .kind = OPTION_FLAG, .help = "drain: as --deadline 0s"},
     {.name = "wait",
      .kind = OPTION_FLAG,
      .help = "drain: wait until nothing is left on the agent, as it does anyway"},
@@ -282,6 +283,7 @@ const struct subcommand subcommand_agents = {
     .table =
         {
             .program = "agents",
+            .meant = "nodes",
             .purpose = "list the agents, or keep work away from one",
             .details =
                 "Alone it lists the agents, what they have and what is given of it.\n"

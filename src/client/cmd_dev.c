@@ -174,9 +174,11 @@ static void tell_ready(struct dev *d)
     struct buffer text = {0};
 
     buffer_printf(&text,
-                  "A cluster of %u masters and %u agents runs, led by ",
+                  "A cluster of %u master%s and %u agent%s runs, led by ",
                   d->ports.masters,
-                  d->ports.agents);
+                  d->ports.masters == 1 ? "" : "s",
+                  d->ports.agents,
+                  d->ports.agents == 1 ? "" : "s");
     append_leader(d, &text);
     buffer_printf(&text,
                   ".\n\n"

@@ -515,6 +515,7 @@ const struct subcommand subcommand_exec = {
     .table =
         {
             .program = "exec",
+            .meant = "attach ssh",
             .purpose = "run a command inside a running task",
             .details =
                 "TASK is JOB.INSTANCE, or JOB for its first task. The command runs "
@@ -523,7 +524,7 @@ const struct subcommand subcommand_exec = {
                 "takes what it started with it.\n"
                 "The exit status is the command's, 128 and the number of the signal "
                 "that ended it, 127 or 126 if it could not be started, or 255 if "
-                "triarch failed.",
+                "triarch failed; 2 if triarch was called wrongly.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "TASK [--] CMD ARG...",

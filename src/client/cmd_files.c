@@ -133,6 +133,8 @@ static void mode_text(char out[11], const char *type, const char *mode)
                    {"directory", 'd'},
                    {"link", 'l'},
                    {"fifo", 'p'},
+                   {"char", 'c'},
+                   {"block", 'b'},
                    {"socket", 's'}};
     unsigned long bits = strtoul(mode, NULL, 8);
 
@@ -150,7 +152,9 @@ static void append_row(struct table *t, const json_t *e)
     const char *type = json_string_value(json_object_get(e, "type"));
     const char *name = json_string_value(json_object_get(e, "name"));
     bool is_directory = strcmp(type, "directory") == 0;
-    char mode[11], *shown;
+    const char *target = json_string_value(json_object_get(e, "target"));
+    struct buffer shown = {0};
+    char mode[11];
 
     mode_text(mode, type, json_string_value(json_object_get(e, "mode")));
     table_cell(t, STYLE_DIM, "%s", mode);
@@ -158,11 +162,15 @@ static void append_row(struct table *t, const json_t *e)
                STYLE_PLAIN,
                "%" JSON_INTEGER_FORMAT,
                json_integer_value(json_object_get(e, "size")));
-    table_cell(t, STYLE_PLAIN, "%.19s", json_string_value(json_object_get(e, "mtime")));
-    shown = mem_alloc(strlen(name) + 2);
-    sprintf(shown, "%s%s", name, is_directory ? "/" : "");
-    table_cell_bytes(t, is_directory ? STYLE_LIVE : STYLE_PLAIN, text_view(shown));
-    mem_free(shown);
+    table_cell(
+        t, STYLE_PLAIN, "%.19sZ", json_string_value(json_object_get(e, "mtime")));
+    buffer_printf(&shown, "%s", name);
+    if (is_directory)
+        buffer_append_u8(&shown, '/');
+    if (target != NULL)
+        buffer_printf(&shown, " -> %s", target);
+    table_cell_bytes(t, is_directory ? STYLE_LIVE : STYLE_PLAIN, buffer_view(&shown));
+    buffer_finish(&shown);
 }
 
 static int ls(struct session *s,

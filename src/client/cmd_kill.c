@@ -45,6 +45,7 @@ const struct subcommand subcommand_kill = {
     .table =
         {
             .program = "kill",
+            .meant = "stop cancel",
             .purpose = "end jobs: their tasks get TERM, and KILL after their grace",
             .operands = "JOB...",
             .operands_min = 1,

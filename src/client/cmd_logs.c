@@ -34,7 +34,7 @@ static const struct option_row rows[] = {
      .letter = 'n',
      .kind = OPTION_NUMBER,
      .argument = "N",
-     .help = "begin with the last N lines"},
+     .help = "begin with the last N lines, as far as they are in the last 8 MiB"},
     {.name = "since",
      .kind = OPTION_TEXT,
      .argument = "TIME",
@@ -55,6 +55,7 @@ struct log {
     bool missing;              /* nobody has that */
     struct log_reader *reader; /* NULL: not begun */
     struct log_lines lines;
+    uint64_t newlines; /* shown */
 };
 
 struct logs {
@@ -272,6 +273,8 @@ static void on_piece(void *user, struct bytes piece)
 {
     struct log *log = user;
 
+    for (size_t i = 0; i < piece.size; i++)
+        log->newlines += piece.data[i] == '\n';
     log_lines_add(&log->lines, piece);
 }
 
@@ -290,12 +293,26 @@ static void on_note(void *user, const char *text)
         session_note(log->logs->session, "%s", text);
 }
 
+/* A last line without a newline is one, too. */
+static void check_tail(struct log *log)
+{
+    const struct options *o = log->logs->session->options;
+
+    if (options_given(o, "tail") && !options_given(o, "since") &&
+        log_reader_begin(log->reader) > 0 &&
+        log->newlines + 1 < options_number(o, "tail"))
+        on_note(log,
+                "there is more: --tail looks for lines in the last 8 MiB of a log, and "
+                "the beginning of a long one is not kept");
+}
+
 static void on_ended(void *user, const struct error *reason)
 {
     struct log *log = user;
     struct logs *l = log->logs;
 
     log_lines_end(&log->lines);
+    check_tail(log);
     l->going--;
     if (reason->code != ERROR_NONE) {
         l->failed++;
@@ -447,6 +464,7 @@ const struct subcommand subcommand_logs = {
     .table =
         {
             .program = "logs",
+            .meant = "log",
             .purpose = "print what tasks wrote",
             .details =
                 "TASK is JOB.INSTANCE, or JOB for all its tasks. Of several tasks "

@@ -27,6 +27,7 @@ const struct subcommand subcommand_purge = {
     .table =
         {
             .program = "purge",
+            .meant = "rm delete remove",
             .purpose = "forget jobs that have ended",
             .details =
                 "The key of a job is remembered for another day, so that a late repeat "

@@ -2,6 +2,7 @@
 #include "client/submit.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -73,6 +74,24 @@ static const struct option_row rows[] = {
      .fallback = "0",
      .max = UINT32_MAX - 1,
      .help = "start a task that failed again, up to N times in 10 minutes"},
+    {.name = "reschedule",
+     .kind = OPTION_NUMBER,
+     .argument = "N",
+     .fallback = "0",
+     .max = UINT32_MAX - 1,
+     .help = "then start it as a new attempt, maybe elsewhere, up to N times in 10 "
+             "minutes"},
+    {.name = "kill-grace",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "5s",
+     .max = LIMIT_KILL_GRACE_MS,
+     .help = "from TERM to KILL when a task is to end"},
+    {.name = "priority",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .fallback = "0",
+     .help = "from -1000 to 1000; a higher one is placed first"},
     {.name = "exclusive",
      .kind = OPTION_FLAG,
      .help = "never let two runs of a task overlap"},
@@ -124,16 +143,41 @@ static char *take_text(const struct session *s, const char *name)
     return text == NULL ? NULL : mem_strdup(text);
 }
 
+static struct job_retry take_retry(const struct session *s, const char *name)
+{
+    uint32_t attempts = (uint32_t)options_number(s->options, name);
+
+    if (attempts == 0)
+        return (struct job_retry){0};
+    return (struct job_retry){.attempts = attempts,
+                              .interval_ms = JOB_RETRY_INTERVAL_MS,
+                              .delay_ms = JOB_RETRY_DELAY_MS,
+                              .max_delay_ms = JOB_RETRY_MAX_DELAY_MS};
+}
+
+static int take_priority(const struct session *s, int32_t *out, struct error *err)
+{
+    const char *text = options_text(s->options, "priority");
+    bool negative = text[0] == '-';
+    uint64_t size;
+
+    if (!text_parse_u64(&size, text + negative) || size > JOB_PRIORITY_MAX)
+        return options_refuse(s->options,
+                              "priority",
+                              err,
+                              "give a whole number from %d to %d",
+                              JOB_PRIORITY_MIN,
+                              JOB_PRIORITY_MAX);
+    *out = negative ? -(int32_t)size : (int32_t)size;
+    return 0;
+}
+
 static void take_policies(const struct session *s, struct job_spec *spec)
 {
-    uint32_t restarts = (uint32_t)options_number(s->options, "restart");
-
     spec->max_runtime_ms = options_duration_ms(s->options, "max-runtime");
-    if (restarts > 0)
-        spec->restart = (struct job_retry){.attempts = restarts,
-                                           .interval_ms = JOB_RETRY_INTERVAL_MS,
-                                           .delay_ms = JOB_RETRY_DELAY_MS,
-                                           .max_delay_ms = JOB_RETRY_MAX_DELAY_MS};
+    spec->kill_grace_ms = options_duration_ms(s->options, "kill-grace");
+    spec->restart = take_retry(s, "restart");
+    spec->reschedule = take_retry(s, "reschedule");
     if (options_flag(s->options, "exclusive")) {
         spec->lease_ms = JOB_LEASE_MS;
         spec->drift_permille = JOB_DRIFT_PERMILLE;
@@ -176,6 +220,8 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     rc = take_env(s, spec, err);
     if (rc == 0)
         rc = take_resources(s, spec, err);
+    if (rc == 0)
+        rc = take_priority(s, &spec->priority, err);
     if (rc == 0 && job_spec_check(spec, err) != 0) {
         err->code = ERROR_USAGE; /* all of it stood on the command line */
         rc = -(int)ERROR_USAGE;

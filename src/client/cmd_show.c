@@ -22,6 +22,7 @@ const struct subcommand subcommand_show = {
     .table =
         {
             .program = "show",
+            .meant = "inspect describe",
             .purpose = "print what a job was submitted as, as a job file",
             .details = "The output is JSON that `triarch submit` takes; what was not "
                        "given has its default. Values of env are shown.",

@@ -508,6 +508,7 @@ const struct subcommand subcommand_status = {
     .table =
         {
             .program = "status",
+            .meant = "ps list ls jobs get",
             .purpose = "list the jobs, or the tasks of some",
             .details =
                 "TASK is JOB.INSTANCE. Of a job with many tasks only the unusual ones "

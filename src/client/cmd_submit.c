@@ -75,6 +75,7 @@ const struct subcommand subcommand_submit = {
     .table =
         {
             .program = "submit",
+            .meant = "apply create",
             .purpose = "submit a job file, YAML or JSON, and print the job's id",
             .details = "FILE may be - for standard input. Its fields: name, command or "
                        "argv, instances, env, resources, image, artifacts, restart, "

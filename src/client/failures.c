@@ -93,9 +93,11 @@ struct telling {
     uint32_t written; /* the first of them */
 };
 
+/* That a short one ran is told with its end alone. */
 static bool has_run(const struct task_info *t)
 {
-    return t->attempt_id != 0 && t->state != TASK_ERROR && t->started_us != 0 &&
+    return t->attempt_id != 0 && t->state != TASK_ERROR &&
+           (t->started_us != 0 || t->state == TASK_FAILED) &&
            t->reason != TASK_REASON_FETCH_FAILED &&
            t->reason != TASK_REASON_IMAGE_FAILED;
 }

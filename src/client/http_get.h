@@ -7,6 +7,9 @@
 #include "net/address.h"
 #include "net/loop.h"
 
+/* Who says nothing for so long may hang. */
+#define HTTP_SILENCE_MS 3000
+
 struct http_get_events {
     /* The head of the answer is here; begin as below.  May be NULL. */
     void (*head)(void *user, unsigned status, uint64_t begin);

@@ -13,7 +13,6 @@
 
 #define PAUSE_MS     200  /* before the next look; doubled while nothing happens, … */
 #define PAUSE_MAX_MS 2000 /* … up to this */
-#define SILENCE_MS   3000 /* of an agent, then something may be wrong */
 #define SAID_MAX     2048 /* bytes of an answer that is not the log */
 
 /* What is kept of a look at the task. */
@@ -30,6 +29,7 @@ struct log_reader {
 
     uint64_t attempt;  /* whose log is read */
     bool begun;        /* offset is known */
+    uint64_t first;    /* of the first byte of it that was shown */
     uint64_t offset;   /* of the next byte of it to be shown */
     uint64_t heard_ms; /* of the last sign of life of its agent */
     bool over;         /* its end was told */
@@ -145,14 +145,15 @@ static void give_up(struct log_reader *l)
 {
     unsigned status = http_get_status(l->get);
 
-    error_set(&l->reason, ERROR_TIMEOUT, "it says nothing for %d s", SILENCE_MS / 1000);
+    error_set(
+        &l->reason, ERROR_TIMEOUT, "it says nothing for %d s", HTTP_SILENCE_MS / 1000);
     http_get_cancel(l->get);
     over_with_get(l, status);
 }
 
 static void be_patient(struct log_reader *l)
 {
-    timer_set_in(loop_of(l), &l->silence, SILENCE_MS, on_silence, l);
+    timer_set_in(loop_of(l), &l->silence, HTTP_SILENCE_MS, on_silence, l);
 }
 
 /* Masters that are away say nothing about the log. */
@@ -199,6 +200,8 @@ static void on_head(void *user, unsigned status, uint64_t begin)
         note(l,
              "the log is long: %" PRIu64 " bytes of it are not kept",
              begin - l->offset);
+    if (!l->begun)
+        l->first = begin;
     if (!l->begun || begin > l->offset)
         l->offset = begin;
     l->begun = true;
@@ -329,7 +332,7 @@ static void begin_attempt(struct log_reader *l)
     }
     l->attempt = l->seen.attempt;
     l->begun = l->options.where[0] == '\0';
-    l->offset = 0;
+    l->first = l->offset = 0;
     l->pause_ms = PAUSE_MS;
     l->heard_ms = loop_now_ms();
 }
@@ -441,6 +444,11 @@ struct log_reader *log_reader_create(const struct log_reader_options *options,
     l->pause_ms = PAUSE_MS;
     timer_set_in(loop_of(l), &l->pause, 0, look, l);
     return l;
+}
+
+uint64_t log_reader_begin(const struct log_reader *l)
+{
+    return l->first;
 }
 
 void log_reader_destroy(struct log_reader *l)

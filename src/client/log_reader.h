@@ -37,6 +37,8 @@ struct log_reader;
 struct log_reader *log_reader_create(const struct log_reader_options *options,
                                      const struct log_reader_events *events,
                                      void *user);
+/* Of the attempt that is read: the offset in its log of the first byte that was told. */
+uint64_t log_reader_begin(const struct log_reader *l);
 /* Its requests to masters may not be under way any more unless the program ends: NULL is fine. */
 void log_reader_destroy(struct log_reader *l);
 

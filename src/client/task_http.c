@@ -83,6 +83,7 @@ struct getting {
     struct http_get *get; /* NULL: it is over */
     struct loop_timer silence;
     uint64_t patience_ms;
+    uint64_t silence_ms; /* then it is given up */
     void (*piece)(void *user, struct bytes piece);
     void *user;
     unsigned status;
@@ -97,15 +98,20 @@ static void on_silence(void *user)
     error_set(&g->reason,
               ERROR_TIMEOUT,
               "it says nothing for %" PRIu64 " s",
-              g->patience_ms / 1000);
+              g->silence_ms / 1000);
     http_get_cancel(g->get);
     g->get = NULL;
     loop_stop(g->session->loop);
 }
 
+/* Before there is an answer it may hang; after that its disk may be slow. */
 static void be_patient(struct getting *g)
 {
-    timer_set_in(g->session->loop, &g->silence, g->patience_ms, on_silence, g);
+    bool answers = http_get_status(g->get) != 0;
+
+    g->silence_ms =
+        answers || g->patience_ms < HTTP_SILENCE_MS ? g->patience_ms : HTTP_SILENCE_MS;
+    timer_set_in(g->session->loop, &g->silence, g->silence_ms, on_silence, g);
 }
 
 static void on_body(void *user, unsigned status, uint64_t begin, struct bytes piece)

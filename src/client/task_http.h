@@ -28,7 +28,8 @@ int task_place_of(struct session *s,
                   struct error *err);
 
 /* GET /tasks/ATTEMPT/`path` (encoded, with its parameters); the body of a good answer goes to
- * `piece`.  An agent that says nothing for --timeout is given up. */
+ * `piece`.  An agent that does not answer in HTTP_SILENCE_MS, or then says nothing for --timeout,
+ * is given up. */
 int task_http_get(struct session *s,
                   const struct task_place *place,
                   const char *path,

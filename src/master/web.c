@@ -241,7 +241,7 @@ int web_start(struct web **out, struct master *m, struct error *err)
         mem_free(w);
         return -(int)err->code;
     }
-    log_info("master", "HTTP on %s port=%u", m->http.text, http_port(w->http, 0));
+    log_info("master", "HTTP on %s port=%u", m->http.host, http_port(w->http, 0));
     *out = w;
     return 0;
 }

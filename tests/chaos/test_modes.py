@@ -69,7 +69,7 @@ def test_drain_waits_until_nothing_is_left(start_cluster):
     job = cluster.client.submit("sleep", "60", instances=4)
     cluster.wait_states(job, "TASK_RUNNING")
     drained = cluster.agent_with(job).ident
-    done = cluster.client.run("agents", "drain", drained, "--deadline", "500ms")
+    done = cluster.client.run("agents", "drain", drained, "--now")
     assert done.returncode == 0, done.stderr
     assert "tasks left" in done.stderr
     assert "is drained: nothing is left on it" in done.stderr
@@ -125,6 +125,7 @@ def test_agents_are_found_by_name_or_told_apart(start_cluster):
         (("cordn", "1"), 2, "did you mean cordon?"),
         (("drain",), 2, "name an agent"),
         (("drain", "1", "--wait", "--no-wait"), 2, "--no-wait"),
+        (("drain", "1", "--now", "--deadline", "1s"), 2, "--deadline"),
     ):
         done = cluster.client.run("agents", *words)
         assert (done.returncode, said in done.stderr) == (status, True), done.stderr

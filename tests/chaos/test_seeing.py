@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import termios
@@ -47,7 +48,9 @@ def test_files_of_a_running_task(cluster):
     lines = cluster.client("files", "ls", task).splitlines()
     assert lines[0].split() == ["MODE", "SIZE", "MODIFIED", "NAME"]
     names = [line[lines[0].index("NAME") :] for line in lines[1:]]
-    assert names == ["a b/", "fifo", "inside", "outside", "stderr", "stdout"]
+    links = ["inside -> a b/deep", "outside -> /etc/passwd"]
+    assert names == ["a b/", "fifo", *links, "stderr", "stdout"]
+    assert re.fullmatch(r"drwxr-xr-x +\d+  \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  a b/", lines[1])
     listed = cluster.client.json("files", "ls", task, "inside/")
     assert [(e["name"], e["url"], e["size"]) for e in listed] == [
         (r"x\xffy", "x%FFy", 10)
@@ -70,6 +73,23 @@ def test_files_of_a_running_task(cluster):
             cluster.client("files", "cat", task, path)
         assert failed.value.status == 1 and failed.value.stdout == ""
         assert failed.value.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+def test_devices_are_listed_as_what_they_are(cluster):
+    job = script(cluster, "mknod c c 1 3; mknod b b 7 0")
+    cluster.wait_job(job)
+    lines = cluster.client("files", "ls", job).splitlines()
+    assert [line[0] for line in lines[1:3]] == ["b", "c"]
+
+
+def test_files_of_a_frozen_agent(cluster):
+    """It is not waited for as long as for an answer of a master."""
+    job = script(cluster, "exec sleep 1000")
+    cluster.agents[0].stop()
+    with pytest.raises(Failed, match="does not answer: it says nothing for 3 s"):
+        cluster.client("files", "ls", job)
+    cluster.agents[0].go_on()
 
 
 def test_a_large_directory_is_listed(cluster):
@@ -104,6 +124,25 @@ def test_the_last_lines_of_a_log(cluster):
     assert cluster.client("logs", "-n", 0, job) == ""
     assert cluster.client("logs", "--tail", 9, "--stderr", job) == "wrong\n"
     assert cluster.client("logs", "--tail", 9999, job).count("\n") == 1000
+
+
+def test_the_last_lines_of_a_large_log(cluster):
+    """Nobody reads gigabytes to find the last million lines; it is said."""
+    job = script(cluster, "yes 0123456789abcde | head -c 16m")
+    cluster.wait_job(job)
+    few = cluster.client.run("logs", "--tail", 10, job)
+    assert few.stdout.count("\n") == 10 and few.stderr == ""
+    many = cluster.client.run("logs", "--tail", 1 << 20, job)
+    assert many.stdout.count("\n") in range(1 << 18, 1 << 20)
+    assert "there is more: --tail looks for lines in the last 8 MiB" in many.stderr
+
+
+def test_who_failed_at_once_has_logs(cluster):
+    """What ends before it is told that it runs."""
+    words = ["run", "--wait", "--mem", 16, "--", "sh", "-c", "echo wrong >&2; exit 3"]
+    done = cluster.client.run(*words)
+    task = f"{done.stdout.strip()}.0"
+    assert f"`triarch logs --both {task}` shows what it wrote" in done.stderr
 
 
 def test_logs_of_a_job_line_by_line(cluster):

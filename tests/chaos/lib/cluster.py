@@ -143,8 +143,10 @@ class Agent(Process):
 
     @property
     def ident(self):
-        """The id that the cluster gave it."""
-        return int(re.findall(r"agent[= ](\d+)", self.log_text())[-1])
+        """The id that the cluster gave it; the agent may say so later than the masters."""
+        follows = re.compile(r"agent (\d+) follows")
+        found = wait_until("it has an id", lambda: follows.findall(self.log_text()))
+        return int(found[-1])
 
     def groups(self):
         """(controllers, folder with the groups of attempts) of each hierarchy that it uses."""

@@ -154,7 +154,7 @@ START_TEST(links_are_followed_inside_only)
     refuses("root/etc/passwd", ERROR_INVALID, LEADS_OUT);
     refuses("magic", ERROR_INVALID, LEADS_OUT);
     refuses("dangling", ERROR_NOT_FOUND, "no file");
-    refuses("loop", ERROR_NOT_FOUND, "no file");
+    refuses("loop", ERROR_INVALID, "leads round in a circle");
 }
 END_TEST
 
@@ -415,6 +415,8 @@ START_TEST(a_directory_is_listed)
     ck_assert_ptr_nonnull(strstr(field(e, "mtime"), "Z"));
     ck_assert_str_eq(field(entry(listing, "dir"), "type"), "directory");
     ck_assert_str_eq(field(entry(listing, "link"), "type"), "link");
+    ck_assert_str_eq(field(entry(listing, "link"), "target"), "/etc/passwd");
+    ck_assert_ptr_null(field(e, "target"));
     ck_assert_str_eq(field(entry(listing, "fifo"), "type"), "fifo");
     json_decref(listing);
 }

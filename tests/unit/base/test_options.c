@@ -82,6 +82,7 @@ static const struct option_table status = {
 };
 static const struct option_table kill_table = {
     .program = "kill",
+    .meant = "stop end",
     .purpose = "end a job",
     .operands = "JOB",
     .operands_min = 1,
@@ -442,6 +443,9 @@ START_TEST(mistakes_with_commands)
         {"", "a command is missing (see triarch --help)"},
         {"staus",
          "unknown command \"staus\": did you mean status? (see triarch --help)"},
+        {"stop", "unknown command \"stop\": did you mean kill? (see triarch --help)"},
+        {"end", "unknown command \"end\": did you mean kill? (see triarch --help)"},
+        {"sto", "unknown command \"sto\" (see triarch --help)"},
         {"zebra", "unknown command \"zebra\" (see triarch --help)"},
         {"kill", "kill needs JOB (see triarch kill --help)"},
         {"kill 1 2", "\"2\" is too much (see triarch kill --help)"},

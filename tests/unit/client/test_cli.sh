@@ -57,6 +57,8 @@ is "no command: status 2" "$status" 2
 run statsu
 is "unknown command: status 2" "$status" 2
 contains "unknown command: did you mean" "$err" "did you mean status?"
+run stop 1
+contains "a command of others: what it is here" "$err" "did you mean kill?"
 run help
 is "help: status 0" "$status" 0
 contains "help: the commands" "$out" "submit"
@@ -87,6 +89,11 @@ is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
 run run --name '' -- true
 is "the name is checked: status 2" "$status" 2
+run run --priority 1001 -- true
+is "the priority is checked: status 2" "$status" 2
+contains "the priority is checked" "$err" "from -1000 to 1000"
+run run --priority -x -- true
+is "the priority is a number: status 2" "$status" 2
 run run --env 1A=x -- true
 is "variables are checked: status 2" "$status" 2
 contains "variables are checked" "$err" "'1A=x' is not NAME=value"
@@ -203,6 +210,11 @@ contains "show: what it is" "$out" '"false"'
 cp "$work/out" "$work/shown.json"
 run submit --check "$work/shown.json"
 is "show: a job file" "$status" 0
+run run --priority -5 --kill-grace 1500ms --reschedule 2 -- true
+run show "$out"
+contains "run --priority" "$out" '"priority": -5'
+contains "run --kill-grace" "$out" '"kill_grace": "1500ms"'
+contains "run --reschedule" "$(echo "$out" | tr -d ' \n')" '"reschedule":{"attempts":2'
 run show 99
 is "show of no job: status 1" "$status" 1
 run status 5
