@@ -310,12 +310,30 @@ static bool is_json(const char *name, struct bytes text)
     return i < text.size && text.data[i] == '{';
 }
 
+/* jansson passes over a zero byte behind a number. */
+static bool has_zero(const char *name, struct bytes text, struct error *err)
+{
+    const uint8_t *zero = text.size > 0 ? memchr(text.data, 0, text.size) : NULL;
+    unsigned line = 1;
+
+    if (zero == NULL)
+        return false;
+    for (const uint8_t *at = text.data; at < zero; at++)
+        line += *at == '\n';
+    error_set(
+        err, ERROR_INVALID, "%s:%u: there is a zero byte; give UTF-8 text", name, line);
+    return true;
+}
+
 static json_t *json_load_text(const char *name, struct bytes text, struct error *err)
 {
     json_error_t why;
-    json_t *value =
-        json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &why);
+    json_t *value;
 
+    if (has_zero(name, text, err))
+        return NULL;
+    value =
+        json_loadb((const char *)text.data, text.size, JSON_REJECT_DUPLICATES, &why);
     if (value == NULL)
         error_set(err, ERROR_INVALID, "%s:%d: %s", name, why.line, why.text);
     return value;

@@ -89,11 +89,13 @@ static void walk_parts(struct walk *w, char end)
         if (end == '}' && here(w) == '"') {
             walk_member(w);
         } else if (end == ']') {
-            size_t before = field_path_enter_element(&w->path, index++);
+            size_t before = field_path_enter_element(&w->path, index++), at = w->at;
 
             note(w);
             walk_value(w);
             field_path_leave(&w->path, before);
+            if (w->at == at) /* no value begins here */
+                w->at = w->text.size;
         } else {
             w->at = w->text.size;
         }

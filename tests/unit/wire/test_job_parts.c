@@ -1,6 +1,7 @@
 /* test_job_parts.c - the parts of a job file beyond command and resources, right and wrong. */
 #include "wire/job_file.h"
 #include "wire/job_json.h"
+#include "wire/json_line.h"
 
 #include "tests/lib/wire_values.h"
 #include "wire_test.h"
@@ -319,6 +320,21 @@ START_TEST(test_json_lines)
 }
 END_TEST
 
+/* jansson does not see a zero byte behind a number. */
+START_TEST(test_zero_byte)
+{
+    static const char TEXT[] =
+        "{\"name\": \"x\",\n\"artifacts\": [{\"timeout\": 3\0}], \"volumes\": 1}";
+
+    job_spec_finish(&spec);
+    ck_assert_int_eq(job_file_parse(&spec, "j.json", LITERAL(TEXT), &err),
+                     -ERROR_INVALID);
+    ck_assert_str_eq(err.text, "j.json:2: there is a zero byte; give UTF-8 text");
+    ck_assert_uint_eq(json_line(LITERAL(TEXT), "volumes"), 0);
+    ck_assert_uint_eq(json_line(LITERAL("[1, }, 2]"), "[2]"), 0);
+}
+END_TEST
+
 static const char *const SHOWN[] = {
     YAML,
     "name: x\ncommand: \"one\\ntwo\"\nenv: {A: 'b=\u00e9', C: ''}\n",
@@ -363,5 +379,6 @@ int main(void)
     tcase_add_test(t, test_short_forms);
     tcase_add_loop_test(t, test_wrong_parts, 0, COUNT(WRONG));
     tcase_add_test(t, test_json_lines);
+    tcase_add_test(t, test_zero_byte);
     return unit_run("job_parts", &t, 1);
 }
