@@ -4,19 +4,27 @@
 #include "base/limits.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SUM_MARK   "@sha256:"
 #define SAID_BYTES 300
+
+#define LOOK_MS      200
+#define FOLDERS_OPEN 8
 
 /* ---- skopeo ---- */
 
@@ -55,10 +63,53 @@ static int start(char *const *argv, int out, int errors, pid_t *pid)
     return rv;
 }
 
-/* Its output goes to `out`. */
-static int skopeo(char *const *argv, int out, struct error *err)
+static uint64_t counted; /* by count(), which nftw() gives nothing of ours */
+
+static int count(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-    int errors = memfd_create("skopeo", MFD_CLOEXEC), status = -1, rv;
+    (void)path;
+    (void)where;
+    counted += type == FTW_F ? (uint64_t)st->st_size : 0;
+    return 0;
+}
+
+static uint64_t bytes_in(const char *folder)
+{
+    counted = 0;
+    nftw(folder, count, FOLDERS_OPEN, FTW_PHYS);
+    return counted;
+}
+
+/* Looks now and then at what it has written: an image has as many layers as it likes, and
+ * nobody else knows their sizes before they are there. */
+static int wait_for(pid_t pid, const char *folder, int *status, struct error *err)
+{
+    struct pollfd ended = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    bool greedy = false;
+    int rv = 0;
+
+    if (ended.fd < 0)
+        rv = error_set(err, ERROR_IO, "cannot watch skopeo: %s", strerror(errno));
+    while (rv == 0 && !greedy && folder != NULL && poll(&ended, 1, LOOK_MS) == 0)
+        greedy = bytes_in(folder) > LIMIT_IMAGE_BYTES;
+    if (greedy)
+        rv = error_set(err,
+                       ERROR_TOO_LARGE,
+                       "it has more than %llu MiB, the limit of an image",
+                       (unsigned long long)(LIMIT_IMAGE_BYTES / MIB));
+    if (rv != 0)
+        kill(pid, SIGKILL);
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+        continue;
+    if (ended.fd >= 0)
+        close(ended.fd);
+    return rv;
+}
+
+/* Its output goes to `out`; what it writes below `folder` is limited, or nothing is if NULL. */
+static int skopeo(char *const *argv, int out, const char *folder, struct error *err)
+{
+    int errors = memfd_create("skopeo", MFD_CLOEXEC), status = 0, rv;
     char said[SAID_BYTES];
     pid_t pid;
 
@@ -73,7 +124,9 @@ static int skopeo(char *const *argv, int out, struct error *err)
             "give oci:PATH");
     else if (rv != 0)
         rv = error_set(err, ERROR_IO, "skopeo: %s", strerror(rv));
-    else if (waitpid(pid, &status, 0) == pid && status != 0) {
+    else
+        rv = wait_for(pid, folder, &status, err);
+    if (rv == 0 && status != 0) {
         last_line(errors, said);
         rv = error_set(err, ERROR_IO, "skopeo could not %s it: %s", argv[1], said);
     }
@@ -109,7 +162,7 @@ static int inspect(const char *source, char key[DIGEST_TEXT], struct error *err)
 
     if (out < 0)
         return error_set(err, ERROR_IO, "memfd: %s", strerror(errno));
-    rv = skopeo(argv, out, err);
+    rv = skopeo(argv, out, NULL, err);
     rv = rv == 0 ? sum_of(out, key, err) : rv;
     close(out);
     return rv;
@@ -153,5 +206,5 @@ int registry_copy(const char *pinned, const char *to, struct error *err)
 
     snprintf(target, sizeof(target), "oci:%s:image", to);
     setrlimit(RLIMIT_FSIZE, &file); /* no file of ours may be larger either */
-    return skopeo(argv, STDERR_FILENO, err);
+    return skopeo(argv, STDERR_FILENO, to, err);
 }

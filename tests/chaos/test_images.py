@@ -297,6 +297,29 @@ def test_registry(cache, layout, tmp_path):
     assert "give oci:PATH" in cache.fetch("dir:/etc", env=env)
 
 
+GREEDY_SKOPEO = """#!/bin/sh
+[ "$1" = inspect ] && exec echo '{{}}'
+to="$(echo "$4" | sed 's/^oci://; s/:image$//')"
+mkdir -p "$to/blobs/sha256"
+for n in 1 2 3 4 5 6; do truncate -s 3G "$to/blobs/sha256/$n"; done
+echo $$ >{pid}
+exec sleep 1000
+"""
+
+
+def test_registry_that_does_not_end(cache, tmp_path):
+    """Each file is below the limit of one, all of them together are not: skopeo is ended."""
+    folder, pid = tmp_path / "bin", tmp_path / "pid"
+    folder.mkdir()
+    (folder / "skopeo").write_text(GREEDY_SKOPEO.format(pid=pid))
+    (folder / "skopeo").chmod(0o755)
+    env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    process = cache.start("docker://host/a", env=env)
+    assert "more than 16384 MiB, the limit of an image" in cache.end(process)
+    assert not os.path.exists(f"/proc/{pid.read_text().strip()}")
+    assert cache.names() == []
+
+
 def test_layer_that_changes_while_it_is_written(cache, layout):
     """What was verified is not what is kept."""
     key = layout.add(layer_of(*((f"d{n}", os.urandom(4000)) for n in range(4000))))
