@@ -251,6 +251,22 @@ int cgroup_make(struct cgroup *g, const struct cgroup_limits *limits, const char
     return rv;
 }
 
+int cgroup_limit(struct cgroup *g,
+                 const struct cgroup_limits *limits,
+                 const char **file)
+{
+    int rv = 0;
+
+    *file = NULL;
+    for (unsigned i = 0; rv == 0 && i < g->all->count; i++) {
+        const struct cgroup_place *p = &g->all->places[i];
+
+        if (g->fds[i] >= 0)
+            rv = p->ops->limit(g->fds[i], p->controllers, limits, file);
+    }
+    return rv;
+}
+
 int cgroup_clone_fd(const struct cgroup *g)
 {
     for (unsigned i = 0; i < g->all->count; i++) {

@@ -75,6 +75,10 @@ void cgroup_init(struct cgroup *g, const struct cgroups *all, uint64_t attempt);
 int cgroup_make(struct cgroup *g,
                 const struct cgroup_limits *limits,
                 const char **file);
+/* The same limits for what is in it from now on, but for those of cpu, which may differ. */
+int cgroup_limit(struct cgroup *g,
+                 const struct cgroup_limits *limits,
+                 const char **file);
 /* -ENOENT if it is in no place. */
 int cgroup_open(struct cgroup *g, const struct cgroups *all, uint64_t attempt);
 void cgroup_close(struct cgroup *g);

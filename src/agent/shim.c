@@ -125,6 +125,7 @@ static void step_ended(struct shim *s, const siginfo_t *info)
     if (end.how == SLOT_EXITED && good) {
         if (steps_how(&s->steps) == SLOT_IMAGE_FAILED) {
             shim_hold_image(s);
+            shim_image_made(s);
             become_inside(s);
         }
         go_on(s);

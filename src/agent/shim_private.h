@@ -92,6 +92,7 @@ void shim_write_start(const struct shim *s);
 /* From now on the next agent can find this run. */
 void shim_write_begin(const struct shim *s);
 void shim_make_group(struct shim *s);
+void shim_image_made(struct shim *s); /* its own limits of cpu begin */
 void shim_open_sandbox(struct shim *s);
 /* The command itself. */
 void shim_start_task(struct shim *s);

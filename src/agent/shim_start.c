@@ -44,26 +44,56 @@ static bool is_usual(const struct shim_request *r)
            (r->flags & (SHIM_FLAG_CPU_HARD | SHIM_FLAG_CONTAINER)) == 0;
 }
 
-void shim_make_group(struct shim *s)
+/* An image is made for all who want it, and they wait for it: so not at the pace of a task that
+ * may have a hundredth of a cpu.  All else is as in its command. */
+static struct cgroup_limits limits_of(const struct shim_request *r, bool makes_image)
 {
-    const struct shim_request *r = s->request;
-    const struct cgroup_limits limits = {
+    struct cgroup_limits limits = {
         .memory_bytes = r->memory_bytes,
         .cpu_milli = r->cpu_milli,
         .cpu_hard = (r->flags & SHIM_FLAG_CPU_HARD) != 0,
         .pids = r->pids,
     };
+
+    if (makes_image) {
+        limits.cpu_hard = false;
+        if (limits.cpu_milli < LIMIT_IMAGE_CPU)
+            limits.cpu_milli = LIMIT_IMAGE_CPU;
+    }
+    return limits;
+}
+
+static void fail_group(struct shim *s, const char *what, const char *file, int rv)
+{
+    shim_not_started(s,
+                     "cannot %s its cgroup%s%s: %s",
+                     what,
+                     file != NULL ? ", " : "",
+                     file != NULL ? file : "",
+                     strerror(-rv));
+}
+
+void shim_make_group(struct shim *s)
+{
+    const struct shim_request *r = s->request;
+    struct cgroup_limits limits = limits_of(r, shim_is_container(s));
     const char *file;
     int rv;
 
     s->group.spare = is_usual(r) ? s->spare : -1;
     rv = cgroup_make(&s->group, &limits, &file);
     if (rv != 0)
-        shim_not_started(s,
-                         "cannot make its cgroup%s%s: %s",
-                         file != NULL ? ", " : "",
-                         file != NULL ? file : "",
-                         strerror(-rv));
+        fail_group(s, "make", file, rv);
+}
+
+void shim_image_made(struct shim *s)
+{
+    struct cgroup_limits limits = limits_of(s->request, false);
+    const char *file;
+    int rv = cgroup_limit(&s->group, &limits, &file);
+
+    if (rv != 0)
+        fail_group(s, "limit", file, rv);
 }
 
 /* What a task that is restarted left there may be anything: a link, a pipe, or a file of

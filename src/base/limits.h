@@ -135,6 +135,7 @@
 #define LIMIT_IMAGE_BYTES      (16384 * MIB) /* of its files; also of its tar */
 #define LIMIT_IMAGE_ENTRIES    2000000
 #define LIMIT_IMAGE_LAYERS     256
+#define LIMIT_IMAGE_CPU        1000 /* thousandths of one, at least, while it is made */
 #define LIMIT_IMAGE_JSON_BYTES (4 * MIB) /* index, manifest, configuration */
 #define LIMIT_IMAGE_MS         1800000   /* to fetch and unpack it */
 #define LIMIT_IMAGE_YOUNG_MS   1800000 /* after it was wanted: not removed for others */

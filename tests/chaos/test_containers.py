@@ -67,6 +67,35 @@ def test_long_ones_at_once(containers):
     )
 
 
+def images(containers):
+    folder = containers.agent.work / "images"
+    return [path for path in folder.glob("*") if len(path.name) == 64]
+
+
+def cpu_limit(agent):
+    """The hard limit of the only task, as its group has it."""
+    for _, place in agent.groups():
+        for file in place.glob("[0-9]*/cpu.cfs_quota_us"):
+            return int(file.read_text())
+        for file in place.glob("[0-9]*/cpu.max"):
+            return int(file.read_text().split()[0])
+    return pytest.skip("no cgroup limits cpus here")
+
+
+def test_image_is_not_made_at_the_pace_of_its_task(root):
+    """Others wait for it, too: a task with a hundredth of a cpu must not hold them up."""
+    root.layout.add(busybox_layer(), layer(big=os.urandom(128 << 20)), tag="big")
+    root.submit(
+        "touch ready; exec sleep 1000",
+        tag="big",
+        resources={"cpus": 0.01, "mem": 512, "cpu_limit": "hard"},
+        kill_grace="100ms",
+    )
+    wait_until("its image is made", lambda: images(root), 12)
+    wait_until("it runs", lambda: list(root.agent.work.glob("runs/*/ready")), 60)
+    assert cpu_limit(root.agent) == 1000
+
+
 def test_kill(containers):
     job = containers.submit(
         "trap 'echo told; exit 5' TERM; touch ready; while :; do sleep 0.05; done"
