@@ -1,9 +1,4 @@
-/* launcher_ask.c - what the spawner and the shims are asked for.
- *
- * Only so many shims are starting at once: more would not start sooner on the same
- * processors, but stand in each other's way in the kernel, and in that of everything else
- * on the host.
- */
+/* launcher_ask.c - what the spawner and the shims are asked for. */
 #include "agent/launcher_private.h"
 
 #include "base/clock.h"
@@ -18,8 +13,6 @@
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
 #include <unistd.h>
-
-#define STARTING_MAX 16
 
 void process_watch_spawner(struct launcher_process *l, bool write)
 {
@@ -55,46 +48,12 @@ static struct process *take(struct launcher_process *l, const struct run_start *
     return p;
 }
 
-static void start_next(struct launcher_process *l)
-{
-    struct start *s;
-
-    while (l->starting < STARTING_MAX && (s = STAILQ_FIRST(&l->starts)) != NULL) {
-        STAILQ_REMOVE_HEAD(&l->starts, link);
-        s->process->starting = true;
-        l->starting++;
-        process_watch_spawner(l, !spawning_send(&l->spawning, &s->request, -1));
-        mem_free(s);
-    }
-}
-
-void process_heard_of(struct launcher_process *l, struct process *p)
-{
-    if (!p->starting)
-        return;
-    p->starting = false;
-    l->starting--;
-    start_next(l);
-}
-
-void process_drop_starts(struct launcher_process *l)
-{
-    struct start *s;
-
-    while ((s = STAILQ_FIRST(&l->starts)) != NULL) {
-        STAILQ_REMOVE_HEAD(&l->starts, link);
-        buffer_finish(&s->request);
-        mem_free(s);
-    }
-}
-
 bool process_try_start(struct launcher_process *l,
                        struct process *p,
                        const struct run_start *run)
 {
     struct buffer request = {0};
     struct shim_request *r;
-    struct start *s;
     struct error err;
     int rv = request_build(&request, run, &l->host, &err);
 
@@ -115,10 +74,7 @@ bool process_try_start(struct launcher_process *l,
     r = (struct shim_request *)(void *)request.data;
     r->slot = p->slot;
     p->disk_bytes = r->disk_bytes;
-    s = mem_zalloc(sizeof(*s));
-    *s = (struct start){.process = p, .request = request};
-    STAILQ_INSERT_TAIL(&l->starts, s, link);
-    start_next(l);
+    process_queue_start(l, p, &request);
     return true;
 }
 

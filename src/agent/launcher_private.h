@@ -3,6 +3,7 @@
  *   launcher_process.c   made and ended, and what comes in: notices, ends of shims
  *   launcher_table.c     the processes, and what is told of them
  *   launcher_adopt.c     what became of a run: slots, shims of an earlier agent, leftovers
+ *   launcher_starts.c    how many are started at one time
  *   launcher_ask.c       what the spawner and the shims are asked for
  *   launcher_held.c      what waits until it is known who a user is
  */
@@ -38,15 +39,17 @@ struct process {
     uint32_t restarts;
     uint64_t since_ms; /* CLOCK_BOOTTIME */
     uint64_t disk_bytes;
-    bool forgotten; /* nobody asks for it: only to be killed */
-    bool cancelled; /* before its shim was known */
-    bool starting;  /* its shim was asked for, and has said nothing yet */
+    bool forgotten;        /* nobody asks for it: only to be killed */
+    bool cancelled;        /* before its shim was known */
+    struct places *places; /* it has one of them; or NULL */
+    uint64_t place_until_us;
 
     bool tell_started, tell_ended; /* in the list `telling` for this */
     enum run_end how;
     int code;
     char *message;             /* owned, or NULL */
     TAILQ_ENTRY(process) link; /* in `telling` or in `lost` */
+    TAILQ_ENTRY(process) in_places;
     RB_ENTRY(process) by_attempt;
 };
 
@@ -70,6 +73,13 @@ struct held {
     TAILQ_ENTRY(held) link;
 };
 
+/* Of those that are started at one time. */
+struct places {
+    unsigned limit, count;
+    struct process_list taken;    /* oldest first */
+    STAILQ_HEAD(, start) waiting; /* for one */
+};
+
 struct launcher_process {
     struct launcher base;
     char *work_dir, *fetch, *contain, *volumes;
@@ -85,8 +95,8 @@ struct launcher_process {
     int retry; /* a timerfd: some of `lost` may be gone now */
     bool look_for_lost;
     unsigned retry_ms;
-    unsigned starting;
-    STAILQ_HEAD(, start) starts; /* for when fewer are starting */
+    struct places starting, preparing;
+    int place_timer;
     TAILQ_HEAD(, held) held;
     int overdue;         /* a timerfd: the first of `held` is, at overdue_us */
     uint64_t overdue_us; /* 0: never */
@@ -128,6 +138,21 @@ bool process_is_end(const struct process *p, const struct slot *slot);
 /* A descriptor of the shim; or -1 and errno, which is ESRCH when it is gone. */
 int process_open_shim(const struct process *p);
 
+/* launcher_starts.c */
+void process_init_places(struct launcher_process *l);
+/* Takes the request over: it is sent when there is a place. */
+void process_queue_start(struct launcher_process *l,
+                         struct process *p,
+                         struct buffer *request);
+/* The shim said something: another one may be started. */
+void process_heard_of(struct launcher_process *l,
+                      struct process *p,
+                      enum shim_notice_kind what);
+/* `place_timer` is due. */
+void process_give_late_places(struct launcher_process *l);
+void process_give_place(struct process *p);
+void process_drop_starts(struct launcher_process *l);
+
 /* launcher_ask.c */
 void process_start_run(struct launcher *base, const struct run_start *run);
 /* False: its user is still being looked up. */
@@ -138,9 +163,6 @@ bool process_try_check(struct launcher_process *l,
                        struct process *p,
                        const struct run_start *run,
                        uint32_t index);
-/* The shim said something: another one may be started. */
-void process_heard_of(struct launcher_process *l, struct process *p);
-void process_drop_starts(struct launcher_process *l);
 void process_signal(struct launcher *base, uint64_t attempt, enum run_signal signal);
 void process_signal_shim(struct launcher_process *l, uint64_t attempt, int number);
 void process_end_for_disk(struct launcher *base, uint64_t attempt);

@@ -52,7 +52,7 @@ static void on_notice(struct launcher_process *l, const struct shim_notice *noti
 
     if (p == NULL || p->state != PROCESS_ALIVE)
         return;
-    process_heard_of(l, p);
+    process_heard_of(l, p, (enum shim_notice_kind)notice->kind);
     switch ((enum shim_notice_kind)notice->kind) {
     case SHIM_PREPARING:
         shim_known(p, notice);
@@ -112,6 +112,8 @@ static void process_dispatch(struct launcher *base)
             eventfd_read(l->overdue, &woken);
         else if (source == &l->retry)
             l->look_for_lost = eventfd_read(l->retry, &woken) == 0;
+        else if (source == &l->place_timer)
+            process_give_late_places(l);
         else if (source == &l->slots)
             on_notices(l);
         else if (source == &l->spawning)
@@ -144,6 +146,8 @@ static void process_destroy(struct launcher *base)
         close(l->retry);
     if (l->overdue >= 0)
         close(l->overdue);
+    if (l->place_timer >= 0)
+        close(l->place_timer);
     if (base->fd >= 0)
         close(base->fd);
     mem_free(l->work_dir);
@@ -237,7 +241,9 @@ static int open_all(struct launcher_process *l,
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->retry = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     l->overdue = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (l->base.fd < 0 || l->wake < 0 || l->retry < 0 || l->overdue < 0)
+    l->place_timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->base.fd < 0 || l->wake < 0 || l->retry < 0 || l->overdue < 0 ||
+        l->place_timer < 0)
         return error_set(err, ERROR_IO, "epoll: %s", strerror(errno));
     snprintf(path, sizeof(path), "%s/runs", l->work_dir);
     if (mkdir(path, 0755) != 0 && errno != EEXIST)
@@ -258,6 +264,8 @@ static int open_all(struct launcher_process *l,
     if (rv == 0)
         rv = watch(l, l->overdue, &l->overdue, err);
     if (rv == 0)
+        rv = watch(l, l->place_timer, &l->place_timer, err);
+    if (rv == 0)
         rv = watch(l, l->spawning.notices, &l->slots, err);
     if (rv == 0)
         rv = watch(l, l->spawning.requests, &l->spawning, err);
@@ -273,11 +281,11 @@ int launcher_process_create(struct launcher **out,
     int rv;
 
     l->base = (struct launcher){.ops = &process_ops, .listener = *listener, .fd = -1};
-    l->wake = l->retry = l->overdue = -1;
+    l->wake = l->retry = l->overdue = l->place_timer = -1;
     l->slots.fd = -1;
     l->spawning = (struct spawning){.pid = -1, .requests = -1, .notices = -1};
     STAILQ_INIT(&l->spawning.queue);
-    STAILQ_INIT(&l->starts);
+    process_init_places(l);
     TAILQ_INIT(&l->held);
     TAILQ_INIT(&l->telling);
     TAILQ_INIT(&l->lost);

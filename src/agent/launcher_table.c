@@ -45,6 +45,7 @@ struct process *process_add(struct launcher_process *l, uint64_t attempt)
 void process_drop(struct launcher_process *l, struct process *p)
 {
     RB_REMOVE(process_tree, &l->processes, p);
+    process_give_place(p);
     if (p->state == PROCESS_LOST)
         TAILQ_REMOVE(&l->lost, p, link);
     else if (p->tell_started || p->tell_ended)
