@@ -63,8 +63,8 @@ void resources_unpack(struct resources *r, struct unpack *u)
 
 static const char *const HINTS[RESOURCE_KINDS] = {
     "give a number of cpus above 0, with at most three decimals",
-    "give a number of MiB, with at most three decimals",
-    "give a number of MiB, with at most three decimals",
+    "give a number of MiB, as 1024, with at most three decimals",
+    "give a number of MiB, as 1024, with at most three decimals",
     "give a whole number of gpus",
 };
 

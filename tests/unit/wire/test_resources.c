@@ -114,7 +114,7 @@ static const struct {
      "1G",
      ERROR_INVALID,
      0,
-     "disk: '1G' is not a number; give a number of MiB"},
+     "disk: '1G' is not a number; give a number of MiB, as 1024"},
     {RESOURCE_GPUS, "2", 0, 2, NULL},
     {RESOURCE_GPUS, "0.5", ERROR_INVALID, 0, "gpus: '0.5' is not a whole number"},
     {RESOURCE_GPUS, "-1", ERROR_INVALID, 0, "gpus: '-1'"},
