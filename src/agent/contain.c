@@ -8,7 +8,7 @@
  *                                               one more process of it (contain_exec.c)
  *     triarch-contain inside CMD [ARG…]         what that runs (contain_inside.c)
  *     triarch-contain remove WORK_DIR ATTEMPT   the bundle, with the layer that was written
- *     triarch-contain clean WORK_DIR ATTEMPT    the same, in the background
+ *     triarch-contain clean WORK_DIR            all that is called *.gone, in the background
  *     triarch-contain probe WORK_DIR            do containers work here?  Else why not
  *
  * `run` mounts in a mount namespace of its own, so that nothing of it is left when the last
@@ -22,10 +22,12 @@
 #include "agent/contain.h"
 
 #include "agent/container_init.h"
+#include "agent/containers.h"
 #include "agent/handover.h"
 #include "base/tree.h"
 #include "fetch/bundle.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -298,25 +300,51 @@ static int make_bundle(void)
 
 /* ---- remove ---- */
 
-static int remove_bundle(const char *work_dir, const char *attempt)
+static int remove_bundle(const char *work_dir, const char *name)
 {
     char path[PATH_MAX];
 
-    snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, attempt);
+    snprintf(path, sizeof(path), "%s/bundles/%s", work_dir, name);
     if (tree_remove(path) == 0)
         return 0;
     fprintf(stderr, "cannot remove all of %s: %s\n", path, strerror(errno));
     return EXIT_FAILED;
 }
 
-static int clean(const char *work_dir, const char *attempt)
+static int is_gone(const struct dirent *entry)
+{
+    const char *end = strrchr(entry->d_name, '.');
+
+    return end != NULL && strcmp(end, CONTAINERS_GONE) == 0;
+}
+
+/* What was added since the last look comes with the next cleaner, which waits for this one. */
+static int remove_gone(const char *work_dir)
+{
+    struct dirent **list;
+    char path[PATH_MAX];
+    int folder, count, rv = 0;
+
+    snprintf(path, sizeof(path), "%s/bundles", work_dir);
+    folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 || flock(folder, LOCK_EX) != 0)
+        contain_fail(path);
+    count = scandir(path, &list, is_gone, NULL);
+    if (count < 0)
+        contain_fail(path);
+    for (int i = 0; i < count; i++)
+        rv |= remove_bundle(work_dir, list[i]->d_name);
+    return rv;
+}
+
+static int clean(const char *work_dir)
 {
     pid_t pid = fork();
 
     if (pid != 0)
         return pid < 0 ? EXIT_FAILED : 0;
     setsid();
-    return remove_bundle(work_dir, attempt);
+    return remove_gone(work_dir);
 }
 
 /* ---- probe ---- */
@@ -382,8 +410,8 @@ int main(int argc, char **argv)
         contain_begin(argv + 2);
     if (argc == 4 && strcmp(argv[1], "remove") == 0)
         return remove_bundle(argv[2], argv[3]);
-    if (argc == 4 && strcmp(argv[1], "clean") == 0)
-        return clean(argv[2], argv[3]);
+    if (argc == 3 && strcmp(argv[1], "clean") == 0)
+        return clean(argv[2]);
     fprintf(stderr, "triarch-contain is started by triarch-agent\n");
     return EXIT_USAGE;
 }

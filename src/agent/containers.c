@@ -121,17 +121,34 @@ bool containers_version(const char *program, char out[CONTAINERS_VERSION])
     return true;
 }
 
-static void clean(const char *contain, const char *work_dir, const char *attempt)
+static void clean(const char *contain, const char *work_dir)
 {
-    char *argv[] = {(char *)(uintptr_t)contain,
-                    "clean",
-                    (char *)(uintptr_t)work_dir,
-                    (char *)(uintptr_t)attempt,
-                    NULL};
+    char *argv[] = {
+        (char *)(uintptr_t)contain, "clean", (char *)(uintptr_t)work_dir, NULL};
     pid_t pid;
 
     if (start(argv, STDERR_FILENO, -1, &pid) == 0)
         waitpid(pid, NULL, 0); /* its child does the work */
+}
+
+/* Under a name that no start of that attempt has, so that removing it takes its time. */
+static bool set_aside(int folder, const char *name)
+{
+    char to[NAME_MAX + 1];
+
+    snprintf(to,
+             sizeof(to),
+             "%.20s-%llu" CONTAINERS_GONE,
+             name,
+             (unsigned long long)clock_boottime_us());
+    return renameat(folder, name, folder, to) == 0;
+}
+
+static bool is_aside(const char *name)
+{
+    size_t size = strlen(name), end = strlen(CONTAINERS_GONE);
+
+    return size > end && strcmp(name + size - end, CONTAINERS_GONE) == 0;
 }
 
 void containers_clean(const char *contain,
@@ -141,6 +158,7 @@ void containers_clean(const char *contain,
 {
     char path[PATH_MAX];
     struct dirent *entry;
+    bool some = false;
     DIR *folder;
 
     snprintf(path, sizeof(path), "%s/bundles", work_dir);
@@ -148,9 +166,12 @@ void containers_clean(const char *contain,
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
         uint64_t attempt = strtoull(entry->d_name, NULL, 10);
 
-        if (attempt != 0 && !is_alive(user, attempt))
-            clean(contain, work_dir, entry->d_name);
+        if (is_aside(entry->d_name) || (attempt != 0 && !is_alive(user, attempt) &&
+                                        set_aside(dirfd(folder), entry->d_name)))
+            some = true;
     }
     if (folder != NULL)
         closedir(folder);
+    if (some)
+        clean(contain, work_dir);
 }

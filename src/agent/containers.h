@@ -15,7 +15,10 @@ void containers_probe(const char *contain, const char *work_dir, struct error *e
 #define CONTAINERS_VERSION 32
 bool containers_version(const char *program, char out[CONTAINERS_VERSION]);
 
-/* Remove, in the background, bundles of attempts that are not alive. */
+/* The end of the names of bundles that are to be removed. */
+#define CONTAINERS_GONE ".gone"
+
+/* Remove, in the background and one after the other, bundles of attempts that are not alive. */
 void containers_clean(const char *contain,
                       const char *work_dir,
                       bool (*is_alive)(void *user, uint64_t attempt),

@@ -174,16 +174,24 @@ def test_shim_is_killed(containers):
     containers.killed(job)
 
 
-def test_dies_with_its_shim(containers):
-    """Also while there is no agent that would end it."""
-    containers.submit("touch ready; sleep 1000", kill_grace="100ms")
-    at_work(containers)
-    first = process_1(containers)
-    shim = parent(first)
+def test_they_die_with_their_shims(containers):
+    """Also while there is no agent that would end them; the next one removes their bundles."""
+    containers.submit("touch ready; sleep 1000", kill_grace="100ms", instances=3)
+    at_work(containers, 3)
+    pids = [int(p.read_text()) for p in containers.agent.work.glob("bundles/*/pid")]
+    shims = [parent(pid) for pid in pids]
     containers.agent.kill9()
-    os.kill(shim, 9)
-    wait_until("it is gone", lambda: state_of(first) in ("gone", "Z"))
+    for shim in shims:
+        os.kill(shim, 9)
+    wait_until("they are gone", lambda: {state_of(pid) for pid in pids} <= {"gone", "Z"})
+    dead = [p.name for p in containers.agent.work.glob("bundles/*")]
+    assert len(dead) == 3
     containers.agent.start()
+    bundles = containers.agent.work / "bundles"
+    wait_until(
+        "their bundles are gone",
+        lambda: not [p for p in bundles.iterdir() if p.name.split("-")[0] in dead],
+    )
 
 
 @pytest.mark.parametrize(
