@@ -58,6 +58,22 @@ static void write_commands(void)
     buffer_finish(&spec);
 }
 
+/* Specs with all that they may say. */
+static void write_full_specs(void)
+{
+    struct agent_spec agent;
+    struct job_spec job;
+
+    full_job_spec(&job);
+    job_spec_pack(&job, &out);
+    job_spec_finish(&job);
+    write_seed("fuzz_command", "job_spec_full");
+    full_agent_spec(&agent);
+    agent_spec_pack(&agent, &out);
+    agent_spec_finish(&agent);
+    write_seed("fuzz_command", "agent_spec_full");
+}
+
 #define VIEW(text) ((struct bytes){(const uint8_t *)(text), sizeof(text) - 1})
 
 static void write_agent_frames(void)
@@ -174,6 +190,10 @@ static void write_client_frames(void)
     list_end(&w, 0);
     write_seed("fuzz_frame", "jobs");
     list_begin(&w, &out, 1, 300);
+    spec_info_pack(&w, &(struct spec_info){.job = 1, .spec = VIEW("spec")});
+    list_end(&w, 0);
+    write_seed("fuzz_frame", "spec");
+    list_begin(&w, &out, 1, 300);
     task_info_pack(&w,
                    &(struct task_info){.agent_http = VIEW("h:1"),
                                        .message = VIEW("m"),
@@ -241,6 +261,7 @@ int main(int argc, char **argv)
     }
     directory = argv[1];
     write_commands();
+    write_full_specs();
     write_agent_frames();
     write_usage_frames();
     write_exec_frames();
