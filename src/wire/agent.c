@@ -117,6 +117,7 @@ static int check_resources(const struct agent_spec *spec, struct error *err)
         [RESOURCE_DISK] = LIMIT_RESOURCE,
         [RESOURCE_GPUS] = LIMIT_AGENT_GPUS,
     };
+    int rc;
 
     if (spec->resources.amount[RESOURCE_CPUS] == 0)
         return error_set(
@@ -127,9 +128,8 @@ static int check_resources(const struct agent_spec *spec, struct error *err)
                              ERROR_TOO_LARGE,
                              "%s: more than any machine can have; set --resources",
                              resource_name(k));
-    if (custom_resources_check(&spec->custom, err) != 0)
-        return -(int)err->code;
-    return port_ranges_check(spec->ports, spec->port_count, err);
+    rc = custom_resources_check(&spec->custom, err);
+    return rc != 0 ? rc : port_ranges_check(spec->ports, spec->port_count, err);
 }
 
 /* 1 (for a name) or 0 (for a value) to LIMIT_ATTRIBUTE_BYTES bytes. */

@@ -268,6 +268,24 @@ START_TEST(test_extras_are_in_snapshots)
 }
 END_TEST
 
+/* Whatever a spec breaks, the command is refused; it stands in every log. */
+START_TEST(test_wrong_custom_resources_are_refused)
+{
+    struct command c = {.kind = COMMAND_AGENT_REGISTER};
+    struct agent_spec spec = {.hostname = mem_strdup("host"),
+                              .http_address = mem_strdup("host:5051"),
+                              .resources = {{1000}}};
+    struct buffer bytes = {0};
+
+    custom_resources_add(&spec.custom, "bell\a", 1000);
+    agent_spec_pack(&spec, &bytes);
+    agent_spec_finish(&spec);
+    c.agent_register.spec = buffer_view(&bytes);
+    ck_changes_nothing(&f, ck_rejected(fsm_run(&f, &c), ERROR_INVALID));
+    buffer_finish(&bytes);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("extras",
@@ -278,6 +296,7 @@ int main(void)
                          test_custom_resources_are_counted_by_name,
                          test_each_needs_what_it_says,
                          test_traits_are_not_in_the_state,
+                         test_wrong_custom_resources_are_refused,
                          test_an_image_needs_an_agent_that_runs_images,
                          test_extras_are_in_snapshots);
 

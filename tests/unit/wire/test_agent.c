@@ -26,8 +26,11 @@ static void replace(char **text, const char *by)
     *text = mem_strdup(by);
 }
 
-#define ck_assert_broken(code, part) \
-    ck_assert_error(agent_spec_check(&spec, &err), err, code, part)
+#define ck_assert_broken(code, part)                                     \
+    do {                                                                 \
+        ck_assert_error(agent_spec_check(&spec, &err), err, code, part); \
+        ck_assert_int_eq(agent_spec_check(&spec, NULL), -(int)(code));   \
+    } while (0)
 #define ck_assert_valid()                             \
     do {                                              \
         int valid_rc = agent_spec_check(&spec, &err); \
@@ -95,6 +98,18 @@ START_TEST(test_absurd_resources)
     amount[RESOURCE_DISK] = 0;
     amount[RESOURCE_GPUS] = LIMIT_AGENT_GPUS + 1;
     ck_assert_broken(ERROR_TOO_LARGE, "gpus: more than any machine");
+}
+END_TEST
+
+START_TEST(test_custom)
+{
+    custom_resources_add(&spec.custom, "licence", 1000);
+    ck_assert_valid();
+    spec.custom.items[0].name[0] = '\a';
+    ck_assert_broken(ERROR_INVALID, "is no name of a resource");
+    spec.custom.items[0].name[0] = 'l';
+    spec.custom.items[0].amount = 0;
+    ck_assert_broken(ERROR_INVALID, "above 0");
 }
 END_TEST
 
@@ -275,6 +290,7 @@ int main(void)
     tcase_add_test(t, test_hostname);
     tcase_add_test(t, test_addresses);
     tcase_add_test(t, test_absurd_resources);
+    tcase_add_test(t, test_custom);
     tcase_add_test(t, test_ports);
     tcase_add_test(t, test_attributes);
     tcase_add_test(t, test_too_many_attributes);
