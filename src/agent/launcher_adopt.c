@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
@@ -35,11 +36,25 @@ bool process_is_end(const struct process *p, const struct slot *slot)
            slot->end.restarts == p->restarts;
 }
 
-/* True if its slot says how it ended. */
-static bool end_from_slot(struct launcher_process *l, struct process *p)
+/* The signal with which a host that is shut down ends what runs, or 0; a shell and crun tell it
+ * as a status. */
+static int shutdown_signal(const struct slot_end *end)
+{
+    int code = end->code;
+
+    if (end->how == SLOT_EXITED)
+        code -= 128;
+    else if (end->how != SLOT_SIGNALED)
+        return 0;
+    return code == SIGTERM || code == SIGKILL ? code : 0;
+}
+
+/* True if its slot says how it ended.  `here`: it was started since the host was. */
+static bool end_from_slot(struct launcher_process *l, struct process *p, bool here)
 {
     struct slot slot;
     struct error err;
+    int signal;
 
     if (slots_read(&l->slots, p->slot, &slot, &err) != 0) {
         process_fail(l, &err);
@@ -48,13 +63,17 @@ static bool end_from_slot(struct launcher_process *l, struct process *p)
     if (!process_is_end(p, &slot) || slot.end.how < SLOT_EXITED ||
         slot.end.how >= sizeof(ends) / sizeof(ends[0]))
         return false;
-    process_tell_ended(l, p, ends[slot.end.how], slot.end.code, slot.end.text);
+    signal = here ? 0 : shutdown_signal(&slot.end);
+    if (signal != 0)
+        process_tell_ended(l, p, RUN_END_SHUTDOWN, signal, NULL);
+    else
+        process_tell_ended(l, p, ends[slot.end.how], slot.end.code, slot.end.text);
     return true;
 }
 
 void process_shim_ended(struct launcher_process *l, struct process *p)
 {
-    if (p->state == PROCESS_ALIVE && !end_from_slot(l, p))
+    if (p->state == PROCESS_ALIVE && !end_from_slot(l, p, true))
         process_lose(l, p);
 }
 
@@ -164,7 +183,7 @@ void process_adopt(struct launcher *base, uint64_t attempt)
     }
     if (memcmp(slot.start.boot_id, l->boot_id, BOOT_ID_BYTES) == 0) {
         adopt_here(l, p);
-    } else if (!end_from_slot(l, p)) {
+    } else if (!end_from_slot(l, p, false)) {
         process_tell_ended(l, p, RUN_END_VANISHED, 0, "the host was restarted");
     }
 }

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -189,8 +190,10 @@ def can_fake_boot(folder):
     return not subprocess.run(OtherBoot(folder).argv(["true"]), check=False).returncode
 
 
-def test_host_restarted(make_cluster):
-    """What ran is lost and runs again; what had ended before is told as it ended."""
+@pytest.mark.parametrize("first", [signal.SIGKILL, signal.SIGTERM])
+def test_host_restarted(make_cluster, first):
+    """What ran is lost and runs again, also when it was shut down (TERM first); what had
+    ended before is told as it ended."""
     cluster = start(make_cluster)
     if not can_fake_boot(cluster.folder):
         pytest.skip("only root with mount namespaces can show another boot id")
@@ -205,6 +208,9 @@ def test_host_restarted(make_cluster):
     other.open()
     wait_until("one ended", lambda: len(cluster.witness.lines(ends)) == 2)
     wait_until("its shim too", lambda: len(processes.users_of(agent.work / "runs")) == 1)
+    for pid in processes.users_of(agent.work):
+        processes.kill(pid, first)
+    wait_until("all ended", lambda: not processes.users_of(agent.work / "runs"))
     processes.end_all(processes.users_of(agent.work))
     agent.start(OtherBoot(cluster.folder).argv(agent.argv))
     wait_until("it runs again", lambda: len(cluster.witness.lines(runs)) == 2)

@@ -52,6 +52,7 @@ enum run_end {
     RUN_END_FETCH_FAILED, /* not started: an artifact; message says why */
     RUN_END_IMAGE_FAILED, /* not started: its image; message says why */
     RUN_END_NO_USER,      /* not started: nobody said in time who its user is */
+    RUN_END_SHUTDOWN,     /* as the shutdown of its host ends it; code = signal */
     RUN_ENDS
 };
 

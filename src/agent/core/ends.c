@@ -66,6 +66,11 @@ static const struct {
          false,
          "not started: the host's directory of users did not answer who "
          "its user is"},
+    [RUN_END_SHUTDOWN] = {TASK_LOST,
+                          TASK_REASON_AGENT_RESTARTED,
+                          true,
+                          true,
+                          "its host was shut down: ended by signal"},
 };
 
 /* As a shell would say it. */
@@ -79,6 +84,7 @@ static int exit_code(const struct run_ended *e)
     case RUN_END_SIGNALED:
     case RUN_END_DISK:
     case RUN_END_LEASE:
+    case RUN_END_SHUTDOWN:
         return e->code == 0 ? 0 : 128 + e->code;
     default:
         return 0;
@@ -134,12 +140,14 @@ judge_by_cause(const struct run_ended *e, const struct run *r, struct run_verdic
 }
 
 /* What nobody saw end is LOST, whatever it was told; without its lease, or its user, it is LOST
- * unless that was an order. */
+ * unless that was an order.  One that was told to end before its host was has done so. */
 static bool cause_counts(const struct run_ended *e, const struct run *r)
 {
-    bool seen = e->how == RUN_END_LEASE || e->how == RUN_END_NO_USER;
-
-    return table[e->how].state != TASK_LOST || (seen && r->cause == CAUSE_ORDER);
+    if (e->how == RUN_END_SHUTDOWN)
+        return r->cause != CAUSE_NONE;
+    if (e->how == RUN_END_LEASE || e->how == RUN_END_NO_USER)
+        return r->cause == CAUSE_ORDER;
+    return table[e->how].state != TASK_LOST;
 }
 
 void ends_judge(const struct run_ended *e, const struct run *r, struct run_verdict *out)

@@ -183,6 +183,52 @@ START_TEST(restarted_host)
 }
 END_TEST
 
+static void ends_in_many_ways(void)
+{
+    test_script(1, "kill -TERM $$");
+    test_script(2, "exit 137");
+    test_script(3, "kill -SEGV $$");
+    test_script(4, "exit 0");
+    for (uint64_t attempt = 1; attempt <= 4; attempt++)
+        test_wait_ended(attempt);
+}
+
+/* Nobody saw the end: so TERM and KILL are of the host that was shut down. */
+START_TEST(ended_before_the_host_was_restarted)
+{
+    static const struct {
+        enum run_end how;
+        int code;
+    } told[] = {{RUN_END_SHUTDOWN, SIGTERM},
+                {RUN_END_SHUTDOWN, SIGKILL},
+                {RUN_END_SIGNALED, SIGSEGV},
+                {RUN_END_EXITED, 0}};
+    struct slot slot;
+    uint32_t number;
+
+    test_agent_killed(ends_in_many_ways);
+    for (uint64_t attempt = 1; attempt <= 4; attempt++) {
+        number = test_slot(attempt, &slot);
+        slot.start.boot_id[0] = 'x';
+        write_start(number, &slot);
+    }
+    test_launcher_open();
+    for (uint64_t attempt = 1; attempt <= 4; attempt++)
+        launcher_adopt(t.launcher, attempt);
+    for (uint64_t attempt = 1; attempt <= 4; attempt++)
+        test_check_end(attempt, told[attempt - 1].how, told[attempt - 1].code);
+}
+END_TEST
+
+START_TEST(ended_since_the_host_was_started)
+{
+    test_agent_killed(ends_in_many_ways);
+    test_launcher_open();
+    launcher_adopt(t.launcher, 1);
+    test_check_end(1, RUN_END_SIGNALED, SIGTERM);
+}
+END_TEST
+
 START_TEST(damaged_slot_is_not_believed)
 {
     struct slot slot;
@@ -338,5 +384,7 @@ UNIT_MAIN("adopt",
                              run_that_never_started_has_vanished,
                              reused_pid_is_not_believed,
                              restarted_host,
+                             ended_before_the_host_was_restarted,
+                             ended_since_the_host_was_started,
                              damaged_slot_is_not_believed,
                              no_descriptors_left)))

@@ -90,6 +90,7 @@ START_TEST(only_failures_are_started_again)
         {RUN_END_NOT_STARTED, 0, false},
         {RUN_END_SHIM_LOST, 0, false},
         {RUN_END_VANISHED, 0, false},
+        {RUN_END_SHUTDOWN, 15, false},
         {RUN_END_LEASE, 15, false},
         {RUN_END_FETCH_FAILED, 0, false},
         {RUN_END_IMAGE_FAILED, 0, false},

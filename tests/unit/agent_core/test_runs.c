@@ -250,6 +250,7 @@ START_TEST(ends_of_a_running_task)
         {RUN_END_DISK, 9, TASK_FAILED, TASK_REASON_DISK_LIMIT, 137},
         {RUN_END_LEASE, 15, TASK_LOST, TASK_REASON_LEASE_EXPIRED, 143},
         {RUN_END_NO_USER, 0, TASK_LOST, TASK_REASON_LAUNCH_REFUSED, 0},
+        {RUN_END_SHUTDOWN, 15, TASK_LOST, TASK_REASON_AGENT_RESTARTED, 143},
     };
 
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
@@ -266,6 +267,15 @@ START_TEST(what_nobody_saw_end_is_lost_although_stopped)
     bring_to(STOPPING);
     rig_ended(&rig, 1, RUN_END_SHIM_LOST, 0);
     check_end(TASK_LOST, TASK_REASON_SHIM_LOST, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(stopped_before_its_host_was)
+{
+    bring_to(STOPPING);
+    rig_ended(&rig, 1, RUN_END_SHUTDOWN, 15);
+    check_end(TASK_KILLED, TASK_REASON_KILLED_BY_USER, 143);
     rig_finish(&rig);
 }
 END_TEST
@@ -332,6 +342,7 @@ UNIT_MAIN("runs",
                     message_of_the_launcher_is_told,
                     ends_of_a_running_task,
                     what_nobody_saw_end_is_lost_although_stopped,
+                    stopped_before_its_host_was,
                     end_is_final,
                     acknowledged_end_is_forgotten,
                     acks_of_live_runs_forget_nothing))
