@@ -1,457 +1,28 @@
-/* cluster_agent.c - an agent's shell and its host in the simulation.
- *
- * The host has a disk for the checkpoint (records become durable in order, a crash loses the
- * rest) and processes of tasks that outlive the agent's own process, and end with the host.  A
- * task runs as its argv says: "run", milliseconds, exit code, "deaf" if it ignores TERM.
- */
-#include "cluster.h"
+/* cluster_agent.c - an agent's process on a host of the simulation. */
+#include "cluster_agent.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "raft_fsm/state.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static void step(struct sim_agent *a, struct agent_event *event);
 
 static bool paused(const struct sim_agent *a)
 {
     return a->cluster->net.paused_until_us[a->number] > a->cluster->world.now_us;
 }
 
-static bool frozen(const struct sim_agent *a)
+bool sim_agent_waits(struct sim_agent *a, world_fn again, uint64_t x, uint64_t y)
 {
-    return a->frozen_until_us > a->cluster->world.now_us;
+    if (!paused(a))
+        return false;
+    world_at(
+        &a->cluster->world, a->cluster->net.paused_until_us[a->number], again, a, x, y);
+    return true;
 }
 
-static uint64_t host_ms(const struct sim_agent *a)
+uint64_t sim_agent_ms(const struct sim_agent *a)
 {
     return sim_clock_ms(&a->clock, a->cluster->world.now_us);
-}
-
-/* ---- tasks ---- */
-
-static struct sim_task *task_of(struct sim_agent *a, uint64_t attempt)
-{
-    struct sim_task *t;
-
-    LIST_FOREACH (t, &a->tasks, link)
-        if (t->attempt == attempt)
-            return t;
-    return NULL;
-}
-
-static void task_destroy(struct sim_task *t)
-{
-    LIST_REMOVE(t, link);
-    mem_free(t);
-}
-
-static struct sim_task *task_by_identity(struct sim_agent *a, uint64_t identity)
-{
-    struct sim_task *t;
-
-    LIST_FOREACH (t, &a->tasks, link)
-        if (t->identity == identity)
-            return t;
-    return NULL;
-}
-
-static void report_end(struct sim_agent *a, const struct sim_task *t)
-{
-    step(a,
-         &(struct agent_event){.kind = AGENT_RUN_ENDED,
-                               .run_ended = {.attempt = t->attempt,
-                                             .restarts = t->restarts,
-                                             .how = t->how,
-                                             .code = t->code}});
-}
-
-#define STARTED(t)                                  \
-    (struct agent_event)                            \
-    {                                               \
-        .kind = AGENT_RUN_STARTED, .run_started = { \
-            .attempt = (t)->attempt,                \
-            .restarts = (t)->restarts,              \
-            .since_ms = (t)->since_ms               \
-        }                                           \
-    }
-
-/* b: 1 if it is of the end, 0 of the start.  One that died meanwhile asks by itself. */
-static void told(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-
-    if (t == NULL || !agent->alive || agent->incarnation != b >> 1)
-        return;
-    if (paused(agent))
-        world_at(
-            w, agent->cluster->net.paused_until_us[agent->number], told, agent, a, b);
-    else if ((b & 1) != 0)
-        report_end(agent, t);
-    else
-        step(agent, &STARTED(t));
-}
-
-static void tell(struct sim_task *t, unsigned end)
-{
-    struct sim_agent *a = t->agent;
-
-    told(&a->cluster->world, a, t->identity, a->incarnation << 1 | end);
-}
-
-static void end_task(struct sim_task *t, enum run_end how, int code)
-{
-    check_leased(t->agent->cluster, t);
-    world_note(&t->agent->cluster->world,
-               2,
-               "end",
-               t->agent->number,
-               t->attempt,
-               (uint64_t)code);
-    t->ended = true;
-    t->how = how;
-    t->code = code;
-    /* The agent sees it now, or asks for the exit record when it adopts the run. */
-    tell(t, 1);
-}
-
-static void task_exits(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-
-    if (t == NULL || t->ended)
-        return;
-    if (frozen(agent)) {
-        world_at(w, agent->frozen_until_us, task_exits, context, a, b);
-        return;
-    }
-    end_task(t, RUN_END_EXITED, (int)b);
-}
-
-static void task_dies(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-
-    if (t == NULL || t->ended)
-        return;
-    if (frozen(agent)) {
-        world_at(w, agent->frozen_until_us, task_dies, context, a, b);
-        return;
-    }
-    end_task(t, t->lease_over ? RUN_END_LEASE : RUN_END_SIGNALED, (int)b);
-}
-
-static bool has_lease(const struct sim_agent *a, const struct sim_task *t)
-{
-    return a->renewed_ms != 0 && host_ms(a) < a->renewed_ms + t->lease_ms;
-}
-
-/* ---- shims: they outlive the agent, and end what has no lease any more ---- */
-
-static void shim_wakes(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-    uint64_t ends_ms;
-
-    if (t == NULL || t->ended || t->lease_over)
-        return;
-    if (frozen(agent)) {
-        world_at(w, agent->frozen_until_us, shim_wakes, context, a, b);
-        return;
-    }
-    ends_ms = agent->renewed_ms + t->lease_ms;
-    if (has_lease(agent, t)) {
-        world_at(w, sim_clock_us(&agent->clock, ends_ms), shim_wakes, context, a, b);
-        return;
-    }
-    world_note(w, 2, "lease over", agent->number, t->attempt, agent->renewed_ms);
-    agent->cluster->totals.leases_over++;
-    t->lease_over = true;
-    if (!t->deaf)
-        world_in(w, pick(w, 100, 3 * MS), task_dies, context, a, 15);
-    world_in(w, t->grace_ms * MS + pick(w, 100, 3 * MS), task_dies, context, a, 9);
-}
-
-/* ---- checks ---- */
-
-static void check_answers(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-    struct agent_event event = {.kind = AGENT_CHECKED};
-
-    if (t == NULL || t->ended || !agent->alive)
-        return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 check_answers,
-                 context,
-                 a,
-                 b);
-        return;
-    }
-    event.checked = (struct run_checked){
-        .attempt = t->attempt,
-        .restarts = t->restarts,
-        .index = (uint32_t)b,
-        .passed = !t->sick || chance(w, 40),
-        .message = "unwell",
-    };
-    agent->cluster->totals.unhealthy += event.checked.passed ? 0 : 1;
-    step(agent, &event);
-}
-
-static void start_check(struct sim_agent *a, const struct run_check *check)
-{
-    struct world *w = &a->cluster->world;
-    const struct sim_task *t = task_of(a, check->attempt);
-
-    if (t != NULL)
-        world_in(
-            w, pick(w, 1 * MS, 300 * MS), check_answers, a, t->identity, check->index);
-}
-
-/* ---- the task ---- */
-
-static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t = task_by_identity(agent, a);
-
-    if (t == NULL || t->ended)
-        return;
-    if (frozen(agent)) {
-        world_at(w, agent->frozen_until_us, task_execs, context, a, b);
-        return;
-    }
-    if (t->lease_ms > 0 && !has_lease(agent, t)) {
-        end_task(t, RUN_END_LEASE, 0); /* it had to wait too long for its turn */
-        return;
-    }
-    t->started = true;
-    t->since_ms = host_ms(agent);
-    check_alone(agent->cluster, t);
-    world_in(w, (b >> 8) * MS, task_exits, agent, a, b & 0xff);
-    if (t->lease_ms > 0)
-        shim_wakes(w, context, a, 0);
-    tell(t, 0);
-}
-
-/* The task of a launch: a new one, or one that failed and is started again. */
-static struct sim_task *task_for(struct sim_agent *a, const struct run_start *run)
-{
-    struct cluster *c = a->cluster;
-    struct sim_task *t = task_of(a, run->attempt);
-
-    if (run->restarts == 0) {
-        t = mem_zalloc(sizeof(*t));
-        t->agent = a;
-        t->attempt = run->attempt;
-        t->job = run->job;
-        t->instance = run->instance;
-        LIST_INSERT_HEAD(&a->tasks, t, link);
-    } else if (t == NULL || !t->ended || t->restarts + 1 != run->restarts) {
-        world_fail(
-            &c->world,
-            "agent %u starts attempt %llu again (%u), which did not end so often",
-            a->number,
-            (unsigned long long)run->attempt,
-            run->restarts);
-        return NULL;
-    } else {
-        c->totals.restarts++;
-        t->started = t->ended = t->lease_over = false;
-    }
-    t->restarts = run->restarts;
-    t->identity = ++c->last_identity;
-    return t;
-}
-
-static void check_lease(struct sim_agent *a, const struct sim_task *t)
-{
-    if (t->lease_ms > 0 && !has_lease(a, t))
-        world_fail(&a->cluster->world,
-                   "agent %u starts attempt %llu without a valid lease",
-                   a->number,
-                   (unsigned long long)t->attempt);
-}
-
-static void start_task(struct sim_agent *a, const struct run_start *run)
-{
-    struct cluster *c = a->cluster;
-    struct sim_task *t = task_for(a, run);
-    struct job_spec spec;
-    uint64_t ms = 0, code = 0;
-
-    if (t == NULL)
-        return;
-    if (job_spec_unpack(&spec, run->spec, NULL) != 0 || spec.argc < 4) {
-        world_fail(&c->world, "a launch carries a spec that does not decode");
-        return;
-    }
-    t->resources = spec.resources;
-    t->lease_ms = job_lease_ms(&spec);
-    t->exclusive = job_is_exclusive(&spec);
-    t->grace_ms = spec.kill_grace_ms;
-    t->sick = spec.check_count > 0 && chance(&c->world, 50);
-    t->has_image = spec.image.source != NULL;
-    t->licences = custom_resources_amount(&spec.custom, "licence");
-    t->port_count = run->port_count;
-    for (uint32_t i = 0; i < run->port_count; i++)
-        t->ports[i] = run->ports[i];
-    c->totals.ports += run->port_count;
-    ms = strtoull(spec.argv[1], NULL, 10);
-    code = strtoull(spec.argv[2], NULL, 10);
-    t->deaf = strcmp(spec.argv[3], "deaf") == 0;
-    job_spec_finish(&spec);
-    world_note(&c->world, 2, "launch", a->number, t->attempt, t->restarts);
-    check_lease(a, t);
-    if (t->restarts == 0) {
-        check_launch(c, a, t, run->term);
-        c->totals.launches++;
-    }
-    world_in(&c->world,
-             pick(&c->world, 500, 5 * MS),
-             task_execs,
-             a,
-             t->identity,
-             ms << 8 | (code & 0xff));
-}
-
-static void signal_task(struct sim_agent *a, uint64_t attempt, enum run_signal signal)
-{
-    struct sim_task *t = task_of(a, attempt);
-
-    if (t == NULL || t->ended || signal == RUN_SIGNAL_CANCEL ||
-        (signal == RUN_SIGNAL_TERM && t->deaf))
-        return;
-    world_in(&a->cluster->world,
-             pick(&a->cluster->world, 100, 3 * MS),
-             task_dies,
-             a,
-             t->identity,
-             signal == RUN_SIGNAL_TERM ? 15 : 9);
-}
-
-static void adopt_answer(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_task *t;
-
-    if (!agent->alive || agent->incarnation != b)
-        return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 adopt_answer,
-                 context,
-                 a,
-                 b);
-        return;
-    }
-    t = task_of(agent, a);
-    if (t != NULL && t->ended)
-        report_end(agent, t);
-    else if (t != NULL && t->started)
-        step(agent, &STARTED(t));
-    else if (t == NULL)
-        step(agent,
-             &(struct agent_event){
-                 .kind = AGENT_RUN_ENDED,
-                 .run_ended = {.attempt = a, .how = RUN_END_VANISHED}});
-    /* else: it is between fork and exec; task_execs() will tell */
-}
-
-/* ---- checkpoint ---- */
-
-static bool same(const struct buffer *a, const struct buffer *b)
-{
-    return a->size == b->size &&
-           (a->size == 0 || memcmp(a->data, b->data, a->size) == 0);
-}
-
-static void record_destroy(struct sim_record *r)
-{
-    buffer_finish(&r->key);
-    buffer_finish(&r->value);
-    mem_free(r);
-}
-
-/* It starts again with an empty disk, as an agent that nobody knows. */
-static void wipe(struct sim_agent *a)
-{
-    struct sim_record *r;
-
-    while ((r = STAILQ_FIRST(&a->disk)) != NULL) {
-        STAILQ_REMOVE_HEAD(&a->disk, link);
-        record_destroy(r);
-    }
-    a->highest_term = 0;
-}
-
-static void record_apply(struct sim_agent *a, struct sim_record *r)
-{
-    struct sim_record *old, *next;
-
-    STAILQ_FOREACH_SAFE(old, &a->disk, link, next)
-    if (same(&old->key, &r->key)) {
-        STAILQ_REMOVE(&a->disk, old, sim_record, link);
-        record_destroy(old);
-    }
-    if (r->value.size > 0)
-        STAILQ_INSERT_TAIL(&a->disk, r, link);
-    else
-        record_destroy(r);
-}
-
-static void records_durable(struct world *w, void *context, uint64_t a, uint64_t b)
-{
-    struct sim_agent *agent = context;
-    struct sim_record *r;
-
-    if (agent->incarnation != a)
-        return;
-    if (paused(agent)) {
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 records_durable,
-                 context,
-                 a,
-                 b);
-        return;
-    }
-    while ((r = STAILQ_FIRST(&agent->writing)) != NULL && r->sequence <= b) {
-        STAILQ_REMOVE_HEAD(&agent->writing, link);
-        record_apply(agent, r);
-    }
-    step(agent, &(struct agent_event){.kind = AGENT_DURABLE, .durable.sequence = b});
-}
-
-static void record(struct sim_agent *a, const struct agent_action *action)
-{
-    for (size_t i = 0; i < action->record.count; i++) {
-        const struct agent_record *from = &action->record.records[i];
-        struct sim_record *r = mem_zalloc(sizeof(*r));
-
-        r->sequence = action->record.sequence;
-        buffer_append(&r->key, from->key.data, from->key.size);
-        buffer_append(&r->value, from->value.data, from->value.size);
-        STAILQ_INSERT_TAIL(&a->writing, r, link);
-    }
-    world_in(&a->cluster->world,
-             5 * MS, /* one latency for all: they become durable in order */
-             records_durable,
-             a,
-             a->incarnation,
-             action->record.sequence);
 }
 
 /* ---- actions ---- */
@@ -460,27 +31,12 @@ static void on_timer(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_agent *agent = context;
 
+    (void)w;
     if (!agent->alive || agent->incarnation != a || agent->timer != b)
         return;
-    if (paused(agent))
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 on_timer,
-                 context,
-                 a,
-                 b);
-    else
-        step(agent, &(struct agent_event){.kind = AGENT_TICK});
-}
-
-static void later_adopt(struct sim_agent *a, uint64_t attempt)
-{
-    world_in(&a->cluster->world,
-             pick(&a->cluster->world, 100, 5 * MS),
-             adopt_answer,
-             a,
-             attempt,
-             a->incarnation);
+    if (sim_agent_waits(agent, on_timer, a, b))
+        return;
+    sim_agent_step(agent, &(struct agent_event){.kind = AGENT_TICK});
 }
 
 static struct connection *link_of(struct sim_agent *a, uint64_t session)
@@ -489,21 +45,6 @@ static struct connection *link_of(struct sim_agent *a, uint64_t session)
         if (a->links[i] != NULL && a->sessions[i] == session)
             return a->links[i];
     return NULL;
-}
-
-static void forget(struct sim_agent *a, uint64_t attempt)
-{
-    struct sim_task *t = task_of(a, attempt);
-
-    world_note(&a->cluster->world, 2, "forget", a->number, attempt, 0);
-    check_forget(a->cluster, attempt);
-    if (t != NULL && !t->ended)
-        world_fail(&a->cluster->world,
-                   "agent %u forgets attempt %llu while it runs",
-                   a->number,
-                   (unsigned long long)attempt);
-    if (t != NULL)
-        task_destroy(t);
 }
 
 /* ---- faults by state ---- */
@@ -536,7 +77,7 @@ static void reinstall(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     agent->cluster->totals.reinstalled++;
     sim_agent_crash(agent, false, pick(w, 1 * MS, SECOND));
-    wipe(agent);
+    sim_disk_wipe(agent);
 }
 
 static bool was_lost(const struct sim_agent *a)
@@ -568,26 +109,26 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
             network_hang_up(link, 0);
         break;
     case AGENT_RECORD:
-        record(a, action);
+        sim_disk_write(a, action);
         strike(a, 1);
         break;
     case AGENT_START_RUN:
-        start_task(a, &action->start_run);
+        sim_task_start(a, &action->start_run);
         strike(a, 1);
         break;
     case AGENT_ADOPT_RUN:
-        later_adopt(a, action->adopt_run.attempt);
+        sim_task_adopt(a, action->adopt_run.attempt);
         strike(a, 3);
         break;
     case AGENT_SIGNAL_RUN:
-        signal_task(a, action->signal_run.attempt, action->signal_run.signal);
+        sim_task_signal(a, action->signal_run.attempt, action->signal_run.signal);
         strike(a, 10);
         break;
     case AGENT_FORGET_RUN:
-        forget(a, action->forget_run.attempt);
+        sim_task_forget(a, action->forget_run.attempt);
         break;
     case AGENT_CHECK:
-        start_check(a, &action->check);
+        sim_task_check(a, &action->check);
         break;
     case AGENT_RENEW:
         check_renewed(a, action->renew.boot_ms);
@@ -618,7 +159,7 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
     }
 }
 
-static void step(struct sim_agent *a, struct agent_event *event)
+void sim_agent_step(struct sim_agent *a, struct agent_event *event)
 {
     struct cluster *c = a->cluster;
     struct agent_actions actions = {0};
@@ -628,7 +169,7 @@ static void step(struct sim_agent *a, struct agent_event *event)
         return;
     ASSERT(!a->stepping);
     a->stepping = true;
-    event->now_ms = host_ms(a);
+    event->now_ms = sim_agent_ms(a);
     agent_step(a->core, event, &actions);
     a->stepping = false;
     for (size_t i = 0; i < actions.count && a->alive && a->incarnation == incarnation;
@@ -656,11 +197,11 @@ void sim_agents_connect(struct cluster *c)
             a->links[j] = link;
             a->sessions[j] = ++a->last_session;
             sim_master_accept(&c->master[j], link);
-            step(a,
-                 &(struct agent_event){.kind = AGENT_SESSION_OPENED,
-                                       .opened = {.session = a->sessions[j],
-                                                  .master = j,
-                                                  .address = "master"}});
+            sim_agent_step(a,
+                           &(struct agent_event){.kind = AGENT_SESSION_OPENED,
+                                                 .opened = {.session = a->sessions[j],
+                                                            .master = j,
+                                                            .address = "master"}});
         }
 }
 
@@ -683,10 +224,10 @@ void sim_agent_bytes(struct sim_agent *a, struct connection *link, struct bytes 
 
         if (i == MASTERS_MAX)
             return;
-        step(a,
-             &(struct agent_event){
-                 .kind = AGENT_FRAME,
-                 .frame = {.session = a->sessions[i], .bytes = frame}});
+        sim_agent_step(a,
+                       &(struct agent_event){
+                           .kind = AGENT_FRAME,
+                           .frame = {.session = a->sessions[i], .bytes = frame}});
     }
 }
 
@@ -697,9 +238,9 @@ void sim_agent_closed(struct sim_agent *a, struct connection *link)
     if (i == MASTERS_MAX)
         return;
     a->links[i] = NULL;
-    step(a,
-         &(struct agent_event){.kind = AGENT_SESSION_CLOSED,
-                               .closed.session = a->sessions[i]});
+    sim_agent_step(a,
+                   &(struct agent_event){.kind = AGENT_SESSION_CLOSED,
+                                         .closed.session = a->sessions[i]});
 }
 
 /* ---- disks that fill ---- */
@@ -708,18 +249,13 @@ static void told_disk(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_agent *agent = context;
 
+    (void)w;
     if (!agent->alive || agent->incarnation != a)
         return;
-    if (paused(agent))
-        world_at(w,
-                 agent->cluster->net.paused_until_us[agent->number],
-                 told_disk,
-                 context,
-                 a,
-                 b);
-    else
-        step(agent,
-             &(struct agent_event){.kind = AGENT_DISK, .disk.low = agent->disk_low});
+    if (sim_agent_waits(agent, told_disk, a, b))
+        return;
+    sim_agent_step(
+        agent, &(struct agent_event){.kind = AGENT_DISK, .disk.low = agent->disk_low});
 }
 
 static void tell_disk(struct sim_agent *a)
@@ -788,7 +324,7 @@ void sim_agent_start(struct sim_agent *a)
     event.start.renewed_ms = a->renewed_ms;
     for (size_t i = 0; i < AGENT_ENTROPY_BYTES; i++)
         event.start.entropy[i] = (uint8_t)rng_next(&c->world.rng);
-    step(a, &event);
+    sim_agent_step(a, &event);
     mem_free(records);
     if (a->disk_low) {
         c->totals.low_starts++;
@@ -802,7 +338,7 @@ static void restart(struct world *w, void *context, uint64_t a, uint64_t b)
 
     /* With its old disk it would go on as who it was, until that is heard. */
     if (agent->off && (!agent->gone || chance(w, 50)))
-        wipe(agent);
+        sim_disk_wipe(agent);
     agent->off = false;
     (void)a;
     (void)b;
@@ -816,32 +352,6 @@ static void destroy_later(struct world *w, void *context, uint64_t a, uint64_t b
     (void)a;
     (void)b;
     agent_core_destroy(context);
-}
-
-static void drop_writing(struct sim_agent *a)
-{
-    struct sim_record *r;
-
-    while ((r = STAILQ_FIRST(&a->writing)) != NULL) {
-        STAILQ_REMOVE_HEAD(&a->writing, link);
-        record_destroy(r);
-    }
-}
-
-/* Transactions that became durable just before the crash, and were not told. */
-static void keep_some(struct sim_agent *a)
-{
-    struct sim_record *r = STAILQ_FIRST(&a->writing);
-
-    while (r != NULL && chance(&a->cluster->world, 50)) {
-        uint64_t sequence = r->sequence;
-
-        while (r != NULL && r->sequence == sequence) {
-            STAILQ_REMOVE_HEAD(&a->writing, link);
-            record_apply(a, r);
-            r = STAILQ_FIRST(&a->writing);
-        }
-    }
 }
 
 void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
@@ -862,16 +372,14 @@ void sim_agent_crash(struct sim_agent *a, bool reboot, uint64_t down_us)
     network_crash(&c->net, a->number);
     memset(a->links, 0, sizeof(a->links));
     memset(a->asked, 0, sizeof(a->asked));
-    keep_some(a);
-    drop_writing(a);
+    sim_disk_crash(a);
     if (reboot) {
         c->totals.reboots++;
         a->host++;
         a->renewed_ms = 0; /* of another boot */
         a->clock.boot_us = c->world.now_us;
         a->frozen_until_us = 0;
-        while (!LIST_EMPTY(&a->tasks))
-            task_destroy(LIST_FIRST(&a->tasks));
+        sim_tasks_gone(a);
     } else {
         c->totals.agent_crashes++;
     }
@@ -901,9 +409,7 @@ void sim_agent_finish(struct sim_agent *a)
 {
     if (a->alive)
         agent_core_destroy(a->core);
-    drop_writing(a);
-    wipe(a);
-    while (!LIST_EMPTY(&a->tasks))
-        task_destroy(LIST_FIRST(&a->tasks));
+    sim_disk_wipe(a);
+    sim_tasks_gone(a);
     agent_spec_finish(&a->spec);
 }

@@ -455,7 +455,7 @@ static void describe(const struct cluster *c)
     }
 }
 
-/* Its checks fail now and then (cluster_agent.c). */
+/* Its checks fail now and then (cluster_task.c). */
 static bool may_be_unhealthy(const struct job_spec *spec)
 {
     for (size_t i = 0; i < spec->check_count; i++)
