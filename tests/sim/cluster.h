@@ -215,6 +215,7 @@ struct sim_job {
     X(launches)                                                                  \
     X(restarts)    /* by agents */                                               \
     X(unhealthy)   /* answers of checks */                                       \
+    X(no_user)     /* starts that nobody told the user of */                     \
     X(leases_over) /* tasks that a shim ended for it */                          \
     X(frozen)      /* hosts, with their tasks */                                 \
     X(exclusive)   /* runs of exclusive tasks … */                             \
@@ -248,6 +249,7 @@ struct plan { /* drawn from the seed */
     bool calm_masters; /* leaders last, so that agents are given up */
     bool leases; /* many exclusive jobs, and cuts that last as long as their leases */
     bool low_disks, losses;
+    bool slow_users; /* directories of users that do not answer */
 };
 
 struct attempt_record {

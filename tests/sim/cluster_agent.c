@@ -99,6 +99,7 @@ static void carry_out(struct sim_agent *a, struct agent_action *action)
         if (link == NULL)
             break;
         check_asks(a, action->send.bytes);
+        sim_tasks_told(a, action->send.bytes);
         network_send(link, 0, action->send.bytes);
         break;
     case AGENT_DIAL:

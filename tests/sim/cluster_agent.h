@@ -22,10 +22,14 @@ void sim_task_adopt(struct sim_agent *a, uint64_t attempt);
 void sim_task_forget(struct sim_agent *a, uint64_t attempt);
 void sim_task_check(struct sim_agent *a, const struct run_check *check);
 void sim_tasks_gone(struct sim_agent *a); /* with the host */
+/* What the agent tells a master of its runs is so, and will be so whatever happens to it. */
+void sim_tasks_told(struct sim_agent *a, struct bytes bytes);
 
 /* cluster_disk.c */
 void sim_disk_write(struct sim_agent *a, const struct agent_action *action);
 void sim_disk_crash(struct sim_agent *a); /* some of what was on its way is there */
 void sim_disk_wipe(struct sim_agent *a);
+/* Whether its record of the run is durable. */
+bool sim_disk_has_run(const struct sim_agent *a, uint64_t attempt);
 
 #endif

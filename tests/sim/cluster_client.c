@@ -533,6 +533,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         spec.restart.delay_ms = spec.restart.max_delay_ms = 20;
     if (spec.ports.fixed_count > 0 || spec.custom.count > 0 || j->instances > 8)
         spec.reschedule = (struct job_retry){0};
+    if (run_ms > 1000 && spec.restart.attempts > 0)
+        spec.reschedule = (struct job_retry){0};
     if (run_ms > 4000) {
         spec.restart = (struct job_retry){0};
         if (spec.reschedule.attempts > 0)

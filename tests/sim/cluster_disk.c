@@ -114,3 +114,18 @@ void sim_disk_crash(struct sim_agent *a)
     keep_some(a);
     drop_writing(a);
 }
+
+bool sim_disk_has_run(const struct sim_agent *a, uint64_t attempt)
+{
+    const struct sim_record *r;
+    struct buffer key = {0};
+    bool found = false;
+
+    buffer_append_text(&key, "run");
+    for (int shift = 56; shift >= 0; shift -= 8)
+        buffer_append_u8(&key, (uint8_t)(attempt >> shift));
+    STAILQ_FOREACH (r, &a->disk, link)
+        found = found || same(&r->key, &key);
+    buffer_finish(&key);
+    return found;
+}

@@ -302,6 +302,7 @@ static struct cluster *setup(uint64_t seed, int trace)
     };
     c->plan.low_disks = rng_percent(&more, 25);
     c->plan.losses = c->agents > 1 && rng_percent(&more, 25);
+    c->plan.slow_users = rng_percent(&more, 20);
     c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);

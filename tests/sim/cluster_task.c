@@ -183,7 +183,10 @@ static void check_answers(struct world *w, void *context, uint64_t a, uint64_t b
         .passed = !t->sick || chance(w, 40),
         .message = "unwell",
     };
-    agent->cluster->totals.unhealthy += event.checked.passed ? 0 : 1;
+    if (agent->cluster->plan.slow_users && chance(w, 30))
+        event.checked.unasked = true;
+    else
+        agent->cluster->totals.unhealthy += event.checked.passed ? 0 : 1;
     sim_agent_step(agent, &event);
 }
 
@@ -208,6 +211,11 @@ static void task_execs(struct world *w, void *context, uint64_t a, uint64_t b)
         return;
     if (stands_still(agent, task_execs, a, b))
         return;
+    if (agent->cluster->plan.slow_users && !agent->cluster->healing && chance(w, 15)) {
+        agent->cluster->totals.no_user++;
+        end_task(t, RUN_END_NO_USER, 0);
+        return;
+    }
     if (t->lease_ms > 0 && !has_lease(agent, t)) {
         end_task(t, RUN_END_LEASE, 0); /* it had to wait too long for its turn */
         return;
@@ -369,4 +377,37 @@ void sim_tasks_gone(struct sim_agent *a)
 {
     while (!LIST_EMPTY(&a->tasks))
         task_destroy(LIST_FIRST(&a->tasks));
+}
+
+/* ---- what is told of them ---- */
+
+static void check_report(struct sim_agent *a, const struct run_report *r)
+{
+    const struct sim_task *t = task_of(a, r->attempt);
+    bool has_run = t != NULL && (t->started || t->restarts > 0);
+
+    if ((r->state == TASK_RUNNING && !has_run) ||
+        (r->state == TASK_STARTING && !sim_disk_has_run(a, r->attempt)))
+        world_fail(&a->cluster->world,
+                   "agent %u tells that attempt %llu is %s, which it is not",
+                   a->number,
+                   (unsigned long long)r->attempt,
+                   task_state_name(r->state));
+}
+
+void sim_tasks_told(struct sim_agent *a, struct bytes bytes)
+{
+    struct command_cursor at = {0};
+    struct run_report report;
+    struct run_list list;
+    struct bytes frame;
+    struct rpc rpc;
+
+    if (!next_frame(&bytes, &frame) || rpc_unpack(&rpc, frame, NULL) != 0 ||
+        rpc.type == RPC_RESPONSE ||
+        (rpc.method != METHOD_UPDATE && rpc.method != METHOD_RUNS) ||
+        run_list_unpack(&list, rpc.params, NULL) != 0)
+        return;
+    while (run_list_next(&list, &at, &report))
+        check_report(a, &report);
 }

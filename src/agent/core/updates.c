@@ -103,6 +103,9 @@ static void fill(struct agent_core *core, struct run *r, struct run_report *out)
         .health = r->health,
         .restarts = r->restarts,
     };
+#ifdef MUTANT_TOLD_BEFORE_RECORD
+    out->state = r->state;
+#endif
     r->told_ms = core->now_ms;
     if (r->message != NULL)
         out->message = (struct bytes){(const uint8_t *)r->message, strlen(r->message)};
