@@ -394,12 +394,12 @@ START_TEST(ends_when_an_entry_does_not_verify)
     ck_assert_int_eq(last_line(read_a_bad_entry, text, &line), 70);
     ck_assert_msg(strstr(line, "log: entry 5 does not verify") != NULL, "%s", line);
     ck_assert_msg(
-        strstr(line, "this master cannot vote with it: restore") != NULL, "%s", line);
+        strstr(line, "this master cannot vote with it: repair") != NULL, "%s", line);
     ck_assert_int_eq(try_start(&err), -ERROR_CORRUPT);
     ck_assert_msg(
         strstr(err.text, "log: entry 5 does not verify") != NULL, "%s", err.text);
     ck_assert_msg(
-        strstr(err.text, "cannot vote with it: restore") != NULL, "%s", err.text);
+        strstr(err.text, "cannot vote with it: repair") != NULL, "%s", err.text);
     stop();
 }
 END_TEST
