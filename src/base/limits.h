@@ -42,6 +42,7 @@
 #define LIMIT_FILES_LISTED     100000 /* entries of one directory by `triarch files ls` */
 #define LIMIT_LOGS_AT_ONCE     512    /* tasks of one `triarch logs` */
 #define LIMIT_ATTEMPTS_LISTED  1000   /* numbers of attempts of a task in one answer */
+#define LIMIT_AGENTS_ASKED     64     /* at once, for an earlier attempt */
 #define LIMIT_LOG_LINE_BYTES   65536 /* held of a line of one of several tasks */
 
 /* Log */

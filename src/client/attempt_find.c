@@ -16,8 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ATTEMPT_AGENTS_AT_ONCE 64u
-#define ANSWER_MAX             (size_t)(64 * KIB) /* bytes */
+#define ANSWER_MAX (size_t)(64 * KIB) /* bytes */
 
 /* ---- which is meant ---- */
 
@@ -197,7 +196,7 @@ static void ask(struct asking *a, const struct agent *agent)
 
 static void ask_more(struct search *s)
 {
-    for (size_t i = 0; i < ATTEMPT_AGENTS_AT_ONCE && s->answers.id == 0; i++)
+    for (size_t i = 0; i < LIMIT_AGENTS_ASKED && s->answers.id == 0; i++)
         while (s->slots[i].get == NULL && s->next < s->count)
             ask(&s->slots[i], &s->agents[s->next++]);
     if (s->going == 0 || s->answers.id != 0)
@@ -215,7 +214,7 @@ static void on_deadline(void *user)
 /* Those that were not asked in time, or did not answer. */
 static void count_rest(struct search *s)
 {
-    for (size_t i = 0; i < ATTEMPT_AGENTS_AT_ONCE; i++)
+    for (size_t i = 0; i < LIMIT_AGENTS_ASKED; i++)
         if (s->slots[i].get != NULL)
             attempt_answers_silent(
                 &s->answers, s->slots[i].agent->id, "it says nothing");
@@ -226,12 +225,12 @@ static void count_rest(struct search *s)
 
 static void ask_all(struct search *s)
 {
-    struct asking slots[ATTEMPT_AGENTS_AT_ONCE] = {0};
+    struct asking slots[LIMIT_AGENTS_ASKED] = {0};
     struct loop *loop = s->session->loop;
     uint64_t patience_ms = options_duration_ms(s->session->options, "timeout");
 
     s->slots = slots;
-    for (size_t i = 0; i < ATTEMPT_AGENTS_AT_ONCE; i++)
+    for (size_t i = 0; i < LIMIT_AGENTS_ASKED; i++)
         slots[i].search = s;
     timer_set_in(loop, &s->deadline, patience_ms, on_deadline, s);
     ask_more(s);
@@ -240,7 +239,7 @@ static void ask_all(struct search *s)
     timer_stop(loop, &s->deadline);
     if (s->over && s->answers.id == 0)
         count_rest(s);
-    for (size_t i = 0; i < ATTEMPT_AGENTS_AT_ONCE; i++) {
+    for (size_t i = 0; i < LIMIT_AGENTS_ASKED; i++) {
         leave(&slots[i]);
         buffer_finish(&slots[i].body);
     }
