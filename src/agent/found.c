@@ -3,6 +3,10 @@
  * Groups, programs and users differ from host to host, and what is missing shows itself only
  * in the first task that needs it.  So one line says what was found: the first thing to look
  * at when a host behaves otherwise than the one beside it.
+ *
+ * Programs are asked for their versions, and the host's directory of users for names, by a
+ * thread: they take their time, or never answer.  Nobody waits for it, and what it reads is
+ * its own.
  */
 #include "agent/found.h"
 
@@ -13,12 +17,23 @@
 #include "agent/users.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/hooks.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define ENTRY_BYTES 65536 /* of a user */
+
+struct found {
+    char *groups;
+    char *users;   /* whom tasks run as, in words */
+    char *listed;  /* --users, or NULL */
+    char *volumes; /* --volumes, or NULL */
+};
 
 /* ---- the line ---- */
 
@@ -77,45 +92,53 @@ static void add_program(struct buffer *out, const char *name)
         buffer_printf(out, ", no %s", name);
 }
 
-static void add_users(struct buffer *out, const struct agent_config *c)
+static char *describe_users(const struct agent_config *c)
 {
     const char *others = c->default_user != NULL ? c->default_user : "root";
+    struct buffer out = {0};
 
     if (geteuid() != 0)
-        buffer_printf(out, "; tasks run as uid %u", (unsigned)geteuid());
+        buffer_printf(&out, "tasks run as uid %u", (unsigned)geteuid());
     else if (c->users == NULL)
-        buffer_printf(out,
-                      "; tasks run as %s, or as users with a uid from %d",
+        buffer_printf(&out,
+                      "tasks run as %s, or as users with a uid from %d",
                       others,
                       UID_ORDINARY);
     else if (strcmp(c->users, "*") == 0)
-        buffer_printf(out, "; tasks run as %s, or as any user", others);
+        buffer_printf(&out, "tasks run as %s, or as any user", others);
     else
-        buffer_printf(out, "; tasks run as %s, or as %s", others, c->users);
+        buffer_printf(&out, "tasks run as %s, or as %s", others, c->users);
+    buffer_append_u8(&out, 0);
+    return (char *)out.data;
 }
 
-static void tell_found(const struct agent_config *c, const struct launcher *launcher)
+static void tell_line(const struct found *f)
 {
-    char *groups = found_groups(launcher->groups);
     struct buffer line = {0};
 
-    buffer_append_text(&line, groups);
     add_program(&line, "crun");
     add_program(&line, "skopeo");
-    add_users(&line, c);
-    if (c->volumes != NULL)
-        buffer_printf(&line, "; volumes in %s", c->volumes);
-    log_info("agent", "found %.*s", (int)line.size, (const char *)line.data);
+    log_info("agent",
+             "found %s%.*s; %s%s%s",
+             f->groups,
+             (int)line.size,
+             (const char *)line.data,
+             f->users,
+             f->volumes != NULL ? "; volumes in " : "",
+             f->volumes != NULL ? f->volumes : "");
     buffer_finish(&line);
-    mem_free(groups);
 }
 
 /* ---- warnings ---- */
 
 static void look_at_user(const char *name)
 {
-    if (getpwnam(name) == NULL)
+    char *room = mem_alloc(ENTRY_BYTES);
+    struct passwd entry, *who = NULL;
+
+    if (getpwnam_r(name, &entry, room, ENTRY_BYTES, &who) == 0 && who == NULL)
         log_warning("agent", "--users: this host has no user \"%s\"", name);
+    mem_free(room);
 }
 
 static void look_at_volumes(const char *path)
@@ -129,27 +152,56 @@ static void look_at_volumes(const char *path)
 }
 
 /* What is not there now may come later, but most often the option is wrong. */
-static void each_of(const char *list, void (*look)(const char *item))
+static void each_of(char *list, void (*look)(const char *item))
 {
-    char *items = mem_strdup(list), *rest = items, *item;
+    char *item;
 
-    while ((item = strsep(&rest, ",")) != NULL)
+    while ((item = strsep(&list, ",")) != NULL)
         if (item[0] != 0)
             look(item);
-    mem_free(items);
+}
+
+/* ---- the thread ---- */
+
+static void *run(void *arg)
+{
+    struct found *f = arg;
+
+    tell_line(f);
+    if (f->volumes != NULL)
+        each_of(f->volumes, look_at_volumes);
+    if (f->listed != NULL && strcmp(f->listed, "*") != 0)
+        each_of(f->listed, look_at_user);
+    mem_free(f->groups);
+    mem_free(f->users);
+    mem_free(f->listed);
+    mem_free(f->volumes);
+    mem_free(f);
+    return NULL;
+}
+
+static char *copy_of(const char *text)
+{
+    return text == NULL ? NULL : mem_strdup(text);
 }
 
 void found_tell(const struct agent_config *config, const struct launcher *launcher)
 {
-    tell_found(config, launcher);
+    struct found *f = mem_zalloc(sizeof(*f));
+    pthread_t thread;
+
     if (launcher->unlimited.code != ERROR_NONE)
         log_warning("agent", "%s", launcher->unlimited.text);
     if (launcher->no_images.code != ERROR_NONE)
         log_info("agent", "no tasks with an image: %s", launcher->no_images.text);
-    if (config->users != NULL && strcmp(config->users, "*") != 0)
-        each_of(config->users, look_at_user);
-    if (config->volumes != NULL)
-        each_of(config->volumes, look_at_volumes);
     if (geteuid() != 0 && config->users != NULL)
         log_warning("agent", "--users: only root can start tasks as other users");
+    *f = (struct found){
+        .groups = found_groups(launcher->groups),
+        .users = describe_users(config),
+        .listed = copy_of(config->users),
+        .volumes = copy_of(config->volumes),
+    };
+    store_thread_start(&thread, "found", run, f);
+    pthread_detach(thread);
 }

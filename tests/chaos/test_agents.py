@@ -279,6 +279,7 @@ def test_agents_say_what_they_found(make_cluster):
     odd = ["--volumes", "/no/such,/dev/null", "--users", "root,no-such-user"]
     cluster.agents[0].argv += odd
     cluster.start()
+    cluster.agents[0].wait_log('has no user "no-such-user"')
     log = cluster.agents[0].log_text()
     found = [line for line in log.splitlines() if " found " in line]
     assert len(found) == 1
