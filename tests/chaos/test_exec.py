@@ -12,7 +12,7 @@ from lib import rpc
 from lib.cluster import BUILD
 from lib.processes import clean_environment, kill
 from lib.terminal import Terminal
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 
 OURS = 255
 TERMINAL, INPUT = 1, 2
@@ -46,7 +46,7 @@ class Task:
             argv,
             input=given,
             capture_output=True,
-            timeout=60,
+            timeout=60 * SLOW,
             check=False,
             env=clean_environment(),
             **options,
@@ -119,7 +119,7 @@ def test_input_comes_back(task):
     path.write_bytes(given)
     with open(path, "rb") as file:
         client = task.popen("cat", flags=["-i"], stdin=file, stdout=subprocess.PIPE)
-        assert client.communicate(timeout=60)[0] == given
+        assert client.communicate(timeout=60 * SLOW)[0] == given
 
 
 def test_reader_that_went_away(task):
@@ -248,7 +248,7 @@ def test_closed_standard_files(task, closed):
     done = subprocess.run(
         ["sh", "-c", f"{words} {closed}>&-"],
         stdin=subprocess.DEVNULL,
-        timeout=60,
+        timeout=60 * SLOW,
         check=False,
         env=clean_environment(),
     )

@@ -15,7 +15,7 @@ import pytest
 
 from lib.cluster import BUILD, Failed
 from lib.terminal import Terminal
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_following_goes_on_elsewhere(start_cluster):
     assert log.read_text().count("attempt 1\n") == 1
     assert f"attempt 2 of task {job}.0 runs on agent" in log.read_text()
     follower.send_signal(signal.SIGINT)
-    assert follower.wait(10) == -signal.SIGINT
+    assert follower.wait(10 * SLOW) == -signal.SIGINT
 
 
 # ---- usage ----

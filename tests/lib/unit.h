@@ -13,6 +13,7 @@
 
 #include <check.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #define UNIT_TESTS(...)                  \
@@ -30,6 +31,16 @@
                                                                         \
         return unit_run(name, cases, sizeof(cases) / sizeof(cases[0])); \
     }
+
+/* Longer than anything takes on a busy machine, in us; on a slow one, such as an emulated
+ * one, TRIARCH_TEST_SLOW=N makes it N times that (and CK_TIMEOUT_MULTIPLIER the time that
+ * check gives a test). */
+static inline uint64_t unit_patience_us(void)
+{
+    const char *slow = getenv("TRIARCH_TEST_SLOW");
+
+    return 20 * 1000000ull * (slow == NULL ? 1 : strtoull(slow, NULL, 10));
+}
 
 static inline TCase *
 unit_case_of(const char *name, int signal, const TTest *const *tests, size_t count)

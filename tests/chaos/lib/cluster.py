@@ -16,7 +16,7 @@ import pytest
 from lib import processes, rpc
 from lib.link import Link
 from lib.processes import Process, clean_environment
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 from lib.witness import Witness
 
 BUILD = Path(os.environ.get("TRIARCH_BUILD", ".")).resolve()
@@ -69,7 +69,7 @@ class Client:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=timeout * SLOW,
             env=clean_environment(),
             check=False,
             **options,
@@ -235,7 +235,9 @@ class Cluster:
     def start(self):
         for process in self.processes():
             process.start()
-        self.client("status")  # the client waits for a leader
+        wait_until(  # until they listen; the client itself waits for a leader
+            "the masters answer", lambda: self.client.run("status").returncode == 0
+        )
         self.wait_agents(len(self.agents))
         return self
 

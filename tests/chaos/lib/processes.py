@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -169,7 +169,7 @@ class Process:
     def wait_exit(self, timeout=20):
         """Its exit status, when it is to end."""
         self.is_to_run = False
-        return self.popen.wait(timeout)
+        return self.popen.wait(timeout * SLOW)
 
     def log_text(self):
         with open(self.log, encoding="utf-8", errors="replace") as log:

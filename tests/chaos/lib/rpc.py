@@ -5,6 +5,8 @@ import struct
 
 import msgpack
 
+from lib.waiting import SLOW
+
 ROLE_MASTER, ROLE_AGENT, ROLE_CLIENT = 1, 2, 3
 FRAME_BYTES_MAX = 1 << 20
 
@@ -36,7 +38,7 @@ class Connection:
     """A socket to the RPC port of a master."""
 
     def __init__(self, port, timeout=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout * SLOW)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.bytes = b""
         self.last_id = 0

@@ -10,7 +10,7 @@ import termios
 import time
 
 from lib.processes import clean_environment, descendants, kill
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 
 
 class Terminal:
@@ -83,7 +83,7 @@ class Terminal:
 
     def wait_shown(self, text, timeout=20):
         """Until the screen shows a text; what was shown up to its end is forgotten."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * SLOW
         while text.encode() not in self.shown:
             assert time.monotonic() < deadline, f"no '{text}' in {self.shown!r}"
             if select.select([self.fd], [], [], 0.1)[0]:

@@ -1,8 +1,13 @@
-"""Waiting for something to become true, with a deadline."""
+"""Waiting for something to become true, with a deadline.
 
+On a slow machine, such as an emulated one, TRIARCH_TEST_SLOW=N makes deadlines N times longer.
+"""
+
+import os
 import time
 
 PAUSE_S = 0.01
+SLOW = float(os.environ.get("TRIARCH_TEST_SLOW", "1"))
 
 
 def wait_until(what, is_true, timeout=20.0):
@@ -10,6 +15,7 @@ def wait_until(what, is_true, timeout=20.0):
 
     what: "master 2 leads", for the error when the time is over
     """
+    timeout *= SLOW
     deadline = time.monotonic() + timeout
     while True:
         value = is_true()

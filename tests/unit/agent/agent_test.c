@@ -4,6 +4,7 @@
 #include "agent/leftovers.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "tests/lib/unit.h"
 #include "wire/job.h"
 
 #include <check.h>
@@ -21,8 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_US \
-    (20 * 1000000ull) /* more than any of this takes on a busy machine */
 #define NOBODY 65534
 
 struct agent_test t;
@@ -296,7 +295,7 @@ void test_ask(uint64_t attempt, uint32_t index)
 
 static void wait_for(const bool *condition, const char *what, uint64_t attempt)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (!*condition) {
         struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
@@ -323,7 +322,7 @@ void test_wait_ended(uint64_t attempt)
 void test_wait_checked(void)
 {
     unsigned before = t.checked.count;
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (t.checked.count == before) {
         struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
@@ -336,7 +335,7 @@ void test_wait_checked(void)
 
 void test_wait_failed(void)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (t.failed.code == ERROR_NONE) {
         struct pollfd fd = {.fd = t.launcher->fd, .events = POLLIN};
@@ -365,7 +364,7 @@ static void pause_briefly(uint64_t end, const char *what)
 
 void test_read(uint64_t attempt, const char *name, char *text, size_t room)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
     char path[128];
     ssize_t n = 0;
 
@@ -425,7 +424,7 @@ static bool is_gone(pid_t pid)
 
 void test_wait_gone(pid_t pid)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (!is_gone(pid))
         pause_briefly(end, "the end of a process");

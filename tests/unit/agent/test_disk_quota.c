@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATIENCE_US (20 * 1000000ull)
-#define FILES       50
+#define FILES 50
 
 static struct disk_quota *quota;
 static atomic_uint looks;
@@ -58,7 +57,7 @@ static void shell(const char *script)
 /* The only one that is over; 0: none in a while. */
 static uint64_t next_over(bool expected)
 {
-    uint64_t end = clock_monotonic_us() + (expected ? PATIENCE_US : 100000);
+    uint64_t end = clock_monotonic_us() + (expected ? unit_patience_us() : 100000);
     uint64_t attempt;
 
     while (clock_monotonic_us() < end) {

@@ -24,8 +24,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_US (20 * 1000000ull)
-
 static char root[128];
 
 static void write_file(const char *path, const char *text)
@@ -131,7 +129,7 @@ static unsigned members(uint64_t attempt)
 
 static void wait_members(uint64_t attempt, unsigned least)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (members(attempt) < least) {
         poll(NULL, 0, 2);
@@ -243,7 +241,7 @@ START_TEST(stray_groups_go_at_start)
 {
     const struct cgroups *groups = t.launcher->groups;
     struct cgroup g;
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     for (unsigned i = 0; i < groups->count; i++)
         ck_assert_int_eq(mkdirat(groups->places[i].fd, "77", 0755), 0);

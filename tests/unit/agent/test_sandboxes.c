@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATIENCE_US (20 * 1000000ull)
-
 static struct sandboxes *sandboxes;
 
 static bool is_live(void *context, uint64_t attempt)
@@ -44,7 +42,7 @@ static bool is_there(const char *name)
 
 static void wait_removed(const char *name)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (is_there(name)) {
         ck_assert_msg(clock_monotonic_us() < end, "%s is still there", name);
@@ -54,7 +52,7 @@ static void wait_removed(const char *name)
 
 static void wait_stuck(size_t count)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (sandboxes_stuck(sandboxes) != count) {
         ck_assert_msg(clock_monotonic_us() < end, "not %zu of them are stuck", count);

@@ -16,9 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LIMIT       (256 * KIB)
-#define LOOK_MS     5
-#define PATIENCE_US (20 * 1000000ull)
+#define LIMIT   (256 * KIB)
+#define LOOK_MS 5
 
 static struct task_logs *logs;
 
@@ -66,7 +65,7 @@ static uint64_t taken(unsigned attempt, const char *name)
 
 static void wait_cut(unsigned attempt, const char *name)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (taken(attempt, name) > LIMIT) {
         ck_assert_msg(clock_monotonic_us() < end, "%s was not cut", name);
@@ -205,7 +204,7 @@ static uint64_t since(uint64_t since_us)
 /* Until a log is shown from here to who asks what is new. */
 static void wait_shown_from(uint64_t offset)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (since(clock_wall_us()) != offset) {
         ck_assert_msg(

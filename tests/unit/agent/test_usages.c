@@ -13,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATIENCE_US (20 * 1000000ull)
-#define SHIM        4711 /* of runs that have a group, and no process */
+#define SHIM 4711 /* of runs that have a group, and no process */
 
 static struct usages *usages;
 static struct usage_record record;
@@ -61,7 +60,7 @@ static void teardown(void)
 /* Until the run is known and used so much. */
 static void wait_used(uint64_t attempt, uint64_t cpu_us)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US;
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
 
     while (!usages_find(usages, attempt, &record) || record.at_us == 0 ||
            record.last.cpu_us < cpu_us) {
@@ -90,7 +89,7 @@ END_TEST
 
 START_TEST(the_newest_samples_are_kept)
 {
-    uint64_t end = clock_monotonic_us() + PATIENCE_US, first_us;
+    uint64_t end = clock_monotonic_us() + unit_patience_us(), first_us;
 
     open_usages(true);
     usages_watch(usages, 1, SHIM);
