@@ -107,7 +107,7 @@ def test_killed(agent_cluster, name):
     passwd = Path("/etc/passwd").read_bytes()
     good = submit(cluster, GOOD)
     cluster.wait_states(good, "TASK_RUNNING")
-    job = submit(cluster, KILLED[name])
+    job = submit(cluster, KILLED[name], mem=512)  # where /tmp is memory, so is its log
     wait_until("it is at work", lambda: any(agent.work.glob("runs/*/ready")))
     ended = check_contained(cluster, job, kill=True)
     assert ended["state"] == "TASK_KILLED"
