@@ -10,6 +10,7 @@
 #include "agent/cgroup_find.h"
 
 #include "agent/cgroup_internal.h"
+#include "agent/cgroup_memory.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -22,10 +23,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define MOUNTS_MAX  32
-#define LINE_ROOM   (3 * PATH_MAX)
-#define LEAF        "triarch-agent"
-#define MEMORY_FILE "cgroups" /* of the work directory */
+#define MOUNTS_MAX 32
+#define LINE_ROOM  (3 * PATH_MAX)
+#define LEAF       "triarch-agent"
 
 static const struct {
     const char *v1, *v2;
@@ -323,56 +323,82 @@ static void use_v2(struct search *s, const struct mount *m)
     s->found |= CGROUP_CPUACCT;
 }
 
-/* ---- remembering ---- */
+/* ---- where an agent before had them ---- */
 
-static void memory_path(const struct cgroup_find_options *o, char out[PATH_MAX])
+/* The group that both are in or below, and the lowest such. */
+static void common_group(const struct mount *m, const char *path, char out[PATH_MAX])
 {
-    snprintf(out, PATH_MAX, "%.4000s/" MEMORY_FILE, o->work_dir);
+    char own[PATH_MAX];
+    size_t at = strlen(m->at), common = at;
+
+    snprintf(own, sizeof(own), "%.2000s%.2000s", m->at, m->own);
+    while (own[at] == path[at] && own[at] != 0) {
+        at++;
+        if ((own[at] == '/' || own[at] == 0) && (path[at] == '/' || path[at] == 0))
+            common = at;
+    }
+    snprintf(out, PATH_MAX, "%.*s", (int)common, path);
 }
 
-/* Only if all of them are still there. */
-static bool recall(struct search *s)
+/* In version 2 it takes more than the right to write to the group that a process is to
+ * be in: the same in the group that both are below.  `out`: such a group that we cannot
+ * write to. */
+static bool is_closed(const struct search *s, char out[PATH_MAX])
 {
-    char path[PATH_MAX], *line = mem_alloc(LINE_ROOM);
-    bool good = false;
-    FILE *f;
+    for (unsigned i = 0; i < s->out->count; i++) {
+        const struct cgroup_place *p = &s->out->places[i];
 
-    memory_path(s->options, path);
-    f = fopen(path, "re");
-    if (f != NULL && fgets(line, LINE_ROOM, f) != NULL)
-        good = strncmp(line, s->options->boot_id, BOOT_ID_BYTES) == 0;
-    while (good && fgets(line, LINE_ROOM, f) != NULL) {
-        line[strcspn(line, "\n")] = 0;
-        good = cgroups_add(s->out, line) == 0;
+        for (unsigned j = 0; p->ops->version == 2 && j < s->count; j++) {
+            const struct mount *m = &s->mounts[j];
+            char procs[PATH_MAX];
+
+            if (m->version != 2 || strncmp(p->path, m->at, strlen(m->at)) != 0)
+                continue;
+            common_group(m, p->path, out);
+            snprintf(procs, sizeof(procs), "%.4000s/cgroup.procs", out);
+            if (faccessat(AT_FDCWD, procs, W_OK, AT_EACCESS) != 0 && errno == EACCES)
+                return true;
+        }
     }
-    if (f != NULL)
-        fclose(f);
-    mem_free(line);
-    if (good && s->out->count > 0)
-        return true;
-    cgroups_close(s->out);
     return false;
 }
 
-static int remember(const struct search *s, struct error *err)
+static bool remove_all(const struct cgroups *c)
 {
-    char path[PATH_MAX], fresh[PATH_MAX], text[CGROUP_TEXT];
-    FILE *f;
-    bool good;
+    uint64_t *attempts;
+    size_t count = cgroup_list(c, &attempts);
+    bool removed = true;
 
-    memory_path(s->options, path);
-    snprintf(fresh, sizeof(fresh), "%.4000s.new", path);
-    f = fopen(fresh, "we");
-    good = f != NULL && fprintf(f, "%.*s\n", BOOT_ID_BYTES, s->options->boot_id) ==
-                            BOOT_ID_BYTES + 1;
-    for (unsigned i = 0; good && i < s->out->count; i++) {
-        cgroups_print(s->out, i, text);
-        good = fprintf(f, "%s\n", text) > 0;
+    for (size_t i = 0; i < count; i++) {
+        struct cgroup g;
+
+        if (cgroup_open(&g, c, attempts[i]) == 0 && cgroup_remove(&g) != 0)
+            removed = false;
+        cgroup_close(&g);
     }
-    if (f != NULL)
-        good = fclose(f) == 0 && good;
-    if (!good || rename(fresh, path) != 0)
-        return error_set(err, ERROR_IO, "cannot write %s: %s", path, strerror(errno));
+    mem_free(attempts);
+    return removed;
+}
+
+/* As long as they can be used.  When they cannot, and nothing runs there any more, they
+ * are forgotten. */
+static int recall(struct search *s, bool *recalled, struct error *err)
+{
+    char closed[PATH_MAX];
+
+    *recalled = cgroup_recall(s->out, s->options);
+    if (!*recalled || !is_closed(s, closed))
+        return 0;
+    if (!remove_all(s->out))
+        return error_set(
+            err,
+            ERROR_IO,
+            "tasks run in groups that an agent started here cannot use: "
+            "%s/cgroup.procs "
+            "cannot be written; start it in its cgroup of before, or end those tasks",
+            closed);
+    cgroups_close(s->out);
+    *recalled = false;
     return 0;
 }
 
@@ -411,14 +437,10 @@ static void tell_missing(const struct search *s)
 
 static void search(struct search *s)
 {
-    s->mounts = mem_zalloc(MOUNTS_MAX * sizeof(*s->mounts));
-    each_line(s, "/proc/self/mountinfo", take_mount);
-    each_line(s, "/proc/self/cgroup", take_group);
     for (unsigned i = 0; i < s->count; i++)
         use_v1(s, &s->mounts[i]);
     for (unsigned i = 0; i < s->count; i++)
         use_v2(s, &s->mounts[i]);
-    mem_free(s->mounts);
 }
 
 int cgroup_find(struct cgroups *out,
@@ -427,8 +449,9 @@ int cgroup_find(struct cgroups *out,
                 struct error *err)
 {
     struct search s = {.options = options, .out = out, .why = why};
+    bool recalled;
     struct stat st;
-    int rv = 0;
+    int rv;
 
     *out = (struct cgroups){0};
     *why = (struct error){0};
@@ -440,16 +463,23 @@ int cgroup_find(struct cgroups *out,
              "%llx-%llx",
              (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);
-    if (recall(&s)) {
+    s.mounts = mem_zalloc(MOUNTS_MAX * sizeof(*s.mounts));
+    each_line(&s, "/proc/self/mountinfo", take_mount);
+    each_line(&s, "/proc/self/cgroup", take_group);
+    rv = recall(&s, &recalled, err);
+    if (rv == 0 && recalled) {
         for (unsigned i = 0; i < out->count; i++)
             s.found |= out->places[i].controllers;
-    } else {
+    } else if (rv == 0) {
         search(&s);
-        rv = remember(&s, err);
+        rv = cgroup_remember(out, options, err);
     }
+    mem_free(s.mounts);
+    if (rv != 0)
+        return rv;
     limit_all(out);
     tell_missing(&s);
-    return rv;
+    return 0;
 }
 
 size_t cgroup_list(const struct cgroups *c, uint64_t **out)

@@ -154,18 +154,24 @@ START_TEST(no_cgroups_are_no_error)
 END_TEST
 
 /* A delegated group: its processes move to a leaf, its controllers are passed on. */
+static void make_v2_group(const char *name)
+{
+    put("cpu memory pids io\n", "cg/%s/cgroup.controllers", name);
+    put("domain\n", "cg/%s/cgroup.type", name);
+    put("4711\n", "cg/%s/cgroup.procs", name);
+    put("", "cg/%s/cgroup.subtree_control", name);
+    put("", "cg/%s/triarch-agent/cgroup.procs", name);
+    put("", "cg/%s/triarch/cgroup.subtree_control", name);
+    put("", "cg/%s/triarch/%s/cgroup.subtree_control", name, id);
+    put("", "cg/%s/triarch/%s/pids.max", name, id);
+}
+
 static void make_v2(void)
 {
     put("41 31 0:38 / /cg rw - cgroup2 cgroup2 rw\n", "proc/self/mountinfo");
     put("0::/svc\n", "proc/self/cgroup");
-    put("cpu memory pids io\n", "cg/svc/cgroup.controllers");
-    put("domain\n", "cg/svc/cgroup.type");
-    put("4711\n", "cg/svc/cgroup.procs");
-    put("", "cg/svc/cgroup.subtree_control");
-    put("", "cg/svc/triarch-agent/cgroup.procs");
-    put("", "cg/svc/triarch/cgroup.subtree_control");
-    put("", "cg/svc/triarch/%s/cgroup.subtree_control", id);
-    put("", "cg/svc/triarch/%s/pids.max", id);
+    put("", "cg/cgroup.procs");
+    make_v2_group("svc");
 }
 
 START_TEST(version_2_below_our_delegated_group)
@@ -215,6 +221,67 @@ START_TEST(places_stay_until_the_host_restarts)
     put("0::/elsewhere\n", "proc/self/cgroup");
     find_groups();
     check_place(0, 2, CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_IO, "/cg/svc");
+}
+END_TEST
+
+/* What an agent of before had, and a task of it; we are in another group than that one,
+ * and an ordinary user (agent_test_setup()), who may not write to what is above. */
+static void start_elsewhere(const char *group)
+{
+    char path[512];
+
+    make_v2();
+    make_v2_group("other");
+    snprintf(path, sizeof(path), "%s/cg/cgroup.procs", root);
+    ck_assert_int_eq(chmod(path, 0444), 0);
+    find_groups();
+    check_place(0, 2, CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_IO, "/cg/svc");
+    cgroups_close(&found);
+    put("", "cg/svc/triarch/%s/77/task", id);
+    put(group, "proc/self/cgroup");
+}
+
+START_TEST(a_user_goes_on_below_the_same_group)
+{
+    start_elsewhere("0::/svc/triarch-agent\n");
+    find_groups();
+    check_place(0, 2, CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_IO, "/cg/svc");
+}
+END_TEST
+
+/* clone3() would fail for each task. */
+START_TEST(a_user_elsewhere_cannot_use_them)
+{
+    const struct cgroup_find_options options = {
+        .root = root, .work_dir = t.work_dir, .boot_id = boot};
+    char wanted[512];
+    struct error err;
+
+    start_elsewhere("0::/svcs\n");
+    ck_assert_int_ne(cgroup_find(&found, &options, &why, &err), 0);
+    snprintf(
+        wanted,
+        sizeof(wanted),
+        "tasks run in groups that an agent started here cannot use: "
+        "%s/cg/cgroup.procs cannot be written; start it in its cgroup of before, or "
+        "end those tasks",
+        root);
+    ck_assert_str_eq(err.text, wanted);
+}
+END_TEST
+
+START_TEST(a_user_elsewhere_begins_anew_when_nothing_runs)
+{
+    char path[512];
+
+    start_elsewhere("0::/other\n");
+    snprintf(path, sizeof(path), "%s/cg/svc/triarch/%s/77/task", root, id);
+    ck_assert_int_eq(unlink(path), 0);
+    find_groups();
+    check_place(
+        0, 2, CGROUP_CPU | CGROUP_MEMORY | CGROUP_PIDS | CGROUP_IO, "/cg/other");
+    *strrchr(path, '/') = 0;
+    ck_assert_int_ne(access(path, F_OK), 0);
 }
 END_TEST
 
@@ -318,7 +385,10 @@ UNIT_MAIN("cgroup",
                              version_2_below_our_delegated_group,
                              the_leaf_of_an_agent_before_is_not_gone_into_again,
                              hybrid_takes_each_controller_where_it_is,
-                             places_stay_until_the_host_restarts)),
+                             places_stay_until_the_host_restarts,
+                             a_user_goes_on_below_the_same_group,
+                             a_user_elsewhere_cannot_use_them,
+                             a_user_elsewhere_begins_anew_when_nothing_runs)),
           prepared(unit_case("what",
                              limits_of_version_1,
                              limits_of_version_2,
