@@ -101,7 +101,6 @@ void shim_container_made(struct shim *s, const siginfo_t *info)
 {
     bool good = info->si_code == CLD_EXITED && info->si_status == 0;
 
-    kill(-s->task, SIGKILL);
     waitpid(s->task, NULL, 0);
     s->task = 0;
     s->first = good ? read_pid(s) : 0;
@@ -139,6 +138,7 @@ static void begun(struct shim *s)
     shim_started(s);
 }
 
+/* Who has said something has read all that we sent, so no reset comes before its words. */
 void shim_on_begin(struct shim *s)
 {
     ssize_t n;

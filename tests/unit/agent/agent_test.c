@@ -29,11 +29,11 @@ static int ready = -1;
 
 /* ---- directory ---- */
 
-static void copy_shim(void)
+void test_copy_program(const char *program, const char *path)
 {
     char buffer[65536];
-    int from = open(TEST_SHIM, O_RDONLY | O_CLOEXEC);
-    int to = open(t.shim, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+    int from = open(program, O_RDONLY | O_CLOEXEC);
+    int to = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     ssize_t n;
 
     ck_assert_int_ge(from, 0);
@@ -44,7 +44,6 @@ static void copy_shim(void)
     close(to);
 }
 
-/* The shim is copied because `nobody` may not be able to reach the build tree. */
 void agent_test_setup_as_started(void)
 {
     memset(&t, 0, sizeof(t));
@@ -53,7 +52,7 @@ void agent_test_setup_as_started(void)
     ck_assert_int_eq(chmod(t.work_dir, 0755), 0);
     snprintf(t.shim, sizeof(t.shim), "%s/triarch-shim", t.work_dir);
     snprintf(t.fetch, sizeof(t.fetch), "%s/triarch-fetch", t.work_dir);
-    copy_shim();
+    test_copy_program(TEST_SHIM, t.shim);
     umask(022);
 }
 
@@ -163,6 +162,7 @@ static void open_launcher(void)
         .work_dir = t.work_dir,
         .shim = t.shim,
         .fetch = t.fetch,
+        .contain = t.contain[0] == 0 ? NULL : t.contain,
         .users = t.users,
         .task_pids = TEST_TASK_PIDS,
         .root = t.root,
@@ -237,6 +237,8 @@ static void pack_spec(struct buffer *out, char *const *argv, char *const *env)
     for (; env != NULL && *env != NULL; env++)
         job_spec_add_env(&spec, *env);
     spec.user = t.user == NULL ? NULL : mem_strdup(t.user);
+    if (t.image)
+        spec.image.source = mem_strdup("oci:/there");
     if (t.artifact)
         add_artifact(&spec);
     spec.ports.count = t.port_count;

@@ -29,12 +29,14 @@ struct agent_test {
     char work_dir[64];
     char shim[80];
     char fetch[80];   /* as triarch-fetch: a script of the test */
+    char contain[80]; /* as triarch-contain, likewise; empty: no images */
     const char *root; /* of the launcher's /proc and /sys; NULL: the host's */
     struct users *users;
     struct users_options users_options;
     struct launcher *launcher;
     uint32_t restarts;              /* of the next start */
     bool artifact;                  /* its job has one */
+    bool image;                     /* likewise */
     const char *user;               /* of its job, or NULL */
     const struct job_check *checks; /* and these */
     size_t check_count;
@@ -58,6 +60,9 @@ extern struct agent_test t;
 void agent_test_setup_as_started(void); /* root stays root */
 void agent_test_setup(void);            /* a directory, no launcher yet */
 void agent_test_teardown(void);         /* the directory is removed */
+
+/* Because `nobody` may not be able to reach the build tree. */
+void test_copy_program(const char *program, const char *path);
 
 void test_launcher_open(void);
 void test_launcher_close(void);
