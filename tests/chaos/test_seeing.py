@@ -175,7 +175,7 @@ def test_logs_since(cluster):
     since = after_early.isoformat()
     wait_until(
         "it went on",
-        lambda: "late" in cluster.client("logs", "--since", since, job),
+        lambda: "late" in cluster.client.run("logs", "--since", since, job).stdout,
     )
     assert cluster.client("logs", "--since", since, job) == "late\n"
     assert cluster.client("logs", "--since", "1h", job) == "early\nlate\n"
