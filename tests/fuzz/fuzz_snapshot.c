@@ -26,15 +26,19 @@ static size_t body_hash_at(const uint8_t *record, size_t size)
     return 0;
 }
 
-/* Make the hash of a body right; the size of the head. */
+/* Make the hash of a body right; the size of the head.  Later fields stand between the size
+ * of the body and the body, which is the end of the record. */
 static size_t repair_body(uint8_t *record, size_t size)
 {
-    size_t at = body_hash_at(record, size);
-    size_t head = at + HASH128_BYTES + 4;
+    size_t at = body_hash_at(record, size), head = at + HASH128_BYTES + 4, body;
     struct hash128 hash;
 
     if (at == 0 || head > size)
         return size;
+    body = load_u32(record + at + HASH128_BYTES);
+    if (body > size - head)
+        return size;
+    head = size - body;
     hash = hash128_of((struct bytes){record + head, size - head});
     store_u64(record + at, hash.low);
     store_u64(record + at + 8, hash.high);
