@@ -85,7 +85,8 @@ static bool was_lost(const struct sim_agent *a)
     struct agent_status status;
 
     agent_core_status(a->core, &status);
-    return a->gone && status.agent == a->lost;
+    /* It may have come back with its key, and without the id that it had been told. */
+    return a->gone && (status.agent == a->lost || status.agent == 0);
 }
 
 static void carry_out(struct sim_agent *a, struct agent_action *action)
