@@ -227,9 +227,18 @@ END_TEST
 
 START_TEST(what_ignores_the_end_of_its_lease_is_killed)
 {
-    struct slot_end end =
-        run_leased("trap '' TERM; while :; do sleep 0.01; done", 100, 0);
+    struct slot_end end;
+    char path[80];
 
+    snprintf(path, sizeof(path), "%s/runs/1/ready", t.work_dir);
+    renew();
+    start_leased("trap '' TERM; >ready; while :; do sleep 0.01; done", 100);
+    while (access(path, F_OK) != 0) { /* a slow host may take long to come so far */
+        renew();
+        poll(NULL, 0, 10);
+    }
+    ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
+    end = wait_leased();
     ck_assert_uint_eq(end.how, SLOT_LEASE);
     ck_assert_int_eq(end.code, SIGKILL);
 }
