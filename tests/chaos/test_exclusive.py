@@ -7,12 +7,12 @@ shows as a line `double` of the witness, which ignores TERM here: only a KILL en
 import time
 
 from lib import processes
-from lib.cluster import Gate
+from lib.cluster import AGENT_SILENCE, Gate
 from lib.link import TO_AGENT
-from lib.waiting import wait_until
+from lib.waiting import SLOW, wait_until
 
-SILENCE, LEASE, GRACE = 3, 3, 2  # seconds; the first is the default of the masters
-PATIENCE = 20  # for slow machines, above what must pass
+SILENCE, LEASE, GRACE = AGENT_SILENCE, 3, 2  # seconds
+PATIENCE = 20 * SLOW  # for slow machines, above what must pass
 LONGEST = SILENCE + LEASE * 1.02 + GRACE + PATIENCE
 
 

@@ -21,6 +21,7 @@ from lib.witness import Witness
 
 BUILD = Path(os.environ.get("TRIARCH_BUILD", ".")).resolve()
 NO_JOB = 1 << 60
+AGENT_SILENCE = 3 * SLOW  # seconds until an agent is given up; 3 is the masters' default
 DIGEST_INTERVAL = 256  # entries of the log between two digests that `masters` shows
 
 # Below the ports that the kernel gives to outgoing connections, so that nobody takes the
@@ -195,7 +196,10 @@ class Cluster:
         self.client = Client([m.address for m in self.masters])
         self.witness = Witness(BUILD, self.folder)
         for m in self.masters:
-            m.argv = self.master_argv(m.ident, m.data) + list(master_options)
+            m.argv = self.master_argv(m.ident, m.data)
+            if SLOW != 1:
+                m.argv += ["--agent-silence", f"{AGENT_SILENCE * 1000:.0f}ms"]
+            m.argv += master_options
         for a in self.agents:
             a.link = Link(ports) if links else None
             a.argv = self.agent_argv(a.work, resources, a.link and a.link.addresses)
