@@ -62,9 +62,10 @@ static void crash_later(struct world *w, void *context, uint64_t a, uint64_t b)
 static void strike(struct sim_agent *a, unsigned percent)
 {
     struct world *w = &a->cluster->world;
+    uint64_t within_us = chance(w, 50) ? 8 * MS : MS / 2;
 
     if (a->cluster->plan.agent_crash && !a->cluster->healing && chance(w, percent))
-        world_in(w, pick(w, 0, 8 * MS), crash_later, a, a->incarnation, 0);
+        world_in(w, pick(w, 0, within_us), crash_later, a, a->incarnation, 0);
 }
 
 /* It was told that it is gone, and ended what it ran: an operator starts it as a new one. */
