@@ -230,6 +230,7 @@ static bool is_image_name(const char *source)
 static int check_image(const struct job_spec *spec, struct error *err)
 {
     const struct job_image *image = &spec->image;
+    size_t skipped; /* of what is meant as a name of a registry's image */
 
     if (image->source == NULL && image->sha256 == NULL)
         return 0;
@@ -242,6 +243,7 @@ static int check_image(const struct job_spec *spec, struct error *err)
     if (image->sha256 == NULL && is_remote(image->source))
         return error_set(
             err, ERROR_INVALID, "image: a URL needs its sha256 (the sum of the tar)");
+    skipped = begins_with(image->source, "docker:") ? strlen("docker:") : 0;
     if (!is_image_source(image->source))
         return error_set(
             err,
@@ -250,7 +252,7 @@ static int check_image(const struct job_spec *spec, struct error *err)
             "oci:/PATH[:TAG], the URL of a tar, or docker://NAME:TAG%s%.80s%s",
             image->source,
             is_image_name(image->source) ? "; did you mean docker://" : "",
-            is_image_name(image->source) ? image->source : "",
+            is_image_name(image->source) ? image->source + skipped : "",
             is_image_name(image->source) ? "?" : "");
     return 0;
 }

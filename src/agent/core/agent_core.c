@@ -134,9 +134,8 @@ static void stop_when_gone(struct agent_core *core)
         core_fatal(
             core,
             ERROR_NOT_FOUND,
-            "agent %llu was declared gone and its runs have ended: start it with an "
-            "empty --work-dir to join as a new agent",
-            (unsigned long long)core->agent);
+            "this agent was declared gone and its runs have ended: start it with an "
+            "empty --work-dir to join as a new agent");
 }
 
 static uint64_t min(uint64_t a, uint64_t b)

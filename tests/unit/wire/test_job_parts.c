@@ -231,6 +231,9 @@ static const struct {
      "j.yaml:7: readiness[1].timeout: give a time from 10ms to 60s"},
     {"health:\n  command: x\n  interval: 1ms\n",
      "j.yaml:5: health.interval: give a time from 100ms to 365d"},
+    {"image: docker:debian\n",
+     "j.yaml:3: image: 'docker:debian' does not say what it is; give oci:/PATH[:TAG], "
+     "the URL of a tar, or docker://NAME:TAG; did you mean docker://debian?"},
     {"image: debian:12\n",
      "j.yaml:3: image: 'debian:12' does not say what it is; give oci:/PATH[:TAG], the "
      "URL "
