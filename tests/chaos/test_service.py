@@ -28,7 +28,8 @@ def unit_of(agent):
     """The unit as it is, but for the agent's argv and its log."""
     text = (UNITS / "triarch-agent.service").read_text(encoding="utf-8")
     start = [line for line in text.splitlines() if line.startswith("ExecStart=")]
-    changed = f"ExecStart={shlex.join(agent.argv)}\nStandardError=append:{agent.log}"
+    argv = shlex.join(map(str, agent.argv))
+    changed = f"ExecStart={argv}\nStandardError=append:{agent.log}"
     assert len(start) == 1
     return text.replace(start[0], changed).replace("StateDirectory=triarch-agent\n", "")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lib.cluster import Failed
 from lib.processes import now
+from lib.waiting import SLOW
 
 
 @dataclass
@@ -60,7 +61,7 @@ class Load:
         with self.grown:
             wanted = len(self.acknowledged) + count
             enough = self.grown.wait_for(
-                lambda: len(self.acknowledged) >= wanted, timeout
+                lambda: len(self.acknowledged) >= wanted, timeout * SLOW
             )
             assert (
                 enough
