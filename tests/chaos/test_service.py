@@ -11,7 +11,7 @@ from lib.cluster import Gate
 from lib.waiting import wait_until
 
 UNITS = Path(__file__).resolve().parents[2] / "deploy/systemd"
-UNIT = "triarch-chaos-agent.service"
+UNIT = f"triarch-chaos-{os.getpid()}.service"
 PLACE = Path("/run/systemd/system") / UNIT
 PATIENT = ["--agent-silence", "60s"]  # no agent is given up meanwhile
 
