@@ -59,8 +59,9 @@ void top_view_add_task(struct top_view *v, const struct usage_info *info)
         return;
     }
     MEM_GROW(v->tasks, v->task_capacity, v->task_count + 1);
-    v->tasks[v->task_count++] = (struct top_task){
-        .info = *info, .name = text_clean(info->name), .is_limited = true};
+    v->tasks[v->task_count++] = (struct top_task){.info = *info,
+                                                  .name = text_clean(info->name),
+                                                  .is_limited = info->limit_bytes > 0};
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -120,7 +121,7 @@ static void sum_up(struct top_view *v)
         if (a == NULL)
             continue;
         a->tasks++;
-        v->tasks[i].is_limited = a->limits;
+        v->tasks[i].is_limited = a->limits && info->limit_bytes > 0;
         a->used_milli += info->report.cpu_milli;
         a->used_bytes += info->report.memory_bytes;
     }

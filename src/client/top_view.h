@@ -12,7 +12,7 @@ enum top_order { TOP_BY_CPU, TOP_BY_MEMORY };
 struct top_task {
     struct usage_info info; /* its name is `name` */
     char *name;             /* owned */
-    bool is_limited;        /* as far as known: its agent enforces limits */
+    bool is_limited;        /* in memory, as far as known: its agent enforces limits */
 };
 
 struct top_agent {

@@ -135,6 +135,23 @@ START_TEST(a_limit_that_nobody_enforces_is_none)
 }
 END_TEST
 
+START_TEST(no_memory_asked_is_no_limit)
+{
+    json_t *json;
+
+    add_agent(1, "one");
+    add_task(1, 1, 1234, 95);
+    view.tasks[0].info.limit_bytes = 0;
+    top_view_complete(&view, TOP_BY_CPU);
+    print(0);
+    ck_assert_ptr_nonnull(strstr(written, " 95.0 MiB          -  1.0 KiB "));
+    json = top_view_json(&view);
+    ck_assert(json_is_null(json_object_get(
+        json_array_get(json_object_get(json, "tasks"), 0), "memory_limit_bytes")));
+    json_decref(json);
+}
+END_TEST
+
 START_TEST(the_screen_is_not_passed)
 {
     unsigned lines = 0;
@@ -214,6 +231,7 @@ UNIT_MAIN("top_view",
                              the_greediest_come_first,
                              two_tables,
                              a_limit_that_nobody_enforces_is_none,
+                             no_memory_asked_is_no_limit,
                              the_screen_is_not_passed,
                              a_hundred_columns_are_enough,
                              json_has_null_for_what_is_not_known)))
