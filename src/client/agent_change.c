@@ -41,10 +41,11 @@ static int cordon(struct session *s, struct found_agent *agent, struct error *er
     session_note(s,
                  "agent %" PRIu64
                  " (%s) takes no new work; what runs there goes on "
-                 "(%" PRIu32 " tasks)",
+                 "(%" PRIu32 " task%s)",
                  agent->id,
                  agent->hostname,
-                 agent->tasks);
+                 agent->tasks,
+                 agent->tasks == 1 ? "" : "s");
     return EXIT_SUCCESS;
 }
 
@@ -241,12 +242,14 @@ static int drain(struct session *s, struct found_agent *agent, struct error *err
         return wait_for_drain(s, agent, err);
     session_note(s,
                  "agent %" PRIu64
-                 " (%s) drains; what still runs there in %s is moved "
-                 "(%" PRIu32 " tasks now)",
+                 " (%s) drains; what still runs there %s%s is moved "
+                 "(%" PRIu32 " task%s now)",
                  agent->id,
                  agent->hostname,
-                 text_duration(text, deadline_ms),
-                 agent->tasks);
+                 deadline_ms > 0 ? "in " : "at once",
+                 deadline_ms > 0 ? text_duration(text, deadline_ms) : "",
+                 agent->tasks,
+                 agent->tasks == 1 ? "" : "s");
     return EXIT_SUCCESS;
 }
 
@@ -289,5 +292,8 @@ int agent_change(struct session *s,
         return error_set(
             err, ERROR_USAGE, "agents %.64s: did you mean %s?", verb, meant.best);
     return error_set(
-        err, ERROR_USAGE, "agents %.64s: write drain, cordon, uncordon or gone", verb);
+        err,
+        ERROR_USAGE,
+        "agents %.64s: write drain, cordon, uncordon or gone, or nothing to list them",
+        verb);
 }

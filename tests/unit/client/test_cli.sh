@@ -84,6 +84,13 @@ is "exec -t needs a terminal: status 2" "$status" 2
 contains "exec -t needs a terminal" "$err" "-t needs a terminal"
 run run
 is "run needs a command: status 2" "$status" 2
+run agents cordon 1 --deadline 10m
+is "an option of another change of an agent: status 2" "$status" 2
+is "an option of another change of an agent" "$err" "triarch: --deadline: only for agents drain"
+run agents --force
+is "an option of a change alone" "$err" "triarch: --force: only for agents gone"
+run agents list
+contains "agents list: how to list them" "$err" "or nothing to list them"
 run run --cpus -1 -- true
 is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
