@@ -106,7 +106,6 @@ static void carry_out(struct agent *a, const struct agent_action *action)
         break;
     case AGENT_START_RUN:
         launcher_start(a->launcher, &action->start_run);
-        drive_watch_disk(a, action->start_run.attempt); /* its artifacts count, too */
         task_logs_watch(a->task_logs, action->start_run.attempt);
         break;
     case AGENT_ADOPT_RUN:

@@ -18,6 +18,8 @@
 #include <sys/types.h>
 
 struct launcher_listener {
+    /* Its shim is asked for: launcher_disk() is known, and it is about to take of it. */
+    void (*asked)(void *context, uint64_t attempt);
     void (*started)(void *context, const struct run_started *started);
     /* Nothing of the run is left. */
     void (*ended)(void *context, const struct run_ended *ended);

@@ -74,6 +74,7 @@ bool process_try_start(struct launcher_process *l,
     r = (struct shim_request *)(void *)request.data;
     r->slot = p->slot;
     p->disk_bytes = r->disk_bytes;
+    l->base.listener.asked(l->base.listener.context, p->attempt);
     process_queue_start(l, p, &request);
     return true;
 }

@@ -71,6 +71,12 @@ static void on_readable(void *user)
     launcher_dispatch(a->launcher);
 }
 
+/* Its artifacts count, too. */
+static void on_asked(void *context, uint64_t attempt)
+{
+    drive_watch_disk(context, attempt);
+}
+
 static void on_started(void *context, const struct run_started *started)
 {
     struct agent *a = context;
@@ -146,6 +152,7 @@ static int open_launcher(struct agent *a, struct error *err)
         .oom_protected = host_protect(),
     };
     const struct launcher_listener listener = {
+        .asked = on_asked,
         .started = on_started,
         .ended = on_ended,
         .checked = on_checked,

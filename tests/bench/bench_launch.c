@@ -131,9 +131,16 @@ static double median(double values[ROUNDS])
     return values[ROUNDS / 2];
 }
 
+static void on_asked(void *context, uint64_t attempt)
+{
+    (void)context;
+    (void)attempt;
+}
+
 static void open_launcher(struct bench *b, const char *work_dir, const char *shim)
 {
     const struct launcher_listener listener = {
+        .asked = on_asked,
         .started = on_started,
         .ended = on_ended,
         .failed = on_failed,

@@ -126,6 +126,12 @@ static void on_ended(void *context, const struct run_ended *ended)
     t.ended++;
 }
 
+static void on_asked(void *context, uint64_t attempt)
+{
+    (void)context;
+    t.seen[attempt].disk_bytes = launcher_disk(t.launcher, attempt);
+}
+
 static void on_checked(void *context, const struct run_checked *checked)
 {
     (void)context;
@@ -165,9 +171,11 @@ static void open_launcher(void)
         .contain = t.contain[0] == 0 ? NULL : t.contain,
         .users = t.users,
         .task_pids = TEST_TASK_PIDS,
+        .default_disk = TEST_DISK_BYTES,
         .root = t.root,
     };
     const struct launcher_listener listener = {
+        .asked = on_asked,
         .started = on_started,
         .ended = on_ended,
         .checked = on_checked,

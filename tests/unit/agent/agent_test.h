@@ -13,10 +13,12 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define TEST_ATTEMPTS  2048
-#define TEST_TASK_PIDS 64
+#define TEST_ATTEMPTS   2048
+#define TEST_DISK_BYTES (1ull << 30)
+#define TEST_TASK_PIDS  64
 
 struct seen {
+    uint64_t disk_bytes; /* when its shim was asked for */
     bool started;
     bool ended;
     uint32_t restarts;

@@ -40,6 +40,18 @@ START_TEST(one_waits_and_the_others_go_on)
 }
 END_TEST
 
+/* Else the files of one that was held would be counted against nothing. */
+START_TEST(its_disk_is_known_when_it_is_told)
+{
+    start_as("slow", 1, "exit 1");
+    directory_wait_for(1);
+    ck_assert_uint_eq(t.seen[1].disk_bytes, 0);
+    directory_let_go();
+    test_check_end(1, RUN_END_EXITED, 1);
+    ck_assert_uint_eq(t.seen[1].disk_bytes, TEST_DISK_BYTES);
+}
+END_TEST
+
 START_TEST(all_who_wait_for_one_get_its_answer)
 {
     char text[32];
@@ -148,6 +160,7 @@ static TCase *prepared(TCase *c)
 UNIT_MAIN("held",
           prepared(unit_case("users",
                              one_waits_and_the_others_go_on,
+                             its_disk_is_known_when_it_is_told,
                              all_who_wait_for_one_get_its_answer,
                              unknown_user_is_clear,
                              directory_that_fails_is_no_unknown_user,
