@@ -184,16 +184,25 @@ static int look(struct drain *d, struct error *err)
 
     if (rc != 0)
         return session_is_passing(err->code) ? 0 : rc;
-    if (d->agent.state == AGENT_GONE || d->agent.tasks == 0)
+    if (d->agent.state == AGENT_GONE)
+        return error_set(err,
+                         ERROR_CONFLICT,
+                         "agent %" PRIu64
+                         " drains no more: it was declared gone, so "
+                         "what ran there starts elsewhere, and may go on there until "
+                         "it hears of it",
+                         d->agent.id);
+    if (d->agent.tasks == 0)
         return 1;
     if (d->agent.mode != AGENT_DRAINING)
         return error_set(err,
                          ERROR_CONFLICT,
                          "agent %" PRIu64 " drains no more: it was made %s; %" PRIu32
-                         " tasks are left",
+                         " task%s left",
                          d->agent.id,
                          agent_mode_name(d->agent.mode),
-                         d->agent.tasks);
+                         d->agent.tasks,
+                         d->agent.tasks == 1 ? "" : "s");
     show(d);
     return 0;
 }

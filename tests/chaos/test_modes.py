@@ -1,8 +1,10 @@
 """Agents that an operator keeps work away from, empties, or gives up."""
 
+import subprocess
+
 import pytest
 
-from lib.cluster import Failed, Gate
+from lib.cluster import BUILD, Failed, Gate
 from lib.waiting import wait_until
 
 
@@ -77,6 +79,33 @@ def test_drain_waits_until_nothing_is_left(start_cluster):
     cluster.wait_states(job, "TASK_RUNNING")
     cluster.client("kill", job)
     assert cluster.wait_job(job)["state"] == "KILLED"
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (("uncordon",), "it was made NORMAL; 1 task left"),
+        (("gone", "--force"), "it was declared gone"),
+    ],
+    ids=["uncordoned", "gone"],
+)
+def test_who_waits_for_a_drain_hears_that_it_is_none(start_cluster, change, said):
+    cluster = start_cluster(masters=1, agents=1)
+    job = cluster.client.submit("sleep", "60")
+    cluster.wait_states(job, "TASK_RUNNING")
+    agent = cluster.agents[0]
+    ident = agent.ident
+    words = [BUILD / "triarch", "--masters", cluster.client.addresses]
+    words += ["agents", "drain", str(ident), "--deadline", "1h"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as waiting:
+        assert "1 task left" in waiting.stderr.readline()
+        if change[0] == "gone":
+            agent.kill9_host()  # it would end by itself
+        cluster.client("agents", change[0], ident, *change[1:])
+        told = waiting.stderr.read()
+        assert waiting.wait() == 1
+    assert f"agent {ident} drains no more: {said}" in told
+    cluster.client("kill", job)
 
 
 def test_a_mode_survives_the_agent(start_cluster):
