@@ -50,8 +50,9 @@ def test_http_readiness(cluster):
         resources={"cpus": 0.1, "mem": 128, "ports": 1},
         readiness={"http": "/ready", "port_index": 0, **QUICK},
     )
-    wait_health(cluster, job, "not ready")
-    assert "status 503" in task(cluster, job)["message"]
+    # At first nobody listens yet, which is not ready either.
+    wait_until("it says 503", lambda: "status 503" in task(cluster, job)["message"])
+    assert task(cluster, job)["health"] == "not ready"
     status = next((cluster.agents[0].work / "runs").iterdir()) / "status"
     status.write_text("204")
     wait_health(cluster, job, "passing")
