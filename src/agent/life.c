@@ -132,9 +132,11 @@ static int open_users(struct agent *a, struct error *err)
         .image_root = a->config.image_root,
     };
 
-    if (users_create(&a->users, &options, err) != 0)
-        return error_wrap(err, "--default-user");
-    return 0;
+    if (users_create(&a->users, &options, err) == 0)
+        return 0;
+    if (err->code == ERROR_INVALID) /* else it is the host that does not say */
+        err->code = ERROR_USAGE;
+    return error_wrap(err, "--default-user");
 }
 
 static int open_launcher(struct agent *a, struct error *err)

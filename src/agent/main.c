@@ -340,7 +340,7 @@ static int run(const struct options *o)
     }
     if (start(&a, &err) != 0) {
         fprintf(stderr, "triarch-agent: %s\n", err.text);
-        status = EXIT_FAILED;
+        status = err.code == ERROR_USAGE ? EXIT_USAGE : EXIT_FAILED;
     } else {
         loop_run(a.loop);
         if (a.failure.code != ERROR_NONE) {

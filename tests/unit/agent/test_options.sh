@@ -61,6 +61,8 @@ if [ "$(id -u)" -ne 0 ]; then
     refused "work directory is not writable" 1 "Permission denied" --masters $masters \
         --work-dir "$work/readonly" --http none
 fi
+refused "no such default user" 2 "this host has no user" --masters $masters --work-dir "$work/w" \
+    --http none --rpc none --default-user nosuchuser
 refused "HTTP address is not ours" 1 "192.0.2.1" --masters $masters --work-dir "$work/w" \
     --http 192.0.2.1:0
 
