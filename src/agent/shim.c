@@ -218,6 +218,9 @@ static void on_signal(struct shim *s)
     case SHIM_SIGNAL_DISK:
         shim_kill_for(s, SLOT_DISK);
         break;
+    case SIGALRM:
+        shim_begin_overdue(s);
+        break;
     }
 }
 
@@ -272,6 +275,7 @@ static void watch_signals(struct shim *s)
     sigemptyset(&signals);
     sigaddset(&signals, SIGCHLD);
     sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGALRM);
     sigaddset(&signals, SHIM_SIGNAL_KILL);
     sigaddset(&signals, SHIM_SIGNAL_DISK);
     sigaddset(&signals, SHIM_SIGNAL_CANCEL);

@@ -7,7 +7,9 @@
  *                  there still.
  *   PHASE_BEGINS   Process 1 is our child, and not waited for, so the number is its own.  It
  *                  (contain_begin.c) gets the log for its errors, asks the kernel to die with us,
- *                  says so, and becomes the command: then the socket ends.
+ *                  says so, and becomes the command: then the socket ends.  Not for ever: what a
+ *                  job mounts over /proc is found in the place of it, and is not counted or
+ *                  limited as a command is until it says so too.
  *   PHASE_RUNS     process 1 is the task, as any other.
  *
  * What crun and triarch-contain say goes into a memory file; if the command does not come to run
@@ -121,6 +123,15 @@ void shim_look_for_first(struct shim *s)
     s->phase = PHASE_BEGINS;
     /* If that fails it has ended: then its end says why. */
     handover_send(s->begin, s->command.err);
+    alarm(LIMIT_CONTAINER_BEGIN_MS / 1000);
+}
+
+void shim_begin_overdue(struct shim *s)
+{
+    if (s->phase == PHASE_BEGINS)
+        shim_not_started(s,
+                         "its process 1 did not become the command for %d s",
+                         LIMIT_CONTAINER_BEGIN_MS / 1000);
 }
 
 void shim_first_is_gone(struct shim *s)

@@ -78,7 +78,7 @@ void shim_on_lease(struct shim *s)
         if (s->phase == PHASE_RUNS)
             shim_ask_to_end(s);
         else
-            kill(-s->task, SIGKILL);
+            shim_kill_all(s);
         wake_at(s, now + s->request->grace_ms);
     }
 }

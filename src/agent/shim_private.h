@@ -104,6 +104,8 @@ void shim_on_begin(struct shim *s);
 /* `task` has ended, in one of its phases. */
 void shim_container_made(struct shim *s, const siginfo_t *info);
 void shim_begin_ended(struct shim *s, const siginfo_t *info);
+/* SIGALRM: it has been in PHASE_BEGINS for too long, if it still is. */
+void shim_begin_overdue(struct shim *s);
 /* PHASE_LEAVES: is it our child now?  And: there is no child at all. */
 void shim_look_for_first(struct shim *s);
 _Noreturn void shim_first_is_gone(struct shim *s);

@@ -134,15 +134,16 @@
 #define LIMIT_LOG_SAMPLES      65536 /* times kept of one log; then every second one */
 
 /* Artifacts and images */
-#define LIMIT_FETCH_REDIRECTS  5
-#define LIMIT_ARTIFACT_ENTRIES 100000        /* in an archive that is unpacked */
-#define LIMIT_IMAGE_BYTES      (16384 * MIB) /* of its files; also of its tar */
-#define LIMIT_IMAGE_ENTRIES    2000000
-#define LIMIT_IMAGE_LAYERS     256
-#define LIMIT_IMAGE_CPU        1000 /* thousandths of one, at least, while it is made */
-#define LIMIT_IMAGE_JSON_BYTES (4 * MIB) /* index, manifest, configuration */
-#define LIMIT_IMAGE_MS         1800000   /* to fetch and unpack it */
-#define LIMIT_IMAGE_YOUNG_MS   1800000 /* after it was wanted: not removed for others */
+#define LIMIT_FETCH_REDIRECTS    5
+#define LIMIT_ARTIFACT_ENTRIES   100000        /* in an archive that is unpacked */
+#define LIMIT_IMAGE_BYTES        (16384 * MIB) /* of its files; also of its tar */
+#define LIMIT_IMAGE_ENTRIES      2000000
+#define LIMIT_IMAGE_LAYERS       256
+#define LIMIT_IMAGE_CPU          1000 /* thousandths of one, at least, while it is made */
+#define LIMIT_IMAGE_JSON_BYTES   (4 * MIB) /* index, manifest, configuration */
+#define LIMIT_IMAGE_MS           1800000   /* to fetch and unpack it */
+#define LIMIT_CONTAINER_BEGIN_MS 30000     /* of its process 1, to become the command */
+#define LIMIT_IMAGE_YOUNG_MS     1800000 /* after it was wanted: not removed for others */
 
 /* exec */
 #define LIMIT_EXEC_SESSIONS      100         /* of one agent */

@@ -227,6 +227,19 @@ def test_signal_that_ends_it(containers):
     assert task["exit_code"] == 128 + 9
 
 
+def test_program_in_the_place_of_its_begin(containers):
+    """What is mounted over /proc runs instead of ours: not for ever, beyond all its limits."""
+    program = containers.volumes / "self/fd/3"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\ntouch /sandbox/mine\nexec sleep 1000\n")
+    program.chmod(0o755)
+    volume = {"source": str(containers.volumes), "target": "/proc"}
+    task = containers.ended(containers.submit("true", volumes=[volume]))
+    assert (containers.sandboxes()[0] / "mine").exists()
+    assert task["state"] == "TASK_ERROR"
+    assert task["message"] == "its process 1 did not become the command for 30 s"
+
+
 def test_volumes(containers):
     shared = containers.volumes / "shared"
     shared.mkdir()

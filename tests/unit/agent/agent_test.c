@@ -208,6 +208,18 @@ void test_write_fetch(const char *script)
     close(fd);
 }
 
+void test_renew_leases(void)
+{
+    const uint64_t now = clock_boottime_us() / 1000;
+    char path[80];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/" SHIM_LEASE, t.work_dir);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(pwrite(fd, &now, sizeof(now), 0), sizeof(now));
+    close(fd);
+}
+
 static void add_artifact(struct job_spec *spec)
 {
     struct job_artifact *a = job_spec_add_artifact(spec);
@@ -249,6 +261,7 @@ static void pack_spec(struct buffer *out, char *const *argv, char *const *env)
         spec.image.source = mem_strdup("oci:/there");
     if (t.artifact)
         add_artifact(&spec);
+    spec.stop_after_ms = t.lease_ms;
     spec.ports.count = t.port_count;
     for (size_t i = 0; i < t.check_count; i++)
         add_check(&spec, &t.checks[i]);

@@ -39,6 +39,7 @@ struct agent_test {
     uint32_t restarts;              /* of the next start */
     bool artifact;                  /* its job has one */
     bool image;                     /* likewise */
+    uint64_t lease_ms;              /* likewise, or 0 */
     const char *user;               /* of its job, or NULL */
     const struct job_check *checks; /* and these */
     size_t check_count;
@@ -68,6 +69,9 @@ void test_copy_program(const char *program, const char *path);
 
 void test_launcher_open(void);
 void test_launcher_close(void);
+
+/* As the agent does while it hears from a leader: leases begin anew. */
+void test_renew_leases(void);
 
 /* Start `sh -c script`, or a command. */
 void test_script(uint64_t attempt, const char *script);

@@ -7,6 +7,7 @@
 #include "tests/unit/agent/agent_test.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -185,6 +186,11 @@ START_TEST(process_1_is_not_there)
 }
 END_TEST
 
+/* The parent of `own`, which would be process 1, stays. */
+#define PARENT_STAYS                                                       \
+    "(sleep 1000 & echo $! >told; mv told pid; cp pid $box/own; wait) &\n" \
+    "until [ -s pid ]; do sleep 0.01; done"
+
 static void check_cancelled(uint64_t attempt, const char *script)
 {
     pid_t pid;
@@ -202,11 +208,49 @@ static void check_cancelled(uint64_t attempt, const char *script)
 START_TEST(it_is_cancelled)
 {
     check_cancelled(1, "sleep 1000 & echo $! >$box/own; wait");
-    check_cancelled(
-        2,
-        "(sleep 1000 & echo $! >told; mv told pid; cp pid $box/own; wait) &\n"
-        "until [ -s pid ]; do sleep 0.01; done");
+    check_cancelled(2, PARENT_STAYS);
     check_cancelled(3, "sleep 1000 & echo $! >pid; cp pid $box/own");
+}
+END_TEST
+
+/* Its alarm is what the test sends, early. */
+START_TEST(it_does_not_begin_in_time)
+{
+    pid_t pid;
+
+    run(1, "sleep 1000 & echo $! >pid; cp pid $box/own");
+    pid = test_read_pid(1, "own");
+    while (!t.seen[1].ended) { /* before its turn it says nothing */
+        kill(shim_of(1), SIGALRM);
+        poll(NULL, 0, 10);
+        launcher_dispatch(t.launcher);
+    }
+    test_check_end(1, RUN_END_NOT_STARTED, 0);
+    ck_assert_str_eq(t.seen[1].message,
+                     "its process 1 did not become the command for 30 s");
+    test_wait_gone(pid);
+}
+END_TEST
+
+/* When the shim has no task of its own: it is not to end itself. */
+START_TEST(its_lease_ends_while_its_parent_stays)
+{
+    char own[96];
+    pid_t pid;
+
+    snprintf(own, sizeof(own), "%s/runs/1/own", t.work_dir);
+    t.lease_ms = 2000;
+    test_renew_leases();
+    run(1, PARENT_STAYS);
+    while (access(own, F_OK) != 0) { /* a slow host may take long to come so far */
+        test_renew_leases();
+        poll(NULL, 0, 10);
+        launcher_dispatch(t.launcher);
+        ck_assert(!t.seen[1].ended);
+    }
+    pid = test_read_pid(1, "own");
+    test_check_end(1, RUN_END_LEASE, 0);
+    test_wait_gone(pid);
 }
 END_TEST
 
@@ -223,7 +267,9 @@ int main(void)
                              last_line_is_the_reason,
                              command_that_is_not_there,
                              process_1_is_not_there,
-                             it_is_cancelled);
+                             it_is_cancelled,
+                             it_does_not_begin_in_time,
+                             its_lease_ends_while_its_parent_stays);
     TCase *all[] = {begins, fails};
 
     for (int i = 0; i < 2; i++) {

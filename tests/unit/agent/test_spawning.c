@@ -146,18 +146,6 @@ END_TEST
 
 /* ---- leases ---- */
 
-static void renew(void)
-{
-    const uint64_t now = clock_boottime_us() / 1000;
-    char path[80];
-    int fd;
-
-    snprintf(path, sizeof(path), "%s/" SHIM_LEASE, t.work_dir);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    ck_assert_int_eq(pwrite(fd, &now, sizeof(now), 0), sizeof(now));
-    close(fd);
-}
-
 static void start_leased(const char *script, uint64_t lease_ms)
 {
     const struct request_host host = {.work_dir = t.work_dir, .users = t.users};
@@ -204,12 +192,12 @@ static struct slot_end wait_leased(void)
 static struct slot_end
 run_leased(const char *script, uint64_t lease_ms, unsigned renewals)
 {
-    renew();
+    test_renew_leases();
     start_leased(script, lease_ms);
     ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
     while (renewals-- > 0) {
         poll(NULL, 0, (int)lease_ms / 10); /* a busy host may make much more of it */
-        renew();
+        test_renew_leases();
     }
     return wait_leased();
 }
@@ -231,10 +219,10 @@ START_TEST(what_ignores_the_end_of_its_lease_is_killed)
     char path[80];
 
     snprintf(path, sizeof(path), "%s/runs/1/ready", t.work_dir);
-    renew();
+    test_renew_leases();
     start_leased("trap '' TERM; >ready; while :; do sleep 0.01; done", 100);
     while (access(path, F_OK) != 0) { /* a slow host may take long to come so far */
-        renew();
+        test_renew_leases();
         poll(NULL, 0, 10);
     }
     ck_assert_int_eq(next_notice().kind, SHIM_STARTED);
@@ -283,7 +271,7 @@ START_TEST(lease_ends_while_nobody_reads_notices)
         filled++;
     ck_assert_uint_gt(filled, 0);
     close(fd);
-    renew();
+    test_renew_leases();
     start_leased("echo $$ >pid; exec sleep 1000", 300);
     test_wait_gone(test_read_pid(1, "pid"));
     while (next_notice().kind != SHIM_ENDED)
