@@ -30,6 +30,12 @@ int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err);
 const char *text_duration(char out[TEXT_SHORT_MAX], uint64_t ms);
 const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes);
 
+/* Where something is fetched from, for people: of a URL (http, https) what may be secret, the
+ * name before an '@' and the query, is left out.  At most TEXT_SOURCE_BYTES of it. */
+#define TEXT_SOURCE_BYTES 100
+#define TEXT_SOURCE_MAX   (TEXT_SOURCE_BYTES + 4)
+const char *text_source(char out[TEXT_SOURCE_MAX], const char *source);
+
 /* RFC 3339, UTC, microseconds: "2024-06-07T12:34:56.000001Z". */
 #define TEXT_TIME_MAX 40
 void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us);

@@ -6,6 +6,7 @@
 #include "fetch/artifact.h"
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "fetch/deadline.h"
 #include "fetch/digest.h"
 #include "fetch/download.h"
@@ -162,29 +163,18 @@ fetch_into(const struct artifact *a, int dir, const char *name, struct error *er
     return rv;
 }
 
-#define LABEL_SOURCE_MAX 80 /* bytes of it that are shown */
-#define LABEL_PATH_MAX   80
+#define LABEL_PATH_MAX 80
 
-/* For people.  What may be secret in a URL, the name before an '@' and the query, is left out. */
 static void name_artifact(char *label, size_t room, const struct artifact *a)
 {
-    const char *scheme = strstr(a->source, "://");
-    const char *host = scheme == NULL ? a->source : scheme + strlen("://");
-    const char *at = memchr(host, '@', strcspn(host, "/?#"));
-    const char *rest = at == NULL ? host : at + 1;
-    size_t size = strcspn(rest, "?#");
-    bool whole = size <= LABEL_SOURCE_MAX;
+    char source[TEXT_SOURCE_MAX];
 
     snprintf(label,
              room,
-             "artifact %.*s from %.*s%.*s%s",
+             "artifact %.*s from %s",
              LABEL_PATH_MAX,
              a->path,
-             (int)(host - a->source),
-             a->source,
-             whole ? (int)size : LABEL_SOURCE_MAX,
-             rest,
-             whole ? "" : "…");
+             text_source(source, a->source));
 }
 
 static int fetch_one(json_t *value, struct error *err)

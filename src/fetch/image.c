@@ -172,7 +172,7 @@ int image_fetch(const json_t *request, struct error *err)
         deadline_begin(LIMIT_IMAGE_MS, "image");
         rv = fetch(&image, err);
         if (rv != 0)
-            error_wrap(err, "image %.150s", image.source);
+            image_blame(&image, err);
     }
     image_finish(&image);
     if (rv != 0)

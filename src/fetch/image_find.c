@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "fetch/cache.h"
 #include "fetch/layout.h"
 
@@ -130,6 +131,13 @@ static int enter_cache(const char *cache, struct error *err)
     return 0;
 }
 
+int image_blame(const struct image *image, struct error *err)
+{
+    char source[TEXT_SOURCE_MAX];
+
+    return error_wrap(err, "image %s", text_source(source, image->source));
+}
+
 int image_read(struct image *image, const json_t *request, struct error *err)
 {
     const char *cache;
@@ -151,8 +159,7 @@ int image_read(struct image *image, const json_t *request, struct error *err)
         return error_set(err, ERROR_INVALID, "request: %s", why.text);
     if (enter_cache(cache, err) != 0)
         return -(int)err->code;
-    return find_kind(image, err) == 0 ? 0
-                                      : error_wrap(err, "image %.150s", image->source);
+    return find_kind(image, err) == 0 ? 0 : image_blame(image, err);
 }
 
 void image_finish(struct image *image)
@@ -170,7 +177,7 @@ int image_cached(const json_t *request, char key[DIGEST_TEXT], struct error *err
     if (rv == 0 && image.kind != LAYOUT_REGISTRY) {
         rv = image_key(&image, err);
         if (rv != 0)
-            error_wrap(err, "image %.150s", image.source);
+            image_blame(&image, err);
         else
             rv = cache_has(image.key) ? 1 : 0;
     }

@@ -30,6 +30,8 @@ struct image {
  * texts are of the request.  image_finish() in any case. */
 int image_read(struct image *image, const json_t *request, struct error *err);
 void image_finish(struct image *image);
+/* Wrap the error with its name; the code, negative. */
+int image_blame(const struct image *image, struct error *err);
 
 /* The key of all kinds but REGISTRY, which skopeo has to be asked for; of FOLDER the layout is open after it. */
 int image_key(struct image *image, struct error *err);

@@ -6,6 +6,7 @@
 #include "agent/core/core_internal.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -102,14 +103,14 @@ void runs_remove(struct agent_core *core, struct run *r)
 /* What its command waits for, until it runs or something else is to be said. */
 static void say_steps(struct run *r, const struct job_spec *spec)
 {
-    char text[LIMIT_MESSAGE_BYTES + 1] = "";
+    char text[LIMIT_MESSAGE_BYTES + 1] = "", source[TEXT_SOURCE_MAX];
     size_t count = spec->artifact_count, n = 0;
 
     if (spec->image.source != NULL)
         n = (size_t)snprintf(text,
                              sizeof(text),
-                             "preparing image %.160s%s",
-                             spec->image.source,
+                             "preparing image %s%s",
+                             text_source(source, spec->image.source),
                              count > 0 ? ", " : "");
     if (count == 1)
         snprintf(text + n,

@@ -306,6 +306,11 @@ START_TEST(what_is_made_ready_is_told)
     add_artifact(changed(&spec), "a");
     spec.image.source = mem_strdup("docker://debian:12");
     check_steps(&spec, "preparing image docker://debian:12, fetching artifact a");
+    changed(&spec)->image.source = mem_strdup("https://me:secret@host/x?token=secret");
+    spec.image.sha256 = mem_alloc(65);
+    memset(spec.image.sha256, 'a', 64);
+    spec.image.sha256[64] = 0;
+    check_steps(&spec, "preparing image https://host/x");
 }
 END_TEST
 

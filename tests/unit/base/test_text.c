@@ -387,6 +387,29 @@ START_TEST(did_you_mean)
 }
 END_TEST
 
+START_TEST(sources_keep_secrets)
+{
+    static const char *const cases[][2] = {
+        {"http://me:secret@host/a?token=secret#secret", "http://host/a"},
+        {"https://me:s@cret@host/a@b", "https://host/a@b"},
+        {"http://host?x@y", "http://host"},
+        {"http:/a@b?c", "http:/a@b?c"},
+        {"oci:/a@b?c#d:tag", "oci:/a@b?c#d:tag"},
+        {"docker://name@sha256:0", "docker://name@sha256:0"},
+        {"", ""},
+    };
+    char out[TEXT_SOURCE_MAX], source[400] = "http://me@h/";
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        ck_assert_str_eq(text_source(out, cases[i][0]), cases[i][1]);
+    memset(source + 12, 'x', TEXT_SOURCE_BYTES - 10);
+    strcpy(source + 12 + TEXT_SOURCE_BYTES - 10, "é");
+    ck_assert_uint_eq(strlen(text_source(out, source)), TEXT_SOURCE_MAX - 2);
+    ck_assert_str_eq(out + TEXT_SOURCE_MAX - 6, "x…");
+    ck_assert(text_is_utf8(text_view(out)));
+}
+END_TEST
+
 UNIT_MAIN("text",
           unit_case("numbers",
                     whole_numbers,
@@ -399,5 +422,5 @@ UNIT_MAIN("text",
                     times_are_read,
                     sizes_for_people),
           unit_case("utf8", well_formed_utf8, printable_has_no_controls, cleaned_text),
-          unit_case("views", copies_and_views),
+          unit_case("views", copies_and_views, sources_keep_secrets),
           unit_case("distance", distances, did_you_mean))
