@@ -262,8 +262,9 @@ static json_t *name_for_url(const char *name)
     return value;
 }
 
-/* Where the link leads, as its maker wrote it; NULL: it is none. */
-static json_t *target_of(int dir, const char *name, const struct stat *st)
+/* Where the link leads, as its maker wrote it, whose bytes are added; NULL: it is none. */
+static json_t *
+target_of(int dir, const char *name, const struct stat *st, size_t *bytes)
 {
     char target[PATH_MAX];
     ssize_t size;
@@ -272,6 +273,7 @@ static json_t *target_of(int dir, const char *name, const struct stat *st)
         return NULL;
     size = readlinkat(dir, name, target, sizeof(target) - 1);
     target[size < 0 ? 0 : size] = '\0';
+    *bytes += strlen(target);
     return name_for_people(target);
 }
 
@@ -325,7 +327,7 @@ int task_files_list(int fd, uint64_t cursor, struct buffer *out, struct error *e
     const struct dirent *d;
     int own = dup(fd);
     DIR *directory = own < 0 ? NULL : fdopendir(own);
-    size_t seen = 0;
+    size_t seen = 0, targets = 0;
 
     if (directory == NULL) {
         if (own >= 0)
@@ -342,8 +344,10 @@ int task_files_list(int fd, uint64_t cursor, struct buffer *out, struct error *e
             fstatat(dirfd(directory), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             json_array_append_new(
                 entries,
-                entry_of(d->d_name, &st, target_of(dirfd(directory), d->d_name, &st)));
-        if (++seen == LIMIT_FILES_PAGE)
+                entry_of(d->d_name,
+                         &st,
+                         target_of(dirfd(directory), d->d_name, &st, &targets)));
+        if (++seen == LIMIT_FILES_PAGE || targets > LIMIT_FILES_TARGETS)
             next = json_integer(d->d_off);
     }
     closedir(directory);

@@ -36,9 +36,10 @@
 #define LIMIT_HTTP_CONNECTIONS 1024
 #define LIMIT_HTTP_HEAD_BYTES  (32 * KIB) /* memory for request line and headers */
 #define LIMIT_HTTP_IDLE_MS     30000
-#define LIMIT_LINES_BYTES      (8 * MIB) /* of a log, to find its last lines */
-#define LIMIT_TOP_TASKS        100000    /* shown by `triarch top` */
-#define LIMIT_FILES_PAGE       1000      /* entries of a directory in one answer */
+#define LIMIT_LINES_BYTES      (8 * MIB)   /* of a log, to find its last lines */
+#define LIMIT_TOP_TASKS        100000      /* shown by `triarch top` */
+#define LIMIT_FILES_PAGE       1000        /* entries of a directory in one answer */
+#define LIMIT_FILES_TARGETS    (256 * KIB) /* of what links of one answer lead to */
 #define LIMIT_FILES_LISTED     100000 /* entries of one directory by `triarch files ls` */
 #define LIMIT_LOGS_AT_ONCE     512    /* tasks of one `triarch logs` */
 #define LIMIT_ATTEMPTS_LISTED  1000   /* numbers of attempts of a task in one answer */

@@ -444,6 +444,31 @@ START_TEST(names_of_any_bytes_are_listed)
 }
 END_TEST
 
+/* Bytes that take most when they are shown. */
+START_TEST(what_links_lead_to_makes_no_large_answer)
+{
+    char target[4000], name[32];
+    uint64_t cursor = 0;
+    json_t *listing;
+    size_t seen = 0;
+
+    memset(target, 0xff, sizeof(target) - 1);
+    target[sizeof(target) - 1] = 0;
+    for (unsigned i = 0; i < 500; i++) {
+        snprintf(name, sizeof(name), "dir/l%u", i);
+        ck_assert_int_eq(symlinkat(target, sandbox, name), 0);
+    }
+    do {
+        listing = list("dir", cursor);
+        ck_assert_uint_le(out.size, 8 * LIMIT_FILES_TARGETS);
+        seen += json_array_size(json_object_get(listing, "entries"));
+        cursor = (uint64_t)json_integer_value(json_object_get(listing, "next"));
+        json_decref(listing);
+    } while (cursor != 0);
+    ck_assert_uint_eq(seen, 500 + 1);
+}
+END_TEST
+
 START_TEST(a_large_directory_has_pages)
 {
     uint64_t cursor = 0;
@@ -516,4 +541,5 @@ UNIT_MAIN("task_files",
                              a_directory_is_listed,
                              names_of_any_bytes_are_listed,
                              a_large_directory_has_pages,
+                             what_links_lead_to_makes_no_large_answer,
                              one_file_is_described)))
