@@ -176,8 +176,10 @@ int cgroup_open(struct cgroup *g, const struct cgroups *all, uint64_t attempt)
 
     cgroup_init(g, all, attempt);
     for (unsigned i = 0; i < all->count; i++) {
-        if (open_in(g, i) == 0)
-            rv = 0;
+        int one = open_in(g, i);
+
+        if (one != -ENOENT && (rv == -ENOENT || rv == 0))
+            rv = one;
     }
     return rv;
 }

@@ -79,7 +79,8 @@ int cgroup_make(struct cgroup *g,
 int cgroup_limit(struct cgroup *g,
                  const struct cgroup_limits *limits,
                  const char **file);
-/* -ENOENT if it is in no place. */
+/* -ENOENT if it is in no place; another error if one of the places does not say so: then it may
+ * be there, and not all of it is open. */
 int cgroup_open(struct cgroup *g, const struct cgroups *all, uint64_t attempt);
 void cgroup_close(struct cgroup *g);
 

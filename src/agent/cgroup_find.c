@@ -372,7 +372,11 @@ static bool remove_all(const struct cgroups *c)
     for (size_t i = 0; i < count; i++) {
         struct cgroup g;
 
-        if (cgroup_open(&g, c, attempts[i]) == 0 && cgroup_remove(&g) != 0)
+        int rv = cgroup_open(&g, c, attempts[i]);
+
+        if (rv == 0)
+            rv = cgroup_remove(&g);
+        if (rv != 0 && rv != -ENOENT)
             removed = false;
         cgroup_close(&g);
     }

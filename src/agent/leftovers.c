@@ -31,10 +31,13 @@ int leftovers_end_group(const struct cgroups *groups, uint64_t attempt)
 
     if (rv == 0) {
         cgroup_kill(&g);
-        rv = cgroup_remove(&g);
+        rv = cgroup_remove(&g) == -EBUSY ? -EBUSY : 0;
+    } else {
+        rv = rv == -ENOENT ? 0
+                           : -EBUSY; /* no descriptors, say: who knows what is in it */
     }
     cgroup_close(&g);
-    return rv == -EBUSY ? rv : 0;
+    return rv;
 }
 
 struct search {

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 /* Kill all that is in the attempt's group and remove it.  0 when nothing is left, and when
- * there is no group; -EBUSY: killed, and not gone yet. */
+ * there is no group; -EBUSY: killed and not gone yet, or it could not be looked at. */
 int leftovers_end_group(const struct cgroups *groups, uint64_t attempt);
 
 /* Kill every process whose environment says that it belongs to one of these attempts

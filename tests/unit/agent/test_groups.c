@@ -4,6 +4,7 @@
  * host would have it that mounts nothing else (there may be no controllers in it then).
  */
 #include "agent/cgroup.h"
+#include "agent/leftovers.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "tests/lib/unit.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -253,6 +255,31 @@ START_TEST(stray_groups_go_at_start)
         poll(NULL, 0, 2);
         ck_assert(clock_monotonic_us() < end);
     }
+}
+END_TEST
+
+/* Else a successor would run beside what is in it. */
+START_TEST(group_that_cannot_be_looked_at_is_not_gone)
+{
+    struct rlimit before, none;
+    const struct cgroups *groups = t.launcher->groups;
+    int rv;
+
+    if (groups->count == 0) {
+        printf("# skipped: no cgroups: %s\n", t.launcher->unlimited.text);
+        return;
+    }
+    test_script(1, "echo x >ready; exec sleep 1000");
+    test_wait_ready(1);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    rv = leftovers_end_group(groups, 1);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    ck_assert_int_eq(rv, -EBUSY);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_KILL);
+    test_wait_ended(1);
+    ck_assert_int_eq(leftovers_end_group(groups, 1), 0);
 }
 END_TEST
 
@@ -563,14 +590,15 @@ static TCase *with(TCase *c, void (*setup)(void))
     return c;
 }
 
-#define TESTS                                                                     \
-    group_goes_with_the_task, group_goes_when_nothing_was_started,                \
-        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,                \
-        fork_bomb_is_removed, killed_shim_takes_its_group_along,                  \
-        stray_groups_go_at_start, group_is_kept_for_the_next,                     \
-        kept_group_takes_other_limits, only_an_empty_group_is_kept,               \
-        kept_group_with_a_process_is_not_taken, memory_hog_ends_with_that_reason, \
-        all_of_the_task_goes_with_its_hog, usage_is_told
+#define TESTS                                                                 \
+    group_goes_with_the_task, group_goes_when_nothing_was_started,            \
+        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,            \
+        fork_bomb_is_removed, killed_shim_takes_its_group_along,              \
+        stray_groups_go_at_start, group_that_cannot_be_looked_at_is_not_gone, \
+        group_is_kept_for_the_next, kept_group_takes_other_limits,            \
+        only_an_empty_group_is_kept, kept_group_with_a_process_is_not_taken,  \
+        memory_hog_ends_with_that_reason, all_of_the_task_goes_with_its_hog,  \
+        usage_is_told
 
 int main(void)
 {
