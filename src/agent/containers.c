@@ -18,8 +18,8 @@
 
 #define PROBE_MS 10000
 
-/* What it writes to `fd`, its output or its errors, goes to `said` unless that is -1; other
- * output goes nowhere, other errors where ours go.  0, or errno. */
+/* What it writes to `fd`, its output or its errors, goes to `said` unless that is -1.  Other
+ * output goes nowhere; errors go where ours go if `fd` is theirs.  0, or errno. */
 static int start(char *const *argv, int fd, int said, pid_t *pid)
 {
     static char path[] =
@@ -31,6 +31,8 @@ static int start(char *const *argv, int fd, int said, pid_t *pid)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    if (fd != STDERR_FILENO)
+        posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     if (said >= 0)
         posix_spawn_file_actions_adddup2(&actions, said, fd);
     rv = posix_spawn(pid, argv[0], &actions, NULL, argv, env);
