@@ -234,6 +234,25 @@ static int cat(struct session *s,
 
 /* ---- which ---- */
 
+/* One that it does not know would be taken for done: a listing from byte N. */
+static int check_options(const struct options *o, bool is_cat, struct error *err)
+{
+    static const struct {
+        const char *name, *verb;
+    } OWN[] = {{"json", "ls"},
+               {"offset", "cat"},
+               {"tail", "cat"},
+               {"length", "cat"},
+               {"raw", "cat"}};
+
+    for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
+        if (options_given(o, OWN[i].name) &&
+            strcmp(OWN[i].verb, is_cat ? "cat" : "ls") != 0)
+            return options_refuse(
+                o, OWN[i].name, err, "only for files %s", OWN[i].verb);
+    return 0;
+}
+
 static int run(struct session *s, struct error *err)
 {
     const char *verb = options_operand(s->options, 0);
@@ -249,7 +268,9 @@ static int run(struct session *s, struct error *err)
     if (is_cat && count < 3)
         return error_set(
             err, ERROR_USAGE, "files cat: name a file as well: files cat TASK PATH");
-    rc = attempt_check(s->options, err);
+    rc = check_options(s->options, is_cat, err);
+    if (rc == 0)
+        rc = attempt_check(s->options, err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0)

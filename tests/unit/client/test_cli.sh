@@ -89,6 +89,11 @@ is "an option of another change of an agent: status 2" "$status" 2
 is "an option of another change of an agent" "$err" "triarch: --deadline: only for agents drain"
 run agents --force
 is "an option of a change alone" "$err" "triarch: --force: only for agents gone"
+run files ls job-1 --offset 3
+is "an option of files cat: status 2" "$status" 2
+is "an option of files cat" "$err" "triarch: --offset: only for files cat"
+run files cat job-1 out --json
+is "an option of files ls" "$err" "triarch: --json: only for files ls"
 run agents list
 contains "agents list: how to list them" "$err" "or nothing to list them"
 run run --cpus -1 -- true
