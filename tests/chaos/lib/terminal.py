@@ -41,7 +41,10 @@ class Terminal:
             os._exit(125)
 
     def _login(self):
+        """As a login does it, even where a script ignores ^C for these tests (`tests/run &`)."""
         os.setsid()
+        for number in signal.SIGINT, signal.SIGQUIT:
+            signal.signal(number, signal.SIG_DFL)
         fcntl.ioctl(self.side, termios.TIOCSCTTY, 0)
         for fd in range(3):
             os.dup2(self.side, fd)
