@@ -6,6 +6,7 @@
  */
 #include "client/input.h"
 #include "client/session.h"
+#include "client/task_http.h"
 #include "client/terminal.h"
 
 #include "base/entropy.h"
@@ -429,13 +430,10 @@ static int take_words(struct exec *x, struct error *err)
     const struct options *o = x->session->options;
     const char *task = options_operand(o, 0);
     size_t first = strcmp(options_operand(o, 1), "--") == 0 ? 2 : 1;
+    int rc = task_operand(task, "its first task", &x->job, &x->instance, err);
 
-    if (!task_name_parse(task, &x->job, &x->instance))
-        return error_set(err,
-                         ERROR_USAGE,
-                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
-                         "for its first task",
-                         task);
+    if (rc != 0)
+        return rc;
     x->terminal = options_flag(o, "tty");
     x->forwards = options_flag(o, "stdin");
     if (x->terminal && !terminal_is())

@@ -181,13 +181,10 @@ static int add_operand(struct logs *l, const char *text, struct error *err)
 {
     uint32_t instance;
     uint64_t job;
+    int rc = task_operand(text, "all its tasks", &job, &instance, err);
 
-    if (!task_name_parse(text, &job, &instance))
-        return error_set(err,
-                         ERROR_USAGE,
-                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
-                         "for all its tasks",
-                         text);
+    if (rc != 0)
+        return rc;
     return strchr(text, '.') != NULL ? add(l, job, instance, err)
                                      : add_job(l, job, err);
 }

@@ -59,6 +59,22 @@ out:
     return rc;
 }
 
+int task_operand(const char *text,
+                 const char *whole,
+                 uint64_t *job,
+                 uint32_t *instance,
+                 struct error *err)
+{
+    if (task_name_parse(text, job, instance))
+        return 0;
+    return error_set(
+        err,
+        ERROR_USAGE,
+        "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB for %s",
+        text,
+        whole);
+}
+
 int task_place_find(struct session *s,
                     const char *text,
                     struct task_place *out,
@@ -66,14 +82,9 @@ int task_place_find(struct session *s,
 {
     uint32_t instance;
     uint64_t job;
+    int rc = task_operand(text, "its first task", &job, &instance, err);
 
-    if (!task_name_parse(text, &job, &instance))
-        return error_set(err,
-                         ERROR_USAGE,
-                         "\"%.64s\" is not a task: write JOB.INSTANCE, as 17.3, or JOB "
-                         "for its first task",
-                         text);
-    return task_place_of(s, job, instance, out, err);
+    return rc != 0 ? rc : task_place_of(s, job, instance, out, err);
 }
 
 /* ---- one GET ---- */

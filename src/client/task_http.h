@@ -14,6 +14,13 @@ struct task_place {
     struct address address; /* of its HTTP listener */
 };
 
+/* Read an operand that names a task.  `whole`: what JOB alone stands for, in the error. */
+int task_operand(const char *text,
+                 const char *whole,
+                 uint64_t *job,
+                 uint32_t *instance,
+                 struct error *err);
+
 /* Ask the leader where the task JOB.INSTANCE (or JOB: its first one) is or was. */
 int task_place_find(struct session *s,
                     const char *text,
