@@ -404,3 +404,21 @@ int options_refuse(const struct options *o,
     va_end(args);
     return error_set(err, ERROR_USAGE, "%s: %s", options_origin(o, name), reason);
 }
+
+int options_check_verb(const struct options *o,
+                       const struct option_verb *own,
+                       size_t count,
+                       const char *verb,
+                       struct error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (options_given(o, own[i].name) &&
+            (verb == NULL || strcmp(verb, own[i].verb) != 0))
+            return options_refuse(o,
+                                  own[i].name,
+                                  err,
+                                  "only for %s %s",
+                                  o->command->program,
+                                  own[i].verb);
+    return 0;
+}

@@ -138,4 +138,17 @@ int options_refuse(const struct options *o,
                    const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
 
+/* An option that only one verb of a subcommand knows: --deadline of `agents drain`. */
+struct option_verb {
+    const char *name, *verb;
+};
+
+/* Refuse an option given with another verb than its own, or with none (NULL): it would be taken
+ * for done. */
+int options_check_verb(const struct options *o,
+                       const struct option_verb *own,
+                       size_t count,
+                       const char *verb,
+                       struct error *err);
+
 #endif

@@ -263,31 +263,19 @@ static int list_table(struct session *s, struct error *err)
     return rc;
 }
 
-/* What `verb` (NULL: none) does not know would be taken for done: a cordon with a deadline. */
-static int check_options(const struct options *o, const char *verb, struct error *err)
-{
-    static const struct {
-        const char *name, *verb;
-    } OWN[] = {{"deadline", "drain"},
-               {"now", "drain"},
-               {"wait", "drain"},
-               {"no-wait", "drain"},
-               {"force", "gone"}};
-
-    for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
-        if (options_given(o, OWN[i].name) &&
-            (verb == NULL || strcmp(verb, OWN[i].verb) != 0))
-            return options_refuse(
-                o, OWN[i].name, err, "only for agents %s", OWN[i].verb);
-    return 0;
-}
+static const struct option_verb own[] = {{"deadline", "drain"},
+                                         {"now", "drain"},
+                                         {"wait", "drain"},
+                                         {"no-wait", "drain"},
+                                         {"force", "gone"}};
 
 static int run(struct session *s, struct error *err)
 {
     size_t operands = options_operand_count(s->options);
     const char *verb = operands > 0 ? options_operand(s->options, 0) : NULL;
     const char *name = operands > 1 ? options_operand(s->options, 1) : NULL;
-    int rc = check_options(s->options, verb, err);
+    int rc =
+        options_check_verb(s->options, own, sizeof(own) / sizeof(own[0]), verb, err);
 
     if (rc == 0 && verb != NULL)
         return agent_change(s, verb, name, err);

@@ -234,24 +234,11 @@ static int cat(struct session *s,
 
 /* ---- which ---- */
 
-/* One that it does not know would be taken for done: a listing from byte N. */
-static int check_options(const struct options *o, bool is_cat, struct error *err)
-{
-    static const struct {
-        const char *name, *verb;
-    } OWN[] = {{"json", "ls"},
-               {"offset", "cat"},
-               {"tail", "cat"},
-               {"length", "cat"},
-               {"raw", "cat"}};
-
-    for (size_t i = 0; i < sizeof(OWN) / sizeof(OWN[0]); i++)
-        if (options_given(o, OWN[i].name) &&
-            strcmp(OWN[i].verb, is_cat ? "cat" : "ls") != 0)
-            return options_refuse(
-                o, OWN[i].name, err, "only for files %s", OWN[i].verb);
-    return 0;
-}
+static const struct option_verb own[] = {{"json", "ls"},
+                                         {"offset", "cat"},
+                                         {"tail", "cat"},
+                                         {"length", "cat"},
+                                         {"raw", "cat"}};
 
 static int run(struct session *s, struct error *err)
 {
@@ -268,7 +255,7 @@ static int run(struct session *s, struct error *err)
     if (is_cat && count < 3)
         return error_set(
             err, ERROR_USAGE, "files cat: name a file as well: files cat TASK PATH");
-    rc = check_options(s->options, is_cat, err);
+    rc = options_check_verb(s->options, own, sizeof(own) / sizeof(own[0]), verb, err);
     if (rc == 0)
         rc = attempt_check(s->options, err);
     if (rc == 0)
