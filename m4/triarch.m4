@@ -18,6 +18,7 @@ AC_DEFUN([TRIARCH_WARNINGS], [
 ])
 
 # TRIARCH_SANITIZERS: --enable-sanitizers=address,undefined | thread | fuzzer,address …
+# Then SANITIZED is defined, and THREAD_SANITIZER where it is that one.
 AC_DEFUN([TRIARCH_SANITIZERS], [
   AC_ARG_ENABLE([sanitizers],
     [AS_HELP_STRING([--enable-sanitizers=LIST], [build with -fsanitize=LIST, e.g. address,undefined or thread])],
@@ -27,7 +28,8 @@ AC_DEFUN([TRIARCH_SANITIZERS], [
     [yes], [SANITIZER_CFLAGS="-fsanitize=address,undefined"],
     [SANITIZER_CFLAGS="-fsanitize=$enable_sanitizers"])
   AS_IF([test -n "$SANITIZER_CFLAGS"],
-    [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fno-omit-frame-pointer -fno-sanitize-recover=all -g"])
+    [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -fno-omit-frame-pointer -fno-sanitize-recover=all -g -DSANITIZED"])
+  AS_CASE([$enable_sanitizers], [*thread*], [SANITIZER_CFLAGS="$SANITIZER_CFLAGS -DTHREAD_SANITIZER"])
   AC_SUBST([SANITIZER_CFLAGS])
   # The thread sanitizer turns vfork() into fork(): not for programs that need the difference.
   AS_CASE([$enable_sanitizers], [*thread*], [FORKING_CFLAGS=], [FORKING_CFLAGS=$SANITIZER_CFLAGS])

@@ -72,7 +72,7 @@ void store_leave_sockets(void)
     struct dirent *e;
     DIR *d;
 
-    if (access(list, R_OK | X_OK) != 0 || unshare(CLONE_FILES) != 0)
+    if (STORE_ONE_TABLE || access(list, R_OK | X_OK) != 0 || unshare(CLONE_FILES) != 0)
         return;
     d = opendir(list);
     while (d != NULL && (e = readdir(d)) != NULL) {

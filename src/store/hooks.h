@@ -35,6 +35,14 @@ void store_thread_start(pthread_t *thread,
                         void *(*run)(void *),
                         void *arg);
 
+/* ThreadSanitizer takes equal numbers in two tables for one descriptor, and tells of races:
+ * there the threads share theirs. */
+#ifdef THREAD_SANITIZER
+#define STORE_ONE_TABLE true
+#else
+#define STORE_ONE_TABLE false
+#endif
+
 /* On a thread that waits for the disk: have a table of descriptors of our own, without the
  * sockets.  A process that is killed closes what its last thread lets go of, and one that is
  * in a sync does so when that is done: other masters would see the death so much later.

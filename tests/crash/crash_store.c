@@ -39,12 +39,7 @@
 #define CONTROL_IMAGES 300
 
 /* Processes of a sanitizer cost ten times as much, and find nothing else. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(SANITIZED)
+#ifdef SANITIZED
 #define IMAGES 100
 #define ROUNDS 1
 #else

@@ -467,7 +467,9 @@ static void notify_at_gate(void *arg)
 /* Until the gate opens, commands only gather. */
 static void close_gate(struct fixture *f)
 {
+    pthread_mutex_lock(&gate.lock);
     gate.closed = true;
+    pthread_mutex_unlock(&gate.lock);
     snapshots_discard(f->s, UINT64_MAX); /* of no draft: it only turns the thread */
     pthread_mutex_lock(&gate.lock);
     while (!gate.waiting)
