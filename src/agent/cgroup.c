@@ -10,6 +10,7 @@
  * spare number: only when it is empty, and cheap to make as new.
  */
 #include "agent/cgroup_internal.h"
+#include "agent/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -291,31 +292,37 @@ int cgroup_join(const struct cgroup *g, bool cloned)
     return rv;
 }
 
-/* ---- the end of a group ---- */
+/* ---- the processes of a group ---- */
 
-/* The number of a process that ended may pass to another one of the host: held by a
- * descriptor, it is asked where it is. */
-static void kill_member(pid_t pid, const char *group)
+struct search {
+    const struct cgroup_place *place;
+    const char *group; /* as /proc/PID/cgroup shows it */
+    cgroup_process_fn *visit;
+    void *arg;
+};
+
+/* The number of a process that ended may pass to another one of the host: held by its
+ * directory, it is asked where it is. */
+static void visit_member(const struct search *s, pid_t pid)
 {
-    int fd = pidfd_open(pid, 0);
-    char path[64], text[8192], *at;
-    size_t size = strlen(group);
+    int proc = process_open(pid);
+    char text[8192], *at;
+    size_t size = strlen(s->group);
 
-    if (fd < 0)
+    if (proc < 0)
         return;
-    snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-    if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) > 0) {
-        for (at = text; (at = strstr(at, group)) != NULL; at += size) {
+    if (cgroup_read(proc, "cgroup", text, sizeof(text)) > 0) {
+        for (at = text; (at = strstr(at, s->group)) != NULL; at += size) {
             if (at[size] == '\n' || at[size] == '/') {
-                pidfd_send_signal(fd, SIGKILL, NULL, 0);
+                s->visit(proc, s->arg);
                 break;
             }
         }
     }
-    close(fd);
+    close(proc);
 }
 
-static void kill_members(int dir, const char *group)
+static void visit_members(const struct search *s, int dir)
 {
     int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
     FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
@@ -329,7 +336,7 @@ static void kill_members(int dir, const char *group)
     }
     setvbuf(f, text, _IOFBF, sizeof(text));
     while (fscanf(f, "%d", &pid) == 1)
-        kill_member(pid, group);
+        visit_member(s, pid);
     fclose(f);
 }
 
@@ -362,28 +369,6 @@ static void walk(int dir, unsigned depth, visit_fn *visit, const void *arg)
         close(copy);
 }
 
-struct killing {
-    const struct cgroup_place *place;
-    const char *group;
-};
-
-static void kill_in(int parent, const char *name, int dir, const void *arg)
-{
-    const struct killing *k = arg;
-
-    (void)parent;
-    (void)name;
-    if (!k->place->ops->kill(dir, k->place->controllers))
-        kill_members(dir, k->group);
-}
-
-static void remove_in(int parent, const char *name, int dir, const void *arg)
-{
-    (void)dir;
-    (void)arg;
-    unlinkat(parent, name, AT_REMOVEDIR);
-}
-
 /* As /proc/PID/cgroup shows it: the last three names of the path. */
 static void group_name(const struct cgroup *g, unsigned i, char out[PATH_MAX])
 {
@@ -394,18 +379,69 @@ static void group_name(const struct cgroup *g, unsigned i, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s/%s", at, g->name);
 }
 
+static void search_in(int parent, const char *name, int dir, const void *arg)
+{
+    (void)parent;
+    (void)name;
+    visit_members(arg, dir);
+}
+
+void cgroup_each_process(const struct cgroups *all,
+                         uint64_t attempt,
+                         cgroup_process_fn *visit,
+                         void *arg)
+{
+    char group[PATH_MAX];
+    struct search s = {.group = group, .visit = visit, .arg = arg};
+    struct cgroup g;
+
+    cgroup_init(&g, all, attempt);
+    if (all->count == 0 || open_in(&g, 0) != 0)
+        return;
+    group_name(&g, 0, group);
+    walk(g.fds[0], 0, search_in, &s);
+    visit_members(&s, g.fds[0]);
+    cgroup_close(&g);
+}
+
+/* ---- the end of a group ---- */
+
+static void kill_process(int proc, void *arg)
+{
+    (void)arg;
+    pidfd_send_signal(proc, SIGKILL, NULL, 0);
+}
+
+static void kill_in(int parent, const char *name, int dir, const void *arg)
+{
+    const struct search *s = arg;
+
+    (void)parent;
+    (void)name;
+    if (!s->place->ops->kill(dir, s->place->controllers))
+        visit_members(s, dir);
+}
+
+static void remove_in(int parent, const char *name, int dir, const void *arg)
+{
+    (void)dir;
+    (void)arg;
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
 void cgroup_kill(const struct cgroup *g)
 {
     char group[PATH_MAX];
 
     for (unsigned i = 0; i < g->all->count; i++) {
-        struct killing k = {.place = &g->all->places[i], .group = group};
+        struct search s = {
+            .place = &g->all->places[i], .group = group, .visit = kill_process};
 
         if (g->fds[i] < 0)
             continue;
         group_name(g, i, group);
-        kill_in(-1, NULL, g->fds[i], &k);
-        walk(g->fds[i], 0, kill_in, &k);
+        kill_in(-1, NULL, g->fds[i], &s);
+        walk(g->fds[i], 0, kill_in, &s);
     }
 }
 

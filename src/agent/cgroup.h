@@ -97,6 +97,14 @@ int cgroup_remove(struct cgroup *g);
 /* The same of a group that nothing was killed in: it may be kept as the spare. */
 int cgroup_leave(struct cgroup *g);
 
+/* `proc`: the directory of a process in /proc. */
+typedef void cgroup_process_fn(int proc, void *arg);
+/* Each process in the attempt's group and those below it, by one of the places. */
+void cgroup_each_process(const struct cgroups *all,
+                         uint64_t attempt,
+                         cgroup_process_fn *visit,
+                         void *arg);
+
 /* A descriptor that is readable when the kernel runs out of memory in the group and
  * may have killed only a part of it; -1 where it kills all at once. */
 int cgroup_oom_event(const struct cgroup *g);

@@ -6,8 +6,10 @@
  */
 #include "agent/disk_quota.h"
 
+#include "agent/open_files.h"
+#include "agent/process.h"
+#include "agent/run_processes.h"
 #include "agent/worker.h"
-
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -18,6 +20,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -25,11 +28,15 @@
 
 #define LOOK_MS   1000
 #define LOOK_REST 20 /* a look at one may take 1/20 of the time */
+#define OPEN_LOOK 5  /* each of so many: what is open costs ten times what has a name */
 
 struct watched {
     uint64_t attempt;
     uint64_t bytes;
+    pid_t shim; /* 0: not known */
+    uint64_t shim_start;
     uint64_t due_us;
+    unsigned looks;
     bool over;
     RB_ENTRY(watched) link;
     RB_ENTRY(watched) by_due;
@@ -39,7 +46,9 @@ RB_HEAD(watched_tree, watched);
 RB_HEAD(due_tree, watched);
 
 struct disk_quota {
-    int runs; /* a descriptor of WORK_DIR/runs */
+    int runs;                 /* a descriptor of WORK_DIR/runs */
+    char runs_path[PATH_MAX]; /* without links */
+    const struct cgroups *groups;
     unsigned look_ms;
     uint64_t files;
     struct store_hooks hooks;
@@ -178,16 +187,44 @@ add_folder(const struct disk_quota *q, struct sum *s, const char *name, unsigned
     add_tree(s, fd, depth);
 }
 
-/* Its sandbox, and what it wrote over its image. */
-static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes)
+/* ---- one task ---- */
+
+static void add_process(int proc, void *arg)
 {
-    struct sum s = {.bytes_max = bytes, .files_max = q->files};
+    open_files_add(arg, proc);
+}
+
+static void
+add_open_files(const struct disk_quota *q, struct sum *s, const struct watched *w)
+{
+    char sandbox[PATH_MAX + 24];
+    struct open_files *o;
+
+    snprintf(sandbox,
+             sizeof(sandbox),
+             "%s/%llu",
+             q->runs_path,
+             (unsigned long long)w->attempt);
+    o = open_files_create(sandbox, s->files_max);
+    run_processes_each(q->groups, w->attempt, w->shim, w->shim_start, add_process, o);
+    s->bytes += open_files_bytes(o);
+    s->files += open_files_count(o);
+    open_files_destroy(o);
+}
+
+/* Its sandbox, what it wrote over its image, and what has no name any more. */
+static bool look_at(const struct disk_quota *q, const struct watched *w)
+{
+    struct sum s = {.bytes_max = w->bytes, .files_max = q->files};
     char name[64];
 
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)attempt);
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)w->attempt);
     add_folder(q, &s, name, 0);
-    snprintf(name, sizeof(name), "../bundles/%llu/upper", (unsigned long long)attempt);
+    snprintf(
+        name, sizeof(name), "../bundles/%llu/upper", (unsigned long long)w->attempt);
     add_folder(q, &s, name, 1);
+    if (!is_over(&s) && w->looks % OPEN_LOOK == 0)
+        add_open_files(q, &s, w);
     return is_over(&s);
 }
 
@@ -196,12 +233,12 @@ static bool look_at(const struct disk_quota *q, uint64_t attempt, uint64_t bytes
 /* With the lock held, which is given up meanwhile: *w may be gone after it. */
 static void look(struct disk_quota *q, const struct watched *w)
 {
-    struct watched key = {.attempt = w->attempt}, *again;
-    uint64_t bytes = w->bytes, began = clock_monotonic_us(), now, pause;
+    struct watched key = *w, *again;
+    uint64_t began = clock_monotonic_us(), now, pause;
     bool over;
 
     worker_unlock(&q->worker);
-    over = look_at(q, key.attempt, bytes);
+    over = look_at(q, &key);
     worker_lock(&q->worker);
     now = clock_monotonic_us();
     pause = (now - began) * LOOK_REST;
@@ -212,6 +249,7 @@ static void look(struct disk_quota *q, const struct watched *w)
         return;
     RB_REMOVE(due_tree, &q->due, again);
     again->due_us = now + pause;
+    again->looks++;
     RB_INSERT(due_tree, &q->due, again);
     again->over = over;
     if (over)
@@ -239,15 +277,23 @@ static void *run(void *arg)
 
 /* ---- the loop's side ---- */
 
-void disk_quota_watch(struct disk_quota *q, uint64_t attempt, uint64_t bytes)
+void disk_quota_watch(struct disk_quota *q,
+                      uint64_t attempt,
+                      uint64_t bytes,
+                      pid_t shim)
 {
-    struct watched *w = mem_zalloc(sizeof(*w));
+    struct watched *w = mem_zalloc(sizeof(*w)), *known;
 
     w->attempt = attempt;
     w->bytes = bytes;
+    w->shim = shim;
+    w->shim_start = shim > 0 && q->groups->count == 0 ? process_start(shim) : 0;
     w->due_us = clock_monotonic_us() + q->look_ms * 1000ull;
     worker_lock(&q->worker);
-    if (RB_INSERT(watched_tree, &q->watched, w) != NULL) {
+    known = RB_INSERT(watched_tree, &q->watched, w);
+    if (known != NULL) {
+        known->shim = w->shim;
+        known->shim_start = w->shim_start;
         mem_free(w);
     } else {
         RB_INSERT(due_tree, &q->due, w);
@@ -297,13 +343,14 @@ int disk_quota_open(struct disk_quota **out,
 
     q->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
     q->files = options->files > 0 ? options->files : LIMIT_SANDBOX_FILES;
+    q->groups = options->groups;
     q->hooks = options->hooks;
     RB_INIT(&q->watched);
     RB_INIT(&q->due);
     worker_init(&q->worker);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
     q->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (q->runs < 0) {
+    if (q->runs < 0 || realpath(path, q->runs_path) == NULL) {
         error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
         disk_quota_close(q);
         return -ERROR_IO;

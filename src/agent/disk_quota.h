@@ -1,25 +1,29 @@
 /* disk_quota.h - the files of a task take no more than its disk.
  *
- * A thread adds up what is in the sandboxes of running tasks, each once a second, and less
- * often where that takes long.  What a task writes between two looks is not held back, nor
- * seen outside of its sandbox, nor in files that it has removed and holds open.
+ * A thread adds up what is in the sandboxes of running tasks and what they wrote over their
+ * images, each once a second, and at each fifth look the files that they removed and hold
+ * open (open_files.h); less often where that takes long.  What a task writes between two looks
+ * is not held back, nor seen outside of its sandbox.
  */
 #ifndef AGENT_DISK_QUOTA_H
 #define AGENT_DISK_QUOTA_H
 
+#include "agent/cgroup.h"
 #include "base/error.h"
 #include "store/hooks.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct disk_quota;
 
 struct disk_quota_options {
-    const char *work_dir;     /* WORK_DIR/runs exists */
-    unsigned look_ms;         /* 0: a second */
-    uint64_t files;           /* 0: LIMIT_SANDBOX_FILES */
-    struct store_hooks hooks; /* from the thread: disk_quota_take() has something */
+    const char *work_dir;         /* WORK_DIR/runs exists */
+    const struct cgroups *groups; /* of the runs; outlive it */
+    unsigned look_ms;             /* 0: a second */
+    uint64_t files;               /* 0: LIMIT_SANDBOX_FILES */
+    struct store_hooks hooks;     /* from the thread: disk_quota_take() has something */
 };
 
 int disk_quota_open(struct disk_quota **out,
@@ -27,7 +31,12 @@ int disk_quota_open(struct disk_quota **out,
                     struct error *err);
 void disk_quota_close(struct disk_quota *q); /* NULL is fine */
 
-void disk_quota_watch(struct disk_quota *q, uint64_t attempt, uint64_t bytes);
+/* shim: the process that stands over the run; 0: not known yet, and to be told in another call
+ * before its open files are seen where there are no groups. */
+void disk_quota_watch(struct disk_quota *q,
+                      uint64_t attempt,
+                      uint64_t bytes,
+                      pid_t shim);
 void disk_quota_leave(struct disk_quota *q, uint64_t attempt);
 
 /* The next one that is over its quota; each is told again at each look.  False: none. */

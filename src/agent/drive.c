@@ -80,7 +80,10 @@ void drive_finish(struct agent *a)
 
 void drive_watch_disk(struct agent *a, uint64_t attempt)
 {
-    disk_quota_watch(a->disk_quota, attempt, launcher_disk(a->launcher, attempt));
+    struct launcher *l = a->launcher;
+
+    disk_quota_watch(
+        a->disk_quota, attempt, launcher_disk(l, attempt), launcher_shim(l, attempt));
 }
 
 static void carry_out(struct agent *a, const struct agent_action *action)

@@ -262,6 +262,7 @@ static int open_disk_quota(struct agent *a, struct error *err)
 {
     const struct disk_quota_options options = {
         .work_dir = a->work_dir,
+        .groups = a->launcher->groups,
         .hooks = {.notify = on_look, .arg = a},
     };
 
@@ -418,12 +419,12 @@ void agent_stop(struct agent *a)
     exec_stop(a->exec);
     watch_destroy(a->launcher_watch);
     timer_stop(a->loop, &a->usage_timer);
-    usages_close(a->usages); /* it reads the launcher's groups */
+    usages_close(a->usages); /* these two read the launcher's groups */
+    disk_quota_close(a->disk_quota);
     launcher_destroy(a->launcher);
     lease_file_close(&a->lease);
     users_destroy(a->users);
     sandboxes_close(a->sandboxes);
-    disk_quota_close(a->disk_quota);
     wake_destroy(a->over_quota);
     task_logs_close(a->task_logs);
     checkpoint_close(a->checkpoint);

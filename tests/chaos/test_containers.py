@@ -312,11 +312,37 @@ def test_memory(root):
     assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_MEMORY_LIMIT")
 
 
-def test_disk(containers):
-    """Also what it writes beside its sandbox."""
-    hog = "touch ready; while :; do busybox head -c 1000000 /dev/zero >>/etc/hog; done"
-    task = containers.ended(containers.submit(hog, resources={"cpus": 0.1, "disk": 20}))
+GROW = "while :; do busybox head -c 1000000 /dev/zero"
+
+
+@pytest.mark.parametrize(
+    "hog",
+    [
+        f"{GROW} >>/etc/hog; done",
+        f"exec 3>/etc/hog; rm /etc/hog; {GROW} >&3; done",
+        f"cd /sandbox; exec 3>hog; rm hog; {GROW} >&3; done",
+    ],
+    ids=["beside its sandbox", "removed beside it", "removed in it"],
+)
+def test_disk(containers, hog):
+    resources = {"cpus": 0.1, "disk": 20}
+    task = containers.ended(containers.submit(f"touch ready; {hog}", resources=resources))
     assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_DISK_LIMIT")
+
+
+def test_disk_of_a_volume(containers):
+    """A log of another that was rotated, and is still read, is none of the reader's files."""
+    log = containers.volumes / "log"
+    log.write_bytes(bytes(60_000_000))
+    containers.volumes.chmod(0o777)
+    reader = "exec 3</data/log; rm /data/log; busybox sleep 3; echo here"
+    job = containers.submit(  # for longer than two looks
+        reader,
+        volumes=[{"source": str(containers.volumes), "target": "/data"}],
+        resources={"cpus": 0.1, "disk": 20},
+    )
+    assert containers.ended(job)["state"] == "TASK_FINISHED"
+    assert not log.exists()
 
 
 def test_users(root):

@@ -234,6 +234,11 @@ ENDED = {
         "REASON_DISK_LIMIT",
         0,
     ),
+    "hog_without_a_name": (
+        "exec 3>f; rm f; (while :; do head -c 1m /dev/zero >&3; sleep 0.01; done) & wait",
+        "REASON_DISK_LIMIT",
+        0,
+    ),
     "kills_its_shim": (
         "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; sleep 1000",
         None,

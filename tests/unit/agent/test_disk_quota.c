@@ -7,14 +7,18 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define FILES 50
 
+static const struct cgroups no_groups;
 static struct disk_quota *quota;
 static atomic_uint looks;
 
@@ -27,7 +31,12 @@ static void on_look(void *arg)
 static void open_quota(uint64_t files)
 {
     const struct disk_quota_options options = {
-        .work_dir = t.work_dir, .look_ms = 5, .files = files, .hooks.notify = on_look};
+        .work_dir = t.work_dir,
+        .groups = &no_groups,
+        .look_ms = 5,
+        .files = files,
+        .hooks.notify = on_look,
+    };
     struct error err = {0};
 
     ck_assert_msg(disk_quota_open(&quota, &options, &err) == 0, "%s", err.text);
@@ -73,9 +82,9 @@ START_TEST(too_many_bytes)
     shell(
         "mkdir -p 1/a/b 2 && head -c 300k /dev/zero >1/a/b/f && "
         "head -c 100k /dev/zero >2/f");
-    disk_quota_watch(quota, 2, 200 * KIB);
+    disk_quota_watch(quota, 2, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(false), 0);
-    disk_quota_watch(quota, 1, 200 * KIB);
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(true), 1);
     ck_assert_uint_eq(next_over(true), 1); /* until it has left */
     ck_assert_uint_gt(atomic_load(&looks), 1);
@@ -87,7 +96,7 @@ END_TEST
 START_TEST(too_many_files)
 {
     shell("mkdir -p 1 && cd 1 && for i in $(seq 60); do : >$i; done");
-    disk_quota_watch(quota, 1, 1 * MIB);
+    disk_quota_watch(quota, 1, 1 * MIB, 0);
     ck_assert_uint_eq(next_over(true), 1);
 }
 END_TEST
@@ -99,7 +108,7 @@ START_TEST(too_deep)
         "done");
     disk_quota_close(quota);
     open_quota(0);
-    disk_quota_watch(quota, 1, 100 * MIB);
+    disk_quota_watch(quota, 1, 100 * MIB, 0);
     ck_assert_uint_eq(next_over(true), 1);
 }
 END_TEST
@@ -110,7 +119,7 @@ START_TEST(what_does_not_count)
     shell(
         "mkdir -p 1 && cd 1 && head -c 300k /dev/zero >stdout && ln -s / root && "
         "truncate -s 1G hole");
-    disk_quota_watch(quota, 1, 200 * KIB);
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(false), 0);
 }
 END_TEST
@@ -118,7 +127,7 @@ END_TEST
 START_TEST(a_file_with_many_names_counts_once)
 {
     shell("mkdir -p 1 && cd 1 && head -c 150k /dev/zero >a && ln a b && ln a c");
-    disk_quota_watch(quota, 1, 200 * KIB);
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(false), 0);
     shell("cd 1 && head -c 100k /dev/zero >d");
     ck_assert_uint_eq(next_over(true), 1);
@@ -128,7 +137,7 @@ END_TEST
 START_TEST(what_a_log_has_beyond_its_end_counts)
 {
     shell("mkdir -p 1 && cd 1 && echo x >stdout && fallocate -n -l 66M stdout");
-    disk_quota_watch(quota, 1, 200 * KIB);
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(true), 1);
 }
 END_TEST
@@ -139,7 +148,7 @@ START_TEST(closed_directories_are_looked_into)
     char path[128];
 
     shell("mkdir -p 1/a/b && head -c 300k /dev/zero >1/a/b/f && chmod 0 1/a/b 1/a");
-    disk_quota_watch(quota, 1, 200 * KIB);
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
     ck_assert_uint_eq(next_over(true), 1);
     snprintf(path, sizeof(path), "%s/runs/1/a", t.work_dir);
     disk_quota_close(quota);
@@ -147,6 +156,152 @@ START_TEST(closed_directories_are_looked_into)
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0);
     shell("chmod 755 1/a && chmod 755 1/a/b");
+}
+END_TEST
+
+/* ---- files without a name ---- */
+
+/* A child at work in sandbox 1, which has made `ready`. */
+static pid_t start_child(void (*work)(void))
+{
+    char folder[128], ready[160];
+    uint64_t end = clock_monotonic_us() + unit_patience_us();
+    pid_t pid;
+
+    shell("mkdir -p 1");
+    snprintf(folder, sizeof(folder), "%s/runs/1", t.work_dir);
+    snprintf(ready, sizeof(ready), "%s/ready", folder);
+    pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        ck_assert_int_eq(chdir(folder), 0);
+        work();
+        for (;;)
+            pause();
+    }
+    while (access(ready, F_OK) != 0) {
+        ck_assert_uint_lt(clock_monotonic_us(), end);
+        poll(NULL, 0, 1);
+    }
+    return pid;
+}
+
+static const char *script;
+
+static void run_script(void)
+{
+    execl("/bin/sh", "sh", "-ec", script, NULL);
+}
+
+static pid_t start_script(const char *text)
+{
+    script = text;
+    return start_child(run_script);
+}
+
+static void end_child(pid_t pid)
+{
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+#define WAIT "touch ready; while :; do sleep 0.01; done"
+
+/* By a child of a child, which is found by the process that stands over it: us. */
+START_TEST(removed_files_count_while_they_are_open)
+{
+    pid_t pid = start_script("sh -ec 'exec 3>f; rm f; head -c 300k /dev/zero >&3; " WAIT
+                             "'; :");
+
+    disk_quota_watch(quota, 1, 200 * KIB, 0);
+    ck_assert_uint_eq(next_over(false), 0);
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(true), 1);
+    end_child(pid);
+}
+END_TEST
+
+START_TEST(a_removed_file_counts_once)
+{
+    pid_t pid = start_script(
+        "exec 3>f; rm f; head -c 150k /dev/zero >&3; exec 4>&3; "
+        "sleep 1000 & echo $! >child; " WAIT);
+
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(false), 0);
+    shell("kill $(cat 1/child)");
+    end_child(pid);
+}
+END_TEST
+
+/* A log that was rotated, or a library that was replaced: the task did not write it. */
+START_TEST(removed_files_of_others_do_not_count)
+{
+    pid_t pid =
+        start_script("head -c 300k /dev/zero >../f; exec 3<../f; rm ../f; " WAIT);
+
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(false), 0);
+    end_child(pid);
+}
+END_TEST
+
+static void hold_many_files(void)
+{
+    for (int i = 0; i < FILES + 10; i++) {
+        ck_assert_int_ge(open("f", O_WRONLY | O_CREAT | O_EXCL, 0600), 0);
+        ck_assert_int_eq(unlink("f"), 0);
+    }
+    close(open("ready", O_WRONLY | O_CREAT, 0600));
+}
+
+START_TEST(too_many_removed_files)
+{
+    pid_t pid = start_child(hold_many_files);
+
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(true), 1);
+    end_child(pid);
+}
+END_TEST
+
+/* Another process that got the number. */
+START_TEST(a_shim_that_is_gone_has_no_files)
+{
+    pid_t pid = start_script("exec 3>f; rm f; head -c 300k /dev/zero >&3; " WAIT);
+    pid_t shim = fork();
+
+    if (shim == 0)
+        _exit(0);
+    ck_assert_int_eq(waitpid(shim, NULL, 0), shim);
+    disk_quota_watch(quota, 1, 200 * KIB, shim);
+    ck_assert_uint_eq(next_over(false), 0);
+    end_child(pid);
+}
+END_TEST
+
+static void map_a_removed_file(void)
+{
+    const size_t size = 300 * KIB;
+    int fd = open("f", O_RDWR | O_CREAT, 0600);
+
+    ck_assert_int_eq(posix_fallocate(fd, 0, (off_t)size), 0);
+    ck_assert_ptr_ne(mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
+    ck_assert_int_eq(unlink("f"), 0);
+    close(fd);
+    close(open("ready", O_WRONLY | O_CREAT, 0600));
+}
+
+/* The kernel shows what is only mapped to root. */
+START_TEST(removed_files_count_while_they_are_mapped)
+{
+    bool seen = geteuid() == 0;
+    uint64_t expected = seen ? 1 : 0;
+    pid_t pid = start_child(map_a_removed_file);
+
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(seen), expected);
+    end_child(pid);
 }
 END_TEST
 
@@ -165,4 +320,11 @@ UNIT_MAIN("disk_quota",
                              what_does_not_count,
                              a_file_with_many_names_counts_once,
                              what_a_log_has_beyond_its_end_counts,
-                             closed_directories_are_looked_into)))
+                             closed_directories_are_looked_into)),
+          prepared(unit_case("nameless",
+                             removed_files_count_while_they_are_open,
+                             a_removed_file_counts_once,
+                             removed_files_of_others_do_not_count,
+                             too_many_removed_files,
+                             a_shim_that_is_gone_has_no_files,
+                             removed_files_count_while_they_are_mapped)))
