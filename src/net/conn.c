@@ -313,6 +313,11 @@ void conn_set_out_max(struct conn *c, size_t bytes)
     stream_set_out_max(c->stream, bytes);
 }
 
+void conn_hang_up_first(struct conn *c)
+{
+    stream_hang_up_first(c->stream);
+}
+
 void conn_on_gone(struct conn *c, void (*gone)(void *user, struct conn *c), void *user)
 {
     c->gone = gone;

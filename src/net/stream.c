@@ -21,13 +21,18 @@
 #include "net/dial.h"
 #include "net/resolve.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#define WRITE_CHUNKS 64          /* in one system call */
-#define CHUNK_BYTES  (64 * KIB)  /* then a new one is begun */
-#define READ_BYTES   (64 * KIB)  /* in one turn */
-#define KEPT_BYTES   (128 * KIB) /* much */
+#define WRITE_CHUNKS 64                   /* in one system call */
+#define CHUNK_BYTES  (64 * KIB)           /* then a new one is begun */
+#define READ_BYTES   (64 * KIB)           /* in one turn */
+#define KEPT_BYTES   (128 * KIB)          /* much */
+#define HIGH_MAX     (2 * LIMIT_SESSIONS) /* more descriptors than are in use */
+#define HIGH_ROOM    64                   /* of them for streams that hang up first */
 
 _Static_assert(KEPT_BYTES + READ_BYTES <= LOOP_SCRATCH_BYTES, "a read has room");
 
@@ -43,6 +48,7 @@ struct chunk {
 struct stream {
     struct loop *loop;
     uv_tcp_t tcp;
+    int high; /* another descriptor of the socket; -1: none */
     enum stream_state state;
     const struct stream_events *events; /* NULL: destroyed */
     void *user;
@@ -111,6 +117,8 @@ void stream_close(struct stream *s, const struct error *reason)
     deferred_cancel(s->loop, &s->redeliver);
     deferred_cancel(s->loop, &s->drained);
     deferred_cancel_output(s->loop, &s->flush);
+    if (s->high >= 0)
+        close(s->high);
     uv_close((uv_handle_t *)&s->tcp, on_closed);
 }
 
@@ -486,6 +494,7 @@ static struct stream *create(struct loop *l,
     struct stream *s = mem_zalloc(sizeof(*s));
 
     s->loop = l;
+    s->high = -1;
     s->events = events;
     s->user = user;
     s->out_max =
@@ -543,6 +552,26 @@ struct stream *stream_connect(struct loop *l,
                    on_dialled,
                    s);
     return s;
+}
+
+/* ---- the death of the process ---- */
+
+/* The kernel closes the descriptors of a dead process in ascending order, and hangs up the
+ * sockets behind them when it has done so, the last one first (fs/file.c close_files(),
+ * kernel/task_work.c, since Linux 4.3).  With 10,000 others that is half a second sooner. */
+void stream_hang_up_first(struct stream *s)
+{
+    struct rlimit limit;
+    uint64_t above;
+    uv_os_fd_t fd;
+
+    if (s->state != OPEN || s->high >= 0 ||
+        uv_fileno((uv_handle_t *)&s->tcp, &fd) != 0 ||
+        getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    above = limit.rlim_cur < HIGH_MAX ? limit.rlim_cur : HIGH_MAX;
+    s->high = fcntl(
+        fd, F_DUPFD_CLOEXEC, (int)(above - HIGH_ROOM)); /* none: it is only late */
 }
 
 const char *stream_peer(const struct stream *s)

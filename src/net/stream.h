@@ -66,6 +66,10 @@ void stream_take(struct stream *s, struct buffer *b);   /* moves; b is empty the
 size_t stream_queued(const struct stream *s);
 void stream_set_out_max(struct stream *s, size_t bytes);
 
+/* An open stream: when this process is killed, the kernel hangs up this one before all others,
+ * so that who waits for our death hears of it at once. */
+void stream_hang_up_first(struct stream *s);
+
 /* Back-pressure: while paused nothing is read from the socket.  Both are idempotent and
  * may be called from `received`. */
 void stream_pause(struct stream *s);

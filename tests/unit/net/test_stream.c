@@ -6,11 +6,15 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* One end of a connection, and what happened to it. */
@@ -550,6 +554,93 @@ START_TEST(destroy_while_connecting_is_silent)
 }
 END_TEST
 
+/* Many enough that the kernel is still at work on them when we hear of the first. */
+#define OTHERS 3000
+
+static void allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* A process whose first connection is to hang up first, with others after it. */
+static void die_with_many(uint16_t port, int ready)
+{
+    struct address to = local_address(port);
+
+    loop = loop_create();
+    client.stream = stream_connect(loop, &to, &options, &EVENTS, &client);
+    wait_until(loop, client.opened);
+    stream_hang_up_first(client.stream);
+    for (unsigned i = 0; i < OTHERS; i++)
+        raw_connect(port);
+    ck_assert_int_eq(write(ready, "", 1), 1);
+    for (;;)
+        pause();
+}
+
+static bool has_hung_up(int fd, int flags)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, flags) <= 0 && errno != EAGAIN;
+}
+
+START_TEST(one_hangs_up_first_at_death)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(at);
+    int listening = socket(AF_INET, SOCK_STREAM, 0), ready[2];
+    int accepted[OTHERS + 1];
+    char byte;
+    pid_t pid;
+
+    allow_descriptors();
+    ck_assert_int_eq(bind(listening, (struct sockaddr *)&at, size), 0);
+    ck_assert_int_eq(listen(listening, OTHERS + 1), 0);
+    ck_assert_int_eq(getsockname(listening, (struct sockaddr *)&at, &size), 0);
+    ck_assert_int_eq(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0)
+        die_with_many(ntohs(at.sin_port), ready[1]);
+    for (unsigned i = 0; i <= OTHERS; i++) {
+        accepted[i] = accept(listening, NULL, NULL);
+        ck_assert_int_ge(accepted[i], 0);
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    errno = 0;
+    ck_assert(has_hung_up(accepted[OTHERS], 0)); /* the first of the others */
+    ck_assert(has_hung_up(accepted[0], MSG_DONTWAIT));
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    for (unsigned i = 0; i <= OTHERS; i++)
+        close(accepted[i]);
+    close(listening);
+    close(ready[0]);
+    close(ready[1]);
+}
+END_TEST
+
+START_TEST(what_hangs_up_first_ends_as_others)
+{
+    connect_ends();
+    stream_hang_up_first(client.stream);
+    stream_hang_up_first(client.stream);
+    send_text(&client, "last");
+    stream_close(server.stream, NULL);
+    wait_until(loop, server.closed && client.closed);
+    connect_ends();
+    stream_hang_up_first(client.stream);
+    stream_destroy(client.stream);
+    client.stream = NULL;
+    wait_until(loop, server.closed == 2);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = net_case("stream",
@@ -573,7 +664,9 @@ int main(void)
                         listening_on_an_unknown_name_is_an_error,
                         listening_on_a_name,
                         destroy_between_two_addresses,
-                        destroy_while_connecting_is_silent);
+                        destroy_while_connecting_is_silent,
+                        one_hangs_up_first_at_death,
+                        what_hangs_up_first_ends_as_others);
 
     tcase_add_loop_test(c, a_reset_is_told, 0, 2);
     tcase_add_checked_fixture(c, setup, teardown);
