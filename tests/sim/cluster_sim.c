@@ -493,8 +493,10 @@ static const struct counter COUNTERS[] = {CLUSTER_COUNTERS(X) MASTER_COUNTERS(M)
 #undef M
 #undef R
 
-/* Guards that no peer of ours gives cause to, but for once in many thousand seeds. */
-static const char *const RARE[] = {"guard_installing",
+/* Guards that no peer of ours gives cause to, but for once in many thousand seeds; and a
+ * host that is frozen for long while it has an exclusive task, once in a thousand. */
+static const char *const RARE[] = {"excused",
+                                   "guard_installing",
                                    "commit_regressions",
                                    "messages_malformed",
                                    "snapshots_abandoned"};
