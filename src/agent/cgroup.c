@@ -301,24 +301,51 @@ struct search {
     void *arg;
 };
 
+/* `dir` is of a process or a thread in /proc. */
+static bool is_in_group(int dir, const char *file, const char *group)
+{
+    char text[8192], *at;
+    size_t size = strlen(group);
+
+    if (cgroup_read(dir, file, text, sizeof(text)) <= 0)
+        return false;
+    for (at = text; (at = strstr(at, group)) != NULL; at += size) {
+        if (at[size] == '\n' || at[size] == '/')
+            return true;
+    }
+    return false;
+}
+
+/* A first thread that has ended is in no group any more, when the others still are. */
+static bool has_thread_in_group(int proc, const char *group)
+{
+    int fd = openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *threads = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    char file[300];
+    bool found = false;
+
+    while (threads != NULL && !found && (entry = readdir(threads)) != NULL) {
+        snprintf(file, sizeof(file), "%s/cgroup", entry->d_name);
+        found = entry->d_name[0] != '.' && is_in_group(fd, file, group);
+    }
+    if (threads != NULL)
+        closedir(threads);
+    else if (fd >= 0)
+        close(fd);
+    return found;
+}
+
 /* The number of a process that ended may pass to another one of the host: held by its
  * directory, it is asked where it is. */
 static void visit_member(const struct search *s, pid_t pid)
 {
     int proc = process_open(pid);
-    char text[8192], *at;
-    size_t size = strlen(s->group);
 
     if (proc < 0)
         return;
-    if (cgroup_read(proc, "cgroup", text, sizeof(text)) > 0) {
-        for (at = text; (at = strstr(at, s->group)) != NULL; at += size) {
-            if (at[size] == '\n' || at[size] == '/') {
-                s->visit(proc, s->arg);
-                break;
-            }
-        }
-    }
+    if (is_in_group(proc, "cgroup", s->group) || has_thread_in_group(proc, s->group))
+        s->visit(proc, s->arg);
     close(proc);
 }
 

@@ -3,15 +3,20 @@
  * A tree is read with one directory open for each level, and nothing of it is kept: a task
  * with millions of files costs time, of which no more than one part in LOOK_REST is spent,
  * and no memory.  Too many files, and too deep a tree, are over quota too.
+ *
+ * What is open is looked at before what has a name: what is removed in between is missed,
+ * which is better than to count it twice.  What gets its first name in between (O_TMPFILE) is
+ * counted twice; so only two such looks in a row say that a task is over, unless what has no
+ * name is too much alone.
  */
 #include "agent/disk_quota.h"
 
-#include "agent/open_files.h"
+#include "agent/looker.h"
 #include "agent/process.h"
-#include "agent/run_processes.h"
 #include "agent/worker.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <bsd/sys/tree.h>
@@ -28,7 +33,7 @@
 
 #define LOOK_MS   1000
 #define LOOK_REST 20 /* a look at one may take 1/20 of the time */
-#define OPEN_LOOK 5  /* each of so many: what is open costs ten times what has a name */
+#define OPEN_LOOK 5  /* times as long between looks at what is open */
 
 struct watched {
     uint64_t attempt;
@@ -36,8 +41,8 @@ struct watched {
     pid_t shim; /* 0: not known */
     uint64_t shim_start;
     uint64_t due_us;
-    unsigned looks;
     bool over;
+    bool suspected; /* it was over with what is open, by the last look at that */
     RB_ENTRY(watched) link;
     RB_ENTRY(watched) by_due;
 };
@@ -46,13 +51,16 @@ RB_HEAD(watched_tree, watched);
 RB_HEAD(due_tree, watched);
 
 struct disk_quota {
-    int runs;                 /* a descriptor of WORK_DIR/runs */
-    char runs_path[PATH_MAX]; /* without links */
+    int runs; /* a descriptor of WORK_DIR/runs */
+    const char *shim;
+    char work_dir[PATH_MAX];
     const struct cgroups *groups;
+    bool told; /* that open files cannot be looked at */
     unsigned look_ms;
     uint64_t files;
     struct store_hooks hooks;
 
+    struct worker open_worker;
     struct worker worker; /* its lock is of what follows */
     struct watched_tree watched;
     struct due_tree due;
@@ -189,56 +197,28 @@ add_folder(const struct disk_quota *q, struct sum *s, const char *name, unsigned
 
 /* ---- one task ---- */
 
-static void add_process(int proc, void *arg)
+/* Its sandbox, and what it wrote over its image. */
+static void add_named(const struct disk_quota *q, struct sum *s, uint64_t attempt)
 {
-    open_files_add(arg, proc);
-}
-
-static void
-add_open_files(const struct disk_quota *q, struct sum *s, const struct watched *w)
-{
-    char sandbox[PATH_MAX + 24];
-    struct open_files *o;
-
-    snprintf(sandbox,
-             sizeof(sandbox),
-             "%s/%llu",
-             q->runs_path,
-             (unsigned long long)w->attempt);
-    o = open_files_create(sandbox, s->files_max);
-    run_processes_each(q->groups, w->attempt, w->shim, w->shim_start, add_process, o);
-    s->bytes += open_files_bytes(o);
-    s->files += open_files_count(o);
-    open_files_destroy(o);
-}
-
-/* Its sandbox, what it wrote over its image, and what has no name any more. */
-static bool look_at(const struct disk_quota *q, const struct watched *w)
-{
-    struct sum s = {.bytes_max = w->bytes, .files_max = q->files};
     char name[64];
 
-    snprintf(name, sizeof(name), "%llu", (unsigned long long)w->attempt);
-    add_folder(q, &s, name, 0);
-    snprintf(
-        name, sizeof(name), "../bundles/%llu/upper", (unsigned long long)w->attempt);
-    add_folder(q, &s, name, 1);
-    if (!is_over(&s) && w->looks % OPEN_LOOK == 0)
-        add_open_files(q, &s, w);
-    return is_over(&s);
+    snprintf(name, sizeof(name), "%llu", (unsigned long long)attempt);
+    add_folder(q, s, name, 0);
+    snprintf(name, sizeof(name), "../bundles/%llu/upper", (unsigned long long)attempt);
+    add_folder(q, s, name, 1);
 }
 
-/* ---- the thread ---- */
+/* ---- the thread of what has a name ---- */
 
 /* With the lock held, which is given up meanwhile: *w may be gone after it. */
 static void look(struct disk_quota *q, const struct watched *w)
 {
-    struct watched key = *w, *again;
+    struct watched key = {.attempt = w->attempt}, *again;
+    struct sum s = {.bytes_max = w->bytes, .files_max = q->files};
     uint64_t began = clock_monotonic_us(), now, pause;
-    bool over;
 
     worker_unlock(&q->worker);
-    over = look_at(q, &key);
+    add_named(q, &s, key.attempt);
     worker_lock(&q->worker);
     now = clock_monotonic_us();
     pause = (now - began) * LOOK_REST;
@@ -249,11 +229,11 @@ static void look(struct disk_quota *q, const struct watched *w)
         return;
     RB_REMOVE(due_tree, &q->due, again);
     again->due_us = now + pause;
-    again->looks++;
     RB_INSERT(due_tree, &q->due, again);
-    again->over = over;
-    if (over)
+    if (is_over(&s)) {
+        again->over = true;
         q->hooks.notify(q->hooks.arg);
+    }
 }
 
 static void *run(void *arg)
@@ -272,6 +252,119 @@ static void *run(void *arg)
             look(q, w);
     }
     worker_unlock(&q->worker);
+    return NULL;
+}
+
+/* ---- the thread of what is open ---- */
+
+static bool is_stopping(void *arg)
+{
+    struct disk_quota *q = arg;
+    bool stopping;
+
+    worker_lock(&q->open_worker);
+    stopping = q->open_worker.stopping;
+    worker_unlock(&q->open_worker);
+    return stopping;
+}
+
+/* What is asked of all, and by how much each is limited. */
+struct round {
+    struct look_request *requests;
+    uint64_t *bytes_max;
+    size_t count, capacity, max_capacity;
+};
+
+static void collect(struct disk_quota *q, struct round *r)
+{
+    struct watched *w;
+
+    worker_lock(&q->worker);
+    RB_FOREACH (w, watched_tree, &q->watched) {
+        MEM_GROW(r->requests, r->capacity, r->count + 1);
+        MEM_GROW(r->bytes_max, r->max_capacity, r->count + 1);
+        r->bytes_max[r->count] = w->bytes;
+        r->requests[r->count++] = (struct look_request){
+            .attempt = w->attempt, .shim = w->shim, .shim_start = w->shim_start};
+    }
+    worker_unlock(&q->worker);
+}
+
+/* alone: by what is open alone. */
+static void suspect(struct disk_quota *q, uint64_t attempt, bool over, bool alone)
+{
+    struct watched key = {.attempt = attempt}, *w;
+
+    worker_lock(&q->worker);
+    w = RB_FIND(watched_tree, &q->watched, &key);
+    if (w != NULL && over && (alone || w->suspected)) {
+        w->over = true;
+        q->hooks.notify(q->hooks.arg);
+    }
+    if (w != NULL)
+        w->suspected = over;
+    worker_unlock(&q->worker);
+}
+
+static void
+judge(struct disk_quota *q, const struct look_answer *answer, uint64_t bytes_max)
+{
+    struct sum s = {.bytes = answer->bytes,
+                    .files = answer->files,
+                    .bytes_max = bytes_max,
+                    .files_max = q->files};
+    bool alone = is_over(&s);
+
+    if (!alone && answer->files > 0)
+        add_named(q, &s, answer->attempt);
+    suspect(q, answer->attempt, is_over(&s), alone);
+}
+
+static void look_at_open(struct disk_quota *q)
+{
+    const struct looker_options options = {.shim = q->shim,
+                                           .work_dir = q->work_dir,
+                                           .groups = q->groups,
+                                           .stopping = is_stopping,
+                                           .arg = q};
+    struct look_answer *answers = mem_alloc(LOOK_REQUESTS * sizeof(*answers));
+    struct round r = {0};
+    struct error err = {0};
+    size_t at = 0, n = 1;
+
+    collect(q, &r);
+    while (at < r.count && n > 0 && !is_stopping(q)) {
+        n = r.count - at < LOOK_REQUESTS ? r.count - at : LOOK_REQUESTS;
+        n = looker_ask(&options, r.requests + at, n, answers, &err);
+        for (size_t i = 0; i < n; i++)
+            judge(q, &answers[i], r.bytes_max[at + i]);
+        at += n;
+    }
+    if (n == 0 && !q->told)
+        log_warning("agent", "%s", err.text);
+    q->told = n == 0;
+    mem_free(r.requests);
+    mem_free(r.bytes_max);
+    mem_free(answers);
+}
+
+static void *run_open(void *arg)
+{
+    struct disk_quota *q = arg;
+    uint64_t period_us = q->look_ms * 1000ull * OPEN_LOOK, due_us, took_us = 0;
+
+    worker_lock(&q->open_worker);
+    while (!q->open_worker.stopping) {
+        due_us = clock_monotonic_us();
+        due_us += took_us * LOOK_REST > period_us ? took_us * LOOK_REST : period_us;
+        while (!q->open_worker.stopping && worker_wait_until(&q->open_worker, due_us)) {
+        }
+        worker_unlock(&q->open_worker);
+        look_at_open(q);
+        took_us = clock_monotonic_us() - due_us;
+        worker_lock(&q->open_worker);
+    }
+    worker_unlock(&q->open_worker);
     return NULL;
 }
 
@@ -343,19 +436,23 @@ int disk_quota_open(struct disk_quota **out,
 
     q->look_ms = options->look_ms > 0 ? options->look_ms : LOOK_MS;
     q->files = options->files > 0 ? options->files : LIMIT_SANDBOX_FILES;
+    q->shim = options->shim;
     q->groups = options->groups;
     q->hooks = options->hooks;
     RB_INIT(&q->watched);
     RB_INIT(&q->due);
     worker_init(&q->worker);
+    worker_init(&q->open_worker);
     snprintf(path, sizeof(path), "%s/runs", options->work_dir);
     q->runs = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (q->runs < 0 || realpath(path, q->runs_path) == NULL) {
+    if (q->runs < 0) {
         error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
         disk_quota_close(q);
         return -ERROR_IO;
     }
+    snprintf(q->work_dir, sizeof(q->work_dir), "%s", options->work_dir);
     worker_start(&q->worker, "disk-quota", run, q);
+    worker_start(&q->open_worker, "open-files", run_open, q);
     *out = q;
     return 0;
 }
@@ -366,6 +463,7 @@ void disk_quota_close(struct disk_quota *q)
 
     if (q == NULL)
         return;
+    worker_finish(&q->open_worker);
     worker_finish(&q->worker);
     RB_FOREACH_SAFE (w, watched_tree, &q->watched, next) {
         RB_REMOVE(watched_tree, &q->watched, w);

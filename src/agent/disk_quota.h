@@ -1,9 +1,10 @@
 /* disk_quota.h - the files of a task take no more than its disk.
  *
  * A thread adds up what is in the sandboxes of running tasks and what they wrote over their
- * images, each once a second, and at each fifth look the files that they removed and hold
- * open (open_files.h); less often where that takes long.  What a task writes between two looks
- * is not held back, nor seen outside of its sandbox.
+ * images, each once a second, and less often where that takes long.  Another one adds files
+ * that they removed and hold open (open_files.h), which takes longer and can be hindered, each
+ * five seconds.  What a task writes between two looks is not held back, nor seen outside of
+ * its sandbox.
  */
 #ifndef AGENT_DISK_QUOTA_H
 #define AGENT_DISK_QUOTA_H
@@ -20,7 +21,8 @@ struct disk_quota;
 
 struct disk_quota_options {
     const char *work_dir;         /* WORK_DIR/runs exists */
-    const struct cgroups *groups; /* of the runs; outlive it */
+    const char *shim;             /* path of triarch-shim, which looks at open files */
+    const struct cgroups *groups; /* of the runs; outlive it, as does the path */
     unsigned look_ms;             /* 0: a second */
     uint64_t files;               /* 0: LIMIT_SANDBOX_FILES */
     struct store_hooks hooks;     /* from the thread: disk_quota_take() has something */

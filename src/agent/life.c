@@ -262,6 +262,7 @@ static int open_disk_quota(struct agent *a, struct error *err)
 {
     const struct disk_quota_options options = {
         .work_dir = a->work_dir,
+        .shim = a->config.shim,
         .groups = a->launcher->groups,
         .hooks = {.notify = on_look, .arg = a},
     };

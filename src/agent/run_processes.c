@@ -6,7 +6,6 @@
 #include "agent/run_processes.h"
 
 #include "agent/process.h"
-#include "base/mem.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,8 +21,8 @@ struct member {
 };
 
 struct descent {
-    struct member *list;
-    size_t count, capacity;
+    struct member list[DESCENT_MAX];
+    size_t count;
 };
 
 static void add_children(struct descent *d, pid_t parent, int task, const char *thread)
@@ -36,10 +35,8 @@ static void add_children(struct descent *d, pid_t parent, int task, const char *
     snprintf(name, sizeof(name), "%s/children", thread);
     fd = openat(task, name, O_RDONLY | O_CLOEXEC);
     f = fd < 0 ? NULL : fdopen(fd, "re");
-    while (f != NULL && d->count < DESCENT_MAX && fscanf(f, "%d", &pid) == 1) {
-        MEM_GROW(d->list, d->capacity, d->count + 1);
+    while (f != NULL && d->count < DESCENT_MAX && fscanf(f, "%d", &pid) == 1)
         d->list[d->count++] = (struct member){.pid = pid, .parent = parent};
-    }
     if (f != NULL)
         fclose(f);
     else if (fd >= 0)
@@ -77,10 +74,10 @@ static bool is_of(const struct member *m, int proc, pid_t shim, uint64_t shim_st
 static void
 each_descendant(pid_t shim, uint64_t shim_start, cgroup_process_fn *visit, void *arg)
 {
-    struct descent d = {0};
+    static struct descent d;
 
-    MEM_GROW(d.list, d.capacity, 1);
-    d.list[d.count++] = (struct member){.pid = shim};
+    d.list[0] = (struct member){.pid = shim};
+    d.count = 1;
     for (size_t i = 0; i < d.count; i++) {
         struct member m = d.list[i];
         int proc = process_open(m.pid);
@@ -94,7 +91,6 @@ each_descendant(pid_t shim, uint64_t shim_start, cgroup_process_fn *visit, void 
         }
         close(proc);
     }
-    mem_free(d.list);
 }
 
 void run_processes_each(const struct cgroups *groups,

@@ -6,6 +6,7 @@
  */
 
 #include "agent/exec_spawn.h"
+#include "agent/look.h"
 #include "agent/notice.h"
 #include "agent/probe.h"
 #include "agent/process.h"
@@ -276,6 +277,8 @@ int main(int argc, char **argv)
 {
     static struct spawner s;
 
+    if (argc > 1 && strcmp(argv[1], LOOK_OPTION) == 0)
+        return look_main(argc, argv);
     if (argc < 3 || fcntl(SHIM_FD_FENCE, F_GETFD) < 0) {
         fprintf(stderr, "triarch-shim is started by triarch-agent\n");
         return 2;

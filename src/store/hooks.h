@@ -37,7 +37,7 @@ void store_thread_start(pthread_t *thread,
 
 /* ThreadSanitizer takes equal numbers in two tables for one descriptor, and tells of races:
  * there the threads share theirs. */
-#ifdef THREAD_SANITIZER
+#if defined(THREAD_SANITIZER) || defined(__SANITIZE_THREAD__)
 #define STORE_ONE_TABLE true
 #else
 #define STORE_ONE_TABLE false

@@ -330,15 +330,16 @@ def test_disk(containers, hog):
     assert (task["state"], task["reason"]) == ("TASK_FAILED", "REASON_DISK_LIMIT")
 
 
-def test_disk_of_a_volume(containers):
+@pytest.mark.parametrize("target", ["/data", "/sandbox/data"])
+def test_disk_of_a_volume(containers, target):
     """A log of another that was rotated, and is still read, is none of the reader's files."""
     log = containers.volumes / "log"
     log.write_bytes(bytes(60_000_000))
     containers.volumes.chmod(0o777)
-    reader = "exec 3</data/log; rm /data/log; busybox sleep 3; echo here"
-    job = containers.submit(  # for longer than two looks
+    reader = f"exec 3<{target}/log; rm {target}/log; busybox sleep 12; echo here"
+    job = containers.submit(  # for longer than two looks at what is open
         reader,
-        volumes=[{"source": str(containers.volumes), "target": "/data"}],
+        volumes=[{"source": str(containers.volumes), "target": target}],
         resources={"cpus": 0.1, "disk": 20},
     )
     assert containers.ended(job)["state"] == "TASK_FINISHED"

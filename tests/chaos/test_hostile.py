@@ -222,6 +222,20 @@ def test_removing_what_its_user_changes(make_cluster):
     assert len(list(victim.iterdir())) == 200
 
 
+# Its first thread ends, so that /proc shows no group, files or maps of the process.
+NO_FIRST_THREAD = """
+import ctypes, os, pathlib, threading, time
+
+def rest():
+    while " Z " not in pathlib.Path(f"/proc/{os.getpid()}/stat").read_text():
+        time.sleep(0.01)
+    pathlib.Path("gone").touch()
+    time.sleep(1000)
+
+threading.Thread(target=rest).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
 ENDED = {
     "memory_hog": ("exec tail /dev/zero", "REASON_MEMORY_LIMIT", 4),
     "hog_in_the_background": (
@@ -241,6 +255,12 @@ ENDED = {
     ),
     "kills_its_shim": (
         "sleep 1000 & setsid sleep 1000 & kill -9 $PPID; sleep 1000",
+        None,
+        0,
+    ),
+    "has_no_first_thread": (
+        f"{sys.executable} -c '{NO_FIRST_THREAD}' & "
+        "while ! test -e gone; do sleep 0.01; done; kill -9 $PPID; sleep 1000",
         None,
         0,
     ),

@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,6 +22,8 @@
 
 static const struct cgroups no_groups;
 static struct disk_quota *quota;
+static const char *looking = TEST_SHIM; /* the program */
+static char stuck[128];
 static atomic_uint looks;
 
 static void on_look(void *arg)
@@ -32,6 +36,7 @@ static void open_quota(uint64_t files)
 {
     const struct disk_quota_options options = {
         .work_dir = t.work_dir,
+        .shim = looking,
         .groups = &no_groups,
         .look_ms = 5,
         .files = files,
@@ -305,6 +310,92 @@ START_TEST(removed_files_count_while_they_are_mapped)
 }
 END_TEST
 
+/* ---- what hides, or hinders a look ---- */
+
+static void *hold_in_a_table_of_its_own(void *arg)
+{
+    int fd;
+
+    (void)arg;
+    ck_assert_int_eq(unshare(CLONE_FILES), 0);
+    fd = open("f", O_RDWR | O_CREAT, 0600);
+    ck_assert_int_eq(posix_fallocate(fd, 0, 300 * KIB), 0);
+    ck_assert_int_eq(unlink("f"), 0);
+    close(open("ready", O_WRONLY | O_CREAT, 0600));
+    for (;;)
+        pause();
+}
+
+static void hold_in_a_thread(void)
+{
+    pthread_t thread;
+
+    ck_assert_int_eq(pthread_create(&thread, NULL, hold_in_a_table_of_its_own, NULL),
+                     0);
+}
+
+START_TEST(descriptors_of_a_thread_count)
+{
+    pid_t pid = start_child(hold_in_a_thread);
+
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(true), 1);
+    end_child(pid);
+}
+END_TEST
+
+/* A file is renamed over another again and again: each is open for a moment after it lost its
+ * name, and there is never more than one. */
+static void replace_a_file(void)
+{
+    for (;;) {
+        int fd = open("new", O_RDWR | O_CREAT, 0600);
+
+        ck_assert_int_eq(posix_fallocate(fd, 0, 120 * KIB), 0);
+        close(open("ready", O_WRONLY | O_CREAT, 0600));
+        ck_assert_int_eq(unlink("new"), 0);
+        poll(NULL, 0, 1);
+        close(fd);
+    }
+}
+
+START_TEST(a_removed_file_does_not_count_with_its_name)
+{
+    pid_t pid;
+
+    shell("mkdir -p 1/many && cd 1/many && for i in $(seq 3000); do : >$i; done");
+    disk_quota_close(quota);
+    open_quota(0);
+    pid = start_child(replace_a_file);
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(false), 0);
+    end_child(pid);
+}
+END_TEST
+
+/* Names are looked at as ever, and nothing waits for it at the end. */
+START_TEST(a_look_that_does_not_end)
+{
+    uint64_t began;
+
+    disk_quota_close(quota);
+    shell(
+        "mkdir -p 1 && printf '#!/bin/sh\nexec sleep 1000\n' >stuck && chmod 755 "
+        "stuck");
+    snprintf(stuck, sizeof(stuck), "%s/runs/stuck", t.work_dir);
+    looking = stuck;
+    open_quota(FILES);
+    disk_quota_watch(quota, 1, 200 * KIB, getpid());
+    ck_assert_uint_eq(next_over(false), 0);
+    shell("head -c 300k /dev/zero >1/f");
+    ck_assert_uint_eq(next_over(true), 1);
+    began = clock_monotonic_us();
+    disk_quota_close(quota);
+    quota = NULL;
+    ck_assert_uint_lt(clock_monotonic_us() - began, unit_patience_us());
+}
+END_TEST
+
 static TCase *prepared(TCase *c)
 {
     tcase_add_checked_fixture(c, setup, teardown);
@@ -327,4 +418,7 @@ UNIT_MAIN("disk_quota",
                              removed_files_of_others_do_not_count,
                              too_many_removed_files,
                              a_shim_that_is_gone_has_no_files,
-                             removed_files_count_while_they_are_mapped)))
+                             removed_files_count_while_they_are_mapped,
+                             descriptors_of_a_thread_count,
+                             a_removed_file_does_not_count_with_its_name,
+                             a_look_that_does_not_end)))
