@@ -317,13 +317,13 @@ static bool is_in_group(int dir, const char *file, const char *group)
 }
 
 /* A first thread that has ended is in no group any more, when the others still are. */
-static bool has_thread_in_group(int proc, const char *group)
+static bool has_in_group(int proc, const char *group)
 {
-    int fd = openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool found = is_in_group(proc, "cgroup", group);
+    int fd = found ? -1 : openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *threads = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
     char file[300];
-    bool found = false;
 
     while (threads != NULL && !found && (entry = readdir(threads)) != NULL) {
         snprintf(file, sizeof(file), "%s/cgroup", entry->d_name);
@@ -344,7 +344,7 @@ static void visit_member(const struct search *s, pid_t pid)
 
     if (proc < 0)
         return;
-    if (is_in_group(proc, "cgroup", s->group) || has_thread_in_group(proc, s->group))
+    if (has_in_group(proc, s->group))
         s->visit(proc, s->arg);
     close(proc);
 }
@@ -396,14 +396,19 @@ static void walk(int dir, unsigned depth, visit_fn *visit, const void *arg)
         close(copy);
 }
 
-/* As /proc/PID/cgroup shows it: the last three names of the path. */
+/* As /proc/PID/cgroup shows it: the last two names of the path. */
+static const char *place_name(const struct cgroup_place *p)
+{
+    const char *at = p->path + strlen(p->path);
+
+    for (int names = 0; at > p->path && names < 2;)
+        names += *--at == '/' ? 1 : 0;
+    return at;
+}
+
 static void group_name(const struct cgroup *g, unsigned i, char out[PATH_MAX])
 {
-    const char *path = g->all->places[i].path, *at = path + strlen(path);
-
-    for (int names = 0; at > path && names < 2;)
-        names += *--at == '/' ? 1 : 0;
-    snprintf(out, PATH_MAX, "%s/%s", at, g->name);
+    snprintf(out, PATH_MAX, "%s/%s", place_name(&g->all->places[i]), g->name);
 }
 
 static void search_in(int parent, const char *name, int dir, const void *arg)
@@ -429,6 +434,15 @@ void cgroup_each_process(const struct cgroups *all,
     walk(g.fds[0], 0, search_in, &s);
     visit_members(&s, g.fds[0]);
     cgroup_close(&g);
+}
+
+bool cgroups_hold(const struct cgroups *all, int proc)
+{
+    for (unsigned i = 0; i < all->count; i++) {
+        if (has_in_group(proc, place_name(&all->places[i])))
+            return true;
+    }
+    return false;
 }
 
 /* ---- the end of a group ---- */

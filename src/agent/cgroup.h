@@ -105,6 +105,9 @@ void cgroup_each_process(const struct cgroups *all,
                          cgroup_process_fn *visit,
                          void *arg);
 
+/* Whether the process is in a group of any attempt. */
+bool cgroups_hold(const struct cgroups *all, int proc);
+
 /* A descriptor that is readable when the kernel runs out of memory in the group and
  * may have killed only a part of it; -1 where it kills all at once. */
 int cgroup_oom_event(const struct cgroup *g);

@@ -180,7 +180,7 @@ static void end_lost(struct launcher_process *l)
         retry_later(l);
     if (count > 0)
         qsort(gone, count, sizeof(*gone), compare_attempts);
-    if (count > 0 && leftovers_kill(l->work_dir, gone, count, &err) != 0) {
+    if (count > 0 && leftovers_kill(&l->groups, l->work_dir, gone, count, &err) != 0) {
         process_fail(l, &err);
         count = 0;
     }

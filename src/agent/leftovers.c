@@ -4,10 +4,14 @@
  * started.  Those still carry TRIARCH_SANDBOX in the environment that they were started
  * with.  A process is held by a descriptor from before its environment is read until it
  * is killed, so that its number cannot pass to another one meanwhile.
+ *
+ * The environment of a process that does not want it read may keep us for ever (look.h), so
+ * what is in a group, and so of an attempt that goes on, is not asked for it.
  */
 
 #include "agent/leftovers.h"
 
+#include "agent/process.h"
 #include "base/mem.h"
 
 #include <dirent.h>
@@ -41,6 +45,7 @@ int leftovers_end_group(const struct cgroups *groups, uint64_t attempt)
 }
 
 struct search {
+    const struct cgroups *groups;
     const char *marker; /* "SANDBOX=…/runs/" */
     const uint64_t *attempts;
     size_t count;
@@ -104,17 +109,17 @@ static int failed(const char *what, struct error *err)
 }
 
 /* 1, 0, or an error. */
-static int belongs(const struct search *s, pid_t pid, struct error *err)
+static int belongs(const struct search *s, int proc, struct error *err)
 {
-    char path[64];
     size_t size = 0;
     ssize_t n;
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (cgroups_hold(s->groups, proc))
+        return 0;
+    fd = openat(proc, "environ", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return is_passing(errno) ? 0 : failed(path, err);
+        return is_passing(errno) ? 0 : failed("environ", err);
     while (size < ENVIRONMENT_MAX - 1 &&
            (n = read(fd, s->text + size, ENVIRONMENT_MAX - 1 - size)) > 0)
         size += (size_t)n;
@@ -126,15 +131,15 @@ static int belongs(const struct search *s, pid_t pid, struct error *err)
 /* How many were killed, 0 or 1; or an error. */
 static int kill_one(const struct search *s, pid_t pid, struct error *err)
 {
-    int fd = pidfd_open(pid, 0);
+    int proc = process_open(pid);
     int rv;
 
-    if (fd < 0)
-        return is_passing(errno) ? 0 : failed("pidfd_open", err);
-    rv = belongs(s, pid, err);
-    if (rv > 0 && pidfd_send_signal(fd, SIGKILL, NULL, 0) != 0)
+    if (proc < 0)
+        return is_passing(errno) ? 0 : failed("a process", err);
+    rv = belongs(s, proc, err);
+    if (rv > 0 && pidfd_send_signal(proc, SIGKILL, NULL, 0) != 0)
         rv = 0;
-    close(fd);
+    close(proc);
     return rv;
 }
 
@@ -156,14 +161,16 @@ static int kill_round(const struct search *s, struct error *err)
     return rv < 0 ? rv : killed;
 }
 
-int leftovers_kill(const char *work_dir,
+int leftovers_kill(const struct cgroups *groups,
+                   const char *work_dir,
                    const uint64_t *attempts,
                    size_t count,
                    struct error *err)
 {
     size_t size = strlen(work_dir) + sizeof("SANDBOX=/runs/");
     char *marker = mem_alloc(size);
-    struct search s = {.marker = marker, .attempts = attempts, .count = count};
+    struct search s = {
+        .groups = groups, .marker = marker, .attempts = attempts, .count = count};
     int rounds = 0, rv;
 
     snprintf(marker, size, "SANDBOX=%s/runs/", work_dir);

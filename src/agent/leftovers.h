@@ -13,9 +13,11 @@
 int leftovers_end_group(const struct cgroups *groups, uint64_t attempt);
 
 /* Kill every process whose environment says that it belongs to one of these attempts
- * (ascending) under this work directory.  Reads all of /proc: it is for rare accidents.
+ * (ascending) under this work directory, and that is in no group, as those of other attempts
+ * are.  Reads all of /proc: it is for rare accidents.
  * An error: some may be left.  So may what forks faster than it is killed, without a word. */
-int leftovers_kill(const char *work_dir,
+int leftovers_kill(const struct cgroups *groups,
+                   const char *work_dir,
                    const uint64_t *attempts,
                    size_t count,
                    struct error *err);

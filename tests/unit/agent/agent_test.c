@@ -71,13 +71,15 @@ void agent_test_setup(void)
 /* What a test started and did not end, as another agent would: its shim ends then too. */
 static void end_tasks(void)
 {
+    static const struct cgroups none;
     uint64_t attempts[TEST_ATTEMPTS];
     struct error err;
 
     for (uint64_t i = 0; i < TEST_ATTEMPTS; i++)
         attempts[i] = i;
-    ck_assert_msg(
-        leftovers_kill(t.work_dir, attempts, TEST_ATTEMPTS, &err) == 0, "%s", err.text);
+    ck_assert_msg(leftovers_kill(&none, t.work_dir, attempts, TEST_ATTEMPTS, &err) == 0,
+                  "%s",
+                  err.text);
 }
 
 void agent_test_teardown(void)

@@ -283,6 +283,32 @@ START_TEST(group_that_cannot_be_looked_at_is_not_gone)
 }
 END_TEST
 
+/* What an attempt that goes on has in its group is not even asked whose it is. */
+START_TEST(leftovers_are_in_no_group)
+{
+    const struct cgroups *groups = t.launcher->groups;
+    const uint64_t gone = 2;
+    char script[512];
+    struct error err;
+
+    if (groups->count == 0) {
+        printf("# skipped: no cgroups: %s\n", t.launcher->unlimited.text);
+        return;
+    }
+    snprintf(script,
+             sizeof(script),
+             "exec env TRIARCH_SANDBOX=%s/runs/2 "
+             "sh -c 'echo x >ready; exec sleep 1000'",
+             t.work_dir);
+    test_script(1, script);
+    test_wait_ready(1);
+    ck_assert_int_eq(leftovers_kill(groups, t.work_dir, &gone, 1, &err), 0);
+    launcher_signal(t.launcher, 1, RUN_SIGNAL_TERM);
+    test_wait_ended(1);
+    test_check_end(1, RUN_END_SIGNALED, SIGTERM); /* and not SIGKILL */
+}
+END_TEST
+
 /* ---- one group after the other ---- */
 
 /* The place that counts processes, if its groups can be kept; else -1. */
@@ -590,15 +616,15 @@ static TCase *with(TCase *c, void (*setup)(void))
     return c;
 }
 
-#define TESTS                                                                 \
-    group_goes_with_the_task, group_goes_when_nothing_was_started,            \
-        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,            \
-        fork_bomb_is_removed, killed_shim_takes_its_group_along,              \
-        stray_groups_go_at_start, group_that_cannot_be_looked_at_is_not_gone, \
-        group_is_kept_for_the_next, kept_group_takes_other_limits,            \
-        only_an_empty_group_is_kept, kept_group_with_a_process_is_not_taken,  \
-        memory_hog_ends_with_that_reason, all_of_the_task_goes_with_its_hog,  \
-        usage_is_told
+#define TESTS                                                                     \
+    group_goes_with_the_task, group_goes_when_nothing_was_started,                \
+        daemon_is_in_the_group_and_goes, groups_of_its_own_go_too,                \
+        fork_bomb_is_removed, killed_shim_takes_its_group_along,                  \
+        stray_groups_go_at_start, group_that_cannot_be_looked_at_is_not_gone,     \
+        leftovers_are_in_no_group, group_is_kept_for_the_next,                    \
+        kept_group_takes_other_limits, only_an_empty_group_is_kept,               \
+        kept_group_with_a_process_is_not_taken, memory_hog_ends_with_that_reason, \
+        all_of_the_task_goes_with_its_hog, usage_is_told
 
 int main(void)
 {
