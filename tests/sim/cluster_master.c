@@ -631,6 +631,7 @@ void sim_master_start(struct sim_master *m)
     if (c->plan.purge)
         config.job_retention_us = pick(&c->world, 1 * SECOND, 20 * SECOND);
     config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);
+    config.told_per_turn = 1 + config.stops_per_turn % 3;
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);
         config.replica.trailing_entries = (unsigned)pick(&c->world, 0, 60);

@@ -152,7 +152,37 @@ void agents_begin(struct master_core *m, uint64_t term)
     ASSERT(term == m->leading.term);
     silence_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
-        say_leading(m, session->number, term);
+        if (session->role != ROLE_AGENT)
+            say_leading(m, session->number, term);
+    m->leading.telling = true;
+    agents_tell(m);
+}
+
+/* Each answers at once: all of them in one turn would keep us from the other masters. */
+void agents_tell(struct master_core *m)
+{
+    struct session key = {.number = m->leading.told + 1};
+    struct session *session;
+    unsigned budget = m->config.told_per_turn;
+
+    if (!m->leading.telling)
+        return;
+    session = RB_NFIND(session_tree, &m->sessions, &key);
+    for (; session != NULL && budget > 0;
+         session = RB_NEXT(session_tree, &m->sessions, session)) {
+        m->leading.told = session->number;
+        if (session->role != ROLE_AGENT)
+            continue;
+        say_leading(m, session->number, m->leading.term);
+        budget--;
+    }
+    silence_coming(m);
+    m->leading.telling = session != NULL;
+#ifdef MUTANT_TELLING_FORGOTTEN
+    m->leading.telling = false;
+#endif
+    if (m->leading.telling)
+        m->actions->again = true;
 }
 
 /* The new leader says so itself, but not to agents that know nothing of it. */
@@ -167,7 +197,7 @@ void agents_deposed(struct master_core *m)
 
 void agents_opened(struct master_core *m, struct session *session)
 {
-    if (m->leading.active)
+    if (m->leading.active && !m->leading.telling) /* else it is told in its turn */
         say_leading(m, session->number, m->leading.term);
 }
 
@@ -225,6 +255,9 @@ static void attach(struct master_core *m,
         return;
     v = agents_view_of(m, id);
     silence_heard(m, v);
+    if (!v->came)
+        silence_coming(m);
+    v->came = true;
     v->declared = false;
     if (session == NULL)
         return; /* it went away while its registration was committed */

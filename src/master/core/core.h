@@ -39,6 +39,8 @@
 #define BATCHES_IN_FLIGHT     2u
 #define DIGEST_INTERVAL       256u /* `masters` shows the digest at its latest multiple */
 #define STOPS_PER_TURN        4096u
+#define TOLD_PER_TURN         100u   /* agents that hear of a new leader */
+#define AGENTS_COMING_MS      10000u /* so long a new leader waits while others come */
 #define JOB_RETENTION_US      (7ull * 24 * 3600 * 1000000)
 #define JOB_RETENTION_CROWDED_US \
     (600ull * 1000000) /* when the state has little room left for new jobs */
@@ -61,7 +63,8 @@ struct master_config {
     unsigned agent_silence_ms;
     uint64_t job_retention_us; /* a final job is purged after this */
     unsigned
-        stops_per_turn; /* tasks of killed jobs looked at in one turn of the loop */
+        stops_per_turn;     /* tasks of killed jobs looked at in one turn of the loop */
+    unsigned told_per_turn; /* agents that a new leader tells of itself */
 };
 
 void master_config_init(struct master_config *config);

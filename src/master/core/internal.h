@@ -68,6 +68,7 @@ struct agent_view {
     uint32_t request;  /* of it, by which it is */
     uint64_t heard_ms; /* last frame */
     uint32_t flags;    /* AGENT_FLAG_…, as it said last */
+    bool came;         /* it was attached to this leader */
     bool active;       /* in the list of those that are to be heard */
     TAILQ_ENTRY(agent_view) heard_link;
     uint64_t unreachable_ms; /* since when we know that it is; 0: it is not */
@@ -161,7 +162,11 @@ struct unreachable_mark { /* agents declared unreachable in one tick */
 struct leading {
     bool active;
     uint64_t term;
-    uint64_t since_ms; /* leading, or last gap of the loop: silence counts from here */
+    uint64_t began_ms;
+    uint64_t since_ms;  /* leading, or last gap of the loop: silence counts from here */
+    uint64_t coming_ms; /* for who has not come yet: another one was told, or came */
+    bool telling;       /* there are agents to tell that we lead, in … */
+    uint64_t told;      /* … sessions with higher numbers */
     uint64_t next_tick_ms;
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */
@@ -327,11 +332,13 @@ const struct attempt *agents_attempt(const struct master_core *m,
 void agents_gone(struct master_core *m, uint64_t agent); /* or forgotten */
 void agents_verify(const struct master_core *m);
 void agents_begin(struct master_core *m, uint64_t term);
+void agents_tell(struct master_core *m);    /* some of them, that we lead */
 void agents_deposed(struct master_core *m); /* before agents_end() */
 void agents_end(struct master_core *m);
 
 /* silence.c */
 void silence_begin(struct master_core *m);
+void silence_coming(struct master_core *m); /* agents come to this leader */
 void silence_tick(struct master_core *m);
 void silence_heard(struct master_core *m, struct agent_view *v);
 void silence_agent(struct master_core *m, const struct agent *agent); /* it changed */

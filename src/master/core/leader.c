@@ -51,6 +51,7 @@ void leader_begin(struct master_core *m, uint64_t term)
     m->leading = (struct leading){
         .active = true,
         .term = term,
+        .began_ms = m->now_ms,
         .since_ms = m->now_ms,
         .next_tick_ms = m->now_ms + LEADER_TICK_MS,
         .round_due = true,
@@ -313,6 +314,7 @@ void leader_turn(struct master_core *m)
 {
     if (!m->leading.active)
         return;
+    agents_tell(m);
     stop_killed_jobs(m);
     round_begin(m);
 }

@@ -1,8 +1,10 @@
 /* silence.c - agents that are not heard any more (joint 10).
  *
  * Silence counts from the last frame of the agent, but never from before this leader began or
- * its own loop stood still.  Active agents are in a list, who was heard longest ago first, so
- * that a look at it ends at the first who was heard in time.
+ * its own loop stood still.  Who has not come to this leader yet may be in a queue behind
+ * others: as long as they come, it is not silent, though not for more than AGENTS_COMING_MS.
+ * Active agents are in a list, who was heard longest ago first, so that a look at it ends at
+ * the first who came and was heard in time.
  *
  * At most UNREACHABLE_PERCENT of the registered agents are declared unreachable within
  * UNREACHABLE_WINDOW_MS: when more are silent, the fault is likely ours.
@@ -86,6 +88,13 @@ void silence_heard(struct master_core *m, struct agent_view *v)
     TAILQ_INSERT_TAIL(&m->heard, v, heard_link);
 }
 
+void silence_coming(struct master_core *m)
+{
+    uint64_t latest = m->leading.began_ms + AGENTS_COMING_MS;
+
+    m->leading.coming_ms = m->now_ms < latest ? m->now_ms : latest;
+}
+
 void silence_forget(struct master_core *m, struct agent_view *v)
 {
     if (v->active)
@@ -152,19 +161,31 @@ static void hold(struct master_core *m, struct agent_view *v)
              UNREACHABLE_WINDOW_MS / 1000);
 }
 
+static bool is_silent(const struct master_core *m, const struct agent_view *v)
+{
+    const struct leading *l = &m->leading;
+    uint64_t since = l->since_ms;
+
+    if (v->heard_ms > since)
+        since = v->heard_ms;
+#ifndef MUTANT_COMING_IS_SILENT
+    if (!v->came && l->coming_ms > since)
+        since = l->coming_ms;
+#endif
+    return m->now_ms >= since + m->config.agent_silence_ms;
+}
+
 void silence_tick(struct master_core *m)
 {
     struct agent_view *v;
     bool any_held = false;
 
     TAILQ_FOREACH (v, &m->heard, heard_link) {
-        uint64_t since = m->leading.since_ms;
+        bool silent = is_silent(m, v);
 
-        if (v->heard_ms > since)
-            since = v->heard_ms;
-        if (m->now_ms < since + m->config.agent_silence_ms)
+        if (!silent && v->came)
             break;
-        if (v->declared || !propose_has_room(m))
+        if (!silent || v->declared || !propose_has_room(m))
             continue;
         if (brake_allows(m)) {
             declare_unreachable(m, v);

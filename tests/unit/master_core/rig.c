@@ -39,6 +39,9 @@ static void take_frame(struct rig *rig, uint64_t session, struct bytes frame)
         buffer_append(&rig->answer_bytes, frame.data, frame.size);
         ck_assert_int_eq(
             rpc_unpack(&rig->answer, buffer_view(&rig->answer_bytes), NULL), 0);
+    } else if (rpc.method == METHOD_LEADING) {
+        if (session < RIG_SESSIONS)
+            rig->told[session]++;
     } else if (rpc.method == METHOD_LEASE) {
         uint64_t term;
 
@@ -164,6 +167,12 @@ void rig_init(struct rig *rig, unsigned stops_per_turn)
 
 void rig_restart(struct rig *rig)
 {
+    rig_restart_with(rig, 0);
+    rig_settle(rig);
+}
+
+void rig_restart_with(struct rig *rig, unsigned n)
+{
     struct state *state = (struct state *)(uintptr_t)master_state(rig->core);
     struct snapshot_meta meta = {.index = state->index,
                                  .term = state->term,
@@ -184,6 +193,9 @@ void rig_restart(struct rig *rig)
     buffer_finish(&bytes);
     master_destroy(rig->core);
     rig->core = core;
+    memset(rig->told, 0, sizeof(rig->told));
+    for (unsigned i = 1; i <= n; i++)
+        rig_open(rig, i, ROLE_AGENT);
     rig_step(rig,
              &(struct master_event){.kind = MASTER_START,
                                     .start = {.term = meta.term,
@@ -191,7 +203,6 @@ void rig_restart(struct rig *rig)
                                               .snapshot = &meta,
                                               .entries = &log,
                                               .entropy = {7, 9}}});
-    rig_settle(rig);
     snapshot_meta_finish(&meta);
     ck_assert(master_leads(rig->core));
 }

@@ -29,8 +29,9 @@ struct rig {
     uint64_t order_session; /* of the last order */
     size_t order_bytes;     /* of all frames with orders; tests set it to 0 */
     unsigned answers;
-    unsigned leases; /* answers to heartbeats */
-    uint64_t lease;  /* sequence of the last one */
+    unsigned told[RIG_SESSIONS]; /* that we lead */
+    unsigned leases;             /* answers to heartbeats */
+    uint64_t lease;              /* sequence of the last one */
     unsigned stops_before_lease;
     size_t largest_step; /* bytes sent in one step */
     bool closed[RIG_SESSIONS];
@@ -49,6 +50,8 @@ void rig_settle(struct rig *rig); /* turns until there is nothing left to do */
 void rig_pass(struct rig *rig, unsigned ms);
 /* Another leader, in the next term: it has the state and nothing else. */
 void rig_restart(struct rig *rig);
+/* It has sessions with agents, 1 to n, and was not given another turn yet. */
+void rig_restart_with(struct rig *rig, unsigned n);
 
 void rig_open(struct rig *rig, uint64_t session, enum role role);
 void rig_close(struct rig *rig, uint64_t session);

@@ -151,7 +151,6 @@ START_TEST(test_gap_of_the_loop)
 }
 END_TEST
 
-/* At most 30 % in 10 s; the rest is held, and that is said once. */
 /* Its session may still be open.  What it is to end is known when it is back. */
 START_TEST(test_a_silent_agent_is_told_to_stop_nothing)
 {
@@ -182,6 +181,91 @@ START_TEST(test_a_silent_agent_is_told_to_stop_nothing)
 }
 END_TEST
 
+/* ---- a new leader ---- */
+
+static unsigned told(const struct rig *rig)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < RIG_SESSIONS; i++) {
+        ck_assert_uint_le(rig->told[i], 1);
+        n += rig->told[i];
+    }
+    return n;
+}
+
+/* Some of them in each turn, also those that came meanwhile. */
+START_TEST(test_a_new_leader_tells_its_agents)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig.config.told_per_turn = 3;
+    rig_restart_with(&rig, 10);
+    ck_assert_uint_le(told(&rig), 3);
+    rig_open(&rig, 11, ROLE_AGENT);
+    for (unsigned before = told(&rig); before < 11; before = told(&rig)) {
+        rig_turn(&rig);
+        ck_assert_uint_le(told(&rig), before + 3);
+        ck_assert(rig.again || told(&rig) == 11);
+    }
+    rig_settle(&rig);
+    rig_open(&rig, 12, ROLE_AGENT);
+    ck_assert_uint_eq(told(&rig), 12);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* They may wait in one queue: who has not come is not silent while others come, but for 10 s. */
+START_TEST(test_agents_that_are_coming)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_restart_with(&rig, 10);
+    rig_settle(&rig);
+    for (unsigned i = 1; i <= 7; i++) {
+        rig_pass(&rig, 2000);
+        if (i == 7)
+            break;
+        ck_assert_uint_eq(unreachable(&rig), 0);
+        for (unsigned k = 1; k < i; k++)
+            rig_heartbeat(&rig, k, k);
+        rig_register(&rig, i, i, i);
+    }
+    ck_assert_uint_gt(unreachable(&rig), 0);
+    ck_assert_int_eq(state_of(&rig, 6), AGENT_ACTIVE);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Who came and fell silent does not wait for them, nor does anybody for who does not come. */
+START_TEST(test_silent_while_others_are_coming)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig_restart_with(&rig, 10);
+    rig_settle(&rig);
+    rig_register(&rig, 1, 1, 1);
+    rig_pass(&rig, 2000);
+    rig_register(&rig, 2, 2, 2);
+    rig_pass(&rig, 1200);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    ck_assert_uint_eq(unreachable(&rig), 1);
+    rig_heartbeat(&rig, 2, 2);
+    rig_pass(&rig, 2000);
+    ck_assert_uint_eq(unreachable(&rig), 3); /* the brake */
+    rig_finish(&rig);
+}
+END_TEST
+
+/* ---- the brake ---- */
+
+/* At most 30 % in 10 s; the rest is held, and that is said once. */
 START_TEST(test_brake)
 {
     struct rig rig;
@@ -262,6 +346,10 @@ UNIT_MAIN("master silence",
                     test_heard_before_it_is_registered,
                     test_gap_of_the_loop,
                     test_a_silent_agent_is_told_to_stop_nothing),
+          unit_case("coming",
+                    test_a_new_leader_tells_its_agents,
+                    test_agents_that_are_coming,
+                    test_silent_while_others_are_coming),
           unit_case("brake",
                     test_brake,
                     test_brake_of_few,
