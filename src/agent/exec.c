@@ -249,7 +249,7 @@ static void on_patience_over(void *user)
 static int
 check_hello(const struct agent_status *s, const struct hello *hello, struct error *err)
 {
-    if (hello->role != ROLE_CLIENT)
+    if (hello->role != HELLO_CLIENT)
         return error_set(
             err, ERROR_INVALID, "this is the RPC port of an agent, for clients only");
     if (hello->cluster.size == 0 ||
@@ -275,7 +275,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
         c,
         &(struct hello){
             .protocol = PROTOCOL_VERSION,
-            .role = ROLE_AGENT,
+            .role = HELLO_AGENT,
             .cluster = {s.cluster, s.has_cluster ? sizeof(s.cluster) : 0},
             .id = s.agent,
             .incarnation = e->incarnation,

@@ -55,7 +55,7 @@ static void on_opened(void *user, struct conn *conn)
     struct peer *p = user;
     struct hello hello = {
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_CLIENT,
+        .role = HELLO_CLIENT,
         .incarnation = p->client->incarnation,
         .version = text_view(PACKAGE_VERSION),
     };

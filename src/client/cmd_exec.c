@@ -323,7 +323,7 @@ static void on_opened(void *user, struct conn *c)
     (void)user;
     conn_hello(c,
                &(struct hello){.protocol = PROTOCOL_VERSION,
-                               .role = ROLE_CLIENT,
+                               .role = HELLO_CLIENT,
                                .incarnation = entropy_u64(),
                                .version = text_view(PACKAGE_VERSION)});
 }
@@ -334,7 +334,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     struct error err;
 
     (void)c;
-    if (hello->role == ROLE_AGENT && hello->id == x->agent) {
+    if (hello->role == HELLO_AGENT && hello->id == x->agent) {
         ask(x);
         return;
     }

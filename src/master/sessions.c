@@ -50,7 +50,7 @@ static int check_hello(struct master *m, const struct hello *hello, struct error
 {
     int r = master_check_hello(m->core, hello, err);
 
-    if (r == 0 && hello->role != ROLE_SNAPSHOT &&
+    if (r == 0 && hello->role != HELLO_SNAPSHOT &&
         server_sessions(m->server) > m->sessions_max)
         return error_set(err,
                          ERROR_BUSY,
@@ -66,7 +66,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     struct hello ours;
     struct error err;
 
-    if (hello->role == ROLE_MASTER) {
+    if (hello->role == HELLO_MASTER) {
         peers_adopt(m->peers, c, hello);
         return;
     }
@@ -75,7 +75,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
         conn_refuse(c, &err);
         return;
     }
-    if (hello->role == ROLE_SNAPSHOT) {
+    if (hello->role == HELLO_SNAPSHOT) {
         transfers_adopt(m->transfers, c, hello);
         return;
     }
@@ -83,7 +83,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     ours.version =
         (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
     conn_hello(c, &ours);
-    if (hello->role == ROLE_CLIENT)
+    if (hello->role == HELLO_CLIENT)
         conn_hand_over(c, &CLIENT_EVENTS, m);
     drive(m,
           &(struct master_event){

@@ -57,7 +57,7 @@ static struct snapshots *store_of(const struct transfers *t)
 static void greet(void *user, struct hello *hello)
 {
     struct sending *s = user;
-    enum role role = hello->role;
+    enum hello_role role = hello->role;
 
     master_hello(s->transfers->master->core, hello);
     hello->role = role;

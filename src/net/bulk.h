@@ -70,7 +70,7 @@ struct bulk_receiver_events {
     void (*ended)(void *user, struct bulk_receiver *r, const struct error *reason);
 };
 
-/* Called by the owner of the server in conn_events.hello for ROLE_SNAPSHOT, after it
+/* Called by the owner of the server in conn_events.hello for HELLO_SNAPSHOT, after it
  * judged the hello; takes the connection and answers with `answer`.  The owner may keep
  * what is returned or wait for `begun`; a receiver ends with its server. */
 struct bulk_receiver *bulk_receiver_create(struct loop *l,

@@ -130,7 +130,7 @@ static void on_opened(void *user, struct conn *c)
     struct hello hello = {.protocol = PROTOCOL_VERSION};
 
     s->events->greet(s->user, &hello);
-    hello.role = ROLE_SNAPSHOT;
+    hello.role = HELLO_SNAPSHOT;
     conn_hello(c, &hello);
 }
 
@@ -139,7 +139,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     struct bulk_sender *s = user;
     struct error err;
 
-    if (hello->role != ROLE_MASTER || hello->id != s->peer) {
+    if (hello->role != HELLO_MASTER || hello->id != s->peer) {
         error_set(&err,
                   ERROR_INVALID,
                   "%s is not master %" PRIu64 "; compare --id and --cluster",

@@ -194,7 +194,7 @@ static void link_greet(void *user, struct hello *hello)
 static int
 check_dialled(struct peer *peer, const struct hello *hello, struct error *err)
 {
-    if (hello->role != ROLE_MASTER || hello->id != peer->id)
+    if (hello->role != HELLO_MASTER || hello->id != peer->id)
         return error_set(err,
                          ERROR_INVALID,
                          "%s is to be master %" PRIu64 " but says it is master %" PRIu64

@@ -45,7 +45,7 @@ struct peers *peers_create(struct loop *l,
                            void *user);
 void peers_destroy(struct peers *p); /* no callbacks; NULL is fine */
 
-/* Called by the owner of the server in conn_events.hello for ROLE_MASTER; takes the
+/* Called by the owner of the server in conn_events.hello for HELLO_MASTER; takes the
  * connection, answers hello or refuses. */
 void peers_adopt(struct peers *p, struct conn *c, const struct hello *hello);
 

@@ -210,7 +210,7 @@ static struct bytes unpack_cluster(struct unpack *u)
 
 static void unpack_hello_fields(struct hello *out, struct unpack *u)
 {
-    out->role = (enum role)unpack_uint_max(u, ROLE_SNAPSHOT);
+    out->role = (enum hello_role)unpack_uint_max(u, HELLO_SNAPSHOT);
     if (out->role == 0)
         unpack_fail(u, "the role is missing");
     out->cluster = unpack_cluster(u);

@@ -121,18 +121,18 @@ int64_t rpc_frame_size(struct bytes bytes, struct error *err);
 int rpc_unpack(struct rpc *out, struct bytes frame, struct error *err);
 
 /* ---- hello ---- */
-enum role {
-    ROLE_MASTER = 1,
-    ROLE_AGENT = 2,
-    ROLE_CLIENT = 3,
-    ROLE_SNAPSHOT = 4, /* a master, on the connection of one snapshot (joint 13) */
+enum hello_role {
+    HELLO_MASTER = 1,
+    HELLO_AGENT = 2,
+    HELLO_CLIENT = 3,
+    HELLO_SNAPSHOT = 4, /* a master, on the connection of one snapshot (joint 13) */
 };
 
 enum founding { FOUNDING_EMPTY = 1, FOUNDING_AGREED = 2, FOUNDING_MEMBER = 3 };
 
 struct hello {
     uint32_t protocol;
-    enum role role;
+    enum hello_role role;
     /* 0 or 16 bytes: the cluster id; the hash of --cluster while a master has none;
      * empty for any cluster. */
     struct bytes cluster;

@@ -24,7 +24,7 @@
 #define CONNECTIONS_MAX 16
 
 static struct loop *loop;
-static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = ROLE_CLIENT};
+static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = HELLO_CLIENT};
 
 static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {

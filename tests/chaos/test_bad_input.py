@@ -49,7 +49,7 @@ def one(start_cluster):
 
 def test_wrong_cluster_id(one):
     with rpc.Connection(one.masters[0].port) as connection:
-        connection.send(rpc.hello(role=rpc.ROLE_AGENT, cluster=os.urandom(16), ident=1))
+        connection.send(rpc.hello(role=rpc.HELLO_AGENT, cluster=os.urandom(16), ident=1))
         words = connection.last_words()
         assert words.code == rpc.WRONG_CLUSTER and "cluster" in words.text
 
@@ -297,7 +297,7 @@ def test_agent_that_lies(one):
         [1000, 1 << 30, 0, 1 << 40],
     ]
     for claim in claims:
-        with one.masters[0].connect(role=rpc.ROLE_AGENT) as connection:
+        with one.masters[0].connect(role=rpc.HELLO_AGENT) as connection:
             with pytest.raises(rpc.RpcError) as error:
                 connection.request(
                     "register", 0, rpc.agent_spec(os.urandom(16), claim), 0, 0, 0

@@ -400,7 +400,7 @@ def test_limits_of_sessions(start_cluster):
 def test_rules_of_the_protocol(task):
     attempt = task.attempt()
     with Agent(task) as agent:
-        agent.send(rpc.hello(role=rpc.ROLE_MASTER))
+        agent.send(rpc.hello(role=rpc.HELLO_MASTER))
         assert agent.last_words().code == rpc.INVALID
     with Agent(task) as agent:
         agent.send(rpc.hello(cluster=b"x" * 16))

@@ -124,7 +124,7 @@ static void say_hello(struct fuzz *f)
     struct error err;
 
     if (hello_unpack(&hello, choose_bytes(f), &err) == 0 &&
-        master_check_hello(f->core, &hello, &err) == 0 && hello.role == ROLE_MASTER)
+        master_check_hello(f->core, &hello, &err) == 0 && hello.role == HELLO_MASTER)
         feed(f,
              &(struct master_event){.kind = MASTER_PEER_UP,
                                     .peer_up = {.peer = hello.id,

@@ -79,7 +79,7 @@ static void write_full_specs(void)
 static void write_agent_frames(void)
 {
     const struct hello hello = {.protocol = PROTOCOL_VERSION,
-                                .role = ROLE_MASTER,
+                                .role = HELLO_MASTER,
                                 .cluster = VIEW("0123456789abcdef"),
                                 .id = 1,
                                 .incarnation = UINT64_MAX,

@@ -87,7 +87,7 @@ static void write_hello(const char *directory)
 {
     uint8_t hash[16];
     const struct hello hello = {.protocol = PROTOCOL_VERSION,
-                                .role = ROLE_MASTER,
+                                .role = HELLO_MASTER,
                                 .cluster = {hash, sizeof(hash)},
                                 .id = 2,
                                 .incarnation = 7,

@@ -47,7 +47,7 @@ static unsigned slot_of(const struct sim_client *x, const struct connection *lin
 static void say_hello(struct connection *link)
 {
     struct hello hello = {.protocol = PROTOCOL_VERSION,
-                          .role = ROLE_CLIENT,
+                          .role = HELLO_CLIENT,
                           .incarnation = 1,
                           .version = {(const uint8_t *)"sim", 3}};
     struct buffer frame = {0};

@@ -44,7 +44,7 @@ static void send_hello(struct agent_core *core, const struct session *s)
     size_t offset = out->size;
     struct hello h = {
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_AGENT,
+        .role = HELLO_AGENT,
         .cluster = {core->cluster, core->has_cluster ? sizeof(core->cluster) : 0},
         .id = core->agent,
         .incarnation = core->incarnation,
@@ -426,7 +426,7 @@ static void on_hello(struct agent_core *core, struct session *s, const struct rp
         session_reject(core, s, "it did not say hello first");
     } else if (hello_unpack(&h, rpc->params, &err) != 0) {
         session_reject(core, s, err.text);
-    } else if (h.role != ROLE_MASTER) {
+    } else if (h.role != HELLO_MASTER) {
         session_reject(core, s, "it is not a master");
     } else if (of_other_cluster(core, &h)) {
         session_reject_cluster(core, s);

@@ -103,7 +103,7 @@ static bool is_foreign(struct client_core *c, const struct hello *h)
 
 static int check_hello(struct client_core *c, const struct hello *h, struct error *err)
 {
-    if (h->role != ROLE_MASTER)
+    if (h->role != HELLO_MASTER)
         return error_set(err, ERROR_WRONG_CLUSTER, "this is not a master");
     if (is_foreign(c, h))
         return error_set(err,

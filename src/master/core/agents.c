@@ -152,7 +152,7 @@ void agents_begin(struct master_core *m, uint64_t term)
     ASSERT(term == m->leading.term);
     silence_begin(m);
     RB_FOREACH (session, session_tree, &m->sessions)
-        if (session->role != ROLE_AGENT)
+        if (session->role != HELLO_AGENT)
             say_leading(m, session->number, term);
     m->leading.telling = true;
     agents_tell(m);
@@ -171,7 +171,7 @@ void agents_tell(struct master_core *m)
     for (; session != NULL && budget > 0;
          session = RB_NEXT(session_tree, &m->sessions, session)) {
         m->leading.told = session->number;
-        if (session->role != ROLE_AGENT)
+        if (session->role != HELLO_AGENT)
             continue;
         say_leading(m, session->number, m->leading.term);
         budget--;
@@ -191,7 +191,7 @@ void agents_deposed(struct master_core *m)
     struct session *session;
 
     RB_FOREACH (session, session_tree, &m->sessions)
-        if (session->role == ROLE_AGENT)
+        if (session->role == HELLO_AGENT)
             say_leading(m, session->number, 0);
 }
 

@@ -306,7 +306,7 @@ static void session_opened(struct master_core *m, const struct master_event *eve
     session->role = event->opened.role;
     ASSERT(RB_INSERT(session_tree, &m->sessions, session) == NULL);
     m->session_count++;
-    if (session->role == ROLE_AGENT)
+    if (session->role == HELLO_AGENT)
         agents_opened(m, session);
 }
 
@@ -323,7 +323,7 @@ static void session_frame(struct master_core *m, uint64_t number, struct bytes f
         return;
     }
     m->counters.requests++;
-    if (session->role == ROLE_AGENT)
+    if (session->role == HELLO_AGENT)
         agents_frame(m, session, &rpc);
     else
         clients_frame(m, session, &rpc);
@@ -335,7 +335,7 @@ static void session_closed(struct master_core *m, uint64_t number)
 
     if (session == NULL)
         return;
-    if (session->role == ROLE_AGENT)
+    if (session->role == HELLO_AGENT)
         agents_closed(m, session);
     clients_session_closed(m, number);
     RB_REMOVE(session_tree, &m->sessions, session);
@@ -504,7 +504,7 @@ void master_hello(const struct master_core *m, struct hello *out)
 {
     *out = (struct hello){
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
+        .role = HELLO_MASTER,
         .cluster = m->cluster_id_known
                        ? (struct bytes){m->cluster_id, sizeof(m->cluster_id)}
                        : (struct bytes){m->config.cluster_hash, 16},
@@ -563,7 +563,7 @@ int master_check_hello(const struct master_core *m,
                        const struct hello *hello,
                        struct error *err)
 {
-    bool master = hello->role == ROLE_MASTER || hello->role == ROLE_SNAPSHOT;
+    bool master = hello->role == HELLO_MASTER || hello->role == HELLO_SNAPSHOT;
     bool by_hash = master && same(hello->cluster, m->config.cluster_hash, 16);
 
     if (master && check_master(m, hello, err) != 0)

@@ -114,7 +114,7 @@ struct master_event {
         uint64_t peer_down;
         struct {
             uint64_t session; /* never used again */
-            enum role role;
+            enum hello_role role;
         } opened;
         struct {
             uint64_t session;

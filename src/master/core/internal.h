@@ -118,7 +118,7 @@ struct renewals {
 struct session {
     RB_ENTRY(session) link;
     uint64_t number;
-    enum role role;
+    enum hello_role role;
     uint64_t agent; /* bound agent id, 0: none */
 };
 

@@ -7,7 +7,7 @@ import msgpack
 
 from lib.waiting import SLOW
 
-ROLE_MASTER, ROLE_AGENT, ROLE_CLIENT = 1, 2, 3
+HELLO_MASTER, HELLO_AGENT, HELLO_CLIENT = 1, 2, 3
 FRAME_BYTES_MAX = 1 << 20
 
 INVALID, TOO_LARGE, NOT_FOUND, CONFLICT, BUSY = 1, 2, 3, 4, 5
@@ -23,7 +23,7 @@ def frame(value):
     return struct.pack("<I", len(body)) + body
 
 
-def hello(role=ROLE_CLIENT, cluster=b"", ident=0, protocol=1):
+def hello(role=HELLO_CLIENT, cluster=b"", ident=0, protocol=1):
     fields = [protocol, role, cluster, ident, 1, "chaos", b"", 0, False, 0]
     return frame([2, "hello", fields])
 

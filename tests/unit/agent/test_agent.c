@@ -83,7 +83,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
     static const uint8_t hash[CLUSTER_ID_BYTES] = "some hash";
     struct hello ours = {.protocol = PROTOCOL_VERSION,
-                         .role = ROLE_MASTER,
+                         .role = HELLO_MASTER,
                          .cluster = {CLUSTER, sizeof(CLUSTER)},
                          .id = 1,
                          .incarnation = 1,
@@ -94,7 +94,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     struct error reason;
 
     (void)user;
-    ck_assert_int_eq(hello->role, ROLE_AGENT);
+    ck_assert_int_eq(hello->role, HELLO_AGENT);
     if (refusal != ERROR_NONE) {
         error_set(&reason, refusal, "go away");
         conn_refuse(c, &reason);
@@ -675,7 +675,7 @@ UNIT_MAIN("agent",
                               follows_a_log,
                               serves_only_what_tasks_wrote,
                               serves_files_of_tasks,
-                             tells_which_attempts_it_has,
+                              tells_which_attempts_it_has,
                               serves_what_tasks_use,
                               readers_leave_room_for_masters)),
           agent_case(net_case("sessions",

@@ -65,7 +65,7 @@ static const struct conn_events EVENTS = {
 static void setup(void)
 {
     struct server_options options = {.listen = local_address(0)};
-    struct hello hello = {.protocol = PROTOCOL_VERSION, .role = ROLE_CLIENT};
+    struct hello hello = {.protocol = PROTOCOL_VERSION, .role = HELLO_CLIENT};
     struct buffer out = {0};
     struct error err;
 

@@ -241,7 +241,7 @@ void rig_open(struct rig *rig, unsigned master, const struct hello *hello)
 {
     struct hello usual = {
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
+        .role = HELLO_MASTER,
         .cluster = {rig_cluster, sizeof(rig_cluster)},
         .id = master + 1,
         .incarnation = 1,

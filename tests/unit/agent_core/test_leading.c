@@ -15,7 +15,7 @@ START_TEST(greets_each_master)
     ck_assert_uint_eq(rig_sent_count(&rig, 1, METHOD_HELLO), 1);
     ck_assert_int_eq(
         hello_unpack(&h, rig_sent(&rig, 1, METHOD_HELLO, 0)->rpc.params, &err), 0);
-    ck_assert_int_eq(h.role, ROLE_AGENT);
+    ck_assert_int_eq(h.role, HELLO_AGENT);
     ck_assert_uint_eq(h.id, 0);
     ck_assert_uint_eq(h.cluster.size, 0);
     rig_finish(&rig);
@@ -183,7 +183,7 @@ static struct hello hello_of_leader(uint64_t term)
 {
     return (struct hello){
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
+        .role = HELLO_MASTER,
         .cluster = {rig_cluster, sizeof(rig_cluster)},
         .id = 1,
         .incarnation = 1,
@@ -361,7 +361,7 @@ static void open_foreign(struct rig *rig, unsigned master)
     static const uint8_t other[CLUSTER_ID_BYTES] = "another cluster";
     struct hello h = {
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
+        .role = HELLO_MASTER,
         .cluster = {other, sizeof(other)},
         .id = master + 1,
         .founding = FOUNDING_MEMBER,
@@ -416,7 +416,7 @@ START_TEST(master_without_cluster_is_not_foreign)
     static const uint8_t hash[CLUSTER_ID_BYTES] = "hash of a list";
     struct hello h = {
         .protocol = PROTOCOL_VERSION,
-        .role = ROLE_MASTER,
+        .role = HELLO_MASTER,
         .cluster = {hash, sizeof(hash)},
         .cluster_hash = {hash, sizeof(hash)},
         .id = 1,

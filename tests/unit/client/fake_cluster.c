@@ -367,13 +367,13 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
     struct fake_master *m = user;
     struct hello own = {.protocol = PROTOCOL_VERSION,
-                        .role = ROLE_MASTER,
+                        .role = HELLO_MASTER,
                         .id = m->number + 1,
                         .founding = FOUNDING_MEMBER,
                         .leads = m->number == leader,
                         .term = term};
 
-    ASSERT(hello->role == ROLE_CLIENT);
+    ASSERT(hello->role == HELLO_CLIENT);
     for (unsigned i = 0; i < 64; i++) {
         if (m->conns[i] == NULL) {
             m->conns[i] = c;

@@ -173,7 +173,7 @@ void fixture_hello(struct fixture *f, uint32_t master, const struct hello *hello
 
 void fixture_connected(struct fixture *f, uint32_t master)
 {
-    fixture_hello(f, master, &(struct hello){.role = ROLE_MASTER, .id = master + 1});
+    fixture_hello(f, master, &(struct hello){.role = HELLO_MASTER, .id = master + 1});
 }
 
 void fixture_connected_leading(struct fixture *f, uint32_t master, uint64_t term)
@@ -182,7 +182,7 @@ void fixture_connected_leading(struct fixture *f, uint32_t master, uint64_t term
         f,
         master,
         &(struct hello){
-            .role = ROLE_MASTER, .id = master + 1, .leads = true, .term = term});
+            .role = HELLO_MASTER, .id = master + 1, .leads = true, .term = term});
 }
 
 void fixture_refused_for(struct fixture *f, uint32_t master, enum error_code code)

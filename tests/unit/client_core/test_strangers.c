@@ -31,7 +31,7 @@ END_TEST
 
 START_TEST(a_master_of_another_cluster_is_left_alone)
 {
-    struct hello hello = {.role = ROLE_MASTER, .id = 1};
+    struct hello hello = {.role = HELLO_MASTER, .id = 1};
 
     begin();
     hello.cluster_hash = (struct bytes){(const uint8_t *)"0123456789abcdef", 16};
@@ -58,7 +58,7 @@ START_TEST(only_masters_are_asked)
 {
     fixture_start(&f, 1, 1);
     fixture_submit(&f, 1, "k");
-    fixture_hello(&f, 0, &(struct hello){.role = ROLE_AGENT, .id = 1});
+    fixture_hello(&f, 0, &(struct hello){.role = HELLO_AGENT, .id = 1});
     ck_assert_uint_eq(f.closes[0], 1);
     assert_finished(ERROR_WRONG_CLUSTER, "not a master");
 }

@@ -90,7 +90,7 @@ struct snapshots *storage_snapshots(struct storage *s)
 void master_hello(const struct master_core *core, struct hello *out)
 {
     *out = (struct hello){
-        .protocol = PROTOCOL_VERSION, .role = ROLE_MASTER, .id = core->id};
+        .protocol = PROTOCOL_VERSION, .role = HELLO_MASTER, .id = core->id};
 }
 
 const struct replica *master_replica(const struct master_core *core)
@@ -169,7 +169,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
     struct node *n = user;
 
-    ck_assert_int_eq(hello->role, ROLE_SNAPSHOT);
+    ck_assert_int_eq(hello->role, HELLO_SNAPSHOT);
     transfers_adopt(n->master.transfers, c, hello);
 }
 

@@ -279,8 +279,8 @@ START_TEST(shows_what_is_to_be_watched)
     char name[96];
 
     rig_init(&rig, 100);
-    rig_open(&rig, 1, ROLE_AGENT);
-    rig_open(&rig, 2, ROLE_CLIENT);
+    rig_open(&rig, 1, HELLO_AGENT);
+    rig_open(&rig, 2, HELLO_CLIENT);
     ck_assert_uint_ne(rig_register(&rig, 1, 0, 1), 0);
     rig_submit(&rig, 2, 5);
     start(rig.core);

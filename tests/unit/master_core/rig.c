@@ -195,7 +195,7 @@ void rig_restart_with(struct rig *rig, unsigned n)
     rig->core = core;
     memset(rig->told, 0, sizeof(rig->told));
     for (unsigned i = 1; i <= n; i++)
-        rig_open(rig, i, ROLE_AGENT);
+        rig_open(rig, i, HELLO_AGENT);
     rig_step(rig,
              &(struct master_event){.kind = MASTER_START,
                                     .start = {.term = meta.term,
@@ -215,7 +215,7 @@ void rig_finish(struct rig *rig)
 
 /* ---- sessions ---- */
 
-void rig_open(struct rig *rig, uint64_t session, enum role role)
+void rig_open(struct rig *rig, uint64_t session, enum hello_role role)
 {
     ck_assert_uint_lt(session, RIG_SESSIONS);
     rig_step(rig,

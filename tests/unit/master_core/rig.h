@@ -53,7 +53,7 @@ void rig_restart(struct rig *rig);
 /* It has sessions with agents, 1 to n, and was not given another turn yet. */
 void rig_restart_with(struct rig *rig, unsigned n);
 
-void rig_open(struct rig *rig, uint64_t session, enum role role);
+void rig_open(struct rig *rig, uint64_t session, enum hello_role role);
 void rig_close(struct rig *rig, uint64_t session);
 /* A whole frame, with its size word; finished here. */
 void rig_frame(struct rig *rig, uint64_t session, struct buffer *frame);

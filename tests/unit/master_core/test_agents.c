@@ -10,8 +10,8 @@ enum { AGENT_SESSION = 1, CLIENT_SESSION = 2 };
 static void start(struct rig *rig, unsigned stops_per_turn)
 {
     rig_init(rig, stops_per_turn);
-    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(rig, CLIENT_SESSION, ROLE_CLIENT);
+    rig_open(rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(rig, CLIENT_SESSION, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
     /* It has no runs and nothing is placed: orders may go out at once. */
     ck_assert_int_eq(rig->answer.code, ERROR_NONE);
@@ -77,7 +77,7 @@ START_TEST(test_another_key)
     struct rig rig;
 
     start(&rig, STOPS_PER_TURN);
-    rig_open(&rig, 3, ROLE_AGENT);
+    rig_open(&rig, 3, HELLO_AGENT);
     ck_assert_uint_eq(rig_register(&rig, 3, 1, 2), 0);
     ck_assert_int_eq(rig.answer.code, ERROR_CONFLICT);
     ck_assert(!rig.closed[AGENT_SESSION]);
@@ -90,7 +90,7 @@ START_TEST(test_a_newer_session)
     struct rig rig;
 
     start(&rig, STOPS_PER_TURN);
-    rig_open(&rig, 3, ROLE_AGENT);
+    rig_open(&rig, 3, HELLO_AGENT);
     ck_assert_uint_eq(rig_register(&rig, 3, 1, 1), 1);
     ck_assert(rig.closed[AGENT_SESSION]);
     rig_submit(&rig, CLIENT_SESSION, 1);
@@ -109,7 +109,7 @@ START_TEST(test_whose_snapshot)
 
     rig_init(&rig, STOPS_PER_TURN);
     master_hello(rig.core, &hello);
-    hello.role = ROLE_SNAPSHOT;
+    hello.role = HELLO_SNAPSHOT;
     hello.id = 9; /* not listed */
     ck_assert_int_eq(master_check_hello(rig.core, &hello, &err), -ERROR_WRONG_CLUSTER);
     hello.cluster = (struct bytes){0};
@@ -122,8 +122,8 @@ END_TEST
 START_TEST(test_hello_before_founding)
 {
     uint8_t id[CLUSTER_ID_BYTES] = {1};
-    struct hello agent = {.role = ROLE_AGENT, .cluster = {id, sizeof(id)}};
-    struct hello master = {.role = ROLE_MASTER,
+    struct hello agent = {.role = HELLO_AGENT, .cluster = {id, sizeof(id)}};
+    struct hello master = {.role = HELLO_MASTER,
                            .cluster = {id, sizeof(id)},
                            .id = 2,
                            .replicated = REPLICATED_VERSION};
@@ -261,7 +261,7 @@ START_TEST(test_gone)
     rig_heartbeat(&rig, AGENT_SESSION, 1);
     master_verify(rig.core);
     rig_close(&rig, AGENT_SESSION);
-    rig_open(&rig, AGENT_SESSION, ROLE_AGENT);
+    rig_open(&rig, AGENT_SESSION, HELLO_AGENT);
     ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 1, 1), 0);
     ck_assert_int_eq(rig.answer.code, ERROR_NOT_FOUND);
     rig_restart(&rig);

@@ -37,8 +37,8 @@ START_TEST(test_flood)
     uint64_t job;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, AGENT, ROLE_AGENT);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, AGENT, HELLO_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(&rig, AGENT, 0, 1), 1);
     job = rig_submit(&rig, CLIENT, 1);
     ck_assert_uint_eq(rig.launches[1], 1);
@@ -76,8 +76,8 @@ START_TEST(test_flood_of_kills)
     size_t most = LIMIT_REQUESTS_WAITING + LIMIT_RESERVED_REQUESTS / 2;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, AGENT, ROLE_AGENT);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, AGENT, HELLO_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(&rig, AGENT, 0, 1), 1);
     rig_submit(&rig, CLIENT, 1);
     ck_assert_uint_eq(rig.launches[1], 1);

@@ -21,8 +21,8 @@ static void ask_mode(struct rig *rig, enum agent_mode mode, uint64_t deadline_ms
 static void start_tasks(struct rig *rig)
 {
     rig_init(rig, STOPS_PER_TURN);
-    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(rig, CLIENT, ROLE_CLIENT);
+    rig_open(rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
     rig_submit(rig, CLIENT, TASKS);
     ck_assert_uint_eq(rig->launches[TASKS], 1);
@@ -82,8 +82,8 @@ END_TEST
 static void lead_anew(struct rig *rig)
 {
     rig_restart(rig);
-    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(rig, CLIENT, ROLE_CLIENT);
+    rig_open(rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
 }
 
 START_TEST(test_a_new_leader_goes_on_before_the_deadline)

@@ -42,7 +42,7 @@ START_TEST(test_pages_of_jobs)
     struct rig rig;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     for (unsigned i = 0; i < JOBS; i++)
         rig_submit(&rig, CLIENT, 1);
     ck_assert_uint_eq(count_jobs(&rig, 0), JOBS);
@@ -61,7 +61,7 @@ START_TEST(test_pages_of_tasks)
     unsigned count = 0;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     ck_assert_uint_eq(rig_submit(&rig, CLIENT, TASKS), request.of);
     do {
         struct command_cursor at = {0};
@@ -88,8 +88,8 @@ START_TEST(test_addresses_of_a_task)
     struct rig rig;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     rig.http_port = 5051;
     rig_register(&rig, 2, 0, 1);
     rig_submit(&rig, CLIENT, 1);
@@ -138,8 +138,8 @@ START_TEST(test_what_is_in_use_of_an_agent)
     struct rig rig;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     rig_register(&rig, 2, 0, 1);
     list_agent(&rig, &agent);
     ck_assert_uint_eq(agent.range_count + agent.custom_count, 0);
@@ -168,7 +168,7 @@ START_TEST(test_many_reads_at_once)
     unsigned answers;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     for (unsigned i = 0; i < JOBS; i++)
         rig_submit(&rig, CLIENT, 1);
     answers = rig.answers;
@@ -191,7 +191,7 @@ START_TEST(test_closed_before_the_answer)
     unsigned answers;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     answers = rig.answers;
     rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
     rig_close(&rig, CLIENT);

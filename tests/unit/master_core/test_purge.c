@@ -19,7 +19,7 @@ static void start(struct rig *rig, uint64_t retention_ms)
     rig_init(rig, STOPS_PER_TURN);
     rig->config.job_retention_us = retention_ms * 1000;
     rig_restart(rig);
-    rig_open(rig, CLIENT, ROLE_CLIENT);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
 }
 
 /* Nothing was placed, so it has ended. */

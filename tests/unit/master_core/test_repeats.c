@@ -30,8 +30,8 @@ static void spec_init(struct job_spec *spec)
 static void start(struct rig *rig)
 {
     rig_init(rig, STOPS_PER_TURN);
-    rig_open(rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(rig, CLIENT, ROLE_CLIENT);
+    rig_open(rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
 }
 
@@ -377,7 +377,7 @@ START_TEST(test_the_end_of_a_lease_does_not_wait_for_retries)
     spec.lease_grace_ms = 1000;
     spec.resources.amount[RESOURCE_MEM] = 1ull << 40; /* all that the agent has */
     rig_submit_spec(&rig, CLIENT, &spec);
-    rig_open(&rig, OTHER_SESSION, ROLE_AGENT);
+    rig_open(&rig, OTHER_SESSION, HELLO_AGENT);
     ck_assert_uint_eq(rig_register(&rig, OTHER_SESSION, 0, 2), 2);
     spec_init(&spec);
     spec.instances = TASKS;
@@ -514,8 +514,8 @@ START_TEST(test_an_agent_that_comes_with_a_full_disk_gets_no_work)
     struct rig rig;
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     rig.flags = AGENT_FLAG_LOW_DISK;
     ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, 1), 1);
     rig_submit(&rig, CLIENT, 1);

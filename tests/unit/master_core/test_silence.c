@@ -22,7 +22,7 @@ static uint64_t unreachable(const struct rig *rig)
 /* Agents 1 to n, in one session: the last one speaks in it. */
 static void register_agents(struct rig *rig, unsigned n)
 {
-    rig_open(rig, 1, ROLE_AGENT);
+    rig_open(rig, 1, HELLO_AGENT);
     for (unsigned i = 1; i <= n; i++)
         ck_assert_uint_eq(rig_register(rig, 1, 0, (uint16_t)i), i);
 }
@@ -53,7 +53,7 @@ START_TEST(test_silence_of_one_of_two)
 
         rig_init(&rig, STOPS_PER_TURN);
         for (unsigned i = 1; i <= 2; i++) {
-            rig_open(&rig, i, ROLE_AGENT);
+            rig_open(&rig, i, HELLO_AGENT);
             ck_assert_uint_eq(rig_register(&rig, i, 0, i), i);
         }
         for (unsigned i = 0; i < 7; i++) {
@@ -78,7 +78,7 @@ START_TEST(test_gone_before_its_return_is_committed)
     register_agents(&rig, 1);
     rig_pass(&rig, 3500);
     ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     rig_send_register(&rig, 2, 1, 1);
     rig_close(&rig, 2);
     rig_settle(&rig);
@@ -99,7 +99,7 @@ START_TEST(test_heard_by_its_registration)
     rig_init(&rig, STOPS_PER_TURN);
     register_agents(&rig, 1);
     rig_pass(&rig, 2900);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     rig.http_port++; /* so it goes through the log */
     rig_send_register(&rig, 2, 1, 1);
     rig.now_ms += 400;
@@ -119,7 +119,7 @@ START_TEST(test_heard_before_it_is_registered)
     rig_init(&rig, STOPS_PER_TURN);
     register_agents(&rig, 1);
     rig_close(&rig, 1);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     for (int i = 0; i < 10; i++) {
         rig_pass(&rig, 500);
         rig_heartbeat(&rig, 2, 1);
@@ -160,7 +160,7 @@ START_TEST(test_a_silent_agent_is_told_to_stop_nothing)
 
     rig_init(&rig, STOPS_PER_TURN);
     register_agents(&rig, 1);
-    rig_open(&rig, CLIENT, ROLE_CLIENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
     rig_submit(&rig, CLIENT, 1);
     rig_settle(&rig);
     ck_assert_uint_eq(rig.launches[1], 1);
@@ -168,7 +168,7 @@ START_TEST(test_a_silent_agent_is_told_to_stop_nothing)
     rig_pass(&rig, 3500);
     ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
     ck_assert_uint_eq(rig.stops[1], 0);
-    rig_open(&rig, 2, ROLE_AGENT);
+    rig_open(&rig, 2, HELLO_AGENT);
     rig_register(&rig, 2, 1, 1);
     runs_pack(1, 0, 1, &run, 1, ++rig.last_rpc, &frame);
     rig_frame(&rig, 2, &frame);
@@ -204,14 +204,14 @@ START_TEST(test_a_new_leader_tells_its_agents)
     rig.config.told_per_turn = 3;
     rig_restart_with(&rig, 10);
     ck_assert_uint_le(told(&rig), 3);
-    rig_open(&rig, 11, ROLE_AGENT);
+    rig_open(&rig, 11, HELLO_AGENT);
     for (unsigned before = told(&rig); before < 11; before = told(&rig)) {
         rig_turn(&rig);
         ck_assert_uint_le(told(&rig), before + 3);
         ck_assert(rig.again || told(&rig) == 11);
     }
     rig_settle(&rig);
-    rig_open(&rig, 12, ROLE_AGENT);
+    rig_open(&rig, 12, HELLO_AGENT);
     ck_assert_uint_eq(told(&rig), 12);
     rig_finish(&rig);
 }

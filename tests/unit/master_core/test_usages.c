@@ -18,8 +18,8 @@ static void setup(void)
     struct buffer frame = {0};
 
     rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, AGENT_SESSION, ROLE_AGENT);
-    rig_open(&rig, CLIENT_SESSION, ROLE_CLIENT);
+    rig_open(&rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(&rig, CLIENT_SESSION, HELLO_CLIENT);
     ck_assert_uint_eq(rig_register(&rig, AGENT_SESSION, 0, 1), 1);
     rig_submit(&rig, CLIENT_SESSION, 4); /* attempt 4 is not accepted yet */
     update_pack(1, runs, 3, &frame);
@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(test_only_the_agent_itself_is_heard)
 {
-    rig_open(&rig, OTHER_SESSION, ROLE_AGENT);
+    rig_open(&rig, OTHER_SESSION, HELLO_AGENT);
     tell(OTHER_SESSION, 1, 0, 1, &ONE, 1);
     expect(0, 0, 0);
     ck_assert_uint_eq(rig_register(&rig, OTHER_SESSION, 0, 2), 2);
@@ -149,7 +149,7 @@ START_TEST(test_what_runs_elsewhere_is_not_kept)
     enum { WRONG = LIMIT_USAGES / LIMIT_AGENT_RUNS + 1 };
 
     for (unsigned i = 0; i < WRONG; i++) {
-        rig_open(&rig, OTHER_SESSION + i, ROLE_AGENT);
+        rig_open(&rig, OTHER_SESSION + i, HELLO_AGENT);
         ck_assert_uint_eq(rig_register(&rig, OTHER_SESSION + i, 0, 2 + i), 2 + i);
         tell_wrong(OTHER_SESSION + i, 2 + i);
     }

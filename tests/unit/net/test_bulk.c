@@ -51,7 +51,7 @@ static uint8_t pattern(uint64_t at)
 static void src_greet(void *user, struct hello *hello)
 {
     (void)user;
-    hello->role = ROLE_MASTER;
+    hello->role = HELLO_MASTER;
     hello->id = 2;
 }
 
@@ -176,10 +176,10 @@ static const struct bulk_receiver_events DST_EVENTS = {
 
 static void session_hello(void *user, struct conn *c, const struct hello *hello)
 {
-    struct hello answer = {.protocol = PROTOCOL_VERSION, .role = ROLE_MASTER, .id = 1};
+    struct hello answer = {.protocol = PROTOCOL_VERSION, .role = HELLO_MASTER, .id = 1};
 
     (void)user;
-    ck_assert_int_eq(hello->role, ROLE_SNAPSHOT);
+    ck_assert_int_eq(hello->role, HELLO_SNAPSHOT);
     ck_assert_ptr_null(dst.receiver);
     dst.receiver =
         bulk_receiver_create(loop, c, hello, &answer, stall_ms, &DST_EVENTS, NULL);
@@ -314,7 +314,8 @@ END_TEST
 /* Its owner has not heard of it: nothing may be left of it. */
 START_TEST(a_receiver_that_has_not_begun_ends_with_its_server)
 {
-    struct hello hello = {.protocol = PROTOCOL_VERSION, .role = ROLE_SNAPSHOT, .id = 2};
+    struct hello hello = {
+        .protocol = PROTOCOL_VERSION, .role = HELLO_SNAPSHOT, .id = 2};
     struct buffer out = {0};
     int fd = raw_connect(server_port(server));
 
@@ -387,7 +388,8 @@ static void pack_chunk(struct buffer *out, uint32_t number, size_t size)
 
 static void expect_refused(struct buffer *after_hello, enum error_code code)
 {
-    struct hello hello = {.protocol = PROTOCOL_VERSION, .role = ROLE_SNAPSHOT, .id = 2};
+    struct hello hello = {
+        .protocol = PROTOCOL_VERSION, .role = HELLO_SNAPSHOT, .id = 2};
     struct buffer out = {0}, in = {0};
     int fd = raw_connect(server_port(server));
     unsigned before = dst.ended;
@@ -447,7 +449,7 @@ static struct bulk_receiver_events any_events;
 
 static void any_hello(void *user, struct conn *c, const struct hello *hello)
 {
-    struct hello answer = {.protocol = PROTOCOL_VERSION, .role = ROLE_MASTER, .id = 1};
+    struct hello answer = {.protocol = PROTOCOL_VERSION, .role = HELLO_MASTER, .id = 1};
 
     (void)user;
     any_events = DST_EVENTS;

@@ -25,12 +25,12 @@ static struct {
     void (*on_frame)(struct conn *c, struct bytes frame);
 } seen;
 
-static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = ROLE_CLIENT};
+static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = HELLO_CLIENT};
 
 static void on_hello(void *user, struct conn *c, const struct hello *hello)
 {
     (void)user;
-    ck_assert_int_eq(hello->role, ROLE_CLIENT);
+    ck_assert_int_eq(hello->role, HELLO_CLIENT);
     seen.hellos++;
     seen.newest = conn_number(c);
     conn_hello(c, &HELLO);

@@ -21,7 +21,7 @@ static struct {
 static enum error_code server_refuses; /* every hello with this */
 static unsigned server_hellos;
 
-static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = ROLE_MASTER};
+static const struct hello HELLO = {.protocol = PROTOCOL_VERSION, .role = HELLO_MASTER};
 
 /* ---- the server's side ---- */
 
@@ -81,14 +81,14 @@ static void stop_server(void)
 static void greet(void *user, struct hello *hello)
 {
     (void)user;
-    hello->role = ROLE_CLIENT;
+    hello->role = HELLO_CLIENT;
     hello->incarnation = 7;
 }
 
 static void on_up(void *user, const struct hello *hello)
 {
     (void)user;
-    ck_assert_int_eq(hello->role, ROLE_MASTER);
+    ck_assert_int_eq(hello->role, HELLO_MASTER);
     ck_assert_ptr_nonnull(link_conn(k));
     seen.up++;
     seen.up_ms = loop_now_ms();
@@ -241,7 +241,7 @@ END_TEST
 static void plain_up(void *user, const struct hello *hello)
 {
     struct hello ours = {
-        .protocol = PROTOCOL_VERSION, .role = ROLE_AGENT, .incarnation = 7};
+        .protocol = PROTOCOL_VERSION, .role = HELLO_AGENT, .incarnation = 7};
 
     (void)user;
     ck_assert_ptr_null(hello);
@@ -258,7 +258,7 @@ static void plain_frame(void *user, struct bytes frame)
     ck_assert_int_eq(rpc_unpack(&rpc, frame, NULL), 0);
     ck_assert_int_eq(rpc.method, METHOD_HELLO);
     ck_assert_int_eq(hello_unpack(&hello, rpc.params, NULL), 0);
-    ck_assert_int_eq(hello.role, ROLE_MASTER);
+    ck_assert_int_eq(hello.role, HELLO_MASTER);
     seen.frames++;
 }
 

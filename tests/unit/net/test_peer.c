@@ -39,7 +39,7 @@ static void greet(void *user, struct hello *hello)
 {
     struct node *n = user;
 
-    hello->role = ROLE_MASTER;
+    hello->role = HELLO_MASTER;
     hello->id = n->id;
     hello->incarnation = n->incarnation;
     hello->cluster = (struct bytes){&n->cluster_id, 0};
@@ -105,7 +105,7 @@ static void session_hello(void *user, struct conn *c, const struct hello *hello)
 {
     struct node *n = user;
 
-    ck_assert_int_eq(hello->role, ROLE_MASTER);
+    ck_assert_int_eq(hello->role, HELLO_MASTER);
     if (n->peers == NULL) /* listens, and has not been started */
         conn_destroy(c);
     else

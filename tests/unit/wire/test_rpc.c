@@ -217,7 +217,7 @@ END_TEST
 
 static const struct hello HELLO = {
     .protocol = PROTOCOL_VERSION,
-    .role = ROLE_MASTER,
+    .role = HELLO_MASTER,
     .cluster = LITERAL("0123456789abcdef"),
     .id = 3,
     .incarnation = UINT64_MAX,
@@ -246,7 +246,7 @@ START_TEST(test_hello)
     ck_assert_int_eq(rpc.method, METHOD_HELLO);
     ck_assert_int_eq(hello_unpack(&h, rpc.params, &err), 0);
     ck_assert_uint_eq(h.protocol, PROTOCOL_VERSION);
-    ck_assert_int_eq(h.role, ROLE_MASTER);
+    ck_assert_int_eq(h.role, HELLO_MASTER);
     ck_assert_bytes_eq(h.cluster, HELLO.cluster);
     ck_assert_uint_eq(h.id, 3);
     ck_assert_uint_eq(h.incarnation, UINT64_MAX);
@@ -266,7 +266,7 @@ START_TEST(test_short_hello)
     struct hello h;
 
     ck_assert_int_eq(hello_unpack(&h, LITERAL("\x92\x01\x03"), &err), 0);
-    ck_assert_int_eq(h.role, ROLE_CLIENT);
+    ck_assert_int_eq(h.role, HELLO_CLIENT);
     ck_assert_uint_eq(h.cluster.size, 0);
     ck_assert(!h.leads);
 }
