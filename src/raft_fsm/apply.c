@@ -73,7 +73,7 @@ void job_close(struct apply *a, struct job *j, enum job_state before)
     if (job_state_is_final(now) && j->ended_us == 0)
         j->ended_us = a->stamp_us;
     state_edited(a->state, object_job(j));
-    if (now != before || (j->is_runnable && !was_runnable))
+    if (now != before || j->is_runnable != was_runnable)
         apply_effect(a, EFFECT_JOB, j->id, 0);
 }
 

@@ -64,6 +64,7 @@ struct result apply_kill(struct apply *a, const struct command *c)
 {
     struct job *j = state_job(a->state, c->kill.job);
     enum job_state before;
+    bool was_runnable;
 
     if (j == NULL)
         return result_rejected(ERROR_NOT_FOUND);
@@ -71,10 +72,11 @@ struct result apply_kill(struct apply *a, const struct command *c)
         return (struct result){.id = j->id, .index = j->kill_index};
     if (job_state_is_final(job_state(j)))
         return (struct result){.id = j->id, .index = j->changed};
+    was_runnable = j->is_runnable;
     before = job_open(a, j);
     j->kill_index = a->state->index;
     job_close(a, j, before);
-    if (job_state(j) == before)
+    if (job_state(j) == before && !was_runnable) /* else the leader hears of it */
         apply_effect(a, EFFECT_JOB, j->id, 0);
     return result_done(a, j->id);
 }

@@ -27,7 +27,8 @@ enum effect_kind {
     EFFECT_KILL,    /* id = attempt, agent = where: it is to end */
     EFFECT_UPDATED, /* id = attempt, agent = who reported: may be acknowledged */
     EFFECT_AGENT,   /* agent changed its state or spec */
-    EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again */
+    EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again,
+                    * or none any more */
 };
 
 struct effect {

@@ -53,13 +53,20 @@ check_shape(const struct sched *s, const struct shape *shape, const struct state
 
 static void check_job(const struct sched *s, const struct job *j)
 {
-    struct shape *shape = queue_shape(&s->queue, j);
-    struct waiting first = {.rank = s->policy->rank(j)};
+    const struct waiting *w = queue_find_job(&s->queue, j->id);
 
-    ASSERT(shape != NULL);
-    ASSERT(shape->is_asleep);
-    ASSERT(RB_FIND(waiting_tree, &shape->jobs, &first) != NULL);
-    ASSERT(fit_key_compare(&shape->place.key, &first.rank) <= 0);
+    ASSERT(w != NULL);
+    ASSERT(w->shape == queue_shape(&s->queue, j));
+    ASSERT(w->shape->is_asleep);
+    ASSERT(fit_key_compare(&w->shape->place.key, &w->rank) <= 0);
+}
+
+/* What waits is there, and has something to place. */
+static void check_waiting(const struct waiting *w, const struct state *state)
+{
+    const struct job *j = state_job(state, w->rank.second);
+
+    ASSERT(j != NULL && job_pending(j) > 0);
 }
 
 void sched_check(const struct sched *s, const struct state *state)
@@ -67,6 +74,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct fleet_agent *a;
     struct shape *shape;
     struct agent *agent;
+    struct waiting *w;
     struct job *job;
 
     ASSERT(!s->is_loading);
@@ -78,6 +86,8 @@ void sched_check(const struct sched *s, const struct state *state)
         ASSERT(state_agent(state, a->id) != NULL);
     RB_FOREACH (job, job_order_tree, (struct job_order_tree *)&state->runnable)
         check_job(s, job);
+    RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->queue.jobs)
+        check_waiting(w, state);
     RB_FOREACH (shape, shape_tree, (struct shape_tree *)&s->queue.shapes)
         check_shape(s, shape, state);
 }

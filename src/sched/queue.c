@@ -1,11 +1,17 @@
 /* queue.c - jobs with tasks to place, by what their tasks need. */
 #include "sched/queue.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
 
 static int waiting_compare(const struct waiting *a, const struct waiting *b)
 {
     return fit_key_compare(&a->rank, &b->rank);
+}
+
+static int waiting_by_job(const struct waiting *a, const struct waiting *b)
+{
+    return (a->rank.second > b->rank.second) - (a->rank.second < b->rank.second);
 }
 
 static int shape_compare(const struct shape *a, const struct shape *b)
@@ -16,12 +22,14 @@ static int shape_compare(const struct shape *a, const struct shape *b)
 }
 
 RB_GENERATE(waiting_tree, waiting, by_rank, waiting_compare)
+RB_GENERATE(waiting_job_tree, waiting, by_job, waiting_by_job)
 RB_GENERATE(shape_tree, shape, by_need, shape_compare)
 
 void queue_init(struct queue *q, const struct policy *policy)
 {
     *q = (struct queue){.policy = policy, .asleep = {.of_needs = true}};
     RB_INIT(&q->shapes);
+    RB_INIT(&q->jobs);
 }
 
 static void drop_shape(struct queue *q, struct shape *shape)
@@ -92,55 +100,61 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 
 /* ---- jobs ---- */
 
+struct waiting *queue_find_job(const struct queue *q, uint64_t job)
+{
+    struct waiting wanted = {.rank = {0, job}};
+
+    return RB_FIND(waiting_job_tree, (struct waiting_job_tree *)&q->jobs, &wanted);
+}
+
 void queue_add(struct queue *q, const struct job *j, bool wake)
 {
-    struct shape *shape = queue_shape(q, j);
+    struct shape *shape;
     struct waiting *w;
 
+    if (queue_find_job(q, j->id) != NULL)
+        return;
+    shape = queue_shape(q, j);
     if (shape == NULL)
         shape = add_shape(q, j);
     w = mem_zalloc(sizeof(*w));
     w->rank = q->policy->rank(j);
-    w->job = j->id;
-    if (RB_INSERT(waiting_tree, &shape->jobs, w) != NULL) {
-        mem_free(w); /* it waits already */
-        return;
-    }
+    w->shape = shape;
+    ASSERT(w->rank.second == j->id);
+    RB_INSERT(waiting_tree, &shape->jobs, w);
+    RB_INSERT(waiting_job_tree, &q->jobs, w);
     if (w == RB_MIN(waiting_tree, &shape->jobs))
         enter(q, shape, shape->is_asleep && !wake);
 }
 
-static void drop(struct queue *q, struct shape *shape, struct waiting *w)
+static void drop(struct queue *q, struct waiting *w)
 {
+    struct shape *shape = w->shape;
     bool was_first = w == RB_MIN(waiting_tree, &shape->jobs);
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
+    RB_REMOVE(waiting_job_tree, &q->jobs, w);
     mem_free(w);
     if (was_first)
         enter(q, shape, shape->is_asleep);
 }
 
-void queue_remove(struct queue *q, const struct job *j)
+void queue_remove(struct queue *q, uint64_t job)
 {
-    struct waiting wanted = {.rank = q->policy->rank(j)};
-    struct shape *shape = queue_shape(q, j);
-    struct waiting *w;
+    struct waiting *w = queue_find_job(q, job);
 
-    if (shape == NULL)
-        return;
-    w = RB_FIND(waiting_tree, &shape->jobs, &wanted);
     if (w != NULL)
-        drop(q, shape, w);
+        drop(q, w);
 }
 
 uint64_t shape_first_job(struct shape *shape)
 {
-    return RB_MIN(waiting_tree, &shape->jobs)->job;
+    return RB_MIN(waiting_tree, &shape->jobs)->rank.second;
 }
 
 void queue_pop(struct queue *q, struct shape *shape)
 {
-    drop(q, shape, RB_MIN(waiting_tree, &shape->jobs));
+    drop(q, RB_MIN(waiting_tree, &shape->jobs));
 }
 
 /* ---- shapes ---- */

@@ -19,12 +19,14 @@
 #include <bsd/sys/tree.h>
 
 struct waiting {
-    struct fit_key rank;
-    uint64_t job;
-    RB_ENTRY(waiting) by_rank;
+    struct fit_key rank; /* its second part is the id of the job */
+    struct shape *shape;
+    RB_ENTRY(waiting) by_rank; /* of its shape */
+    RB_ENTRY(waiting) by_job;  /* of the queue */
 };
 
 RB_HEAD(waiting_tree, waiting);
+RB_HEAD(waiting_job_tree, waiting);
 
 struct shape {
     struct demand demand;     /* owns its extras */
@@ -42,11 +44,13 @@ struct shape {
 RB_HEAD(shape_tree, shape);
 
 RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
+RB_PROTOTYPE(waiting_job_tree, waiting, by_job, )
 RB_PROTOTYPE(shape_tree, shape, by_need, )
 
 struct queue {
     const struct policy *policy;
     struct shape_tree shapes;
+    struct waiting_job_tree jobs;
     struct fit_tree ready;
     struct fit_tree asleep;
 };
@@ -57,7 +61,9 @@ void queue_finish(struct queue *q);
 /* Both do nothing when there is nothing to do. `wake`: a sleeping shape that gets an
  * earlier rank is to be tried again. */
 void queue_add(struct queue *q, const struct job *j, bool wake);
-void queue_remove(struct queue *q, const struct job *j);
+void queue_remove(struct queue *q, uint64_t job);
+/* NULL when it does not wait. */
+struct waiting *queue_find_job(const struct queue *q, uint64_t job);
 
 /* The shape that such a job has, or NULL when none of it waits. */
 struct shape *queue_shape(const struct queue *q, const struct job *j);

@@ -100,12 +100,11 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 {
     const struct job *j = state_job(state, job);
 
-    if (j == NULL)
-        return;
-    if (job_pending(j) > 0)
+    /* What ended may be purged already. */
+    if (j != NULL && job_pending(j) > 0)
         queue_add(&s->queue, j, s->fleet.grown.root != NULL);
     else
-        queue_remove(&s->queue, j);
+        queue_remove(&s->queue, job);
 }
 
 /* ---- 1: what the last round planned ---- */

@@ -45,18 +45,25 @@ static void tell(struct cluster *c, const struct effect *e)
     }
 }
 
-struct result cluster_apply(struct cluster *c, const struct command *command)
+void cluster_apply_all(struct cluster *c, const struct command *commands, size_t count)
 {
     c->now_us += 1000;
     buffer_clear(&c->entry);
-    buffer_clear(&c->packed);
-    command_pack(command, &c->packed);
     entry_begin(&c->entry, c->now_us);
-    entry_append(&c->entry, buffer_view(&c->packed));
+    for (size_t i = 0; i < count; i++) {
+        buffer_clear(&c->packed);
+        command_pack(&commands[i], &c->packed);
+        entry_append(&c->entry, buffer_view(&c->packed));
+    }
     outcome_clear(&c->out);
     fsm_apply(c->state, c->state->index + 1, 1, buffer_view(&c->entry), &c->out);
     for (size_t i = 0; i < c->out.effect_count; i++)
         tell(c, &c->out.effects[i]);
+}
+
+struct result cluster_apply(struct cluster *c, const struct command *command)
+{
+    cluster_apply_all(c, command, 1);
     return c->out.results[0];
 }
 

@@ -30,6 +30,8 @@ void cluster_init(struct cluster *c); /* founded; leading, after a first round *
 void cluster_finish(struct cluster *c);
 
 struct result cluster_apply(struct cluster *c, const struct command *command);
+/* In one entry: effects are told when all of them are applied. */
+void cluster_apply_all(struct cluster *c, const struct command *commands, size_t count);
 
 /* Vectors in cpus (thousandths), MiB, MiB of disk, gpus. */
 struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t gpus);

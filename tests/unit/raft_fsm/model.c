@@ -108,7 +108,7 @@ static struct view view_of(const struct m_job *j)
 }
 
 /* A command, and an effect for each job that it moved to another state or that has tasks
- * to place again. */
+ * to place again, or none any more. */
 static struct result run_and_watch(struct model *m, struct bytes bytes)
 {
     size_t count = m->job_count;
@@ -126,7 +126,7 @@ static struct result run_and_watch(struct model *m, struct bytes bytes)
 
         if (now.state != before[i].state && job_state_is_final(now.state))
             j->ended_us = m->stamp;
-        if (now.state != before[i].state || (now.to_place && !before[i].to_place))
+        if (now.state != before[i].state || now.to_place != before[i].to_place)
             m_effect(m, EFFECT_JOB, j->id, 0);
     }
     mem_free(before);

@@ -39,6 +39,7 @@ struct result m_submit(struct model *m, const struct command *c)
 struct result m_kill(struct model *m, const struct command *c)
 {
     struct m_job *j = m_find_job(m, c->kill.job);
+    bool is_to_place;
 
     if (j == NULL)
         return m_refused(ERROR_NOT_FOUND);
@@ -46,10 +47,11 @@ struct result m_kill(struct model *m, const struct command *c)
         return (struct result){.id = j->id, .index = j->kill_index};
     if (job_state_is_final(m_state_of(j)))
         return (struct result){.id = j->id, .index = j->changed};
+    is_to_place = m_count_placeable(j) > 0;
     j->kill_index = m->index;
     j->changed = m->index;
-    if (!job_state_is_final(m_state_of(j)))
-        m_effect(m, EFFECT_JOB, j->id, 0); /* else because its state changed */
+    if (!job_state_is_final(m_state_of(j)) && !is_to_place)
+        m_effect(m, EFFECT_JOB, j->id, 0); /* else because that changed */
     return m_done(m, j->id);
 }
 

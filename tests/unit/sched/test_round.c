@@ -203,6 +203,35 @@ START_TEST(test_tasks_of_a_killed_job_are_not_placed)
 }
 END_TEST
 
+/* Its effects are told when it is not there any more. */
+START_TEST(test_a_job_that_ends_and_is_purged_at_once_is_forgotten)
+{
+    struct command commands[] = {{.kind = COMMAND_KILL, .kill = {1}},
+                                 {.kind = COMMAND_PURGE, .purge = {1}}};
+
+    cluster_submit(&c, cpus(1), 1, 0);
+    settle(0);
+    cluster_apply_all(&c, commands, 2);
+    ck_assert_int_eq(c.out.results[1].code, ERROR_NONE);
+    settle(0);
+    cluster_add_agent(&c, cpus(1));
+    settle(0);
+}
+END_TEST
+
+/* Its task waits for room elsewhere, until its agent comes back with it. */
+START_TEST(test_a_job_that_got_its_task_back_waits_no_longer)
+{
+    cluster_add_agent(&c, cpus(2));
+    cluster_submit(&c, cpus(2), 1, 0);
+    settle(1);
+    cluster_agent_unreachable(&c, 1);
+    settle(0);
+    cluster_resize_agent(&c, 1, cpus(2));
+    settle(0);
+}
+END_TEST
+
 START_TEST(test_lost_tasks_are_placed_again)
 {
     uint64_t job = cluster_submit(&c, cpus(1), 1, 0);
@@ -454,6 +483,8 @@ int main(void)
                   test_an_agent_that_is_gone_gets_nothing,
                   test_an_agent_that_shrank_gets_nothing_until_it_fits,
                   test_tasks_of_a_killed_job_are_not_placed,
+                  test_a_job_that_ends_and_is_purged_at_once_is_forgotten,
+                  test_a_job_that_got_its_task_back_waits_no_longer,
                   test_lost_tasks_are_placed_again,
                   test_what_was_refused_is_planned_again,
                   test_a_batch_that_is_lost_is_planned_again,
