@@ -145,15 +145,24 @@ static void say_leading(struct master_core *m, uint64_t session, uint64_t term)
     core_end(m, session, begin);
 }
 
+static void tell(struct master_core *m, struct session *session)
+{
+    if (!session->told)
+        say_leading(m, session->number, m->leading.term);
+    session->told = true;
+}
+
 void agents_begin(struct master_core *m, uint64_t term)
 {
     struct session *session;
 
     ASSERT(term == m->leading.term);
     silence_begin(m);
-    RB_FOREACH (session, session_tree, &m->sessions)
+    RB_FOREACH (session, session_tree, &m->sessions) {
+        session->told = false;
         if (session->role != HELLO_AGENT)
             say_leading(m, session->number, term);
+    }
     m->leading.telling = true;
     agents_tell(m);
 }
@@ -161,7 +170,7 @@ void agents_begin(struct master_core *m, uint64_t term)
 /* Each answers at once: all of them in one turn would keep us from the other masters. */
 void agents_tell(struct master_core *m)
 {
-    struct session key = {.number = m->leading.told + 1};
+    struct session key = {.number = m->leading.told_up_to + 1};
     struct session *session;
     unsigned budget = m->config.told_per_turn;
 
@@ -170,10 +179,10 @@ void agents_tell(struct master_core *m)
     session = RB_NFIND(session_tree, &m->sessions, &key);
     for (; session != NULL && budget > 0;
          session = RB_NEXT(session_tree, &m->sessions, session)) {
-        m->leading.told = session->number;
-        if (session->role != HELLO_AGENT)
+        m->leading.told_up_to = session->number;
+        if (session->role != HELLO_AGENT || session->told)
             continue;
-        say_leading(m, session->number, m->leading.term);
+        tell(m, session);
         budget--;
     }
     silence_coming(m);
@@ -197,8 +206,8 @@ void agents_deposed(struct master_core *m)
 
 void agents_opened(struct master_core *m, struct session *session)
 {
-    if (m->leading.active && !m->leading.telling) /* else it is told in its turn */
-        say_leading(m, session->number, m->leading.term);
+    if (m->leading.active)
+        tell(m, session);
 }
 
 void agents_closed(struct master_core *m, struct session *session)
@@ -355,6 +364,7 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
+    tell(m, session); /* it asks all masters: it is to know that a leader answers */
     v = agents_view(m, q.agent);
     if (v != NULL)
         silence_heard(m, v); /* not silent while this waits for its commit */

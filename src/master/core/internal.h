@@ -120,6 +120,7 @@ struct session {
     uint64_t number;
     enum hello_role role;
     uint64_t agent; /* bound agent id, 0: none */
+    bool told;      /* an agent: that we lead */
 };
 
 RB_HEAD(session_tree, session);
@@ -165,8 +166,8 @@ struct leading {
     uint64_t began_ms;
     uint64_t since_ms;  /* leading, or last gap of the loop: silence counts from here */
     uint64_t coming_ms; /* for who has not come yet: another one was told, or came */
-    bool telling;       /* there are agents to tell that we lead, in … */
-    uint64_t told;      /* … sessions with higher numbers */
+    bool telling;       /* there may be agents to tell that we lead, … */
+    uint64_t told_up_to; /* … in sessions with higher numbers */
     uint64_t next_tick_ms;
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */

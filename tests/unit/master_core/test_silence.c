@@ -217,6 +217,24 @@ START_TEST(test_a_new_leader_tells_its_agents)
 }
 END_TEST
 
+/* It asked before its turn: it is to know that the answer is a leader's. */
+START_TEST(test_an_agent_that_asks_is_told)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 10);
+    rig.config.told_per_turn = 1;
+    rig_restart_with(&rig, 10);
+    ck_assert_uint_eq(rig.told[10], 0);
+    rig_send_register(&rig, 10, 10, 10);
+    ck_assert_uint_eq(rig.told[10], 1);
+    rig_settle(&rig);
+    ck_assert_uint_eq(told(&rig), 10);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* They may wait in one queue: who has not come is not silent while others come, but for 10 s. */
 START_TEST(test_agents_that_are_coming)
 {
@@ -348,6 +366,7 @@ UNIT_MAIN("master silence",
                     test_a_silent_agent_is_told_to_stop_nothing),
           unit_case("coming",
                     test_a_new_leader_tells_its_agents,
+                    test_an_agent_that_asks_is_told,
                     test_agents_that_are_coming,
                     test_silent_while_others_are_coming),
           unit_case("brake",
