@@ -570,6 +570,8 @@ void stream_hang_up_first(struct stream *s)
         getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     above = limit.rlim_cur < HIGH_MAX ? limit.rlim_cur : HIGH_MAX;
+    if (above <= 2 * HIGH_ROOM)
+        return;
     s->high = fcntl(
         fd, F_DUPFD_CLOEXEC, (int)(above - HIGH_ROOM)); /* none: it is only late */
 }
