@@ -301,39 +301,56 @@ struct search {
     void *arg;
 };
 
-/* `dir` is of a process or a thread in /proc. */
-static bool is_in_group(int dir, const char *file, const char *group)
+#define GROUPS_TEXT 8192 /* of /proc/PID/cgroup */
+
+static bool has_group(const char *text, const char *group)
 {
-    char text[8192], *at;
     size_t size = strlen(group);
 
-    if (cgroup_read(dir, file, text, sizeof(text)) <= 0)
-        return false;
-    for (at = text; (at = strstr(at, group)) != NULL; at += size) {
+    for (const char *at = text; (at = strstr(at, group)) != NULL; at += size) {
         if (at[size] == '\n' || at[size] == '/')
             return true;
     }
     return false;
 }
 
-/* A first thread that has ended is in no group any more, when the others still are. */
-static bool has_in_group(int proc, const char *group)
+/* A line is NUMBER:CONTROLLERS:PATH. */
+static bool is_at_top(const char *text)
 {
-    bool found = is_in_group(proc, "cgroup", group);
-    int fd = found ? -1 : openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *threads = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *entry;
-    char file[300];
+    for (const char *at = text; *at != 0; at += *at == '\n') {
+        size_t size = strcspn(at, "\n");
 
-    while (threads != NULL && !found && (entry = readdir(threads)) != NULL) {
+        if (size < 2 || memcmp(at + size - 2, ":/", 2) != 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+/* The groups of a process, by its directory in /proc.  A first thread that has ended is in none
+ * any more, which is the top of all, when the others still are. */
+static void read_groups(int proc, char text[GROUPS_TEXT])
+{
+    char file[300];
+    struct dirent *entry;
+    DIR *threads;
+    int fd;
+
+    if (cgroup_read(proc, "cgroup", text, GROUPS_TEXT) <= 0)
+        text[0] = 0;
+    if (!is_at_top(text))
+        return;
+    fd = openat(proc, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    threads = fd < 0 ? NULL : fdopendir(fd);
+    while (threads != NULL && is_at_top(text) && (entry = readdir(threads)) != NULL) {
         snprintf(file, sizeof(file), "%s/cgroup", entry->d_name);
-        found = entry->d_name[0] != '.' && is_in_group(fd, file, group);
+        if (entry->d_name[0] != '.' && cgroup_read(fd, file, text, GROUPS_TEXT) <= 0)
+            text[0] = 0;
     }
     if (threads != NULL)
         closedir(threads);
     else if (fd >= 0)
         close(fd);
-    return found;
 }
 
 /* The number of a process that ended may pass to another one of the host: held by its
@@ -341,10 +358,12 @@ static bool has_in_group(int proc, const char *group)
 static void visit_member(const struct search *s, pid_t pid)
 {
     int proc = process_open(pid);
+    char text[GROUPS_TEXT];
 
     if (proc < 0)
         return;
-    if (has_in_group(proc, s->group))
+    read_groups(proc, text);
+    if (has_group(text, s->group))
         s->visit(proc, s->arg);
     close(proc);
 }
@@ -438,8 +457,13 @@ void cgroup_each_process(const struct cgroups *all,
 
 bool cgroups_hold(const struct cgroups *all, int proc)
 {
+    char text[GROUPS_TEXT];
+
+    if (all->count == 0)
+        return false;
+    read_groups(proc, text);
     for (unsigned i = 0; i < all->count; i++) {
-        if (has_in_group(proc, place_name(&all->places[i])))
+        if (has_group(text, place_name(&all->places[i])))
             return true;
     }
     return false;

@@ -6,8 +6,8 @@
  *
  * What is open is looked at before what has a name: what is removed in between is missed,
  * which is better than to count it twice.  What gets its first name in between (O_TMPFILE) is
- * counted twice; so only two such looks in a row say that a task is over, unless what has no
- * name is too much alone.
+ * counted twice, and files of several processes are not seen in one moment; so only two such
+ * looks in a row say that a task is over.
  */
 #include "agent/disk_quota.h"
 
@@ -33,7 +33,9 @@
 
 #define LOOK_MS   1000
 #define LOOK_REST 20 /* a look at one may take 1/20 of the time */
-#define OPEN_LOOK 5  /* times as long between looks at what is open */
+#define REST_MAX_US \
+    60000000ull     /* also when somebody makes the looks at what is open long */
+#define OPEN_LOOK 5 /* times as long between looks at what is open */
 
 struct watched {
     uint64_t attempt;
@@ -257,9 +259,18 @@ static void *run(void *arg)
 
 /* ---- the thread of what is open ---- */
 
+/* What is asked of all, and by how much each is limited. */
+struct round {
+    struct disk_quota *quota;
+    struct look_request *requests;
+    uint64_t *bytes_max;
+    size_t count, capacity, max_capacity;
+    size_t at; /* the first of those that are asked now */
+};
+
 static bool is_stopping(void *arg)
 {
-    struct disk_quota *q = arg;
+    struct disk_quota *q = ((struct round *)arg)->quota;
     bool stopping;
 
     worker_lock(&q->open_worker);
@@ -267,13 +278,6 @@ static bool is_stopping(void *arg)
     worker_unlock(&q->open_worker);
     return stopping;
 }
-
-/* What is asked of all, and by how much each is limited. */
-struct round {
-    struct look_request *requests;
-    uint64_t *bytes_max;
-    size_t count, capacity, max_capacity;
-};
 
 static void collect(struct disk_quota *q, struct round *r)
 {
@@ -290,14 +294,13 @@ static void collect(struct disk_quota *q, struct round *r)
     worker_unlock(&q->worker);
 }
 
-/* alone: by what is open alone. */
-static void suspect(struct disk_quota *q, uint64_t attempt, bool over, bool alone)
+static void suspect(struct disk_quota *q, uint64_t attempt, bool over)
 {
     struct watched key = {.attempt = attempt}, *w;
 
     worker_lock(&q->worker);
     w = RB_FIND(watched_tree, &q->watched, &key);
-    if (w != NULL && over && (alone || w->suspected)) {
+    if (w != NULL && over && w->suspected) {
         w->over = true;
         q->hooks.notify(q->hooks.arg);
     }
@@ -306,46 +309,49 @@ static void suspect(struct disk_quota *q, uint64_t attempt, bool over, bool alon
     worker_unlock(&q->worker);
 }
 
-static void
-judge(struct disk_quota *q, const struct look_answer *answer, uint64_t bytes_max)
+static void judge(void *arg, size_t index, const struct look_answer *answer)
 {
+    const struct round *r = arg;
     struct sum s = {.bytes = answer->bytes,
                     .files = answer->files,
-                    .bytes_max = bytes_max,
-                    .files_max = q->files};
-    bool alone = is_over(&s);
+                    .bytes_max = r->bytes_max[r->at + index],
+                    .files_max = r->quota->files};
 
-    if (!alone && answer->files > 0)
-        add_named(q, &s, answer->attempt);
-    suspect(q, answer->attempt, is_over(&s), alone);
+    if (answer->files > 0 && !is_over(&s))
+        add_named(r->quota, &s, answer->attempt);
+    suspect(r->quota, answer->attempt, is_over(&s));
 }
 
 static void look_at_open(struct disk_quota *q)
 {
+    struct round r = {.quota = q};
     const struct looker_options options = {.shim = q->shim,
                                            .work_dir = q->work_dir,
                                            .groups = q->groups,
                                            .stopping = is_stopping,
-                                           .arg = q};
-    struct look_answer *answers = mem_alloc(LOOK_REQUESTS * sizeof(*answers));
-    struct round r = {0};
+                                           .answered = judge,
+                                           .arg = &r};
     struct error err = {0};
-    size_t at = 0, n = 1;
+    size_t n = 1;
 
     collect(q, &r);
-    while (at < r.count && n > 0 && !is_stopping(q)) {
-        n = r.count - at < LOOK_REQUESTS ? r.count - at : LOOK_REQUESTS;
-        n = looker_ask(&options, r.requests + at, n, answers, &err);
-        for (size_t i = 0; i < n; i++)
-            judge(q, &answers[i], r.bytes_max[at + i]);
-        at += n;
+    for (; r.at < r.count && n > 0; r.at += n) {
+        n = r.count - r.at < LOOK_REQUESTS ? r.count - r.at : LOOK_REQUESTS;
+        n = looker_ask(&options, r.requests + r.at, n, &err);
     }
-    if (n == 0 && !q->told)
+    if (err.code != ERROR_NONE && !q->told)
         log_warning("agent", "%s", err.text);
-    q->told = n == 0;
+    q->told = err.code != ERROR_NONE;
     mem_free(r.requests);
     mem_free(r.bytes_max);
-    mem_free(answers);
+}
+
+static uint64_t rest_of(uint64_t took_us, uint64_t period_us)
+{
+    uint64_t rest =
+        took_us < REST_MAX_US / LOOK_REST ? took_us * LOOK_REST : REST_MAX_US;
+
+    return rest > period_us ? rest : period_us;
 }
 
 static void *run_open(void *arg)
@@ -355,8 +361,7 @@ static void *run_open(void *arg)
 
     worker_lock(&q->open_worker);
     while (!q->open_worker.stopping) {
-        due_us = clock_monotonic_us();
-        due_us += took_us * LOOK_REST > period_us ? took_us * LOOK_REST : period_us;
+        due_us = clock_monotonic_us() + rest_of(took_us, period_us);
         while (!q->open_worker.stopping && worker_wait_until(&q->open_worker, due_us)) {
         }
         worker_unlock(&q->open_worker);

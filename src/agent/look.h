@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define LOOK_OPTION   "--look"
-#define LOOK_REQUESTS 1000 /* of one process: they fit into a pipe */
+#define LOOK_REQUESTS 128 /* of one process: they fit into any pipe */
 
 struct look_request {
     uint64_t attempt;

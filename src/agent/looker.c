@@ -100,55 +100,67 @@ static void send(struct looker *l, const struct look_request *requests, size_t c
     close(l->requests);
 }
 
-/* False: there is none in time, or no more. */
-static bool receive(const struct looker *l,
-                    const struct looker_options *o,
-                    uint64_t until_us,
-                    struct look_answer *answer)
+enum received { RECEIVED, TOO_LATE, ENDED };
+
+static enum received receive(const struct looker *l,
+                             const struct looker_options *o,
+                             uint64_t until_us,
+                             struct look_answer *answer)
 {
     struct pollfd fd = {.fd = l->answers, .events = POLLIN};
 
     while (poll(&fd, 1, STOP_MS) <= 0) {
         if (clock_monotonic_us() >= until_us || o->stopping(o->arg))
-            return false;
+            return TOO_LATE;
     }
-    return read(l->answers, answer, sizeof(*answer)) == (ssize_t)sizeof(*answer);
+    return read(l->answers, answer, sizeof(*answer)) == (ssize_t)sizeof(*answer)
+               ? RECEIVED
+               : ENDED;
 }
 
-/* All that it tells of one attempt; the last is what counts.  False: it did not end with it. */
-static bool receive_all(const struct looker *l,
-                        const struct looker_options *o,
-                        struct look_answer *out)
+/* All that it tells of one attempt; the last is what counts. */
+static enum received receive_all(const struct looker *l,
+                                 const struct looker_options *o,
+                                 struct look_answer *out)
 {
     uint64_t until_us = clock_monotonic_us() + PATIENCE_MS * 1000ull;
     struct look_answer next = {0};
     uint64_t attempt = out->attempt;
+    enum received r = RECEIVED;
 
-    while (next.done == 0 && clock_monotonic_us() < until_us) {
-        if (!receive(l, o, until_us, &next) || next.attempt != attempt)
-            return false;
-        *out = next;
+    while (r == RECEIVED && next.done == 0) {
+        r = clock_monotonic_us() < until_us ? receive(l, o, until_us, &next) : TOO_LATE;
+        if (r == RECEIVED && next.attempt != attempt)
+            r = ENDED;
+        if (r == RECEIVED)
+            *out = next;
     }
-    return next.done != 0;
+    return r;
 }
 
 size_t looker_ask(const struct looker_options *options,
                   const struct look_request *requests,
                   size_t count,
-                  struct look_answer *answers,
                   struct error *err)
 {
+    enum received r = RECEIVED;
     struct looker l;
     size_t done = 0;
-    bool answered = true;
 
     if (start(&l, options, err) != 0)
         return 0;
     send(&l, requests, count);
-    while (answered && done < count) {
-        answers[done] = (struct look_answer){.attempt = requests[done].attempt};
-        answered = receive_all(&l, options, &answers[done++]);
+    while (r == RECEIVED && done < count && !options->stopping(options->arg)) {
+        struct look_answer answer = {.attempt = requests[done].attempt};
+
+        r = receive_all(&l, options, &answer);
+        if (r == ENDED && done == 0)
+            break;
+        options->answered(options->arg, done++, &answer);
     }
+    if (r == ENDED && done == 0)
+        error_set(
+            err, ERROR_IO, "%s " LOOK_OPTION " ended without an answer", options->shim);
     close(l.answers);
     kill(l.pid, SIGKILL);
     waitpid(l.pid, NULL, 0);

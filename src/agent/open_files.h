@@ -7,7 +7,7 @@
  * shows that (to root alone).
  *
  * Not found is what a task hides: behind mounts of its own, in a message between sockets that
- * nobody took, with io_uring, or, from an agent that is not root, in a process that is
+ * nobody took, with io_uring, mapped by a process whose first thread has ended, or, from an agent that is not root, in a process that is
  * not dumpable (prctl(2)).
  * Source: proc(5), /proc/PID/task/TID/fd, /proc/PID/maps and /proc/PID/map_files.
  */
