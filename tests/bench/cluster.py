@@ -30,8 +30,10 @@ def folder():
 
 
 class Cluster:
-    def __init__(self, build, agents=0, resources="cpus:64;mem:65536;disk:65536", masters=3):
+    def __init__(self, build, agents=0, resources="cpus:64;mem:65536;disk:65536", masters=3,
+                 options=("--http", "none")):
         self.build = build
+        self.options = options  # of masters
         self.dir = folder()
         self.ports = free_ports(masters)
         self.cluster = ",".join(f"{i + 1}=127.0.0.1:{p}" for i, p in enumerate(self.ports))
@@ -47,7 +49,7 @@ class Cluster:
         log = open(f"{self.dir}/master{n}.log", "a")
         self.processes[n] = subprocess.Popen(
             [f"{self.build}/triarch-master", "--id", str(n), "--data-dir", f"{self.dir}/m{n}",
-             "--cluster", self.cluster, "--http", "none"], stderr=log, stdin=subprocess.DEVNULL)
+             "--cluster", self.cluster, *self.options], stderr=log, stdin=subprocess.DEVNULL)
 
     def start_agent(self, n, resources):
         log = open(f"{self.dir}/agent{n}.log", "a")
