@@ -49,11 +49,13 @@ def cpu_seconds(pid):
 
 
 class Fleet:
-    """Agents in a few processes; `counts` are their sums."""
+    """Agents in a few processes.  History is what their sums were, and when; waiting goes on in
+    it from where the wait before ended, so what happened meanwhile has its own time."""
 
     def __init__(self, c, agents, *options):
         self.processes, self.last = [], {}
         self.changed = threading.Condition()
+        self.history, self.at = [], 0
         self.answers = []
         for first in range(0, agents, AGENTS_EACH):
             p = subprocess.Popen(
@@ -71,20 +73,29 @@ class Fleet:
                     self.answers.append(counts)
                 else:
                     self.last[p] = counts
+                    sums = {k: sum(c[k] for c in self.last.values()) for k in counts}
+                    self.history.append({**sums, "at_us": counts["at_us"]})
                 self.changed.notify_all()
 
     def total(self, name):
-        return sum(counts[name] for counts in self.last.values())
+        return self.history[-1][name] if self.history else 0
+
+    def happened(self, condition):
+        while self.at < len(self.history):
+            if condition(self.history[self.at]):
+                return True
+            self.at += 1
+        return False
 
     def wait(self, what, condition, seconds=120):
         """The time at which it was so, in us, as the processes say."""
         with self.changed:
-            if not self.changed.wait_for(condition, seconds):
-                raise SystemExit(f"{what} did not happen within {seconds} s: {list(self.last.values())}")
-            return max(counts["at_us"] for counts in self.last.values())
+            if not self.changed.wait_for(lambda: self.happened(condition), seconds):
+                raise SystemExit(f"{what} did not happen within {seconds} s: {self.history[-1:]}")
+            return self.history[self.at]["at_us"]
 
     def wait_total(self, name, least, seconds=120):
-        return self.wait(f"{name} {least}", lambda: self.total(name) >= least, seconds)
+        return self.wait(f"{name} {least}", lambda sums: sums[name] >= least, seconds)
 
     def tell(self, text, process=0):
         self.processes[process].stdin.write(text + "\n")
@@ -155,11 +166,18 @@ class Scene:
                       str(instances), "--task", "never", *options)
 
     def run_for_ever(self, tasks):
+        more = {n: self.fleet.total(n) + tasks for n in ("running", "acknowledged")}
         job = self.submit(tasks, "never")
-        before = self.fleet.total("acknowledged")
-        self.fleet.wait_total("running", tasks)
-        self.fleet.wait("acknowledging", lambda: self.fleet.total("acknowledged") - before >= tasks)
+        for name, least in more.items():
+            self.fleet.wait_total(name, least)
         return job
+
+    def run_distinct(self, jobs):
+        """What load says of submitting them."""
+        more = self.fleet.total("running") + jobs
+        out = self.fill(jobs, 1, distinct=True)
+        self.fleet.wait_total("running", more)
+        return out
 
 
 def closed(c, outstanding, total, *options):
@@ -277,7 +295,7 @@ def one_failover(s, a):
     n = s.c.leader()
     when = time.monotonic_ns() // 1000
     s.c.processes[n].kill()
-    f.wait("losing the leader", lambda: f.total("registered") < a.agents / 2, 20)
+    f.wait("losing the leader", lambda sums: sums["registered"] < a.agents / 2, 20)
     back = f.wait_total("registered", a.agents)
     out, _ = p.communicate()
     failed = json.loads(out)["failed"]
@@ -386,9 +404,7 @@ def measure_bytes(a):
         s.run_for_ever(1000)  # what grows once has grown
         result = {
             "placed_task": grown(s, lambda: s.run_for_ever(a.tasks), a.tasks),
-            "running_distinct_job": grown(s, lambda: (s.fill(a.jobs, 1, distinct=True),
-                                                      s.fleet.wait_total("running", 1000 + a.tasks + a.jobs)),
-                                          a.jobs),
+            "running_distinct_job": grown(s, lambda: s.run_distinct(a.jobs), a.jobs),
             "waiting_array_task": grown(s, lambda: s.submit(a.tasks, "never", cpus="100"), a.tasks),
         }
         return (result, ("bytes of a placed task / distinct job",
