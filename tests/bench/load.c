@@ -10,6 +10,7 @@
  * client: it finds the leader and repeats over a failover by itself.
  *
  *         --instances N    tasks of each job (1)
+ *         --cpus MILLI     what each task takes (100); more than agents have: it waits
  *         --task TEXT      the argument of its command: how long simulated agents run it
  *         --distinct       no two jobs are alike: sizes are drawn, each with a name of its own
  *         --total N        stop after as many submits, measured from the first
@@ -44,6 +45,7 @@ struct load {
     struct loop_timer timer;
     struct buffer spec;
     uint32_t instances;
+    uint64_t cpus_milli;
     const char *task; /* NULL: none */
     bool distinct;
     uint64_t total; /* 0: until the time is over */
@@ -116,10 +118,10 @@ static void pack_spec(struct load *l, size_t pad)
 
     job_spec_init(&spec);
     spec.instances = l->instances;
-    spec.resources.amount[RESOURCE_CPUS] = 100;
+    spec.resources.amount[RESOURCE_CPUS] = l->cpus_milli;
     if (l->distinct) {
         snprintf(name, sizeof(name), "load-%llu", (unsigned long long)l->submitted);
-        spec.resources.amount[RESOURCE_CPUS] = 50 * rng_between(&l->rng, 1, 40);
+        spec.resources.amount[RESOURCE_CPUS] += 50 * rng_below(&l->rng, 40);
         spec.resources.amount[RESOURCE_MEM] = 16 * MIB * rng_between(&l->rng, 1, 128);
     }
     spec.name = mem_strdup(name);
@@ -237,6 +239,7 @@ int main(int argc, char **argv)
         {"every-us", required_argument, NULL, 'u'},
         {"log", required_argument, NULL, 'l'},
         {"instances", required_argument, NULL, 'i'},
+        {"cpus", required_argument, NULL, 'p'},
         {"task", required_argument, NULL, 't'},
         {"total", required_argument, NULL, 'c'},
         {"distinct", no_argument, NULL, 'd'},
@@ -244,6 +247,7 @@ int main(int argc, char **argv)
 
     l.outstanding = 1;
     l.every_us = 1000;
+    l.cpus_milli = 100;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {
         switch (option) {
         case 'm':
@@ -266,6 +270,9 @@ int main(int argc, char **argv)
             break;
         case 'i':
             instances = strtoull(optarg, NULL, 10);
+            break;
+        case 'p':
+            l.cpus_milli = strtoull(optarg, NULL, 10);
             break;
         case 't':
             l.task = optarg;

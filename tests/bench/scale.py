@@ -101,13 +101,16 @@ class Fleet:
         self.processes[process].stdin.write(text + "\n")
         self.processes[process].stdin.flush()
 
-    def tasks(self, first, count):
-        """{number in the first process: how many tasks run there}"""
-        with self.changed:
-            self.answers = []
-            self.tell(f"tasks {first} {count}")
-            self.changed.wait_for(lambda: len(self.answers) >= count, 30)
-            return {a["agent"]: a["tasks"] for a in self.answers}
+    def busiest(self):
+        """The agent with most tasks: (tasks, process, number in it)"""
+        most = (-1, 0, 0)
+        for i, p in enumerate(self.processes):
+            with self.changed:
+                self.answers, count = [], self.last[p]["agents"]
+                self.tell(f"tasks 0 {count}", i)
+                self.changed.wait_for(lambda: len(self.answers) >= count, 30)
+                most = max(most, *((a["tasks"], i, a["agent"]) for a in self.answers))
+        return most
 
     def cpu(self):
         return sum(cpu_seconds(p.pid) for p in self.processes)
@@ -159,11 +162,11 @@ class Scene:
             raise SystemExit(answer.stderr)
         return int(answer.stdout.split()[0])
 
-    def fill(self, jobs, instances, distinct=False):
-        """Jobs that nothing can run yet, or that run for ever."""
+    def fill(self, jobs, instances, distinct=False, waiting=False):
+        """Jobs that run for ever, or ask for more than an agent has."""
         options = ["--distinct"] if distinct else []
-        return closed(self.c, 1024 if instances < 100 else 32, jobs, "--instances",
-                      str(instances), "--task", "never", *options)
+        return closed(self.c, 1024 if instances < 100 else 32, jobs, "--instances", str(instances),
+                      "--task", "never", "--cpus", "1000000" if waiting else "100", *options)
 
     def run_for_ever(self, tasks):
         more = {n: self.fleet.total(n) + tasks for n in ("running", "acknowledged")}
@@ -328,13 +331,12 @@ def one_death(a, agents):
     tasks = min(a.tasks, 100 * agents)
     with Scene(a, agents, ("--resources", ROOMY)) as s:
         s.run_for_ever(tasks)
-        here = s.fleet.tasks(0, min(agents, AGENTS_EACH))
-        victim = max(here, key=lambda n: here[n])
+        moving, process, victim = s.fleet.busiest()
         when = time.monotonic_ns() // 1000
-        s.fleet.tell(f"silence {victim} 1")
-        moved = s.fleet.wait_total("repeats_started", here[victim], 60)
+        s.fleet.tell(f"silence {victim} 1", process)
+        moved = s.fleet.wait_total("repeats_started", moving, 60)
         time.sleep(1)
-        return (moved - when) / 1e3, here[victim], s.fleet.total("repeats_started") - here[victim]
+        return (moved - when) / 1e3, moving, s.fleet.total("repeats_started") - moving
 
 
 def measure_death(a):
@@ -349,9 +351,10 @@ def measure_poll(a):
     """p99 of submits alone, then with clients that list everything all the time."""
     with Scene(a, a.agents) as s:
         job = s.run_for_ever(a.tasks)
-        s.fill(a.jobs, 1)
+        s.fill(a.jobs, 1, waiting=True)
         alone = open_p99(s.c, a.seconds)
-        poll = subprocess.Popen([f"{a.build}/tests/bench/poll", "--masters", s.c.masters,
+        # They stand for other hosts: what they do with the answers is not to slow masters.
+        poll = subprocess.Popen(["nice", "-n", "15", f"{a.build}/tests/bench/poll", "--masters", s.c.masters,
                                  "--clients", "20", "--job", str(job), "--seconds",
                                  str(a.seconds + 3)], stdout=subprocess.PIPE, text=True)
         time.sleep(0.5)
@@ -367,22 +370,32 @@ def measure_poll(a):
                  f"{alone['p99_ms']:.1f} to {polled['p99_ms']:.1f} ms", "2", f"{ratio:.1f}"))
 
 
+def applied(s):
+    """{id of a master: the index it has applied}; only those that answer"""
+    return {m["id"]: m["applied_index"] for m in json.loads(s.c.triarch("masters", "--json").stdout or "[]")
+            if m["role"] in ("leader", "follower")}
+
+
+def one_restart(s):
+    """Kill a follower, start it again: until it has applied all that the leader had."""
+    leader = s.c.leader()
+    n = leader % 3 + 1
+    s.c.processes[n].kill()
+    s.c.processes[n].wait()
+    index = applied(s)[leader]
+    begin = time.monotonic()
+    s.c.start_master(n)
+    wait_for("catching up", lambda: applied(s).get(n, 0) >= index)
+    return time.monotonic() - begin
+
+
 def measure_restart(a):
-    """A follower is killed and started again, with tasks that wait, run and distinct jobs."""
+    """With tasks that wait, tasks that run, and distinct jobs."""
     with Scene(a, a.agents) as s:
         s.run_for_ever(a.tasks)
-        s.fill(max(1, 9 * a.tasks // 1000), 1000)
-        s.fill(a.jobs, 1, distinct=True)
-        s.c.wait_leader(all_up=True)
-        took = []
-        for _ in range(a.rounds):
-            n = next(i for i in (1, 2, 3) if i != s.c.leader())
-            s.c.processes[n].kill()
-            s.c.processes[n].wait()
-            begin = time.monotonic()
-            s.c.start_master(n)
-            s.c.wait_leader(all_up=True)
-            took.append(time.monotonic() - begin)
+        s.fill(max(1, 9 * a.tasks // 1000), 1000, waiting=True)
+        s.fill(a.jobs, 1, distinct=True, waiting=True)
+        took = [one_restart(s) for _ in range(a.rounds)]
         pss = [memory(pid) for pid in s.pids()]
         return ({"seconds": [round(t, 2) for t in took], "tasks": 10 * a.tasks, "running": a.tasks,
                  "jobs": a.jobs, "pss_mib": [round(m[0] / 1024) for m in pss],
@@ -391,24 +404,32 @@ def measure_restart(a):
                  f"{statistics.median(took) / 5:.2f}"))
 
 
-def grown(s, what, count):
+def grown(s, count, what):
     before = [memory(pid)[1] for pid in s.pids()]
     what()
     time.sleep(1)
     return [round(1024 * (memory(pid)[1] - kib) / count) for pid, kib in zip(s.pids(), before)]
 
 
+LOG_CACHE_JOBS = 70_000  # their entries fill the log cache of a master (16 MiB)
+
+
 def measure_bytes(a):
-    """Anonymous memory of each master for one more of a kind."""
+    """Anonymous memory of the leader and of a follower for one more of a kind."""
     with Scene(a, a.agents, ("--resources", ROOMY)) as s:
-        s.run_for_ever(1000)  # what grows once has grown
-        result = {
-            "placed_task": grown(s, lambda: s.run_for_ever(a.tasks), a.tasks),
-            "running_distinct_job": grown(s, lambda: s.run_distinct(a.jobs), a.jobs),
-            "waiting_array_task": grown(s, lambda: s.submit(a.tasks, "never", cpus="100"), a.tasks),
+        s.fill(LOG_CACHE_JOBS, 1)
+        s.fleet.wait_total("running", LOG_CACHE_JOBS)
+        kinds = {
+            "placed_task": grown(s, a.tasks, lambda: s.run_for_ever(a.tasks)),
+            "running_distinct_job": grown(s, a.jobs, lambda: s.run_distinct(a.jobs)),
+            "waiting_array_task": grown(s, a.tasks, lambda: s.submit(a.tasks, "never", cpus="100")),
+            "waiting_distinct_job": grown(s, a.jobs, lambda: s.fill(a.jobs, 1, distinct=True,
+                                                                    waiting=True)),
         }
+        leads = s.leader - 1
+        result = {kind: {"leader": b[leads], "follower": b[leads - 1]} for kind, b in kinds.items()}
         return (result, ("bytes of a placed task / distinct job",
-                         f"{max(result['placed_task'])} / {max(result['running_distinct_job'])}",
+                         f"{kinds['placed_task'][leads]} / {kinds['running_distinct_job'][leads]}",
                          "256 / 1,024", "-"))
 
 
