@@ -2,7 +2,8 @@
 """Measures three masters with thousands of simulated agents (agents_load) on this machine.
 
     scale.py [--build DIR] [--agents 1000] [--tasks 10000] [--jobs 10000] [--seconds 5]
-             [--rounds 3] [--only connect,accept,place,distinct,updates,failover,death,poll,restart,bytes,snapshot]
+             [--rounds 3] [--only connect,accept,place,distinct,updates,failover,death,poll,
+                                  restart,bytes,snapshot]
 
 Prints one JSON line for each measure on stdout and a table on stderr, as cluster.py, whose
 cluster it uses.  Each measure has a cluster of its own.  With each rate comes what a thousand of
@@ -14,7 +15,7 @@ source addresses.
 """
 import argparse, json, os, statistics, subprocess, threading, time
 
-from cluster import Cluster, free_ports, load, median, percentiles, print_measures, until_answered
+from cluster import Cluster, load, percentiles, print_measures, until_answered
 
 AGENTS_EACH = 5000  # in one process
 ROOMY = "cpus:64;mem:262144;disk:1048576"
@@ -76,6 +77,11 @@ class Fleet:
                     sums = {k: sum(c[k] for c in self.last.values()) for k in counts}
                     self.history.append({**sums, "at_us": counts["at_us"]})
                 self.changed.notify_all()
+
+    def skip(self):
+        """What happened so far is not waited for any more."""
+        with self.changed:
+            self.at = len(self.history) - 1
 
     def total(self, name):
         return self.history[-1][name] if self.history else 0
@@ -224,8 +230,8 @@ def measure_connect(a):
                  "pss_mib": [round(m[0] / 1024, 1) for m in after],
                  "anon_kib_per_agent": [round(k, 2) for k in kib],
                  "leader_cores_idle": round(idle, 3)},
-                (f"{a.agents:,} agents register", f"{registered:.2f} s, {max(m[0] for m in after) / 1024:.0f} MiB",
-                 "600 MiB", "-"))
+                (f"{a.agents:,} agents register",
+                 f"{registered:.2f} s, {max(m[0] for m in after) / 1024:.0f} MiB", "600 MiB", "-"))
 
 
 def measure_accept(a):
@@ -240,13 +246,13 @@ def measure_accept(a):
                 rate_line("array tasks accepted", rate, 200_000))
 
 
-def placed(s, begin_us, tasks, what):
+def placed(s, begin_us, tasks):
     """From the first launch to the last, as the agents saw them."""
     first = s.fleet.wait_total("launches", 1)
     last = s.fleet.wait_total("launches", tasks)
     return {"tasks": tasks, "first_ms": round((first - begin_us) / 1e3, 1),
-            "all_ms": round((last - begin_us) / 1e3, 1), "rate": round(tasks * 1e6 / (last - begin_us)),
-            "what": what}
+            "all_ms": round((last - begin_us) / 1e3, 1),
+            "rate": round(tasks * 1e6 / (last - begin_us))}
 
 
 def measure_place(a):
@@ -255,7 +261,7 @@ def measure_place(a):
         cpu, fleet = s.leader_cpu(), s.fleet.cpu()
         begin = time.monotonic_ns() // 1000
         s.submit(a.tasks, "never")
-        result = placed(s, begin, a.tasks, "array")
+        result = placed(s, begin, a.tasks)
         result["leader_cpu_ms_per_1000"] = round(1e6 * (s.leader_cpu() - cpu) / a.tasks, 3)
         result["agents_cpu_ms_per_1000"] = round(1e6 * (s.fleet.cpu() - fleet) / a.tasks, 3)
         return result, rate_line("durable placements of an array", result["rate"], 50_000)
@@ -267,7 +273,7 @@ def measure_distinct(a):
         cpu = s.leader_cpu()
         begin = time.monotonic_ns() // 1000
         out = s.fill(a.jobs, 1, distinct=True)
-        result = placed(s, begin, a.jobs, "distinct jobs")
+        result = placed(s, begin, a.jobs)
         result["submits_per_s"] = round(out["rate"])
         result["leader_cpu_ms_per_1000"] = round(1e6 * (s.leader_cpu() - cpu) / a.jobs, 3)
         return result, rate_line("distinct jobs submitted and placed", result["rate"], 50_000)
@@ -289,25 +295,34 @@ def measure_updates(a):
                 rate_line("state changes in batches", rate, 100_000))
 
 
+def term(s):
+    """The highest that masters know."""
+    return max(m["term"] for m in json.loads(s.c.triarch("masters", "--json").stdout))
+
+
 def one_failover(s, a):
-    """Kill the leader under submits; in ms: next acknowledgement, all agents back."""
+    """Kill the leader under submits: ms to the next acknowledgement, ms until all agents are
+    back, failed submits, elections that nothing called for until the killed one is back, too."""
     f, log = s.fleet, f"{s.c.dir}/acks"
     s.c.wait_leader(all_up=True)
+    before = term(s)
     p = load(s.c, "--mode", "open", "--every-us", "1000", "--seconds", "4", "--log", log)
     time.sleep(1.2)
     n = s.c.leader()
+    f.skip()
     when = time.monotonic_ns() // 1000
     s.c.processes[n].kill()
     f.wait("losing the leader", lambda sums: sums["registered"] < a.agents / 2, 20)
     back = f.wait_total("registered", a.agents)
     out, _ = p.communicate()
-    failed = json.loads(out)["failed"]
     s.c.processes[n].wait()
     s.c.start_master(n)
     with open(log) as lines:
         acks = [tuple(map(int, line.split())) for line in lines]
     f.wait_total("sessions", 3 * a.agents)
-    return until_answered(acks, when), (back - when) / 1e3, failed
+    time.sleep(2)
+    return (until_answered(acks, when), (back - when) / 1e3, json.loads(out)["failed"],
+            term(s) - before - 1)
 
 
 def measure_failover(a):
@@ -320,7 +335,8 @@ def measure_failover(a):
         back = percentiles([r[1] for r in rounds])
         return ({"agents": a.agents, "tasks": a.tasks, "gap": gap, "attached": back,
                  "failed": sum(r[2] for r in rounds), "restarted": restarted,
-                 "lost": f.total("started") - f.total("ended") - f.total("running")},
+                 "lost": f.total("started") - f.total("ended") - f.total("running"),
+                 "elections_without_need": sum(r[3] for r in rounds)},
                 (f"leader killed, {a.agents:,} agents, {a.tasks:,} tasks",
                  f"submit {gap['max_ms']}, agents {back['max_ms']} ms", "500, 3,000 ms",
                  f"{restarted} moved"))
@@ -354,9 +370,10 @@ def measure_poll(a):
         s.fill(a.jobs, 1, waiting=True)
         alone = open_p99(s.c, a.seconds)
         # They stand for other hosts: what they do with the answers is not to slow masters.
-        poll = subprocess.Popen(["nice", "-n", "15", f"{a.build}/tests/bench/poll", "--masters", s.c.masters,
-                                 "--clients", "20", "--job", str(job), "--seconds",
-                                 str(a.seconds + 3)], stdout=subprocess.PIPE, text=True)
+        poll = subprocess.Popen(
+            ["nice", "-n", "15", f"{a.build}/tests/bench/poll", "--masters", s.c.masters,
+             "--clients", "20", "--job", str(job), "--seconds", str(a.seconds + 3)],
+            stdout=subprocess.PIPE, text=True)
         time.sleep(0.5)
         cpu = s.leader_cpu()
         polled = open_p99(s.c, a.seconds)
@@ -372,8 +389,8 @@ def measure_poll(a):
 
 def applied(s):
     """{id of a master: the index it has applied}; only those that answer"""
-    return {m["id"]: m["applied_index"] for m in json.loads(s.c.triarch("masters", "--json").stdout or "[]")
-            if m["role"] in ("leader", "follower")}
+    masters = json.loads(s.c.triarch("masters", "--json").stdout or "[]")
+    return {m["id"]: m["applied_index"] for m in masters if m["role"] in ("leader", "follower")}
 
 
 def one_restart(s):
@@ -445,7 +462,8 @@ def measure_snapshot(a):
     return ({"p99_ms": p99["none"]["p99_ms"], "snapshots_p99_ms": p99["often"]["p99_ms"],
              "max_ms": p99["none"]["max_ms"], "snapshots_max_ms": p99["often"]["max_ms"]},
             ("submits beside snapshots, p99",
-             f"{p99['none']['p99_ms']:.1f} to {p99['often']['p99_ms']:.1f} ms", "2", f"{ratio:.1f}"))
+             f"{p99['none']['p99_ms']:.1f} to {p99['often']['p99_ms']:.1f} ms", "2",
+             f"{ratio:.1f}"))
 
 
 MEASURES = {
