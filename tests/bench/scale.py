@@ -297,7 +297,8 @@ def measure_updates(a):
 
 def term(s):
     """The highest that masters know."""
-    return max(m["term"] for m in json.loads(s.c.triarch("masters", "--json").stdout))
+    masters = json.loads(s.c.triarch("masters", "--json").stdout or "[]")
+    return max(m["term"] or 0 for m in masters)
 
 
 def one_failover(s, a):
