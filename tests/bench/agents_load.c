@@ -10,7 +10,8 @@
  *
  *     silence FIRST COUNT      these hosts stop without a word
  *     disconnect FIRST COUNT   these lose their connections and come back
- *     tasks FIRST              say how many tasks run there
+ *     end FIRST COUNT          all tasks there end now, with status 0
+ *     tasks FIRST COUNT        say how many tasks run there
  *     quit                     also the end of stdin
  *
  * Each agent takes a descriptor and a port for each master.  10,000 agents with three masters
@@ -115,6 +116,8 @@ static void obey(struct program *p, const char *line)
             load_agent_silence(&p->agents[i]);
         else if (strcmp(word, "disconnect") == 0)
             load_agent_disconnect(&p->agents[i]);
+        else if (strcmp(word, "end") == 0)
+            tasks_end(&p->agents[i]);
         else if (strcmp(word, "tasks") == 0)
             print_tasks(p, i);
     }

@@ -89,6 +89,7 @@ RB_PROTOTYPE(load_tasks, load_task, by_attempt, )
 void tasks_start(struct load_agent *a, const struct run_start *run);
 void tasks_signal(struct load_agent *a, uint64_t attempt, enum run_signal signal);
 void tasks_forget(struct load_agent *a, uint64_t attempt);
+void tasks_end(struct load_agent *a); /* all that run now, of themselves */
 void tasks_stand_still(struct load_agent *a);
 void tasks_finish(struct load_agent *a);
 void tasks_tell_usage(struct load_agent *a);

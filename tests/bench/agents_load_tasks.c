@@ -144,6 +144,16 @@ void tasks_forget(struct load_agent *a, uint64_t attempt)
     mem_free(t);
 }
 
+/* Not from inside of the walk: an end may be acknowledged, and the task forgotten, any time. */
+void tasks_end(struct load_agent *a)
+{
+    struct load_task *t;
+
+    RB_FOREACH (t, load_tasks, &a->tasks)
+        if (t->running)
+            timer_set_in(a->fleet->loop, &t->timer, 0, task_ends, t);
+}
+
 void tasks_stand_still(struct load_agent *a)
 {
     struct load_task *t;
