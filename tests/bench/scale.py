@@ -313,7 +313,7 @@ def one_failover(s, a):
     f.skip()
     when = time.monotonic_ns() // 1000
     s.c.processes[n].kill()
-    f.wait("losing the leader", lambda sums: sums["registered"] < a.agents / 2, 20)
+    f.wait("losing the leader", lambda sums: sums["sessions"] <= 2 * a.agents, 20)
     back = f.wait_total("registered", a.agents)
     out, _ = p.communicate()
     s.c.processes[n].wait()
