@@ -13,7 +13,7 @@ its things cost the leader in CPU time: masters, agents and clients share the co
 agents_load, of which there is one for each 5,000 agents (ulimit -n: 20,000), and ports of several
 source addresses.
 """
-import argparse, json, os, statistics, subprocess, threading, time
+import argparse, json, os, signal, statistics, subprocess, sys, threading, time
 
 from cluster import Cluster, load, percentiles, print_measures, until_answered
 
@@ -132,17 +132,23 @@ class Fleet:
                 p.wait()
 
 
+def term(c):
+    """The highest that masters know."""
+    masters = json.loads(c.triarch("masters", "--json").stdout or "[]")
+    return max((m["term"] or 0 for m in masters), default=0)
+
+
 class Scene:
     """A cluster with its fleet, for one measure."""
 
     def __init__(self, a, agents=0, fleet=(), masters=()):
         self.c = Cluster(a.build, options=("--http", "none", *masters))
-        self.fleet = None
+        self.fleet, self.killed = None, 0
         try:
             if agents > 0:
                 self.fleet = Fleet(self.c, agents, *fleet)
                 self.fleet.wait_total("registered", agents)
-            self.leader = self.c.leader()
+            self.leader, self.term = self.c.leader(), term(self.c)
         except BaseException:
             self.__exit__()
             raise
@@ -150,7 +156,11 @@ class Scene:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *failure):
+        elections = term(self.c) - self.term - self.killed if failure == (None, None, None) else 0
+        if elections > 0:
+            print(f"{elections} elections that nothing called for: the figure below is not one",
+                  file=sys.stderr)
         if self.fleet is not None:
             self.fleet.stop()
         self.c.stop()
@@ -295,24 +305,19 @@ def measure_updates(a):
                 rate_line("state changes in batches", rate, 100_000))
 
 
-def term(s):
-    """The highest that masters know."""
-    masters = json.loads(s.c.triarch("masters", "--json").stdout or "[]")
-    return max(m["term"] or 0 for m in masters)
-
-
 def one_failover(s, a):
     """Kill the leader under submits: ms to the next acknowledgement, ms until all agents are
     back, failed submits, elections that nothing called for until the killed one is back, too."""
     f, log = s.fleet, f"{s.c.dir}/acks"
     s.c.wait_leader(all_up=True)
-    before = term(s)
+    before = term(s.c)
     p = load(s.c, "--mode", "open", "--every-us", "1000", "--seconds", "4", "--log", log)
     time.sleep(1.2)
     n = s.c.leader()
     f.skip()
     when = time.monotonic_ns() // 1000
     s.c.processes[n].kill()
+    s.killed += 1
     f.wait("losing the leader", lambda sums: sums["sessions"] <= 2 * a.agents, 20)
     back = f.wait_total("registered", a.agents)
     out, _ = p.communicate()
@@ -323,7 +328,7 @@ def one_failover(s, a):
     f.wait_total("sessions", 3 * a.agents)
     time.sleep(2)
     return (until_answered(acks, when), (back - when) / 1e3, json.loads(out)["failed"],
-            term(s) - before - 1)
+            term(s.c) - before - 1)
 
 
 def measure_failover(a):
@@ -485,6 +490,7 @@ MEASURES = {
 def main():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what it started
     p.add_argument("--build", default=".")
     p.add_argument("--agents", type=int, default=1000)
     p.add_argument("--tasks", type=int, default=10_000)
