@@ -67,6 +67,9 @@ def test_agents_killed_under_load(start_cluster):
     load.check()
 
 
+STARTED = "work-dir="  # the line that it says then
+
+
 def test_agents_upgraded_under_load(start_cluster):
     """SIGTERM loses nothing: what was accepted has started, and is found again."""
     cluster = start_cluster(agents=2, master_options=PATIENT)
@@ -74,8 +77,13 @@ def test_agents_upgraded_under_load(start_cluster):
         for _ in range(4):
             load.wait_more(cluster.random.randrange(5, 30))
             agent = cluster.random.choice(cluster.agents)
+            starts = agent.log_text().count(STARTED)
             assert agent.terminate() == 0
             agent.start()
+            wait_until(  # before that it ends by the signal
+                "the agent has started",
+                lambda: agent.log_text().count(STARTED) > starts,
+            )
     load.check()
     for job in load.acknowledged:
         assert [task["attempt"] for task in cluster.client.job(job.job)["tasks"]] == [1]
