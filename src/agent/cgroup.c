@@ -483,8 +483,8 @@ static void kill_in(int parent, const char *name, int dir, const void *arg)
 
     (void)parent;
     (void)name;
-    if (!s->place->ops->kill(dir, s->place->controllers))
-        visit_members(s, dir);
+    s->place->ops->kill(dir, s->place->controllers);
+    visit_members(s, dir);
 }
 
 static void remove_in(int parent, const char *name, int dir, const void *arg)

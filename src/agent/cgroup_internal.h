@@ -15,9 +15,8 @@ struct cgroup_ops {
                  uint32_t controllers,
                  const struct cgroup_limits *limits,
                  const char **file);
-    /* Kills without reading process numbers where the kernel can; else only stops forks:
-     * false, and each process is to be killed. */
-    bool (*kill)(int fd, uint32_t controllers);
+    /* Kills what the kernel can kill at once, or stops forks: then each process is killed. */
+    void (*kill)(int fd, uint32_t controllers);
     int (*oom_event)(int fd);
     bool (*oom_killed)(int fd);
     void (*usage)(int fd, uint32_t controllers, struct usage *out);

@@ -70,11 +70,10 @@ static int v1_limit(int fd,
     return rv;
 }
 
-static bool v1_kill(int fd, uint32_t controllers)
+static void v1_kill(int fd, uint32_t controllers)
 {
     if ((controllers & CGROUP_PIDS) != 0)
         cgroup_write(fd, "pids.max", "0");
-    return false;
 }
 
 /* The kernel kills one process; the shim wants to know, and ends the rest. */

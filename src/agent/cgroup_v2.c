@@ -67,14 +67,13 @@ static int v2_limit(int fd,
     return rv;
 }
 
-/* Since Linux 5.14, with all groups below it and safe against forks. */
-static bool v2_kill(int fd, uint32_t controllers)
+/* Since Linux 5.14, with all groups below it and safe against forks.  But it passes over a
+ * process whose first thread has ended (the signal goes to that thread alone): each is to be
+ * killed by its number, too. */
+static void v2_kill(int fd, uint32_t controllers)
 {
-    if (cgroup_write(fd, "cgroup.kill", "1") == 0)
-        return true;
-    if ((controllers & CGROUP_PIDS) != 0)
+    if (cgroup_write(fd, "cgroup.kill", "1") != 0 && (controllers & CGROUP_PIDS) != 0)
         cgroup_write(fd, "pids.max", "0");
-    return false;
 }
 
 static int v2_oom_event(int fd)
