@@ -23,6 +23,9 @@
 #define LIMIT_ORDERS               32768      /* stops or acks in one frame */
 #define LIMIT_SESSION_OUT_BYTES    (16 * MIB) /* queued to one peer that does not read */
 #define LIMIT_ANSWERS_BYTES        (1 * MIB) /* queued to a client; then it is not read */
+#define LIMIT_LISTED_BYTES         (16 * KIB) /* of listings, made in one turn of a master */
+#define LIMIT_LISTED_ELEMENTS      100        /* looked at for them */
+#define LIMIT_LISTED_PAUSE_MS      2 /* to the next ones while commands wait */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
 #define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */
 #define LIMIT_HELLO_MS             5000  /* from connected to the other side's hello */

@@ -9,8 +9,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#define LISTING_BYTES_PER_TURN (256 * KIB) /* and the rest of the last answer */
-
 static int compare_reads(const struct read_request *a, const struct read_request *b)
 {
     return a->ticket < b->ticket ? -1 : a->ticket > b->ticket;
@@ -189,6 +187,32 @@ void clients_result(struct master_core *m,
 
 /* ---- listings ---- */
 
+/* The core answers this one at any time, of itself. */
+static void answer_masters(struct master_core *m,
+                           const struct session *session,
+                           const struct rpc *rpc)
+{
+    struct page page = {.rpc = rpc->id, .method = rpc->method};
+
+    ASSERT(listing_go_on(m, session->number, &page));
+    buffer_finish(&page.bytes);
+}
+
+static struct read_request *read_add(struct master_core *m,
+                                     const struct session *session,
+                                     const struct rpc *rpc,
+                                     const struct list_request *list)
+{
+    struct read_request *q = mem_zalloc(sizeof(*q));
+
+    q->ticket = ++m->last_ticket;
+    q->session = session->number;
+    q->page = (struct page){.rpc = rpc->id, .method = rpc->method, .q = *list};
+    ASSERT(RB_INSERT(read_tree, &m->reads, q) == NULL);
+    m->read_count++;
+    return q;
+}
+
 static void
 handle_list(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
@@ -196,22 +220,21 @@ handle_list(struct master_core *m, struct session *session, const struct rpc *rp
     struct error err;
     struct read_request *q;
     struct replica_event event = {.kind = REPLICA_READ};
-    bool of_itself = rpc->method == METHOD_MASTERS; /* answered by each, at any time */
 
     if (list_unpack(&list, rpc->params, &err) != 0) {
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
-    if (!of_itself && !list.stale && !m->leading.active) {
+    if (rpc->method == METHOD_MASTERS) {
+        answer_masters(m, session, rpc);
+        return;
+    }
+    if (!list.stale && !m->leading.active) {
         core_not_leader(m, session->number, rpc->id);
         return;
     }
-    if (!of_itself && !is_founded(m, session, rpc))
+    if (!is_founded(m, session, rpc))
         return;
-    if (of_itself || list.stale) {
-        listing_answer(m, session->number, rpc->id, rpc->method, &list);
-        return;
-    }
     if (m->read_count >= LIMIT_REQUESTS_WAITING) {
         core_refuse(m,
                     session->number,
@@ -221,14 +244,11 @@ handle_list(struct master_core *m, struct session *session, const struct rpc *rp
                     LIMIT_REQUESTS_WAITING);
         return;
     }
-    q = mem_zalloc(sizeof(*q));
-    q->ticket = ++m->last_ticket;
-    q->session = session->number;
-    q->rpc = rpc->id;
-    q->method = rpc->method;
-    q->list = list;
-    ASSERT(RB_INSERT(read_tree, &m->reads, q) == NULL);
-    m->read_count++;
+    q = read_add(m, session, rpc, &list);
+    if (list.stale) {
+        clients_read(m, q->ticket, true);
+        return;
+    }
     event.read.ticket = q->ticket;
     core_replica(m, &event);
 }
@@ -237,6 +257,7 @@ static void read_finish(struct master_core *m, struct read_request *q)
 {
     RB_REMOVE(read_tree, &m->reads, q);
     m->read_count--;
+    buffer_finish(&q->page.bytes);
     mem_free(q);
 }
 
@@ -252,26 +273,41 @@ void clients_read(struct master_core *m, uint64_t ticket, bool ready)
         return;
     }
     if (q->session != 0)
-        core_not_leader(m, q->session, q->rpc);
+        core_not_leader(m, q->session, q->page.rpc);
     read_finish(m, q);
+}
+
+/* What changes something goes first.  But it may go on for ever, and who looks at that is
+ * to see it. */
+static bool stands_back(const struct master_core *m)
+{
+    return (m->proposals.count > 0 || m->proposals.flying_count > 0) &&
+           m->now_ms < m->listed_ms + LIMIT_LISTED_PAUSE_MS;
 }
 
 /* A majority confirms many reads at once, and a request of thirty bytes may have an
  * answer of a mebibyte.  The state may go on meanwhile: a read is never too new. */
 void clients_turn(struct master_core *m)
 {
-    size_t begin = core_begin(m);
     struct read_request *q;
 
-    while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL &&
-           core_begin(m) - begin < LISTING_BYTES_PER_TURN) {
+    if (STAILQ_EMPTY(&m->ready_reads) || stands_back(m))
+        return;
+    m->listed = (struct listed){0};
+    m->listed_ms = m->now_ms;
+    while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL && !listing_is_enough(m)) {
+        if (q->session != 0 && !listing_go_on(m, q->session, &q->page))
+            break;
         STAILQ_REMOVE_HEAD(&m->ready_reads, ready_link);
-        if (q->session != 0)
-            listing_answer(m, q->session, q->rpc, q->method, &q->list);
         read_finish(m, q);
     }
-    if (q != NULL)
-        m->actions->again = true;
+    m->actions->again |= q != NULL && !stands_back(m);
+}
+
+uint64_t clients_deadline(const struct master_core *m)
+{
+    return STAILQ_EMPTY(&m->ready_reads) ? UINT64_MAX
+                                         : m->listed_ms + LIMIT_LISTED_PAUSE_MS;
 }
 
 void clients_session_closed(struct master_core *m, uint64_t session)

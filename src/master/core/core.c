@@ -491,6 +491,7 @@ void master_step(struct master_core *m,
     handle(m, event);
     shutdown_if_done(m);
     deadline = min_u64(m->replica_deadline_ms, leader_deadline(m));
+    deadline = min_u64(deadline, clients_deadline(m));
     if (m->shutting_down)
         deadline = min_u64(deadline, m->shutdown_until_ms);
     actions->deadline_ms = deadline > m->now_ms ? deadline : m->now_ms + 1;

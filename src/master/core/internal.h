@@ -125,15 +125,33 @@ struct session {
 
 RB_HEAD(session_tree, session);
 
-/* A listing that waits until it may be answered linearizably. */
+/* A page of a listing: wanted, then made a part at a time (listing.c). */
+struct page {
+    uint32_t rpc; /* id of the request to answer */
+    enum method method;
+    struct list_request q;
+    uint64_t at;          /* comes next: behind this id; of tasks, this instance */
+    uint32_t seen;        /* elements looked at */
+    unsigned looks;       /* left for `why` */
+    struct buffer bytes;  /* so far; empty: not begun */
+    size_t counted;       /* of those, in struct listed */
+    struct list_writer w; /* into them */
+};
+
+/* What was made of listings in this turn. */
+struct listed {
+    uint32_t elements; /* looked at */
+    unsigned looks;    /* for `why` */
+    size_t bytes;
+};
+
+/* A listing that waits until it may be answered (linearizably, unless it is stale). */
 struct read_request {
     RB_ENTRY(read_request) link;
     STAILQ_ENTRY(read_request) ready_link;
     uint64_t ticket;
     uint64_t session; /* 0: it closed */
-    uint32_t rpc;
-    enum method method;
-    struct list_request list;
+    struct page page;
 };
 
 RB_HEAD(read_tree, read_request);
@@ -227,6 +245,8 @@ struct master_core {
     STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
     size_t read_count;
+    struct listed listed;
+    uint64_t listed_ms; /* when there was something the last time */
     struct job_to_stop *jobs_to_stop;
     size_t jobs_to_stop_count, jobs_to_stop_capacity;
 
@@ -407,16 +427,15 @@ void clients_result(struct master_core *m,
                     const struct origin *origin,
                     const struct result *r);
 void clients_read(struct master_core *m, uint64_t ticket, bool ready);
-/* Answer reads that are ready, some in each turn. */
+/* Answer reads that are ready, a part of them in each turn. */
 void clients_turn(struct master_core *m);
+uint64_t clients_deadline(const struct master_core *m); /* of the next part */
 void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);
 
 /* listing.c */
-void listing_answer(struct master_core *m,
-                    uint64_t session,
-                    uint32_t rpc,
-                    enum method method,
-                    const struct list_request *request);
+bool listing_is_enough(const struct master_core *m); /* for this turn */
+/* Makes the next part of a page; true when that was the last one, and it is sent. */
+bool listing_go_on(struct master_core *m, uint64_t session, struct page *p);
 
 #endif

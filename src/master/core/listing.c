@@ -1,17 +1,45 @@
 /* listing.c - pages of jobs, tasks, agents and masters, from the state as it is now.
  *
- * A page is bounded in elements looked at, so that a large listing never holds the loop: the
- * client continues after `next`.  Every answer carries the index it was read at.
+ * A page is bounded in elements looked at: the client continues after `next`.  It is made a
+ * part at a time, so that even one page never holds the loop (clients.c says when).  Its index
+ * is that of its first part; what is in a later one may be newer, as in a later page.
  */
 #include "master/core/internal.h"
 
 #include <string.h>
 
-#define PAGE_MAX 1000u /* elements of one page */
+#define PAGE_MAX  1000u /* elements of one page */
+#define LOOKS_MAX 1024u /* for `why` in one turn, and the rest of the last element's */
 
-static uint32_t page(const struct list_request *q)
+static uint32_t page_limit(const struct page *p)
 {
-    return q->limit > 0 && q->limit < PAGE_MAX ? q->limit : PAGE_MAX;
+    return p->q.limit > 0 && p->q.limit < PAGE_MAX ? p->q.limit : PAGE_MAX;
+}
+
+static bool is_full(const struct page *p)
+{
+    return p->seen == page_limit(p) || !list_has_room(&p->w);
+}
+
+bool listing_is_enough(const struct master_core *m)
+{
+    return m->listed.elements >= LIMIT_LISTED_ELEMENTS ||
+           m->listed.bytes >= LIMIT_LISTED_BYTES || m->listed.looks >= LOOKS_MAX;
+}
+
+static bool pauses(const struct master_core *m, const struct page *p)
+{
+    return is_full(p) || listing_is_enough(m);
+}
+
+/* An element was looked at; it goes on behind it. */
+static void passed(struct master_core *m, struct page *p, uint64_t at)
+{
+    p->at = at;
+    p->seen++;
+    m->listed.elements++;
+    m->listed.bytes += p->bytes.size - p->counted;
+    p->counted = p->bytes.size;
 }
 
 static struct bytes text(const char *zero_ended)
@@ -21,11 +49,9 @@ static struct bytes text(const char *zero_ended)
 
 /* ---- jobs ---- */
 
-static void put_job(struct master_core *m,
-                    struct list_writer *w,
-                    const struct job *job,
-                    unsigned *looks)
+static void put_job(struct master_core *m, struct page *p, const struct job *job)
 {
+    unsigned looks = p->looks;
     char why[SCHED_WHY_BYTES] = "";
     struct job_summary s = {
         .id = job->id,
@@ -41,30 +67,24 @@ static void put_job(struct master_core *m,
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_pending(job) > 0)
-        sched_explain(m->sched, m->state, job, looks, why, sizeof(why));
+        sched_explain(m->sched, m->state, job, &p->looks, why, sizeof(why));
     if (m->leading.active)
         waits_job(m, job, why, sizeof(why));
     s.why = text(why);
-    job_summary_pack(w, &s);
+    job_summary_pack(&p->w, &s);
+    m->listed.looks += looks - p->looks;
+    passed(m, p, job->id);
 }
 
-static void
-list_jobs(struct master_core *m, struct list_writer *w, const struct list_request *q)
+/* Each of these goes on with a page, and says whether there is more behind it. */
+static bool list_jobs(struct master_core *m, struct page *p)
 {
-    struct job key = {.id = q->after + 1};
-    const struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
-    unsigned looks = SCHED_EXPLAIN_LOOKS;
-    uint64_t next = 0;
+    struct job key = {.id = p->at + 1};
+    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
 
-    for (uint32_t n = 0; job != NULL; n++) {
-        if (n == page(q) || !list_has_room(w)) {
-            next = job->id - 1;
-            break;
-        }
-        put_job(m, w, job, &looks);
-        job = RB_NEXT(job_tree, &m->state->jobs, (struct job *)(uintptr_t)job);
-    }
-    list_end(w, next);
+    for (; job != NULL && !pauses(m, p); job = RB_NEXT(job_tree, &m->state->jobs, job))
+        put_job(m, p, job);
+    return job != NULL;
 }
 
 /* ---- tasks ---- */
@@ -107,7 +127,7 @@ put_attempt(struct master_core *m, const struct task *t, struct task_info *info)
 }
 
 static void put_task(struct master_core *m,
-                     struct list_writer *w,
+                     struct page *p,
                      const struct job *job,
                      uint32_t instance,
                      struct agent_address *cache)
@@ -134,30 +154,21 @@ static void put_task(struct master_core *m,
             waits_task(m, job, t, why, sizeof(why));
     }
     info.why = text(why);
-    task_info_pack(w, &info);
+    task_info_pack(&p->w, &info);
+    passed(m, p, instance + 1);
 }
 
-static void list_tasks(struct master_core *m,
-                       struct list_writer *w,
-                       const struct list_request *q,
-                       const struct job *job)
+static bool list_tasks(struct master_core *m, struct page *p, const struct job *job)
 {
     struct agent_address cache = {0};
-    uint64_t instance = q->after;
-    uint64_t next = 0;
 
-    for (uint32_t n = 0; instance < job->instances; n++, instance++) {
-        if (n == page(q) || !list_has_room(w)) {
-            next = instance;
-            break;
-        }
-        put_task(m, w, job, (uint32_t)instance, &cache);
-    }
+    while (p->at < job->instances && !pauses(m, p))
+        put_task(m, p, job, (uint32_t)p->at, &cache);
     agent_spec_finish(&cache.spec);
-    list_end(w, next);
+    return p->at < job->instances;
 }
 
-/* ---- agents, masters ---- */
+/* ---- agents ---- */
 
 static void put_used(const struct extra_use *used, struct agent_info *info)
 {
@@ -177,8 +188,7 @@ static void put_used(const struct extra_use *used, struct agent_info *info)
 }
 
 /* Without the key that the agent is known by. */
-static void
-put_agent(struct master_core *m, struct list_writer *w, const struct agent *agent)
+static void put_agent(struct master_core *m, struct page *p, const struct agent *agent)
 {
     const struct agent_view *v = agents_view(m, agent->id);
     struct agent_info info = {.id = agent->id,
@@ -195,27 +205,20 @@ put_agent(struct master_core *m, struct list_writer *w, const struct agent *agen
     agent_spec_hide_key(&spec);
     info.spec = buffer_view(&spec);
     put_used(&agent->extras_used, &info);
-    agent_info_pack(w, &info);
+    agent_info_pack(&p->w, &info);
+    passed(m, p, agent->id);
     buffer_finish(&spec);
 }
 
-static void
-list_agents(struct master_core *m, struct list_writer *w, const struct list_request *q)
+static bool list_agents(struct master_core *m, struct page *p)
 {
-    struct agent key = {.id = q->after + 1};
-    const struct agent *agent = RB_NFIND(agent_tree, &m->state->agents, &key);
-    uint64_t next = 0;
+    struct agent key = {.id = p->at + 1};
+    struct agent *agent = RB_NFIND(agent_tree, &m->state->agents, &key);
 
-    for (uint32_t n = 0; agent != NULL; n++) {
-        if (n == page(q) || !list_has_room(w)) {
-            next = agent->id - 1;
-            break;
-        }
-        put_agent(m, w, agent);
-        agent =
-            RB_NEXT(agent_tree, &m->state->agents, (struct agent *)(uintptr_t)agent);
-    }
-    list_end(w, next);
+    for (; agent != NULL && !pauses(m, p);
+         agent = RB_NEXT(agent_tree, &m->state->agents, agent))
+        put_agent(m, p, agent);
+    return agent != NULL;
 }
 
 /* ---- usage ---- */
@@ -225,8 +228,7 @@ static bool runs(const struct attempt *a)
     return !a->superseded && (a->state == TASK_STARTING || a->state == TASK_RUNNING);
 }
 
-static void
-put_usage(struct master_core *m, struct list_writer *w, const struct attempt *a)
+static void put_usage(struct master_core *m, struct page *p, const struct attempt *a)
 {
     const struct resources *given = &a->job->resources;
     struct usage_info info = {
@@ -241,27 +243,24 @@ put_usage(struct master_core *m, struct list_writer *w, const struct attempt *a)
 
     info.known = usages_find(agents_view(m, a->agent->id), a->id, &info.report);
     info.report.attempt = a->id;
-    usage_info_pack(w, &info);
+    usage_info_pack(&p->w, &info);
 }
 
-static void
-list_usage(struct master_core *m, struct list_writer *w, const struct list_request *q)
+static bool list_usage(struct master_core *m, struct page *p)
 {
-    struct attempt key = {.id = q->after + 1};
+    struct attempt key = {.id = p->at + 1};
     struct attempt *a = RB_NFIND(attempt_tree, &m->state->attempts, &key);
-    uint64_t next = 0;
 
-    for (uint32_t n = 0; a != NULL; n++) {
-        if (n == page(q) || !list_has_room(w)) {
-            next = a->id - 1;
-            break;
-        }
+    for (; a != NULL && !pauses(m, p);
+         a = RB_NEXT(attempt_tree, &m->state->attempts, a)) {
         if (runs(a))
-            put_usage(m, w, a);
-        a = RB_NEXT(attempt_tree, &m->state->attempts, a);
+            put_usage(m, p, a);
+        passed(m, p, a->id);
     }
-    list_end(w, next);
+    return a != NULL;
 }
+
+/* ---- masters ---- */
 
 static const char *role_name(enum replica_role role)
 {
@@ -276,7 +275,7 @@ static const char *role_name(enum replica_role role)
     return "follower";
 }
 
-static void list_masters(struct master_core *m, struct list_writer *w)
+static void put_master(struct master_core *m, struct page *p)
 {
     struct master_info info = {.id = m->config.id, .role = text("candidate")};
     uint8_t digest[DIGEST_BYTES];
@@ -296,59 +295,68 @@ static void list_masters(struct master_core *m, struct list_writer *w)
         info.digest = (struct bytes){digest, sizeof(digest)};
         info.digest_index = m->digest_index;
     }
-    master_info_pack(w, &info);
-    list_end(w, 0);
+    master_info_pack(&p->w, &info);
 }
 
-void listing_answer(struct master_core *m,
-                    uint64_t session,
-                    uint32_t rpc,
-                    enum method method,
-                    const struct list_request *q)
+/* ---- pages ---- */
+
+static void page_begin(struct master_core *m, struct page *p)
 {
-    const struct job *job = q->of != 0 ? state_job(m->state, q->of) : NULL;
-    struct list_writer w;
-    size_t begin;
+    p->at = p->q.after;
+    p->looks = SCHED_EXPLAIN_LOOKS;
+    list_begin(&p->w, &p->bytes, p->rpc, m->state->index);
+}
 
-    if (job == NULL && (method == METHOD_TASKS || method == METHOD_SPEC ||
-                        (method == METHOD_JOBS && q->of != 0))) {
-        core_refuse(m,
-                    session,
-                    rpc,
-                    ERROR_NOT_FOUND,
-                    "there is no job %llu",
-                    (unsigned long long)q->of);
-        return;
-    }
-    begin = core_begin(m);
-    list_begin(&w, core_out(m), rpc, m->state->index);
-    switch (method) {
+static bool go_on(struct master_core *m, struct page *p, const struct job *of)
+{
+    switch (p->method) {
     case METHOD_JOBS:
-        if (job != NULL) {
-            unsigned looks = SCHED_EXPLAIN_LOOKS;
-
-            put_job(m, &w, job, &looks);
-            list_end(&w, 0);
-        } else {
-            list_jobs(m, &w, q);
-        }
+        if (of == NULL)
+            return list_jobs(m, p);
+        put_job(m, p, of);
         break;
     case METHOD_TASKS:
-        list_tasks(m, &w, q, job);
-        break;
-    case METHOD_SPEC:
-        spec_info_pack(&w, &(struct spec_info){job->id, job->spec});
-        list_end(&w, 0);
-        break;
+        return list_tasks(m, p, of);
     case METHOD_AGENTS:
-        list_agents(m, &w, q);
-        break;
+        return list_agents(m, p);
     case METHOD_USAGE:
-        list_usage(m, &w, q);
+        return list_usage(m, p);
+    case METHOD_SPEC:
+        spec_info_pack(&p->w, &(struct spec_info){of->id, of->spec});
+        passed(m, p, of->id);
         break;
     default:
-        list_masters(m, &w);
+        put_master(m, p);
         break;
     }
+    return false;
+}
+
+bool listing_go_on(struct master_core *m, uint64_t session, struct page *p)
+{
+    const struct job *of = p->q.of != 0 ? state_job(m->state, p->q.of) : NULL;
+    size_t begin;
+    bool more;
+
+    if (of == NULL && (p->method == METHOD_TASKS || p->method == METHOD_SPEC ||
+                       (p->method == METHOD_JOBS && p->q.of != 0))) {
+        m->listed.elements++;
+        core_refuse(m,
+                    session,
+                    p->rpc,
+                    ERROR_NOT_FOUND,
+                    "there is no job %llu",
+                    (unsigned long long)p->q.of);
+        return true;
+    }
+    if (p->bytes.size == 0)
+        page_begin(m, p);
+    more = go_on(m, p, of);
+    if (more && !is_full(p))
+        return false;
+    list_end(&p->w, more ? p->at : 0);
+    begin = core_begin(m);
+    buffer_append(core_out(m), p->bytes.data, p->bytes.size);
     core_end(m, session, begin);
+    return true;
 }

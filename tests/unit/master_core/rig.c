@@ -90,6 +90,7 @@ void rig_step(struct rig *rig, struct master_event *event)
     event->wall_us += (uint64_t)rig->wall_ahead_us;
     master_step(rig->core, event, &actions);
     rig->again = actions.again;
+    rig->deadline_ms = actions.deadline_ms;
     if (actions.bytes.size > rig->largest_step)
         rig->largest_step = actions.bytes.size;
     for (size_t i = 0; i < actions.replica.count; i++)
@@ -114,6 +115,17 @@ void rig_step(struct rig *rig, struct master_event *event)
     master_actions_finish(&actions);
     if (founding)
         rig_step(rig, &(struct master_event){.kind = MASTER_FOUNDED});
+    if (sequence != 0)
+        rig->written = sequence;
+    if (!rig->slow_disk)
+        rig_disk(rig);
+}
+
+void rig_disk(struct rig *rig)
+{
+    uint64_t sequence = rig->written;
+
+    rig->written = 0;
     if (sequence != 0)
         durable(rig, sequence);
 }
@@ -381,10 +393,20 @@ void rig_list(struct rig *rig,
     rig_frame(rig, session, &frame);
 }
 
-void rig_kill(struct rig *rig, uint64_t session, uint64_t job)
+static void by_id(struct rig *rig, uint64_t session, enum method method, uint64_t job)
 {
     struct buffer frame = {0};
 
-    id_request_pack(METHOD_KILL, job, ++rig->last_rpc, &frame);
+    id_request_pack(method, job, ++rig->last_rpc, &frame);
     rig_frame(rig, session, &frame);
+}
+
+void rig_kill(struct rig *rig, uint64_t session, uint64_t job)
+{
+    by_id(rig, session, METHOD_KILL, job);
+}
+
+void rig_purge(struct rig *rig, uint64_t session, uint64_t job)
+{
+    by_id(rig, session, METHOD_PURGE, job);
 }

@@ -19,6 +19,7 @@ struct rig {
     uint64_t now_ms;
     int64_t wall_ahead_us; /* of the clock that goes with now_ms: jumps */
     bool again;
+    uint64_t deadline_ms; /* of the last step */
     uint32_t last_rpc;
     unsigned http_port; /* of agents that register */
     uint32_t flags;     /* that they say then */
@@ -34,6 +35,8 @@ struct rig {
     uint64_t lease;              /* sequence of the last one */
     unsigned stops_before_lease;
     size_t largest_step; /* bytes sent in one step */
+    bool slow_disk;      /* what is written is durable when rig_disk() says so */
+    uint64_t written;    /* sequence of that, or 0 */
     bool closed[RIG_SESSIONS];
     unsigned warnings;
     char warning[200]; /* the last one */
@@ -46,6 +49,7 @@ void rig_finish(struct rig *rig);
 void rig_step(struct rig *rig, struct master_event *event);
 void rig_turn(struct rig *rig);
 void rig_settle(struct rig *rig); /* turns until there is nothing left to do */
+void rig_disk(struct rig *rig);   /* all that was written is durable */
 /* In steps that are no gap of the loop. */
 void rig_pass(struct rig *rig, unsigned ms);
 /* Another leader, in the next term: it has the state and nothing else. */
@@ -88,5 +92,6 @@ void rig_report(struct rig *rig,
 uint64_t rig_submit_spec(struct rig *rig, uint64_t session, struct job_spec *spec);
 /* Proposed and not committed before the next turn. */
 void rig_kill(struct rig *rig, uint64_t session, uint64_t job);
+void rig_purge(struct rig *rig, uint64_t session, uint64_t job);
 
 #endif

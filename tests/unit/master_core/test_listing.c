@@ -160,44 +160,168 @@ START_TEST(test_what_is_in_use_of_an_agent)
 }
 END_TEST
 
-/* Reads that are ready together are answered some in each turn. */
+/* ---- what they may cost the loop ---- */
+
+static void begin(struct rig *rig, unsigned jobs)
+{
+    rig_init(rig, STOPS_PER_TURN);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
+    for (unsigned i = 0; i < jobs; i++)
+        rig_submit(rig, CLIENT, 1);
+}
+
+static void take_page(struct rig *rig, enum method method, struct list_result *page)
+{
+    ck_assert_uint_eq(rig->answer.id, rig->last_rpc);
+    ck_assert_int_eq(list_result_unpack(page, method, rig->answer.params, NULL), 0);
+}
+
+static unsigned turns_to_answer(struct rig *rig)
+{
+    unsigned answers = rig->answers, turns = 0;
+
+    for (; rig->answers == answers; turns++) {
+        ck_assert(turns == 0 || rig->again);
+        rig_turn(rig);
+    }
+    return turns;
+}
+
+/* Reads that are ready together are answered a part in each turn. */
 START_TEST(test_many_reads_at_once)
 {
-    enum { JOBS = 400, READS = 100 };
+    enum { PARTS = 4, JOBS = PARTS * LIMIT_LISTED_ELEMENTS, READS = 100 };
     struct rig rig;
-    unsigned answers;
 
-    rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, HELLO_CLIENT);
-    for (unsigned i = 0; i < JOBS; i++)
-        rig_submit(&rig, CLIENT, 1);
-    answers = rig.answers;
+    begin(&rig, JOBS);
     for (unsigned i = 0; i < READS; i++)
-        rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
-    ck_assert_uint_eq(rig.answers, answers);
-    rig.largest_step = 0;
-    rig_settle(&rig);
-    ck_assert_uint_eq(rig.answers, answers + READS);
-    ck_assert_uint_gt(rig.largest_step, LIMIT_FRAME_BYTES / 8);
-    ck_assert_uint_lt(rig.largest_step, LIMIT_FRAME_BYTES);
+        rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){.stale = i % 2 == 0});
+    for (unsigned i = 0; i < READS; i++)
+        ck_assert_uint_eq(turns_to_answer(&rig), PARTS);
+    ck_assert(!rig.again);
     rig_finish(&rig);
 }
 END_TEST
 
-/* Nobody waits for the answer any more. */
-START_TEST(test_closed_before_the_answer)
+/* A few large elements are as much as many small ones; very small answers share a turn. */
+START_TEST(test_parts_by_bytes)
+{
+    enum { JOBS = 3 };
+    struct rig rig;
+    unsigned answers;
+
+    begin(&rig, 0);
+    for (unsigned i = 0; i < JOBS; i++)
+        rig_submit_large(&rig, CLIENT, 1, LIMIT_ARGV_ENV_BYTES / 2);
+    for (unsigned i = 1; i <= JOBS; i++)
+        rig_list(&rig, CLIENT, METHOD_SPEC, (struct list_request){.of = i});
+    for (unsigned i = 1; i <= JOBS; i++)
+        rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){.of = i});
+    for (unsigned i = 0; i < JOBS; i++)
+        ck_assert_uint_eq(turns_to_answer(&rig), 1);
+    answers = rig.answers;
+    rig_turn(&rig);
+    ck_assert_uint_eq(rig.answers, answers + JOBS);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* A page that is being made has what it began with, and may have more. */
+START_TEST(test_state_goes_on_under_a_page)
+{
+    enum { JOBS = 2 * LIMIT_LISTED_ELEMENTS };
+    struct list_result page;
+    struct rig rig;
+    uint64_t index;
+
+    begin(&rig, JOBS);
+    rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
+    index = master_state(rig.core)->index;
+    rig_turn(&rig);
+    rig_send_submit(&rig, CLIENT, 1, 4);
+    rig_settle(&rig);
+    rig.last_rpc--;
+    take_page(&rig, METHOD_JOBS, &page);
+    ck_assert_uint_eq(page.index, index);
+    ck_assert_uint_eq(page.count, JOBS + 1);
+    ck_assert_uint_eq(page.next, 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* The job whose tasks are listed is no more when half of them are. */
+START_TEST(test_purged_under_a_page)
 {
     struct rig rig;
     unsigned answers;
 
-    rig_init(&rig, STOPS_PER_TURN);
-    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    begin(&rig, 0);
+    rig_submit(&rig, CLIENT, 2 * LIMIT_LISTED_ELEMENTS);
+    rig_list(&rig, CLIENT, METHOD_TASKS, (struct list_request){.of = 1});
+    answers = rig.answers;
+    rig_turn(&rig);
+    rig_kill(&rig, CLIENT, 1);
+    rig_purge(&rig, CLIENT, 1);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.answers, answers + 3);
+    ck_assert_uint_eq(rig.answer.id, rig.last_rpc - 2);
+    ck_assert_int_eq(rig.answer.code, ERROR_NOT_FOUND);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* While a command is on its way to the log, parts come by time and not by turn. */
+START_TEST(test_commands_go_first)
+{
+    enum { PARTS = 3 };
+    struct rig rig;
+    unsigned answers;
+
+    begin(&rig, PARTS * LIMIT_LISTED_ELEMENTS);
+    rig.slow_disk = true;
+    rig_send_submit(&rig, CLIENT, 1, 4);
+    rig_turn(&rig);
+    rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
+    answers = rig.answers;
+    for (unsigned part = 1; part < PARTS; part++) {
+        for (unsigned turn = 0; turn < 10; turn++) {
+            rig_turn(&rig);
+            ck_assert(!rig.again);
+        }
+        ck_assert_uint_eq(rig.answers, answers);
+        ck_assert_uint_le(rig.deadline_ms, rig.now_ms + LIMIT_LISTED_PAUSE_MS);
+        rig.now_ms = rig.deadline_ms;
+    }
+    rig_turn(&rig);
+    ck_assert_uint_eq(rig.answers, answers + 1);
+    ck_assert_uint_eq(rig.answer.id, rig.last_rpc);
+    rig_disk(&rig);
+    ck_assert_uint_eq(rig.answers, answers + 2);
+    rig_finish(&rig);
+}
+END_TEST
+
+static void close_before_the_answer(unsigned turns)
+{
+    struct rig rig;
+    unsigned answers;
+
+    begin(&rig, 2 * LIMIT_LISTED_ELEMENTS);
     answers = rig.answers;
     rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
+    while (turns-- > 0)
+        rig_turn(&rig);
     rig_close(&rig, CLIENT);
     rig_settle(&rig);
     ck_assert_uint_eq(rig.answers, answers);
     rig_finish(&rig);
+}
+
+/* Nobody waits for the answer any more. */
+START_TEST(test_closed_before_the_answer)
+{
+    close_before_the_answer(0);
+    close_before_the_answer(1); /* a part of it is made */
 }
 END_TEST
 
@@ -207,4 +331,10 @@ UNIT_MAIN("master listings",
                     test_pages_of_tasks,
                     test_addresses_of_a_task,
                     test_what_is_in_use_of_an_agent),
-          unit_case("reads", test_many_reads_at_once, test_closed_before_the_answer))
+          unit_case("parts",
+                    test_many_reads_at_once,
+                    test_parts_by_bytes,
+                    test_state_goes_on_under_a_page,
+                    test_purged_under_a_page,
+                    test_commands_go_first,
+                    test_closed_before_the_answer))
