@@ -83,6 +83,7 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
     ours.version =
         (struct bytes){(const uint8_t *)PACKAGE_VERSION, sizeof(PACKAGE_VERSION) - 1};
     conn_hello(c, &ours);
+    conn_set_rank(c, hello->role == HELLO_CLIENT ? RANK_CLIENT : RANK_AGENT);
     if (hello->role == HELLO_CLIENT)
         conn_hand_over(c, &CLIENT_EVENTS, m);
     drive(m,

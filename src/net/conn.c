@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define UNREAD_MS 100 /* to come to read what is there */
+
 struct conn {
     struct loop *loop;
     struct stream *stream;
@@ -223,11 +225,16 @@ static void on_drained(void *user)
 
 /* ---- the beginning ---- */
 
+/* The time is the other side's, not ours: what it said may lie there. */
 static void on_hello_expired(void *user)
 {
     struct conn *c = user;
     struct error err;
 
+    if (stream_unread(c->stream)) {
+        timer_set_in(c->loop, &c->hello_timer, UNREAD_MS, on_hello_expired, c);
+        return;
+    }
     error_set(&err, ERROR_TIMEOUT, "no hello within %u ms", c->hello_ms);
     refuse(c, &err);
 }
@@ -316,6 +323,11 @@ void conn_set_out_max(struct conn *c, size_t bytes)
 void conn_hang_up_first(struct conn *c)
 {
     stream_hang_up_first(c->stream);
+}
+
+void conn_set_rank(struct conn *c, enum rank rank)
+{
+    stream_set_rank(c->stream, rank);
 }
 
 void conn_on_gone(struct conn *c, void (*gone)(void *user, struct conn *c), void *user)

@@ -64,7 +64,8 @@ struct conn *conn_accept(struct loop *l,
 /* Hand the connection to another owner, who gets everything from now on. */
 void conn_hand_over(struct conn *c, const struct conn_events *events, void *user);
 void conn_set_out_max(struct conn *c, size_t bytes);
-void conn_hang_up_first(struct conn *c); /* stream.h */
+void conn_hang_up_first(struct conn *c);            /* stream.h */
+void conn_set_rank(struct conn *c, enum rank rank); /* stream.h */
 
 /* Append whole frames between the two:  rpc_begin_…(conn_begin(c), …); …; conn_end(c).
  * They leave at the end of the turn, together. */

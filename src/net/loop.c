@@ -3,11 +3,12 @@
  * libuv runs in the order timers, prepare, poll (with the callbacks of descriptors),
  * check, closing.  One prepare handle ends our turn: it runs deferred work and output,
  * and arms the one uv timer for the earliest of our timers.  An idle handle keeps libuv
- * from sleeping while deferred work waits.
+ * from sleeping while deferred work or output waits.  One check handle reads streams.
  */
 #include "net/loop.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/mem.h"
 
 #include <signal.h>
@@ -26,12 +27,14 @@ TAILQ_HEAD(deferred_list, deferred);
 struct loop {
     uv_loop_t uv;
     uv_prepare_t prepare;
+    uv_check_t check;
     uv_idle_t idle;
     uv_timer_t timer; /* set to the earliest of `timers` */
     struct timer_tree timers;
     uint64_t timer_sequence;
     struct deferred_list deferred;
-    struct deferred_list output;
+    struct deferred_list output[RANKS];
+    struct intakes *intakes;
     struct signal_hook signals[SIGNALS_MAX];
     unsigned signal_count;
 
@@ -77,16 +80,36 @@ static void run_deferred(struct loop *l)
     }
 }
 
-/* Output calls nobody back, so this ends. */
-static void run_output(struct loop *l)
+/* Until then, but one at least.  Output calls nobody back, so this ends. */
+static bool run_output_until(struct deferred_list *list, uint64_t until)
 {
     struct deferred *d;
 
-    while ((d = TAILQ_FIRST(&l->output)) != NULL) {
-        TAILQ_REMOVE(&l->output, d, link);
+    while ((d = TAILQ_FIRST(list)) != NULL) {
+        TAILQ_REMOVE(list, d, link);
         d->queued = false;
         d->run(d->user);
+        if (uv_hrtime() >= until)
+            break;
     }
+    return TAILQ_EMPTY(list);
+}
+
+/* True if there is none left. */
+static bool run_output(struct loop *l)
+{
+    bool all = true;
+
+    for (int r = 0; r < RANKS; r++)
+        all &=
+            run_output_until(&l->output[r], uv_hrtime() + LIMIT_TURN_RANK_US * 1000ull);
+    return all;
+}
+
+static void run_all_output(struct loop *l)
+{
+    while (!run_output(l))
+        continue;
 }
 
 static void on_timer(uv_timer_t *handle)
@@ -124,15 +147,21 @@ static void on_idle(uv_idle_t *handle)
 static void on_prepare(uv_prepare_t *handle)
 {
     struct loop *l = handle->data;
+    bool all_out;
 
     run_deferred(l);
-    run_output(l);
-    if (TAILQ_EMPTY(&l->deferred))
+    all_out = run_output(l);
+    if (all_out && TAILQ_EMPTY(&l->deferred))
         uv_idle_stop(&l->idle);
     else
         uv_idle_start(&l->idle, on_idle);
     arm_timer(l);
     l->counters.turns++;
+}
+
+static void on_check(uv_check_t *handle)
+{
+    intakes_run(((struct loop *)handle->data)->intakes);
 }
 
 /* ---- life ---- */
@@ -145,21 +174,26 @@ struct loop *loop_create(void)
     ASSERT(uv_loop_init(&l->uv) == 0);
     RB_INIT(&l->timers);
     TAILQ_INIT(&l->deferred);
-    TAILQ_INIT(&l->output);
+    for (int r = 0; r < RANKS; r++)
+        TAILQ_INIT(&l->output[r]);
+    l->intakes = intakes_create(&l->uv);
     l->scratch = mem_alloc(LOOP_SCRATCH_BYTES);
     uv_prepare_init(&l->uv, &l->prepare);
+    uv_check_init(&l->uv, &l->check);
     uv_idle_init(&l->uv, &l->idle);
     uv_timer_init(&l->uv, &l->timer);
     l->prepare.data = l;
+    l->check.data = l;
     l->timer.data = l;
     uv_prepare_start(&l->prepare, on_prepare);
+    uv_check_start(&l->check, on_check);
     return l;
 }
 
 void loop_run(struct loop *l)
 {
     uv_run(&l->uv, UV_RUN_DEFAULT);
-    run_output(l); /* libuv ends between an event and the end of our turn */
+    run_all_output(l); /* libuv ends between an event and the end of our turn */
 }
 
 void loop_stop(struct loop *l)
@@ -180,8 +214,10 @@ void loop_destroy(struct loop *l)
     /* What was destroyed defers the rest of its end. */
     while (!TAILQ_EMPTY(&l->deferred))
         run_deferred(l);
-    run_output(l);
+    run_all_output(l);
+    intakes_close(l->intakes);
     uv_close((uv_handle_t *)&l->prepare, NULL);
+    uv_close((uv_handle_t *)&l->check, NULL);
     uv_close((uv_handle_t *)&l->idle, NULL);
     uv_close((uv_handle_t *)&l->timer, NULL);
     for (unsigned i = 0; i < l->signal_count; i++)
@@ -191,6 +227,7 @@ void loop_destroy(struct loop *l)
         continue; /* a loop_stop() that no loop_run() saw ended the first */
     ASSERT(RB_EMPTY(&l->timers) && TAILQ_EMPTY(&l->deferred));
     ASSERT(uv_loop_close(&l->uv) == 0);
+    intakes_destroy(l->intakes);
     mem_free(l->scratch);
     mem_free(l);
 }
@@ -203,6 +240,16 @@ struct loop_counters *loop_counters(struct loop *l)
 uv_loop_t *loop_uv(struct loop *l)
 {
     return &l->uv;
+}
+
+struct intakes *loop_intakes(struct loop *l)
+{
+    return l->intakes;
+}
+
+uint64_t loop_behind_ms(const struct loop *l, enum rank rank)
+{
+    return intakes_behind_ms(l->intakes, rank);
 }
 
 uint8_t *loop_scratch(struct loop *l)
@@ -274,16 +321,17 @@ void deferred_cancel(struct loop *l, struct deferred *d)
 }
 
 void loop_defer_output(struct loop *l,
+                       enum rank rank,
                        struct deferred *d,
                        void (*run)(void *user),
                        void *user)
 {
-    defer(&l->output, d, run, user);
+    defer(&l->output[rank], d, run, user);
 }
 
-void deferred_cancel_output(struct loop *l, struct deferred *d)
+void deferred_cancel_output(struct loop *l, enum rank rank, struct deferred *d)
 {
-    cancel(&l->output, d);
+    cancel(&l->output[rank], d);
 }
 
 /* ---- signals ---- */

@@ -1,10 +1,13 @@
 /* loop.h - the event loop of a program: turns, timers, signals, wake-up from threads.
  *
  * A turn is what runs between two sleeps of the loop: first the events that ended the
- * sleep, then expired timers, then deferred work, last the output of all streams, so
- * that everything that one turn says to one peer leaves in one write.  Deferred work
- * that defers again runs at the end of the next turn, before which the loop does not
- * sleep.
+ * sleep, then what streams have read, then expired timers, then deferred work, last the
+ * output of all streams, so that everything that one turn says to one peer leaves in one
+ * write.  Deferred work that defers again runs at the end of the next turn, before which
+ * the loop does not sleep.
+ *
+ * Input and output are in the order of ranks (intake.h), and each rank has so much time in a
+ * turn; the rest of it comes in the next ones.
  *
  * Everything here is for the loop's own thread, except wake_signal().  Structs of the
  * caller (timer, deferred) are embedded and zeroed before use; stopping them is
@@ -12,6 +15,8 @@
  */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
+
+#include "net/intake.h"
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
@@ -33,6 +38,10 @@ void loop_stop(struct loop *l); /* loop_run() returns after this turn and its ou
 
 /* Monotonic; not the start of the turn but now. */
 uint64_t loop_now_ms(void);
+
+/* How long ago all that those of this rank had sent by then was read: who was not heard for
+ * longer has said nothing, but may have done so since. */
+uint64_t loop_behind_ms(const struct loop *l, enum rank rank);
 
 struct loop_counters {
     uint64_t turns;
@@ -110,12 +119,14 @@ void wake_destroy(struct wake *w); /* no thread may signal it any more; NULL is 
 /* ---- for the other files of this folder ---- */
 
 uv_loop_t *loop_uv(struct loop *l);
-/* Like loop_defer(), but after all work of this turn. */
+struct intakes *loop_intakes(struct loop *l);
+/* Like loop_defer(), but after all work of this turn, or of a later one. */
 void loop_defer_output(struct loop *l,
+                       enum rank rank,
                        struct deferred *d,
                        void (*run)(void *user),
                        void *user);
-void deferred_cancel_output(struct loop *l, struct deferred *d);
+void deferred_cancel_output(struct loop *l, enum rank rank, struct deferred *d);
 /* Bytes for one read; valid until the callback that was told of it returns. */
 #define LOOP_SCRATCH_BYTES ((size_t)256 * 1024)
 uint8_t *loop_scratch(struct loop *l);

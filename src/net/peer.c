@@ -61,7 +61,8 @@ static struct peer *find(const struct peers *p, uint64_t id)
 static void come_up(struct peer *peer, struct conn *c, const struct hello *hello)
 {
     conn_set_out_max(c, SIZE_MAX); /* peers_send() keeps the limit, and drops */
-    conn_hang_up_first(c);         /* an election waits for it */
+    conn_set_rank(c, RANK_MASTER);
+    conn_hang_up_first(c); /* an election waits for it */
     peer->conn = c;
     peer->refused = false;
     peer->incarnation = hello->incarnation;

@@ -10,8 +10,8 @@
  * when that is much, the next read goes behind it, into the stream's own buffer.  So
  * many sessions that each sent a part of a frame hold no more memory than they sent.
  *
- * A turn reads a stream once.  libuv would do it up to 32 times as long as more is there, and
- * what comes of it would hold up everything else, heartbeats and output too.
+ * A turn reads a stream once at most (intake.h), for what comes of it would hold up everything
+ * else, heartbeats and output too.  libuv has the socket to write.
  */
 #include "net/stream.h"
 
@@ -21,8 +21,10 @@
 #include "net/dial.h"
 #include "net/resolve.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -57,9 +59,8 @@ struct stream {
     struct loop_timer linger;
     struct error *reason;
 
+    struct intake intake;
     struct buffer in; /* shown and not consumed */
-    bool in_place;    /* the read that is under way goes behind it */
-    uint64_t read_in; /* the turn of the last read */
     bool paused;
     struct deferred redeliver;
 
@@ -75,6 +76,11 @@ struct stream {
 };
 
 static void flush(void *user);
+
+static void defer_flush(struct stream *s)
+{
+    loop_defer_output(s->loop, s->intake.rank, &s->flush, flush, s);
+}
 
 /* ---- the end ---- */
 
@@ -116,7 +122,8 @@ void stream_close(struct stream *s, const struct error *reason)
     timer_stop(s->loop, &s->linger);
     deferred_cancel(s->loop, &s->redeliver);
     deferred_cancel(s->loop, &s->drained);
-    deferred_cancel_output(s->loop, &s->flush);
+    deferred_cancel_output(s->loop, s->intake.rank, &s->flush);
+    intake_unwatch(loop_intakes(s->loop), &s->intake);
     if (s->high >= 0)
         close(s->high);
     uv_close((uv_handle_t *)&s->tcp, on_closed);
@@ -175,53 +182,44 @@ static void show_scratch(struct stream *s, size_t got)
         buffer_finish(&s->in);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+/* Nothing more comes. */
+static void ended(struct stream *s, ssize_t got, int error)
 {
-    struct stream *s = handle->data;
-    uint8_t *scratch = loop_scratch(s->loop);
-    uint64_t turn = loop_counters(s->loop)->turns;
-
-    (void)suggested;
-    if (s->read_in == turn) {
-        *out = uv_buf_init(NULL, 0); /* UV_ENOBUFS, and again in the next turn */
-        return;
-    }
-    s->read_in = turn;
-    s->in_place = s->in.size > KEPT_BYTES;
-    if (s->in_place) {
-        *out = uv_buf_init((char *)buffer_reserve(&s->in, READ_BYTES), READ_BYTES);
-        return;
-    }
-    if (s->in.size > 0)
-        memcpy(scratch, s->in.data, s->in.size);
-    *out = uv_buf_init((char *)scratch + s->in.size, READ_BYTES);
-}
-
-static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
-{
-    struct stream *s = handle->data;
     struct error reason;
 
-    (void)buf;
-    if (got == UV_ENOBUFS)
-        return;
-    if (got < 0 && s->state == FINISHING) {
+    if (s->state == FINISHING) {
         stream_close(s, NULL);
-        return;
-    }
-    if (got == UV_EOF) {
+    } else if (got == 0) {
         error_set(&reason, ERROR_UNAVAILABLE, "%s: the other side closed", s->peer);
         stream_close(s, &reason);
+    } else {
+        fail(s, ERROR_UNAVAILABLE, "read", uv_translate_sys_error(error));
+    }
+}
+
+static void on_readable(void *user)
+{
+    struct stream *s = user;
+    uint8_t *scratch = loop_scratch(s->loop);
+    bool in_place = s->in.size > KEPT_BYTES;
+    ssize_t got;
+
+    if (!in_place && s->in.size > 0)
+        memcpy(scratch, s->in.data, s->in.size);
+    got = recv(s->intake.fd,
+               in_place ? buffer_reserve(&s->in, READ_BYTES) : scratch + s->in.size,
+               READ_BYTES,
+               0);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        ended(s, got, errno);
         return;
     }
-    if (got < 0) {
-        fail(s, ERROR_UNAVAILABLE, "read", (int)got);
-        return;
-    }
-    if (got == 0 || s->state != OPEN) /* what comes while finishing is dropped */
+    if (s->state != OPEN) /* what comes while finishing is dropped */
         return;
     loop_counters(s->loop)->bytes_in += (uint64_t)got;
-    if (!s->in_place) {
+    if (!in_place) {
         show_scratch(s, (size_t)got);
         return;
     }
@@ -231,7 +229,24 @@ static void on_read(uv_stream_t *handle, ssize_t got, const uv_buf_t *buf)
 
 static void start_reading(struct stream *s)
 {
-    uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_read);
+    intake_watch(loop_intakes(s->loop), &s->intake);
+}
+
+bool stream_unread(const struct stream *s)
+{
+    int size = 0;
+
+    return s->state == OPEN && ioctl(s->intake.fd, FIONREAD, &size) == 0 && size > 0;
+}
+
+void stream_set_rank(struct stream *s, enum rank rank)
+{
+    bool queued = s->flush.queued;
+
+    deferred_cancel_output(s->loop, s->intake.rank, &s->flush);
+    intake_set_rank(loop_intakes(s->loop), &s->intake, rank);
+    if (queued)
+        defer_flush(s);
 }
 
 static void redeliver(void *user)
@@ -247,7 +262,7 @@ void stream_pause(struct stream *s)
     if (s->state == FINISHING)
         return;
     s->paused = true;
-    uv_read_stop((uv_stream_t *)&s->tcp);
+    intake_unwatch(loop_intakes(s->loop), &s->intake);
     deferred_cancel(s->loop, &s->redeliver);
 }
 
@@ -318,7 +333,7 @@ static void on_written(uv_write_t *request, int status)
     }
     consume_output(s, (size_t)(uintptr_t)request->data);
     s->writing = false;
-    loop_defer_output(s->loop, &s->flush, flush, s);
+    defer_flush(s);
 }
 
 /* The kernel's buffer is full: libuv writes the rest when it can. */
@@ -419,7 +434,7 @@ void stream_end(struct stream *s)
                   s->out_max);
         stream_close(s, &reason);
     } else if (s->state == OPEN) {
-        loop_defer_output(s->loop, &s->flush, flush, s);
+        defer_flush(s);
     }
 }
 
@@ -470,7 +485,7 @@ void stream_finish(struct stream *s, const struct error *reason)
     deferred_cancel(s->loop, &s->drained);
     timer_set_in(s->loop, &s->linger, LIMIT_LINGER_MS, on_linger_expired, s);
     start_reading(s); /* to see that the other side closes */
-    loop_defer_output(s->loop, &s->flush, flush, s);
+    defer_flush(s);
 }
 
 /* ---- the beginning ---- */
@@ -479,11 +494,12 @@ void stream_finish(struct stream *s, const struct error *reason)
 static void open_stream(struct stream *s, int fd)
 {
     ASSERT(uv_tcp_open(&s->tcp, fd) == 0);
+    s->intake.fd = fd;
     s->state = OPEN;
     if (!s->paused)
         start_reading(s);
     if (s->queued > 0)
-        loop_defer_output(s->loop, &s->flush, flush, s);
+        defer_flush(s);
 }
 
 static struct stream *create(struct loop *l,
@@ -495,6 +511,7 @@ static struct stream *create(struct loop *l,
 
     s->loop = l;
     s->high = -1;
+    s->intake = (struct intake){.rank = RANK_OTHER, .ready = on_readable, .user = s};
     s->events = events;
     s->user = user;
     s->out_max =

@@ -70,6 +70,11 @@ void stream_set_out_max(struct stream *s, size_t bytes);
  * so that who waits for our death hears of it at once. */
 void stream_hang_up_first(struct stream *s);
 
+/* Of what is read and written first in a turn; at first it is RANK_OTHER. */
+void stream_set_rank(struct stream *s, enum rank rank);
+/* Something is there that this process has not come to read. */
+bool stream_unread(const struct stream *s);
+
 /* Back-pressure: while paused nothing is read from the socket.  Both are idempotent and
  * may be called from `received`. */
 void stream_pause(struct stream *s);

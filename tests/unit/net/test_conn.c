@@ -412,6 +412,26 @@ START_TEST(half_a_frame_is_no_frame)
 }
 END_TEST
 
+/* A crowd came at once, and we are late. */
+START_TEST(who_said_hello_in_time_is_read)
+{
+    struct buffer out = {0};
+    int fd;
+
+    options.conn.hello_ms = 1;
+    start();
+    fd = raw_connect(server_port(server));
+    hello_pack(&HELLO, &out);
+    raw_send(fd, out.data, out.size);
+    wait_until(loop, server_sessions(server) == 1);
+    usleep(5000);
+    wait_until(loop, seen.hellos == 1 || seen.closed == 1);
+    ck_assert_uint_eq(seen.hellos, 1);
+    buffer_finish(&out);
+    close(fd);
+}
+END_TEST
+
 START_TEST(who_does_not_say_hello_is_closed)
 {
     struct buffer in = {0};
@@ -568,6 +588,7 @@ int main(void)
                                another_protocol_is_refused,
                                an_oversized_frame_after_hello_is_refused,
                                half_a_frame_is_no_frame,
+                               who_said_hello_in_time_is_read,
                                who_does_not_say_hello_is_closed,
                                a_slow_reader_is_closed_at_the_limit),
                       net_case("sessions",

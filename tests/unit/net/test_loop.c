@@ -103,7 +103,7 @@ static void cancel_third(void *user)
 START_TEST(deferred_work_runs_once_at_the_end_of_the_turn)
 {
     memset(work, 0, sizeof(work));
-    loop_defer_output(loop, &work[3], see, "o");
+    loop_defer_output(loop, RANK_OTHER, &work[3], see, "o");
     loop_defer(loop, &work[0], defer_again, NULL);
     loop_defer(loop, &work[1], cancel_third, "2");
     loop_defer(loop, &work[1], see, "never");
@@ -165,7 +165,7 @@ static void read_and_stop(void *user)
 
 static void say_and_stop(void *user)
 {
-    loop_defer_output(loop, &work[0], see, "o");
+    loop_defer_output(loop, RANK_OTHER, &work[0], see, "o");
     read_and_stop(user);
 }
 
