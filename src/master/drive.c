@@ -141,9 +141,21 @@ static bool carry_out(struct master *m, const struct master_action *a)
 
 /* ---- steps ---- */
 
+/* How long ago all that agents had sent by then was read: they were in these ranks. */
+static uint64_t behind_ms(const struct master *m)
+{
+    uint64_t agents = loop_behind_ms(m->loop, RANK_AGENT);
+    uint64_t others = loop_behind_ms(m->loop, RANK_OTHER);
+
+    return agents > others ? agents : others;
+}
+
 static void on_timer(void *user)
 {
-    drive(user, &(struct master_event){.kind = MASTER_TIME});
+    struct master *m = user;
+
+    drive(m,
+          &(struct master_event){.kind = MASTER_TIME, .time.behind_ms = behind_ms(m)});
 }
 
 void drive(struct master *m, struct master_event *event)

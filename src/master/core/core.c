@@ -375,10 +375,11 @@ static void peer_bytes(struct master_core *m, uint64_t peer, struct bytes bytes)
         core_replica(m, &event);
 }
 
-static void time_passed(struct master_core *m)
+static void time_passed(struct master_core *m, uint64_t behind_ms)
 {
     struct replica_event event = {.kind = REPLICA_TIME};
 
+    m->behind_ms = behind_ms;
     if (m->replica != NULL)
         core_replica(m, &event);
     leader_time(m);
@@ -435,7 +436,7 @@ static void handle(struct master_core *m, const struct master_event *event)
         founding_written(m);
         break;
     case MASTER_TIME:
-        time_passed(m);
+        time_passed(m, event->time.behind_ms);
         break;
     case MASTER_TURN:
         turn(m);

@@ -92,6 +92,9 @@ struct master_event {
     uint64_t wall_us; /* since 1970; always set */
     union {
         struct {
+            uint64_t behind_ms; /* what sessions sent since may not be read yet */
+        } time;
+        struct {
             bool empty; /* nothing was ever founded here; the rest is zero then */
             uint64_t term;
             uint64_t vote;

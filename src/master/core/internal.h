@@ -216,6 +216,7 @@ struct master_core {
 
     uint64_t now_ms;
     uint64_t wall_us;
+    uint64_t behind_ms; /* at the last MASTER_TIME */
     uint64_t replica_deadline_ms;
     bool replica_again; /* it has work left */
     bool started;

@@ -3,6 +3,7 @@
  * Silence counts from the last frame of the agent, but never from before this leader began or
  * its own loop stood still.  Who has not come to this leader yet may be in a queue behind
  * others: as long as they come, it is not silent, though not for more than AGENTS_COMING_MS.
+ * What lies in sockets counts as heard, as the shell says how far it has read.
  * Active agents are in a list, who was heard longest ago first, so that a look at it ends at
  * the first who came and was heard in time.
  *
@@ -171,6 +172,9 @@ static bool is_silent(const struct master_core *m, const struct agent_view *v)
 #ifndef MUTANT_COMING_IS_SILENT
     if (!v->came && l->coming_ms > since)
         since = l->coming_ms;
+#endif
+#ifndef MUTANT_UNREAD_IS_SILENT
+    since += m->behind_ms; /* it may have spoken, and lies in its socket */
 #endif
     return m->now_ms >= since + m->config.agent_silence_ms;
 }

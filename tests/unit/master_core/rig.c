@@ -151,7 +151,9 @@ void rig_pass(struct rig *rig, unsigned ms)
 {
     for (; ms > 0; ms -= ms < 100 ? ms : 100) {
         rig->now_ms += ms < 100 ? ms : 100;
-        rig_step(rig, &(struct master_event){.kind = MASTER_TIME});
+        rig_step(rig,
+                 &(struct master_event){.kind = MASTER_TIME,
+                                        .time.behind_ms = rig->behind_ms});
         rig_settle(rig);
     }
 }

@@ -19,6 +19,7 @@ struct rig {
     uint64_t now_ms;
     int64_t wall_ahead_us; /* of the clock that goes with now_ms: jumps */
     bool again;
+    uint64_t behind_ms;   /* of all that sessions sent */
     uint64_t deadline_ms; /* of the last step */
     uint32_t last_rpc;
     unsigned http_port; /* of agents that register */

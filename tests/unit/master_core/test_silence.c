@@ -44,6 +44,23 @@ START_TEST(test_silence)
 }
 END_TEST
 
+/* What it said may lie in its socket, behind what others did. */
+START_TEST(test_not_read_is_not_silent)
+{
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    register_agents(&rig, 1);
+    rig.behind_ms = 1000;
+    rig_pass(&rig, 3900);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_ACTIVE);
+    rig.behind_ms = 0;
+    rig_pass(&rig, 300);
+    ck_assert_int_eq(state_of(&rig, 1), AGENT_UNREACHABLE);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* Whoever registered first. */
 START_TEST(test_silence_of_one_of_two)
 {
@@ -358,6 +375,7 @@ END_TEST
 UNIT_MAIN("master silence",
           unit_case("limit",
                     test_silence,
+                    test_not_read_is_not_silent,
                     test_silence_of_one_of_two,
                     test_gone_before_its_return_is_committed,
                     test_heard_by_its_registration,
