@@ -23,6 +23,14 @@ struct storage;
 struct transfers;
 struct web;
 
+/* Lines about sessions that ended, in this second (sessions.c). */
+struct session_log {
+    uint64_t until_ms;
+    unsigned lines;
+    unsigned more; /* that were not written */
+    struct loop_timer timer;
+};
+
 struct master {
     uint64_t id;
     struct cluster cluster;
@@ -44,6 +52,7 @@ struct master {
     struct web *web;
     struct loop_timer timer;
     struct deferred turn;
+    struct session_log session_log;
 };
 
 /* drive.c: step the core with one event (clocks are filled in) and carry its actions out. */

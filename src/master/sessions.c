@@ -7,6 +7,37 @@
 #include "master/master.h"
 #include "master/transfers.h"
 
+#define LINES_PER_S 10 /* of sessions closed or refused; then one line for all others */
+
+/* ---- what the log says of them ---- */
+
+static void say_more(void *user)
+{
+    struct session_log *log = &((struct master *)user)->session_log;
+
+    log_info("master", "%u more sessions were closed or refused", log->more);
+    log->more = 0;
+}
+
+/* A crowd that comes or goes at once must not fill the log, nor the turns of the loop. */
+static bool may_say(struct master *m)
+{
+    struct session_log *log = &m->session_log;
+    uint64_t now_ms = loop_now_ms();
+
+    if (now_ms >= log->until_ms) {
+        log->until_ms = now_ms + 1000;
+        log->lines = 0;
+    }
+    if (log->lines < LINES_PER_S) {
+        log->lines++;
+        return true;
+    }
+    if (log->more++ == 0)
+        timer_set_at(m->loop, &log->timer, log->until_ms, say_more, m);
+    return false;
+}
+
 /* ---- agents and clients ---- */
 
 static void on_frame(void *user, struct conn *c, struct bytes frame)
@@ -18,7 +49,8 @@ static void on_frame(void *user, struct conn *c, struct bytes frame)
 
 static void on_closed(void *user, struct conn *c, const struct error *reason)
 {
-    if (reason->code != ERROR_NONE && reason->code != ERROR_UNAVAILABLE)
+    if (reason->code != ERROR_NONE && reason->code != ERROR_UNAVAILABLE &&
+        may_say(user))
         log_info("master", "session of %s closed: %s", conn_peer(c), reason->text);
     drive(user,
           &(struct master_event){.kind = MASTER_SESSION_CLOSED,
@@ -71,7 +103,8 @@ static void on_hello(void *user, struct conn *c, const struct hello *hello)
         return;
     }
     if (check_hello(m, hello, &err) != 0) {
-        log_warning("master", "refused %s: %s", conn_peer(c), err.text);
+        if (may_say(m))
+            log_warning("master", "refused %s: %s", conn_peer(c), err.text);
         conn_refuse(c, &err);
         return;
     }
@@ -171,6 +204,7 @@ int sessions_start(struct master *m, struct error *err)
 
 void sessions_stop(struct master *m)
 {
+    timer_stop(m->loop, &m->session_log.timer);
     peers_destroy(m->peers);
     server_destroy(m->server);
 }

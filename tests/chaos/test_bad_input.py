@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -52,6 +53,27 @@ def test_wrong_cluster_id(one):
         connection.send(rpc.hello(role=rpc.HELLO_AGENT, cluster=os.urandom(16), ident=1))
         words = connection.last_words()
         assert words.code == rpc.WRONG_CLUSTER and "cluster" in words.text
+
+
+def test_crowd_of_another_cluster(one):
+    """Each is told why; the log tells of some, and counts the others."""
+    crowd = 100
+    for _ in range(crowd):
+        with rpc.Connection(one.masters[0].port) as connection:
+            connection.send(
+                rpc.hello(role=rpc.HELLO_AGENT, cluster=os.urandom(16), ident=1)
+            )
+            assert connection.last_words().code == rpc.WRONG_CLUSTER
+
+    def told():
+        text = one.masters[0].log_text()
+        lines = len(re.findall(r": (refused 127|session of 127).*another cluster", text))
+        more = re.findall(r"(\d+) more sessions were closed or refused", text)
+        return lines, sum(map(int, more))
+
+    # Once as it is refused, once as it closes.
+    wait_until("all are told of", lambda: sum(told()) == 2 * crowd)
+    assert told()[0] < crowd
 
 
 def test_agent_of_another_cluster(make_cluster):
