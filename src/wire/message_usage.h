@@ -16,10 +16,10 @@
 
 struct usage_report {
     uint64_t attempt;
-    uint32_t cpu_milli; /* thousandths of a cpu, from the sample before the last on */
-    uint64_t cpu_us;    /* since its start; so are read and written */
+    uint64_t cpu_us; /* since its start; so are read and written */
     uint64_t memory_bytes, memory_peak_bytes;
     uint64_t read_bytes, written_bytes;
+    uint32_t cpu_milli; /* thousandths of a cpu, from the sample before the last on */
     uint32_t pids;
 };
 

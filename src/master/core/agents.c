@@ -52,8 +52,11 @@ const struct attempt *agents_attempt(const struct master_core *m,
 
 static void forget_reported(struct agent_view *v)
 {
-    v->reported_up_to = 0;
+    mem_free(v->reported);
+    v->reported = NULL;
     v->reported_count = 0;
+    v->reported_capacity = 0;
+    v->reported_up_to = 0;
     v->next_part = 0;
 }
 
@@ -74,9 +77,6 @@ static void drop_view(struct master_core *m, struct agent_view *v)
     drains_forget(v);
     repeats_forget(v);
     RB_REMOVE(view_tree, &m->views, v);
-    mem_free(v->reported);
-    mem_free(v->orders);
-    mem_free(v->acks);
     mem_free(v);
 }
 

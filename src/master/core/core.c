@@ -228,7 +228,7 @@ struct master_core *master_create(const struct master_config *config)
     TAILQ_INIT(&m->heard);
     LIST_INIT(&m->lapsing);
     LIST_INIT(&m->draining);
-    STAILQ_INIT(&m->dirty);
+    TAILQ_INIT(&m->dirty);
     RB_INIT(&m->sessions);
     RB_INIT(&m->reads);
     STAILQ_INIT(&m->ready_reads);

@@ -59,6 +59,18 @@ struct order {
     uint64_t attempt;
 };
 
+/* A usage report, in fewer bytes: memory is told in pages. */
+struct kept_usage {
+    uint64_t attempt;
+    uint64_t cpu_us;
+    uint64_t read_bytes, written_bytes;
+    uint32_t memory_pages, memory_peak_pages; /* of USAGE_PAGE_BYTES, rounded up */
+    uint32_t cpu_milli;
+    uint32_t pids;
+};
+
+#define USAGE_PAGE_BYTES 4096u
+
 /* What the leader knows of an agent beyond the state; forgotten when that is gone, or when we
  * stop leading. */
 struct agent_view {
@@ -91,11 +103,11 @@ struct agent_view {
     size_t launch_bytes; /* sent since it was last heard */
     struct ack *acks;
     size_t ack_count, ack_capacity;
-    struct usage_report *usages; /* of its runs, as told last, by attempt */
-    size_t usage_count, usage_capacity;
-    uint32_t usage_part; /* the next one */
-    bool dirty;          /* in the list of those with something to send */
-    STAILQ_ENTRY(agent_view) dirty_link;
+    struct kept_usage *usages; /* of its runs, as told last, by attempt */
+    size_t usage_count;        /* and no room for more */
+    uint32_t usage_part;       /* the next one */
+    bool dirty;                /* in the list of those with something to send */
+    TAILQ_ENTRY(agent_view) dirty_link;
 };
 
 RB_HEAD(view_tree, agent_view);
@@ -238,7 +250,7 @@ struct master_core {
     LIST_HEAD(, agent_view) lapsing;          /* unreachable, with leases (repeats.c) */
     LIST_HEAD(, agent_view) draining;         /* not due yet (drains.c) */
     size_t usage_count;                       /* of all views */
-    STAILQ_HEAD(, agent_view) dirty;
+    TAILQ_HEAD(, agent_view) dirty;
     struct session_tree sessions;
     size_t session_count;
     struct renewals renewals;

@@ -22,7 +22,7 @@ static void mark(struct master_core *m, struct agent_view *v)
     if (v->dirty)
         return;
     v->dirty = true;
-    STAILQ_INSERT_TAIL(&m->dirty, v, dirty_link);
+    TAILQ_INSERT_TAIL(&m->dirty, v, dirty_link);
 }
 
 void orders_add(struct master_core *m,
@@ -42,13 +42,30 @@ void orders_ack(struct master_core *m, struct agent_view *v, const struct ack *a
     mark(m, v);
 }
 
+/* Agents are many: what was sent leaves no memory behind. */
+static void forget_orders(struct agent_view *v)
+{
+    mem_free(v->orders);
+    v->orders = NULL;
+    v->order_count = 0;
+    v->order_capacity = 0;
+}
+
+static void forget_acks(struct agent_view *v)
+{
+    mem_free(v->acks);
+    v->acks = NULL;
+    v->ack_count = 0;
+    v->ack_capacity = 0;
+}
+
 void orders_forget(struct master_core *m, struct agent_view *v)
 {
     if (v->dirty)
-        STAILQ_REMOVE(&m->dirty, v, agent_view, dirty_link);
+        TAILQ_REMOVE(&m->dirty, v, dirty_link);
     v->dirty = false;
-    v->order_count = 0;
-    v->ack_count = 0;
+    forget_orders(v);
+    forget_acks(v);
     v->launch_bytes = 0;
 }
 
@@ -183,17 +200,17 @@ static void send_acks(struct master_core *m, struct agent_view *v)
 
 void orders_flush(struct master_core *m)
 {
-    while (!STAILQ_EMPTY(&m->dirty)) {
-        struct agent_view *v = STAILQ_FIRST(&m->dirty);
+    struct agent_view *v;
 
-        STAILQ_REMOVE_HEAD(&m->dirty, dirty_link);
+    while ((v = TAILQ_FIRST(&m->dirty)) != NULL) {
+        TAILQ_REMOVE(&m->dirty, v, dirty_link);
         v->dirty = false;
         if (v->session != 0) {
             send_acks(m, v);
             send_orders(m, v);
-        } else {
-            v->order_count = 0;
         }
-        v->ack_count = 0;
+        if (v->session == 0 || v->order_count == 0)
+            forget_orders(v);
+        forget_acks(v);
     }
 }

@@ -73,6 +73,39 @@ static const struct usage_report ONE = {.attempt = 1, .cpu_milli = 10};
 static const struct usage_report TWO = {.attempt = 2, .cpu_milli = 20};
 static const struct usage_report THREE = {.attempt = 3, .cpu_milli = 30};
 
+/* Memory in whole pages. */
+START_TEST(test_all_of_it_is_told)
+{
+    const struct usage_report told = {.attempt = 2,
+                                      .cpu_us = 1ull << 40,
+                                      .memory_bytes = 2 * 4096 + 1,
+                                      .memory_peak_bytes = 1ull << 42,
+                                      .read_bytes = (1ull << 40) + 1,
+                                      .written_bytes = (1ull << 41) + 1,
+                                      .cpu_milli = 1500,
+                                      .pids = 7};
+    struct command_cursor at = {0};
+    struct list_result page;
+    struct usage_info info;
+
+    tell(AGENT_SESSION, 1, 0, 1, &told, 1);
+    rig_list(&rig, CLIENT_SESSION, METHOD_USAGE, (struct list_request){.after = 1});
+    rig_settle(&rig);
+    ck_assert_int_eq(list_result_unpack(&page, METHOD_USAGE, rig.answer.params, NULL),
+                     0);
+    ck_assert(usage_info_next(&page, &at, &info));
+    ck_assert(info.known);
+    ck_assert_uint_eq(info.report.attempt, 2);
+    ck_assert_uint_eq(info.report.cpu_us, told.cpu_us);
+    ck_assert_uint_eq(info.report.memory_bytes, 3 * 4096);
+    ck_assert_uint_eq(info.report.memory_peak_bytes, told.memory_peak_bytes);
+    ck_assert_uint_eq(info.report.read_bytes, told.read_bytes);
+    ck_assert_uint_eq(info.report.written_bytes, told.written_bytes);
+    ck_assert_uint_eq(info.report.cpu_milli, 1500);
+    ck_assert_uint_eq(info.report.pids, 7);
+}
+END_TEST
+
 START_TEST(test_the_newest_is_kept)
 {
     struct usage_report both[] = {ONE, TWO};
@@ -191,6 +224,7 @@ static TCase *prepared(TCase *c)
 
 UNIT_MAIN("usages",
           prepared(unit_case("usages",
+                             test_all_of_it_is_told,
                              test_the_newest_is_kept,
                              test_only_the_agent_itself_is_heard,
                              test_parts_out_of_order_are_ignored,
