@@ -100,8 +100,11 @@
 #define LIMIT_TASK_PORTS       64         /* of one task */
 #define LIMIT_CUSTOM           16         /* custom resources of a task or an agent */
 #define LIMIT_CUSTOM_BYTES     64         /* a name of one */
-#define LIMIT_LISTED_RANGES    1024       /* of ports in use, in a listing of agents */
-#define LIMIT_LISTED_CUSTOM    64         /* custom resources in use, likewise */
+#define LIMIT_ROLES            1024
+#define LIMIT_ROLE_BYTES       64   /* a name of one */
+#define LIMIT_OWNER_BYTES      64   /* a name of one */
+#define LIMIT_LISTED_RANGES    1024 /* of ports in use, in a listing of agents */
+#define LIMIT_LISTED_CUSTOM    64   /* custom resources in use, likewise */
 #define LIMIT_ARTIFACTS        32
 #define LIMIT_ARTIFACT_BYTES   (1ull << 40)
 #define LIMIT_VOLUMES          32

@@ -87,6 +87,16 @@ static const struct option_row rows[] = {
      .fallback = "5s",
      .max = LIMIT_KILL_GRACE_MS,
      .help = "from TERM to KILL when a task is to end"},
+    {.name = "role",
+     .kind = OPTION_TEXT,
+     .argument = "ROLE",
+     .help = "the role that it is in (default: default)"},
+    {.name = "estimate",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .fallback = "0",
+     .max = LIMIT_JOB_TIME_MS,
+     .help = "how long a task takes; 0: as its name did before"},
     {.name = "priority",
      .kind = OPTION_TEXT,
      .argument = "N",
@@ -216,6 +226,8 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
         job_spec_add_arg(spec, options_operand(s->options, i));
     spec->image.source = take_text(s, "image");
     spec->user = take_text(s, "user");
+    job_spec_set_role(spec, options_text(s->options, "role"));
+    spec->estimate_ms = options_duration_ms(s->options, "estimate");
     take_policies(s, spec);
     rc = take_env(s, spec, err);
     if (rc == 0)

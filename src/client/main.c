@@ -20,6 +20,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_top,
     &subcommand_exec,
     &subcommand_agents,
+    &subcommand_roles,
     &subcommand_masters,
     &subcommand_version,
     &subcommand_dev,

@@ -6,8 +6,10 @@
 #include "client/job_wait.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KEY_BYTES 16 /* random: two never meet */
 
@@ -37,6 +39,19 @@ static int take_key(struct session *s, const char **key, char *drawn, struct err
     return 0;
 }
 
+/* Who we are, for the shares of a `fair` role. */
+static const char *user_name(char out[LIMIT_OWNER_BYTES + 1])
+{
+    const struct passwd *entry = getpwuid(getuid());
+
+    if (entry != NULL && strlen(entry->pw_name) <= LIMIT_OWNER_BYTES &&
+        text_is_printable(text_view(entry->pw_name)))
+        snprintf(out, LIMIT_OWNER_BYTES + 1, "%s", entry->pw_name);
+    else
+        snprintf(out, LIMIT_OWNER_BYTES + 1, "%u", (unsigned)getuid());
+    return out;
+}
+
 static int send_job(struct session *s,
                     const struct job_spec *spec,
                     const char *key,
@@ -45,10 +60,12 @@ static int send_job(struct session *s,
 {
     struct buffer packed = {0}, frame = {0}, result = {0};
     struct submit_request request;
+    char user[LIMIT_OWNER_BYTES + 1];
     int rc;
 
     job_spec_pack(spec, &packed);
-    request = (struct submit_request){text_view(key), buffer_view(&packed)};
+    request = (struct submit_request){
+        text_view(key), buffer_view(&packed), text_view(user_name(user))};
     submit_pack(&request, 0, &frame);
     rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
     if (rc == 0)

@@ -40,6 +40,8 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_DRAIN_DUE] = apply_drain_due,
     [COMMAND_RETRY] = apply_retry,
     [COMMAND_LAPSE] = apply_lapse,
+    [COMMAND_ROLE_SET] = apply_role_set,
+    [COMMAND_ROLE_REMOVE] = apply_role_remove,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

@@ -36,6 +36,9 @@ apply_handler apply_place;
 apply_handler apply_task_update;
 apply_handler apply_retry;
 apply_handler apply_lapse;
+/* apply_role.c */
+apply_handler apply_role_set;
+apply_handler apply_role_remove;
 /* apply_key.c */
 apply_handler apply_purge;
 apply_handler apply_expire_keys;
@@ -48,6 +51,9 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
  * its state changed or it has tasks to place again. */
 enum job_state job_open(struct apply *a, struct job *j);
 void job_close(struct apply *a, struct job *j, enum job_state before);
+
+/* An attempt is over, and what it held is free. */
+void attempt_end(struct apply *a, struct attempt *t);
 
 /* A live attempt is lost with its agent: its task waits for a successor, or is KILLED
  * if the job is.  With `superseded` it holds its resources until the agent speaks

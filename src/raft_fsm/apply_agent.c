@@ -170,7 +170,7 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
     agent_leave(a, agent, AGENT_GONE);
     RB_FOREACH_SAFE (t, agent_attempts, &agent->attempts, next) {
         if (t->superseded)
-            state_remove(a->state, object_attempt(t));
+            attempt_end(a, t);
         else
             attempt_lose(a, t, TASK_REASON_AGENT_GONE, false);
     }

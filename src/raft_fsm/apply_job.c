@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "raft_fsm/retry.h"
 
+#include <string.h>
+
 /* Somebody used this key: the answer is that of the first time, or a conflict. */
 static struct result answer_again(const struct hash128 *asked,
                                   const struct hash128 *had,
@@ -15,10 +17,18 @@ static struct result answer_again(const struct hash128 *asked,
     return (struct result){.id = job_id, .index = submit_index};
 }
 
-static struct job *
-job_of_spec(const struct command *c, const struct job_spec *spec, struct hash128 body)
+static struct role *role_of(const struct state *s, const struct job_spec *spec)
+{
+    return state_role(s, spec->role == NULL ? ROLE_DEFAULT : spec->role);
+}
+
+static struct job *job_of_spec(struct state *s,
+                               const struct command *c,
+                               const struct job_spec *spec,
+                               struct hash128 body)
 {
     struct job *j = job_create(c->submit.key, c->submit.spec);
+    char owner[LIMIT_OWNER_BYTES + 1] = {0};
 
     j->body = body;
     j->instances = spec->instances;
@@ -26,6 +36,10 @@ job_of_spec(const struct command *c, const struct job_spec *spec, struct hash128
     j->resources = spec->resources;
     j->extras = extra_needs_of(spec);
     j->policy = job_policy_of(spec);
+    if (c->submit.owner.size > 0)
+        memcpy(owner, c->submit.owner.data, c->submit.owner.size);
+    j->owner = owner_join(role_of(s, spec), owner);
+    j->expected_ms = spec->estimate_ms;
     return j;
 }
 
@@ -50,7 +64,11 @@ struct result apply_submit(struct apply *a, const struct command *c)
         job_spec_finish(&spec);
         return result_rejected(ERROR_BUSY);
     }
-    j = job_of_spec(c, &spec, body);
+    if (role_of(s, &spec) == NULL) {
+        job_spec_finish(&spec);
+        return result_rejected(ERROR_NOT_FOUND);
+    }
+    j = job_of_spec(s, c, &spec, body);
     job_spec_finish(&spec);
     j->id = ++s->globals.last_job_id;
     j->submit_index = s->index;

@@ -24,6 +24,10 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     if (!agent_has_room(agent, j))
         return false;
 #endif
+#ifndef MUTANT_ROLE_MAX_UNCHECKED
+    if (!bound_has_room(&j->owner->role->spec.max, &j->owner->role->use, j))
+        return false;
+#endif
     t = job_task(j, p->instance);
     if (t == NULL)
         return p->attempt == 1;
@@ -44,6 +48,13 @@ static void take_ports(struct attempt *t)
 #ifdef MUTANT_PORT_TWICE
     t->ports[t->port_count - 1] = t->agent->extras.ports[0].first;
 #endif
+}
+
+/* It is over, and what it held is free. */
+void attempt_end(struct apply *a, struct attempt *t)
+{
+    apply_effect(a, EFFECT_FREED, t->job->id, t->agent->id);
+    state_remove(a->state, object_attempt(t));
 }
 
 static struct attempt *attempt_add(struct apply *a,
@@ -207,7 +218,7 @@ void attempt_lose(struct apply *a,
         t->superseded = true;
         state_edited(a->state, object_attempt(t));
     } else {
-        state_remove(a->state, object_attempt(t));
+        attempt_end(a, t);
     }
     job_close(a, j, before);
 }
@@ -268,7 +279,7 @@ static bool release(struct apply *a, struct attempt *t, const struct task_update
         task_take(a, t, u);
     job_close(a, t->job, before);
 #endif
-    state_remove(a->state, object_attempt(t));
+    attempt_end(a, t);
 #ifdef MUTANT_DOUBLE_RELEASE
     if (resources_contain(&agent->allocated, &twice))
         resources_subtract(&agent->allocated, &twice);
@@ -315,7 +326,7 @@ static bool update(struct apply *a, uint64_t reporter, const struct task_update 
     before = job_open(a, j);
     task_take(a, t, u);
     if (task_state_is_final(u->state)) {
-        state_remove(a->state, object_attempt(t));
+        attempt_end(a, t);
     } else {
         state_edit(a->state, object_attempt(t));
         t->state = (uint8_t)u->state;

@@ -10,53 +10,6 @@
 
 #include <string.h>
 
-/* ---- names and amounts ---- */
-
-static void custom_copy(struct custom_resources *to,
-                        const struct custom_resources *from)
-{
-    *to = (struct custom_resources){0};
-    for (size_t i = 0; i < from->count; i++)
-        custom_resources_add(to, from->items[i].name, from->items[i].amount);
-}
-
-static int custom_compare(const struct custom_resources *a,
-                          const struct custom_resources *b)
-{
-    for (size_t i = 0; i < a->count && i < b->count; i++) {
-        int order = strcmp(a->items[i].name, b->items[i].name);
-
-        if (order != 0)
-            return order;
-        if (a->items[i].amount != b->items[i].amount)
-            return a->items[i].amount < b->items[i].amount ? -1 : 1;
-    }
-    return (a->count > b->count) - (a->count < b->count);
-}
-
-static void custom_give(struct custom_resources *c, const struct custom_resource *r)
-{
-    struct custom_resource *known = custom_resources_find(c, r->name);
-
-    ASSERT(known != NULL && known->amount >= r->amount);
-    known->amount -= r->amount;
-    if (known->amount > 0)
-        return;
-    mem_free(known->name);
-    c->count--;
-    memmove(known, known + 1, (c->count - (size_t)(known - c->items)) * sizeof(*known));
-}
-
-static void custom_take(struct custom_resources *c, const struct custom_resource *r)
-{
-    struct custom_resource *known = custom_resources_find(c, r->name);
-
-    if (known == NULL)
-        custom_resources_add(c, r->name, r->amount);
-    else
-        known->amount += r->amount;
-}
-
 /* ---- needs ---- */
 
 /* A user of an image is found in the image, whoever runs the agent. */
@@ -65,7 +18,8 @@ static uint32_t features_of(const struct job_spec *spec)
     bool has_image = spec->image.source != NULL;
 
     return (has_image ? AGENT_FEATURE_IMAGES : 0u) |
-           (job_spec_is_plain(spec) ? 0u : AGENT_FEATURE_JOBS_2) |
+           (job_spec_version(spec) >= 2 ? AGENT_FEATURE_JOBS_2 : 0u) |
+           (job_spec_version(spec) >= 3 ? AGENT_FEATURE_JOBS_3 : 0u) |
            (spec->user != NULL && !has_image ? AGENT_FEATURE_USERS : 0u) |
            (spec->volume_count > 0 ? AGENT_FEATURE_VOLUMES : 0u);
 }
@@ -98,7 +52,7 @@ struct extra_needs *extra_needs_copy(const struct extra_needs *n)
     if (n == NULL)
         return NULL;
     copy = mem_dup(n, sizeof(*n));
-    custom_copy(&copy->custom, &n->custom);
+    custom_resources_copy(&copy->custom, &n->custom);
     return copy;
 }
 
@@ -127,7 +81,7 @@ int extra_needs_compare(const struct extra_needs *a, const struct extra_needs *b
     if (a->features != b->features)
         return a->features < b->features ? -1 : 1;
     order = ranges_compare(a->fixed, a->fixed_count, b->fixed, b->fixed_count);
-    return order != 0 ? order : custom_compare(&a->custom, &b->custom);
+    return order != 0 ? order : custom_resources_compare(&a->custom, &b->custom);
 }
 
 bool extra_needs_are_empty(const struct extra_needs *n)
@@ -148,7 +102,7 @@ void extra_capacity_take(struct extra_capacity *c, const struct agent_spec *spec
     extra_capacity_finish(c);
     c->range_count = spec->port_count;
     memcpy(c->ports, spec->ports, c->range_count * sizeof(c->ports[0]));
-    custom_copy(&c->custom, &spec->custom);
+    custom_resources_copy(&c->custom, &spec->custom);
     c->features = spec->features & AGENT_FEATURES_NEEDED;
 }
 
@@ -156,7 +110,7 @@ void extra_capacity_copy(struct extra_capacity *to, const struct extra_capacity 
 {
     extra_capacity_finish(to);
     *to = *from;
-    custom_copy(&to->custom, &from->custom);
+    custom_resources_copy(&to->custom, &from->custom);
 }
 
 bool extra_capacity_is_empty(const struct extra_capacity *c)
@@ -169,7 +123,7 @@ bool extra_capacity_equal(const struct extra_capacity *a,
 {
     return a->features == b->features &&
            ranges_compare(a->ports, a->range_count, b->ports, b->range_count) == 0 &&
-           custom_compare(&a->custom, &b->custom) == 0;
+           custom_resources_compare(&a->custom, &b->custom) == 0;
 }
 
 void extra_capacity_finish(struct extra_capacity *c)
@@ -181,7 +135,7 @@ void extra_capacity_finish(struct extra_capacity *c)
 void extra_use_copy(struct extra_use *to, const struct extra_use *from)
 {
     custom_resources_finish(&to->custom);
-    custom_copy(&to->custom, &from->custom);
+    custom_resources_copy(&to->custom, &from->custom);
     MEM_GROW(to->ports, to->port_room, from->port_count);
     to->port_count = from->port_count;
     if (from->port_count > 0)
@@ -193,7 +147,7 @@ bool extra_use_equal(const struct extra_use *a, const struct extra_use *b)
     return a->port_count == b->port_count &&
            (a->port_count == 0 ||
             memcmp(a->ports, b->ports, a->port_count * sizeof(*a->ports)) == 0) &&
-           custom_compare(&a->custom, &b->custom) == 0;
+           custom_resources_compare(&a->custom, &b->custom) == 0;
 }
 
 void extra_use_finish(struct extra_use *u)
@@ -391,7 +345,7 @@ void extra_take(struct extra_use *u,
     for (size_t i = 0; i < count; i++)
         port_add(u, ports[i]);
     for (size_t i = 0; i < n->custom.count; i++)
-        custom_take(&u->custom, &n->custom.items[i]);
+        custom_resources_take(&u->custom, &n->custom.items[i]);
 }
 
 void extra_give(struct extra_use *u,
@@ -402,5 +356,5 @@ void extra_give(struct extra_use *u,
     for (size_t i = 0; i < count; i++)
         port_remove(u, ports[i]);
     for (size_t i = 0; i < n->custom.count; i++)
-        custom_give(&u->custom, &n->custom.items[i]);
+        custom_resources_give(&u->custom, &n->custom.items[i]);
 }

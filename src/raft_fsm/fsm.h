@@ -28,7 +28,9 @@ enum effect_kind {
     EFFECT_UPDATED, /* id = attempt, agent = who reported: may be acknowledged */
     EFFECT_AGENT,   /* agent changed its state or spec */
     EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again,
-                    * or none any more */
+                     * or none any more */
+    EFFECT_FREED,   /* id = job: resources of an attempt of it are free again */
+    EFFECT_ROLE,    /* id = role: it was set, or is gone */
 };
 
 struct effect {

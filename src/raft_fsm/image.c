@@ -185,6 +185,7 @@ INLINE uint8_t code_groups(struct coder *c,
 #define AGENT_HAS_EXTRAS  2
 #define JOB_HAS_EXTRAS    1 /* groups of a job */
 #define JOB_HAS_POLICY    2
+#define JOB_HAS_ROLE      4
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -211,6 +212,14 @@ code_ranges(struct coder *c, bool reading, struct port_range *ranges, size_t *co
         c->fault = true;
 }
 
+/* A text without a zero byte. */
+static void code_name(struct coder *c, bool reading, struct bytes *name, size_t max)
+{
+    code_short(c, reading, name, max);
+    if (reading && name->size > 0 && memchr(name->data, 0, name->size) != NULL)
+        c->fault = true;
+}
+
 static void
 code_custom_resource(struct coder *c, bool reading, struct custom_resource *r)
 {
@@ -218,12 +227,11 @@ code_custom_resource(struct coder *c, bool reading, struct custom_resource *r)
 
     if (!reading)
         name = text_view(r->name);
-    code_short(c, reading, &name, LIMIT_CUSTOM_BYTES);
+    code_name(c, reading, &name, LIMIT_CUSTOM_BYTES);
     code_u64(c, reading, &r->amount);
     if (!reading)
         return;
-    if (name.size == 0 || memchr(name.data, 0, name.size) != NULL || r->amount == 0 ||
-        r->amount > LIMIT_RESOURCE)
+    if (name.size == 0 || r->amount == 0 || r->amount > LIMIT_RESOURCE)
         c->fault = true;
     r->name = text_copy(name);
 }
@@ -269,6 +277,56 @@ static void code_job_extras(struct coder *c, bool reading, struct extra_needs **
     if (extra_needs_are_empty(n) || n->port_count > LIMIT_TASK_PORTS ||
         extra_needs_ports(n) > LIMIT_TASK_PORTS)
         c->fault = true;
+}
+
+static void code_bound(struct coder *c, bool reading, struct role_bound *b)
+{
+    code_resources(c, reading, &b->amount);
+    code_u32(c, reading, &b->kinds);
+    code_custom(c, reading, &b->custom);
+}
+
+/* Numbers of enums as bytes. */
+#define CODE_ENUM(field, count)                         \
+    do {                                                \
+        uint8_t number = (uint8_t)(field);              \
+        code_enum(c, reading, &number, (uint8_t)count); \
+        if (reading && !c->fault)                       \
+            (field) = number;                           \
+    } while (0)
+
+static void
+code_role(struct coder *c, bool reading, struct role *role, struct record *r)
+{
+    struct role_spec *s = &role->spec;
+    struct bytes name = {0};
+
+    if (!reading)
+        name = text_view(role->name);
+    code_u32(c, reading, &role->id);
+    code_u64(c, reading, &role->changed);
+    code_name(c, reading, &name, LIMIT_ROLE_BYTES);
+    CODE_ENUM(s->order, ROLE_ORDER_COUNT);
+    code_i32(c, reading, &s->priority);
+    code_u32(c, reading, &s->weight);
+    code_u64(c, reading, &s->aging_ms);
+    code_u64(c, reading, &s->length_ms);
+    code_bound(c, reading, &s->min);
+    code_bound(c, reading, &s->max);
+    if (!reading)
+        return;
+    r->name = name;
+    if (c->fault || !role_name_valid(name) || role_spec_check(s, NULL) != 0)
+        c->fault = true;
+}
+
+/* A job that does not say more than the first version could. */
+static bool needs_role(struct bytes role, struct bytes owner, uint64_t expected_ms)
+{
+    bool is_default = role.size == strlen(ROLE_DEFAULT) &&
+                      memcmp(role.data, ROLE_DEFAULT, role.size) == 0;
+
+    return !is_default || owner.size > 0 || expected_ms != 0;
 }
 
 static bool policy_is_empty(const struct job_policy *p)
@@ -389,7 +447,28 @@ INLINE void code_agent(struct coder *c, bool reading, struct agent *a)
     code_agent_groups(c, reading, a);
 }
 
-INLINE void code_job(struct coder *c, bool reading, struct job *j)
+/* Role, owner and estimate of a job. */
+static void
+code_job_role(struct coder *c, bool reading, struct job *j, struct record *r)
+{
+    struct bytes role = {0}, owner = {0};
+
+    if (!reading) {
+        role = text_view(j->owner->role->name);
+        owner = text_view(j->owner->name);
+    }
+    code_name(c, reading, &role, LIMIT_ROLE_BYTES);
+    code_name(c, reading, &owner, LIMIT_OWNER_BYTES);
+    code_u64(c, reading, &j->expected_ms);
+    if (!reading)
+        return;
+    r->name = role;
+    r->owner = owner;
+    if (!role_name_valid(role) || !needs_role(role, owner, j->expected_ms))
+        c->fault = true;
+}
+
+INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record *r)
 {
     struct bytes key = j->key;
     uint8_t present;
@@ -414,11 +493,18 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j)
         j->key = key;
     present = (j->extras != NULL ? JOB_HAS_EXTRAS : 0) |
               (j->policy != NULL ? JOB_HAS_POLICY : 0);
-    present = code_groups(c, reading, present, JOB_HAS_EXTRAS | JOB_HAS_POLICY);
+    if (!reading && needs_role(text_view(j->owner->role->name),
+                               text_view(j->owner->name),
+                               j->expected_ms))
+        present |= JOB_HAS_ROLE;
+    present = code_groups(
+        c, reading, present, JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE);
     if ((present & JOB_HAS_EXTRAS) != 0)
         code_job_extras(c, reading, &j->extras);
     if ((present & JOB_HAS_POLICY) != 0)
         code_policy(c, reading, &j->policy);
+    if ((present & JOB_HAS_ROLE) != 0)
+        code_job_role(c, reading, j, r);
 }
 
 INLINE void code_task(
@@ -498,6 +584,9 @@ struct object_key object_key(const struct object *o)
     case TABLE_AGENTS:
         key.major = o->agent->id;
         break;
+    case TABLE_ROLES:
+        key.major = o->role->id;
+        break;
     case TABLE_JOBS:
         key.major = o->job->id;
         break;
@@ -512,6 +601,7 @@ struct object_key object_key(const struct object *o)
         key.major = o->tombstone->purged_us;
         key.minor = o->tombstone->job_id;
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_END:
         break;
@@ -536,6 +626,8 @@ uint64_t *object_changed(const struct object *o)
         return &o->globals->changed;
     case TABLE_AGENTS:
         return &o->agent->changed;
+    case TABLE_ROLES:
+        return &o->role->changed;
     case TABLE_JOBS:
         return &o->job->changed;
     case TABLE_TASKS:
@@ -544,16 +636,31 @@ uint64_t *object_changed(const struct object *o)
         return &o->attempt->changed;
     case TABLE_TOMBSTONES:
         return &o->tombstone->changed;
+    case TABLE_NONE:
     case TABLE_END:
         break;
     }
     return NULL;
 }
 
+static const uint8_t BYTE_OF_TABLE[] = {
+#define X(name, byte) [TABLE_##name] = (byte),
+    TABLES(X)
+#undef X
+};
+
+static enum table table_of_byte(uint8_t byte)
+{
+    for (size_t i = TABLE_GLOBALS; i < sizeof(BYTE_OF_TABLE); i++)
+        if (BYTE_OF_TABLE[i] == byte)
+            return (enum table)i;
+    return TABLE_NONE;
+}
+
 void image_write(struct image *image, const struct object *o)
 {
     struct coder c = {.at = image->head};
-    uint8_t table = (uint8_t)o->table;
+    uint8_t table = BYTE_OF_TABLE[o->table];
 
     ASSERT(o->table != TABLE_END);
     image->body = (struct bytes){0};
@@ -566,8 +673,11 @@ void image_write(struct image *image, const struct object *o)
         code_agent(&c, false, o->agent);
         image->body = o->agent->spec;
         break;
+    case TABLE_ROLES:
+        code_role(&c, false, o->role, NULL);
+        break;
     case TABLE_JOBS:
-        code_job(&c, false, o->job);
+        code_job(&c, false, o->job, NULL);
         image->body = o->job->spec;
         break;
     case TABLE_TASKS:
@@ -579,6 +689,7 @@ void image_write(struct image *image, const struct object *o)
     case TABLE_TOMBSTONES:
         code_tombstone(&c, false, o->tombstone);
         break;
+    case TABLE_NONE:
     case TABLE_END:
         break;
     }
@@ -619,7 +730,7 @@ bool record_read(struct record *r, struct bytes bytes)
 
     *r = (struct record){0};
     code_u8(&c, true, &table);
-    r->table = table;
+    r->table = table_of_byte(table);
     switch (r->table) {
     case TABLE_GLOBALS:
         code_globals(&c, true, &r->globals);
@@ -627,8 +738,11 @@ bool record_read(struct record *r, struct bytes bytes)
     case TABLE_AGENTS:
         code_agent(&c, true, &r->agent);
         break;
+    case TABLE_ROLES:
+        code_role(&c, true, &r->role, r);
+        break;
     case TABLE_JOBS:
-        code_job(&c, true, &r->job);
+        code_job(&c, true, &r->job, r);
         break;
     case TABLE_TASKS:
         code_task(&c, true, 0, &r->task, r);
@@ -642,7 +756,7 @@ bool record_read(struct record *r, struct bytes bytes)
     case TABLE_END:
         code_hash(&c, true, &r->digest);
         break;
-    default:
+    case TABLE_NONE:
         return false;
     }
     if (!c.fault && c.at == c.end)
@@ -653,7 +767,9 @@ bool record_read(struct record *r, struct bytes bytes)
 
 void record_finish(struct record *r)
 {
-    if (r->table == TABLE_AGENTS)
+    if (r->table == TABLE_ROLES)
+        role_spec_finish(&r->role.spec);
+    else if (r->table == TABLE_AGENTS)
         extra_capacity_finish(&r->agent.extras);
     else if (r->table == TABLE_TASKS)
         mem_free(r->task.extras);
@@ -668,7 +784,7 @@ void record_finish(struct record *r)
 void record_append_end(struct hash128 digest, struct buffer *out)
 {
     buffer_append_u32(out, 1 + HASH128_BYTES);
-    buffer_append_u8(out, TABLE_END);
+    buffer_append_u8(out, BYTE_OF_TABLE[TABLE_END]);
     buffer_append_u64(out, digest.low);
     buffer_append_u64(out, digest.high);
 }

@@ -15,15 +15,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* First byte of each image, in the order of a snapshot: a reference points back. */
+/* In the order of a snapshot: a reference points back.  The number of each is the first byte
+ * of its images, and stays as it is when a table is put between others. */
+#define TABLES(X)    \
+    X(GLOBALS, 1)    \
+    X(AGENTS, 2)     \
+    X(ROLES, 8)      \
+    X(JOBS, 3)       \
+    X(TASKS, 4)      \
+    X(ATTEMPTS, 5)   \
+    X(TOMBSTONES, 6) \
+    X(END, 7) /* a digest, last in a snapshot */
+
 enum table {
-    TABLE_GLOBALS = 1,
-    TABLE_AGENTS = 2,
-    TABLE_JOBS = 3,
-    TABLE_TASKS = 4,
-    TABLE_ATTEMPTS = 5,
-    TABLE_TOMBSTONES = 6,
-    TABLE_END = 7, /* a digest, last in a snapshot */
+    TABLE_NONE,
+#define X(name, byte) TABLE_##name,
+    TABLES(X)
+#undef X
 };
 
 /* Any object. */
@@ -33,6 +41,7 @@ struct object {
     union {
         struct globals *globals;
         struct agent *agent;
+        struct role *role;
         struct task *task;
         struct attempt *attempt;
         struct tombstone *tombstone;
@@ -47,6 +56,11 @@ static inline struct object object_globals(struct state *s)
 static inline struct object object_agent(struct agent *a)
 {
     return (struct object){.table = TABLE_AGENTS, .agent = a};
+}
+
+static inline struct object object_role(struct role *r)
+{
+    return (struct object){.table = TABLE_ROLES, .role = r};
 }
 
 static inline struct object object_job(struct job *j)
@@ -72,7 +86,8 @@ static inline struct object object_tombstone(struct tombstone *t)
 /* Where an object stands in a snapshot. */
 struct object_key {
     enum table table;
-    uint64_t major; /* id; of the job for a task; purged_us for a tombstone */
+    uint64_t
+        major; /* id, of a role from 0; of the job for a task; purged_us for a tombstone */
     uint64_t minor; /* instance of a task; job_id for a tombstone; else 0 */
 };
 
@@ -80,7 +95,7 @@ struct object_key object_key(const struct object *o);
 int object_key_compare(struct object_key a, struct object_key b);
 uint64_t *object_changed(const struct object *o);
 
-#define IMAGE_HEAD_MAX 2048 /* a job with the longest names of custom resources */
+#define IMAGE_HEAD_MAX 4096 /* a role with the longest names of custom resources */
 
 struct image {
     uint8_t head[IMAGE_HEAD_MAX];
@@ -102,6 +117,7 @@ struct record {
     union {
         struct globals globals;
         struct agent agent;
+        struct role role; /* owns what its spec owns */
         struct job job;
         struct task task;
         struct attempt attempt;
@@ -111,6 +127,8 @@ struct record {
     uint64_t job_id;      /* of a task and an attempt */
     uint64_t agent_id;    /* of an attempt */
     struct bytes message; /* of a task */
+    struct bytes name;    /* of a role, and of the role of a job: empty is `default` */
+    struct bytes owner;   /* of a job */
 };
 
 /* Decode the bytes after the size word; false unless they are canonical: sizes, numbers

@@ -4,8 +4,7 @@
  * queues, what is allocated, the digest.  Restore believes a snapshot only after this,
  * so it must bear any state whose tables are linked, however wrong their contents are.
  */
-#include "raft_fsm/image.h"
-#include "raft_fsm/state.h"
+#include "raft_fsm/verify.h"
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -13,32 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define RULE(condition, ...)                                   \
-    do {                                                       \
-        if (!(condition))                                      \
-            return error_set(err, ERROR_CORRUPT, __VA_ARGS__); \
-    } while (0)
-
 #define ID_MAX ((uint64_t)INT64_MAX)
-
-/* What is counted on the way through the tables. */
-struct sums {
-    struct hash128 digest;
-    uint64_t jobs, tasks, agents, attempts, tombstones;
-    uint64_t agents_attempts, jobs_attempts; /* as agents and jobs count them */
-    uint64_t runnable;
-    uint64_t tasks_by_state[TASK_STATE_COUNT];
-    uint64_t jobs_by_state[JOB_STATE_COUNT];
-    uint64_t agents_by_state[AGENT_STATE_COUNT];
-};
-
-static struct hash128 hash_of(struct object o)
-{
-    struct image image;
-
-    image_write(&image, &o);
-    return image_hash(&image);
-}
 
 static bool resources_in_limits(const struct resources *r)
 {
@@ -475,8 +449,8 @@ static int check_sums(const struct state *s, const struct sums *sums, struct err
     RB_FOREACH (j, job_order_tree, (struct job_order_tree *)&s->runnable)
         runnable++;
     RULE(sums->jobs == s->job_count && sums->tasks == s->task_count &&
-             sums->agents == s->agent_count && sums->tombstones == s->tombstone_count &&
-             sums->runnable == runnable,
+             sums->agents == s->agent_count && sums->roles == s->role_count &&
+             sums->tombstones == s->tombstone_count && sums->runnable == runnable,
          "counters: not as many objects as are counted");
     RULE(sums->attempts == sums->agents_attempts &&
              sums->attempts == sums->jobs_attempts,
@@ -511,8 +485,12 @@ int state_verify(const struct state *s, struct error *err)
     if (rc == 0)
         rc = check_attempts(s, &sums, err);
     if (rc == 0)
+        rc = verify_roles(s, &sums, err);
+    if (rc == 0)
         rc = check_tombstones(s, &sums, err);
-    return rc != 0 ? rc : check_sums(s, &sums, err);
+    if (rc == 0)
+        rc = check_sums(s, &sums, err);
+    return rc != 0 ? rc : verify_use(s, err);
 }
 
 void state_check(const struct state *s)

@@ -14,6 +14,7 @@
 #include "raft_fsm/state_edit.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define RECORD_BYTES_MAX (IMAGE_HEAD_MAX + LIMIT_SPEC_BYTES)
 
@@ -87,6 +88,43 @@ static const char *take_agent(struct state *s, struct record *r)
     return NULL;
 }
 
+static const char *take_role(struct state *s, struct record *r)
+{
+    char name[LIMIT_ROLE_BYTES + 1] = {0};
+    struct role *role;
+    bool is_default;
+
+    memcpy(name, r->name.data, r->name.size);
+    is_default = strcmp(name, ROLE_DEFAULT) == 0;
+    if (r->role.id >= LIMIT_ROLES || is_default != (r->role.id == 0))
+        return "a role has a number that it cannot have";
+    role = role_get(&s->roles, name);
+    if (role->is_set)
+        return "two roles have one name";
+    role->id = r->role.id;
+    role->changed = r->role.changed;
+    role_spec_finish(&role->spec);
+    role->spec = r->role.spec;
+    r->role.spec = (struct role_spec){0};
+    state_link(s, object_role(role));
+    state_count(s, object_role(role));
+    return NULL;
+}
+
+/* The role of a job that has ended may be gone. */
+static struct owner *owner_of(struct state *s, const struct record *r)
+{
+    char role[LIMIT_ROLE_BYTES + 1] = ROLE_DEFAULT, owner[LIMIT_OWNER_BYTES + 1] = {0};
+
+    if (r->name.size > 0) {
+        memcpy(role, r->name.data, r->name.size);
+        role[r->name.size] = '\0';
+    }
+    if (r->owner.size > 0)
+        memcpy(owner, r->owner.data, r->owner.size);
+    return owner_join(role_get(&s->roles, role), owner);
+}
+
 static const char *take_job(struct state *s, struct record *r)
 {
     struct bytes key, spec;
@@ -102,6 +140,7 @@ static const char *take_job(struct state *s, struct record *r)
     r->job.policy = NULL;
     j->key = key;
     j->spec = spec;
+    j->owner = owner_of(s, r);
     state_link(s, object_job(j));
     return NULL;
 }
@@ -179,7 +218,9 @@ static struct object_key record_key(struct record *r)
     struct job owner = {.id = r->job_id};
     struct object o = {.table = r->table, .job = &owner};
 
-    if (r->table == TABLE_TASKS)
+    if (r->table == TABLE_ROLES)
+        o.role = &r->role;
+    else if (r->table == TABLE_TASKS)
         o.task = &r->task;
     else if (r->table == TABLE_JOBS)
         o.job = &r->job;
@@ -197,6 +238,7 @@ static int take_record(struct restore *r, struct bytes bytes, struct error *err)
     static const char *(*const TAKE[])(struct state *, struct record *) = {
         [TABLE_GLOBALS] = take_globals,
         [TABLE_AGENTS] = take_agent,
+        [TABLE_ROLES] = take_role,
         [TABLE_JOBS] = take_job,
         [TABLE_TASKS] = take_task,
         [TABLE_ATTEMPTS] = take_attempt,

@@ -124,6 +124,14 @@ static void place_task(struct object *o, uint64_t instance)
     o->task = instance < o->job->touched ? job_task(o->job, (uint32_t)instance) : NULL;
 }
 
+/* The set role of the lowest id from this one on, or NULL. */
+static struct role *next_role(struct state *s, uint64_t id)
+{
+    while (id < LIMIT_ROLES && s->roles_by_id[id] == NULL)
+        id++;
+    return id < LIMIT_ROLES ? s->roles_by_id[id] : NULL;
+}
+
 /* First place of the key's table at or after the key. */
 static bool seek(struct state *s, struct object_key key, struct object *o)
 {
@@ -139,6 +147,9 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     case TABLE_AGENTS:
         o->agent = RB_NFIND(agent_tree, &s->agents, &agent);
         return o->agent != NULL;
+    case TABLE_ROLES:
+        o->role = next_role(s, id);
+        return o->role != NULL;
     case TABLE_JOBS:
         o->job = RB_NFIND(job_tree, &s->jobs, &job);
         return o->job != NULL;
@@ -153,6 +164,7 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones_by_age, &old);
         return o->tombstone != NULL;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_END:
         break;
@@ -173,12 +185,15 @@ static bool step_task(struct object *o)
 }
 
 /* The next place of the same table. */
-static bool step(struct object *o)
+static bool step(struct state *s, struct object *o)
 {
     switch (o->table) {
     case TABLE_AGENTS:
         o->agent = RB_NEXT(agent_tree, NULL, o->agent);
         return o->agent != NULL;
+    case TABLE_ROLES:
+        o->role = next_role(s, o->role->id + 1ull);
+        return o->role != NULL;
     case TABLE_JOBS:
         o->job = RB_NEXT(job_tree, NULL, o->job);
         return o->job != NULL;
@@ -190,6 +205,7 @@ static bool step(struct object *o)
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NEXT(tombstone_age_tree, NULL, o->tombstone);
         return o->tombstone != NULL;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_END:
         break;
@@ -212,7 +228,7 @@ static bool step_on(struct state *s, struct object *o)
 {
     struct object_key next = {.table = o->table + 1};
 
-    return step(o) || seek_on(s, next, o);
+    return step(s, o) || seek_on(s, next, o);
 }
 
 /* ---- the walk ---- */

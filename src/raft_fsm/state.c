@@ -160,6 +160,16 @@ struct tombstone *state_tombstone(const struct state *s, struct bytes key)
     return RB_FIND(tombstone_tree, (struct tombstone_tree *)tree, &wanted);
 }
 
+struct role *state_role(const struct state *s, const char *name)
+{
+    return role_find(&s->roles, name);
+}
+
+bool job_has_role(const struct job *j)
+{
+    return j->attempts > 0 || !job_state_is_final(job_state(j));
+}
+
 bool attempt_is_to_end(const struct attempt *t)
 {
     return t->superseded || t->job->kill_index != 0 || t->stop != TASK_REASON_NONE;
@@ -201,6 +211,11 @@ static uint32_t job_unplaced(const struct job *j)
 uint32_t job_live(const struct job *j)
 {
     return j->tasks[TASK_STAGING] + j->tasks[TASK_STARTING] + j->tasks[TASK_RUNNING];
+}
+
+uint32_t job_unfinished(const struct job *j)
+{
+    return j->kill_index != 0 ? job_live(j) : job_unplaced(j) + job_live(j);
 }
 
 uint32_t job_pending(const struct job *j)

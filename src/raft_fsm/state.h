@@ -9,6 +9,7 @@
  *             placement touched yet are `instances - touched` and cost nothing, so a job
  *             of a million tasks is accepted in a moment and is small until it runs
  *   attempt   one try on one agent, from placement until its resources are free again
+ *   role      who may use how much, and in which order (role.h)
  *   tombstone key, body hash and id of a purged job (joint 8)
  *   globals   cluster id, counters, last stamp
  *
@@ -27,6 +28,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "raft_fsm/extras.h"
+#include "raft_fsm/role.h"
 #include "wire/agent.h"
 #include "wire/command.h"
 #include "wire/resources.h"
@@ -99,6 +101,8 @@ struct job {
     struct resources resources; /* of one task */
     struct extra_needs *extras; /* likewise, owned; NULL: none */
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
+    struct owner *owner;  /* and its role; in the canonical bytes by their names */
+    uint64_t expected_ms; /* of one task; 0: not given */
     uint32_t instances;
     int32_t priority;
 
@@ -226,6 +230,8 @@ struct state {
     struct job_tree jobs;
     struct attempt_tree attempts;
     struct agent_tree agents;
+    struct role_tree roles;                /* also those that are not set (role.h) */
+    struct role *roles_by_id[LIMIT_ROLES]; /* NULL where none is set */
     struct tombstone_age_tree tombstones_by_age;
 
     /* derived */
@@ -237,6 +243,7 @@ struct state {
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
     uint64_t agent_count;
+    uint64_t role_count; /* that are set */
     uint64_t tombstone_count;
     uint64_t tasks_by_state[TASK_STATE_COUNT]; /* as job_task_state() shows them */
     uint64_t jobs_by_state[JOB_STATE_COUNT];
@@ -253,6 +260,8 @@ struct attempt *state_attempt(const struct state *s, uint64_t id);
 struct agent *state_agent(const struct state *s, uint64_t id);
 struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16]);
 struct tombstone *state_tombstone(const struct state *s, struct bytes key);
+/* `default` also when nobody set it; NULL when there is no such role. */
+struct role *state_role(const struct state *s, const char *name);
 
 /* True if the agent is to end it: it is superseded, its job is killed, or it is to go on
  * elsewhere. */
@@ -268,6 +277,8 @@ uint32_t job_tasks_in(const struct job *j, enum task_state state);
 enum job_state job_state(const struct job *j);
 /* True if a successor of its attempts may only start when their lease has run out. */
 bool job_has_lease(const struct job *j);
+/* True until it has ended and nothing of it is left. */
+bool job_has_role(const struct job *j);
 /* True if it is PENDING and waits for `retry`. */
 bool task_waits(const struct task *t);
 /* What the checks of its live attempt say, and how often its agent restarted it. */
@@ -275,6 +286,8 @@ enum task_health task_health(const struct task *t);
 uint32_t task_restarts(const struct task *t);
 /* Tasks with a live attempt. */
 uint32_t job_live(const struct job *j);
+/* Tasks that have not ended. */
+uint32_t job_unfinished(const struct job *j);
 /* Tasks that could be placed now. */
 uint32_t job_pending(const struct job *j);
 /* The lowest instance to place at or after `from`: *instance and the attempt number it

@@ -67,6 +67,7 @@ static void count_job(struct state *s, const struct job *j, uint64_t sign)
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s->tasks_by_state[i] += sign * job_tasks_in(j, (enum task_state)i);
     s->jobs_by_state[job_state(j)] += sign;
+    j->owner->role->open += job_has_role(j) ? sign : 0;
 }
 
 static void count_task(struct job *j, const struct task *t, bool add)
@@ -107,7 +108,9 @@ void state_count(struct state *s, struct object o)
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count += o.attempt->superseded;
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
+    case TABLE_ROLES:
     case TABLE_TOMBSTONES:
     case TABLE_END:
         break;
@@ -131,7 +134,9 @@ static void uncount(struct state *s, struct object o)
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count -= o.attempt->superseded;
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
+    case TABLE_ROLES:
     case TABLE_TOMBSTONES:
     case TABLE_END:
         break;
@@ -151,6 +156,7 @@ static void link_attempt(struct state *s, struct attempt *t)
     resources_add(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
         extra_take(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
+    owner_take(t->job->owner, t->job);
     t->job->attempts++;
 }
 
@@ -162,7 +168,11 @@ static void unlink_attempt(struct state *s, struct attempt *t)
     resources_subtract(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
         extra_give(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
+    owner_give(t->job->owner, t->job);
     t->job->attempts--;
+    /* Outside of an edit of the job: it had its role for this one alone. */
+    if (t->superseded && !job_has_role(t->job))
+        t->job->owner->role->open--;
 }
 
 void state_link(struct state *s, struct object o)
@@ -172,6 +182,11 @@ void state_link(struct state *s, struct object o)
         RB_INSERT(agent_tree, &s->agents, o.agent);
         RB_INSERT(agent_key_tree, &s->agents_by_key, o.agent);
         s->agent_count++;
+        break;
+    case TABLE_ROLES:
+        o.role->is_set = true;
+        s->roles_by_id[o.role->id] = o.role;
+        s->role_count++;
         break;
     case TABLE_JOBS:
         RB_INSERT(job_tree, &s->jobs, o.job);
@@ -190,6 +205,7 @@ void state_link(struct state *s, struct object o)
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count++;
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
     case TABLE_END:
@@ -204,6 +220,11 @@ static void state_unlink(struct state *s, struct object o)
         RB_REMOVE(agent_tree, &s->agents, o.agent);
         RB_REMOVE(agent_key_tree, &s->agents_by_key, o.agent);
         s->agent_count--;
+        break;
+    case TABLE_ROLES:
+        o.role->is_set = false;
+        s->roles_by_id[o.role->id] = NULL;
+        s->role_count--;
         break;
     case TABLE_JOBS:
         if (o.job->is_runnable)
@@ -222,6 +243,7 @@ static void state_unlink(struct state *s, struct object o)
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count--;
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
     case TABLE_END:
@@ -285,7 +307,7 @@ static uint32_t chunk_count(uint32_t tasks)
     return (tasks + TASK_CHUNK - 1) / TASK_CHUNK;
 }
 
-static void job_destroy(struct job *j)
+static void job_destroy(struct state *s, struct job *j)
 {
     for (uint32_t i = 0; i < j->touched; i++) {
         mem_free(job_task(j, i)->message);
@@ -296,11 +318,12 @@ static void job_destroy(struct job *j)
     mem_free(j->chunks);
     extra_needs_destroy(j->extras);
     mem_free(j->policy);
+    owner_leave(&s->roles, j->owner);
     mem_free((void *)j->key.data);
     mem_free(j);
 }
 
-static void object_destroy(struct object o)
+static void object_destroy(struct state *s, struct object o)
 {
     switch (o.table) {
     case TABLE_AGENTS:
@@ -309,8 +332,11 @@ static void object_destroy(struct object o)
         mem_free((void *)o.agent->spec.data);
         mem_free(o.agent);
         break;
+    case TABLE_ROLES:
+        role_release(&s->roles, o.role);
+        break;
     case TABLE_JOBS:
-        job_destroy(o.job);
+        job_destroy(s, o.job);
         break;
     case TABLE_ATTEMPTS:
         mem_free(o.attempt->ports);
@@ -320,6 +346,7 @@ static void object_destroy(struct object o)
         mem_free((void *)o.tombstone->key.data);
         mem_free(o.tombstone);
         break;
+    case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
     case TABLE_END:
@@ -408,7 +435,7 @@ void state_remove(struct state *s, struct object o)
     forget(s, &o);
     uncount(s, o);
     state_unlink(s, o);
-    object_destroy(o);
+    object_destroy(s, o);
 }
 
 /* ---- begin and end ---- */
@@ -418,10 +445,12 @@ void state_start(struct state *s)
     RB_INIT(&s->jobs);
     RB_INIT(&s->attempts);
     RB_INIT(&s->agents);
+    RB_INIT(&s->roles);
     RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
+    role_get(&s->roles, ROLE_DEFAULT);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
 }
 
@@ -431,22 +460,27 @@ void state_clear(struct state *s)
     struct tombstone *tombstone, *next_tombstone;
     struct agent *agent, *next_agent;
     struct job *job, *next_job;
+    struct role *role, *next_role;
 
     RB_FOREACH_SAFE (attempt, attempt_tree, &s->attempts, next_attempt) {
         RB_REMOVE(attempt_tree, &s->attempts, attempt);
-        object_destroy(object_attempt(attempt));
+        object_destroy(s, object_attempt(attempt));
     }
     RB_FOREACH_SAFE (
         tombstone, tombstone_age_tree, &s->tombstones_by_age, next_tombstone) {
         RB_REMOVE(tombstone_age_tree, &s->tombstones_by_age, tombstone);
-        object_destroy(object_tombstone(tombstone));
+        object_destroy(s, object_tombstone(tombstone));
     }
     RB_FOREACH_SAFE (agent, agent_tree, &s->agents, next_agent) {
         RB_REMOVE(agent_tree, &s->agents, agent);
-        object_destroy(object_agent(agent));
+        object_destroy(s, object_agent(agent));
     }
     RB_FOREACH_SAFE (job, job_tree, &s->jobs, next_job) {
         RB_REMOVE(job_tree, &s->jobs, job);
-        object_destroy(object_job(job));
+        object_destroy(s, object_job(job));
+    }
+    RB_FOREACH_SAFE (role, role_tree, &s->roles, next_role) {
+        RB_REMOVE(role_tree, &s->roles, role);
+        role_destroy(role);
     }
 }

@@ -39,8 +39,9 @@ bool sched_refuses(const struct sched *s, uint64_t agent)
 }
 
 /* No agent has room for it. */
-static void
-check_shape(const struct sched *s, const struct shape *shape, const struct state *state)
+static void check_asleep(const struct sched *s,
+                         const struct shape *shape,
+                         const struct state *state)
 {
     const struct job as = {.resources = shape->demand.need,
                            .extras = (struct extra_needs *)shape->demand.extras};
@@ -51,14 +52,19 @@ check_shape(const struct sched *s, const struct shape *shape, const struct state
                !agent_has_room(agent, &as));
 }
 
+/* It waits, and its shape rests for a reason that holds. */
 static void check_job(const struct sched *s, const struct job *j)
 {
-    const struct waiting *w = queue_find_job(&s->queue, j->id);
+    const struct role *role = j->owner->role;
+    const struct waiting *w = waiting_find(&s->lanes.jobs, j->id);
+    const struct shape *shape;
 
     ASSERT(w != NULL);
-    ASSERT(w->shape == queue_shape(&s->queue, j));
-    ASSERT(w->shape->is_asleep);
-    ASSERT(fit_key_compare(&w->shape->place.key, &w->rank) <= 0);
+    shape = w->shape;
+    ASSERT(shape->at != SHAPE_READY);
+    ASSERT(fit_key_compare(&shape->place.key, &w->rank) <= 0);
+    ASSERT(shape->at != SHAPE_CAPPED ||
+           !bound_has_room(&role->spec.max, &role->use, j));
 }
 
 /* What waits is there, and has something to place. */
@@ -69,25 +75,41 @@ static void check_waiting(const struct waiting *w, const struct state *state)
     ASSERT(j != NULL && job_pending(j) > 0);
 }
 
+static void check_lane(const struct lane *lane)
+{
+    for (int p = 0; p < SHAPE_PLACES; p++)
+        ASSERT((lane->at[p].height > 0) == (lane->queue.at[p].root != NULL));
+    ASSERT(lane->queue.at[SHAPE_READY].root == NULL);
+    ASSERT(!queue_is_empty(&lane->queue) || lane->is_touched);
+}
+
 void sched_check(const struct sched *s, const struct state *state)
 {
+    struct role_lanes *role;
     struct fleet_agent *a;
     struct shape *shape;
     struct agent *agent;
     struct waiting *w;
+    struct lane *lane;
     struct job *job;
 
     ASSERT(!s->is_loading);
     ASSERT(s->fleet.grown.root == NULL);
-    ASSERT(queue_next(&s->queue) == NULL);
+    ASSERT(lanes_first(&s->lanes).role == NULL);
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         check_agent(&s->fleet, agent);
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
         ASSERT(state_agent(state, a->id) != NULL);
     RB_FOREACH (job, job_order_tree, (struct job_order_tree *)&state->runnable)
         check_job(s, job);
-    RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->queue.jobs)
+    RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->lanes.jobs)
         check_waiting(w, state);
-    RB_FOREACH (shape, shape_tree, (struct shape_tree *)&s->queue.shapes)
-        check_shape(s, shape, state);
+    RB_FOREACH (role, role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles) {
+        RB_FOREACH (lane, lane_tree, &role->lanes) {
+            check_lane(lane);
+            RB_FOREACH (shape, shape_tree, &lane->queue.shapes)
+                if (shape->at == SHAPE_ASLEEP)
+                    check_asleep(s, shape, state);
+        }
+    }
 }

@@ -371,6 +371,28 @@ static void say_reason(struct text *t,
         say_waiting(t, c, d);
 }
 
+/* Its role has its maximum: of the first kind, or custom resource, that would pass it. */
+static void say_maximum(struct text *t, const struct job *job)
+{
+    const struct role *role = job->owner->role;
+    const struct role_bound *max = &role->spec.max;
+
+    say_waiting_for(t, &(struct demand){job->resources, job->extras});
+    say(t, ": role %s has ", role->name);
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        uint64_t used = (uint64_t)role->use.amount[k];
+
+        if ((max->kinds & 1u << k) == 0 || job->resources.amount[k] == 0 ||
+            used + job->resources.amount[k] <= max->amount.amount[k])
+            continue;
+        say_need(t, k, used);
+        say(t, " of at most ");
+        say_amount(t, k, max->amount.amount[k], false);
+        return;
+    }
+    say(t, "its maximum of a custom resource");
+}
+
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    const struct job *job,
@@ -378,7 +400,8 @@ void sched_explain(const struct sched *s,
                    char *out,
                    size_t size)
 {
-    struct shape *shape = queue_shape(&s->queue, job);
+    const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
+    struct shape *shape = w == NULL ? NULL : w->shape;
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
     struct text t = {out, size};
@@ -389,6 +412,10 @@ void sched_explain(const struct sched *s,
     say(&t, "%s", "");
     if (pending == 0)
         return;
+    if (!bound_has_room(&job->owner->role->spec.max, &job->owner->role->use, job)) {
+        say_maximum(&t, job);
+        return;
+    }
     is_known = ask(s, shape, &d, looks, &room);
     if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");

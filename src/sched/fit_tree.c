@@ -3,25 +3,15 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "sched/log2.h"
 
 /* ---- signatures ---- */
 
-#define MANTISSA_BITS 10
-#define DOUBLED       (1 << MANTISSA_BITS) /* what a factor of 2 adds to a logarithm */
-
-/* The base 2 logarithm in 1/1024, rounded down, plus 1; 0 of 0. */
+/* 0 of 0, which is less than any other. */
 static int log_of(uint64_t amount)
 {
-    int exponent;
-    uint64_t mantissa;
-
     ASSERT(amount <= LIMIT_RESOURCE);
-    if (amount == 0)
-        return 0;
-    exponent = 63 - __builtin_clzll(amount);
-    mantissa = exponent >= MANTISSA_BITS ? amount >> (exponent - MANTISSA_BITS)
-                                         : amount << (MANTISSA_BITS - exponent);
-    return (exponent << MANTISSA_BITS) + (int)(mantissa - DOUBLED) + 1;
+    return amount == 0 ? 0 : log2_of(amount) + 1;
 }
 
 /* What is low becomes high. */
@@ -41,7 +31,7 @@ static void turn(struct fit_signature *s)
 /* The lesser of two logarithms, the second one divided by its price. */
 static uint16_t lesser(int a, int b, int price)
 {
-    int priced = b == 0 ? 0 : b - price * DOUBLED;
+    int priced = b == 0 ? 0 : b - price * LOG2_ONE;
     int low = a < priced ? a : priced;
 
     return low > 0 ? (uint16_t)low : 0;
@@ -236,6 +226,34 @@ struct fit_node *fit_tree_first(const struct fit_tree *t)
     while (n != NULL && n->left != NULL)
         n = n->left;
     return n;
+}
+
+/* What may be held of all that is in another tree of needs. */
+void fit_tree_insert_tree(struct fit_tree *t,
+                          struct fit_node *n,
+                          const struct fit_tree *inner)
+{
+    ASSERT(n->height == 0 && t->of_needs && inner->of_needs && inner->root != NULL);
+    n->left = NULL;
+    n->right = NULL;
+    n->own = inner->root->all;
+    refresh(n);
+    t->root = insert_below(t->root, n);
+}
+
+struct fit_node *fit_tree_from(const struct fit_tree *t, struct fit_key from)
+{
+    struct fit_node *n = t->root, *found = NULL;
+
+    while (n != NULL) {
+        if (fit_key_compare(&from, &n->key) <= 0) {
+            found = n;
+            n = n->left;
+        } else {
+            n = n->right;
+        }
+    }
+    return found;
 }
 
 /* ---- searches ---- */

@@ -75,11 +75,18 @@ static inline int resources_compare(const struct resources *a,
 
 /* The caller has set key, vector, bits and owner. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
+/* The caller has set key and owner; the node stands for all that is in `inner`, which is not
+ * empty.  When that changes, it is to be removed and inserted again. */
+void fit_tree_insert_tree(struct fit_tree *t,
+                          struct fit_node *n,
+                          const struct fit_tree *inner);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
 void fit_tree_clear(struct fit_tree *t);
 
 /* The first of all, or NULL. */
 struct fit_node *fit_tree_first(const struct fit_tree *t);
+/* The first one with a key of at least `from`, or NULL. */
+struct fit_node *fit_tree_from(const struct fit_tree *t, struct fit_key from);
 
 /* What is to be held.  `holds` says of an owner whose vector and bits hold it whether it
  * really does; NULL: they tell all. */

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "sched/worth.h"
 
 static int size_compare(const struct size_class *a, const struct size_class *b)
 {
@@ -18,14 +19,12 @@ static int agent_by_id(const struct fleet_agent *a, const struct fleet_agent *b)
 RB_GENERATE(size_tree, size_class, by_capacity, size_compare)
 RB_GENERATE(fleet_tree, fleet_agent, by_id, agent_by_id)
 
-void fleet_init(struct fleet *f, const struct policy *policy)
+void fleet_init(struct fleet *f)
 {
-    *f = (struct fleet){.policy = policy, .sizes_version = 1, .version = 1};
+    *f = (struct fleet){.sizes_version = 1, .version = 1};
     RB_INIT(&f->agents);
     RB_INIT(&f->sizes);
 }
-
-/* ---- sizes ---- */
 
 enum standing agent_standing(const struct agent *agent)
 {
@@ -41,12 +40,46 @@ static enum standing standing_of(const struct fleet_agent *a, const struct agent
     return a->refuses && standing == STANDS_OPEN ? STANDS_REFUSING : standing;
 }
 
+/* ---- what there is in all ---- */
+
+static void total_add(struct fleet *f, const struct fleet_agent *a)
+{
+    const struct custom_resources *custom = &fleet_extras_of(a)->offered.custom;
+
+    f->total_changed = true;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        f->total.amount[k] += a->size->capacity.amount[k];
+    for (size_t i = 0; i < custom->count; i++)
+        custom_resources_take(&f->total.custom, &custom->items[i]);
+}
+
+static void total_subtract(struct fleet *f, const struct fleet_agent *a)
+{
+    const struct custom_resources *custom = &fleet_extras_of(a)->offered.custom;
+
+    f->total_changed = true;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        f->total.amount[k] -= a->size->capacity.amount[k];
+    for (size_t i = 0; i < custom->count; i++)
+        custom_resources_give(&f->total.custom, &custom->items[i]);
+}
+
+/* One that has a size and is not away. */
+static bool is_counted(const struct fleet_agent *a)
+{
+    return a->size != NULL && a->standing != STANDS_AWAY;
+}
+
+/* ---- sizes ---- */
+
 static void size_leave(struct fleet *f, struct fleet_agent *a)
 {
     struct size_class *size = a->size;
 
     if (size == NULL)
         return;
+    if (is_counted(a))
+        total_subtract(f, a);
     f->sizes_version++;
     size->agents[a->standing]--;
     a->size = NULL;
@@ -72,6 +105,8 @@ size_enter(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     a->size = size;
     a->standing = standing_of(a, agent);
     size->agents[a->standing]++;
+    if (is_counted(a))
+        total_add(f, a);
 }
 
 static void
@@ -310,9 +345,7 @@ static void open_agent(struct fleet *f,
                        const struct resources *free,
                        bool grew)
 {
-    uint64_t worth = f->policy->worth(free);
-
-    enter(&f->open, &a->fit, (struct fit_key){worth, a->id}, free, a);
+    enter(&f->open, &a->fit, (struct fit_key){worth(free), a->id}, free, a);
     if (grew || a->growth.height > 0)
         enter(&f->grown, &a->growth, (struct fit_key){0, a->id}, free, a);
 }
@@ -329,7 +362,11 @@ extras_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent
     if (a->extras == NULL)
         a->extras = mem_zalloc(sizeof(*a->extras));
     if (!offers_same) {
+        if (is_counted(a))
+            total_subtract(f, a);
         extra_capacity_copy(&a->extras->offered, &agent->extras);
+        if (is_counted(a))
+            total_add(f, a);
         f->sizes_version++;
     }
     extra_use_copy(&a->extras->used, &agent->extras_used);
@@ -409,6 +446,7 @@ void fleet_finish(struct fleet *f)
     RB_FOREACH_SAFE (a, fleet_tree, &f->agents, next)
         drop_agent(f, a);
     mem_free(f->taken);
+    use_finish(&f->total);
     *f = (struct fleet){0};
 }
 
@@ -497,7 +535,7 @@ struct fleet_agent *fleet_best(const struct fleet *f,
                                unsigned *asked)
 {
     /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
-    struct fit_key least = {f->policy->worth(&d->need), 0};
+    struct fit_key least = {worth(&d->need), 0};
     struct fit_need need = fit_need_of(d);
     struct fit_node *n =
         fit_tree_find(&f->open, from == NULL ? least : *from, &need, asked);

@@ -11,9 +11,9 @@
 #define SCHED_FLEET_H
 
 #include "raft_fsm/extras.h"
+#include "raft_fsm/role.h"
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
-#include "sched/policy.h"
 
 #include <bsd/sys/tree.h>
 
@@ -97,11 +97,12 @@ RB_PROTOTYPE(size_tree, size_class, by_capacity, )
 RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
 
 struct fleet {
-    const struct policy *policy;
     struct fleet_tree agents;
     struct fit_tree open;
     struct fit_tree grown; /* by id */
     struct size_tree sizes;
+    struct use total;       /* of agents that are not away */
+    bool total_changed;     /* for who looks, and takes it back */
     uint64_t sizes_version; /* from 1; grows when something in `sizes` changes */
     uint64_t version;       /* from 1; grows when something of an agent may change */
     uint64_t *taken;        /* ids of the agents that the last round placed on */
@@ -112,7 +113,7 @@ struct fleet {
 uint64_t demand_bits(const struct demand *d);
 enum standing agent_standing(const struct agent *agent);
 
-void fleet_init(struct fleet *f, const struct policy *policy);
+void fleet_init(struct fleet *f);
 void fleet_finish(struct fleet *f);
 
 /* Read an agent from the state; one that is gone is forgotten.  True when it grew. */

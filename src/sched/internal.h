@@ -3,20 +3,18 @@
 #define SCHED_INTERNAL_H
 
 #include "sched/fleet.h"
-#include "sched/policy.h"
-#include "sched/queue.h"
+#include "sched/lanes.h"
 #include "sched/round.h"
 
 struct sched {
-    const struct policy *policy;
     struct fleet fleet; /* where */
-    struct queue queue; /* what */
+    struct lanes lanes; /* what */
 
-    /* Sleeping shapes are compared with the agents that have grown in order of rank; those
-     * before `from` fit on none of them.  When an agent grows, that begins again: at once,
+    /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
+     * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,
      * or after the end when the looks of a round were not enough to get there. */
     struct {
-        struct fit_key from;
+        uint64_t epoch;
         bool was_cut;
         bool again;
     } waking;
@@ -25,6 +23,8 @@ struct sched {
      * when the next one begins. */
     uint64_t *drained;
     size_t drained_count, drained_capacity;
+    uint64_t round;     /* its number */
+    bool lanes_are_old; /* what they use is to be read again, all of it */
 
     /* Jobs that waited when leading began: those behind this one are not loaded yet. */
     bool is_loading;

@@ -1,10 +1,10 @@
-/* queue.c - jobs with tasks to place, by what their tasks need. */
+/* queue.c - jobs of one lane with tasks to place, by what their tasks need. */
 #include "sched/queue.h"
 
 #include "base/assert.h"
 #include "base/mem.h"
 
-static int waiting_compare(const struct waiting *a, const struct waiting *b)
+static int waiting_by_rank(const struct waiting *a, const struct waiting *b)
 {
     return fit_key_compare(&a->rank, &b->rank);
 }
@@ -14,68 +14,57 @@ static int waiting_by_job(const struct waiting *a, const struct waiting *b)
     return (a->rank.second > b->rank.second) - (a->rank.second < b->rank.second);
 }
 
-static int shape_compare(const struct shape *a, const struct shape *b)
+static int shape_by_need(const struct shape *a, const struct shape *b)
 {
     int order = resources_compare(&a->demand.need, &b->demand.need);
 
     return order != 0 ? order : extra_needs_compare(a->demand.extras, b->demand.extras);
 }
 
-RB_GENERATE(waiting_tree, waiting, by_rank, waiting_compare)
+RB_GENERATE(waiting_tree, waiting, by_rank, waiting_by_rank)
+RB_GENERATE(waiting_age_tree, waiting, by_age, waiting_by_job)
 RB_GENERATE(waiting_job_tree, waiting, by_job, waiting_by_job)
-RB_GENERATE(shape_tree, shape, by_need, shape_compare)
+RB_GENERATE(shape_tree, shape, by_need, shape_by_need)
 
-void queue_init(struct queue *q, const struct policy *policy)
+void queue_init(struct queue *q, void *owner, struct waiting_job_tree *all)
 {
-    *q = (struct queue){.policy = policy, .asleep = {.of_needs = true}};
+    *q = (struct queue){.owner = owner, .all = all};
+    q->at[SHAPE_ASLEEP].of_needs = true;
+    q->at[SHAPE_CAPPED].of_needs = true;
     RB_INIT(&q->shapes);
     RB_INIT(&q->jobs);
 }
 
+/* ---- shapes ---- */
+
+static void leave(struct queue *q, struct shape *shape)
+{
+    if (shape->place.height > 0)
+        fit_tree_remove(&q->at[shape->at], &shape->place);
+}
+
 static void drop_shape(struct queue *q, struct shape *shape)
 {
+    leave(q, shape);
     RB_REMOVE(shape_tree, &q->shapes, shape);
     extra_needs_destroy((struct extra_needs *)shape->demand.extras);
     mem_free(shape->census);
     mem_free(shape);
 }
 
-void queue_finish(struct queue *q)
-{
-    struct waiting *w, *next_waiting;
-    struct shape *shape, *next_shape;
-
-    RB_FOREACH_SAFE (shape, shape_tree, &q->shapes, next_shape) {
-        RB_FOREACH_SAFE (w, waiting_tree, &shape->jobs, next_waiting) {
-            RB_REMOVE(waiting_tree, &shape->jobs, w);
-            mem_free(w);
-        }
-        drop_shape(q, shape);
-    }
-    *q = (struct queue){0};
-}
-
-/* ---- order of shapes ---- */
-
-static void leave(struct queue *q, struct shape *shape)
-{
-    if (shape->place.height > 0)
-        fit_tree_remove(shape->is_asleep ? &q->asleep : &q->ready, &shape->place);
-}
-
 /* Where it belongs by its first job; a shape without jobs ends. */
-static void enter(struct queue *q, struct shape *shape, bool asleep)
+static void enter(struct queue *q, struct shape *shape, enum place place)
 {
     struct waiting *first = RB_MIN(waiting_tree, &shape->jobs);
 
-    leave(q, shape);
     if (first == NULL) {
         drop_shape(q, shape);
         return;
     }
-    shape->is_asleep = asleep;
+    leave(q, shape);
+    shape->at = place;
     shape->place.key = first->rank;
-    fit_tree_insert(asleep ? &q->asleep : &q->ready, &shape->place);
+    fit_tree_insert(&q->at[place], &shape->place);
 }
 
 struct shape *queue_shape(const struct queue *q, const struct job *j)
@@ -89,6 +78,7 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 {
     struct shape *shape = mem_zalloc(sizeof(*shape));
 
+    shape->queue = q;
     shape->demand = (struct demand){j->resources, extra_needs_copy(j->extras)};
     shape->place.vector = j->resources;
     shape->place.bits = demand_bits(&shape->demand);
@@ -100,87 +90,92 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 
 /* ---- jobs ---- */
 
-struct waiting *queue_find_job(const struct queue *q, uint64_t job)
+struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job)
 {
     struct waiting wanted = {.rank = {0, job}};
 
-    return RB_FIND(waiting_job_tree, (struct waiting_job_tree *)&q->jobs, &wanted);
+    return RB_FIND(waiting_job_tree, (struct waiting_job_tree *)all, &wanted);
 }
 
-void queue_add(struct queue *q, const struct job *j, bool wake)
-{
-    struct shape *shape;
-    struct waiting *w;
-
-    if (queue_find_job(q, j->id) != NULL)
-        return;
-    shape = queue_shape(q, j);
-    if (shape == NULL)
-        shape = add_shape(q, j);
-    w = mem_zalloc(sizeof(*w));
-    w->rank = q->policy->rank(j);
-    w->shape = shape;
-    ASSERT(w->rank.second == j->id);
-    RB_INSERT(waiting_tree, &shape->jobs, w);
-    RB_INSERT(waiting_job_tree, &q->jobs, w);
-    if (w == RB_MIN(waiting_tree, &shape->jobs))
-        enter(q, shape, shape->is_asleep && !wake);
-}
-
-static void drop(struct queue *q, struct waiting *w)
+void queue_remove(struct queue *q, struct waiting *w)
 {
     struct shape *shape = w->shape;
     bool was_first = w == RB_MIN(waiting_tree, &shape->jobs);
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
-    RB_REMOVE(waiting_job_tree, &q->jobs, w);
+    RB_REMOVE(waiting_age_tree, &q->jobs, w);
+    RB_REMOVE(waiting_job_tree, q->all, w);
     mem_free(w);
     if (was_first)
-        enter(q, shape, shape->is_asleep);
+        enter(q, shape, shape->at);
 }
 
-void queue_remove(struct queue *q, uint64_t job)
+void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake)
 {
-    struct waiting *w = queue_find_job(q, job);
+    struct waiting *w = waiting_find(q->all, j->id);
+    struct shape *shape;
 
+    ASSERT(rank.second == j->id);
+    if (w != NULL && fit_key_compare(&w->rank, &rank) == 0)
+        return;
     if (w != NULL)
-        drop(q, w);
+        queue_remove(q, w);
+    shape = queue_shape(q, j);
+    if (shape == NULL)
+        shape = add_shape(q, j);
+    w = mem_zalloc(sizeof(*w));
+    w->rank = rank;
+    w->shape = shape;
+    RB_INSERT(waiting_tree, &shape->jobs, w);
+    RB_INSERT(waiting_age_tree, &q->jobs, w);
+    RB_INSERT(waiting_job_tree, q->all, w);
+    if (w == RB_MIN(waiting_tree, &shape->jobs))
+        enter(q, shape, wake ? SHAPE_READY : shape->at);
 }
 
-uint64_t shape_first_job(struct shape *shape)
+void queue_finish(struct queue *q)
 {
-    return RB_MIN(waiting_tree, &shape->jobs)->rank.second;
+    struct waiting *w;
+
+    while ((w = RB_MIN(waiting_age_tree, &q->jobs)) != NULL)
+        queue_remove(q, w);
+}
+
+uint64_t queue_oldest(const struct queue *q)
+{
+    return RB_MIN(waiting_age_tree, (struct waiting_age_tree *)&q->jobs)->rank.second;
+}
+
+struct waiting *shape_first(const struct shape *shape)
+{
+    return RB_MIN(waiting_tree, (struct waiting_tree *)&shape->jobs);
 }
 
 void queue_pop(struct queue *q, struct shape *shape)
 {
-    drop(q, RB_MIN(waiting_tree, &shape->jobs));
+    queue_remove(q, RB_MIN(waiting_tree, &shape->jobs));
 }
 
-/* ---- shapes ---- */
+/* ---- places ---- */
 
-struct shape *queue_next(const struct queue *q)
+struct shape *queue_first(const struct queue *q, enum place place)
 {
-    struct fit_node *n = fit_tree_first(&q->ready);
+    struct fit_node *n = fit_tree_first(&q->at[place]);
 
     return n == NULL ? NULL : n->owner;
 }
 
-void queue_sleep(struct queue *q, struct shape *shape)
+void queue_move(struct queue *q, struct shape *shape, enum place to)
 {
-    enter(q, shape, true);
+    enter(q, shape, to);
 }
 
-void queue_wake(struct queue *q, struct shape *shape)
+struct shape *queue_find(const struct queue *q,
+                         enum place place,
+                         struct fit_key from,
+                         const struct fit_tree *room)
 {
-    enter(q, shape, false);
-}
-
-struct shape *queue_find_asleep(const struct queue *q,
-                                struct fit_key from,
-                                const struct fit_tree *room)
-{
-    struct fit_node *n = fit_tree_find_need(&q->asleep, from, room);
+    struct fit_node *n = fit_tree_find_need(&q->at[place], from, room);
 
     return n == NULL ? NULL : n->owner;
 }

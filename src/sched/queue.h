@@ -1,12 +1,14 @@
-/* queue.h - jobs with tasks to place, by what their tasks need.
+/* queue.h - jobs of one lane with tasks to place, by what their tasks need.
  *
  * Tasks with equal needs fit or do not fit together, so the queue knows *shapes*: a vector
  * of needs and the jobs that have it, in order of their rank.  A shape has the rank of its
  * first job.  It is
  *
  *     ready     to be tried on all agents, in order of rank
- *     sleeping  it was tried and no agent had room.  Nobody looks at it until an agent has
+ *     asleep    it was tried and no agent had room.  Nobody looks at it until an agent has
  *               grown that can hold it, however many jobs it has
+ *     capped    its role may have no more of it.  The same until what the role may have
+ *               has grown
  */
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
@@ -14,71 +16,84 @@
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
 #include "sched/fleet.h"
-#include "sched/policy.h"
 
 #include <bsd/sys/tree.h>
+
+enum place { SHAPE_READY, SHAPE_ASLEEP, SHAPE_CAPPED, SHAPE_PLACES };
 
 struct waiting {
     struct fit_key rank; /* its second part is the id of the job */
     struct shape *shape;
+    uint64_t round;            /* in which a part of it was planned … */
+    uint32_t planned;          /* … up to this instance */
     RB_ENTRY(waiting) by_rank; /* of its shape */
-    RB_ENTRY(waiting) by_job;  /* of the queue */
+    RB_ENTRY(waiting) by_age;  /* of the queue: by id */
+    RB_ENTRY(waiting) by_job;  /* of all queues: by id */
 };
 
 RB_HEAD(waiting_tree, waiting);
+RB_HEAD(waiting_age_tree, waiting);
 RB_HEAD(waiting_job_tree, waiting);
 
 struct shape {
+    struct queue *queue;
     struct demand demand;     /* owns its extras */
     struct waiting_tree jobs; /* never empty */
-    bool is_asleep;
+    enum place at;
+    struct fit_node place; /* there; key = rank of the first job */
     /* For explanations; 0: never asked. */
     struct census *census;   /* owned; as counted at … */
     uint64_t census_version; /* … this version of the fleet's sizes */
     struct room room;        /* as found at … */
     uint64_t room_version;   /* … this version of the fleet */
-    struct fit_node place;   /* in `ready` or `asleep`; key = rank of the first job */
     RB_ENTRY(shape) by_need;
 };
 
 RB_HEAD(shape_tree, shape);
 
 RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
+RB_PROTOTYPE(waiting_age_tree, waiting, by_age, )
 RB_PROTOTYPE(waiting_job_tree, waiting, by_job, )
 RB_PROTOTYPE(shape_tree, shape, by_need, )
 
 struct queue {
-    const struct policy *policy;
+    void *owner;
+    struct waiting_job_tree *all; /* jobs of all queues */
     struct shape_tree shapes;
-    struct waiting_job_tree jobs;
-    struct fit_tree ready;
-    struct fit_tree asleep;
+    struct waiting_age_tree jobs;
+    struct fit_tree at[SHAPE_PLACES]; /* those that are not ready as trees of needs */
 };
 
-void queue_init(struct queue *q, const struct policy *policy);
+void queue_init(struct queue *q, void *owner, struct waiting_job_tree *all);
 void queue_finish(struct queue *q);
+static inline bool queue_is_empty(const struct queue *q)
+{
+    return RB_EMPTY(&q->jobs);
+}
 
-/* Both do nothing when there is nothing to do. `wake`: a sleeping shape that gets an
- * earlier rank is to be tried again. */
-void queue_add(struct queue *q, const struct job *j, bool wake);
-void queue_remove(struct queue *q, uint64_t job);
-/* NULL when it does not wait. */
-struct waiting *queue_find_job(const struct queue *q, uint64_t job);
+/* A job with this rank, whose second part is its id; one that waits already moves there.
+ * `wake`: a shape at rest that gets an earlier rank is to be tried again. */
+void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake);
+void queue_remove(struct queue *q, struct waiting *w);
+/* In any queue; NULL when it does not wait. */
+struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job);
+/* The oldest job that waits; the queue is not empty. */
+uint64_t queue_oldest(const struct queue *q);
 
 /* The shape that such a job has, or NULL when none of it waits. */
 struct shape *queue_shape(const struct queue *q, const struct job *j);
 
-/* The shape that is to be tried next, or NULL; and its first job. */
-struct shape *queue_next(const struct queue *q);
-uint64_t shape_first_job(struct shape *shape);
+/* The first shape of a place, or NULL; and the first job of a shape. */
+struct shape *queue_first(const struct queue *q, enum place place);
+struct waiting *shape_first(const struct shape *shape);
 /* Its first job has nothing to place any more: the shape goes on with the next, or ends. */
 void queue_pop(struct queue *q, struct shape *shape);
+void queue_move(struct queue *q, struct shape *shape, enum place to);
 
-void queue_sleep(struct queue *q, struct shape *shape);
-void queue_wake(struct queue *q, struct shape *shape);
-/* The first sleeping shape of at least that rank that something in `room` may hold. */
-struct shape *queue_find_asleep(const struct queue *q,
-                                struct fit_key from,
-                                const struct fit_tree *room);
+/* The first shape at rest there, of at least that rank, that something in `room` may hold. */
+struct shape *queue_find(const struct queue *q,
+                         enum place place,
+                         struct fit_key from,
+                         const struct fit_tree *room);
 
 #endif

@@ -1,22 +1,25 @@
 /* round.c - which task goes where next.
  *
  *   1  what the last round planned is read again from the state, as it was applied
- *   2  the waiting shape of the lowest rank that may fit is found: the first ready one, or
- *      a sleeping one that an agent can hold which has grown
+ *   2  the shape is found that is next in the order of turns (lanes.h) and may fit: the
+ *      first ready one, or one at rest that an agent can hold which has grown, or that its
+ *      role may have more of again
  *   3  its first job's tasks go to the best agent until that is full, then to the next
- *      best, until the job has none left (back to 2) or no agent has room (it sleeps)
+ *      best, until it is another one's turn or the job has none left (back to 2), or no
+ *      agent has room (the shape sleeps), or its role has its maximum (it is capped)
  *
- * On 3: worth is additive (policy.h).  So the agent that just took a task is still the
+ * On 3: worth is additive (worth.h).  So the agent that just took a task is still the
  * best for the next one of the same needs, and when it is full the next best comes behind
  * where it was: one walk over the index serves the whole job.
  *
  * On 2: as long as no agent has grown, sleeping shapes are not looked at, and when one has,
  * the index of sleeping shapes names those that it may hold.  So what fits nowhere costs
- * nothing, and what is behind it gets its turn.
+ * nothing, and what is behind it gets its turn.  The same holds for capped ones.
  */
 #include "sched/internal.h"
 
 #include "base/mem.h"
+#include "sched/turn.h"
 
 #define ASKED_PER_LOOK \
     16 /* agents whose extras were looked at cost as much as a search */
@@ -34,18 +37,16 @@ struct sched *sched_create(void)
 {
     struct sched *s = mem_zalloc(sizeof(*s));
 
-    s->policy = &policy_priority;
-    fleet_init(&s->fleet, s->policy);
-    queue_init(&s->queue, s->policy);
+    fleet_init(&s->fleet);
+    lanes_init(&s->lanes, &s->fleet.total);
     return s;
 }
 
 static void clear(struct sched *s)
 {
     fleet_finish(&s->fleet);
-    queue_finish(&s->queue);
+    lanes_finish(&s->lanes);
     s->drained_count = 0;
-    s->waking.from = (struct fit_key){0};
     s->waking.was_cut = false;
     s->waking.again = false;
 }
@@ -59,18 +60,30 @@ void sched_destroy(struct sched *s)
     mem_free(s);
 }
 
+static void load_again(struct sched *s)
+{
+    s->is_loading = true;
+    s->load_priority = INT32_MAX;
+    s->load_id = 0;
+}
+
 void sched_reset(struct sched *s, const struct state *state)
 {
     struct agent *a;
 
     clear(s);
-    fleet_init(&s->fleet, s->policy);
-    queue_init(&s->queue, s->policy);
+    fleet_init(&s->fleet);
+    lanes_init(&s->lanes, &s->fleet.total);
     RB_FOREACH (a, agent_tree, (struct agent_tree *)&state->agents)
         fleet_refresh(&s->fleet, state, a->id);
-    s->is_loading = true;
-    s->load_priority = INT32_MAX;
-    s->load_id = 0;
+    load_again(s);
+}
+
+/* From the first turn on. */
+static void compare_again(struct sched *s)
+{
+    s->waking.epoch++;
+    s->lanes.cursor = (struct cursor){.epoch = s->waking.epoch};
 }
 
 static void grown(struct sched *s)
@@ -78,7 +91,7 @@ static void grown(struct sched *s)
     if (s->waking.was_cut)
         s->waking.again = true;
     else
-        s->waking.from = (struct fit_key){0};
+        compare_again(s);
 }
 
 void sched_agent_changed(struct sched *s, const struct state *state, uint64_t agent)
@@ -102,9 +115,34 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 
     /* What ended may be purged already. */
     if (j != NULL && job_pending(j) > 0)
-        queue_add(&s->queue, j, s->fleet.grown.root != NULL);
+        lanes_add(&s->lanes, state, j, s->fleet.grown.root != NULL);
     else
-        queue_remove(&s->queue, job);
+        lanes_remove(&s->lanes, state, job);
+}
+
+void sched_freed(struct sched *s, const struct state *state, uint64_t job)
+{
+    const struct job *j = state_job(state, job);
+
+    if (j == NULL)
+        s->lanes_are_old =
+            true; /* purged at once: whose it was is not known any more */
+    else
+        lanes_freed(&s->lanes, state, j);
+}
+
+uint64_t sched_share(const struct sched *s, const struct role *role)
+{
+    return share_of(&role->use, &s->fleet.total, role->spec.weight);
+}
+
+void sched_role_changed(struct sched *s)
+{
+    lanes_finish(&s->lanes);
+    lanes_init(&s->lanes, &s->fleet.total);
+    s->lanes_are_old = true; /* what the last round planned may be applied only now */
+    compare_again(s);
+    load_again(s);
 }
 
 /* ---- 1: what the last round planned ---- */
@@ -124,7 +162,7 @@ static bool load(struct round *r)
         r->looks--;
         s->load_priority = j->priority;
         s->load_id = j->id;
-        queue_add(&s->queue, j, true);
+        lanes_add(&s->lanes, r->state, j, true);
     }
     s->is_loading = j != NULL;
     return !s->is_loading;
@@ -136,22 +174,17 @@ static bool refresh(struct round *r)
 
     if (fleet_refresh_taken(&s->fleet, r->state))
         grown(s);
+    lanes_refresh(&s->lanes, r->state, s->fleet.total_changed || s->lanes_are_old);
+    s->fleet.total_changed = false;
+    s->lanes_are_old = false;
     for (size_t i = 0; i < s->drained_count; i++)
         sched_job_changed(s, r->state, s->drained[i]);
     s->drained_count = 0;
+    s->round++;
     return load(r);
 }
 
 /* ---- 2: what is next ---- */
-
-/* All sleeping shapes were compared with what has grown. */
-static void waking_end(struct sched *s)
-{
-    if (!s->waking.again)
-        fit_tree_clear(&s->fleet.grown);
-    s->waking.from = (struct fit_key){0};
-    s->waking.again = false;
-}
 
 /* What was asked in vain counts as well. */
 static void pay(struct round *r, unsigned asked)
@@ -176,50 +209,162 @@ static bool has_grown_room(struct round *r, const struct demand *d)
     return has;
 }
 
-/* A sleeping shape that an agent has room for now, earlier than the first ready one. */
-static struct shape *next_awakened(struct round *r, const struct shape *ready)
-{
-    struct sched *s = r->sched;
-    struct fleet *fleet = &s->fleet;
+/* What is compared with shapes at rest: what has grown, or what a role may have. */
+struct comparison {
+    enum place place;
+    const struct fit_tree *room;
+    uint64_t epoch;
+};
 
-    while (fleet->grown.root != NULL && r->looks > 0) {
-        struct shape *shape =
-            queue_find_asleep(&s->queue, s->waking.from, &fleet->grown);
+enum found {
+    FOUND,
+    NOT_EARLIER, /* than what is ready */
+    NOTHING,
+    CUT /* the looks of the round ended before that was known */
+};
+
+static void begin(struct cursor *c, uint64_t epoch)
+{
+    if (c->epoch != epoch)
+        *c = (struct cursor){.epoch = epoch};
+}
+
+/* Nothing before this, and not this one either. */
+static void step_over(struct cursor *c, struct fit_key key)
+{
+    key.second++;
+    if (fit_key_compare(&c->from, &key) < 0)
+        c->from = key;
+}
+
+static bool is_before(const struct fit_node *a, const struct fit_node *b)
+{
+    return fit_key_compare(&a->key, &b->key) < 0;
+}
+
+/* The first shape at rest of a role that may fit and comes before what is ready of it: in
+ * *ready when it is found. */
+static enum found find_in_role(struct round *r,
+                               const struct comparison *c,
+                               struct role_lanes *role,
+                               struct pick *ready)
+{
+    struct cursor *cursor = &role->cursor[c->place];
+    bool is_same_role = ready->role == role && ready->shape != NULL;
+
+    begin(cursor, c->epoch);
+    while (r->looks > 0) {
+        struct fit_node *n =
+            fit_tree_find_need(&role->at[c->place], cursor->from, c->room);
+        struct cursor *in_lane;
+        struct shape *shape;
+        struct lane *lane;
 
         r->looks--;
+        if (n == NULL)
+            return NOTHING;
+        lane = n->owner;
+        if (is_same_role && is_before(&ready->lane->at[SHAPE_READY], n))
+            return NOT_EARLIER;
+        in_lane = &lane->cursor[c->place];
+        begin(in_lane, c->epoch);
+        shape = queue_find(&lane->queue, c->place, in_lane->from, c->room);
         if (shape == NULL) {
+            step_over(cursor, n->key);
+            continue;
+        }
+        if (is_same_role && ready->lane == lane &&
+            is_before(&ready->shape->place, &shape->place))
+            return NOT_EARLIER;
+        if (c->place == SHAPE_CAPPED || has_grown_room(r, &shape->demand)) {
+            *ready = (struct pick){role, lane, shape};
+            return FOUND;
+        }
+        step_over(in_lane, shape->place.key);
+    }
+    return CUT;
+}
+
+/* All sleeping shapes were compared with what has grown. */
+static void waking_end(struct sched *s)
+{
+    if (!s->waking.again)
+        fit_tree_clear(&s->fleet.grown);
+    compare_again(s);
+    s->waking.again = false;
+}
+
+/* A sleeping shape that an agent has room for now, earlier than what is ready. */
+static void find_awakened(struct round *r, struct pick *ready)
+{
+    struct sched *s = r->sched;
+    struct lanes *l = &s->lanes;
+
+    while (s->fleet.grown.root != NULL && r->looks > 0) {
+        struct comparison c = {SHAPE_ASLEEP, &s->fleet.grown, s->waking.epoch};
+        struct fit_node *n = fit_tree_find_need(&l->asleep, l->cursor.from, c.room);
+        enum found found;
+
+        r->looks--;
+        if (n == NULL) {
             waking_end(s);
             continue;
         }
-        s->waking.from = shape->place.key;
-        if (ready != NULL && fit_key_compare(&ready->place.key, &shape->place.key) < 0)
-            return NULL;
-        if (has_grown_room(r, &shape->demand))
-            return shape;
-        s->waking.from.second++; /* behind it */
+        if (ready->shape != NULL && ready->role != n->owner &&
+            is_before(&ready->role->ready, n))
+            return;
+        found = find_in_role(r, &c, n->owner, ready);
+        if (found == FOUND)
+            lanes_move(l, r->state, ready, SHAPE_READY);
+        if (found != NOTHING)
+            return;
+        step_over(&l->cursor, n->key);
     }
-    return NULL;
 }
 
-/* NULL when there is none, or when the budget ended before that was known. */
-static struct shape *next_shape(struct round *r)
+/* What the role that is next may have more of again, earlier than what is ready of it.  False
+ * when nothing of the role is ready after all. */
+static bool find_uncapped(struct round *r, struct pick *ready)
 {
-    struct queue *queue = &r->sched->queue;
-    struct shape *ready = queue_next(queue);
-    struct shape *awakened = next_awakened(r, ready);
+    struct lanes *l = &r->sched->lanes;
+    struct role_lanes *role = ready->role;
+    struct fit_node limit = {.bits = UINT64_MAX};
+    struct fit_tree room = {0};
+    struct comparison c = {SHAPE_CAPPED, &room, role->uncapping};
+    enum found found;
 
-    if (awakened != NULL)
-        queue_wake(queue, awakened);
+    if (!role->may_uncap)
+        return true;
+    limit.vector = lanes_headroom(role, r->state);
+    fit_tree_insert(&room, &limit);
+    found = find_in_role(r, &c, role, ready);
+    if (found == FOUND)
+        lanes_move(l, r->state, ready, SHAPE_READY);
+    if (found == NOTHING)
+        lanes_stay_capped(l, r->state, role);
+    return found != NOTHING || ready->shape != NULL;
+}
+
+/* Without a shape when there is none, or when the budget ended before that was known. */
+static struct pick next_pick(struct round *r)
+{
+    struct pick p;
+
+    do
+        p = lanes_first(&r->sched->lanes);
+    while (p.role != NULL && r->looks > 0 && !find_uncapped(r, &p));
+    find_awakened(r, &p);
     if (r->looks == 0)
-        return NULL;
-    return awakened != NULL ? awakened : ready;
+        p.shape = NULL;
+    return p;
 }
 
 /* ---- 3: where it goes ---- */
 
 struct tasks {
     const struct job *job;
-    struct placement next; /* the first one that has no place yet */
+    const struct role *role; /* of the job */
+    struct placement next;   /* the first one that has no place yet */
     bool any;
 };
 
@@ -228,62 +373,125 @@ static void tasks_step(struct tasks *t, uint32_t from)
     t->any = job_next_pending(t->job, from, &t->next.instance, &t->next.attempt);
 }
 
-/* As many tasks as fit on this agent. */
-static void fill(struct round *r, struct fleet_agent *a, struct tasks *t)
+/* Why filling an agent ended. */
+enum filled {
+    FULL,
+    ALL_PLACED,
+    OTHERS_TURN,
+    AT_MAXIMUM,
+    OUT_OF_ROOM /* for placements */
+};
+
+/* As many tasks as fit on this agent and are due. */
+static enum filled
+fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks *t)
 {
+    struct lanes *l = &r->sched->lanes;
     struct resources left = a->fit.vector;
     struct demand d = job_demand(t->job);
+    bool has_grown = r->sched->fleet.grown.root != NULL;
+    enum filled why = FULL;
 
     t->next.agent = a->id;
-    while (t->any && r->count < r->max && fleet_plan(a, &left, &d)) {
+    for (;;) {
+        if (!lanes_may_take(p, t->role, t->job)) {
+            why = AT_MAXIMUM;
+            break;
+        }
+        if (!fleet_plan(a, &left, &d))
+            break;
         r->out[r->count++] = t->next;
+        lanes_take(l, p, t->job);
         tasks_step(t, t->next.instance + 1);
+        why = !t->any                                     ? ALL_PLACED
+              : r->count == r->max                        ? OUT_OF_ROOM
+              : !lanes_is_first(l, t->role, p, has_grown) ? OTHERS_TURN
+                                                          : FULL;
+        if (why != FULL)
+            break;
     }
     fleet_take(&r->sched->fleet, a, &left);
+    return why;
 }
 
-/* No agent has room.  Nor had one for any that slept before it, or those had come first. */
-static void sleep_on(struct sched *s, struct shape *shape)
-{
-    struct fit_key behind = shape->place.key;
-
-    behind.second++;
-    if (fit_key_compare(&s->waking.from, &behind) < 0)
-        s->waking.from = behind;
-    queue_sleep(&s->queue, shape);
-}
-
-static void place_first_job(struct round *r, struct shape *shape)
+/* Nothing that rests there and comes before it fits, or that had come first. */
+static void rest(struct round *r, const struct pick *p, enum place place)
 {
     struct sched *s = r->sched;
-    uint64_t id = shape_first_job(shape);
-    struct tasks t = {.job = state_job(r->state, id), .next = {.job = id}};
+    struct cursor *cursor = &p->lane->cursor[place];
+
+    begin(cursor, place == SHAPE_ASLEEP ? s->waking.epoch : p->role->uncapping);
+    step_over(cursor, p->shape->place.key);
+    lanes_move(&s->lanes, r->state, p, place);
+}
+
+/* No task of the first job is left to plan in this round. */
+static void drain(struct round *r, const struct pick *p, uint64_t job)
+{
+    struct sched *s = r->sched;
+
+    lanes_pop(&s->lanes, r->state, p);
+    MEM_GROW(s->drained, s->drained_capacity, s->drained_count + 1);
+    s->drained[s->drained_count++] = job;
+}
+
+static enum filled place_tasks(struct round *r, const struct pick *p, struct tasks *t)
+{
+    struct sched *s = r->sched;
     struct fit_key full; /* agents before this one have no room */
     const struct fit_key *from = NULL;
+    enum filled filled = t->any ? FULL : ALL_PLACED;
 
-    r->looks--;
-    if (t.job != NULL)
-        tasks_step(&t, 0);
-    while (t.any) {
+    while (filled == FULL) {
         struct fleet_agent *a;
         unsigned asked = 0;
 
-        if (r->count == r->max || r->looks == 0)
-            return;
+        if (r->looks == 0)
+            return OUT_OF_ROOM;
         r->looks--;
-        a = fleet_best(&s->fleet, from, &shape->demand, &asked);
+        a = fleet_best(&s->fleet, from, &p->shape->demand, &asked);
         pay(r, asked);
-        if (a == NULL) {
-            sleep_on(s, shape);
-            return;
-        }
+        if (a == NULL)
+            return FULL;
         full = a->fit.key;
         from = &full;
-        fill(r, a, &t);
+        filled = fill(r, a, p, t);
     }
-    queue_pop(&s->queue, shape);
-    MEM_GROW(s->drained, s->drained_capacity, s->drained_count + 1);
-    s->drained[s->drained_count++] = id;
+    return filled;
+}
+
+static void place_first_job(struct round *r, const struct pick *p)
+{
+    struct sched *s = r->sched;
+    struct waiting *w = shape_first(p->shape);
+    uint64_t id = w->rank.second;
+    struct tasks t = {.job = state_job(r->state, id), .next = {.job = id}};
+    uint32_t from = w->round == s->round ? w->planned : 0;
+    enum filled filled;
+
+    r->looks--;
+    if (t.job != NULL) {
+        t.role = t.job->owner->role;
+        tasks_step(&t, from);
+    }
+    filled = place_tasks(r, p, &t);
+    w->round = s->round;
+    w->planned = t.next.instance;
+    switch (filled) {
+    case FULL:
+        rest(r, p, SHAPE_ASLEEP);
+        break;
+    case AT_MAXIMUM:
+        rest(r, p, SHAPE_CAPPED);
+        break;
+    case ALL_PLACED:
+        drain(r, p, id);
+        break;
+    case OTHERS_TURN:
+    case OUT_OF_ROOM:
+        lanes_settle(&s->lanes, r->state, p);
+        break;
+    }
 }
 
 size_t sched_round(struct sched *s,
@@ -299,10 +507,10 @@ size_t sched_round(struct sched *s,
     if (!refresh(&r))
         return 0;
     while (r.count < r.max && r.looks > 0) {
-        struct shape *shape = next_shape(&r);
+        struct pick p = next_pick(&r);
 
-        if (shape != NULL)
-            place_first_job(&r, shape);
+        if (p.shape != NULL)
+            place_first_job(&r, &p);
         else if (r.looks > 0)
             *more = false;
         if (!*more)

@@ -51,6 +51,15 @@ void sched_agent_refuses(struct sched *s,
 /* Something of this job changed: it has tasks to place, or none any more (EFFECT_JOB). */
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job);
 
+/* Resources of an attempt of this job are free again (EFFECT_FREED). */
+void sched_freed(struct sched *s, const struct state *state, uint64_t job);
+
+/* A role was set or removed: jobs may have other ranks, and are read again. */
+void sched_role_changed(struct sched *s);
+
+/* The dominant share of a role, by its weight, in 10^-12. */
+uint64_t sched_share(const struct sched *s, const struct role *role);
+
 /* At most `max` placements, in the order in which they are to be applied; returns how
  * many.  *more: the round ended by its budget, call it again when this batch is applied.
  * Otherwise nothing that waits fits anywhere until something changes. */

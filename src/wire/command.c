@@ -3,7 +3,9 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "wire/list.h"
+#include "wire/role.h"
 
 #include <string.h>
 
@@ -129,9 +131,11 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_bytes(out, (struct bytes){c->found.cluster_id, CLUSTER_ID_BYTES});
         return;
     case COMMAND_SUBMIT:
-        pack_kind(out, c->kind, 2);
+        pack_kind(out, c->kind, c->submit.owner.size > 0 ? 3 : 2);
         pack_bytes(out, c->submit.key);
         pack_bytes(out, c->submit.spec);
+        if (c->submit.owner.size > 0)
+            pack_text_view(out, c->submit.owner);
         return;
     case COMMAND_KILL:
         pack_kind(out, c->kind, 1);
@@ -190,6 +194,14 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_kind(out, c->kind, 1);
         pack_uint(out, c->expire_keys.before_us);
         return;
+    case COMMAND_ROLE_SET:
+        pack_kind(out, c->kind, 1);
+        pack_bytes(out, c->role_set.change);
+        return;
+    case COMMAND_ROLE_REMOVE:
+        pack_kind(out, c->kind, 1);
+        pack_text_view(out, c->role_remove.name);
+        return;
     }
     assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
@@ -208,6 +220,15 @@ static struct bytes unpack_spec(struct unpack *u)
     return unpack_not_empty(u, LIMIT_SPEC_BYTES, "the spec is missing");
 }
 
+static struct bytes unpack_owner(struct unpack *u)
+{
+    struct bytes owner = unpack_text(u, LIMIT_OWNER_BYTES);
+
+    if (!text_is_printable(owner))
+        unpack_fail(u, "an owner that is no printable text");
+    return owner;
+}
+
 /* The fields behind the kind.  False if the kind is not known. */
 static bool unpack_fields(struct command *c, struct unpack *u)
 {
@@ -221,6 +242,7 @@ static bool unpack_fields(struct command *c, struct unpack *u)
     case COMMAND_SUBMIT:
         c->submit.key = unpack_not_empty(u, LIMIT_KEY_BYTES, "the key is missing");
         c->submit.spec = unpack_spec(u);
+        c->submit.owner = unpack_owner(u);
         return true;
     case COMMAND_KILL:
         c->kill.job = unpack_uint(u);
@@ -268,6 +290,14 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         return true;
     case COMMAND_EXPIRE_KEYS:
         c->expire_keys.before_us = unpack_uint(u);
+        return true;
+    case COMMAND_ROLE_SET:
+        c->role_set.change = unpack_spec(u);
+        return true;
+    case COMMAND_ROLE_REMOVE:
+        c->role_remove.name = unpack_text(u, LIMIT_ROLE_BYTES);
+        if (!role_name_valid(c->role_remove.name))
+            unpack_fail(u, "no name of a role");
         return true;
     }
     return false;

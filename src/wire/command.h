@@ -43,7 +43,9 @@
     X(12, AGENT_MODE, "agent_mode")              \
     X(13, DRAIN_DUE, "drain_due")                \
     X(14, RETRY, "retry")                        \
-    X(15, LAPSE, "lapse")
+    X(15, LAPSE, "lapse")                        \
+    X(16, ROLE_SET, "role_set")                  \
+    X(17, ROLE_REMOVE, "role_remove")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -77,8 +79,10 @@ struct command {
             uint8_t cluster_id[CLUSTER_ID_BYTES];
         } found;
         struct {
-            struct bytes key;  /* 1 to LIMIT_KEY_BYTES */
-            struct bytes spec; /* canonical job_spec bytes */
+            struct bytes key;   /* 1 to LIMIT_KEY_BYTES */
+            struct bytes spec;  /* canonical job_spec bytes */
+            struct bytes owner; /* who submits: at most LIMIT_OWNER_BYTES of text; may
+                                 * be empty */
         } submit;
         struct {
             uint64_t job;
@@ -120,6 +124,12 @@ struct command {
         struct {
             uint64_t job; /* with a final state; its key becomes a tombstone */
         } purge;
+        struct {
+            struct bytes change; /* packed role_change */
+        } role_set;
+        struct {
+            struct bytes name; /* 1 to LIMIT_ROLE_BYTES */
+        } role_remove;
         struct {
             uint64_t before_us; /* forget tombstones older than this stamp */
         } expire_keys;

@@ -1,6 +1,7 @@
 /* custom.c - resources that are not built in. */
 #include "wire/custom.h"
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -37,9 +38,54 @@ struct custom_resource *custom_resources_find(const struct custom_resources *c,
 
 uint64_t custom_resources_amount(const struct custom_resources *c, const char *name)
 {
-    const struct custom_resource *known = custom_resources_find(c, name);
+    const struct custom_resource *r = custom_resources_find(c, name);
 
-    return known == NULL ? 0 : known->amount;
+    return r == NULL ? 0 : r->amount;
+}
+
+void custom_resources_copy(struct custom_resources *to,
+                           const struct custom_resources *from)
+{
+    *to = (struct custom_resources){0};
+    for (size_t i = 0; i < from->count; i++)
+        custom_resources_add(to, from->items[i].name, from->items[i].amount);
+}
+
+int custom_resources_compare(const struct custom_resources *a,
+                             const struct custom_resources *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        int order = strcmp(a->items[i].name, b->items[i].name);
+
+        if (order != 0)
+            return order;
+        if (a->items[i].amount != b->items[i].amount)
+            return a->items[i].amount < b->items[i].amount ? -1 : 1;
+    }
+    return (a->count > b->count) - (a->count < b->count);
+}
+
+void custom_resources_give(struct custom_resources *c, const struct custom_resource *r)
+{
+    struct custom_resource *known = custom_resources_find(c, r->name);
+
+    ASSERT(known != NULL && known->amount >= r->amount);
+    known->amount -= r->amount;
+    if (known->amount > 0)
+        return;
+    mem_free(known->name);
+    c->count--;
+    memmove(known, known + 1, (c->count - (size_t)(known - c->items)) * sizeof(*known));
+}
+
+void custom_resources_take(struct custom_resources *c, const struct custom_resource *r)
+{
+    struct custom_resource *known = custom_resources_find(c, r->name);
+
+    if (known == NULL)
+        custom_resources_add(c, r->name, r->amount);
+    else
+        known->amount += r->amount;
 }
 
 static bool is_built_in(const char *name)

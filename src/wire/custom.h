@@ -33,6 +33,15 @@ struct custom_resource *custom_resources_find(const struct custom_resources *c,
                                               const char *name);
 /* Thousandths of that name, 0 if it is not among them. */
 uint64_t custom_resources_amount(const struct custom_resources *c, const char *name);
+/* Its own copy of all of it, and a fixed order. */
+void custom_resources_copy(struct custom_resources *to,
+                           const struct custom_resources *from);
+int custom_resources_compare(const struct custom_resources *a,
+                             const struct custom_resources *b);
+/* Use of them: what is taken is added to a name or begins one; what is given back was taken
+ * before (assertion), and a name of which nothing is left ends. */
+void custom_resources_take(struct custom_resources *c, const struct custom_resource *r);
+void custom_resources_give(struct custom_resources *c, const struct custom_resource *r);
 /* Names and amounts; the error begins with "custom: ". */
 int custom_resources_check(const struct custom_resources *c, struct error *err);
 void custom_resources_pack(const struct custom_resources *c, struct buffer *out);

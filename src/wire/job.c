@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "wire/pack.h"
+#include "wire/role.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -70,11 +71,19 @@ void job_spec_finish(struct job_spec *spec)
     mem_free(spec->image.source);
     mem_free(spec->image.sha256);
     mem_free(spec->user);
+    mem_free(spec->role);
     custom_resources_finish(&spec->custom);
     free_artifacts(spec);
     free_volumes(spec);
     free_checks(spec);
     *spec = (struct job_spec){0};
+}
+
+void job_spec_set_role(struct job_spec *spec, const char *role)
+{
+    mem_free(spec->role);
+    spec->role =
+        role == NULL || strcmp(role, ROLE_DEFAULT) == 0 ? NULL : mem_strdup(role);
 }
 
 /* Room doubles: the list is full whenever its strings and the NULL are a power of two. */

@@ -128,12 +128,16 @@ struct job_spec {
     uint64_t lease_ms; /* not 0: exclusive; the same, and no successor before that */
     uint32_t drift_permille;
     uint64_t lease_grace_ms;
+    char *role;           /* NULL: ROLE_DEFAULT */
+    uint64_t estimate_ms; /* of one task, as the user expects it; 0: not given */
 };
 
 /* A spec with defaults, no name and no argv. */
 void job_spec_init(struct job_spec *spec);
 void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fine */
 
+/* Who names the default role says no more than who names none; so does NULL. */
+void job_spec_set_role(struct job_spec *spec, const char *role);
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
 /* Keeps the order; a name that is there already is for job_spec_check() to find. */
 void job_spec_add_env(struct job_spec *spec, const char *name_value);
@@ -164,8 +168,9 @@ uint32_t job_port_count(const struct job_spec *spec);
 /* Every rule; ERROR_INVALID or ERROR_TOO_LARGE with field, value and limit. */
 int job_spec_check(const struct job_spec *spec, struct error *err);
 
-/* Nothing of what may be left out is given. */
-bool job_spec_is_plain(const struct job_spec *spec);
+/* Whose agents can read all of it: 1 for those that know no field which may be left out, 2 for
+ * those that know the fields up to the lease, 3 for those of this version. */
+unsigned job_spec_version(const struct job_spec *spec);
 
 void job_spec_pack(const struct job_spec *spec, struct buffer *out);
 /* Decodes and checks.  Fields of a newer version are ERROR_VERSION.  On failure *spec is

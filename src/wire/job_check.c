@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "wire/role.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,21 @@ static int check_numbers(const struct job_spec *spec, struct error *err)
                          "kill_grace: %llu ms; the most is %llu ms (24 hours)",
                          (unsigned long long)spec->kill_grace_ms,
                          LIMIT_KILL_GRACE_MS);
+    return 0;
+}
+
+/* The role itself is known to the masters alone. */
+static int check_role(const struct job_spec *spec, struct error *err)
+{
+    if (spec->role != NULL && !role_name_valid(text_view(spec->role)))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "role: '%.80s' is no name of a role; give 1 to %d of a-z, "
+                         "0-9, '-', '_' and '.'",
+                         spec->role,
+                         LIMIT_ROLE_BYTES);
+    if (spec->estimate_ms > LIMIT_JOB_TIME_MS)
+        return error_set(err, ERROR_TOO_LARGE, "estimate: give a time of at most 365d");
     return 0;
 }
 
@@ -659,6 +675,7 @@ int job_spec_check(const struct job_spec *spec, struct error *err)
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
         check_name,
         check_numbers,
+        check_role,
         check_resources,
         check_argv,
         check_env,

@@ -21,6 +21,7 @@
 
 JOB_FIELD(read_name, job_read_text, struct job_spec, name)
 JOB_FIELD(read_user, job_read_text, struct job_spec, user)
+JOB_FIELD(read_estimate, job_read_time, struct job_spec, estimate_ms)
 JOB_FIELD(read_kill_grace, job_read_time, struct job_spec, kill_grace_ms)
 JOB_FIELD(read_max_runtime, job_read_time, struct job_spec, max_runtime_ms)
 JOB_FIELD(read_restart, job_read_retry, struct job_spec, restart)
@@ -45,6 +46,17 @@ static int read_priority(struct job_reader *r, const json_t *value, void *part)
     (void)part;
     if (rc == 0)
         r->spec->priority = (int32_t)n;
+    return rc;
+}
+
+static int read_role(struct job_reader *r, const json_t *value, void *part)
+{
+    char *role = NULL;
+    int rc = job_read_text(r, value, &role);
+
+    if (rc == 0)
+        job_spec_set_role(part, role);
+    mem_free(role);
     return rc;
 }
 
@@ -194,6 +206,8 @@ static const struct job_field JOB_FIELDS[] = {
     {"name", read_name},
     {"instances", read_instances},
     {"priority", read_priority},
+    {"role", read_role},
+    {"estimate", read_estimate},
     {"command", read_command},
     {"argv", read_argv},
     {"env", read_env},

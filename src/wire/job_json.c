@@ -250,6 +250,9 @@ json_t *job_spec_to_json(const struct job_spec *spec)
     put_text(o, "name", spec->name);
     put_number(o, "instances", spec->instances);
     json_object_set_new(o, "priority", json_integer(spec->priority));
+    put_text(o, "role", spec->role);
+    if (spec->estimate_ms > 0)
+        put_time(o, "estimate", spec->estimate_ms);
     put_command(o, spec->argv, spec->argc);
     if (spec->env_count > 0)
         put_env(o, spec);

@@ -3,7 +3,7 @@
  *     [name, instances, priority, [amount…], kill_grace_ms, [arg…], ["NAME=value"…],
  *      [image, sha256], user, [port count, [[first, last]…]], [[custom name, amount]…],
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
- *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms]]
+ *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms], role, estimate_ms]
  *
  * Arguments and variables are bytes, not text: Linux allows any byte but zero.  Of the fields
  * from the eighth on, those that are zero up to the end are left out, so a simple job is
@@ -173,6 +173,16 @@ static void pack_lease(const struct job_spec *spec, struct buffer *out)
     pack_uint(out, spec->lease_grace_ms);
 }
 
+static void pack_role(const struct job_spec *spec, struct buffer *out)
+{
+    pack_text(out, spec->role);
+}
+
+static void pack_estimate(const struct job_spec *spec, struct buffer *out)
+{
+    pack_uint(out, spec->estimate_ms);
+}
+
 /* What may be left out, in order. */
 static void (*const OPTIONAL[])(const struct job_spec *, struct buffer *) = {
     pack_image,
@@ -188,6 +198,8 @@ static void (*const OPTIONAL[])(const struct job_spec *, struct buffer *) = {
     pack_checks,
     pack_stop_after,
     pack_lease,
+    pack_role,
+    pack_estimate,
 };
 
 /* How many of them stand in the bytes: up to the last that is given. */
@@ -207,6 +219,8 @@ static uint32_t count_optional(const struct job_spec *spec)
         spec->check_count > 0,
         spec->stop_after_ms != 0,
         job_is_exclusive(spec),
+        spec->role != NULL,
+        spec->estimate_ms != 0,
     };
     uint32_t n = sizeof(given) / sizeof(given[0]);
 
@@ -218,9 +232,13 @@ static uint32_t count_optional(const struct job_spec *spec)
     return n;
 }
 
-bool job_spec_is_plain(const struct job_spec *spec)
+#define OPTIONAL_OF_2 13 /* up to the lease */
+
+unsigned job_spec_version(const struct job_spec *spec)
 {
-    return count_optional(spec) == 0;
+    uint32_t optional = count_optional(spec);
+
+    return optional == 0 ? 1 : optional <= OPTIONAL_OF_2 ? 2 : 3;
 }
 
 void job_spec_pack(const struct job_spec *spec, struct buffer *out)
@@ -388,6 +406,8 @@ static void unpack_fields(struct job_spec *spec, struct unpack *u)
     unpack_checks(spec, u);
     spec->stop_after_ms = unpack_uint(u);
     unpack_lease(spec, u);
+    spec->role = unpack_owned(u, LIMIT_ROLE_BYTES);
+    spec->estimate_ms = unpack_uint(u);
 }
 
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err)

@@ -252,6 +252,68 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     return o;
 }
 
+/* ---- roles ---- */
+
+/* Without what is not given. */
+static json_t *bound(const struct role_bound *b)
+{
+    json_t *o = json_object(), *all = json_resources(&b->amount);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        const char *name = resource_name((enum resource_kind)k);
+
+        if ((b->kinds & 1u << k) != 0)
+            json_object_set(o, name, json_object_get(all, name));
+    }
+    for (size_t i = 0; i < b->custom.count; i++)
+        json_object_set_new(
+            o, b->custom.items[i].name, json_thousandths(b->custom.items[i].amount));
+    json_decref(all);
+    return o;
+}
+
+static json_t *used(const struct role_info *r)
+{
+    json_t *o = json_resources(&r->used);
+
+    for (size_t i = 0; i < r->custom_count; i++) {
+        char *name = text_copy(r->custom[i].name);
+
+        json_object_set_new(o, name, json_thousandths(r->custom[i].amount));
+        mem_free(name);
+    }
+    return o;
+}
+
+static json_t *seconds_or_null(uint64_t ms)
+{
+    return ms == ROLE_NEVER ? json_null() : json_thousandths(ms);
+}
+
+json_t *json_role(const struct role_info *r, struct error *err)
+{
+    struct role_change all;
+    const struct role_spec *s = &all.spec;
+    json_t *o;
+
+    if (role_change_unpack(&all, r->spec, err) != 0)
+        return NULL;
+    o = json_object();
+    json_object_set_new(o, "name", json_string(all.name));
+    json_object_set_new(o, "order", json_string(role_order_name(s->order)));
+    json_object_set_new(o, "priority", json_integer(s->priority));
+    json_object_set_new(o, "weight", json_thousandths(s->weight));
+    json_object_set_new(o, "min", bound(&s->min));
+    json_object_set_new(o, "max", bound(&s->max));
+    json_object_set_new(o, "aging", seconds_or_null(s->aging_ms));
+    json_object_set_new(o, "length", seconds_or_null(s->length_ms));
+    json_object_set_new(o, "jobs", number(r->jobs));
+    json_object_set_new(o, "used", used(r));
+    json_object_set_new(o, "share", json_thousandths(r->share / 1000000000ull));
+    role_change_finish(&all);
+    return o;
+}
+
 /* ---- masters ---- */
 
 static json_t *digest(struct bytes bytes)

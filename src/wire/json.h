@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "wire/message_client.h"
+#include "wire/message_role.h"
 
 #include <jansson.h>
 
@@ -27,6 +28,9 @@ json_t *json_agent(const struct agent_info *a, struct error *err);
 /* One element of `masters --json`.  A master whose role is "unreachable" has an id and an
  * address; the rest is null. */
 json_t *json_master(const struct master_info *m);
+
+/* One element of `roles --json`.  NULL with an error if the spec in it does not decode. */
+json_t *json_role(const struct role_info *r, struct error *err);
 
 /* Amounts, for other writers: cpus and the like, MiB, and a map of cpus, mem, disk and gpus. */
 json_t *json_thousandths(uint64_t value);

@@ -3,7 +3,9 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "wire/list.h"
+#include "wire/message_role.h"
 #include "wire/message_usage.h"
 #include "wire/pack.h"
 
@@ -13,9 +15,10 @@ void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out
 {
     size_t begin = rpc_begin_request(out, id, METHOD_SUBMIT);
 
-    pack_array(out, 2);
+    pack_array(out, 3);
     pack_bytes(out, r->key);
     pack_bytes(out, r->spec);
+    pack_text_view(out, r->owner);
     rpc_end(out, begin);
 }
 
@@ -27,6 +30,9 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
     unpack_enter(&u);
     out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
     out->spec = unpack_bytes(&u, LIMIT_SPEC_BYTES);
+    out->owner = unpack_text(&u, LIMIT_OWNER_BYTES);
+    if (!text_is_printable(out->owner))
+        unpack_fail(&u, "the owner is no printable text");
     if (out->key.size == 0)
         unpack_fail(&u, "the key is missing");
     if (out->spec.size == 0)
@@ -454,6 +460,8 @@ static list_read *element_reader(enum method method)
         return usage_info_read;
     case METHOD_SPEC:
         return read_spec_info;
+    case METHOD_ROLES:
+        return role_info_read;
     default:
         return NULL;
     }
@@ -472,6 +480,7 @@ int list_result_unpack(struct list_result *out,
         struct master_info master;
         struct usage_info usage;
         struct spec_info spec;
+        struct role_info role;
     } scratch;
     struct unpack u;
 

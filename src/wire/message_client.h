@@ -20,6 +20,7 @@
 struct submit_request {
     struct bytes key;
     struct bytes spec;
+    struct bytes owner; /* who submits it; may be empty */
 };
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out);
 int submit_unpack(struct submit_request *out, struct bytes params, struct error *err);
@@ -87,7 +88,7 @@ void list_end(struct list_writer *w, uint64_t next);
 /* For the packers of elements: the next one is an array of so many fields. */
 struct buffer *list_begin_element(struct list_writer *w, uint32_t fields);
 /* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS, _MASTERS,
- * _USAGE or _SPEC. */
+ * _USAGE, _SPEC or _ROLES. */
 int list_result_unpack(struct list_result *out,
                        enum method method,
                        struct bytes result,

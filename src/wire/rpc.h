@@ -24,7 +24,7 @@
 #define PROTOCOL_VERSION 1
 /* What masters replicate, and what applying makes of it: commands, specs, images.  Masters of
  * another version would come to another state, so they do not talk to each other. */
-#define REPLICATED_VERSION 2
+#define REPLICATED_VERSION 3
 
 /* Method names are on the wire. */
 #define METHODS(X)                                                             \
@@ -47,6 +47,9 @@
     X(PURGE, "purge")                                                          \
     X(AGENT_GONE, "agent_gone")                                                \
     X(AGENT_MODE, "agent_mode")                                                \
+    X(ROLES, "roles") /* message_role.h; so are the next two */                \
+    X(ROLE_SET, "role_set")                                                    \
+    X(ROLE_REMOVE, "role_remove")                                              \
     /* agent to master */                                                      \
     X(REGISTER, "register")   /* request */                                    \
     X(RUNS, "runs")           /* request: all runs, when the digest differs */ \

@@ -95,7 +95,7 @@ def metrics(process):
 def test_page(make_cluster):
     """Who changes the page finds here what is started and given."""
     assert set(FILES) == {"master.conf", "agent.conf"}
-    assert set(COMMANDS) == {"masters", "maintenance", "gone"}
+    assert set(COMMANDS) == {"masters", "roles", "maintenance", "gone"}
     cluster = make_cluster(masters=3, agents=2)
     place = Place(cluster)
     for agent, host in zip(cluster.agents, (HOST, "w8.example")):
@@ -104,6 +104,9 @@ def test_page(make_cluster):
     assert place.give("masters").count(" leader ") == 1
     named = set(re.findall(r"triarch_[a-z_]+", PAGE.read_text(encoding="utf-8")))
     assert named <= metrics(cluster.masters[0]) | metrics(cluster.agents[0])
+    roles = place.give("roles")
+    assert re.search(r"^web +priority +10 +1 +0 +0 .*cpus:1;mem:256", roles, re.M)
+    assert "role batch is removed" in roles
     said = place.give("maintenance")
     assert "takes no new work; what runs there goes on" in said
     assert "is drained: nothing is left on it" in said

@@ -98,6 +98,15 @@ START_TEST(job_spec_with_all)
 }
 END_TEST
 
+START_TEST(job_spec_of_a_role)
+{
+    struct job_spec sample;
+
+    newest_job_spec(&sample);
+    check_job_spec(&sample, "job_spec.v3");
+}
+END_TEST
+
 /* What an exclusive job may not say. */
 START_TEST(job_spec_that_stops)
 {
@@ -221,6 +230,7 @@ int main(void)
     tcase_add_checked_fixture(t, NULL, teardown);
     tcase_add_test(t, job_spec);
     tcase_add_test(t, job_spec_with_all);
+    tcase_add_test(t, job_spec_of_a_role);
     tcase_add_test(t, job_spec_that_stops);
     tcase_add_test(t, agent_spec);
     tcase_add_test(t, agent_spec_with_all);

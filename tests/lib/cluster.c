@@ -42,6 +42,12 @@ static void tell(struct cluster *c, const struct effect *e)
     case EFFECT_LAUNCH:
     case EFFECT_KILL:
         break;
+    case EFFECT_FREED:
+        sched_freed(c->sched, c->state, e->id);
+        break;
+    case EFFECT_ROLE:
+        sched_role_changed(c->sched);
+        break;
     }
 }
 
@@ -106,7 +112,7 @@ uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like
 uint64_t cluster_add_agent(struct cluster *c, struct resources r)
 {
     return cluster_add_agent_like(
-        c, &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
+        c, &(struct agent_spec){.resources = r, .features = AGENT_FEATURES_JOBS});
 }
 
 void cluster_resize_agent_like(struct cluster *c,
@@ -125,7 +131,7 @@ void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
     cluster_resize_agent_like(
         c,
         agent,
-        &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
+        &(struct agent_spec){.resources = r, .features = AGENT_FEATURES_JOBS});
 }
 
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent)
@@ -166,7 +172,8 @@ void cluster_agent_gone(struct cluster *c, uint64_t agent)
 
 /* ---- jobs ---- */
 
-uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like)
+uint64_t
+cluster_submit_of(struct cluster *c, const struct job_spec *like, const char *owner)
 {
     struct command command = {.kind = COMMAND_SUBMIT};
     struct job_spec spec = *like;
@@ -181,7 +188,13 @@ uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like)
     snprintf(key, sizeof(key), "%llu", (unsigned long long)++c->keys);
     command.submit.key = (struct bytes){(const uint8_t *)key, strlen(key)};
     command.submit.spec = buffer_view(&c->spec);
+    command.submit.owner = (struct bytes){(const uint8_t *)owner, strlen(owner)};
     return expect_done(cluster_apply(c, &command)).id;
+}
+
+uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like)
+{
+    return cluster_submit_of(c, like, "");
 }
 
 uint64_t cluster_submit(struct cluster *c,
@@ -196,6 +209,24 @@ uint64_t cluster_submit(struct cluster *c,
     like.instances = instances;
     like.priority = priority;
     return cluster_submit_like(c, &like);
+}
+
+struct result cluster_set_role(struct cluster *c, const struct role_change *change)
+{
+    struct command command = {.kind = COMMAND_ROLE_SET};
+
+    buffer_clear(&c->spec);
+    role_change_pack(change, &c->spec);
+    command.role_set.change = buffer_view(&c->spec);
+    return cluster_apply(c, &command);
+}
+
+struct result cluster_remove_role(struct cluster *c, const char *name)
+{
+    return cluster_apply(
+        c,
+        &(struct command){.kind = COMMAND_ROLE_REMOVE,
+                          .role_remove = {{(const uint8_t *)name, strlen(name)}}});
 }
 
 void cluster_kill(struct cluster *c, uint64_t job)

@@ -54,10 +54,15 @@ uint64_t cluster_submit(struct cluster *c,
                         int32_t priority);
 /* What a task needs, and how many there are, is as in `like`; so is the priority. */
 uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like);
+uint64_t
+cluster_submit_of(struct cluster *c, const struct job_spec *like, const char *owner);
+/* What is given of the change; what the state says to it. */
+struct result cluster_set_role(struct cluster *c, const struct role_change *change);
+struct result cluster_remove_role(struct cluster *c, const char *name);
 void cluster_kill(struct cluster *c, uint64_t job);
-/* Report a state of an attempt, from its agent. */
 /* A task that waits goes on. */
 void cluster_retry(struct cluster *c, uint64_t job, uint32_t instance);
+/* Report a state of an attempt, from its agent. */
 void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state);
 
 /* A round: fills plan, planned and more. */

@@ -2,7 +2,9 @@
 #include "tests/lib/fsm_workload.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "wire/command.h"
+#include "wire/role.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +18,10 @@
 #define ELEMENTS_MAX 8 /* placements or updates in a command */
 
 static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
+
+/* Few, so that roles are set again, and removed while they have jobs. */
+static const char *const OWNERS[] = {"", "ann", "bob"};
+static const char *const ROLES[] = {ROLE_DEFAULT, "a", "b", "c"};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -37,6 +43,8 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_DRAIN_DUE] = 4,
     [COMMAND_RETRY] = 6,
     [COMMAND_LAPSE] = 3,
+    [COMMAND_ROLE_SET] = 4,
+    [COMMAND_ROLE_REMOVE] = 2,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -145,6 +153,8 @@ static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
     job_spec_add_arg(&spec, "/bin/true");
     job_extras(&spec, kind);
     job_policies(&spec, kind);
+    if (kind % 3 == 1)
+        spec.role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (percent(w, 3))
         spec.instances = 0; /* against the rules */
     job_spec_pack(&spec, out);
@@ -173,7 +183,7 @@ agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
             &spec.custom, "licence", 500 * (1 + workload_choose(w, 6)));
         spec.features = workload_choose(w, 2) != 0 ? AGENT_FEATURE_IMAGES : 0;
         if (percent(w, 90))
-            spec.features |= AGENT_FEATURE_JOBS_2;
+            spec.features |= AGENT_FEATURES_JOBS;
     }
     agent_spec_pack(&spec, out);
     agent_spec_finish(&spec);
@@ -266,6 +276,7 @@ static void append_with_spec(struct workload *w,
         c->submit.key = job_key(w, text);
         job_spec(w, c->submit.key, &spec);
         c->submit.spec = buffer_view(&spec);
+        c->submit.owner = text_view(OWNERS[workload_choose(w, COUNT(OWNERS))]);
     } else if (c->kind == COMMAND_AGENT_REGISTER) {
         agent_spec(w, NULL, &spec);
         c->agent_register.spec = buffer_view(&spec);
@@ -341,6 +352,30 @@ static void choose_retry(struct workload *w, const struct state *s, struct comma
     c->retry.attempt = t->attempt + percent(w, 10);
 }
 
+static void append_role(struct workload *w, struct command *c, struct buffer *entry)
+{
+    struct role_change change = {
+        .name = mem_strdup(ROLES[workload_choose(w, COUNT(ROLES))])};
+    struct role_spec *spec = &change.spec;
+    struct buffer packed = {0};
+
+    change.given = (uint32_t)workload_choose(w, ROLE_HAS_ALL + 1);
+    spec->order = (enum role_order)workload_choose(w, ROLE_ORDER_COUNT);
+    spec->priority = (int32_t)workload_choose(w, 3) - 1;
+    spec->weight = (uint32_t)workload_choose(w, 3) * 500;
+    spec->length_ms = 1;
+    spec->min.kinds = spec->max.kinds = 1u << RESOURCE_CPUS;
+    spec->min.amount.amount[RESOURCE_CPUS] = workload_choose(w, 3) * 1000;
+    spec->max.amount.amount[RESOURCE_CPUS] = workload_choose(w, 8) * 1000;
+    if (percent(w, 30))
+        custom_resources_add(&spec->max.custom, "licence", 1000);
+    role_change_pack(&change, &packed);
+    c->role_set.change = buffer_view(&packed);
+    pack(c, entry, &w->packed);
+    buffer_finish(&packed);
+    role_change_finish(&change);
+}
+
 static void
 append_command(struct workload *w, const struct state *s, struct buffer *entry)
 {
@@ -381,6 +416,12 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_LAPSE:
         c.lapse.attempt = recent_id(w, s->globals.last_attempt_id);
+        break;
+    case COMMAND_ROLE_SET:
+        append_role(w, &c, entry);
+        return;
+    case COMMAND_ROLE_REMOVE:
+        c.role_remove.name = text_view(ROLES[workload_choose(w, COUNT(ROLES))]);
         break;
     case COMMAND_PURGE:
         c.purge.job = recent_id(w, s->globals.last_job_id);

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "wire/role.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,13 @@ void full_job_spec(struct job_spec *spec)
     spec->lease_grace_ms = 20000;
 }
 
+void newest_job_spec(struct job_spec *spec)
+{
+    full_job_spec(spec);
+    spec->role = mem_strdup("batch.night");
+    spec->estimate_ms = 90000;
+}
+
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
 {
     size_t n = spec->attribute_count++;
@@ -153,6 +161,36 @@ static void sample_specs(struct command *c, struct buffer *out)
     c->agent_reregister.spec = buffer_view(out);
 }
 
+static void full_role_change(struct role_change *c)
+{
+    *c = (struct role_change){
+        .name = mem_strdup("batch.night"),
+        .given = ROLE_HAS_ALL,
+        .spec =
+            {
+                .order = ROLE_FAIR,
+                .priority = -7,
+                .weight = 2500,
+                .aging_ms = ROLE_NEVER,
+                .length_ms = 60000,
+                .min = {{{8000, 1ull << 35, 0, 1}}, 11, {0}},
+                .max = {{{64000, 1ull << 38, 0, 0}}, 3, {0}},
+            },
+    };
+    custom_resources_add(&c->spec.min.custom, "licence", 1000);
+    custom_resources_add(&c->spec.max.custom, "licence", 5000);
+}
+
+static void sample_role(struct command *c, struct buffer *out)
+{
+    struct role_change change;
+
+    full_role_change(&change);
+    role_change_pack(&change, out);
+    role_change_finish(&change);
+    c->role_set.change = buffer_view(out);
+}
+
 static void sample_lists(struct command *c, struct command_elements *e)
 {
     e->placements[0] =
@@ -199,6 +237,12 @@ void sample_command(enum command_kind kind,
     case COMMAND_PLACE:
     case COMMAND_TASK_UPDATE:
         sample_lists(c, elements);
+        break;
+    case COMMAND_ROLE_SET:
+        sample_role(c, spec);
+        break;
+    case COMMAND_ROLE_REMOVE:
+        c->role_remove.name = text_view("batch.night");
         break;
     case COMMAND_KILL:
         c->kill.job = 23;
@@ -309,6 +353,10 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
                  (const char *)b.data);
         job_spec_add_env(spec, entry);
     }
+    if (rng_percent(r, 30))
+        spec->role = random_text(r, 1, LIMIT_ROLE_BYTES, false);
+    if (rng_percent(r, 30))
+        spec->estimate_ms = rng_below(r, LIMIT_JOB_TIME_MS + 1);
 }
 
 void random_agent_spec(struct rng *r, struct agent_spec *spec)
@@ -393,6 +441,49 @@ static struct bytes pack_random_agent(struct rng *r, struct buffer *out)
     return buffer_view(out);
 }
 
+static void random_bound(struct rng *r, struct role_bound *b)
+{
+    b->kinds = (uint32_t)rng_below(r, 1u << RESOURCE_KINDS) | 1u << RESOURCE_CPUS;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((b->kinds & 1u << k) != 0)
+            b->amount.amount[k] = 1 + random_number(r) % LIMIT_RESOURCE;
+    if (rng_below(r, 2) == 0)
+        custom_resources_add(&b->custom, "licence", 1 + rng_below(r, 9000));
+}
+
+/* A minimum above its maximum is refused: one of them, or both without a maximum. */
+static struct bytes pack_random_role(struct rng *r, struct buffer *out)
+{
+    struct role_change c = {
+        .name = mem_strdup(rng_below(r, 2) == 0 ? "a" : "nightly-2.x_y"),
+        .given = (uint32_t)rng_below(r, ROLE_HAS_ALL + 1),
+    };
+    struct role_spec *s = &c.spec;
+
+    if ((c.given & ROLE_HAS_MIN) != 0)
+        c.given &= ~(uint32_t)ROLE_HAS_MAX;
+#define SET(bit, field, value)      \
+    do {                            \
+        if ((c.given & (bit)) != 0) \
+            s->field = value;       \
+    } while (0)
+    SET(ROLE_HAS_ORDER, order, (enum role_order)rng_below(r, ROLE_ORDER_COUNT));
+    SET(ROLE_HAS_PRIORITY, priority, (int32_t)rng_below(r, 2001) - 1000);
+    SET(ROLE_HAS_WEIGHT, weight, 1 + (uint32_t)rng_below(r, 1000000));
+    SET(ROLE_HAS_AGING, aging_ms, rng_below(r, LIMIT_JOB_TIME_MS + 1));
+    SET(ROLE_HAS_LENGTH, length_ms, 1 + rng_below(r, LIMIT_JOB_TIME_MS));
+#undef SET
+    if ((c.given & ROLE_HAS_MIN) != 0)
+        random_bound(r, &s->min);
+    if ((c.given & ROLE_HAS_MAX) != 0)
+        random_bound(r, &s->max);
+    role_change_pack(&c, out);
+    role_change_finish(&c);
+    return buffer_view(out);
+}
+
+static const char *const OWNERS[] = {"", "", "ann", "b\u00f6b"};
+
 void random_command(struct rng *r,
                     enum command_kind kind,
                     struct command *c,
@@ -412,6 +503,8 @@ void random_command(struct rng *r,
         if (c->submit.key.size == 0)
             c->submit.key = (struct bytes){(const uint8_t *)"k", 1};
         c->submit.spec = pack_random_job(r, spec);
+        c->submit.owner =
+            text_view(OWNERS[rng_below(r, sizeof(OWNERS) / sizeof(OWNERS[0]))]);
         break;
     case COMMAND_AGENT_REGISTER:
         c->agent_register.spec = pack_random_agent(r, spec);
@@ -452,6 +545,12 @@ void random_command(struct rng *r,
         c->agent_mode.mode = (enum agent_mode)rng_below(r, AGENT_MODE_COUNT);
         c->agent_mode.deadline_ms = rng_below(r, LIMIT_DRAIN_MS + 1);
         break;
+    case COMMAND_ROLE_SET:
+        c->role_set.change = pack_random_role(r, spec);
+        break;
+    case COMMAND_ROLE_REMOVE:
+        c->role_remove.name = text_view(rng_below(r, 2) == 0 ? "0" : "ab.c");
+        break;
     }
 }
 
@@ -473,6 +572,11 @@ strings_equal(char *const *a, size_t count_a, char *const *b, size_t count_b)
     return count_a == 0 || b[count_b] == NULL;
 }
 
+static bool texts_equal(const char *a, const char *b)
+{
+    return bytes_equal(text_view(a), text_view(b));
+}
+
 bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
 {
     return strcmp(a->name, b->name) == 0 && a->instances == b->instances &&
@@ -480,7 +584,8 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            resources_equal(&a->resources, &b->resources) &&
            a->kill_grace_ms == b->kill_grace_ms &&
            strings_equal(a->argv, a->argc, b->argv, b->argc) &&
-           strings_equal(a->env, a->env_count, b->env, b->env_count);
+           strings_equal(a->env, a->env_count, b->env, b->env_count) &&
+           texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms;
 }
 
 static bool attributes_equal(const struct agent_spec *a, const struct agent_spec *b)
@@ -550,7 +655,8 @@ bool commands_equal(const struct command *c, const struct command *decoded)
                       CLUSTER_ID_BYTES) == 0;
     case COMMAND_SUBMIT:
         return bytes_equal(c->submit.key, decoded->submit.key) &&
-               bytes_equal(c->submit.spec, decoded->submit.spec);
+               bytes_equal(c->submit.spec, decoded->submit.spec) &&
+               bytes_equal(c->submit.owner, decoded->submit.owner);
     case COMMAND_AGENT_REGISTER:
         return bytes_equal(c->agent_register.spec, decoded->agent_register.spec);
     case COMMAND_AGENT_REREGISTER:
@@ -577,6 +683,10 @@ bool commands_equal(const struct command *c, const struct command *decoded)
         return c->agent_mode.agent == decoded->agent_mode.agent &&
                c->agent_mode.mode == decoded->agent_mode.mode &&
                c->agent_mode.deadline_ms == decoded->agent_mode.deadline_ms;
+    case COMMAND_ROLE_SET:
+        return bytes_equal(c->role_set.change, decoded->role_set.change);
+    case COMMAND_ROLE_REMOVE:
+        return bytes_equal(c->role_remove.name, decoded->role_remove.name);
     }
     return false;
 }

@@ -18,6 +18,8 @@
 void sample_job_spec(struct job_spec *spec);
 /* The same with every field that may be left out; exclusive. */
 void full_job_spec(struct job_spec *spec);
+/* And with what came after that. */
+void newest_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
 /* Likewise with what the first version did not have. */
 void full_agent_spec(struct agent_spec *spec);

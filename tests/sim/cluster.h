@@ -179,7 +179,8 @@ struct sim_client {
 struct sim_job {
     uint64_t key;
     uint32_t instances;
-    bool endless; /* runs until it is killed */
+    bool endless;  /* runs until it is killed */
+    bool in_batch; /* in the role of that name */
     bool exclusive;
     uint64_t asked_us;
     bool acknowledged;
@@ -228,6 +229,7 @@ struct sim_job {
     X(drains)      /* that were seen to reach their deadline after the faults */ \
     X(low_disks)   /* of running agents … */                                   \
     X(low_starts)  /* … and of agents as they start */                         \
+    X(roles)       /* that were set */                                           \
     X(lost)        /* hosts, whose agents are declared gone */                   \
     X(reinstalled) /* agents that came back and heard so */                      \
     X(ports)       /* that attempts had */                                       \
@@ -249,6 +251,7 @@ struct plan { /* drawn from the seed */
     bool calm_masters; /* leaders last, so that agents are given up */
     bool leases; /* many exclusive jobs, and cuts that last as long as their leases */
     bool low_disks, losses;
+    bool roles;      /* are set all the time */
     bool slow_users; /* directories of users that do not answer */
 };
 
@@ -283,6 +286,7 @@ struct cluster {
     uint64_t last_session, last_identity;
     struct sim_job jobs[JOBS_MAX];
     unsigned job_count;
+    bool has_batch; /* the role of that name was set */
     uint64_t
         known_index; /* the highest that an answer of any master to a client told */
     struct attempt_records launches;
@@ -334,6 +338,9 @@ void sim_client_mode(struct cluster *c,
                      enum agent_mode mode,
                      uint64_t ms);
 void sim_clients_uncordon(struct cluster *c);
+/* Somebody sets a role; or all of them to have no maximum any more. */
+void sim_client_role(struct cluster *c);
+void sim_clients_free_roles(struct cluster *c);
 /* He says that what the agent was runs no more, until it is heard. */
 void sim_clients_gone(struct cluster *c, struct sim_agent *a);
 /* The highest id of an agent that any master knows. */

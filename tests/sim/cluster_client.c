@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "wire/message_role.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,10 @@ enum ask {
     ASK_PURGE,
     ASK_MODE,
     ASK_GONE,
+    ASK_ROLE, /* its slot: the number of the role, and ROLE_FREED */
 };
+
+#define ROLE_FREED 2u /* it has no maximum any more */
 
 #define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
 
@@ -272,6 +276,27 @@ gone_answered(struct sim_client *x, struct sim_agent *a, enum error_code code)
         world_in(&c->world, 100 * MS, gone_later, c, (uint64_t)(a - c->agent), 0);
 }
 
+static void free_later(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_client *x = context;
+
+    (void)a;
+    (void)b;
+    if (!w->failed)
+        sim_clients_free_roles(x->cluster);
+}
+
+/* What breaks a rule, as a minimum that is not there, changes nothing. */
+static void role_answered(struct sim_client *x, unsigned slot, enum error_code code)
+{
+    struct cluster *c = x->cluster;
+
+    c->totals.roles += code == ERROR_NONE;
+    c->has_batch |= slot == 1 && code == ERROR_NONE;
+    if (c->healing && ((slot & ROLE_FREED) == 0 || code != ERROR_NONE))
+        world_in(&c->world, 100 * MS, free_later, x, 0, 0);
+}
+
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -284,6 +309,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
         mode_answered(x, (enum agent_mode)(j - c->jobs), a);
     } else if (ask == ASK_GONE) {
         gone_answered(x, &c->agent[j - c->jobs], code);
+    } else if (ask == ASK_ROLE) {
+        role_answered(x, (unsigned)(j - c->jobs), code);
     } else if (ask == ASK_CONFLICT) {
         c->totals.conflicts += code == ERROR_CONFLICT;
         if (code == ERROR_NONE)
@@ -449,6 +476,45 @@ void sim_clients_uncordon(struct cluster *c)
         ask_mode(&c->client[0], id, AGENT_NORMAL, 0);
 }
 
+/* ---- roles: `default` and `batch` ---- */
+
+static void ask_role(struct sim_client *x, unsigned slot, struct role_change *change)
+{
+    struct buffer frame = {0};
+
+    change->name = (slot & 1) == 0 ? ROLE_DEFAULT : "batch";
+    role_set_pack(change, 0, &frame);
+    ask(x, ASK_ROLE, slot, &frame);
+}
+
+void sim_client_role(struct cluster *c)
+{
+    struct world *w = &c->world;
+    struct role_change change = {
+        .given = (uint32_t)pick(w, 0, ROLE_HAS_ALL),
+        .spec =
+            {
+                .order = (enum role_order)pick(w, 0, ROLE_ORDER_COUNT - 1),
+                .priority = (int32_t)pick(w, 0, 2) - 1,
+                .weight = (uint32_t)pick(w, 1, 3000),
+                .aging_ms = chance(w, 30) ? ROLE_NEVER : pick(w, 0, 60000),
+                .length_ms = pick(w, 1, 60000),
+                .min = {{{100 * pick(w, 1, 20)}}, 1u << RESOURCE_CPUS, {0}},
+                .max = {{{100 * pick(w, 20, 60)}}, 1u << RESOURCE_CPUS, {0}},
+            },
+    };
+
+    ask_role(&c->client[pick(w, 0, c->clients - 1)], chance(w, 50), &change);
+}
+
+void sim_clients_free_roles(struct cluster *c)
+{
+    for (unsigned i = 0; c->plan.roles && i <= c->has_batch; i++)
+        ask_role(&c->client[0],
+                 i | ROLE_FREED,
+                 &(struct role_change){.given = ROLE_HAS_MAX});
+}
+
 /* What few agents have, or many want: ports, licences, images. */
 static void add_extras(struct job_spec *spec, struct rng *r)
 {
@@ -527,6 +593,10 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     if (rng_percent(&r, 20))
         add_check(&r, &spec);
     add_extras(&spec, &r);
+    if (j->in_batch)
+        job_spec_set_role(&spec, "batch");
+    if (rng_percent(&r, 30))
+        spec.estimate_ms = rng_between(&r, 1, 10000);
     /* Tasks that come one after the other have no time for pauses. */
     if (spec.restart.attempts > 0 &&
         (spec.ports.fixed_count > 0 || spec.custom.count > 0))
@@ -554,6 +624,7 @@ static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
     copy.instances += other_body;
     spec_of(&copy, &spec);
     q.spec = buffer_view(&spec);
+    q.owner = (struct bytes){(const uint8_t *)"annbob" + copy.key % 2 * 3, 3};
     submit_pack(&q, 0, &frame);
     c->totals.submits++;
     ask(x, other_body ? ASK_CONFLICT : ASK_SUBMIT, slot, &frame);
@@ -592,6 +663,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
                              .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
                              .exclusive = chance(w, c->plan.leases ? 50 : 12),
                              .asked_us = w->now_us};
+        c->jobs[slot].in_batch = c->has_batch && chance(w, 50);
         /* Few, so that they do not leave the others without room until the end. */
         c->jobs[slot].endless =
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);

@@ -253,6 +253,8 @@ static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
         strike_mode(c);
     if (c->plan.low_disks && chance(w, 20))
         strike_disk(c);
+    if (c->plan.roles && chance(w, 20))
+        sim_client_role(c);
     if (c->plan.losses && chance(w, 10))
         sim_agent_lose(&c->agent[pick(w, 0, c->agents - 1)],
                        pick(w, 1 * MS, 6 * SECOND));
@@ -303,6 +305,7 @@ static struct cluster *setup(uint64_t seed, int trace)
     c->plan.low_disks = rng_percent(&more, 25);
     c->plan.losses = c->agents > 1 && rng_percent(&more, 25);
     c->plan.slow_users = rng_percent(&more, 20);
+    c->plan.roles = rng_percent(&more, 40);
     c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
@@ -343,6 +346,7 @@ static void uncordon(struct world *w, void *context, uint64_t a, uint64_t b)
     (void)a;
     (void)b;
     sim_clients_uncordon(context);
+    sim_clients_free_roles(context);
 }
 
 static void heal(struct cluster *c)

@@ -29,6 +29,8 @@ static void append_advice(struct buffer *out, const struct request *r)
     case METHOD_KILL:
     case METHOD_PURGE:
     case METHOD_AGENT_GONE:
+    case METHOD_ROLE_SET:
+    case METHOD_ROLE_REMOVE:
         buffer_append_text(out, "repeat it; the same twice does no harm");
         break;
     default:
@@ -40,7 +42,8 @@ static bool is_listing(const struct request *r)
 {
     return r->method == METHOD_JOBS || r->method == METHOD_TASKS ||
            r->method == METHOD_AGENTS || r->method == METHOD_MASTERS ||
-           r->method == METHOD_USAGE || r->method == METHOD_SPEC;
+           r->method == METHOD_USAGE || r->method == METHOD_SPEC ||
+           r->method == METHOD_ROLES;
 }
 
 /* "27101 answers, but no master leads": the others may be those that were not listed. */

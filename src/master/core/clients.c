@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "wire/message_role.h"
 
 static int compare_reads(const struct read_request *a, const struct read_request *b)
 {
@@ -82,6 +83,7 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
         return;
     command.submit.key = q.key;
     command.submit.spec = q.spec;
+    command.submit.owner = q.owner;
     propose_for(m, session, rpc, &command);
 }
 
@@ -133,13 +135,65 @@ handle_agent_mode(struct master_core *m, struct session *session, const struct r
     propose_for(m, session, rpc, &command);
 }
 
+static void
+handle_role(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct command command = {.kind = COMMAND_ROLE_SET};
+    struct error err;
+    int rc;
+
+    if (rpc->method == METHOD_ROLE_SET) {
+        rc = role_set_unpack(&command.role_set.change, rpc->params, &err);
+    } else {
+        command.kind = COMMAND_ROLE_REMOVE;
+        rc = role_remove_unpack(&command.role_remove.name, rpc->params, &err);
+    }
+    if (rc != 0)
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+    else if (may_propose(m, session, rpc))
+        propose_for(m, session, rpc, &command);
+}
+
+/* What a rejected command means for roles; NULL: as for any. */
+static const char *explain_role(enum method method, enum error_code code)
+{
+    bool removes = method == METHOD_ROLE_REMOVE;
+
+    switch (code) {
+    case ERROR_NOT_FOUND:
+        return "there is no such role; `triarch roles` lists them";
+    case ERROR_CONFLICT:
+        return removes
+                   ? "the role is `default`, or has jobs that have not ended; kill "
+                     "them or wait"
+                   : "all minima together would be more than the agents have; lower "
+                     "this one or another";
+    case ERROR_INVALID:
+        return "with what it has already the role would break a rule: give min and max "
+               "so that min is at most max";
+    case ERROR_BUSY:
+        return "there are as many roles as may be; remove one";
+    default:
+        return NULL;
+    }
+}
+
 /* What a rejected command means to the one who sent it. */
 static const char *explain(enum method method, enum error_code code)
 {
+    const char *why = NULL;
+
+    if (method == METHOD_ROLE_SET || method == METHOD_ROLE_REMOVE)
+        why = explain_role(method, code);
+    if (why != NULL)
+        return why;
     switch (code) {
     case ERROR_CONFLICT:
         return "this key was used for another job; use a new key for a new job";
     case ERROR_NOT_FOUND:
+        if (method == METHOD_SUBMIT)
+            return "no role has the name that the job gives; `triarch roles` lists "
+                   "them";
         if (method == METHOD_AGENT_MODE)
             return "no agent has this id, or it is gone";
         return method == METHOD_AGENT_GONE ? "no agent has this id"
@@ -349,6 +403,11 @@ void clients_frame(struct master_core *m,
     case METHOD_AGENT_MODE:
         handle_agent_mode(m, session, rpc);
         break;
+    case METHOD_ROLE_SET:
+    case METHOD_ROLE_REMOVE:
+        handle_role(m, session, rpc);
+        break;
+    case METHOD_ROLES:
     case METHOD_JOBS:
     case METHOD_TASKS:
     case METHOD_AGENTS:

@@ -154,6 +154,12 @@ void leader_effect(struct master_core *m, const struct effect *effect)
             (struct job_to_stop){.job = effect->id};
         break;
     }
+    case EFFECT_FREED:
+        sched_freed(m->sched, m->state, effect->id);
+        break;
+    case EFFECT_ROLE:
+        sched_role_changed(m->sched);
+        break;
     case EFFECT_UPDATED:
         /* The reports themselves are acknowledged: agents.c. */
         sched_agent_changed(m->sched, m->state, effect->agent);

@@ -6,6 +6,8 @@
  */
 #include "master/core/internal.h"
 
+#include "wire/message_role.h"
+
 #include <string.h>
 
 #define PAGE_MAX  1000u /* elements of one page */
@@ -260,6 +262,56 @@ static bool list_usage(struct master_core *m, struct page *p)
     return a != NULL;
 }
 
+/* ---- roles ---- */
+
+static struct resources listed_use(const struct use *used)
+{
+    struct resources r;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        r.amount[k] = used->amount[k] < LIMIT_RESOURCE ? (uint64_t)used->amount[k]
+                                                       : LIMIT_RESOURCE;
+    return r;
+}
+
+static void put_role(struct master_core *m, struct page *p, const struct role *role)
+{
+    struct role_info info = {
+        .number = role->id, .jobs = role->open, .used = listed_use(&role->use)};
+    struct role_change all = {role->name, ROLE_HAS_ALL, role->spec};
+    struct buffer spec = {0};
+
+    for (size_t i = 0; i < role->use.custom.count && i < LIMIT_CUSTOM; i++)
+        info.custom[info.custom_count++] = (struct custom_view){
+            text(role->use.custom.items[i].name), role->use.custom.items[i].amount};
+    if (m->leading.active)
+        info.share = sched_share(m->sched, role);
+    role_change_pack(&all, &spec);
+    info.spec = buffer_view(&spec);
+    role_info_pack(&p->w, &info);
+    passed(m, p, role->id + 1);
+    buffer_finish(&spec);
+}
+
+static const struct role *role_from(const struct state *s, uint64_t id)
+{
+    if (id == 0)
+        return state_role(s, ROLE_DEFAULT);
+    while (id < LIMIT_ROLES && s->roles_by_id[id] == NULL)
+        id++;
+    return id < LIMIT_ROLES ? s->roles_by_id[id] : NULL;
+}
+
+/* `default` is listed also when nobody set it; what a page begins at is the lowest number. */
+static bool list_roles(struct master_core *m, struct page *p)
+{
+    const struct role *role = role_from(m->state, p->at);
+
+    for (; role != NULL && !pauses(m, p); role = role_from(m->state, p->at))
+        put_role(m, p, role);
+    return role != NULL;
+}
+
 /* ---- masters ---- */
 
 static const char *role_name(enum replica_role role)
@@ -325,6 +377,8 @@ static bool go_on(struct master_core *m, struct page *p, const struct job *of)
         spec_info_pack(&p->w, &(struct spec_info){of->id, of->spec});
         passed(m, p, of->id);
         break;
+    case METHOD_ROLES:
+        return list_roles(m, p);
     default:
         put_master(m, p);
         break;

@@ -137,7 +137,7 @@ static void request(struct fixture *f,
 
 void fixture_submit(struct fixture *f, uint64_t ticket, const char *key)
 {
-    struct submit_request submit = {text_view(key), text_view("spec")};
+    struct submit_request submit = {.key = text_view(key), .spec = text_view("spec")};
     struct buffer frame = {0};
 
     submit_pack(&submit, 0, &frame);

@@ -46,7 +46,8 @@ END_TEST
 START_TEST(the_window_bounds_what_a_master_owes)
 {
     static uint8_t body[100 * 1000];
-    struct submit_request submit = {text_view("key"), {body, sizeof(body)}};
+    struct submit_request submit = {.key = text_view("key"),
+                                    .spec = {body, sizeof(body)}};
     struct buffer frame = {0};
     size_t sent;
 

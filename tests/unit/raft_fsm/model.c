@@ -28,6 +28,9 @@ void model_destroy(struct model *m)
     }
     mem_free(m->jobs);
     mem_free(m->attempts);
+    for (size_t i = 0; i < m->role_count; i++)
+        role_spec_finish(&m->roles[i].spec);
+    mem_free(m->roles);
     mem_free(m->agents);
     mem_free(m);
 }
@@ -45,6 +48,12 @@ struct result m_refused(int code)
 void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent)
 {
     outcome_add_effect(m->out, (struct effect){kind, id, agent});
+}
+
+void m_end(struct model *m, struct m_attempt *t)
+{
+    t->over = true;
+    m_effect(m, EFFECT_FREED, t->job, t->agent);
 }
 
 /* ---- entries ---- */
@@ -93,6 +102,10 @@ static struct result run(struct model *m, const struct command *c)
         return m_retry(m, c);
     case COMMAND_LAPSE:
         return m_lapse(m, c);
+    case COMMAND_ROLE_SET:
+        return m_role_set(m, c);
+    case COMMAND_ROLE_REMOVE:
+        return m_role_remove(m, c);
     }
     ck_abort_msg("kind %d is not a command", (int)c->kind);
 }

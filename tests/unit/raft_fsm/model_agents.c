@@ -150,7 +150,7 @@ struct result m_gone(struct model *m, const struct command *c)
             continue;
         if (!t->superseded)
             m_tell_task(m, t, &lost);
-        t->over = true;
+        m_end(m, t);
     }
     return m_done(m, a->id);
 }

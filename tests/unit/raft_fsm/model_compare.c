@@ -156,6 +156,32 @@ static void compare_agents(const struct model *m, const struct state *s)
     }
 }
 
+static void compare_roles(const struct model *m, const struct state *s)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < m->role_count; i++) {
+        const struct m_role *r = &m->roles[i];
+        const struct role *seen = state_role(s, r->name);
+
+        count += r->is_set;
+        SAME(seen != NULL, r->is_set || i == 0);
+        if (seen == NULL)
+            continue;
+        SAME(seen->is_set, r->is_set);
+        HOLDS(role_spec_equal(&seen->spec, &r->spec));
+        for (int k = 0; k < RESOURCE_KINDS; k++)
+            SAME((uint64_t)seen->use.amount[k], m_role_used(m, r->name, k));
+        SAME(custom_resources_amount(&seen->use.custom, "licence"),
+             m_role_used_custom(m, r->name, "licence"));
+        if (r->is_set) {
+            SAME(seen->id, r->id);
+            SAME(seen->changed, r->changed);
+        }
+    }
+    SAME(s->role_count, count);
+}
+
 void model_compare(const struct model *m, const struct state *s)
 {
     SAME(s->index, m->index);
@@ -165,6 +191,7 @@ void model_compare(const struct model *m, const struct state *s)
     compare_jobs(m, s);
     compare_attempts(m, s);
     compare_agents(m, s);
+    compare_roles(m, s);
 }
 
 static int compare_effects(const void *a, const void *b)

@@ -22,6 +22,10 @@ struct result m_submit(struct model *m, const struct command *c)
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return m_refused(-rc);
+    if (spec.role != NULL && m_find_role(m, spec.role) == NULL) {
+        job_spec_finish(&spec);
+        return m_refused(ERROR_NOT_FOUND);
+    }
     MEM_GROW(m->jobs, m->job_capacity, m->job_count + 1);
     j = &m->jobs[m->job_count++];
     *j = (struct m_job){.id = m->job_count,

@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "raft_fsm/effects.h"
+#include "wire/role.h"
 
 struct m_task {
     enum task_state state; /* stored: PENDING, or that of the current attempt */
@@ -49,6 +50,14 @@ struct m_agent {
     struct agent_spec spec;
 };
 
+struct m_role {
+    char name[LIMIT_ROLE_BYTES + 1];
+    uint32_t id;
+    uint64_t changed;
+    bool is_set; /* else nobody said anything of it yet, or again */
+    struct role_spec spec;
+};
+
 struct model {
     bool founded;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
@@ -59,6 +68,8 @@ struct model {
     size_t attempt_count, attempt_capacity;
     struct m_agent *agents;
     size_t agent_count, agent_capacity;
+    struct m_role *roles; /* every name that ever was, `default` first */
+    size_t role_count, role_capacity;
     struct outcome *out;
 };
 
@@ -80,6 +91,11 @@ bool m_has_extras(const struct model *m,
                   const struct m_agent *a,
                   const struct job_spec *spec,
                   uint16_t *ports);
+struct m_role *m_find_role(struct model *m, const char *name);
+/* What its attempts hold of a kind, or of a custom resource. */
+uint64_t m_role_used(const struct model *m, const char *role, int kind);
+uint64_t m_role_used_custom(const struct model *m, const char *role, const char *name);
+bool m_role_has_room(struct model *m, const struct m_job *j);
 bool m_has_superseded(const struct model *m, uint64_t agent);
 
 /* ---- answers: model.c ---- */
@@ -94,6 +110,10 @@ struct result m_submit(struct model *m, const struct command *c);
 struct result m_kill(struct model *m, const struct command *c);
 struct result m_purge(struct model *m, const struct command *c);
 struct result m_expire(struct model *m, const struct command *c);
+/* An attempt is over. */
+void m_end(struct model *m, struct m_attempt *t);
+struct result m_role_set(struct model *m, const struct command *c);
+struct result m_role_remove(struct model *m, const struct command *c);
 struct result m_register(struct model *m, const struct command *c);
 struct result m_reregister(struct model *m, const struct command *c);
 struct result m_unreachable(struct model *m, const struct command *c);

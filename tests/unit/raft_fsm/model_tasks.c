@@ -120,7 +120,7 @@ static bool m_place_one(struct model *m, const struct placement *p)
     sum = m_allocated(m, a->id);
     resources_add(&sum, &j->spec.resources);
     if (!resources_contain(&a->spec.resources, &sum) ||
-        !m_has_extras(m, a, &j->spec, ports))
+        !m_has_extras(m, a, &j->spec, ports) || !m_role_has_room(m, j))
         return false;
     MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
     t = &m->attempts[m->attempt_count++];
@@ -161,7 +161,8 @@ static bool m_update_one(struct model *m, uint64_t agent, const struct task_upda
     if (t == NULL || t->agent != agent)
         return false;
     if (t->superseded) {
-        t->over = u->state >= TASK_FINISHED;
+        if (u->state >= TASK_FINISHED)
+            m_end(m, t);
         return t->over;
     }
     if (u->state == t->state) {
@@ -179,7 +180,8 @@ static bool m_update_one(struct model *m, uint64_t agent, const struct task_upda
         return false;
     m_tell_task(m, t, u);
     t->state = u->state;
-    t->over = u->state >= TASK_FINISHED;
+    if (u->state >= TASK_FINISHED)
+        m_end(m, t);
     return true;
 }
 

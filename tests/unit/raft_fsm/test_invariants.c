@@ -8,7 +8,21 @@
 
 static struct fsm f;
 
-/* Agent 1 with a live attempt of job 1, agent 2 with a superseded one of job 2, which is
+static void set_role(void)
+{
+    struct role_change change = {
+        .name = ROLE_DEFAULT, .given = ROLE_HAS_WEIGHT, .spec = {.weight = 7}};
+    struct buffer packed = {0};
+
+    role_change_pack(&change, &packed);
+    ck_done(fsm_run(&f,
+                    &(struct command){.kind = COMMAND_ROLE_SET,
+                                      .role_set = {buffer_view(&packed)}}),
+            0);
+    buffer_finish(&packed);
+}
+
+/* Role default is set; agent 1 with a live attempt of job 1, agent 2 with a superseded one of job 2, which is
  * killed, and the tombstone of job 3.  What is broken afterwards cannot be freed safely,
  * so nothing is. */
 static void setup(void)
@@ -26,6 +40,7 @@ static void setup(void)
     ck_done(fsm_unreachable(&f, 2), 2);
     ck_done(fsm_kill(&f, 3), 3);
     ck_done(fsm_purge(&f, 3), 3);
+    set_role();
 }
 
 static struct agent *agent(uint64_t id)
@@ -51,6 +66,11 @@ static struct attempt *live(void)
 static struct attempt *superseded(void)
 {
     return state_attempt(f.state, 2);
+}
+
+static struct role *role(void)
+{
+    return state_role(f.state, ROLE_DEFAULT);
 }
 
 static struct tombstone *tombstone(void)
@@ -133,7 +153,17 @@ static struct tombstone *tombstone(void)
     X(tombstone()->job_id = 2, "id")                               \
     X(tombstone()->purged_us = UINT64_MAX, "future")               \
     X(tombstone()->submit_index = 0, "future")                     \
-    X(tombstone()->body.low ^= 1, "digest")
+    X(tombstone()->body.low ^= 1, "digest")                        \
+    X(role()->spec.weight = 0, "weight")                           \
+    X(role()->spec.weight += 1, "digest")                          \
+    X(role()->changed = UINT64_MAX, "future")                      \
+    X(role()->id = 1, "number")                                    \
+    X(role()->open += 1, "owners")                                 \
+    X(role()->use.amount[0] += 1, "owners")                        \
+    X(job(1)->owner->use.amount[0] += 1, "owner")                  \
+    X(job(1)->owner->jobs += 1, "owner")                           \
+    X(role()->is_set = false, "counted")                           \
+    X(f.state->role_count += 1, "counted")
 /* clang-format on */
 
 /* Neither a text nor NULL. */

@@ -166,7 +166,7 @@ static uint64_t add_agent(uint16_t first, uint16_t last, uint64_t licences)
                               .ports = {{first, last}},
                               .port_count = first > 0 ? 1 : 0,
                               .custom = {&licence, licences > 0 ? 1 : 0},
-                              .features = AGENT_FEATURE_JOBS_2};
+                              .features = AGENT_FEATURES_JOBS};
 
     return cluster_add_agent_like(&c, &spec);
 }
@@ -232,13 +232,13 @@ START_TEST(test_what_agents_cannot_do)
     add_able_agent(0);
     ck_assert_str_eq(explain_settled(user),
                      "no agent can read all of this job (it is newer than they are)");
-    add_able_agent(AGENT_FEATURE_JOBS_2);
+    add_able_agent(AGENT_FEATURES_JOBS);
     ck_assert_str_eq(explain_settled(user), "no agent can start tasks as other users");
     ck_assert_str_eq(explain_settled(volume), "no agent can run images");
-    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES);
+    add_able_agent(AGENT_FEATURES_JOBS | AGENT_FEATURE_IMAGES);
     ck_assert_str_eq(explain_settled(volume),
                      "no agent can mount volumes (triarch-agent --volumes)");
-    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_VOLUMES);
+    add_able_agent(AGENT_FEATURES_JOBS | AGENT_FEATURE_VOLUMES);
     ck_assert_str_eq(explain_settled(volume),
                      "no agent has all of 1 cpu, 64 MiB, images, volumes");
     add_able_agent(AGENT_FEATURES_ALL);
@@ -406,6 +406,35 @@ START_TEST(test_the_longest_text_has_room)
 }
 END_TEST
 
+START_TEST(test_a_role_that_has_its_maximum)
+{
+    struct role_change change = {
+        .name = "batch",
+        .given = ROLE_HAS_MAX,
+        .spec.max = {.amount = {{2000, 0, 0, 1}},
+                     .kinds = 1u << RESOURCE_CPUS | 1u << RESOURCE_GPUS},
+    };
+    struct job_spec like;
+    uint64_t job;
+
+    ck_assert_int_eq(cluster_set_role(&c, &change).code, ERROR_NONE);
+    cluster_add_agent(&c, amounts(8000, 64, 0, 8));
+    job_spec_init(&like);
+    like.role = "batch";
+    like.instances = 3;
+    like.resources = amounts(1500, 1, 0, 0);
+    job = cluster_submit_like(&c, &like);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 1.5 cpus, 1 MiB: role batch has 1.5 cpus of at most 2");
+    like.resources = amounts(500, 0, 0, 2);
+    job = cluster_submit_like(&c, &like);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 0.5 cpus, 2 gpus: role batch has 0 gpus of at most 1");
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("explain",
@@ -423,7 +452,8 @@ int main(void)
                          test_placed_next,
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,
-                         test_the_longest_text_has_room);
+                         test_the_longest_text_has_room,
+                         test_a_role_that_has_its_maximum);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("explain", &t, 1);

@@ -63,7 +63,7 @@ static void read_spec(struct slow_agent *a, const struct agent *agent)
     for (int n = 0; n < NAMES; n++)
         a->custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     a->runs_images = (spec.features & AGENT_FEATURE_IMAGES) != 0;
-    a->is_new = (spec.features & AGENT_FEATURE_JOBS_2) != 0;
+    a->is_new = (spec.features & AGENT_FEATURES_JOBS) != 0;
     agent_spec_finish(&spec);
 }
 
@@ -80,7 +80,7 @@ static struct slow_need need_of(const struct job *j)
     for (int n = 0; n < NAMES; n++)
         need.custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     need.image = spec.image.source != NULL;
-    need.is_new = !job_spec_is_plain(&spec);
+    need.is_new = job_spec_version(&spec) > 1;
     job_spec_finish(&spec);
     return need;
 }
@@ -183,38 +183,287 @@ static struct slow_agent *slow_best(const struct slow_need *need)
     return best;
 }
 
-/* Where the tasks of this job go, after what was planned before; how many. */
-static size_t slow_job(const struct job *j, struct placement *plan, size_t max)
+/* ---- the reference: roles ---- */
+
+#define ROLES_MAX 8
+#define OWNERS    4
+#define JOBS_MAX  1024
+#define AMOUNTS   (RESOURCE_KINDS + NAMES) /* kinds, then custom ones */
+#define ONE       1000000000000ull
+
+typedef unsigned __int128 u128;
+
+static const char *const OWNER_OF[OWNERS] = {"", "ann", "bob", "eve"};
+
+struct slow_role {
+    const struct role *role;
+    u128 used[AMOUNTS], owner_used[OWNERS][AMOUNTS];
+};
+
+/* A job with tasks that are pending and not planned yet. */
+struct slow_job {
+    const struct job *job;
+    struct slow_need need;
+    struct slow_role *role;
+    unsigned owner;
+    uint32_t next;
+    bool is_over, fits_nowhere;
+};
+
+/* Lower comes first, from the left. */
+#define PARTS 8
+struct slow_key {
+    u128 part[PARTS];
+};
+
+static struct slow_role roles[ROLES_MAX];
+static size_t role_count;
+static struct slow_job jobs[JOBS_MAX];
+static size_t job_count;
+static u128 total[AMOUNTS];
+
+static void read_roles(void)
 {
-    struct slow_need need = need_of(j);
-    size_t count = 0;
+    struct role *r;
 
-    for (uint32_t i = 0; i < j->instances && count < max; i++) {
-        const struct task *t = job_task(j, i);
-        struct slow_agent *best;
-
-        if (job_task_state(j, i) != TASK_PENDING || (t != NULL && task_waits(t)))
-            continue;
-        best = slow_best(&need);
-        if (best == NULL)
-            continue;
-        take(best, &need);
-        plan[count++] =
-            (struct placement){j->id, i, t == NULL ? 1 : t->attempt + 1, best->id};
+    role_count = 0;
+    RB_FOREACH (r, role_tree, &c.state->roles) {
+        ck_assert_seed(role_count < ROLES_MAX, seed);
+        roles[role_count++] = (struct slow_role){.role = r};
     }
-    return count;
+}
+
+static void read_total(void)
+{
+    memset(total, 0, sizeof(total));
+    for (size_t i = 0; i < agent_count; i++) {
+        if (state_agent(c.state, agents[i].id)->state != AGENT_ACTIVE)
+            continue;
+        for (int k = 0; k < RESOURCE_KINDS; k++)
+            total[k] += agents[i].capacity.amount[k];
+        for (int n = 0; n < NAMES; n++)
+            total[RESOURCE_KINDS + n] += agents[i].custom[n];
+    }
+}
+
+static struct slow_role *role_of(const struct job *j)
+{
+    for (size_t i = 0; i < role_count; i++)
+        if (roles[i].role == j->owner->role)
+            return &roles[i];
+    ck_abort_msg("a job without a role");
+}
+
+static unsigned owner_of(const struct job *j)
+{
+    for (unsigned i = 0; i < OWNERS; i++)
+        if (strcmp(OWNER_OF[i], j->owner->name) == 0)
+            return i;
+    ck_abort_msg("a job without an owner");
+}
+
+static void use(struct slow_role *role, unsigned owner, const struct slow_need *need)
+{
+    for (int k = 0; k < AMOUNTS; k++) {
+        u128 amount = k < RESOURCE_KINDS ? need->amounts.amount[k]
+                                         : need->custom[k - RESOURCE_KINDS];
+
+        role->used[k] += amount;
+        role->owner_used[owner][k] += amount;
+    }
+}
+
+static void step_on(struct slow_job *j, uint32_t from)
+{
+    for (j->next = from; j->next < j->job->instances; j->next++) {
+        const struct task *t = job_task(j->job, j->next);
+
+        if (job_task_state(j->job, j->next) == TASK_PENDING &&
+            (t == NULL || !task_waits(t)))
+            return;
+    }
+    j->is_over = true;
+}
+
+static void read_jobs(void)
+{
+    struct attempt *t;
+    struct job *j;
+
+    RB_FOREACH (t, attempt_tree, &c.state->attempts) {
+        struct slow_need need = need_of(t->job);
+
+        use(role_of(t->job), owner_of(t->job), &need);
+    }
+    job_count = 0;
+    RB_FOREACH (j, job_tree, &c.state->jobs) {
+        struct slow_job *slow = &jobs[job_count];
+
+        if (job_pending(j) == 0)
+            continue;
+        ck_assert_seed(job_count < JOBS_MAX, seed);
+        *slow = (struct slow_job){j, need_of(j), role_of(j), owner_of(j), 0, 0, 0};
+        step_on(slow, 0);
+        job_count += !slow->is_over;
+    }
+}
+
+/* The largest part of anything. */
+static u128 share(const u128 used[AMOUNTS], uint32_t weight)
+{
+    u128 most = 0;
+
+    for (int k = 0; k < AMOUNTS; k++) {
+        u128 part = used[k] >= total[k] ? ONE : used[k] * ONE / total[k];
+
+        if (used[k] > 0 && total[k] > 0 && part > most)
+            most = part;
+    }
+    return most * 1000 / weight;
+}
+
+static bool owed(const struct slow_role *r)
+{
+    const struct role_bound *min = &r->role->spec.min;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((min->kinds >> k & 1) != 0 && r->used[k] >= min->amount.amount[k])
+            return false;
+    for (int n = 0; n < NAMES; n++) {
+        uint64_t least = custom_resources_amount(&min->custom, NAME_OF[n]);
+
+        if (least > 0 && r->used[RESOURCE_KINDS + n] >= least)
+            return false;
+    }
+    return min->kinds != 0;
+}
+
+static bool at_maximum(const struct slow_role *r, const struct slow_need *need)
+{
+    const struct role_bound *max = &r->role->spec.max;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((max->kinds >> k & 1) != 0 && need->amounts.amount[k] > 0 &&
+            r->used[k] + need->amounts.amount[k] > max->amount.amount[k])
+            return true;
+    for (int n = 0; n < NAMES; n++) {
+        uint64_t most = custom_resources_amount(&max->custom, NAME_OF[n]);
+
+        if (most > 0 && need->custom[n] > 0 &&
+            r->used[RESOURCE_KINDS + n] + need->custom[n] > most)
+            return true;
+    }
+    return false;
+}
+
+/* log2 in 1/1024, rounded down along the line between two powers. */
+static u128 slow_log2(u128 n)
+{
+    u128 exponent = 0;
+
+    while (n >> (exponent + 1) != 0)
+        exponent++;
+    return exponent * 1024 + ((n << 10) >> exponent) - 1024;
+}
+
+static u128 rank(const struct job *j)
+{
+    const struct role_spec *s = &j->owner->role->spec;
+    bool never = s->aging_ms == ROLE_NEVER;
+    u128 aging = never ? 0 : s->aging_ms * (u128)1000;
+    u128 each = j->expected_ms != 0 ? j->expected_ms : s->length_ms, work;
+    uint32_t tasks = 0;
+
+    if (s->order == ROLE_FCFS)
+        return j->submitted_us;
+    if (s->order == ROLE_PRIORITY || s->order == ROLE_FAIR)
+        return never ? (u128)(1000 - j->priority)
+                     : j->submitted_us + (u128)(1000 - j->priority) * aging;
+    for (uint32_t i = 0; i < j->instances; i++)
+        tasks += s->order == ROLE_SJF || !task_state_is_final(job_task_state(j, i));
+    work = each * tasks;
+    return never ? work : j->submitted_us + slow_log2(work) * aging / 1024;
+}
+
+static uint64_t oldest_of_lane(const struct slow_job *j)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < job_count; i++)
+        if (!jobs[i].is_over && jobs[i].role == j->role && jobs[i].owner == j->owner &&
+            jobs[i].job->id < oldest)
+            oldest = jobs[i].job->id;
+    return oldest;
+}
+
+static struct slow_key key_of(const struct slow_job *j)
+{
+    const struct role_spec *s = &j->role->role->spec;
+    bool fair = s->order == ROLE_FAIR;
+
+    return (struct slow_key){{
+        !owed(j->role),
+        (u128)(1000 - s->priority),
+        share(j->role->used, s->weight),
+        j->role->role->id,
+        fair ? share(j->role->owner_used[j->owner], 1000) : 0,
+        fair ? oldest_of_lane(j) : 0,
+        rank(j->job),
+        j->job->id,
+    }};
+}
+
+static bool is_before(const struct slow_key *a, const struct slow_key *b)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (a->part[i] != b->part[i])
+            return a->part[i] < b->part[i];
+    return false;
+}
+
+/* Whose task is next, of those that fit somewhere and that their role may have. */
+static struct slow_job *slow_next(void)
+{
+    struct slow_job *next = NULL;
+    struct slow_key first, key;
+
+    for (size_t i = 0; i < job_count; i++) {
+        struct slow_job *j = &jobs[i];
+
+        if (j->is_over || j->fits_nowhere || at_maximum(j->role, &j->need))
+            continue;
+        if (slow_best(&j->need) == NULL) {
+            j->fits_nowhere = true; /* nothing grows while we plan */
+            continue;
+        }
+        key = key_of(j);
+        if (next != NULL && !is_before(&key, &first))
+            continue;
+        next = j;
+        first = key;
+    }
+    return next;
 }
 
 static size_t slow_plan(struct placement *plan, size_t max)
 {
     size_t count = 0;
-    struct job *j;
+    struct slow_job *j;
 
     read_agents();
-    for (int priority = 2; priority >= -2; priority--)
-        RB_FOREACH (j, job_tree, &c.state->jobs)
-            if (j->priority == priority)
-                count += slow_job(j, plan + count, max - count);
+    read_total();
+    read_roles();
+    read_jobs();
+    while (count < max && (j = slow_next()) != NULL) {
+        const struct task *t = job_task(j->job, j->next);
+        struct slow_agent *a = slow_best(&j->need);
+
+        take(a, &j->need);
+        use(j->role, j->owner, &j->need);
+        plan[count++] = (struct placement){
+            j->job->id, j->next, t == NULL ? 1 : t->attempt + 1, a->id};
+        step_on(j, j->next + 1);
+    }
     return count;
 }
 
@@ -295,13 +544,20 @@ static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
     struct agent_spec spec = {.resources = any_vector(8)};
 
     if (rng_percent(&rng, 90))
-        spec.features = AGENT_FEATURE_JOBS_2;
+        spec.features = AGENT_FEATURES_JOBS;
     if (rng_percent(&rng, 30))
         return spec;
     spec.port_count = any_ranges(spec.ports, 6);
     spec.custom = any_custom(list);
     spec.features |= rng_percent(&rng, 50) ? AGENT_FEATURE_IMAGES : 0;
     return spec;
+}
+
+static const char *const ROLE_OF[] = {ROLE_DEFAULT, "a", "b", "c"};
+
+static char *any_role(void)
+{
+    return (char *)ROLE_OF[rng_below(&rng, 4)];
 }
 
 static struct job_spec any_job_spec(struct custom_resource list[NAMES])
@@ -320,7 +576,49 @@ static struct job_spec any_job_spec(struct custom_resource list[NAMES])
         spec.custom = any_custom(list);
     if (rng_percent(&rng, 20))
         spec.image.source = "oci:/srv/image";
+    spec.role = any_role();
+    if (state_role(c.state, spec.role) == NULL || strcmp(spec.role, ROLE_DEFAULT) == 0)
+        spec.role = NULL;
+    if (rng_percent(&rng, 50))
+        spec.estimate_ms = rng_below(&rng, 10000);
     return spec;
+}
+
+static struct role_bound any_bound(struct custom_resource list[NAMES], unsigned scale)
+{
+    struct role_bound b = {.amount = any_vector(scale)};
+
+    b.kinds = 1u << RESOURCE_CPUS | (uint32_t)rng_below(&rng, 1u << RESOURCE_KINDS);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((b.kinds >> k & 1) == 0)
+            b.amount.amount[k] = 0;
+    if (rng_percent(&rng, 20))
+        b.custom = any_custom(list);
+    return b;
+}
+
+/* What breaks a rule changes nothing, which is as good. */
+static void change_role(void)
+{
+    static const uint64_t AGING[] = {ROLE_NEVER, 0, 1, 3, 1000, ROLE_AGING_MS};
+    struct custom_resource least[NAMES], most[NAMES];
+    struct role_change change = {.name = any_role()};
+
+    if (rng_percent(&rng, 10)) {
+        cluster_remove_role(&c, change.name);
+        return;
+    }
+    change.given = (uint32_t)rng_below(&rng, ROLE_HAS_ALL + 1);
+    change.spec = (struct role_spec){
+        .order = (enum role_order)rng_below(&rng, ROLE_ORDER_COUNT),
+        .priority = (int32_t)rng_below(&rng, 3) - 1,
+        .weight = 500 * (1 + (uint32_t)rng_below(&rng, 4)),
+        .aging_ms = AGING[rng_below(&rng, 6)],
+        .length_ms = 1 + rng_below(&rng, 5000),
+        .min = any_bound(least, 1),
+        .max = any_bound(most, 8),
+    };
+    cluster_set_role(&c, &change);
 }
 
 static uint64_t any_agent(enum agent_state below)
@@ -375,7 +673,7 @@ static void change_jobs(void)
     uint64_t job;
 
     if (rng_percent(&rng, 80)) {
-        cluster_submit_like(&c, &spec);
+        cluster_submit_of(&c, &spec, OWNER_OF[rng_below(&rng, OWNERS)]);
         return;
     }
     job = rng_below(&rng, c.state->globals.last_job_id + 1);
@@ -411,7 +709,9 @@ static void retry_first(void)
 static void live(unsigned changes)
 {
     for (unsigned i = 0; i < changes; i++) {
-        if (rng_percent(&rng, 10))
+        if (rng_percent(&rng, 3))
+            change_role();
+        else if (rng_percent(&rng, 10))
             change_agents();
         else if (rng_percent(&rng, 35))
             change_jobs();

@@ -137,8 +137,9 @@ static const struct {
     {"name: x\ninstnces: 3\n",
      "j.yaml:2: instnces: unknown field; did you mean instances?"},
     {"name: x\nfoo: 3\n",
-     "j.yaml:2: foo: unknown field; there are name, instances, priority, command, "
-     "argv, env, resources, kill_grace, image, user, artifacts, volumes, max_runtime, "
+     "j.yaml:2: foo: unknown field; there are name, instances, priority, role, "
+     "estimate, command, argv, env, resources, kill_grace, image, user, artifacts, "
+     "volumes, max_runtime, "
      "restart, reschedule, health, readiness, on_disconnect, exclusive"},
     {"name: x\nresources:\n  cpu: 3\n",
      "j.yaml:3: resources.cpu: unknown field; did you mean cpus?"},
@@ -214,8 +215,9 @@ static const struct {
     {"[1]\n", "j.yaml: a job is a map of fields (name, command, …), this is a list"},
     {"\"\\e[31m\": 1\n",
      "j.yaml:1: \xef\xbf\xbd[31m: unknown field; there are name, instances, priority, "
-     "command, argv, env, resources, kill_grace, image, user, artifacts, volumes, "
-     "max_runtime, restart, reschedule, health, readiness, on_disconnect, exclusive"},
+     "role, estimate, command, argv, env, resources, kill_grace, image, user, "
+     "artifacts, volumes, max_runtime, restart, reschedule, health, readiness, "
+     "on_disconnect, exclusive"},
 };
 
 START_TEST(test_wrong)

@@ -12,7 +12,7 @@ static struct error err;
 
 static void setup(void)
 {
-    full_job_spec(&spec);
+    newest_job_spec(&spec);
 }
 
 static void teardown(void)
@@ -70,6 +70,8 @@ START_TEST(test_round_trip)
     ck_assert_uint_eq(job_lease_ms(&got), 10000);
     ck_assert_uint_eq(got.drift_permille, 20);
     ck_assert_uint_eq(got.lease_grace_ms, 20000);
+    ck_assert_str_eq(got.role, "batch.night");
+    ck_assert_uint_eq(got.estimate_ms, 90000);
     buffer_finish(&again);
     job_spec_finish(&got);
 }
@@ -89,7 +91,7 @@ START_TEST(test_nothing_given_takes_nothing)
     static const struct {
         size_t fields;
         uint8_t head;
-    } AFTER[] = {{7, 0x97}, {12, 0x9c}, {20, 0xdc}};
+    } AFTER[] = {{7, 0x97}, {12, 0x9c}, {22, 0xdc}};
     struct job_spec simple;
 
     sample_job_spec(&simple);
@@ -226,6 +228,14 @@ static void user_long(void)
 static void user_control(void)
 {
     set(&spec.user, "a\nb");
+}
+static void role_wrong(void)
+{
+    set(&spec.role, "Night");
+}
+static void estimate_long(void)
+{
+    spec.estimate_ms = LIMIT_JOB_TIME_MS + 1;
 }
 static void ports_many(void)
 {
@@ -415,6 +425,8 @@ static const struct {
     {image_only_sum, ERROR_INVALID, "image: missing"},
     {user_long, ERROR_TOO_LARGE, "user: 33 bytes"},
     {user_control, ERROR_INVALID, "user: give printable"},
+    {role_wrong, ERROR_INVALID, "role: 'Night' is no name"},
+    {estimate_long, ERROR_TOO_LARGE, "estimate: give a time"},
     {ports_many, ERROR_TOO_LARGE, "ports: more than 64"},
     {ports_overlap, ERROR_INVALID, "ports: 8080-8080 and 8080-9009 overlap"},
     {custom_built_in, ERROR_INVALID, "custom: 'mem' is no name"},

@@ -346,6 +346,7 @@ static const char *const SHOWN[] = {
     "on_disconnect: {stop_after: 30s}\npriority: -3\ninstances: 7\n",
     "name: x\ncommand: x\nimage: oci:/i\nhealth: {tcp: true, port_index: 0}\n"
     "resources: {ports: 1}\nexclusive: true\n",
+    "name: x\ncommand: x\nrole: night.2\nestimate: 90s\n",
 };
 
 /* What is shown of a job can be submitted again. */

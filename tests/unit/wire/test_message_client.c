@@ -1,5 +1,6 @@
 /* test_message_client.c - what clients ask and masters answer. */
 #include "wire/message_client.h"
+#include "wire/message_role.h"
 
 #include "base/limits.h"
 #include "tests/lib/wire_values.h"
@@ -35,13 +36,14 @@ static int decode_submit(struct bytes bytes, struct error *e)
 
 START_TEST(test_submit)
 {
-    struct submit_request r = {LITERAL("key"), LITERAL("spec")}, got;
+    struct submit_request r = {LITERAL("key"), LITERAL("spec"), LITERAL("ann")}, got;
 
     submit_pack(&r, 9, &out);
     ck_assert_int_eq(submit_unpack(&got, params(RPC_REQUEST, METHOD_SUBMIT), &err), 0);
     ck_assert_uint_eq(rpc.id, 9);
     ck_assert_bytes_eq(got.key, r.key);
     ck_assert_bytes_eq(got.spec, r.spec);
+    ck_assert_bytes_eq(got.owner, r.owner);
     check_every_cut(rpc.params, decode_submit);
     ck_assert_error(
         decode_submit(LITERAL("\x90"), &err), err, ERROR_INVALID, "key is missing");
@@ -94,6 +96,78 @@ START_TEST(test_agent_mode)
     ck_assert_int_eq(
         agent_mode_unpack(&got, params(RPC_REQUEST, METHOD_AGENT_MODE), &err),
         -ERROR_INVALID);
+}
+END_TEST
+
+START_TEST(test_role_set)
+{
+    struct role_change change = {
+        .name = "a", .given = ROLE_HAS_WEIGHT, .spec = {.weight = 7}};
+    struct role_change seen;
+    struct bytes got;
+
+    role_set_pack(&change, 9, &out);
+    ck_assert_int_eq(role_set_unpack(&got, params(RPC_REQUEST, METHOD_ROLE_SET), &err),
+                     0);
+    ck_assert_int_eq(role_change_unpack(&seen, got, &err), 0);
+    ck_assert_uint_eq(seen.spec.weight, 7);
+    role_change_finish(&seen);
+    buffer_clear(&out);
+    change.spec.weight = 0;
+    role_set_pack(&change, 9, &out);
+    ck_assert_error(role_set_unpack(&got, params(RPC_REQUEST, METHOD_ROLE_SET), &err),
+                    err,
+                    ERROR_INVALID,
+                    "weight: ");
+}
+END_TEST
+
+START_TEST(test_role_remove)
+{
+    struct bytes got;
+
+    role_remove_pack("night.2", 9, &out);
+    ck_assert_int_eq(
+        role_remove_unpack(&got, params(RPC_REQUEST, METHOD_ROLE_REMOVE), &err), 0);
+    ck_assert_bytes_eq(got, LITERAL("night.2"));
+    ck_assert_error(role_remove_unpack(&got, LITERAL("\x91\xa1N"), &err),
+                    err,
+                    ERROR_INVALID,
+                    "no name of a role");
+}
+END_TEST
+
+START_TEST(test_roles)
+{
+    struct role_info r = {
+        .number = 3,
+        .spec = LITERAL("spec"),
+        .jobs = 5,
+        .used = {{1, 2, 3, 4}},
+        .custom = {{LITERAL("licence"), 500}},
+        .custom_count = 1,
+        .share = 1ull << 40,
+    };
+    struct role_info got;
+
+    list_begin(&writer, &out, 9, 42);
+    role_info_pack(&writer, &r);
+    list_end(&writer, 4);
+    ck_assert_int_eq(
+        list_result_unpack(
+            &list, METHOD_ROLES, params(RPC_RESPONSE, METHOD_UNKNOWN), &err),
+        0);
+    ck_assert_uint_eq(list.next, 4);
+    ck_assert(role_info_next(&list, &at, &got));
+    ck_assert_uint_eq(got.number, 3);
+    ck_assert_bytes_eq(got.spec, r.spec);
+    ck_assert_uint_eq(got.jobs, 5);
+    ck_assert(resources_equal(&got.used, &r.used));
+    ck_assert_uint_eq(got.custom_count, 1);
+    ck_assert_bytes_eq(got.custom[0].name, r.custom[0].name);
+    ck_assert_uint_eq(got.custom[0].amount, 500);
+    ck_assert_uint_eq(got.share, r.share);
+    ck_assert(!role_info_next(&list, &at, &got));
 }
 END_TEST
 
@@ -352,6 +426,9 @@ int main(void)
     tcase_add_test(t, test_submit_result);
     tcase_add_loop_test(t, test_id_request, 0, 3);
     tcase_add_test(t, test_agent_mode);
+    tcase_add_test(t, test_role_set);
+    tcase_add_test(t, test_role_remove);
+    tcase_add_test(t, test_roles);
     tcase_add_test(t, test_list_request);
     tcase_add_test(t, test_jobs);
     tcase_add_test(t, test_tasks);

@@ -1,14 +1,9 @@
-/* policy.c - priority order and best fit (docs/spec/7-scheduling.md). */
-#include "sched/policy.h"
+/* worth.c - what an agent with that much free is worth. */
+#include "sched/worth.h"
 
 #include "base/limits.h"
 
 #include <assert.h>
-
-static struct fit_key rank_by_priority(const struct job *j)
-{
-    return (struct fit_key){(uint64_t)((int64_t)INT32_MAX - j->priority), j->id};
-}
 
 /* In 1/1024 of a byte of memory, so that all prices are whole: a cpu is worth 4000 MiB
  * of memory (a thousandth 4 MiB), a byte of memory 1024 of disk, a gpu 16 cpus. */
@@ -24,15 +19,10 @@ static_assert(LIMIT_RESOURCE * WORTH_MEM <= 1ull << 63 &&
                   LIMIT_AGENT_GPUS * WORTH_GPU <= 1ull << 60,
               "worth fits 64 bits");
 
-static uint64_t worth_of_rest(const struct resources *free)
+uint64_t worth(const struct resources *free)
 {
     return free->amount[RESOURCE_CPUS] * WORTH_CPU +
            free->amount[RESOURCE_MEM] * WORTH_MEM +
            free->amount[RESOURCE_DISK] * WORTH_DISK +
            free->amount[RESOURCE_GPUS] * WORTH_GPU;
 }
-
-const struct policy policy_priority = {
-    .rank = rank_by_priority,
-    .worth = worth_of_rest,
-};

@@ -1,0 +1,431 @@
+/* cmd_roles.c - triarch roles: who may use how much of the cluster, and in which order. */
+#include "client/session.h"
+#include "client/table.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "wire/json.h"
+#include "wire/message_role.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option_row rows[] = {
+    {.name = "json", .kind = OPTION_FLAG, .help = "as JSON"},
+    {.name = "order",
+     .kind = OPTION_TEXT,
+     .argument = "ORDER",
+     .help = "of its queue: fcfs, sjf, srtf, priority or fair"},
+    {.name = "priority",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .help = "from -1000 to 1000; roles of a higher one come first"},
+    {.name = "weight",
+     .kind = OPTION_TEXT,
+     .argument = "X",
+     .help = "of its share beside other roles, from 0.001 to 1000"},
+    {.name = "min",
+     .kind = OPTION_TEXT,
+     .argument = "RESOURCES",
+     .help = "what it can always get, as 'cpus:8;mem:16384'; none takes it away"},
+    {.name = "max",
+     .kind = OPTION_TEXT,
+     .argument = "RESOURCES",
+     .help = "what it never exceeds; kinds that are not named have no end"},
+    {.name = "aging",
+     .kind = OPTION_TEXT,
+     .argument = "TIME",
+     .help =
+         "of waiting, that makes up for a point of priority or twice the length; or "
+         "never"},
+    {.name = "length",
+     .kind = OPTION_TEXT,
+     .argument = "TIME",
+     .help = "of a task of which nobody knows how long it takes"},
+};
+
+/* ---- one option of a change each ---- */
+
+static int take_order(struct role_spec *spec, const char *text, struct error *err)
+{
+    for (int i = 0; i < ROLE_ORDER_COUNT; i++) {
+        spec->order = (enum role_order)i;
+        if (strcmp(text, role_order_name(spec->order)) == 0)
+            return 0;
+    }
+    return error_set(err,
+                     ERROR_USAGE,
+                     "'%.40s' is no order; give fcfs, sjf, srtf, priority or fair",
+                     text);
+}
+
+static int take_priority(struct role_spec *spec, const char *text, struct error *err)
+{
+    const char *digits = *text == '-' ? text + 1 : text;
+    uint64_t value;
+
+    if (!text_parse_u64(&value, digits) || value > ROLE_PRIORITY_MAX)
+        return error_set(err,
+                         ERROR_USAGE,
+                         "'%.40s' is no priority; give a whole number from -%d to %d",
+                         text,
+                         ROLE_PRIORITY_MAX,
+                         ROLE_PRIORITY_MAX);
+    spec->priority = *text == '-' ? -(int32_t)value : (int32_t)value;
+    return 0;
+}
+
+static int take_weight(struct role_spec *spec, const char *text, struct error *err)
+{
+    const char *at = text;
+    uint64_t value;
+
+    if (!text_take_thousandths(&at, &value) || *at != '\0' || value > UINT32_MAX)
+        return error_set(
+            err,
+            ERROR_USAGE,
+            "'%.40s' is no weight; give a number with up to three decimals",
+            text);
+    spec->weight = (uint32_t)value;
+    return 0;
+}
+
+static int take_aging(struct role_spec *spec, const char *text, struct error *err)
+{
+    spec->aging_ms = ROLE_NEVER;
+    return strcmp(text, "never") == 0
+               ? 0
+               : text_parse_duration_ms(&spec->aging_ms, text, err);
+}
+
+static int take_length(struct role_spec *spec, const char *text, struct error *err)
+{
+    return text_parse_duration_ms(&spec->length_ms, text, err);
+}
+
+/* Amounts as an agent's --resources; a kind that is not named stays at this. */
+#define NOT_GIVEN UINT64_MAX
+
+static int take_bound(struct role_bound *b, const char *text, struct error *err)
+{
+    struct port_range ranges[LIMIT_PORT_RANGES];
+    size_t range_count = 0;
+    int rc;
+
+    if (strcmp(text, "none") == 0)
+        return 0;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        b->amount.amount[k] = NOT_GIVEN;
+    rc = resources_parse(&b->amount, ranges, &range_count, &b->custom, text, err);
+    if (rc == 0 && range_count > 0)
+        rc = error_set(err, ERROR_USAGE, "ports have no bounds");
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        if (b->amount.amount[k] == NOT_GIVEN)
+            b->amount.amount[k] = 0;
+        else
+            b->kinds |= 1u << k;
+    }
+    return rc;
+}
+
+static int take_min(struct role_spec *spec, const char *text, struct error *err)
+{
+    return take_bound(&spec->min, text, err);
+}
+
+static int take_max(struct role_spec *spec, const char *text, struct error *err)
+{
+    return take_bound(&spec->max, text, err);
+}
+
+static const struct {
+    const char *option;
+    enum role_field field;
+    int (*take)(struct role_spec *spec, const char *text, struct error *err);
+} FIELDS[] = {
+    {"order", ROLE_HAS_ORDER, take_order},
+    {"priority", ROLE_HAS_PRIORITY, take_priority},
+    {"weight", ROLE_HAS_WEIGHT, take_weight},
+    {"min", ROLE_HAS_MIN, take_min},
+    {"max", ROLE_HAS_MAX, take_max},
+    {"aging", ROLE_HAS_AGING, take_aging},
+    {"length", ROLE_HAS_LENGTH, take_length},
+};
+#define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
+
+/* ---- set, remove ---- */
+
+static int take_change(struct session *s, struct role_change *change, struct error *err)
+{
+    struct error why;
+
+    for (size_t i = 0; i < FIELD_COUNT; i++) {
+        const char *text = options_text(s->options, FIELDS[i].option);
+
+        if (text == NULL)
+            continue;
+        if (FIELDS[i].take(&change->spec, text, &why) != 0)
+            return options_refuse(s->options, FIELDS[i].option, err, "%s", why.text);
+        change->given |= FIELDS[i].field;
+    }
+    return role_change_check(change, err);
+}
+
+static int set(struct session *s, const char *name, struct error *err)
+{
+    struct role_change change = {.name = mem_strdup(name)};
+    struct buffer frame = {0};
+    int rc = take_change(s, &change, err);
+
+    if (rc == 0)
+        rc = session_open(s, err);
+    if (rc == 0) {
+        role_set_pack(&change, 0, &frame);
+        rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, NULL, NULL, err);
+    }
+    if (rc == 0)
+        session_note(s, "role %s is set; `triarch roles` shows it", name);
+    buffer_finish(&frame);
+    role_change_finish(&change);
+    return rc;
+}
+
+static int remove_role(struct session *s, const char *name, struct error *err)
+{
+    struct buffer frame = {0};
+    bool repeated = false;
+    int rc;
+
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        if (options_given(s->options, FIELDS[i].option))
+            return options_refuse(
+                s->options, FIELDS[i].option, err, "not together with remove");
+    if (!role_name_valid(text_view(name)))
+        return error_set(
+            err, ERROR_NOT_FOUND, "'%.40s' cannot be the name of a role", name);
+    rc = session_open(s, err);
+    if (rc != 0)
+        return rc;
+    role_remove_pack(name, 0, &frame);
+    rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, NULL, &repeated, err);
+    buffer_finish(&frame);
+    /* The first try took effect, and its answer was lost. */
+    if (rc == -(int)ERROR_NOT_FOUND && repeated)
+        rc = 0;
+    if (rc != 0)
+        return error_wrap(err, "role %s", name);
+    session_note(s, "role %s is removed", name);
+    return EXIT_SUCCESS;
+}
+
+/* ---- the listing ---- */
+
+static const struct column columns[] = {
+    {"NAME", COLUMN_TEXT},
+    {"ORDER", COLUMN_TEXT},
+    {"PRIORITY", COLUMN_NUMBER},
+    {"WEIGHT", COLUMN_NUMBER},
+    {"JOBS", COLUMN_NUMBER},
+    {"SHARE", COLUMN_NUMBER},
+    {"USED", COLUMN_TEXT},
+    {"MIN", COLUMN_TEXT},
+    {"MAX", COLUMN_TEXT},
+};
+
+static void append_thousandths(struct buffer *out, uint64_t value)
+{
+    buffer_printf(out, "%" PRIu64, value / 1000);
+    if (value % 1000 == 0)
+        return;
+    buffer_printf(out, ".%03" PRIu64, value % 1000);
+    while (out->data[out->size - 1] == '0')
+        out->size--;
+}
+
+static void append_kind(struct buffer *out, int kind, uint64_t amount)
+{
+    buffer_printf(out,
+                  "%s%s:",
+                  out->size > 0 ? ";" : "",
+                  resource_name((enum resource_kind)kind));
+    if (kind == RESOURCE_CPUS)
+        append_thousandths(out, amount);
+    else
+        buffer_printf(out, "%" PRIu64, kind == RESOURCE_GPUS ? amount : amount / MIB);
+}
+
+static void append_custom(struct buffer *out, struct bytes name, uint64_t amount)
+{
+    buffer_printf(out,
+                  "%s%.*s:",
+                  out->size > 0 ? ";" : "",
+                  (int)name.size,
+                  (const char *)name.data);
+    append_thousandths(out, amount);
+}
+
+/* "cpus:8;mem:16384", as it may be given to --min and --max. */
+static void cell_bound(struct table *t, const struct role_bound *b)
+{
+    struct buffer text = {0};
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((b->kinds & 1u << k) != 0)
+            append_kind(&text, k, b->amount.amount[k]);
+    for (size_t i = 0; i < b->custom.count; i++)
+        append_custom(
+            &text, text_view(b->custom.items[i].name), b->custom.items[i].amount);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+static void cell_used(struct table *t, const struct role_info *r)
+{
+    struct buffer text = {0};
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (k <= RESOURCE_MEM || r->used.amount[k] > 0)
+            append_kind(&text, k, r->used.amount[k]);
+    for (size_t i = 0; i < r->custom_count; i++)
+        append_custom(&text, r->custom[i].name, r->custom[i].amount);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+static void cell_thousandths(struct table *t, uint64_t value)
+{
+    struct buffer text = {0};
+
+    append_thousandths(&text, value);
+    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
+#define SHARE_PER_MILLE 1000000000ull /* shares are in 10^-12 */
+
+static int append_row(void *user, const struct list_result *page, struct error *err)
+{
+    struct table *t = user;
+    struct command_cursor at = {0};
+    struct role_info role;
+
+    while (role_info_next(page, &at, &role)) {
+        struct role_change all;
+        int rc = role_change_unpack(&all, role.spec, err);
+
+        if (rc != 0)
+            return rc;
+        table_cell(t, STYLE_PLAIN, "%s", all.name);
+        table_cell(t, STYLE_PLAIN, "%s", role_order_name(all.spec.order));
+        table_cell(t, STYLE_PLAIN, "%" PRId32, all.spec.priority);
+        cell_thousandths(t, all.spec.weight);
+        table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);
+        cell_thousandths(t, role.share / SHARE_PER_MILLE);
+        cell_used(t, &role);
+        cell_bound(t, &all.spec.min);
+        cell_bound(t, &all.spec.max);
+        role_change_finish(&all);
+    }
+    return 0;
+}
+
+static int append_json(void *user, const struct list_result *page, struct error *err)
+{
+    struct command_cursor at = {0};
+    struct role_info role;
+
+    while (role_info_next(page, &at, &role)) {
+        json_t *value = json_role(&role, err);
+
+        if (value == NULL)
+            return -(int)err->code;
+        json_array_append_new(user, value);
+    }
+    return 0;
+}
+
+static int list_json(struct session *s, struct error *err)
+{
+    json_t *roles = json_array();
+    int rc = session_list(s, METHOD_ROLES, 0, append_json, roles, err);
+
+    if (rc == 0)
+        session_write_json(s, roles);
+    else
+        json_decref(roles);
+    return rc;
+}
+
+static int list(struct session *s, struct error *err)
+{
+    struct table *t;
+    int rc = session_open(s, err);
+
+    if (rc != 0)
+        return rc;
+    if (options_flag(s->options, "json"))
+        return list_json(s, err);
+    t = table_create(columns, sizeof(columns) / sizeof(columns[0]));
+    rc = session_list(s, METHOD_ROLES, 0, append_row, t, err);
+    if (rc == 0)
+        table_print(t, &s->out);
+    table_destroy(t);
+    return rc;
+}
+
+/* ---- verbs ---- */
+
+static int run(struct session *s, struct error *err)
+{
+    size_t operands = options_operand_count(s->options);
+    const char *verb = operands > 0 ? options_operand(s->options, 0) : "list";
+    const char *name = operands > 1 ? options_operand(s->options, 1) : NULL;
+    struct text_nearest meant = {.word = verb};
+
+    if (strcmp(verb, "list") == 0 && name == NULL)
+        return list(s, err);
+    if (strcmp(verb, "set") == 0 && name != NULL)
+        return set(s, name, err);
+    if (strcmp(verb, "remove") == 0 && name != NULL)
+        return remove_role(s, name, err);
+    if (strcmp(verb, "set") == 0 || strcmp(verb, "remove") == 0)
+        return error_set(err, ERROR_USAGE, "roles %s: name a role", verb);
+    text_nearest_offer(&meant, "list");
+    text_nearest_offer(&meant, "set");
+    text_nearest_offer(&meant, "remove");
+    return error_set(err,
+                     ERROR_USAGE,
+                     "roles %.64s: write list, set ROLE or remove ROLE%s%s",
+                     verb,
+                     meant.best == NULL ? "" : "; did you mean ",
+                     meant.best == NULL ? "" : meant.best);
+}
+
+const struct subcommand subcommand_roles = {
+    .table =
+        {
+            .program = "roles",
+            .meant = "quota queues partitions",
+            .purpose = "list the roles, set one or remove one",
+            .details =
+                "A role is a part of the cluster for some of its users: what it is "
+                "guaranteed, what it may use at most, how much of the rest is its "
+                "share, "
+                "and "
+                "how its own queue is ordered. Each job is in one (--role, or `role` "
+                "in "
+                "its "
+                "file); `default` is always there.\n"
+                "`roles set ROLE` makes a role, or changes of it what is given and "
+                "leaves "
+                "the rest as it is. `roles remove ROLE` needs a role without jobs that "
+                "go "
+                "on.",
+            .operands = "[list|set ROLE|remove ROLE]",
+            .operands_max = 2,
+            .rows = rows,
+            .row_count = sizeof(rows) / sizeof(rows[0]),
+        },
+    .run = run,
+};

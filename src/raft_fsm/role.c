@@ -1,0 +1,214 @@
+/* role.c - roles, the owners of jobs in them, and what each of them uses. */
+#include "raft_fsm/role.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "raft_fsm/state.h"
+
+#include <string.h>
+
+static int owner_by_name(const struct owner *a, const struct owner *b)
+{
+    return strcmp(a->name, b->name);
+}
+
+static int role_by_name(const struct role *a, const struct role *b)
+{
+    return strcmp(a->name, b->name);
+}
+
+RB_GENERATE(owner_tree, owner, by_name, owner_by_name)
+RB_GENERATE(role_tree, role, by_name, role_by_name)
+
+/* ---- use ---- */
+
+void use_finish(struct use *u)
+{
+    custom_resources_finish(&u->custom);
+}
+
+void use_copy(struct use *to, const struct use *from)
+{
+    memcpy(to->amount, from->amount, sizeof(to->amount));
+    if (to->custom.count == 0 && from->custom.count == 0)
+        return;
+    custom_resources_finish(&to->custom);
+    custom_resources_copy(&to->custom, &from->custom);
+}
+
+static const struct custom_resources *custom_of(const struct job *j)
+{
+    static const struct custom_resources NONE;
+
+    return j->extras == NULL ? &NONE : &j->extras->custom;
+}
+
+void use_take(struct use *u, const struct job *j)
+{
+    const struct custom_resources *custom = custom_of(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        u->amount[k] += j->resources.amount[k];
+    for (size_t i = 0; i < custom->count; i++)
+        custom_resources_take(&u->custom, &custom->items[i]);
+}
+
+static void use_give(struct use *u, const struct job *j)
+{
+    const struct custom_resources *custom = custom_of(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        ASSERT(u->amount[k] >= j->resources.amount[k]);
+        u->amount[k] -= j->resources.amount[k];
+    }
+    for (size_t i = 0; i < custom->count; i++)
+        custom_resources_give(&u->custom, &custom->items[i]);
+}
+
+void use_add(struct use *u, const struct use *other)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        u->amount[k] += other->amount[k];
+    for (size_t i = 0; i < other->custom.count; i++)
+        custom_resources_take(&u->custom, &other->custom.items[i]);
+}
+
+bool use_equal(const struct use *a, const struct use *b)
+{
+    return memcmp(a->amount, b->amount, sizeof(a->amount)) == 0 &&
+           custom_resources_compare(&a->custom, &b->custom) == 0;
+}
+
+/* ---- roles and owners ---- */
+
+static bool is_default(const struct role *r)
+{
+    return strcmp(r->name, ROLE_DEFAULT) == 0;
+}
+
+bool role_exists(const struct role *r)
+{
+    return r->is_set || is_default(r);
+}
+
+static struct role *find(const struct role_tree *roles, const char *name)
+{
+    struct role wanted = {.name = (char *)name};
+
+    return RB_FIND(role_tree, (struct role_tree *)roles, &wanted);
+}
+
+struct role *role_find(const struct role_tree *roles, const char *name)
+{
+    struct role *r = find(roles, name);
+
+    return r != NULL && role_exists(r) ? r : NULL;
+}
+
+struct role *role_get(struct role_tree *roles, const char *name)
+{
+    struct role *r = find(roles, name);
+
+    if (r != NULL)
+        return r;
+    r = mem_zalloc(sizeof(*r));
+    r->name = mem_strdup(name);
+    role_spec_init(&r->spec);
+    RB_INIT(&r->owners);
+    RB_INSERT(role_tree, roles, r);
+    return r;
+}
+
+void role_destroy(struct role *r)
+{
+    ASSERT(RB_EMPTY(&r->owners));
+    role_spec_finish(&r->spec);
+    use_finish(&r->use);
+    mem_free(r->name);
+    mem_free(r);
+}
+
+void role_release(struct role_tree *roles, struct role *r)
+{
+    if (role_exists(r) || !RB_EMPTY(&r->owners))
+        return;
+    RB_REMOVE(role_tree, roles, r);
+    role_destroy(r);
+}
+
+struct owner *role_owner(const struct role *r, const char *name)
+{
+    struct owner wanted = {.name = (char *)name};
+
+    return RB_FIND(owner_tree, (struct owner_tree *)&r->owners, &wanted);
+}
+
+struct owner *owner_join(struct role *r, const char *name)
+{
+    struct owner *o = role_owner(r, name);
+
+    if (o == NULL) {
+        o = mem_zalloc(sizeof(*o));
+        o->role = r;
+        o->name = mem_strdup(name);
+        RB_INSERT(owner_tree, &r->owners, o);
+    }
+    o->jobs++;
+    return o;
+}
+
+void owner_leave(struct role_tree *roles, struct owner *o)
+{
+    struct role *r = o->role;
+
+    ASSERT(o->jobs > 0);
+    if (--o->jobs > 0)
+        return;
+    RB_REMOVE(owner_tree, &r->owners, o);
+    use_finish(&o->use);
+    mem_free(o->name);
+    mem_free(o);
+    role_release(roles, r);
+}
+
+void owner_take(struct owner *o, const struct job *j)
+{
+    use_take(&o->use, j);
+    use_take(&o->role->use, j);
+}
+
+void owner_give(struct owner *o, const struct job *j)
+{
+    use_give(&o->use, j);
+    use_give(&o->role->use, j);
+}
+
+/* ---- the maximum ---- */
+
+static bool custom_has_room(const struct role_bound *max,
+                            const struct use *use,
+                            const struct custom_resource *need)
+{
+    uint64_t used = custom_resources_amount(&use->custom, need->name);
+    uint64_t most = custom_resources_amount(&max->custom, need->name);
+
+    if (most == 0)
+        most = UINT64_MAX / 2; /* none: but a sum has one */
+    return used <= most && need->amount <= most - used;
+}
+
+bool bound_has_room(const struct role_bound *max,
+                    const struct use *used,
+                    const struct job *j)
+{
+    const struct custom_resources *custom = custom_of(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((max->kinds & 1u << k) != 0 && j->resources.amount[k] > 0 &&
+            used->amount[k] + j->resources.amount[k] > max->amount.amount[k])
+            return false;
+    for (size_t i = 0; i < custom->count; i++)
+        if (!custom_has_room(max, used, &custom->items[i]))
+            return false;
+    return true;
+}

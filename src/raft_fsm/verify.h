@@ -1,0 +1,38 @@
+/* verify.h - what the parts of state_verify() share. */
+#ifndef RAFT_FSM_VERIFY_H
+#define RAFT_FSM_VERIFY_H
+
+#include "raft_fsm/image.h"
+#include "raft_fsm/state.h"
+
+#define RULE(condition, ...)                                   \
+    do {                                                       \
+        if (!(condition))                                      \
+            return error_set(err, ERROR_CORRUPT, __VA_ARGS__); \
+    } while (0)
+
+/* What is counted on the way through the tables. */
+struct sums {
+    struct hash128 digest;
+    uint64_t jobs, tasks, agents, roles, attempts, tombstones;
+    uint64_t agents_attempts, jobs_attempts; /* as agents and jobs count them */
+    uint64_t runnable;
+    uint64_t tasks_by_state[TASK_STATE_COUNT];
+    uint64_t jobs_by_state[JOB_STATE_COUNT];
+    uint64_t agents_by_state[AGENT_STATE_COUNT];
+};
+
+static inline struct hash128 hash_of(struct object o)
+{
+    struct image image;
+
+    image_write(&image, &o);
+    return image_hash(&image);
+}
+
+/* verify_roles.c: roles as objects; then, of roles and owners, jobs and use, when jobs and
+ * attempts are known to be right. */
+int verify_roles(const struct state *s, struct sums *sums, struct error *err);
+int verify_use(const struct state *s, struct error *err);
+
+#endif

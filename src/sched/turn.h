@@ -1,0 +1,32 @@
+/* turn.h - whose turn it is, and the rank of a job in its lane, as numbers
+ * (docs/spec/12-roles.md: lower comes first).
+ *
+ * Source of shares: Ghodsi et al., Dominant Resource Fairness, NSDI 2011, section 3.
+ */
+#ifndef SCHED_TURN_H
+#define SCHED_TURN_H
+
+#include "raft_fsm/state.h"
+#include "sched/fit_tree.h"
+
+#include <stdint.h>
+
+#define SHARE_ONE  1000000000000ull /* of all there is of a kind */
+#define SHARE_BITS 52
+#define SHARE_MAX  ((1ull << SHARE_BITS) - 1)
+
+/* Dominant share times 1000, divided by the weight in thousandths; at most SHARE_MAX. */
+uint64_t share_of(const struct use *used, const struct use *total, uint32_t weight);
+
+/* True if it has less than its minimum of each kind that it has one of. */
+bool is_owed(const struct role_spec *spec, const struct use *used);
+
+/* Whether it is owed, then priority, then share. */
+uint64_t role_turn(const struct role_spec *spec,
+                   const struct use *used,
+                   const struct use *total);
+
+/* The second part is the id. */
+struct fit_key job_rank(const struct role_spec *spec, const struct job *j);
+
+#endif

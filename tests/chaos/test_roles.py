@@ -1,0 +1,64 @@
+"""Roles: what they bound, over a change of the leader, and what users see of them."""
+
+from lib.cluster import Gate
+from lib.waiting import wait_until
+
+
+def roles(cluster):
+    return {role["name"]: role for role in cluster.client.json("roles")}
+
+
+def running(cluster, job):
+    tasks = cluster.client.job(job)["tasks"]
+    return sum(task["state"] == "TASK_RUNNING" for task in tasks)
+
+
+def submit(cluster, gate, **spec):
+    argv = [str(word) for word in cluster.witness.argv(gate, 0)]
+    resources = {"cpus": 0.1, "mem": 16}
+    return cluster.client.submit_spec(argv=argv, resources=resources, **spec)
+
+
+def test_a_maximum_holds_over_a_change_of_leader(start_cluster):
+    """Two of four tasks run, and say why the others wait; the next leader keeps to it."""
+    cluster = start_cluster(masters=3, agents=2)
+    gate = Gate(cluster.folder / "gate")
+    cluster.client("roles", "set", "batch", "--max", "cpus:0.2")
+    job = submit(cluster, gate, name="four", instances=4, role="batch")
+    wait_until("two of them run", lambda: running(cluster, job) == 2)
+    leader = cluster.leader()
+    leader.kill9()
+    cluster.wait_leader(among=[m for m in cluster.masters if m is not leader])
+    why = "role batch has 0.2 cpus of at most 0.2"
+    wait_until("it says why", lambda: why in cluster.client.job(job)["why"])
+    assert running(cluster, job) == 2
+    batch = roles(cluster)["batch"]
+    assert batch["used"]["cpus"] == 0.2 and batch["jobs"] == 1
+    cluster.client("roles", "set", "batch", "--max", "none")
+    wait_until("all of them run", lambda: running(cluster, job) == 4)
+    gate.open()
+    assert cluster.wait_job(job)["state"] == "COMPLETE"
+    cluster.client("roles", "remove", "batch")
+    assert set(roles(cluster)) == {"default"}
+
+
+def test_what_is_refused(start_cluster):
+    """Each in one line that says what is wrong and what to do."""
+    cluster = start_cluster(masters=1, agents=1)
+    refused = {
+        ("roles", "set", "Batch"): "'Batch' is no name",
+        ("roles", "set", "a", "--order", "lifo"): "'lifo' is no order",
+        ("roles", "set", "a", "--min", "mem:5"): "name cpus as well",
+        ("roles", "set", "a", "--min", "cpus:90000"): "more than the agents have",
+        ("roles", "set", "a", "--max", "ports:[1-2]"): "ports have no bounds",
+        ("roles", "set"): "name a role",
+        ("roles", "sett", "a"): "did you mean set",
+        ("roles", "remove", "a"): "there is no such role",
+        ("roles", "remove", "default"): "the role is `default`, or has jobs",
+        ("run", "--role", "a", "--", "true"): "no role has the name",
+    }
+    for words, part in refused.items():
+        done = cluster.client.run(*words)
+        assert done.returncode in (1, 2), words
+        assert part in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert set(roles(cluster)) == {"default"}

@@ -1,0 +1,235 @@
+/* test_lanes.c - docs/spec/12-roles.md: whose turn it is, in its own examples. */
+#include "tests/lib/cluster.h"
+#include "tests/lib/unit.h"
+
+#include <string.h>
+
+#define HOUR_MS 3600000ull
+#define GIB     1024 /* in MiB */
+
+static struct cluster c;
+
+static void setup(void)
+{
+    cluster_init(&c);
+}
+
+static void teardown(void)
+{
+    cluster_finish(&c);
+}
+
+static void set(const char *name, uint32_t given, struct role_spec spec)
+{
+    struct role_change change = {(char *)name, given, spec};
+
+    ck_assert_int_eq(cluster_set_role(&c, &change).code, ERROR_NONE);
+}
+
+static struct role_bound cpus(uint64_t milli)
+{
+    return (struct role_bound){{{milli}}, 1u << RESOURCE_CPUS, {0}};
+}
+
+static uint64_t submit(const char *role,
+                       const char *owner,
+                       struct resources need,
+                       uint32_t instances,
+                       uint64_t estimate_ms)
+{
+    struct job_spec like;
+
+    job_spec_init(&like);
+    like.role = strcmp(role, ROLE_DEFAULT) == 0 ? NULL : (char *)role;
+    like.resources = need;
+    like.instances = instances;
+    like.estimate_ms = estimate_ms;
+    return cluster_submit_of(&c, &like, owner);
+}
+
+/* A task of one cpu. */
+static uint64_t one(const char *role, const char *owner, uint32_t instances)
+{
+    return submit(role, owner, amounts(1000, 0, 0, 0), instances, 0);
+}
+
+/* The jobs of the placements of a round, as digits. */
+static const char *plan(void)
+{
+    static char text[64];
+    size_t n = cluster_plan(&c, sizeof(text) - 1);
+
+    for (size_t i = 0; i < n; i++)
+        text[i] = (char)('0' + c.plan[i].job);
+    text[n] = '\0';
+    return text;
+}
+
+START_TEST(test_the_example_of_the_paper)
+{
+    set("a", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
+    set("b", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
+    cluster_add_agent(&c, amounts(9000, 18 * GIB, 0, 0));
+    submit("a", "", amounts(1000, 4 * GIB, 0, 0), 9, 0);
+    submit("b", "", amounts(3000, 1 * GIB, 0, 0), 9, 0);
+    ck_assert_str_eq(plan(), "12121");
+}
+END_TEST
+
+START_TEST(test_weights_divide_what_there_is)
+{
+    set("a", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 2000});
+    set("b", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
+    cluster_add_agent(&c, amounts(9000, 1, 0, 0));
+    one("b", "", 9);
+    one("a", "", 9);
+    ck_assert_str_eq(plan(), "212212212"); /* a has the lower number */
+}
+END_TEST
+
+START_TEST(test_a_higher_priority_comes_first)
+{
+    set("low", ROLE_HAS_PRIORITY, (struct role_spec){.priority = -1});
+    set("high", ROLE_HAS_PRIORITY, (struct role_spec){.priority = 1});
+    cluster_add_agent(&c, amounts(4000, 1, 0, 0));
+    one("low", "", 2);
+    one(ROLE_DEFAULT, "", 2);
+    one("high", "", 1);
+    ck_assert_str_eq(plan(), "3221");
+}
+END_TEST
+
+/* Whatever its priority, until it has its minimum. */
+START_TEST(test_who_is_owed_comes_first)
+{
+    cluster_add_agent(&c, amounts(6000, 1, 0, 0));
+    set("poor",
+        ROLE_HAS_PRIORITY | ROLE_HAS_MIN,
+        (struct role_spec){.priority = -5, .min = cpus(2500)});
+    one(ROLE_DEFAULT, "", 2);
+    one("poor", "", 9);
+    ck_assert_str_eq(plan(), "222112");
+}
+END_TEST
+
+START_TEST(test_a_maximum_holds_up_nobody_else)
+{
+    cluster_add_agent(&c, amounts(6000, 1, 0, 0));
+    set("few",
+        ROLE_HAS_PRIORITY | ROLE_HAS_MAX,
+        (struct role_spec){.priority = 5, .max = cpus(2000)});
+    one("few", "", 4);
+    one(ROLE_DEFAULT, "", 3);
+    ck_assert_str_eq(plan(), "11222");
+    cluster_place(&c);
+    cluster_report(&c, 1, TASK_FINISHED);
+    ck_assert_str_eq(plan(), "1");
+    cluster_place(&c);
+    set("few", ROLE_HAS_MAX, (struct role_spec){0});
+    ck_assert_str_eq(plan(), "1");
+}
+END_TEST
+
+START_TEST(test_owners_of_a_fair_role_take_turns)
+{
+    cluster_add_agent(&c, amounts(7000, 1, 0, 0));
+    set(ROLE_DEFAULT, ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FAIR});
+    one(ROLE_DEFAULT, "ann", 9);
+    one(ROLE_DEFAULT, "ann", 9);
+    one(ROLE_DEFAULT, "bob", 9);
+    one(ROLE_DEFAULT, "eve", 1);
+    ck_assert_str_eq(plan(), "1341313");
+}
+END_TEST
+
+START_TEST(test_first_come_first_served)
+{
+    struct job_spec like;
+
+    cluster_add_agent(&c, amounts(3000, 1, 0, 0));
+    set(ROLE_DEFAULT, ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FCFS});
+    one(ROLE_DEFAULT, "", 1);
+    job_spec_init(&like);
+    like.priority = 1000;
+    like.resources = amounts(1000, 0, 0, 0);
+    cluster_submit_like(&c, &like);
+    one(ROLE_DEFAULT, "", 1);
+    ck_assert_str_eq(plan(), "123");
+}
+END_TEST
+
+/* Jobs come a few milliseconds apart here: their own time is moved. */
+static void came_at(uint64_t job, uint64_t hours)
+{
+    state_job(c.state, job)->submitted_us = 1 + hours * HOUR_MS * 1000;
+}
+
+START_TEST(test_an_hour_makes_up_for_twice_the_length)
+{
+    uint64_t job;
+
+    set(ROLE_DEFAULT,
+        ROLE_HAS_ORDER | ROLE_HAS_AGING,
+        (struct role_spec){.order = ROLE_SJF, .aging_ms = HOUR_MS});
+    job = submit(ROLE_DEFAULT, "", amounts(1000, 0, 0, 0), 1, 4 * HOUR_MS);
+    came_at(job, 0);
+    for (uint64_t hour = 0; hour < 4; hour++) {
+        job = submit(ROLE_DEFAULT, "", amounts(1000, 0, 0, 0), 1, HOUR_MS);
+        came_at(job, hour);
+    }
+    sched_reset(c.sched, c.state);
+    cluster_add_agent(&c, amounts(9000, 1, 0, 0));
+    ck_assert_str_eq(plan(), "23145");
+}
+END_TEST
+
+START_TEST(test_an_hour_makes_up_for_a_point)
+{
+    struct job_spec like;
+
+    job_spec_init(&like);
+    like.resources = amounts(1000, 0, 0, 0);
+    came_at(cluster_submit_like(&c, &like), 0);
+    like.priority = 2;
+    came_at(cluster_submit_like(&c, &like), 1);
+    came_at(cluster_submit_like(&c, &like), 3);
+    sched_reset(c.sched, c.state);
+    cluster_add_agent(&c, amounts(9000, 1, 0, 0));
+    ck_assert_str_eq(plan(), "213");
+}
+END_TEST
+
+/* Job 1 has 3 tasks of an hour, of which two end; job 2 has 2 of them. */
+START_TEST(test_what_remains_decides)
+{
+    set(ROLE_DEFAULT,
+        ROLE_HAS_ORDER | ROLE_HAS_AGING,
+        (struct role_spec){.order = ROLE_SRTF, .aging_ms = ROLE_NEVER});
+    submit(ROLE_DEFAULT, "", amounts(1000, 0, 0, 0), 3, HOUR_MS);
+    cluster_add_agent(&c, amounts(2000, 1, 0, 0));
+    ck_assert_str_eq(plan(), "11");
+    cluster_place(&c);
+    submit(ROLE_DEFAULT, "", amounts(1000, 0, 0, 0), 2, HOUR_MS);
+    cluster_report(&c, 1, TASK_FINISHED);
+    cluster_report(&c, 2, TASK_FINISHED);
+    ck_assert_str_eq(plan(), "12");
+}
+END_TEST
+
+int main(void)
+{
+    TCase *t = unit_case("lanes",
+                         test_the_example_of_the_paper,
+                         test_weights_divide_what_there_is,
+                         test_a_higher_priority_comes_first,
+                         test_who_is_owed_comes_first,
+                         test_a_maximum_holds_up_nobody_else,
+                         test_owners_of_a_fair_role_take_turns,
+                         test_first_come_first_served,
+                         test_an_hour_makes_up_for_twice_the_length,
+                         test_an_hour_makes_up_for_a_point,
+                         test_what_remains_decides);
+
+    tcase_add_checked_fixture(t, setup, teardown);
+    return unit_run("lanes", &t, 1);
+}
