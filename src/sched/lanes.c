@@ -233,6 +233,18 @@ void lanes_finish(struct lanes *l)
 
 /* ---- jobs ---- */
 
+/* With its rank of now.  A shape that rests may come before what was compared already. */
+static void
+add_job(const struct lanes *l, struct lane *lane, const struct job *j, bool wake)
+{
+    const struct shape *shape;
+
+    queue_add(&lane->queue, j, job_rank(&j->owner->role->spec, j), wake);
+    shape = waiting_find(&l->jobs, j->id)->shape;
+    if (shape->at != SHAPE_READY)
+        go_back(&lane->cursor[shape->at], shape->place.key);
+}
+
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool wake)
 {
     const struct role *role = j->owner->role;
@@ -244,7 +256,7 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool
     lane = find_lane(r, lane_name(j->owner));
     if (lane == NULL)
         lane = add_lane(l, r, role, lane_name(j->owner));
-    queue_add(&lane->queue, j, job_rank(&role->spec, j), wake);
+    add_job(l, lane, j, wake);
     settle(l, s, lane);
 }
 
@@ -286,7 +298,7 @@ void lanes_freed(struct lanes *l, const struct state *s, const struct job *j)
     if (lane != NULL) {
         read_lane(lane, o->role);
         if (o->role->spec.order == ROLE_SRTF && waiting_find(&l->jobs, j->id) != NULL)
-            queue_add(&lane->queue, j, job_rank(&o->role->spec, j), false);
+            add_job(l, lane, j, false);
         order_lane(l, lane, o->role);
     }
     lanes_role_changed(l, s, r->name);
