@@ -154,6 +154,12 @@ static int check_min(const struct role_spec *spec, struct error *err)
         return error_set(err,
                          ERROR_INVALID,
                          "min: name cpus as well, more than 0; every task takes some");
+    for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++)
+        if ((min->kinds & 1u << k) != 0 && min->amount.amount[k] == 0)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "min: %s: 0 is always there; leave it out",
+                             resource_name(k));
     return 0;
 }
 

@@ -107,6 +107,9 @@ START_TEST(test_bounds)
     spec.min.kinds = 1u << RESOURCE_MEM;
     spec.min.amount = (struct resources){{0, 5, 0, 0}};
     ck_assert_broken("min: name cpus as well");
+    spec.min.kinds = 1u << RESOURCE_CPUS | 1u << RESOURCE_GPUS;
+    spec.min.amount = (struct resources){{1000, 0, 0, 0}};
+    ck_assert_broken("min: gpus: 0 is always there");
     spec.min.kinds = 1u << RESOURCE_DISK;
     spec.min.amount = (struct resources){{0, 0, LIMIT_RESOURCE + 1, 0}};
     ck_assert_error(role_spec_check(&spec, &err), err, ERROR_TOO_LARGE, "min: disk: ");
