@@ -223,6 +223,8 @@ static void state_unlink(struct state *s, struct object o)
         break;
     case TABLE_ROLES:
         o.role->is_set = false;
+        role_spec_finish(&o.role->spec);
+        role_spec_init(&o.role->spec);
         s->roles_by_id[o.role->id] = NULL;
         s->role_count--;
         break;

@@ -243,13 +243,14 @@ START_TEST(test_a_role_with_jobs_stays)
 {
     ck_rejected(remove_role("batch"), ERROR_NOT_FOUND);
     ck_changes_nothing(&f, ck_rejected(remove_role("default"), ERROR_CONFLICT));
-    ck_done(set_weight("batch", 1), 0);
+    ck_done(set_max("batch", 2), 0);
     ck_done(submit("k", "batch", "eve", 1), 1);
     ck_changes_nothing(&f, ck_rejected(remove_role("batch"), ERROR_CONFLICT));
     ck_done(fsm_kill(&f, 1), 1);
     ck_done(remove_role("batch"), 0);
     ck_assert_ptr_null(role("batch"));
     ck_assert_uint_eq(f.state->role_count, 0);
+    ck_assert_uint_eq(state_job(f.state, 1)->owner->role->spec.max.kinds, 0);
     ck_rejected(submit("l", "batch", "eve", 1), ERROR_NOT_FOUND);
 }
 END_TEST
