@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define ROLES_PER_WORK 16 /* whose minimum is read in the time of a small command */
+
 /* The lowest number that no role has; 0 is kept for `default`. */
 static uint32_t free_id(const struct state *s)
 {
@@ -18,63 +20,56 @@ static uint32_t free_id(const struct state *s)
 
 /* ---- what is guaranteed is there ---- */
 
-/* All that agents have which may come back. */
-static void sum_capacity(const struct state *s, struct use *all)
+/* What the minima of all roles but one are together, of a kind. */
+static unsigned __int128
+promised(const struct state *s, const struct role *but, enum resource_kind k)
 {
-    struct agent *a;
+    unsigned __int128 all = 0;
 
-    RB_FOREACH (a, agent_tree, (struct agent_tree *)&s->agents) {
-        if (a->state == AGENT_GONE)
+    for (uint32_t id = 0; id < LIMIT_ROLES; id++)
+        if (s->roles_by_id[id] != NULL && s->roles_by_id[id] != but)
+            all += s->roles_by_id[id]->spec.min.amount.amount[k];
+    return all;
+}
+
+static unsigned __int128
+promised_custom(const struct state *s, const struct role *but, const char *name)
+{
+    unsigned __int128 all = 0;
+
+    for (uint32_t id = 0; id < LIMIT_ROLES; id++)
+        if (s->roles_by_id[id] != NULL && s->roles_by_id[id] != but)
+            all += custom_resources_amount(&s->roles_by_id[id]->spec.min.custom, name);
+    return all;
+}
+
+/* True if all minima are there at the same time, with `min` instead of that of `role` (NULL:
+ * of none).  What does not rise is not looked at: agents that went may have taken some of
+ * it. */
+static bool
+minima_are_there(struct apply *a, const struct role *role, const struct role_bound *min)
+{
+    static const struct role_bound NONE;
+    const struct role_bound *was = role == NULL ? &NONE : &role->spec.min;
+    const struct use *capacity = &a->state->capacity;
+
+    for (enum resource_kind k = 0; k < RESOURCE_KINDS; k++) {
+        if (min->amount.amount[k] <= was->amount.amount[k])
             continue;
-        for (int k = 0; k < RESOURCE_KINDS; k++)
-            all->amount[k] += a->capacity.amount[k];
-        for (size_t i = 0; i < a->extras.custom.count; i++)
-            custom_resources_take(&all->custom, &a->extras.custom.items[i]);
-    }
-}
-
-static void sum_bound(struct use *all, const struct role_bound *b)
-{
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        all->amount[k] += b->amount.amount[k];
-    for (size_t i = 0; i < b->custom.count; i++)
-        custom_resources_take(&all->custom, &b->custom.items[i]);
-}
-
-/* True if all minima are there at the same time, with those of `spec` instead of those of
- * `role`. */
-static bool minima_are_there(const struct state *s,
-                             const struct role *role,
-                             const struct role_spec *spec)
-{
-    struct use capacity = {0}, minima = {0};
-    bool there = true;
-    struct role *r;
-
-    sum_capacity(s, &capacity);
-    sum_bound(&minima, &spec->min);
-    RB_FOREACH (r, role_tree, (struct role_tree *)&s->roles)
-        if (r != role && r->is_set)
-            sum_bound(&minima, &r->spec.min);
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        there = there && minima.amount[k] <= capacity.amount[k];
-    for (size_t i = 0; i < minima.custom.count; i++)
-        there = there && minima.custom.items[i].amount <=
-                             custom_resources_amount(&capacity.custom,
-                                                     minima.custom.items[i].name);
-    use_finish(&capacity);
-    use_finish(&minima);
-    return there;
-}
-
-static bool bounds_are_less(const struct role_bound *a, const struct role_bound *b)
-{
-    if (!resources_contain(&b->amount, &a->amount))
-        return false;
-    for (size_t i = 0; i < a->custom.count; i++)
-        if (a->custom.items[i].amount >
-            custom_resources_amount(&b->custom, a->custom.items[i].name))
+        a->work += a->state->role_count / ROLES_PER_WORK;
+        if (promised(a->state, role, k) + min->amount.amount[k] > capacity->amount[k])
             return false;
+    }
+    for (size_t i = 0; i < min->custom.count; i++) {
+        const struct custom_resource *r = &min->custom.items[i];
+
+        if (r->amount <= custom_resources_amount(&was->custom, r->name))
+            continue;
+        a->work += a->state->role_count / ROLES_PER_WORK;
+        if (promised_custom(a->state, role, r->name) + r->amount >
+            use_of(capacity, r->name))
+            return false;
+    }
     return true;
 }
 
@@ -112,8 +107,7 @@ static struct result set(struct apply *a, const struct role_change *c)
     role_change_apply(c, &spec);
     if (role_spec_check(&spec, NULL) != 0)
         result = result_rejected(ERROR_INVALID);
-    else if ((r == NULL || !bounds_are_less(&spec.min, &r->spec.min)) &&
-             !minima_are_there(a->state, r, &spec))
+    else if (!minima_are_there(a, r, &spec.min))
         result = result_rejected(ERROR_CONFLICT);
     else if (r == NULL || !r->is_set)
         role_add(a, c->name, &spec);
@@ -135,7 +129,6 @@ struct result apply_role_set(struct apply *a, const struct command *c)
 
     if (rc != 0)
         return result_rejected(-rc);
-    a->work += a->state->agent_count / 16;
     result = set(a, &change);
     role_change_finish(&change);
     return result;

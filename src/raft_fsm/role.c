@@ -20,65 +20,6 @@ static int role_by_name(const struct role *a, const struct role *b)
 RB_GENERATE(owner_tree, owner, by_name, owner_by_name)
 RB_GENERATE(role_tree, role, by_name, role_by_name)
 
-/* ---- use ---- */
-
-void use_finish(struct use *u)
-{
-    custom_resources_finish(&u->custom);
-}
-
-void use_copy(struct use *to, const struct use *from)
-{
-    memcpy(to->amount, from->amount, sizeof(to->amount));
-    if (to->custom.count == 0 && from->custom.count == 0)
-        return;
-    custom_resources_finish(&to->custom);
-    custom_resources_copy(&to->custom, &from->custom);
-}
-
-static const struct custom_resources *custom_of(const struct job *j)
-{
-    static const struct custom_resources NONE;
-
-    return j->extras == NULL ? &NONE : &j->extras->custom;
-}
-
-void use_take(struct use *u, const struct job *j)
-{
-    const struct custom_resources *custom = custom_of(j);
-
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        u->amount[k] += j->resources.amount[k];
-    for (size_t i = 0; i < custom->count; i++)
-        custom_resources_take(&u->custom, &custom->items[i]);
-}
-
-static void use_give(struct use *u, const struct job *j)
-{
-    const struct custom_resources *custom = custom_of(j);
-
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        ASSERT(u->amount[k] >= j->resources.amount[k]);
-        u->amount[k] -= j->resources.amount[k];
-    }
-    for (size_t i = 0; i < custom->count; i++)
-        custom_resources_give(&u->custom, &custom->items[i]);
-}
-
-void use_add(struct use *u, const struct use *other)
-{
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        u->amount[k] += other->amount[k];
-    for (size_t i = 0; i < other->custom.count; i++)
-        custom_resources_take(&u->custom, &other->custom.items[i]);
-}
-
-bool use_equal(const struct use *a, const struct use *b)
-{
-    return memcmp(a->amount, b->amount, sizeof(a->amount)) == 0 &&
-           custom_resources_compare(&a->custom, &b->custom) == 0;
-}
-
 /* ---- roles and owners ---- */
 
 static bool is_default(const struct role *r)
@@ -186,28 +127,25 @@ void owner_give(struct owner *o, const struct job *j)
 /* ---- the maximum ---- */
 
 static bool custom_has_room(const struct role_bound *max,
-                            const struct use *use,
+                            const struct use *used,
                             const struct custom_resource *need)
 {
-    uint64_t used = custom_resources_amount(&use->custom, need->name);
     uint64_t most = custom_resources_amount(&max->custom, need->name);
 
-    if (most == 0)
-        most = UINT64_MAX / 2; /* none: but a sum has one */
-    return used <= most && need->amount <= most - used;
+    return most == 0 || use_of(used, need->name) + need->amount <= most;
 }
 
 bool bound_has_room(const struct role_bound *max,
                     const struct use *used,
                     const struct job *j)
 {
-    const struct custom_resources *custom = custom_of(j);
+    const struct custom_resources *custom = job_custom(j);
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
         if ((max->kinds & 1u << k) != 0 && j->resources.amount[k] > 0 &&
             used->amount[k] + j->resources.amount[k] > max->amount.amount[k])
             return false;
-    for (size_t i = 0; i < custom->count; i++)
+    for (size_t i = 0; i < custom->count && max->custom.count > 0; i++)
         if (!custom_has_room(max, used, &custom->items[i]))
             return false;
     return true;

@@ -11,7 +11,7 @@
 #ifndef RAFT_FSM_ROLE_H
 #define RAFT_FSM_ROLE_H
 
-#include "wire/resources.h"
+#include "raft_fsm/use.h"
 #include "wire/role.h"
 
 #include <bsd/sys/tree.h>
@@ -19,12 +19,6 @@
 #include <stdint.h>
 
 struct job;
-
-/* Over all agents amounts may pass 64 bits. */
-struct use {
-    unsigned __int128 amount[RESOURCE_KINDS];
-    struct custom_resources custom;
-};
 
 struct owner {
     struct role *role;
@@ -83,11 +77,5 @@ void owner_give(struct owner *o, const struct job *j);
 bool bound_has_room(const struct role_bound *max,
                     const struct use *used,
                     const struct job *j);
-
-void use_finish(struct use *u);
-void use_copy(struct use *to, const struct use *from);
-void use_take(struct use *u, const struct job *j);
-void use_add(struct use *u, const struct use *other);
-bool use_equal(const struct use *a, const struct use *b);
 
 #endif

@@ -218,6 +218,13 @@ uint32_t job_unfinished(const struct job *j)
     return j->kill_index != 0 ? job_live(j) : job_unplaced(j) + job_live(j);
 }
 
+const struct custom_resources *job_custom(const struct job *j)
+{
+    static const struct custom_resources NONE;
+
+    return j->extras == NULL ? &NONE : &j->extras->custom;
+}
+
 uint32_t job_pending(const struct job *j)
 {
     return j->kill_index != 0 ? 0 : job_unplaced(j) - j->waiting;

@@ -242,6 +242,7 @@ struct state {
     struct agent_key_tree agents_by_key;
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
+    struct use capacity; /* of agents that may come back: all but those that are gone */
     uint64_t agent_count;
     uint64_t role_count; /* that are set */
     uint64_t tombstone_count;
@@ -284,6 +285,8 @@ bool task_waits(const struct task *t);
 /* What the checks of its live attempt say, and how often its agent restarted it. */
 enum task_health task_health(const struct task *t);
 uint32_t task_restarts(const struct task *t);
+/* What a task of it needs of custom resources. */
+const struct custom_resources *job_custom(const struct job *j);
 /* Tasks with a live attempt. */
 uint32_t job_live(const struct job *j);
 /* Tasks that have not ended. */

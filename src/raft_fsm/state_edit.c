@@ -95,6 +95,8 @@ void state_count(struct state *s, struct object o)
     switch (o.table) {
     case TABLE_AGENTS:
         s->agents_by_state[o.agent->state]++;
+        if (o.agent->state != AGENT_GONE)
+            use_add(&s->capacity, &o.agent->capacity, &o.agent->extras.custom);
         break;
     case TABLE_JOBS:
         count_job(s, o.job, 1);
@@ -122,6 +124,8 @@ static void uncount(struct state *s, struct object o)
     switch (o.table) {
     case TABLE_AGENTS:
         s->agents_by_state[o.agent->state]--;
+        if (o.agent->state != AGENT_GONE)
+            use_subtract(&s->capacity, &o.agent->capacity, &o.agent->extras.custom);
         break;
     case TABLE_JOBS:
         count_job(s, o.job, UINT64_MAX);
@@ -485,4 +489,5 @@ void state_clear(struct state *s)
         RB_REMOVE(role_tree, &s->roles, role);
         role_destroy(role);
     }
+    use_finish(&s->capacity);
 }

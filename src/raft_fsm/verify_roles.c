@@ -91,7 +91,7 @@ static int check_owners(const struct role *r, const struct list *l, struct error
                            "owner '%s' of role %s: jobs or use are not as counted",
                            o->name,
                            r->name);
-        use_add(&use, &o->use);
+        use_add_all(&use, &o->use);
         open += f->open;
     }
     if (rc == 0 && (open != r->open || !use_equal(&use, &r->use)))
@@ -140,6 +140,21 @@ int verify_roles(const struct state *s, struct sums *sums, struct error *err)
     return 0;
 }
 
+static int check_capacity(const struct state *s, struct error *err)
+{
+    struct use all = {0};
+    struct agent *a;
+    bool right;
+
+    RB_FOREACH (a, agent_tree, (struct agent_tree *)&s->agents)
+        if (a->state != AGENT_GONE)
+            use_add(&all, &a->capacity, &a->extras.custom);
+    right = use_equal(&all, &s->capacity);
+    use_finish(&all);
+    RULE(right, "capacity: not as much as the agents have");
+    return 0;
+}
+
 int verify_use(const struct state *s, struct error *err)
 {
     struct list l = {0};
@@ -147,7 +162,9 @@ int verify_use(const struct state *s, struct error *err)
     int rc;
 
     list_owners(s, &l);
-    rc = sum_jobs(s, &l, err);
+    rc = check_capacity(s, err);
+    if (rc == 0)
+        rc = sum_jobs(s, &l, err);
     RB_FOREACH (r, role_tree, (struct role_tree *)&s->roles)
         if (rc == 0)
             rc = check_owners(r, &l, err);

@@ -44,24 +44,14 @@ static enum standing standing_of(const struct fleet_agent *a, const struct agent
 
 static void total_add(struct fleet *f, const struct fleet_agent *a)
 {
-    const struct custom_resources *custom = &fleet_extras_of(a)->offered.custom;
-
     f->total_changed = true;
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        f->total.amount[k] += a->size->capacity.amount[k];
-    for (size_t i = 0; i < custom->count; i++)
-        custom_resources_take(&f->total.custom, &custom->items[i]);
+    use_add(&f->total, &a->size->capacity, &fleet_extras_of(a)->offered.custom);
 }
 
 static void total_subtract(struct fleet *f, const struct fleet_agent *a)
 {
-    const struct custom_resources *custom = &fleet_extras_of(a)->offered.custom;
-
     f->total_changed = true;
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        f->total.amount[k] -= a->size->capacity.amount[k];
-    for (size_t i = 0; i < custom->count; i++)
-        custom_resources_give(&f->total.custom, &custom->items[i]);
+    use_subtract(&f->total, &a->size->capacity, &fleet_extras_of(a)->offered.custom);
 }
 
 /* One that has a size and is not away. */

@@ -56,6 +56,12 @@ static bool is_fair(const struct role *role)
     return role != NULL && role->spec.order == ROLE_FAIR;
 }
 
+static void use_copy(struct use *to, const struct use *from)
+{
+    use_finish(to);
+    use_add_all(to, from);
+}
+
 static void read_role(struct role_lanes *r, const struct role *role)
 {
     static const struct use NONE;

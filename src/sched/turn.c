@@ -11,28 +11,26 @@ static uint64_t capped(unsigned __int128 share)
     return share < SHARE_MAX ? (uint64_t)share : SHARE_MAX;
 }
 
+/* Of what there is nothing of, nothing counts. */
+static unsigned __int128 part(unsigned __int128 used, unsigned __int128 total)
+{
+    if (total == 0)
+        return 0;
+    return used >= total ? SHARE_ONE : used * SHARE_ONE / total;
+}
+
 uint64_t share_of(const struct use *used, const struct use *total, uint32_t weight)
 {
-    unsigned __int128 most = 0;
+    unsigned __int128 most = 0, share;
+    struct use_custom *c;
 
     for (int k = 0; k < RESOURCE_KINDS; k++) {
-        unsigned __int128 share;
-
-        if (used->amount[k] == 0 || total->amount[k] == 0)
-            continue;
-        share = used->amount[k] >= total->amount[k]
-                    ? (unsigned __int128)SHARE_ONE
-                    : used->amount[k] * SHARE_ONE / total->amount[k];
+        share = part(used->amount[k], total->amount[k]);
         most = share > most ? share : most;
     }
-    for (size_t i = 0; i < used->custom.count; i++) {
-        const struct custom_resource *u = &used->custom.items[i];
-        uint64_t all = custom_resources_amount(&total->custom, u->name);
-        unsigned __int128 share = all <= u->amount
-                                      ? (unsigned __int128)SHARE_ONE
-                                      : (unsigned __int128)u->amount * SHARE_ONE / all;
-
-        most = all > 0 && share > most ? share : most;
+    RB_FOREACH (c, use_tree, (struct use_tree *)&used->custom) {
+        share = part(c->amount, use_of(total, c->name));
+        most = share > most ? share : most;
     }
     return capped(most * 1000 / weight);
 }
@@ -45,8 +43,7 @@ bool is_owed(const struct role_spec *spec, const struct use *used)
         if ((min->kinds & 1u << k) != 0 && used->amount[k] >= min->amount.amount[k])
             return false;
     for (size_t i = 0; i < min->custom.count; i++)
-        if (custom_resources_amount(&used->custom, min->custom.items[i].name) >=
-            min->custom.items[i].amount)
+        if (use_of(used, min->custom.items[i].name) >= min->custom.items[i].amount)
             return false;
     return min->kinds != 0;
 }

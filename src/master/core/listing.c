@@ -264,13 +264,17 @@ static bool list_usage(struct master_core *m, struct page *p)
 
 /* ---- roles ---- */
 
+static uint64_t listed_amount(unsigned __int128 amount)
+{
+    return amount < LIMIT_RESOURCE ? (uint64_t)amount : LIMIT_RESOURCE;
+}
+
 static struct resources listed_use(const struct use *used)
 {
     struct resources r;
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
-        r.amount[k] = used->amount[k] < LIMIT_RESOURCE ? (uint64_t)used->amount[k]
-                                                       : LIMIT_RESOURCE;
+        r.amount[k] = listed_amount(used->amount[k]);
     return r;
 }
 
@@ -280,10 +284,12 @@ static void put_role(struct master_core *m, struct page *p, const struct role *r
         .number = role->id, .jobs = role->open, .used = listed_use(&role->use)};
     struct role_change all = {role->name, ROLE_HAS_ALL, role->spec};
     struct buffer spec = {0};
+    struct use_custom *c;
 
-    for (size_t i = 0; i < role->use.custom.count && i < LIMIT_CUSTOM; i++)
-        info.custom[info.custom_count++] = (struct custom_view){
-            text(role->use.custom.items[i].name), role->use.custom.items[i].amount};
+    RB_FOREACH (c, use_tree, (struct use_tree *)&role->use.custom)
+        if (info.custom_count < LIMIT_CUSTOM)
+            info.custom[info.custom_count++] =
+                (struct custom_view){text(c->name), listed_amount(c->amount)};
     if (m->leading.active)
         info.share = sched_share(m->sched, role);
     role_change_pack(&all, &spec);

@@ -172,7 +172,7 @@ static void compare_roles(const struct model *m, const struct state *s)
         HOLDS(role_spec_equal(&seen->spec, &r->spec));
         for (int k = 0; k < RESOURCE_KINDS; k++)
             SAME((uint64_t)seen->use.amount[k], m_role_used(m, r->name, k));
-        SAME(custom_resources_amount(&seen->use.custom, "licence"),
+        SAME((uint64_t)use_of(&seen->use, "licence"),
              m_role_used_custom(m, r->name, "licence"));
         if (r->is_set) {
             SAME(seen->id, r->id);

@@ -98,14 +98,17 @@ static uint64_t capacity(const struct model *m, int kind)
     return sum;
 }
 
-/* The workload has no minima of custom resources. */
+/* What it asks more of than before.  The workload has no minima of custom resources. */
 static bool is_there(const struct model *m,
                      const struct m_role *changed,
                      const struct role_spec *spec)
 {
     for (int k = 0; k < RESOURCE_KINDS; k++) {
         uint64_t sum = spec->min.amount.amount[k];
+        uint64_t was = changed == NULL ? 0 : changed->spec.min.amount.amount[k];
 
+        if (sum <= was)
+            continue;
         for (size_t i = 0; i < m->role_count; i++)
             if (&m->roles[i] != changed && m->roles[i].is_set)
                 sum += m->roles[i].spec.min.amount.amount[k];
@@ -113,11 +116,6 @@ static bool is_there(const struct model *m,
             return false;
     }
     return true;
-}
-
-static bool asks_more(const struct role_spec *before, const struct role_spec *now)
-{
-    return !resources_contain(&before->min.amount, &now->min.amount);
 }
 
 static uint32_t lowest_free(const struct model *m)
@@ -150,7 +148,7 @@ struct result m_role_set(struct model *m, const struct command *c)
     role_change_apply(&change, &spec);
     if (role_spec_check(&spec, NULL) != 0) {
         result = m_refused(ERROR_INVALID);
-    } else if ((r == NULL || asks_more(&r->spec, &spec)) && !is_there(m, r, &spec)) {
+    } else if (!is_there(m, r, &spec)) {
         result = m_refused(ERROR_CONFLICT);
     } else if (r == NULL || !r->is_set || !role_spec_equal(&spec, &r->spec)) {
         r = add_role(m, change.name);

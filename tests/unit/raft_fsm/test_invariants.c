@@ -162,6 +162,7 @@ static struct tombstone *tombstone(void)
     X(role()->use.amount[0] += 1, "owners")                        \
     X(job(1)->owner->use.amount[0] += 1, "owner")                  \
     X(job(1)->owner->jobs += 1, "owner")                           \
+    X(f.state->capacity.amount[0] += 1, "capacity")                \
     X(role()->is_set = false, "counted")                           \
     X(f.state->role_count += 1, "counted")
 /* clang-format on */

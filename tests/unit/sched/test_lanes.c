@@ -216,6 +216,39 @@ START_TEST(test_what_remains_decides)
 }
 END_TEST
 
+/* All that 2,048 agents have of one name is more than 64 bits hold. */
+START_TEST(test_custom_resources_in_all_pass_64_bits)
+{
+    struct custom_resource most = {(char *)"x", LIMIT_RESOURCE};
+    struct agent_spec like = {.resources = amounts(1000, 1, 0, 0),
+                              .custom = {&most, 1},
+                              .features = AGENT_FEATURES_JOBS};
+    struct role_spec spec = {.min = cpus(1000)};
+    struct role_change change = {.name = (char *)"a", .given = ROLE_HAS_MIN};
+    struct job_spec job;
+
+    spec.min.custom = like.custom;
+    cluster_add_agent(&c, amounts(1000, 1, 0, 0));
+    change.spec = spec;
+    ck_assert_int_eq(cluster_set_role(&c, &change).code, ERROR_CONFLICT);
+    cluster_agent_gone(&c, 1);
+    for (int i = 0; i < 2048; i++)
+        cluster_add_agent_like(&c, &like);
+    set("a", ROLE_HAS_MIN, spec);
+    job_spec_init(&job);
+    job.resources = amounts(1000, 0, 0, 0);
+    job.custom = like.custom;
+    job.instances = 2048;
+    cluster_submit_like(&c, &job);
+    ck_assert_uint_eq(cluster_settle(&c), 2048);
+    state_check(c.state);
+    cluster_agent_unreachable(&c, 2);
+    cluster_agent_gone(&c, 2);
+    ck_assert_uint_eq(cluster_settle(&c), 0);
+    state_check(c.state);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("lanes",
@@ -228,7 +261,8 @@ int main(void)
                          test_first_come_first_served,
                          test_an_hour_makes_up_for_twice_the_length,
                          test_an_hour_makes_up_for_a_point,
-                         test_what_remains_decides);
+                         test_what_remains_decides,
+                         test_custom_resources_in_all_pass_64_bits);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("lanes", &t, 1);
