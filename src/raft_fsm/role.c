@@ -2,6 +2,7 @@
 #include "raft_fsm/role.h"
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "raft_fsm/state.h"
 
@@ -126,13 +127,44 @@ void owner_give(struct owner *o, const struct job *j)
 
 /* ---- the maximum ---- */
 
+static uint64_t left(uint64_t most, unsigned __int128 used)
+{
+    return used < most ? most - (uint64_t)used : 0;
+}
+
+struct bound_room bound_room(const struct role_bound *max, const struct use *used)
+{
+    struct bound_room room = {{0}, {0}};
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        room.kind[k] = (max->kinds & 1u << k) == 0
+                           ? LIMIT_RESOURCE
+                           : left(max->amount.amount[k], used->amount[k]);
+    for (size_t i = 0; i < max->custom.count; i++)
+        room.custom[i] =
+            left(max->custom.items[i].amount, use_of(used, max->custom.items[i].name));
+    return room;
+}
+
+void bound_room_take(struct bound_room *room,
+                     const struct role_bound *max,
+                     const struct job *j)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((max->kinds & 1u << k) != 0)
+            room->kind[k] -= j->resources.amount[k];
+    for (size_t i = 0; i < max->custom.count; i++)
+        room->custom[i] -=
+            custom_resources_amount(job_custom(j), max->custom.items[i].name);
+}
+
 static bool custom_has_room(const struct role_bound *max,
                             const struct use *used,
                             const struct custom_resource *need)
 {
     uint64_t most = custom_resources_amount(&max->custom, need->name);
 
-    return most == 0 || use_of(used, need->name) + need->amount <= most;
+    return most == 0 || need->amount <= left(most, use_of(used, need->name));
 }
 
 bool bound_has_room(const struct role_bound *max,
@@ -142,8 +174,8 @@ bool bound_has_room(const struct role_bound *max,
     const struct custom_resources *custom = job_custom(j);
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
-        if ((max->kinds & 1u << k) != 0 && j->resources.amount[k] > 0 &&
-            used->amount[k] + j->resources.amount[k] > max->amount.amount[k])
+        if ((max->kinds & 1u << k) != 0 &&
+            j->resources.amount[k] > left(max->amount.amount[k], used->amount[k]))
             return false;
     for (size_t i = 0; i < custom->count && max->custom.count > 0; i++)
         if (!custom_has_room(max, used, &custom->items[i]))

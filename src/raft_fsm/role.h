@@ -73,6 +73,18 @@ void owner_leave(struct role_tree *roles, struct owner *o);
 void owner_take(struct owner *o, const struct job *j);
 void owner_give(struct owner *o, const struct job *j);
 
+/* What a maximum leaves: of each kind, LIMIT_RESOURCE where it has none, and of each custom
+ * resource that it names. */
+struct bound_room {
+    uint64_t kind[RESOURCE_KINDS];
+    uint64_t custom[LIMIT_CUSTOM];
+};
+
+struct bound_room bound_room(const struct role_bound *max, const struct use *used);
+/* One task more; it has room. */
+void bound_room_take(struct bound_room *room,
+                     const struct role_bound *max,
+                     const struct job *j);
 /* True if one more task of the job keeps this maximum. */
 bool bound_has_room(const struct role_bound *max,
                     const struct use *used,

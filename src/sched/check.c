@@ -2,6 +2,9 @@
 #include "sched/internal.h"
 
 #include "base/assert.h"
+#include "sched/turn.h"
+
+#include <string.h>
 
 static void check_agent(const struct fleet *f, const struct agent *agent)
 {
@@ -75,6 +78,24 @@ static void check_waiting(const struct waiting *w, const struct state *state)
     ASSERT(j != NULL && job_pending(j) > 0);
 }
 
+static bool room_equal(const struct bound_room *a, const struct bound_room *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* What it may have and has is what the state says, and nothing of it is to be tried. */
+static void
+check_role(const struct sched *s, const struct role_lanes *r, const struct role *role)
+{
+    struct bound_room room;
+
+    ASSERT(role != NULL);
+    room = bound_room(&role->spec.max, &role->use);
+    ASSERT(room_equal(&r->room, &room));
+    ASSERT(r->share == dominant_share(&role->use, &s->fleet.total));
+    ASSERT(!r->uncapping.is_due || r->at[SHAPE_CAPPED].root == NULL);
+}
+
 static void check_lane(const struct lane *lane)
 {
     for (int p = 0; p < SHAPE_PLACES; p++)
@@ -105,6 +126,7 @@ void sched_check(const struct sched *s, const struct state *state)
     RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->lanes.jobs)
         check_waiting(w, state);
     RB_FOREACH (role, role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles) {
+        check_role(s, role, state_role(state, role->name));
         RB_FOREACH (lane, lane_tree, &role->lanes) {
             check_lane(lane);
             RB_FOREACH (shape, shape_tree, &lane->queue.shapes)

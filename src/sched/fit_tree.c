@@ -14,6 +14,11 @@ static int log_of(uint64_t amount)
     return amount == 0 ? 0 : log2_of(amount) + 1;
 }
 
+uint16_t fit_number_of_need(uint64_t amount)
+{
+    return (uint16_t)(UINT16_MAX - log_of(amount));
+}
+
 /* What is low becomes high. */
 static void turn(struct fit_signature *s)
 {
@@ -188,14 +193,24 @@ static struct fit_node *remove_below(struct fit_node *at, struct fit_node *n)
     return balance(heir);
 }
 
-void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
+void fit_tree_insert_signed(struct fit_tree *t,
+                            struct fit_node *n,
+                            const struct fit_signature *s)
 {
     ASSERT(n->height == 0);
     n->left = NULL;
     n->right = NULL;
-    sign(t, &n->own, &n->vector, n->bits);
+    n->own = *s;
     refresh(n);
     t->root = insert_below(t->root, n);
+}
+
+void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
+{
+    struct fit_signature s;
+
+    sign(t, &s, &n->vector, n->bits);
+    fit_tree_insert_signed(t, n, &s);
 }
 
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
@@ -233,12 +248,8 @@ void fit_tree_insert_tree(struct fit_tree *t,
                           struct fit_node *n,
                           const struct fit_tree *inner)
 {
-    ASSERT(n->height == 0 && t->of_needs && inner->of_needs && inner->root != NULL);
-    n->left = NULL;
-    n->right = NULL;
-    n->own = inner->root->all;
-    refresh(n);
-    t->root = insert_below(t->root, n);
+    ASSERT(t->of_needs && inner->of_needs && inner->root != NULL);
+    fit_tree_insert_signed(t, n, &inner->root->all);
 }
 
 struct fit_node *fit_tree_from(const struct fit_tree *t, struct fit_key from)
@@ -309,6 +320,15 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
     if (asked != NULL)
         *asked += s.asked;
     return found;
+}
+
+struct fit_node *fit_tree_find_signed(const struct fit_tree *t,
+                                      struct fit_key from,
+                                      const struct fit_signature *wanted)
+{
+    struct search s = {.from = from, .signature = *wanted};
+
+    return find_below(&s, t->root);
 }
 
 struct fit_node *fit_tree_find_need(const struct fit_tree *needs,

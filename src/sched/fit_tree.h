@@ -80,6 +80,11 @@ void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 void fit_tree_insert_tree(struct fit_tree *t,
                           struct fit_node *n,
                           const struct fit_tree *inner);
+/* The caller has set key and owner, and says what the node holds or needs in its own way:
+ * one for all nodes of a tree, which is searched by fit_tree_find_signed() alone. */
+void fit_tree_insert_signed(struct fit_tree *t,
+                            struct fit_node *n,
+                            const struct fit_signature *s);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
 void fit_tree_clear(struct fit_tree *t);
 
@@ -109,5 +114,14 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
 struct fit_node *fit_tree_find_need(const struct fit_tree *needs,
                                     struct fit_key from,
                                     const struct fit_tree *room);
+
+/* The first one with a key of at least `from` that has no lower number than `wanted`
+ * anywhere, or NULL. */
+struct fit_node *fit_tree_find_signed(const struct fit_tree *t,
+                                      struct fit_key from,
+                                      const struct fit_signature *wanted);
+/* The less is needed, the higher; 0, which is none of these, stands for more than there
+ * can be. */
+uint16_t fit_number_of_need(uint64_t amount);
 
 #endif

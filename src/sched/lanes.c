@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sched/caps.h"
 #include "sched/turn.h"
 
 #include <string.h>
@@ -56,25 +57,93 @@ static bool is_fair(const struct role *role)
     return role != NULL && role->spec.order == ROLE_FAIR;
 }
 
-static void use_copy(struct use *to, const struct use *from)
+static const struct use NO_USE;
+
+static const struct use *role_use(const struct role *role)
 {
-    use_finish(to);
-    use_add_all(to, from);
+    return role == NULL ? &NO_USE : &role->use;
 }
 
-static void read_role(struct role_lanes *r, const struct role *role)
+static bool room_has_grown(const struct bound_room *now, const struct bound_room *least)
 {
-    static const struct use NONE;
-
-    use_copy(&r->used, role == NULL ? &NONE : &role->use);
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (now->kind[k] > least->kind[k])
+            return true;
+    for (int i = 0; i < LIMIT_CUSTOM; i++)
+        if (now->custom[i] > least->custom[i])
+            return true;
+    return false;
 }
 
-static void read_lane(struct lane *lane, const struct role *role)
+static void lower(struct bound_room *least, const struct bound_room *now)
 {
-    static const struct use NONE;
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (now->kind[k] < least->kind[k])
+            least->kind[k] = now->kind[k];
+    for (int i = 0; i < LIMIT_CUSTOM; i++)
+        if (now->custom[i] < least->custom[i])
+            least->custom[i] = now->custom[i];
+}
+
+static void uncapping_begin(struct role_lanes *r)
+{
+    struct uncapping *u = &r->uncapping;
+
+    u->is_due = true;
+    u->was_cut = false;
+    u->again = false;
+    u->epoch++;
+    u->least = r->room;
+}
+
+/* From the first turn on: at once, or after the end when it was cut, so that it gets there. */
+static void uncap(struct role_lanes *r)
+{
+    if (r->uncapping.was_cut)
+        r->uncapping.again = true;
+    else
+        uncapping_begin(r);
+}
+
+/* What it plans is in the state, or will not be. */
+static void read_role(struct lanes *l, struct role_lanes *r, const struct role *role)
+{
+    use_finish(&r->planned);
+    r->uncapping.is_paused = false;
+    r->uncapping.looks = 0;
+    r->share = dominant_share(role_use(role), l->total);
+    if (role == NULL)
+        return; /* its jobs are gone: they leave when their effects are told */
+    r->is_owed = is_owed(&role->spec, &role->use, &NO_USE);
+    r->room = bound_room(&role->spec.max, &role->use);
+    if (room_has_grown(&r->room, &r->uncapping.least))
+        uncap(r);
+}
+
+static void read_lane(struct lanes *l, struct lane *lane, const struct role *role)
+{
     const struct owner *o = is_fair(role) ? role_owner(role, lane->owner) : NULL;
 
-    use_copy(&lane->used, o == NULL ? &NONE : &o->use);
+    use_finish(&lane->planned);
+    lane->share = o == NULL ? 0 : dominant_share(&o->use, l->total);
+}
+
+static void touch_role(struct lanes *l, struct role_lanes *r)
+{
+    if (r->is_touched)
+        return;
+    r->is_touched = true;
+    MEM_GROW(l->touched, l->touched_capacity, l->touched_count + 1);
+    l->touched[l->touched_count++] = r;
+}
+
+static void touch_lane(struct lanes *l, struct lane *lane)
+{
+    if (lane->is_touched)
+        return;
+    lane->is_touched = true;
+    MEM_GROW(l->lanes, l->lane_capacity, l->lane_count + 1);
+    l->lanes[l->lane_count++] = lane;
 }
 
 /* ---- order ---- */
@@ -117,24 +186,29 @@ static struct lane *first_lane(const struct role_lanes *r, enum place place)
     return n == NULL ? NULL : n->owner;
 }
 
+static bool may_uncap(const struct role_lanes *r)
+{
+    return r->uncapping.is_due && !r->uncapping.is_paused;
+}
+
 static void order_role(struct lanes *l, struct role_lanes *r, const struct role *role)
 {
     bool is_ready = r->at[SHAPE_READY].root != NULL ||
-                    (r->may_uncap && r->at[SHAPE_CAPPED].root != NULL);
+                    (may_uncap(r) && r->at[SHAPE_CAPPED].root != NULL);
     bool is_asleep = r->at[SHAPE_ASLEEP].root != NULL;
     struct fit_key key = {0};
 
-    if (role == NULL) /* its jobs are gone: they leave when their effects are told */
+    if (role == NULL)
         is_ready = is_asleep = false;
     else
-        key = (struct fit_key){role_turn(&role->spec, &r->used, l->total), role->id};
+        key = (struct fit_key){role_turn(&role->spec, r->is_owed, r->share), role->id};
     place_node(&l->ready, &r->ready, key, is_ready, NULL);
     place_node(&l->asleep, &r->asleep, key, is_asleep, &r->at[SHAPE_ASLEEP]);
     if (is_asleep)
         go_back(&l->cursor, key);
 }
 
-static void order_lane(struct lanes *l, struct lane *lane, const struct role *role)
+static void order_lane(struct lane *lane, const struct role *role)
 {
     struct role_lanes *r = lane->role;
     struct fit_key key = {0};
@@ -142,7 +216,7 @@ static void order_lane(struct lanes *l, struct lane *lane, const struct role *ro
     if (!queue_is_empty(&lane->queue))
         key.second = queue_oldest(&lane->queue);
     if (is_fair(role))
-        key.first = share_of(&lane->used, l->total, ROLE_WEIGHT_DEFAULT);
+        key.first = lane->share;
     for (int p = 0; p < SHAPE_PLACES; p++) {
         const struct fit_tree *inner = &lane->queue.at[p];
 
@@ -169,7 +243,8 @@ add_role(struct lanes *l, const struct role *role, const char *name)
     r->at[SHAPE_CAPPED].of_needs = true;
     r->ready.owner = r;
     r->asleep.owner = r;
-    read_role(r, role);
+    read_role(l, r, role);
+    r->uncapping = (struct uncapping){.least = r->room};
     RB_INSERT(role_lanes_tree, &l->roles, r);
     return r;
 }
@@ -186,7 +261,7 @@ static struct lane *add_lane(struct lanes *l,
     queue_init(&lane->queue, lane, &l->jobs);
     for (int p = 0; p < SHAPE_PLACES; p++)
         lane->at[p].owner = lane;
-    read_lane(lane, role);
+    read_lane(l, lane, role);
     RB_INSERT(lane_tree, &r->lanes, lane);
     return lane;
 }
@@ -195,7 +270,7 @@ static void free_lane(struct lane *lane)
 {
     RB_REMOVE(lane_tree, &lane->role->lanes, lane);
     queue_finish(&lane->queue);
-    use_finish(&lane->used);
+    use_finish(&lane->planned);
     mem_free(lane->owner);
     mem_free(lane);
 }
@@ -203,7 +278,7 @@ static void free_lane(struct lane *lane)
 static void free_role(struct lanes *l, struct role_lanes *r)
 {
     RB_REMOVE(role_lanes_tree, &l->roles, r);
-    use_finish(&r->used);
+    use_finish(&r->planned);
     mem_free(r->name);
     mem_free(r);
 }
@@ -214,7 +289,7 @@ static void settle(struct lanes *l, const struct state *s, struct lane *lane)
     struct role_lanes *r = lane->role;
     const struct role *role = state_role(s, r->name);
 
-    order_lane(l, lane, role);
+    order_lane(lane, role);
     if (queue_is_empty(&lane->queue) && !lane->is_touched)
         free_lane(lane);
     order_role(l, r, role);
@@ -280,19 +355,6 @@ void lanes_remove(struct lanes *l, const struct state *s, uint64_t job)
 
 /* ---- changes of the state ---- */
 
-void lanes_role_changed(struct lanes *l, const struct state *s, const char *name)
-{
-    struct role_lanes *r = find_role(l, name);
-    const struct role *role = state_role(s, name);
-
-    if (r == NULL)
-        return;
-    read_role(r, role);
-    r->may_uncap = true;
-    r->uncapping++;
-    order_role(l, r, role);
-}
-
 void lanes_freed(struct lanes *l, const struct state *s, const struct job *j)
 {
     const struct owner *o = j->owner;
@@ -301,52 +363,51 @@ void lanes_freed(struct lanes *l, const struct state *s, const struct job *j)
 
     if (r == NULL)
         return;
-    if (lane != NULL) {
-        read_lane(lane, o->role);
-        if (o->role->spec.order == ROLE_SRTF && waiting_find(&l->jobs, j->id) != NULL)
-            add_job(l, lane, j, false);
-        order_lane(l, lane, o->role);
-    }
-    lanes_role_changed(l, s, r->name);
+    touch_role(l, r);
+    if (lane == NULL)
+        return;
+    touch_lane(l, lane);
+    if (o->role->spec.order == ROLE_SRTF && waiting_find(&l->jobs, j->id) != NULL)
+        lanes_add(l, s, j, false);
 }
 
-static void refresh_all(struct lanes *l, const struct state *s)
+static void touch_all(struct lanes *l)
 {
     struct role_lanes *r;
     struct lane *lane;
 
     RB_FOREACH (r, role_lanes_tree, &l->roles) {
-        const struct role *role = state_role(s, r->name);
-
-        RB_FOREACH (lane, lane_tree, &r->lanes) {
-            read_lane(lane, role);
-            order_lane(l, lane, role);
-        }
-        lanes_role_changed(l, s, r->name);
+        touch_role(l, r);
+        RB_FOREACH (lane, lane_tree, &r->lanes)
+            touch_lane(l, lane);
     }
 }
 
 void lanes_refresh(struct lanes *l, const struct state *s, bool all)
 {
+    if (all)
+        touch_all(l);
     for (size_t i = 0; i < l->lane_count; i++) {
         struct lane *lane = l->lanes[i];
 
         lane->is_touched = false;
-        read_lane(lane, state_role(s, lane->role->name));
-        settle(l, s, lane); /* its role is touched, and stays */
+        touch_role(l, lane->role); /* so it stays */
+        read_lane(l, lane, state_role(s, lane->role->name));
+        settle(l, s, lane);
     }
     l->lane_count = 0;
     for (size_t i = 0; i < l->touched_count; i++) {
         struct role_lanes *r = l->touched[i];
+        const struct role *role = state_role(s, r->name);
 
         r->is_touched = false;
-        lanes_role_changed(l, s, r->name);
+        read_role(l, r, role);
+        order_role(l, r, role);
         if (RB_EMPTY(&r->lanes))
             free_role(l, r);
     }
     l->touched_count = 0;
-    if (all)
-        refresh_all(l, s);
+    l->is_cut = false;
 }
 
 /* ---- a round ---- */
@@ -366,48 +427,31 @@ struct pick lanes_first(const struct lanes *l)
 
 bool lanes_may_take(const struct pick *p, const struct role *role, const struct job *j)
 {
-    return bound_has_room(&role->spec.max, &p->role->used, j);
+    struct demand d = job_demand(j);
+    struct fit_signature cap;
+
+    return !cap_of(&p->role->room, &role->spec.max, &d, &cap);
 }
 
-struct resources lanes_headroom(const struct role_lanes *r, const struct state *s)
-{
-    const struct role *role = state_role(s, r->name);
-    struct resources room;
-
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        uint64_t max = role->spec.max.amount.amount[k];
-
-        room.amount[k] = LIMIT_RESOURCE;
-        if ((role->spec.max.kinds & 1u << k) != 0)
-            room.amount[k] =
-                r->used.amount[k] < max ? max - (uint64_t)r->used.amount[k] : 0;
-    }
-    return room;
-}
-
-void lanes_stay_capped(struct lanes *l, const struct state *s, struct role_lanes *r)
-{
-    r->may_uncap = false;
-    order_role(l, r, state_role(s, r->name));
-}
-
-void lanes_take(struct lanes *l, const struct pick *p, const struct job *j)
+void lanes_take(struct lanes *l,
+                const struct pick *p,
+                const struct role *role,
+                const struct job *j)
 {
     struct role_lanes *r = p->role;
     struct lane *lane = p->lane;
 
-    use_take(&r->used, j);
-    use_take(&lane->used, j);
-    if (!r->is_touched) {
-        r->is_touched = true;
-        MEM_GROW(l->touched, l->touched_capacity, l->touched_count + 1);
-        l->touched[l->touched_count++] = r;
+    use_take(&r->planned, j);
+    bound_room_take(&r->room, &role->spec.max, j);
+    r->share = share_with(r->share, &role->use, &r->planned, l->total, j);
+    r->is_owed = is_owed(&role->spec, &role->use, &r->planned);
+    touch_role(l, r);
+    if (is_fair(role)) {
+        use_take(&lane->planned, j);
+        lane->share =
+            share_with(lane->share, &j->owner->use, &lane->planned, l->total, j);
     }
-    if (!lane->is_touched) {
-        lane->is_touched = true;
-        MEM_GROW(l->lanes, l->lane_capacity, l->lane_count + 1);
-        l->lanes[l->lane_count++] = lane;
-    }
+    touch_lane(l, lane);
 }
 
 /* True if another one than `self`, with a key of at least `from`, comes before this one,
@@ -428,18 +472,18 @@ static bool is_passed(const struct fit_tree *t,
 }
 
 /* What is at rest may be next as well, unless it was compared with all that has grown. */
-static bool lane_is_first(const struct lanes *l, const struct pick *p, bool has_grown)
+static bool lane_is_first(const struct pick *p, bool has_grown)
 {
     const struct role_lanes *r = p->role;
     const struct fit_key none = {0};
     struct fit_key key = p->lane->at[SHAPE_READY].key;
 
-    key.first = share_of(&p->lane->used, l->total, ROLE_WEIGHT_DEFAULT);
+    key.first = p->lane->share;
     return !is_passed(&r->at[SHAPE_READY], p->lane, none, key) &&
            !(has_grown &&
              is_passed(
                  &r->at[SHAPE_ASLEEP], p->lane, r->cursor[SHAPE_ASLEEP].from, key)) &&
-           !(r->may_uncap &&
+           !(may_uncap(r) &&
              is_passed(
                  &r->at[SHAPE_CAPPED], p->lane, r->cursor[SHAPE_CAPPED].from, key));
 }
@@ -453,11 +497,11 @@ bool lanes_is_first(const struct lanes *l,
     const struct fit_key none = {0};
     struct fit_key key = r->ready.key;
 
-    if (is_fair(role) && !lane_is_first(l, p, has_grown))
+    if (is_fair(role) && !lane_is_first(p, has_grown))
         return false;
     if (l->ready.root->height == 1 && (!has_grown || l->asleep.root == NULL))
         return true;
-    key.first = role_turn(&role->spec, &r->used, l->total);
+    key.first = role_turn(&role->spec, r->is_owed, r->share);
     return !is_passed(&l->ready, r, none, key) &&
            (!has_grown || !is_passed(&l->asleep, r, l->cursor.from, key));
 }
@@ -480,4 +524,49 @@ void lanes_pop(struct lanes *l, const struct state *s, const struct pick *p)
 {
     queue_pop(&p->lane->queue, p->shape);
     settle(l, s, p->lane);
+}
+
+/* ---- capped shapes ---- */
+
+void lanes_uncapping_go_on(struct role_lanes *r)
+{
+    lower(&r->uncapping.least, &r->room);
+}
+
+bool lanes_cap(struct lanes *l,
+               const struct state *s,
+               struct lane *lane,
+               struct shape *shape)
+{
+    struct role_lanes *r = lane->role;
+    const struct role *role = state_role(s, r->name);
+    struct fit_signature cap;
+
+    if (!cap_of(&r->room, &role->spec.max, &shape->demand, &cap))
+        return false;
+    lower(&r->uncapping.least, &r->room);
+    queue_cap(&lane->queue, shape, &cap);
+    settle(l, s, lane);
+    return true;
+}
+
+void lanes_uncapping_end(struct lanes *l, const struct state *s, struct role_lanes *r)
+{
+    bool again = r->uncapping.again;
+
+    r->uncapping.is_due = false;
+    r->uncapping.is_of_all = false;
+    r->uncapping.was_cut = false;
+    if (again)
+        uncapping_begin(r);
+    order_role(l, r, state_role(s, r->name));
+}
+
+void lanes_uncapping_cut(struct lanes *l, const struct state *s, struct role_lanes *r)
+{
+    r->uncapping.was_cut = true;
+    r->uncapping.is_paused = true;
+    l->is_cut = true;
+    touch_role(l, r);
+    order_role(l, r, state_role(s, r->name));
 }

@@ -8,8 +8,8 @@
  * (fit_tree.h), so what an agent that has grown may hold is found in O(log) without looking at
  * the rest, whoever it belongs to.
  *
- * What a role and an owner use is read from the state when something is freed, and counts what
- * the running round plans, until the next one reads it again.
+ * What a role and an owner use is in the state; what the running round plans is counted beside
+ * it.  Whoever that changes for is read again when the next round begins.
  */
 #ifndef SCHED_LANES_H
 #define SCHED_LANES_H
@@ -30,7 +30,8 @@ struct lane {
     struct role_lanes *role;
     char *owner; /* "" in a role that is not fair */
     struct queue queue;
-    struct use used;
+    struct use planned; /* in this round */
+    uint64_t share; /* dominant, of the owner in a fair role, with what is planned */
     struct fit_node at[SHAPE_PLACES]; /* in that of the role while the queue has some */
     struct cursor cursor[SHAPE_PLACES];
     bool is_touched;
@@ -39,15 +40,30 @@ struct lane {
 
 RB_HEAD(lane_tree, lane);
 
+/* Capped shapes are compared with what their role may have more, in the order of turns, when
+ * that has grown. */
+struct uncapping {
+    bool is_due;
+    bool is_of_all;          /* the maximum is another one: with all of it */
+    bool is_paused;          /* it had its looks of this round */
+    bool was_cut;            /* the looks of a round were not enough … */
+    bool again;              /* … and it has grown since: from the beginning, then */
+    unsigned looks;          /* of this round */
+    uint64_t epoch;          /* of the comparison */
+    struct bound_room least; /* that any was compared with: more than that has grown */
+};
+
 struct role_lanes {
     char *name;
     struct lane_tree lanes;
-    struct use used;
+    struct use planned;
+    uint64_t share;                   /* dominant */
+    bool is_owed;                     /* so are these: with what is planned */
+    struct bound_room room;           /* under its maximum */
     struct fit_tree at[SHAPE_PLACES]; /* of lanes */
     struct fit_node ready, asleep;    /* in those of struct lanes */
     struct cursor cursor[SHAPE_PLACES];
-    bool may_uncap;     /* it may have more than when its capped shapes were compared */
-    uint64_t uncapping; /* the epoch of that comparison */
+    struct uncapping uncapping;
     bool is_touched;
     RB_ENTRY(role_lanes) by_name;
 };
@@ -67,6 +83,7 @@ struct lanes {
     size_t touched_count, touched_capacity;
     struct lane **lanes;
     size_t lane_count, lane_capacity;
+    bool is_cut; /* a comparison of capped shapes goes on in the next round */
 };
 
 /* A shape, and whose it is; shape NULL: none. */
@@ -83,22 +100,20 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool
 /* Nothing happens when it does not wait. */
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 
-/* Something that this job held is free; the role says something else. */
+/* Something that this job held is free. */
 void lanes_freed(struct lanes *l, const struct state *s, const struct job *j);
-void lanes_role_changed(struct lanes *l, const struct state *s, const char *role);
-/* Read again all that lanes_take() counted for, or, when there is another total, all. */
+/* A round begins: read again all that changed, or, when there is another total, all. */
 void lanes_refresh(struct lanes *l, const struct state *s, bool all);
 
 /* The first shape that is ready. */
 struct pick lanes_first(const struct lanes *l);
 /* True if one task more keeps the maximum of the role, which is that of the pick. */
 bool lanes_may_take(const struct pick *p, const struct role *role, const struct job *j);
-/* What it may have more, of each kind; LIMIT_RESOURCE where it has no maximum. */
-struct resources lanes_headroom(const struct role_lanes *r, const struct state *s);
-/* Nothing that is capped is within that. */
-void lanes_stay_capped(struct lanes *l, const struct state *s, struct role_lanes *r);
 /* One task more of this job is planned. */
-void lanes_take(struct lanes *l, const struct pick *p, const struct job *j);
+void lanes_take(struct lanes *l,
+                const struct pick *p,
+                const struct role *role,
+                const struct job *j);
 /* True while no shape of anybody else comes before this one, with what was planned: none
  * that is ready and, when something has grown, none that is asleep and was not compared. */
 bool lanes_is_first(const struct lanes *l,
@@ -112,5 +127,19 @@ void lanes_move(struct lanes *l,
                 const struct pick *p,
                 enum place to);
 void lanes_pop(struct lanes *l, const struct state *s, const struct pick *p);
+
+/* ---- capped shapes ---- */
+
+/* What is capped of a role is about to be compared with what it may have more now. */
+void lanes_uncapping_go_on(struct role_lanes *r);
+/* The shape of this lane rests if its role may have no more of it; false if it may. */
+bool lanes_cap(struct lanes *l,
+               const struct state *s,
+               struct lane *lane,
+               struct shape *shape);
+/* All that are capped are compared. */
+void lanes_uncapping_end(struct lanes *l, const struct state *s, struct role_lanes *r);
+/* There are no looks left for it in this round. */
+void lanes_uncapping_cut(struct lanes *l, const struct state *s, struct role_lanes *r);
 
 #endif

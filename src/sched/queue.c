@@ -64,7 +64,10 @@ static void enter(struct queue *q, struct shape *shape, enum place place)
     leave(q, shape);
     shape->at = place;
     shape->place.key = first->rank;
-    fit_tree_insert(&q->at[place], &shape->place);
+    if (place == SHAPE_CAPPED)
+        fit_tree_insert_signed(&q->at[place], &shape->place, &shape->cap);
+    else
+        fit_tree_insert(&q->at[place], &shape->place);
 }
 
 struct shape *queue_shape(const struct queue *q, const struct job *j)
@@ -170,12 +173,17 @@ void queue_move(struct queue *q, struct shape *shape, enum place to)
     enter(q, shape, to);
 }
 
-struct shape *queue_find(const struct queue *q,
-                         enum place place,
-                         struct fit_key from,
-                         const struct fit_tree *room)
+void queue_cap(struct queue *q, struct shape *shape, const struct fit_signature *cap)
 {
-    struct fit_node *n = fit_tree_find_need(&q->at[place], from, room);
+    shape->cap = *cap;
+    enter(q, shape, SHAPE_CAPPED);
+}
+
+struct shape *queue_find_asleep(const struct queue *q,
+                                struct fit_key from,
+                                const struct fit_tree *room)
+{
+    struct fit_node *n = fit_tree_find_need(&q->at[SHAPE_ASLEEP], from, room);
 
     return n == NULL ? NULL : n->owner;
 }

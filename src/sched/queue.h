@@ -8,7 +8,7 @@
  *     asleep    it was tried and no agent had room.  Nobody looks at it until an agent has
  *               grown that can hold it, however many jobs it has
  *     capped    its role may have no more of it.  The same until what the role may have
- *               has grown
+ *               of that has grown
  */
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
@@ -40,7 +40,8 @@ struct shape {
     struct demand demand;     /* owns its extras */
     struct waiting_tree jobs; /* never empty */
     enum place at;
-    struct fit_node place; /* there; key = rank of the first job */
+    struct fit_node place;    /* there; key = rank of the first job */
+    struct fit_signature cap; /* while it is capped: what holds it back (caps.h) */
     /* For explanations; 0: never asked. */
     struct census *census;   /* owned; as counted at … */
     uint64_t census_version; /* … this version of the fleet's sizes */
@@ -89,11 +90,13 @@ struct waiting *shape_first(const struct shape *shape);
 /* Its first job has nothing to place any more: the shape goes on with the next, or ends. */
 void queue_pop(struct queue *q, struct shape *shape);
 void queue_move(struct queue *q, struct shape *shape, enum place to);
+/* That is what holds it back now. */
+void queue_cap(struct queue *q, struct shape *shape, const struct fit_signature *cap);
 
-/* The first shape at rest there, of at least that rank, that something in `room` may hold. */
-struct shape *queue_find(const struct queue *q,
-                         enum place place,
-                         struct fit_key from,
-                         const struct fit_tree *room);
+/* The first shape that is asleep, of at least that rank, and that something in `room` may
+ * hold. */
+struct shape *queue_find_asleep(const struct queue *q,
+                                struct fit_key from,
+                                const struct fit_tree *room);
 
 #endif

@@ -18,11 +18,15 @@
  */
 #include "sched/internal.h"
 
+#include "base/assert.h"
 #include "base/mem.h"
+#include "sched/caps.h"
 #include "sched/turn.h"
 
 #define ASKED_PER_LOOK \
     16 /* agents whose extras were looked at cost as much as a search */
+
+#define UNCAPPING_LOOKS (SCHED_LOOKS / 8) /* of a role, in a round */
 
 struct round {
     struct sched *sched;
@@ -133,7 +137,8 @@ void sched_freed(struct sched *s, const struct state *state, uint64_t job)
 
 uint64_t sched_share(const struct sched *s, const struct role *role)
 {
-    return share_of(&role->use, &s->fleet.total, role->spec.weight);
+    return weighted_share(dominant_share(&role->use, &s->fleet.total),
+                          role->spec.weight);
 }
 
 void sched_role_changed(struct sched *s)
@@ -209,13 +214,6 @@ static bool has_grown_room(struct round *r, const struct demand *d)
     return has;
 }
 
-/* What is compared with shapes at rest: what has grown, or what a role may have. */
-struct comparison {
-    enum place place;
-    const struct fit_tree *room;
-    uint64_t epoch;
-};
-
 enum found {
     FOUND,
     NOT_EARLIER, /* than what is ready */
@@ -242,45 +240,102 @@ static bool is_before(const struct fit_node *a, const struct fit_node *b)
     return fit_key_compare(&a->key, &b->key) < 0;
 }
 
-/* The first shape at rest of a role that may fit and comes before what is ready of it: in
- * *ready when it is found. */
-static enum found find_in_role(struct round *r,
-                               const struct comparison *c,
-                               struct role_lanes *role,
-                               struct pick *ready)
+/* Where a shape at rest of a role was found, beside what is ready of it. */
+static bool is_earlier(const struct pick *ready,
+                       const struct role_lanes *role,
+                       const struct fit_node *lane)
 {
-    struct cursor *cursor = &role->cursor[c->place];
-    bool is_same_role = ready->role == role && ready->shape != NULL;
+    return ready->role != role || ready->shape == NULL ||
+           !is_before(&ready->lane->at[SHAPE_READY], lane);
+}
 
-    begin(cursor, c->epoch);
+static bool is_earlier_in_lane(const struct pick *ready,
+                               const struct lane *lane,
+                               const struct shape *s)
+{
+    return ready->shape == NULL || ready->lane != lane ||
+           !is_before(&ready->shape->place, &s->place);
+}
+
+/* The first sleeping shape of a role that something which has grown has room for, and that
+ * comes before what is ready of it: in *ready when it is found. */
+static enum found
+find_asleep(struct round *r, struct role_lanes *role, struct pick *ready)
+{
+    const struct fit_tree *grown = &r->sched->fleet.grown;
+    struct cursor *cursor = &role->cursor[SHAPE_ASLEEP];
+
+    begin(cursor, r->sched->waking.epoch);
     while (r->looks > 0) {
         struct fit_node *n =
-            fit_tree_find_need(&role->at[c->place], cursor->from, c->room);
+            fit_tree_find_need(&role->at[SHAPE_ASLEEP], cursor->from, grown);
+        struct lane *lane = n == NULL ? NULL : n->owner;
         struct cursor *in_lane;
         struct shape *shape;
-        struct lane *lane;
 
         r->looks--;
         if (n == NULL)
             return NOTHING;
-        lane = n->owner;
-        if (is_same_role && is_before(&ready->lane->at[SHAPE_READY], n))
+        if (!is_earlier(ready, role, n))
             return NOT_EARLIER;
-        in_lane = &lane->cursor[c->place];
-        begin(in_lane, c->epoch);
-        shape = queue_find(&lane->queue, c->place, in_lane->from, c->room);
+        in_lane = &lane->cursor[SHAPE_ASLEEP];
+        begin(in_lane, r->sched->waking.epoch);
+        shape = queue_find_asleep(&lane->queue, in_lane->from, grown);
         if (shape == NULL) {
             step_over(cursor, n->key);
             continue;
         }
-        if (is_same_role && ready->lane == lane &&
-            is_before(&ready->shape->place, &shape->place))
+        if (!is_earlier_in_lane(ready, lane, shape))
             return NOT_EARLIER;
-        if (c->place == SHAPE_CAPPED || has_grown_room(r, &shape->demand)) {
+        if (has_grown_room(r, &shape->demand)) {
             *ready = (struct pick){role, lane, shape};
             return FOUND;
         }
         step_over(in_lane, shape->place.key);
+    }
+    return CUT;
+}
+
+/* The same of capped ones, and what the role may have more.  Comparing has a part of the
+ * looks, so that other roles get their turn however many are capped. */
+static enum found
+find_capped(struct round *r, struct role_lanes *role, struct pick *ready)
+{
+    const struct role *said = state_role(r->state, role->name);
+    struct caps_wanted wanted = role->uncapping.is_of_all
+                                    ? caps_all()
+                                    : caps_wanted(&role->room, &said->spec.max);
+    struct cursor *cursor = &role->cursor[SHAPE_CAPPED];
+
+    lanes_uncapping_go_on(role);
+    begin(cursor, role->uncapping.epoch);
+    while (r->looks > 0 && role->uncapping.looks < UNCAPPING_LOOKS) {
+        struct fit_node *n = caps_find(&role->at[SHAPE_CAPPED], cursor->from, &wanted);
+        struct lane *lane = n == NULL ? NULL : n->owner;
+        struct cursor *in_lane;
+        struct shape *shape;
+
+        r->looks--;
+        role->uncapping.looks++;
+        if (n == NULL)
+            return NOTHING;
+        if (!is_earlier(ready, role, n))
+            return NOT_EARLIER;
+        in_lane = &lane->cursor[SHAPE_CAPPED];
+        begin(in_lane, role->uncapping.epoch);
+        n = caps_find(&lane->queue.at[SHAPE_CAPPED], in_lane->from, &wanted);
+        if (n == NULL) {
+            step_over(cursor, lane->at[SHAPE_CAPPED].key);
+            continue;
+        }
+        shape = n->owner;
+        if (!is_earlier_in_lane(ready, lane, shape))
+            return NOT_EARLIER;
+        step_over(in_lane, shape->place.key);
+        if (!lanes_cap(&r->sched->lanes, r->state, lane, shape)) {
+            *ready = (struct pick){role, lane, shape};
+            return FOUND;
+        }
     }
     return CUT;
 }
@@ -301,8 +356,8 @@ static void find_awakened(struct round *r, struct pick *ready)
     struct lanes *l = &s->lanes;
 
     while (s->fleet.grown.root != NULL && r->looks > 0) {
-        struct comparison c = {SHAPE_ASLEEP, &s->fleet.grown, s->waking.epoch};
-        struct fit_node *n = fit_tree_find_need(&l->asleep, l->cursor.from, c.room);
+        struct fit_node *n =
+            fit_tree_find_need(&l->asleep, l->cursor.from, &s->fleet.grown);
         enum found found;
 
         r->looks--;
@@ -313,7 +368,7 @@ static void find_awakened(struct round *r, struct pick *ready)
         if (ready->shape != NULL && ready->role != n->owner &&
             is_before(&ready->role->ready, n))
             return;
-        found = find_in_role(r, &c, n->owner, ready);
+        found = find_asleep(r, n->owner, ready);
         if (found == FOUND)
             lanes_move(l, r->state, ready, SHAPE_READY);
         if (found != NOTHING)
@@ -328,21 +383,23 @@ static bool find_uncapped(struct round *r, struct pick *ready)
 {
     struct lanes *l = &r->sched->lanes;
     struct role_lanes *role = ready->role;
-    struct fit_node limit = {.bits = UINT64_MAX};
-    struct fit_tree room = {0};
-    struct comparison c = {SHAPE_CAPPED, &room, role->uncapping};
-    enum found found;
 
-    if (!role->may_uncap)
+    if (!role->uncapping.is_due || role->uncapping.is_paused)
         return true;
-    limit.vector = lanes_headroom(role, r->state);
-    fit_tree_insert(&room, &limit);
-    found = find_in_role(r, &c, role, ready);
-    if (found == FOUND)
+    switch (find_capped(r, role, ready)) {
+    case FOUND:
         lanes_move(l, r->state, ready, SHAPE_READY);
-    if (found == NOTHING)
-        lanes_stay_capped(l, r->state, role);
-    return found != NOTHING || ready->shape != NULL;
+        break;
+    case NOT_EARLIER:
+        break;
+    case NOTHING:
+        lanes_uncapping_end(l, r->state, role);
+        break;
+    case CUT:
+        lanes_uncapping_cut(l, r->state, role);
+        break;
+    }
+    return ready->shape != NULL;
 }
 
 /* Without a shape when there is none, or when the budget ended before that was known. */
@@ -401,7 +458,7 @@ fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks 
         if (!fleet_plan(a, &left, &d))
             break;
         r->out[r->count++] = t->next;
-        lanes_take(l, p, t->job);
+        lanes_take(l, p, t->role, t->job);
         tasks_step(t, t->next.instance + 1);
         why = !t->any                                     ? ALL_PLACED
               : r->count == r->max                        ? OUT_OF_ROOM
@@ -414,15 +471,27 @@ fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks 
     return why;
 }
 
-/* Nothing that rests there and comes before it fits, or that had come first. */
-static void rest(struct round *r, const struct pick *p, enum place place)
+/* Nothing that sleeps and comes before it fits, or that had come first. */
+static void fall_asleep(struct round *r, const struct pick *p)
 {
     struct sched *s = r->sched;
-    struct cursor *cursor = &p->lane->cursor[place];
+    struct cursor *cursor = &p->lane->cursor[SHAPE_ASLEEP];
 
-    begin(cursor, place == SHAPE_ASLEEP ? s->waking.epoch : p->role->uncapping);
+    begin(cursor, s->waking.epoch);
     step_over(cursor, p->shape->place.key);
-    lanes_move(&s->lanes, r->state, p, place);
+    lanes_move(&s->lanes, r->state, p, SHAPE_ASLEEP);
+}
+
+/* The same of capped ones, and its role may have no more of it. */
+static void be_capped(struct round *r, const struct pick *p)
+{
+    struct cursor *cursor = &p->lane->cursor[SHAPE_CAPPED];
+    bool is_capped;
+
+    begin(cursor, p->role->uncapping.epoch);
+    step_over(cursor, p->shape->place.key);
+    is_capped = lanes_cap(&r->sched->lanes, r->state, p->lane, p->shape);
+    ASSERT(is_capped);
 }
 
 /* No task of the first job is left to plan in this round. */
@@ -479,10 +548,10 @@ static void place_first_job(struct round *r, const struct pick *p)
     w->planned = t.next.instance;
     switch (filled) {
     case FULL:
-        rest(r, p, SHAPE_ASLEEP);
+        fall_asleep(r, p);
         break;
     case AT_MAXIMUM:
-        rest(r, p, SHAPE_CAPPED);
+        be_capped(r, p);
         break;
     case ALL_PLACED:
         drain(r, p, id);
@@ -509,12 +578,11 @@ size_t sched_round(struct sched *s,
     while (r.count < r.max && r.looks > 0) {
         struct pick p = next_pick(&r);
 
-        if (p.shape != NULL)
-            place_first_job(&r, &p);
-        else if (r.looks > 0)
-            *more = false;
-        if (!*more)
+        if (p.shape == NULL) {
+            *more = r.looks == 0 || s->lanes.is_cut;
             break;
+        }
+        place_first_job(&r, &p);
     }
     s->waking.was_cut = r.looks == 0 && s->fleet.grown.root != NULL;
     return r.count;

@@ -6,55 +6,84 @@
 
 /* ---- shares ---- */
 
-static uint64_t capped(unsigned __int128 share)
-{
-    return share < SHARE_MAX ? (uint64_t)share : SHARE_MAX;
-}
-
 /* Of what there is nothing of, nothing counts. */
-static unsigned __int128 part(unsigned __int128 used, unsigned __int128 total)
+static uint64_t part(unsigned __int128 used, unsigned __int128 total)
 {
     if (total == 0)
         return 0;
-    return used >= total ? SHARE_ONE : used * SHARE_ONE / total;
+    return used >= total ? SHARE_ONE : (uint64_t)(used * SHARE_ONE / total);
 }
 
-uint64_t share_of(const struct use *used, const struct use *total, uint32_t weight)
+static uint64_t greater(uint64_t a, uint64_t b)
 {
-    unsigned __int128 most = 0, share;
-    struct use_custom *c;
-
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        share = part(used->amount[k], total->amount[k]);
-        most = share > most ? share : most;
-    }
-    RB_FOREACH (c, use_tree, (struct use_tree *)&used->custom) {
-        share = part(c->amount, use_of(total, c->name));
-        most = share > most ? share : most;
-    }
-    return capped(most * 1000 / weight);
+    return a > b ? a : b;
 }
 
-bool is_owed(const struct role_spec *spec, const struct use *used)
+uint64_t dominant_share(const struct use *used, const struct use *total)
+{
+    struct use_custom *c;
+    uint64_t most = 0;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        most = greater(most, part(used->amount[k], total->amount[k]));
+    RB_FOREACH (c, use_tree, (struct use_tree *)&used->custom)
+        most = greater(most, part(c->amount, use_of(total, c->name)));
+    return most;
+}
+
+uint64_t share_with(uint64_t share,
+                    const struct use *used,
+                    const struct use *planned,
+                    const struct use *total,
+                    const struct job *j)
+{
+    const struct custom_resources *custom = job_custom(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        share = greater(share,
+                        part(used->amount[k] + planned->amount[k], total->amount[k]));
+    for (size_t i = 0; i < custom->count; i++) {
+        const char *name = custom->items[i].name;
+
+        share = greater(
+            share,
+            part(use_of(used, name) + use_of(planned, name), use_of(total, name)));
+    }
+    return share;
+}
+
+uint64_t weighted_share(uint64_t share, uint32_t weight)
+{
+    unsigned __int128 weighted = (unsigned __int128)share * 1000 / weight;
+
+    return weighted < SHARE_MAX ? (uint64_t)weighted : SHARE_MAX;
+}
+
+bool is_owed(const struct role_spec *spec,
+             const struct use *used,
+             const struct use *planned)
 {
     const struct role_bound *min = &spec->min;
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
-        if ((min->kinds & 1u << k) != 0 && used->amount[k] >= min->amount.amount[k])
+        if ((min->kinds & 1u << k) != 0 &&
+            used->amount[k] + planned->amount[k] >= min->amount.amount[k])
             return false;
-    for (size_t i = 0; i < min->custom.count; i++)
-        if (use_of(used, min->custom.items[i].name) >= min->custom.items[i].amount)
+    for (size_t i = 0; i < min->custom.count; i++) {
+        const struct custom_resource *r = &min->custom.items[i];
+
+        if (use_of(used, r->name) + use_of(planned, r->name) >= r->amount)
             return false;
+    }
     return min->kinds != 0;
 }
 
 /* 1 bit, then 11, then those of the share. */
-uint64_t
-role_turn(const struct role_spec *spec, const struct use *used, const struct use *total)
+uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share)
 {
-    return (uint64_t)!is_owed(spec, used) << 63 |
+    return (uint64_t)!owed << 63 |
            (uint64_t)(ROLE_PRIORITY_MAX - spec->priority) << SHARE_BITS |
-           share_of(used, total, spec->weight);
+           weighted_share(share, spec->weight);
 }
 
 /* ---- ranks ---- */

@@ -15,16 +15,25 @@
 #define SHARE_BITS 52
 #define SHARE_MAX  ((1ull << SHARE_BITS) - 1)
 
-/* Dominant share times 1000, divided by the weight in thousandths; at most SHARE_MAX. */
-uint64_t share_of(const struct use *used, const struct use *total, uint32_t weight);
+/* Of one task or many, in 10^-12. */
+uint64_t dominant_share(const struct use *used, const struct use *total);
+/* The same of what is used and planned when that was the share until one more task of this
+ * job was planned. */
+uint64_t share_with(uint64_t share,
+                    const struct use *used,
+                    const struct use *planned,
+                    const struct use *total,
+                    const struct job *j);
+/* Times 1000, divided by the weight in thousandths; at most SHARE_MAX. */
+uint64_t weighted_share(uint64_t share, uint32_t weight);
 
 /* True if it has less than its minimum of each kind that it has one of. */
-bool is_owed(const struct role_spec *spec, const struct use *used);
+bool is_owed(const struct role_spec *spec,
+             const struct use *used,
+             const struct use *planned);
 
 /* Whether it is owed, then priority, then share. */
-uint64_t role_turn(const struct role_spec *spec,
-                   const struct use *used,
-                   const struct use *total);
+uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share);
 
 /* The second part is the id. */
 struct fit_key job_rank(const struct role_spec *spec, const struct job *j);

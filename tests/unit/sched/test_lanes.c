@@ -2,6 +2,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define HOUR_MS 3600000ull
@@ -249,6 +250,73 @@ START_TEST(test_custom_resources_in_all_pass_64_bits)
 }
 END_TEST
 
+#define OWNERS 5000
+
+/* Of its licences a role may have a million thousandths.  One task keeps `kept` of them and
+ * another one had the rest, while tasks of many owners wait for all but `spare`. */
+static void many_wait_for_a_licence(uint64_t kept, uint64_t spare)
+{
+    struct custom_resource all = {(char *)"licence", 1000000};
+    struct custom_resource some = {(char *)"licence", kept};
+    struct agent_spec agent = {.resources = amounts(64000, 64000, 0, 0),
+                               .custom = {&all, 1},
+                               .features = AGENT_FEATURES_JOBS};
+    struct job_spec job;
+    char owner[16];
+
+    cluster_add_agent_like(&c, &agent);
+    cluster_add_agent_like(&c, &agent);
+    set("many",
+        ROLE_HAS_ORDER | ROLE_HAS_PRIORITY | ROLE_HAS_MAX,
+        (struct role_spec){
+            .order = ROLE_FAIR, .priority = 10, .max = {.custom = {&all, 1}}});
+    job_spec_init(&job);
+    job.role = (char *)"many";
+    job.resources = amounts(1000, 0, 0, 0);
+    job.custom = (struct custom_resources){&some, 1};
+    cluster_submit_of(&c, &job, "a");
+    some.amount = 1000000 - kept;
+    cluster_submit_of(&c, &job, "b");
+    ck_assert_uint_eq(cluster_settle(&c), 2);
+    some.amount = 1000000 - spare;
+    for (int i = 0; i < OWNERS; i++) {
+        snprintf(owner, sizeof(owner), "%d", i);
+        cluster_submit_of(&c, &job, owner);
+    }
+    ck_assert_uint_eq(cluster_settle(&c), 0);
+    cluster_report(&c, 2, TASK_FINISHED);
+}
+
+START_TEST(test_who_is_capped_holds_up_nobody_however_many)
+{
+    many_wait_for_a_licence(1, 1);
+    one(ROLE_DEFAULT, "", 1);
+    cluster_plan(&c, 100);
+    ck_assert_uint_eq(c.planned, 2);
+    ck_assert_uint_eq(c.plan[0].job, 3);
+    ck_assert_uint_eq(c.plan[1].job, 3 + OWNERS);
+    ck_assert(!c.more);
+    cluster_place(&c);
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
+/* They need a thousandth more than is free, so it takes a look at each to see that. */
+START_TEST(test_nor_does_who_is_nearly_within_its_maximum)
+{
+    many_wait_for_a_licence(1, 0);
+    one(ROLE_DEFAULT, "", 1);
+    cluster_plan(&c, 100);
+    ck_assert_uint_eq(c.planned, 1);
+    ck_assert_uint_eq(c.plan[0].job, 3 + OWNERS);
+    ck_assert(c.more);
+    cluster_place(&c);
+    ck_assert_uint_eq(cluster_settle(&c), 0);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("lanes",
@@ -262,6 +330,8 @@ int main(void)
                          test_an_hour_makes_up_for_twice_the_length,
                          test_an_hour_makes_up_for_a_point,
                          test_what_remains_decides,
+                         test_who_is_capped_holds_up_nobody_however_many,
+                         test_nor_does_who_is_nearly_within_its_maximum,
                          test_custom_resources_in_all_pass_64_bits);
 
     tcase_add_checked_fixture(t, setup, teardown);
