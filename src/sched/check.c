@@ -65,6 +65,7 @@ static void check_job(const struct sched *s, const struct job *j)
     ASSERT(w != NULL);
     shape = w->shape;
     ASSERT(shape->at != SHAPE_READY);
+    ASSERT(w->rank.first == job_rank(&role->spec, j).first);
     ASSERT(fit_key_compare(&shape->place.key, &w->rank) <= 0);
     ASSERT(shape->at != SHAPE_CAPPED ||
            !bound_has_room(&role->spec.max, &role->use, j));
@@ -96,8 +97,13 @@ check_role(const struct sched *s, const struct role_lanes *r, const struct role 
     ASSERT(!r->uncapping.is_due || r->at[SHAPE_CAPPED].root == NULL);
 }
 
-static void check_lane(const struct lane *lane)
+static void
+check_lane(const struct sched *s, const struct lane *lane, const struct role *role)
 {
+    const struct owner *o = role_owner(role, lane->owner);
+
+    ASSERT(role->spec.order != ROLE_FAIR || o == NULL ||
+           lane->share == dominant_share(&o->use, &s->fleet.total));
     for (int p = 0; p < SHAPE_PLACES; p++)
         ASSERT((lane->at[p].height > 0) == (lane->queue.at[p].root != NULL));
     ASSERT(lane->queue.at[SHAPE_READY].root == NULL);
@@ -114,7 +120,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct lane *lane;
     struct job *job;
 
-    ASSERT(!s->is_loading);
+    ASSERT(!s->is_loading && s->lanes.reviews == 0);
     ASSERT(s->fleet.grown.root == NULL);
     ASSERT(lanes_first(&s->lanes).role == NULL);
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
@@ -128,7 +134,7 @@ void sched_check(const struct sched *s, const struct state *state)
     RB_FOREACH (role, role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles) {
         check_role(s, role, state_role(state, role->name));
         RB_FOREACH (lane, lane_tree, &role->lanes) {
-            check_lane(lane);
+            check_lane(s, lane, state_role(state, role->name));
             RB_FOREACH (shape, shape_tree, &lane->queue.shapes)
                 if (shape->at == SHAPE_ASLEEP)
                     check_asleep(s, shape, state);

@@ -23,8 +23,7 @@ struct sched {
      * when the next one begins. */
     uint64_t *drained;
     size_t drained_count, drained_capacity;
-    uint64_t round;     /* its number */
-    bool lanes_are_old; /* what they use is to be read again, all of it */
+    uint64_t round; /* its number */
 
     /* Jobs that waited when leading began: those behind this one are not loaded yet. */
     bool is_loading;

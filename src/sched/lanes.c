@@ -105,6 +105,15 @@ static void uncap(struct role_lanes *r)
         uncapping_begin(r);
 }
 
+/* What holds a capped shape back may be no part of it any more. */
+static void take_maximum(struct role_lanes *r, const struct role_bound *max)
+{
+    role_bound_finish(&r->max);
+    role_bound_copy(&r->max, max);
+    r->uncapping.is_of_all = true;
+    uncapping_begin(r);
+}
+
 /* What it plans is in the state, or will not be. */
 static void read_role(struct lanes *l, struct role_lanes *r, const struct role *role)
 {
@@ -116,8 +125,11 @@ static void read_role(struct lanes *l, struct role_lanes *r, const struct role *
         return; /* its jobs are gone: they leave when their effects are told */
     r->is_owed = is_owed(&role->spec, &role->use, &NO_USE);
     r->room = bound_room(&role->spec.max, &role->use);
-    if (room_has_grown(&r->room, &r->uncapping.least))
+    if (!role_bound_equal(&r->max, &role->spec.max)) {
+        take_maximum(r, &role->spec.max);
+    } else if (room_has_grown(&r->room, &r->uncapping.least)) {
         uncap(r);
+    }
 }
 
 static void read_lane(struct lanes *l, struct lane *lane, const struct role *role)
@@ -230,21 +242,61 @@ static void order_lane(struct lane *lane, const struct role *role)
     }
 }
 
+/* ---- reviews ---- */
+
+static struct ranking ranking_of(const struct role_spec *spec)
+{
+    return (struct ranking){spec->order, spec->aging_ms, spec->length_ms};
+}
+
+static bool ranking_equal(const struct ranking *a, const struct ranking *b)
+{
+    return a->order == b->order && a->aging_ms == b->aging_ms &&
+           a->length_ms == b->length_ms;
+}
+
+/* From the first lane on: at once, or after the end of what goes on, so that it ends. */
+static void review(struct lanes *l, struct role_lanes *r, bool ranks)
+{
+    if (r->review.next != NULL) {
+        r->review.again = true;
+        r->review.again_ranks |= ranks;
+        return;
+    }
+    r->review =
+        (struct review){.next = RB_MIN(lane_tree, &r->lanes), .is_of_ranks = ranks};
+    l->reviews += r->review.next != NULL;
+}
+
+static void review_go_on(struct lanes *l, struct role_lanes *r, struct lane *next)
+{
+    struct review *v = &r->review;
+
+    v->next = next;
+    v->job = 0;
+    if (next != NULL)
+        return;
+    l->reviews--;
+    if (v->again)
+        review(l, r, v->again_ranks);
+}
+
 /* ---- lanes ---- */
 
-static struct role_lanes *
-add_role(struct lanes *l, const struct role *role, const char *name)
+static struct role_lanes *add_role(struct lanes *l, const struct role *role)
 {
     struct role_lanes *r = mem_zalloc(sizeof(*r));
 
-    r->name = mem_strdup(name);
+    r->name = mem_strdup(role->name);
     RB_INIT(&r->lanes);
     r->at[SHAPE_ASLEEP].of_needs = true;
     r->at[SHAPE_CAPPED].of_needs = true;
     r->ready.owner = r;
     r->asleep.owner = r;
+    role_bound_copy(&r->max, &role->spec.max);
     read_role(l, r, role);
     r->uncapping = (struct uncapping){.least = r->room};
+    r->ranking = ranking_of(&role->spec);
     RB_INSERT(role_lanes_tree, &l->roles, r);
     return r;
 }
@@ -266,9 +318,14 @@ static struct lane *add_lane(struct lanes *l,
     return lane;
 }
 
-static void free_lane(struct lane *lane)
+static void free_lane(struct lanes *l, struct lane *lane)
 {
-    RB_REMOVE(lane_tree, &lane->role->lanes, lane);
+    struct role_lanes *r = lane->role;
+    struct lane *next = RB_NEXT(lane_tree, &r->lanes, lane);
+
+    RB_REMOVE(lane_tree, &r->lanes, lane);
+    if (r->review.next == lane)
+        review_go_on(l, r, next);
     queue_finish(&lane->queue);
     use_finish(&lane->planned);
     mem_free(lane->owner);
@@ -279,6 +336,7 @@ static void free_role(struct lanes *l, struct role_lanes *r)
 {
     RB_REMOVE(role_lanes_tree, &l->roles, r);
     use_finish(&r->planned);
+    role_bound_finish(&r->max);
     mem_free(r->name);
     mem_free(r);
 }
@@ -291,7 +349,7 @@ static void settle(struct lanes *l, const struct state *s, struct lane *lane)
 
     order_lane(lane, role);
     if (queue_is_empty(&lane->queue) && !lane->is_touched)
-        free_lane(lane);
+        free_lane(l, lane);
     order_role(l, r, role);
     if (RB_EMPTY(&r->lanes) && !r->is_touched)
         free_role(l, r);
@@ -304,7 +362,7 @@ void lanes_finish(struct lanes *l)
 
     RB_FOREACH_SAFE (r, role_lanes_tree, &l->roles, next_role) {
         RB_FOREACH_SAFE (lane, lane_tree, &r->lanes, next_lane)
-            free_lane(lane);
+            free_lane(l, lane);
         free_role(l, r);
     }
     mem_free(l->touched);
@@ -314,16 +372,29 @@ void lanes_finish(struct lanes *l)
 
 /* ---- jobs ---- */
 
-/* With its rank of now.  A shape that rests may come before what was compared already. */
-static void
-add_job(const struct lanes *l, struct lane *lane, const struct job *j, bool wake)
+/* With its rank of now, in the lane where it belongs now.  A shape that rests may come before
+ * what was compared already. */
+static void add_job(struct lanes *l,
+                    const struct state *s,
+                    struct lane *lane,
+                    const struct job *j,
+                    bool wake)
 {
+    struct fit_key rank = job_rank(&j->owner->role->spec, j);
+    struct waiting *w = waiting_find(&l->jobs, j->id);
+    struct lane *old = w == NULL ? lane : w->shape->queue->owner;
     const struct shape *shape;
 
-    queue_add(&lane->queue, j, job_rank(&j->owner->role->spec, j), wake);
+    if (old == lane) {
+        queue_add(&lane->queue, j, rank, wake);
+    } else {
+        queue_take_over(&lane->queue, w, j, rank);
+        settle(l, s, old);
+    }
     shape = waiting_find(&l->jobs, j->id)->shape;
     if (shape->at != SHAPE_READY)
         go_back(&lane->cursor[shape->at], shape->place.key);
+    settle(l, s, lane);
 }
 
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool wake)
@@ -333,17 +404,17 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool
     struct lane *lane;
 
     if (r == NULL)
-        r = add_role(l, role, role->name);
+        r = add_role(l, role);
     lane = find_lane(r, lane_name(j->owner));
     if (lane == NULL)
         lane = add_lane(l, r, role, lane_name(j->owner));
-    add_job(l, lane, j, wake);
-    settle(l, s, lane);
+    add_job(l, s, lane, j, wake);
 }
 
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job)
 {
     struct waiting *w = waiting_find(&l->jobs, job);
+
     struct lane *lane;
 
     if (w == NULL)
@@ -371,22 +442,84 @@ void lanes_freed(struct lanes *l, const struct state *s, const struct job *j)
         lanes_add(l, s, j, false);
 }
 
-static void touch_all(struct lanes *l)
+void lanes_role_changed(struct lanes *l, const struct state *s, uint64_t id)
+{
+    const struct role *role =
+        id == 0 ? state_role(s, ROLE_DEFAULT) : s->roles_by_id[id];
+    struct role_lanes *r = role == NULL ? NULL : find_role(l, role->name);
+    struct ranking ranking;
+
+    if (r == NULL)
+        return;
+    touch_role(l, r);
+    ranking = ranking_of(&role->spec);
+    if (ranking_equal(&r->ranking, &ranking))
+        return;
+    r->ranking = ranking;
+    review(l, r, true);
+}
+
+void lanes_all_changed(struct lanes *l)
 {
     struct role_lanes *r;
-    struct lane *lane;
 
     RB_FOREACH (r, role_lanes_tree, &l->roles) {
         touch_role(l, r);
-        RB_FOREACH (lane, lane_tree, &r->lanes)
-            touch_lane(l, lane);
+        if (r->ranking.order == ROLE_FAIR)
+            review(l, r, false);
     }
 }
 
-void lanes_refresh(struct lanes *l, const struct state *s, bool all)
+/* The next job of the lane that is read again has its rank, or all have and it has its
+ * share. */
+static void review_step(struct lanes *l, const struct state *s, struct role_lanes *r)
 {
-    if (all)
-        touch_all(l);
+    struct review *v = &r->review;
+    struct lane *lane = v->next;
+    struct waiting from = {.rank = {0, v->job}};
+    struct waiting *w =
+        v->is_of_ranks ? RB_NFIND(waiting_age_tree, &lane->queue.jobs, &from) : NULL;
+    const struct role *role = state_role(s, r->name);
+    const struct job *j;
+
+    if (w != NULL) {
+        v->job = w->rank.second + 1;
+        j = state_job(s, w->rank.second);
+        if (j != NULL)
+            lanes_add(l, s, j, false);
+        return;
+    }
+    read_lane(l, lane, role);
+    order_lane(lane, role);
+    order_role(l, r, role);
+    review_go_on(l, r, RB_NEXT(lane_tree, &r->lanes, lane));
+}
+
+static void review_slice(struct lanes *l,
+                         const struct state *s,
+                         struct role_lanes *r,
+                         unsigned *looks)
+{
+    unsigned part = *looks / (unsigned)l->reviews;
+
+    for (part = part > 0 ? part : 1; part > 0 && r->review.next != NULL; part--) {
+        review_step(l, s, r);
+        --*looks;
+    }
+}
+
+void lanes_review(struct lanes *l, const struct state *s, unsigned *looks)
+{
+    struct role_lanes *r, *next;
+
+    while (l->reviews > 0 && *looks > 0)
+        RB_FOREACH_SAFE (r, role_lanes_tree, &l->roles, next)
+            if (r->review.next != NULL && *looks > 0)
+                review_slice(l, s, r, looks);
+}
+
+void lanes_refresh(struct lanes *l, const struct state *s)
+{
     for (size_t i = 0; i < l->lane_count; i++) {
         struct lane *lane = l->lanes[i];
 

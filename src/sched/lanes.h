@@ -53,6 +53,22 @@ struct uncapping {
     struct bound_room least; /* that any was compared with: more than that has grown */
 };
 
+/* Reading all lanes of a role again, some in each round: their shares, since there is another
+ * total, or the ranks of their jobs, too, since the role has another order. */
+struct review {
+    struct lane *next; /* to be read; NULL: none goes on */
+    uint64_t job;      /* jobs of that lane before this one have their ranks */
+    bool is_of_ranks;
+    bool again; /* when it ends … */
+    bool again_ranks;
+};
+
+/* What ranks of jobs rest on. */
+struct ranking {
+    enum role_order order;
+    uint64_t aging_ms, length_ms;
+};
+
 struct role_lanes {
     char *name;
     struct lane_tree lanes;
@@ -64,6 +80,9 @@ struct role_lanes {
     struct fit_node ready, asleep;    /* in those of struct lanes */
     struct cursor cursor[SHAPE_PLACES];
     struct uncapping uncapping;
+    struct role_bound max; /* as capped shapes were compared with */
+    struct ranking ranking;
+    struct review review;
     bool is_touched;
     RB_ENTRY(role_lanes) by_name;
 };
@@ -83,7 +102,8 @@ struct lanes {
     size_t touched_count, touched_capacity;
     struct lane **lanes;
     size_t lane_count, lane_capacity;
-    bool is_cut; /* a comparison of capped shapes goes on in the next round */
+    size_t reviews; /* roles that are read again */
+    bool is_cut;    /* a comparison of capped shapes goes on in the next round */
 };
 
 /* A shape, and whose it is; shape NULL: none. */
@@ -102,8 +122,15 @@ void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 
 /* Something that this job held is free. */
 void lanes_freed(struct lanes *l, const struct state *s, const struct job *j);
-/* A round begins: read again all that changed, or, when there is another total, all. */
-void lanes_refresh(struct lanes *l, const struct state *s, bool all);
+/* It was set, or is gone. */
+void lanes_role_changed(struct lanes *l, const struct state *s, uint64_t role);
+/* There is another total, or something is free and nobody knows whose it was. */
+void lanes_all_changed(struct lanes *l);
+/* A round begins: read again all that changed. */
+void lanes_refresh(struct lanes *l, const struct state *s);
+/* Go on with what is read in slices: so many lanes and jobs at most, which *looks goes down
+ * by. */
+void lanes_review(struct lanes *l, const struct state *s, unsigned *looks);
 
 /* The first shape that is ready. */
 struct pick lanes_first(const struct lanes *l);

@@ -113,20 +113,10 @@ void queue_remove(struct queue *q, struct waiting *w)
         enter(q, shape, shape->at);
 }
 
-void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake)
+static void insert(struct queue *q, struct shape *shape, struct fit_key rank, bool wake)
 {
-    struct waiting *w = waiting_find(q->all, j->id);
-    struct shape *shape;
+    struct waiting *w = mem_zalloc(sizeof(*w));
 
-    ASSERT(rank.second == j->id);
-    if (w != NULL && fit_key_compare(&w->rank, &rank) == 0)
-        return;
-    if (w != NULL)
-        queue_remove(q, w);
-    shape = queue_shape(q, j);
-    if (shape == NULL)
-        shape = add_shape(q, j);
-    w = mem_zalloc(sizeof(*w));
     w->rank = rank;
     w->shape = shape;
     RB_INSERT(waiting_tree, &shape->jobs, w);
@@ -134,6 +124,49 @@ void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool w
     RB_INSERT(waiting_job_tree, q->all, w);
     if (w == RB_MIN(waiting_tree, &shape->jobs))
         enter(q, shape, wake ? SHAPE_READY : shape->at);
+}
+
+/* It rests as before: a rank says nothing of what fits. */
+static void set_rank(struct queue *q, struct waiting *w, struct fit_key rank)
+{
+    struct shape *shape = w->shape;
+    bool was_first = w == RB_MIN(waiting_tree, &shape->jobs);
+
+    RB_REMOVE(waiting_tree, &shape->jobs, w);
+    w->rank = rank;
+    RB_INSERT(waiting_tree, &shape->jobs, w);
+    if (was_first || w == RB_MIN(waiting_tree, &shape->jobs))
+        enter(q, shape, shape->at);
+}
+
+void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake)
+{
+    struct waiting *w = waiting_find(q->all, j->id);
+    struct shape *shape;
+
+    ASSERT(rank.second == j->id);
+    if (w == NULL) {
+        shape = queue_shape(q, j);
+        insert(q, shape != NULL ? shape : add_shape(q, j), rank, wake);
+    } else if (fit_key_compare(&w->rank, &rank) != 0) {
+        set_rank(q, w, rank);
+    }
+}
+
+void queue_take_over(struct queue *q,
+                     struct waiting *w,
+                     const struct job *j,
+                     struct fit_key rank)
+{
+    struct shape *shape = queue_shape(q, j);
+
+    if (shape == NULL) {
+        shape = add_shape(q, j);
+        shape->at = w->shape->at;
+        shape->cap = w->shape->cap;
+    }
+    queue_remove(w->shape->queue, w);
+    insert(q, shape, rank, false);
 }
 
 void queue_finish(struct queue *q)

@@ -26,6 +26,7 @@
 #define ASKED_PER_LOOK \
     16 /* agents whose extras were looked at cost as much as a search */
 
+#define REVIEW_LOOKS    (SCHED_LOOKS / 2) /* in a round */
 #define UNCAPPING_LOOKS (SCHED_LOOKS / 8) /* of a role, in a round */
 
 struct round {
@@ -64,13 +65,6 @@ void sched_destroy(struct sched *s)
     mem_free(s);
 }
 
-static void load_again(struct sched *s)
-{
-    s->is_loading = true;
-    s->load_priority = INT32_MAX;
-    s->load_id = 0;
-}
-
 void sched_reset(struct sched *s, const struct state *state)
 {
     struct agent *a;
@@ -80,7 +74,9 @@ void sched_reset(struct sched *s, const struct state *state)
     lanes_init(&s->lanes, &s->fleet.total);
     RB_FOREACH (a, agent_tree, (struct agent_tree *)&state->agents)
         fleet_refresh(&s->fleet, state, a->id);
-    load_again(s);
+    s->is_loading = true;
+    s->load_priority = INT32_MAX;
+    s->load_id = 0;
 }
 
 /* From the first turn on. */
@@ -129,8 +125,7 @@ void sched_freed(struct sched *s, const struct state *state, uint64_t job)
     const struct job *j = state_job(state, job);
 
     if (j == NULL)
-        s->lanes_are_old =
-            true; /* purged at once: whose it was is not known any more */
+        lanes_all_changed(&s->lanes); /* purged at once: whose it was is not known */
     else
         lanes_freed(&s->lanes, state, j);
 }
@@ -141,13 +136,9 @@ uint64_t sched_share(const struct sched *s, const struct role *role)
                           role->spec.weight);
 }
 
-void sched_role_changed(struct sched *s)
+void sched_role_changed(struct sched *s, const struct state *state, uint64_t role)
 {
-    lanes_finish(&s->lanes);
-    lanes_init(&s->lanes, &s->fleet.total);
-    s->lanes_are_old = true; /* what the last round planned may be applied only now */
-    compare_again(s);
-    load_again(s);
+    lanes_role_changed(&s->lanes, state, role);
 }
 
 /* ---- 1: what the last round planned ---- */
@@ -173,19 +164,31 @@ static bool load(struct round *r)
     return !s->is_loading;
 }
 
+/* What goes on for long has a part of the looks: meanwhile work is placed in the order that
+ * is known. */
+static void review(struct round *r)
+{
+    unsigned looks = REVIEW_LOOKS;
+
+    lanes_review(&r->sched->lanes, r->state, &looks);
+    r->looks -= REVIEW_LOOKS - looks;
+}
+
 static bool refresh(struct round *r)
 {
     struct sched *s = r->sched;
 
     if (fleet_refresh_taken(&s->fleet, r->state))
         grown(s);
-    lanes_refresh(&s->lanes, r->state, s->fleet.total_changed || s->lanes_are_old);
+    if (s->fleet.total_changed)
+        lanes_all_changed(&s->lanes);
     s->fleet.total_changed = false;
-    s->lanes_are_old = false;
+    lanes_refresh(&s->lanes, r->state);
     for (size_t i = 0; i < s->drained_count; i++)
         sched_job_changed(s, r->state, s->drained[i]);
     s->drained_count = 0;
     s->round++;
+    review(r);
     return load(r);
 }
 
@@ -579,7 +582,7 @@ size_t sched_round(struct sched *s,
         struct pick p = next_pick(&r);
 
         if (p.shape == NULL) {
-            *more = r.looks == 0 || s->lanes.is_cut;
+            *more = r.looks == 0 || s->lanes.is_cut || s->lanes.reviews > 0;
             break;
         }
         place_first_job(&r, &p);

@@ -54,8 +54,9 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 /* Resources of an attempt of this job are free again (EFFECT_FREED). */
 void sched_freed(struct sched *s, const struct state *state, uint64_t job);
 
-/* A role was set or removed: jobs may have other ranks, and are read again. */
-void sched_role_changed(struct sched *s);
+/* A role was set or removed (EFFECT_ROLE).  Where its jobs have other ranks now, they get
+ * them in slices, by the next rounds. */
+void sched_role_changed(struct sched *s, const struct state *state, uint64_t role);
 
 /* The dominant share of a role, by its weight, in 10^-12. */
 uint64_t sched_share(const struct sched *s, const struct role *role);

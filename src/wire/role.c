@@ -54,14 +54,20 @@ void role_spec_init(struct role_spec *spec)
     };
 }
 
+void role_bound_finish(struct role_bound *b)
+{
+    custom_resources_finish(&b->custom);
+    *b = (struct role_bound){0};
+}
+
 void role_spec_finish(struct role_spec *spec)
 {
-    custom_resources_finish(&spec->min.custom);
-    custom_resources_finish(&spec->max.custom);
+    role_bound_finish(&spec->min);
+    role_bound_finish(&spec->max);
     *spec = (struct role_spec){0};
 }
 
-static void bound_copy(struct role_bound *to, const struct role_bound *from)
+void role_bound_copy(struct role_bound *to, const struct role_bound *from)
 {
     *to = *from;
     custom_resources_copy(&to->custom, &from->custom);
@@ -70,11 +76,11 @@ static void bound_copy(struct role_bound *to, const struct role_bound *from)
 void role_spec_copy(struct role_spec *to, const struct role_spec *from)
 {
     *to = *from;
-    bound_copy(&to->min, &from->min);
-    bound_copy(&to->max, &from->max);
+    role_bound_copy(&to->min, &from->min);
+    role_bound_copy(&to->max, &from->max);
 }
 
-static bool bound_equal(const struct role_bound *a, const struct role_bound *b)
+bool role_bound_equal(const struct role_bound *a, const struct role_bound *b)
 {
     return a->kinds == b->kinds && resources_equal(&a->amount, &b->amount) &&
            custom_resources_compare(&a->custom, &b->custom) == 0;
@@ -84,8 +90,8 @@ bool role_spec_equal(const struct role_spec *a, const struct role_spec *b)
 {
     return a->order == b->order && a->priority == b->priority &&
            a->weight == b->weight && a->aging_ms == b->aging_ms &&
-           a->length_ms == b->length_ms && bound_equal(&a->min, &b->min) &&
-           bound_equal(&a->max, &b->max);
+           a->length_ms == b->length_ms && role_bound_equal(&a->min, &b->min) &&
+           role_bound_equal(&a->max, &b->max);
 }
 
 void role_change_finish(struct role_change *c)
@@ -97,8 +103,8 @@ void role_change_finish(struct role_change *c)
 
 static void take_bound(struct role_bound *to, const struct role_bound *from)
 {
-    custom_resources_finish(&to->custom);
-    bound_copy(to, from);
+    role_bound_finish(to);
+    role_bound_copy(to, from);
 }
 
 void role_change_apply(const struct role_change *c, struct role_spec *spec)

@@ -77,6 +77,10 @@ struct role_change {
     struct role_spec spec; /* fields that are not given are zero */
 };
 
+void role_bound_finish(struct role_bound *b);
+void role_bound_copy(struct role_bound *to, const struct role_bound *from);
+bool role_bound_equal(const struct role_bound *a, const struct role_bound *b);
+
 /* What a role is of which nothing was said. */
 void role_spec_init(struct role_spec *spec);
 void role_spec_finish(struct role_spec *spec);

@@ -46,7 +46,7 @@ static void tell(struct cluster *c, const struct effect *e)
         sched_freed(c->sched, c->state, e->id);
         break;
     case EFFECT_ROLE:
-        sched_role_changed(c->sched);
+        sched_role_changed(c->sched, c->state, e->id);
         break;
     }
 }

@@ -158,7 +158,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         sched_freed(m->sched, m->state, effect->id);
         break;
     case EFFECT_ROLE:
-        sched_role_changed(m->sched);
+        sched_role_changed(m->sched, m->state, effect->id);
         break;
     case EFFECT_UPDATED:
         /* The reports themselves are acknowledged: agents.c. */

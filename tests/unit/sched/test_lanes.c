@@ -317,6 +317,108 @@ START_TEST(test_nor_does_who_is_nearly_within_its_maximum)
 }
 END_TEST
 
+/* ---- roles that change ---- */
+
+/* Jobs of many owners that fit nowhere. */
+static void many_fit_nowhere(const char *role, int jobs)
+{
+    char owner[16];
+
+    for (int i = 0; i < jobs; i++) {
+        snprintf(owner, sizeof(owner), "%d", i % 3000);
+        submit(role, owner, amounts(1000000 + (uint64_t)i, 0, 0, 0), 1, 0);
+    }
+    ck_assert_uint_eq(cluster_settle(&c), 0);
+}
+
+START_TEST(test_a_role_that_changes_again_and_again_holds_up_nobody)
+{
+    cluster_add_agent(&c, amounts(64000, 1, 0, 0));
+    set("many", ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FAIR});
+    set("other", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
+    many_fit_nowhere("many", 12000);
+    for (uint32_t i = 1; i <= 8; i++) {
+        one(ROLE_DEFAULT, "", 1);
+        set("other", ROLE_HAS_WEIGHT, (struct role_spec){.weight = i});
+        ck_assert_uint_eq(cluster_plan(&c, 100), 1);
+        ck_assert(!c.more);
+        cluster_place(&c);
+    }
+    for (uint32_t i = 1; i <= 8; i++) {
+        one(ROLE_DEFAULT, "", 1);
+        set("many", ROLE_HAS_AGING, (struct role_spec){.aging_ms = i});
+        ck_assert_uint_eq(cluster_plan(&c, 100), 1);
+        cluster_place(&c);
+    }
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
+START_TEST(test_agents_that_come_and_go_hold_up_nobody)
+{
+    cluster_add_agent(&c, amounts(64000, 1, 0, 0));
+    set("many", ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FAIR});
+    many_fit_nowhere("many", 6000);
+    for (int i = 0; i < 8; i++) {
+        one(ROLE_DEFAULT, "", 1);
+        cluster_add_agent(&c, amounts(1, 1, 0, 0));
+        ck_assert_uint_eq(cluster_plan(&c, 100), 1);
+        ck_assert(c.more); /* there is another total, and not all shares are read */
+        cluster_place(&c);
+    }
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
+START_TEST(test_jobs_of_another_order_move_to_their_lanes)
+{
+    cluster_add_agent(&c, amounts(3000, 1, 0, 0));
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    one(ROLE_DEFAULT, "ann", 2);
+    one(ROLE_DEFAULT, "ann", 1);
+    one(ROLE_DEFAULT, "bob", 1);
+    cluster_settle(&c);
+    set(ROLE_DEFAULT, ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FAIR});
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+    cluster_agent_mode(&c, 1, AGENT_NORMAL);
+    ck_assert_str_eq(plan(), "131");
+    set(ROLE_DEFAULT, ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FCFS});
+    ck_assert_str_eq(plan(), "112"); /* the batch is lost */
+}
+END_TEST
+
+/* What rests is compared with an agent that has grown, and the round ends before it is the
+ * turn of a job that would fit; then that comes first. */
+START_TEST(test_a_job_that_moves_forward_meanwhile_is_not_missed)
+{
+    struct job_spec last;
+    uint64_t small;
+
+    set(ROLE_DEFAULT, ROLE_HAS_AGING, (struct role_spec){.aging_ms = ROLE_NEVER});
+    job_spec_init(&last);
+    last.priority = -5;
+    last.estimate_ms = 1;
+    last.resources = amounts(1000, 0, 0, 0);
+    small = cluster_submit_like(&c, &last);
+    for (uint64_t i = 0; i < 6000; i++)
+        submit(ROLE_DEFAULT, "", amounts(1000001 + i % 400, 0, i, 0), 1, HOUR_MS);
+    ck_assert_uint_eq(cluster_settle(&c), 0);
+    cluster_add_agent(&c, amounts(1000000, 0, 6000, 0));
+    ck_assert_uint_eq(cluster_plan(&c, 1), 0);
+    ck_assert(c.more);
+    set(ROLE_DEFAULT, ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_SJF});
+    while (cluster_plan(&c, 1) == 0)
+        ck_assert(c.more);
+    ck_assert_uint_eq(c.plan[0].job, small);
+    cluster_place(&c);
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("lanes",
@@ -331,6 +433,10 @@ int main(void)
                          test_an_hour_makes_up_for_a_point,
                          test_what_remains_decides,
                          test_who_is_capped_holds_up_nobody_however_many,
+                         test_a_role_that_changes_again_and_again_holds_up_nobody,
+                         test_agents_that_come_and_go_hold_up_nobody,
+                         test_jobs_of_another_order_move_to_their_lanes,
+                         test_a_job_that_moves_forward_meanwhile_is_not_missed,
                          test_nor_does_who_is_nearly_within_its_maximum,
                          test_custom_resources_in_all_pass_64_bits);
 
