@@ -371,26 +371,67 @@ static void say_reason(struct text *t,
         say_waiting(t, c, d);
 }
 
+static uint64_t listed(unsigned __int128 used)
+{
+    return used < LIMIT_RESOURCE ? (uint64_t)used : LIMIT_RESOURCE;
+}
+
+/* False when one task more keeps the maximum of this kind. */
+static bool say_maximum_of_kind(struct text *t,
+                                const struct role *role,
+                                const struct job *job,
+                                int k)
+{
+    const struct role_bound *max = &role->spec.max;
+    uint64_t most = max->amount.amount[k], need = job->resources.amount[k];
+
+    if ((max->kinds & 1u << k) == 0 || need == 0 || role->use.amount[k] + need <= most)
+        return false;
+    if (need > most) {
+        say(t, " may never have more than ");
+        say_need(t, k, most);
+        return true;
+    }
+    say(t, " has ");
+    say_need(t, k, listed(role->use.amount[k]));
+    say(t, " of at most ");
+    say_amount(t, k, most, false);
+    return true;
+}
+
+static bool say_maximum_of_custom(struct text *t,
+                                  const struct role *role,
+                                  const struct job *job,
+                                  const struct custom_resource *most)
+{
+    unsigned __int128 used = use_of(&role->use, most->name);
+    uint64_t need = custom_resources_amount(job_custom(job), most->name);
+    struct custom_resource has = {most->name, listed(used)};
+
+    if (need == 0 || used + need <= most->amount)
+        return false;
+    say(t, need > most->amount ? " may never have more than " : " has ");
+    say_custom(t, need > most->amount ? most : &has);
+    if (need > most->amount)
+        return true;
+    say(t, " of at most ");
+    say_thousandths(t, most->amount);
+    return true;
+}
+
 /* Its role has its maximum: of the first kind, or custom resource, that would pass it. */
 static void say_maximum(struct text *t, const struct job *job)
 {
     const struct role *role = job->owner->role;
     const struct role_bound *max = &role->spec.max;
+    bool is_said = false;
 
     say_waiting_for(t, &(struct demand){job->resources, job->extras});
-    say(t, ": role %s has ", role->name);
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        uint64_t used = (uint64_t)role->use.amount[k];
-
-        if ((max->kinds & 1u << k) == 0 || job->resources.amount[k] == 0 ||
-            used + job->resources.amount[k] <= max->amount.amount[k])
-            continue;
-        say_need(t, k, used);
-        say(t, " of at most ");
-        say_amount(t, k, max->amount.amount[k], false);
-        return;
-    }
-    say(t, "its maximum of a custom resource");
+    say(t, ": role %s", role->name);
+    for (int k = 0; k < RESOURCE_KINDS && !is_said; k++)
+        is_said = say_maximum_of_kind(t, role, job, k);
+    for (size_t i = 0; i < max->custom.count && !is_said; i++)
+        is_said = say_maximum_of_custom(t, role, job, &max->custom.items[i]);
 }
 
 void sched_explain(const struct sched *s,

@@ -431,7 +431,35 @@ START_TEST(test_a_role_that_has_its_maximum)
     job = cluster_submit_like(&c, &like);
     ck_assert_str_eq(
         explain_settled(job),
-        "waiting for 0.5 cpus, 2 gpus: role batch has 0 gpus of at most 1");
+        "waiting for 0.5 cpus, 2 gpus: role batch may never have more than 1 gpu");
+}
+END_TEST
+
+START_TEST(test_a_role_that_has_its_maximum_of_a_custom_resource)
+{
+    struct custom_resource most = {(char *)"licence", 2000};
+    struct custom_resource some = {(char *)"licence", 1500};
+    struct role_change change = {
+        .name = "batch", .given = ROLE_HAS_MAX, .spec.max.custom = {&most, 1}};
+    struct job_spec like;
+    uint64_t job;
+
+    ck_assert_int_eq(cluster_set_role(&c, &change).code, ERROR_NONE);
+    add_agent(0, 0, 8000);
+    job_spec_init(&like);
+    like.role = "batch";
+    like.instances = 3;
+    like.resources = amounts(1000, 0, 0, 0);
+    like.custom = (struct custom_resources){&some, 1};
+    job = cluster_submit_like(&c, &like);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 1 cpu, 1.5 licence: role batch has 1.5 licence of at most 2");
+    some.amount = 3000;
+    job = cluster_submit_like(&c, &like);
+    ck_assert_str_eq(
+        explain_settled(job),
+        "waiting for 1 cpu, 3 licence: role batch may never have more than 2 licence");
 }
 END_TEST
 
@@ -453,7 +481,8 @@ int main(void)
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,
                          test_the_longest_text_has_room,
-                         test_a_role_that_has_its_maximum);
+                         test_a_role_that_has_its_maximum,
+                         test_a_role_that_has_its_maximum_of_a_custom_resource);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("explain", &t, 1);
