@@ -86,7 +86,7 @@ void role_info_read(struct unpack *u, void *out)
     r->jobs = unpack_uint(u);
     resources_unpack(&r->used, u);
     n = unpack_enter(u);
-    if (n > LIMIT_CUSTOM)
+    if (n > LIMIT_LISTED_CUSTOM)
         unpack_fail(u, "more custom resources than the limit");
     r->custom_count = 0;
     for (uint32_t i = 0; i < n && unpack_ok(u); i++) {

@@ -24,7 +24,7 @@ struct role_info {
     struct bytes spec;     /* packed role_change with everything given */
     uint64_t jobs;         /* that have it */
     struct resources used; /* at most LIMIT_RESOURCE of each */
-    struct custom_view custom[LIMIT_CUSTOM];
+    struct custom_view custom[LIMIT_LISTED_CUSTOM]; /* the first ones, by name */
     size_t custom_count;
     uint64_t share; /* dominant, weighted, in 10^-12; 0 unless a leader answers */
 };

@@ -287,7 +287,7 @@ static void put_role(struct master_core *m, struct page *p, const struct role *r
     struct use_custom *c;
 
     RB_FOREACH (c, use_tree, (struct use_tree *)&role->use.custom)
-        if (info.custom_count < LIMIT_CUSTOM)
+        if (info.custom_count < LIMIT_LISTED_CUSTOM)
             info.custom[info.custom_count++] =
                 (struct custom_view){text(c->name), listed_amount(c->amount)};
     if (m->leading.active)

@@ -145,11 +145,13 @@ START_TEST(test_roles)
         .jobs = 5,
         .used = {{1, 2, 3, 4}},
         .custom = {{LITERAL("licence"), 500}},
-        .custom_count = 1,
+        .custom_count = LIMIT_LISTED_CUSTOM,
         .share = 1ull << 40,
     };
     struct role_info got;
 
+    for (size_t i = 1; i < LIMIT_LISTED_CUSTOM; i++)
+        r.custom[i] = (struct custom_view){LITERAL("tape"), i};
     list_begin(&writer, &out, 9, 42);
     role_info_pack(&writer, &r);
     list_end(&writer, 4);
@@ -163,9 +165,11 @@ START_TEST(test_roles)
     ck_assert_bytes_eq(got.spec, r.spec);
     ck_assert_uint_eq(got.jobs, 5);
     ck_assert(resources_equal(&got.used, &r.used));
-    ck_assert_uint_eq(got.custom_count, 1);
+    ck_assert_uint_eq(got.custom_count, LIMIT_LISTED_CUSTOM);
     ck_assert_bytes_eq(got.custom[0].name, r.custom[0].name);
     ck_assert_uint_eq(got.custom[0].amount, 500);
+    ck_assert_uint_eq(got.custom[LIMIT_LISTED_CUSTOM - 1].amount,
+                      LIMIT_LISTED_CUSTOM - 1);
     ck_assert_uint_eq(got.share, r.share);
     ck_assert(!role_info_next(&list, &at, &got));
 }
