@@ -165,7 +165,7 @@ static int open_launcher(struct agent *a, struct error *err)
 
     if (rv != 0)
         return rv;
-    a->config.spec.features |= AGENT_FEATURES_JOBS;
+    a->config.spec.features |= AGENT_FEATURE_JOBS_2;
     if (a->launcher->unlimited.code == ERROR_NONE)
         a->config.spec.features |= AGENT_FEATURE_LIMITS;
     if (geteuid() == 0)

@@ -18,8 +18,7 @@ static uint32_t features_of(const struct job_spec *spec)
     bool has_image = spec->image.source != NULL;
 
     return (has_image ? AGENT_FEATURE_IMAGES : 0u) |
-           (job_spec_version(spec) >= 2 ? AGENT_FEATURE_JOBS_2 : 0u) |
-           (job_spec_version(spec) >= 3 ? AGENT_FEATURE_JOBS_3 : 0u) |
+           (job_spec_is_plain(spec) ? 0u : AGENT_FEATURE_JOBS_2) |
            (spec->user != NULL && !has_image ? AGENT_FEATURE_USERS : 0u) |
            (spec->volume_count > 0 ? AGENT_FEATURE_VOLUMES : 0u);
 }

@@ -24,7 +24,6 @@ struct attribute {
  * and what "no agent can", in the order in which it is told. */
 #define AGENT_FEATURES(X)                                                          \
     X(1, JOBS_2, "jobs-2", "", "read all of this job (it is newer than they are)") \
-    X(5, JOBS_3, "jobs-3", "", "read all of this job (it is newer than they are)") \
     X(0, IMAGES, "images", "images", "run images")                                 \
     X(2, USERS, "users", "another user", "start tasks as other users")             \
     X(3, VOLUMES, "volumes", "volumes", "mount volumes (triarch-agent --volumes)")
@@ -41,9 +40,6 @@ enum agent_feature {
     AGENT_FEATURES_ALL = AGENT_FEATURES_NEEDED AGENT_TRAITS(X)
 #undef X
 };
-
-/* Of an agent of this version: it reads every job (job_spec_version()). */
-#define AGENT_FEATURES_JOBS (AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_JOBS_3)
 
 struct agent_spec {
     uint8_t key[16];    /* random; the identity of the work directory */

@@ -128,6 +128,8 @@ struct job_spec {
     uint64_t lease_ms; /* not 0: exclusive; the same, and no successor before that */
     uint32_t drift_permille;
     uint64_t lease_grace_ms;
+
+    /* Of masters alone; agents never get these. */
     char *role;           /* NULL: ROLE_DEFAULT */
     uint64_t estimate_ms; /* of one task, as the user expects it; 0: not given */
 };
@@ -168,14 +170,17 @@ uint32_t job_port_count(const struct job_spec *spec);
 /* Every rule; ERROR_INVALID or ERROR_TOO_LARGE with field, value and limit. */
 int job_spec_check(const struct job_spec *spec, struct error *err);
 
-/* Whose agents can read all of it: 1 for those that know no field which may be left out, 2 for
- * those that know the fields up to the lease, 3 for those of this version. */
-unsigned job_spec_version(const struct job_spec *spec);
+/* Nothing of what agents may be told of it beyond the first version is given. */
+bool job_spec_is_plain(const struct job_spec *spec);
 
 void job_spec_pack(const struct job_spec *spec, struct buffer *out);
 /* Decodes and checks.  Fields of a newer version are ERROR_VERSION.  On failure *spec is
  * finished. */
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err);
+/* What agents are told of a packed spec, which keeps the rules: as a bin, with nothing in it that
+ * only masters need.  So an agent runs each job whose run it understands, however new the rest
+ * is. */
+void job_spec_pack_agent_part(struct bytes spec, struct buffer *out);
 /* Only the name of a packed spec, as a view into it; empty when it does not decode.  A
  * whole spec may be thousands of strings: too much for each line of a listing. */
 struct bytes job_spec_name(struct bytes bytes);

@@ -3,7 +3,10 @@
  *     [name, instances, priority, [amount…], kill_grace_ms, [arg…], ["NAME=value"…],
  *      [image, sha256], user, [port count, [[first, last]…]], [[custom name, amount]…],
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
- *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms], role, estimate_ms]
+ *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
+ *      [role, estimate_ms]]
+ *
+ * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
  * Arguments and variables are bytes, not text: Linux allows any byte but zero.  Of the fields
  * from the eighth on, those that are zero up to the end are left out, so a simple job is
@@ -183,8 +186,43 @@ static void pack_estimate(const struct job_spec *spec, struct buffer *out)
     pack_uint(out, spec->estimate_ms);
 }
 
+typedef void pack_field(const struct job_spec *spec, struct buffer *out);
+
+/* How many fields stand in the bytes: up to the last that is given. */
+static uint32_t count_given(const bool *given, uint32_t n)
+{
+    while (n > 0 && !given[n - 1])
+        n--;
+    return n;
+}
+
+/* Of masters alone; what may be left out, in order. */
+static pack_field *const SCHEDULING[] = {pack_role, pack_estimate};
+
+static uint32_t count_scheduling(const struct job_spec *spec)
+{
+    const bool given[] = {
+        spec->role != NULL,
+        spec->estimate_ms != 0,
+    };
+
+    _Static_assert(sizeof(given) / sizeof(given[0]) ==
+                       sizeof(SCHEDULING) / sizeof(SCHEDULING[0]),
+                   "each has its writer");
+    return count_given(given, sizeof(given) / sizeof(given[0]));
+}
+
+static void pack_scheduling(const struct job_spec *spec, struct buffer *out)
+{
+    uint32_t count = count_scheduling(spec);
+
+    pack_array(out, count);
+    for (uint32_t i = 0; i < count; i++)
+        SCHEDULING[i](spec, out);
+}
+
 /* What may be left out, in order. */
-static void (*const OPTIONAL[])(const struct job_spec *, struct buffer *) = {
+static pack_field *const OPTIONAL[] = {
     pack_image,
     pack_user,
     pack_ports,
@@ -198,12 +236,13 @@ static void (*const OPTIONAL[])(const struct job_spec *, struct buffer *) = {
     pack_checks,
     pack_stop_after,
     pack_lease,
-    pack_role,
-    pack_estimate,
+    pack_scheduling,
 };
 
-/* How many of them stand in the bytes: up to the last that is given. */
-static uint32_t count_optional(const struct job_spec *spec)
+#define OPTIONAL_COUNT   (sizeof(OPTIONAL) / sizeof(OPTIONAL[0]))
+#define FIELDS_OF_AGENTS (FIELDS_ALWAYS + OPTIONAL_COUNT - 1)
+
+static uint32_t count_of_agents(const struct job_spec *spec)
 {
     const bool given[] = {
         spec->image.source != NULL,
@@ -219,31 +258,22 @@ static uint32_t count_optional(const struct job_spec *spec)
         spec->check_count > 0,
         spec->stop_after_ms != 0,
         job_is_exclusive(spec),
-        spec->role != NULL,
-        spec->estimate_ms != 0,
     };
-    uint32_t n = sizeof(given) / sizeof(given[0]);
 
-    _Static_assert(sizeof(given) / sizeof(given[0]) ==
-                       sizeof(OPTIONAL) / sizeof(OPTIONAL[0]),
+    _Static_assert(sizeof(given) / sizeof(given[0]) + 1 == OPTIONAL_COUNT,
                    "each has its writer");
-    while (n > 0 && !given[n - 1])
-        n--;
-    return n;
+    return count_given(given, sizeof(given) / sizeof(given[0]));
 }
 
-#define OPTIONAL_OF_2 13 /* up to the lease */
-
-unsigned job_spec_version(const struct job_spec *spec)
+bool job_spec_is_plain(const struct job_spec *spec)
 {
-    uint32_t optional = count_optional(spec);
-
-    return optional == 0 ? 1 : optional <= OPTIONAL_OF_2 ? 2 : 3;
+    return count_of_agents(spec) == 0;
 }
 
 void job_spec_pack(const struct job_spec *spec, struct buffer *out)
 {
-    uint32_t optional = count_optional(spec);
+    uint32_t optional =
+        count_scheduling(spec) > 0 ? OPTIONAL_COUNT : count_of_agents(spec);
 
     pack_array(out, FIELDS_ALWAYS + optional);
     pack_text(out, spec->name);
@@ -255,6 +285,41 @@ void job_spec_pack(const struct job_spec *spec, struct buffer *out)
     pack_strings(spec->env, spec->env_count, out);
     for (uint32_t i = 0; i < optional; i++)
         OPTIONAL[i](spec, out);
+}
+
+/* What is not given is one byte: zero, false, or an empty text or array. */
+static bool is_given(struct bytes field)
+{
+    return field.size != 1 || memchr("\x00\xc2\xa0\x90", field.data[0], 4) == NULL;
+}
+
+void job_spec_pack_agent_part(struct bytes spec, struct buffer *out)
+{
+    struct buffer part = {0};
+    struct unpack u;
+    const uint8_t *first, *end;
+    uint32_t count = 0;
+
+    unpack_init(&u, spec);
+    if (unpack_enter(&u) <= FIELDS_OF_AGENTS) {
+        pack_bytes(out, spec);
+        return;
+    }
+    first = end = u.at;
+    for (uint32_t i = 1; i <= FIELDS_OF_AGENTS; i++) {
+        const uint8_t *field = u.at;
+
+        unpack_skip(&u);
+        if (i > FIELDS_ALWAYS &&
+            !is_given((struct bytes){field, (size_t)(u.at - field)}))
+            continue;
+        count = i;
+        end = u.at;
+    }
+    pack_array(&part, count);
+    buffer_append(&part, first, (size_t)(end - first));
+    pack_bytes(out, buffer_view(&part));
+    buffer_finish(&part);
 }
 
 /* ---- reading ---- */
@@ -384,6 +449,14 @@ static void unpack_lease(struct job_spec *spec, struct unpack *u)
     unpack_leave_known(u);
 }
 
+static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
+{
+    unpack_enter(u);
+    spec->role = unpack_owned(u, LIMIT_ROLE_BYTES);
+    spec->estimate_ms = unpack_uint(u);
+    unpack_leave_known(u);
+}
+
 static void unpack_fields(struct job_spec *spec, struct unpack *u)
 {
     spec->name = text_copy(unpack_text(u, LIMIT_NAME_BYTES));
@@ -406,8 +479,7 @@ static void unpack_fields(struct job_spec *spec, struct unpack *u)
     unpack_checks(spec, u);
     spec->stop_after_ms = unpack_uint(u);
     unpack_lease(spec, u);
-    spec->role = unpack_owned(u, LIMIT_ROLE_BYTES);
-    spec->estimate_ms = unpack_uint(u);
+    unpack_scheduling(spec, u);
 }
 
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err)

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "wire/job.h"
 #include "wire/list.h"
 #include "wire/pack.h"
 #include "wire/resources.h"
@@ -251,7 +252,7 @@ uint32_t launch_pack(uint64_t term,
         pack_uint(out, launches[i].job);
         pack_uint(out, launches[i].instance);
         pack_uint(out, launches[i].number);
-        pack_bytes(out, launches[i].spec);
+        job_spec_pack_agent_part(launches[i].spec, out);
         if (launches[i].port_count > 0)
             ports_pack(launches[i].ports, launches[i].port_count, out);
     }

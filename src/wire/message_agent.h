@@ -95,7 +95,7 @@ struct launch {
     uint64_t job;
     uint32_t instance;
     uint32_t number;
-    struct bytes spec; /* canonical job_spec bytes */
+    struct bytes spec; /* canonical job_spec bytes; agents get their part of it */
     /* Pack: the caller's array.  Unpacked: the first port_count of `unpacked`. */
     const uint16_t *ports;
     uint32_t port_count; /* at most LIMIT_TASK_PORTS */

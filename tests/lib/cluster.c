@@ -112,7 +112,7 @@ uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like
 uint64_t cluster_add_agent(struct cluster *c, struct resources r)
 {
     return cluster_add_agent_like(
-        c, &(struct agent_spec){.resources = r, .features = AGENT_FEATURES_JOBS});
+        c, &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
 }
 
 void cluster_resize_agent_like(struct cluster *c,
@@ -131,7 +131,7 @@ void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r)
     cluster_resize_agent_like(
         c,
         agent,
-        &(struct agent_spec){.resources = r, .features = AGENT_FEATURES_JOBS});
+        &(struct agent_spec){.resources = r, .features = AGENT_FEATURE_JOBS_2});
 }
 
 void cluster_agent_unreachable(struct cluster *c, uint64_t agent)

@@ -183,7 +183,7 @@ agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
             &spec.custom, "licence", 500 * (1 + workload_choose(w, 6)));
         spec.features = workload_choose(w, 2) != 0 ? AGENT_FEATURE_IMAGES : 0;
         if (percent(w, 90))
-            spec.features |= AGENT_FEATURES_JOBS;
+            spec.features |= AGENT_FEATURE_JOBS_2;
     }
     agent_spec_pack(&spec, out);
     agent_spec_finish(&spec);

@@ -271,7 +271,7 @@ void rig_send_register(struct rig *rig, uint64_t session, uint64_t agent, uint32
     spec.resources.amount[RESOURCE_DISK] = 1ull << 40;
     spec.ports[0] = (struct port_range){31000, 31999};
     spec.port_count = 1;
-    spec.features = AGENT_FEATURES_JOBS;
+    spec.features = AGENT_FEATURE_JOBS_2;
     spec.custom =
         (struct custom_resources){&(struct custom_resource){licence, 10000}, 1};
     agent_spec_pack(&spec, &bytes);

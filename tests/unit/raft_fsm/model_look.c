@@ -169,9 +169,7 @@ bool m_has_extras(const struct model *m,
 {
     if (spec->image.source != NULL && (a->spec.features & AGENT_FEATURE_IMAGES) == 0)
         return false;
-    if (job_spec_version(spec) > 1 && (a->spec.features & AGENT_FEATURE_JOBS_2) == 0)
-        return false;
-    if (job_spec_version(spec) > 2 && (a->spec.features & AGENT_FEATURE_JOBS_3) == 0)
+    if (!job_spec_is_plain(spec) && (a->spec.features & AGENT_FEATURE_JOBS_2) == 0)
         return false;
     for (size_t i = 0; i < spec->custom.count; i++)
         if (custom_used(m, a->id, spec->custom.items[i].name) +

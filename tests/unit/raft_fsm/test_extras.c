@@ -31,7 +31,7 @@ static struct result register_agent(char key,
         .resources = {{64000, 1ull << 40}},
         .ports = {first, second},
         .port_count = (first.first > 0 ? 1u : 0u) + (second.first > 0 ? 1u : 0u),
-        .features = AGENT_FEATURES_JOBS | (images ? AGENT_FEATURE_IMAGES : 0u)};
+        .features = AGENT_FEATURE_JOBS_2 | (images ? AGENT_FEATURE_IMAGES : 0u)};
     struct command c = {.kind = COMMAND_AGENT_REGISTER};
     struct buffer bytes = {0};
     struct result r;
@@ -207,11 +207,11 @@ static void submit_kinds(void)
 START_TEST(test_each_needs_what_it_says)
 {
     static const uint32_t ABLE[] = {
-        AGENT_FEATURES_ALL & ~AGENT_FEATURES_JOBS,
-        AGENT_FEATURES_JOBS,
-        AGENT_FEATURES_JOBS | AGENT_FEATURE_USERS,
-        AGENT_FEATURES_JOBS | AGENT_FEATURE_IMAGES,
-        AGENT_FEATURES_JOBS | AGENT_FEATURE_IMAGES | AGENT_FEATURE_VOLUMES,
+        AGENT_FEATURES_ALL & ~AGENT_FEATURE_JOBS_2,
+        AGENT_FEATURE_JOBS_2,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_USERS,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES,
+        AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES | AGENT_FEATURE_VOLUMES,
     };
     static const bool FITS[5][4] = {{0}, {0}, {1, 0, 0, 0}, {0, 1, 1, 0}, {0, 1, 1, 1}};
 

@@ -14,8 +14,8 @@ static struct fsm f;
 static void setup(void)
 {
     fsm_setup(&f);
-    ck_done(fsm_register_able(&f, 'a', 4, AGENT_FEATURES_JOBS), 1);
-    ck_done(fsm_register_able(&f, 'b', 4, AGENT_FEATURES_JOBS), 2);
+    ck_done(fsm_register_able(&f, 'a', 4, AGENT_FEATURE_JOBS_2), 1);
+    ck_done(fsm_register_able(&f, 'b', 4, AGENT_FEATURE_JOBS_2), 2);
 }
 
 static void teardown(void)

@@ -166,7 +166,7 @@ static uint64_t add_agent(uint16_t first, uint16_t last, uint64_t licences)
                               .ports = {{first, last}},
                               .port_count = first > 0 ? 1 : 0,
                               .custom = {&licence, licences > 0 ? 1 : 0},
-                              .features = AGENT_FEATURES_JOBS};
+                              .features = AGENT_FEATURE_JOBS_2};
 
     return cluster_add_agent_like(&c, &spec);
 }
@@ -232,13 +232,13 @@ START_TEST(test_what_agents_cannot_do)
     add_able_agent(0);
     ck_assert_str_eq(explain_settled(user),
                      "no agent can read all of this job (it is newer than they are)");
-    add_able_agent(AGENT_FEATURES_JOBS);
+    add_able_agent(AGENT_FEATURE_JOBS_2);
     ck_assert_str_eq(explain_settled(user), "no agent can start tasks as other users");
     ck_assert_str_eq(explain_settled(volume), "no agent can run images");
-    add_able_agent(AGENT_FEATURES_JOBS | AGENT_FEATURE_IMAGES);
+    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_IMAGES);
     ck_assert_str_eq(explain_settled(volume),
                      "no agent can mount volumes (triarch-agent --volumes)");
-    add_able_agent(AGENT_FEATURES_JOBS | AGENT_FEATURE_VOLUMES);
+    add_able_agent(AGENT_FEATURE_JOBS_2 | AGENT_FEATURE_VOLUMES);
     ck_assert_str_eq(explain_settled(volume),
                      "no agent has all of 1 cpu, 64 MiB, images, volumes");
     add_able_agent(AGENT_FEATURES_ALL);

@@ -223,7 +223,7 @@ START_TEST(test_custom_resources_in_all_pass_64_bits)
     struct custom_resource most = {(char *)"x", LIMIT_RESOURCE};
     struct agent_spec like = {.resources = amounts(1000, 1, 0, 0),
                               .custom = {&most, 1},
-                              .features = AGENT_FEATURES_JOBS};
+                              .features = AGENT_FEATURE_JOBS_2};
     struct role_spec spec = {.min = cpus(1000)};
     struct role_change change = {.name = (char *)"a", .given = ROLE_HAS_MIN};
     struct job_spec job;
@@ -260,7 +260,7 @@ static void many_wait_for_a_licence(uint64_t kept, uint64_t spare)
     struct custom_resource some = {(char *)"licence", kept};
     struct agent_spec agent = {.resources = amounts(64000, 64000, 0, 0),
                                .custom = {&all, 1},
-                               .features = AGENT_FEATURES_JOBS};
+                               .features = AGENT_FEATURE_JOBS_2};
     struct job_spec job;
     char owner[16];
 

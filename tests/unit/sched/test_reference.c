@@ -63,7 +63,7 @@ static void read_spec(struct slow_agent *a, const struct agent *agent)
     for (int n = 0; n < NAMES; n++)
         a->custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     a->runs_images = (spec.features & AGENT_FEATURE_IMAGES) != 0;
-    a->is_new = (spec.features & AGENT_FEATURES_JOBS) != 0;
+    a->is_new = (spec.features & AGENT_FEATURE_JOBS_2) != 0;
     agent_spec_finish(&spec);
 }
 
@@ -80,7 +80,7 @@ static struct slow_need need_of(const struct job *j)
     for (int n = 0; n < NAMES; n++)
         need.custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
     need.image = spec.image.source != NULL;
-    need.is_new = job_spec_version(&spec) > 1;
+    need.is_new = !job_spec_is_plain(&spec);
     job_spec_finish(&spec);
     return need;
 }
@@ -544,7 +544,7 @@ static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
     struct agent_spec spec = {.resources = any_vector(8)};
 
     if (rng_percent(&rng, 90))
-        spec.features = AGENT_FEATURES_JOBS;
+        spec.features = AGENT_FEATURE_JOBS_2;
     if (rng_percent(&rng, 30))
         return spec;
     spec.port_count = any_ranges(spec.ports, 6);

@@ -91,7 +91,7 @@ START_TEST(test_nothing_given_takes_nothing)
     static const struct {
         size_t fields;
         uint8_t head;
-    } AFTER[] = {{7, 0x97}, {12, 0x9c}, {22, 0xdc}};
+    } AFTER[] = {{7, 0x97}, {12, 0x9c}, {21, 0xdc}};
     struct job_spec simple;
 
     sample_job_spec(&simple);
@@ -150,7 +150,8 @@ START_TEST(test_fields_of_a_newer_version)
                  {15, false},  /* restart */
                  {16, false},  /* reschedule */
                  {17, true},   /* checks */
-                 {19, false}}; /* exclusive */
+                 {19, false},  /* exclusive */
+                 {20, false}}; /* of masters alone */
 
     job_spec_pack(&spec, &out);
     for (int i = 0; i < COUNT(WHERE); i++) {
@@ -163,6 +164,40 @@ START_TEST(test_fields_of_a_newer_version)
                         "fields that this version does not know");
         buffer_finish(&newer);
     }
+}
+END_TEST
+
+/* Of this spec without its role and estimate it is all that is packed. */
+static void check_agent_part(struct job_spec *s)
+{
+    struct buffer part = {0};
+    struct unpack u;
+
+    buffer_clear(&out);
+    job_spec_pack(s, &out);
+    job_spec_pack_agent_part(buffer_view(&out), &part);
+    job_spec_set_role(s, NULL);
+    s->estimate_ms = 0;
+    buffer_clear(&out);
+    job_spec_pack(s, &out);
+    unpack_init(&u, buffer_view(&part));
+    ck_assert_bytes_eq(unpack_bytes(&u, LIMIT_SPEC_BYTES), buffer_view(&out));
+    buffer_finish(&part);
+}
+
+START_TEST(test_agents_get_their_part)
+{
+    struct job_spec simple;
+
+    check_agent_part(&spec);
+    check_agent_part(&spec); /* without anything of masters alone */
+    sample_job_spec(&simple);
+    job_spec_set_role(&simple, "night");
+    check_agent_part(&simple);
+    simple.cpu_hard = true;
+    simple.estimate_ms = 1;
+    check_agent_part(&simple);
+    job_spec_finish(&simple);
 }
 END_TEST
 
@@ -504,6 +539,7 @@ int main(void)
     tcase_add_test(t, test_largest);
     tcase_add_test(t, test_quick_repetitions);
     tcase_add_test(t, test_fields_of_a_newer_version);
+    tcase_add_test(t, test_agents_get_their_part);
     tcase_add_loop_test(t, test_rule, 0, COUNT(RULES));
     return unit_run("job_optional", &t, 1);
 }
