@@ -7,12 +7,14 @@
 #include "sched/round.h"
 
 struct sched {
+    unsigned looks;     /* that each round has */
     struct fleet fleet; /* where */
     struct lanes lanes; /* what */
 
     /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
      * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,
-     * or after the end when the looks of a round were not enough to get there. */
+     * or after the end when the looks of a round were not enough to get there; then in
+     * the next round, so that who is behind all that sleeps gets a turn between the two. */
     struct {
         uint64_t epoch;
         bool was_cut;

@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "sched/caps.h"
 #include "sched/turn.h"
 
 #include <string.h>
@@ -21,9 +20,9 @@ static int role_by_name(const struct role_lanes *a, const struct role_lanes *b)
 RB_GENERATE(lane_tree, lane, by_owner, lane_by_owner)
 RB_GENERATE(role_lanes_tree, role_lanes, by_name, role_by_name)
 
-void lanes_init(struct lanes *l, const struct use *total)
+void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree *grown)
 {
-    *l = (struct lanes){.total = total, .asleep = {.of_needs = true}};
+    *l = (struct lanes){.total = total, .grown = grown, .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
 }
@@ -184,11 +183,57 @@ static void place_node(struct fit_tree *t,
         fit_tree_insert(t, n);
 }
 
-/* Something may come before what was compared already. */
-static void go_back(struct cursor *c, struct fit_key key)
+static bool is_passed_by(const struct cursor *c, const struct fit_key *key)
 {
-    if (fit_key_compare(&key, &c->from) < 0)
-        c->from = key;
+    return fit_key_compare(key, &c->from) < 0;
+}
+
+/* Of a comparison that is not this one, nothing counts. */
+static struct fit_key cursor_at(const struct cursor *c, uint64_t epoch)
+{
+    return c->epoch == epoch ? c->from : (struct fit_key){0};
+}
+
+/* True while what rests there is compared with what has grown. */
+static bool
+is_comparing(const struct lanes *l, const struct role_lanes *r, enum place p)
+{
+    switch (p) {
+    case SHAPE_ASLEEP:
+        return l->grown->root != NULL;
+    case SHAPE_CAPPED:
+        return r->uncapping.is_due;
+    case SHAPE_READY:
+    case SHAPE_PLACES:
+        break;
+    }
+    return false;
+}
+
+/* True if a shape of the lane that rests there is still to be compared. */
+static bool has_uncompared(const struct lanes *l, const struct lane *lane, enum place p)
+{
+    const struct role_lanes *r = lane->role;
+    const struct cursor *c = &lane->cursor[p];
+    struct caps_wanted wanted;
+
+    if (!is_comparing(l, r, p))
+        return false;
+    if (p == SHAPE_ASLEEP)
+        return queue_find_asleep(
+                   &lane->queue, cursor_at(c, l->cursor.epoch), l->grown) != NULL;
+    wanted = lanes_wanted(r);
+    return caps_find(&lane->queue.at[p], cursor_at(c, r->uncapping.epoch), &wanted) !=
+           NULL;
+}
+
+/* The same of what is asleep of a role. */
+static bool role_has_uncompared(const struct lanes *l, const struct role_lanes *r)
+{
+    struct fit_key from = cursor_at(&r->cursor[SHAPE_ASLEEP], l->cursor.epoch);
+
+    return is_comparing(l, r, SHAPE_ASLEEP) &&
+           fit_tree_find_need(&r->at[SHAPE_ASLEEP], from, l->grown) != NULL;
 }
 
 static struct lane *first_lane(const struct role_lanes *r, enum place place)
@@ -201,6 +246,16 @@ static struct lane *first_lane(const struct role_lanes *r, enum place place)
 static bool may_uncap(const struct role_lanes *r)
 {
     return r->uncapping.is_due && !r->uncapping.is_paused;
+}
+
+/* Roles that are to be compared share the looks for it. */
+static void count_uncapping(struct lanes *l, struct role_lanes *r)
+{
+    bool counts = r->uncapping.is_due && r->at[SHAPE_CAPPED].root != NULL;
+
+    l->uncapping -= r->uncapping.is_counted;
+    l->uncapping += counts;
+    r->uncapping.is_counted = counts;
 }
 
 static void order_role(struct lanes *l, struct role_lanes *r, const struct role *role)
@@ -216,11 +271,12 @@ static void order_role(struct lanes *l, struct role_lanes *r, const struct role 
         key = (struct fit_key){role_turn(&role->spec, r->is_owed, r->share), role->id};
     place_node(&l->ready, &r->ready, key, is_ready, NULL);
     place_node(&l->asleep, &r->asleep, key, is_asleep, &r->at[SHAPE_ASLEEP]);
-    if (is_asleep)
-        go_back(&l->cursor, key);
+    count_uncapping(l, r);
+    if (is_asleep && is_passed_by(&l->cursor, &key) && role_has_uncompared(l, r))
+        l->cursor.from = key;
 }
 
-static void order_lane(struct lane *lane, const struct role *role)
+static void order_lane(struct lanes *l, struct lane *lane, const struct role *role)
 {
     struct role_lanes *r = lane->role;
     struct fit_key key = {0};
@@ -237,8 +293,9 @@ static void order_lane(struct lane *lane, const struct role *role)
                    key,
                    inner->root != NULL,
                    p == SHAPE_READY ? NULL : inner);
-        if (is_in(&lane->at[p]))
-            go_back(&r->cursor[p], key);
+        if (is_in(&lane->at[p]) && is_passed_by(&r->cursor[p], &key) &&
+            has_uncompared(l, lane, (enum place)p))
+            r->cursor[p].from = key;
     }
 }
 
@@ -335,6 +392,7 @@ static void free_lane(struct lanes *l, struct lane *lane)
 static void free_role(struct lanes *l, struct role_lanes *r)
 {
     RB_REMOVE(role_lanes_tree, &l->roles, r);
+    l->uncapping -= r->uncapping.is_counted;
     use_finish(&r->planned);
     role_bound_finish(&r->max);
     mem_free(r->name);
@@ -347,7 +405,7 @@ static void settle(struct lanes *l, const struct state *s, struct lane *lane)
     struct role_lanes *r = lane->role;
     const struct role *role = state_role(s, r->name);
 
-    order_lane(lane, role);
+    order_lane(l, lane, role);
     if (queue_is_empty(&lane->queue) && !lane->is_touched)
         free_lane(l, lane);
     order_role(l, r, role);
@@ -372,32 +430,29 @@ void lanes_finish(struct lanes *l)
 
 /* ---- jobs ---- */
 
-/* With its rank of now, in the lane where it belongs now.  A shape that rests may come before
- * what was compared already. */
-static void add_job(struct lanes *l,
-                    const struct state *s,
-                    struct lane *lane,
-                    const struct job *j,
-                    bool wake)
+/* With its rank of now, in the lane where it belongs now. */
+static void
+add_job(struct lanes *l, const struct state *s, struct lane *lane, const struct job *j)
 {
     struct fit_key rank = job_rank(&j->owner->role->spec, j);
     struct waiting *w = waiting_find(&l->jobs, j->id);
     struct lane *old = w == NULL ? lane : w->shape->queue->owner;
-    const struct shape *shape;
+    const struct shape *shape = queue_shape(&lane->queue, j);
+    bool wake;
 
+    if (shape == NULL && w != NULL)
+        shape = w->shape;
+    wake = shape != NULL && is_comparing(l, lane->role, shape->at);
     if (old == lane) {
         queue_add(&lane->queue, j, rank, wake);
     } else {
-        queue_take_over(&lane->queue, w, j, rank);
+        queue_take_over(&lane->queue, w, j, rank, wake);
         settle(l, s, old);
     }
-    shape = waiting_find(&l->jobs, j->id)->shape;
-    if (shape->at != SHAPE_READY)
-        go_back(&lane->cursor[shape->at], shape->place.key);
     settle(l, s, lane);
 }
 
-void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool wake)
+void lanes_add(struct lanes *l, const struct state *s, const struct job *j)
 {
     const struct role *role = j->owner->role;
     struct role_lanes *r = find_role(l, role->name);
@@ -408,7 +463,7 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool
     lane = find_lane(r, lane_name(j->owner));
     if (lane == NULL)
         lane = add_lane(l, r, role, lane_name(j->owner));
-    add_job(l, s, lane, j, wake);
+    add_job(l, s, lane, j);
 }
 
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job)
@@ -439,7 +494,7 @@ void lanes_freed(struct lanes *l, const struct state *s, const struct job *j)
         return;
     touch_lane(l, lane);
     if (o->role->spec.order == ROLE_SRTF && waiting_find(&l->jobs, j->id) != NULL)
-        lanes_add(l, s, j, false);
+        lanes_add(l, s, j);
 }
 
 void lanes_role_changed(struct lanes *l, const struct state *s, uint64_t id)
@@ -486,11 +541,11 @@ static void review_step(struct lanes *l, const struct state *s, struct role_lane
         v->job = w->rank.second + 1;
         j = state_job(s, w->rank.second);
         if (j != NULL)
-            lanes_add(l, s, j, false);
+            lanes_add(l, s, j);
         return;
     }
     read_lane(l, lane, role);
-    order_lane(lane, role);
+    order_lane(l, lane, role);
     order_role(l, r, role);
     review_go_on(l, r, RB_NEXT(lane_tree, &r->lanes, lane));
 }
@@ -664,6 +719,11 @@ void lanes_pop(struct lanes *l, const struct state *s, const struct pick *p)
 void lanes_uncapping_go_on(struct role_lanes *r)
 {
     lower(&r->uncapping.least, &r->room);
+}
+
+struct caps_wanted lanes_wanted(const struct role_lanes *r)
+{
+    return r->uncapping.is_of_all ? caps_all() : caps_wanted(&r->room, &r->max);
 }
 
 bool lanes_cap(struct lanes *l,

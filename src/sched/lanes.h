@@ -15,12 +15,16 @@
 #define SCHED_LANES_H
 
 #include "raft_fsm/state.h"
+#include "sched/caps.h"
 #include "sched/fit_tree.h"
 #include "sched/queue.h"
 
 #include <bsd/sys/tree.h>
 
-/* How far one comparison of shapes at rest with what has grown has come. */
+/* How far one comparison of shapes at rest with what has grown has come.  It goes on over many
+ * rounds while keys change, and has to end: a shape that moves forward meanwhile is tried by
+ * itself instead, and a lane or role that does makes a cursor go back only while there is
+ * something in it that was not compared. */
 struct cursor {
     struct fit_key from; /* those before are compared */
     uint64_t epoch;      /* of that comparison */
@@ -48,6 +52,7 @@ struct uncapping {
     bool is_paused;          /* it had its looks of this round */
     bool was_cut;            /* the looks of a round were not enough … */
     bool again;              /* … and it has grown since: from the beginning, then */
+    bool is_counted;         /* in lanes.uncapping */
     unsigned looks;          /* of this round */
     uint64_t epoch;          /* of the comparison */
     struct bound_room least; /* that any was compared with: more than that has grown */
@@ -98,12 +103,14 @@ struct lanes {
     struct fit_tree ready, asleep; /* of roles */
     struct cursor cursor;          /* of those that are asleep */
     const struct use *total;       /* of all agents that are active */
+    const struct fit_tree *grown;  /* agents that what is asleep is compared with */
     struct role_lanes **touched;   /* roles and, below, lanes to read again */
     size_t touched_count, touched_capacity;
     struct lane **lanes;
     size_t lane_count, lane_capacity;
-    size_t reviews; /* roles that are read again */
-    bool is_cut;    /* a comparison of capped shapes goes on in the next round */
+    size_t reviews;   /* roles that are read again */
+    size_t uncapping; /* roles of which capped shapes are to be compared */
+    bool is_cut;      /* a comparison of capped shapes goes on in the next round */
 };
 
 /* A shape, and whose it is; shape NULL: none. */
@@ -113,10 +120,10 @@ struct pick {
     struct shape *shape;
 };
 
-void lanes_init(struct lanes *l, const struct use *total);
+void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree *grown);
 void lanes_finish(struct lanes *l);
 
-void lanes_add(struct lanes *l, const struct state *s, const struct job *j, bool wake);
+void lanes_add(struct lanes *l, const struct state *s, const struct job *j);
 /* Nothing happens when it does not wait. */
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 
@@ -159,6 +166,8 @@ void lanes_pop(struct lanes *l, const struct state *s, const struct pick *p);
 
 /* What is capped of a role is about to be compared with what it may have more now. */
 void lanes_uncapping_go_on(struct role_lanes *r);
+/* What to look for then. */
+struct caps_wanted lanes_wanted(const struct role_lanes *r);
 /* The shape of this lane rests if its role may have no more of it; false if it may. */
 bool lanes_cap(struct lanes *l,
                const struct state *s,

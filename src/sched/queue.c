@@ -126,17 +126,17 @@ static void insert(struct queue *q, struct shape *shape, struct fit_key rank, bo
         enter(q, shape, wake ? SHAPE_READY : shape->at);
 }
 
-/* It rests as before: a rank says nothing of what fits. */
-static void set_rank(struct queue *q, struct waiting *w, struct fit_key rank)
+static void set_rank(struct queue *q, struct waiting *w, struct fit_key rank, bool wake)
 {
     struct shape *shape = w->shape;
     bool was_first = w == RB_MIN(waiting_tree, &shape->jobs);
+    bool is_forward = fit_key_compare(&rank, &shape->place.key) < 0;
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
     w->rank = rank;
     RB_INSERT(waiting_tree, &shape->jobs, w);
-    if (was_first || w == RB_MIN(waiting_tree, &shape->jobs))
-        enter(q, shape, shape->at);
+    if (was_first || is_forward)
+        enter(q, shape, is_forward && wake ? SHAPE_READY : shape->at);
 }
 
 void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake)
@@ -149,14 +149,15 @@ void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool w
         shape = queue_shape(q, j);
         insert(q, shape != NULL ? shape : add_shape(q, j), rank, wake);
     } else if (fit_key_compare(&w->rank, &rank) != 0) {
-        set_rank(q, w, rank);
+        set_rank(q, w, rank, wake);
     }
 }
 
 void queue_take_over(struct queue *q,
                      struct waiting *w,
                      const struct job *j,
-                     struct fit_key rank)
+                     struct fit_key rank,
+                     bool wake)
 {
     struct shape *shape = queue_shape(q, j);
 
@@ -166,7 +167,7 @@ void queue_take_over(struct queue *q,
         shape->cap = w->shape->cap;
     }
     queue_remove(w->shape->queue, w);
-    insert(q, shape, rank, false);
+    insert(q, shape, rank, wake);
 }
 
 void queue_finish(struct queue *q)

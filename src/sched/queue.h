@@ -73,13 +73,14 @@ static inline bool queue_is_empty(const struct queue *q)
 }
 
 /* A job with this rank, whose second part is its id; one that waits here already gets the
- * rank.  `wake`: a shape at rest of which a new job is the first is to be tried again. */
+ * rank.  `wake`: a shape at rest that moves forward by it is to be tried again. */
 void queue_add(struct queue *q, const struct job *j, struct fit_key rank, bool wake);
-/* A job that waits in another queue waits here from now on, and rests as it did. */
+/* A job that waits in another queue waits here from now on, and rests as it did; likewise. */
 void queue_take_over(struct queue *q,
                      struct waiting *w,
                      const struct job *j,
-                     struct fit_key rank);
+                     struct fit_key rank,
+                     bool wake);
 void queue_remove(struct queue *q, struct waiting *w);
 /* In any queue; NULL when it does not wait. */
 struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job);

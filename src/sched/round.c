@@ -20,14 +20,14 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "sched/caps.h"
 #include "sched/turn.h"
 
 #define ASKED_PER_LOOK \
     16 /* agents whose extras were looked at cost as much as a search */
 
-#define REVIEW_LOOKS    (SCHED_LOOKS / 2) /* in a round */
-#define UNCAPPING_LOOKS (SCHED_LOOKS / 8) /* of a role, in a round */
+/* Of the looks of a round. */
+#define REVIEW_PART    2
+#define UNCAPPING_PART 8 /* all roles together, or a look for each */
 
 struct round {
     struct sched *sched;
@@ -35,15 +35,20 @@ struct round {
     struct placement *out;
     size_t count;
     size_t max;
-    unsigned looks; /* left */
+    unsigned looks;           /* left */
+    unsigned uncapping_looks; /* that each role has */
+    /* All that sleeps was compared, but not with all that grew meanwhile: that comes in the
+     * next round, after who is ready now. */
+    bool is_compared;
 };
 
-struct sched *sched_create(void)
+struct sched *sched_create(unsigned looks)
 {
     struct sched *s = mem_zalloc(sizeof(*s));
 
+    s->looks = looks;
     fleet_init(&s->fleet);
-    lanes_init(&s->lanes, &s->fleet.total);
+    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown);
     return s;
 }
 
@@ -71,7 +76,7 @@ void sched_reset(struct sched *s, const struct state *state)
 
     clear(s);
     fleet_init(&s->fleet);
-    lanes_init(&s->lanes, &s->fleet.total);
+    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown);
     RB_FOREACH (a, agent_tree, (struct agent_tree *)&state->agents)
         fleet_refresh(&s->fleet, state, a->id);
     s->is_loading = true;
@@ -115,7 +120,7 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 
     /* What ended may be purged already. */
     if (j != NULL && job_pending(j) > 0)
-        lanes_add(&s->lanes, state, j, s->fleet.grown.root != NULL);
+        lanes_add(&s->lanes, state, j);
     else
         lanes_remove(&s->lanes, state, job);
 }
@@ -158,7 +163,7 @@ static bool load(struct round *r)
         r->looks--;
         s->load_priority = j->priority;
         s->load_id = j->id;
-        lanes_add(&s->lanes, r->state, j, true);
+        lanes_add(&s->lanes, r->state, j);
     }
     s->is_loading = j != NULL;
     return !s->is_loading;
@@ -168,10 +173,18 @@ static bool load(struct round *r)
  * is known. */
 static void review(struct round *r)
 {
-    unsigned looks = REVIEW_LOOKS;
+    unsigned part = r->looks / REVIEW_PART, left = part;
 
-    lanes_review(&r->sched->lanes, r->state, &looks);
-    r->looks -= REVIEW_LOOKS - looks;
+    lanes_review(&r->sched->lanes, r->state, &left);
+    r->looks -= part - left;
+}
+
+static unsigned uncapping_looks(const struct round *r)
+{
+    unsigned roles = (unsigned)r->sched->lanes.uncapping;
+    unsigned each = r->sched->looks / UNCAPPING_PART / (roles > 0 ? roles : 1);
+
+    return each > 0 ? each : 1;
 }
 
 static bool refresh(struct round *r)
@@ -189,6 +202,7 @@ static bool refresh(struct round *r)
     s->drained_count = 0;
     s->round++;
     review(r);
+    r->uncapping_looks = uncapping_looks(r);
     return load(r);
 }
 
@@ -304,15 +318,12 @@ find_asleep(struct round *r, struct role_lanes *role, struct pick *ready)
 static enum found
 find_capped(struct round *r, struct role_lanes *role, struct pick *ready)
 {
-    const struct role *said = state_role(r->state, role->name);
-    struct caps_wanted wanted = role->uncapping.is_of_all
-                                    ? caps_all()
-                                    : caps_wanted(&role->room, &said->spec.max);
+    struct caps_wanted wanted = lanes_wanted(role);
     struct cursor *cursor = &role->cursor[SHAPE_CAPPED];
 
     lanes_uncapping_go_on(role);
     begin(cursor, role->uncapping.epoch);
-    while (r->looks > 0 && role->uncapping.looks < UNCAPPING_LOOKS) {
+    while (r->looks > 0 && role->uncapping.looks < r->uncapping_looks) {
         struct fit_node *n = caps_find(&role->at[SHAPE_CAPPED], cursor->from, &wanted);
         struct lane *lane = n == NULL ? NULL : n->owner;
         struct cursor *in_lane;
@@ -344,12 +355,21 @@ find_capped(struct round *r, struct role_lanes *role, struct pick *ready)
 }
 
 /* All sleeping shapes were compared with what has grown. */
-static void waking_end(struct sched *s)
+static void waking_end(struct round *r)
 {
+    struct sched *s = r->sched;
+
     if (!s->waking.again)
         fit_tree_clear(&s->fleet.grown);
+    r->is_compared = s->waking.again;
     compare_again(s);
     s->waking.again = false;
+}
+
+/* What has grown is to be compared with what sleeps. */
+static bool is_waking(const struct round *r)
+{
+    return r->sched->fleet.grown.root != NULL && !r->is_compared;
 }
 
 /* A sleeping shape that an agent has room for now, earlier than what is ready. */
@@ -358,14 +378,14 @@ static void find_awakened(struct round *r, struct pick *ready)
     struct sched *s = r->sched;
     struct lanes *l = &s->lanes;
 
-    while (s->fleet.grown.root != NULL && r->looks > 0) {
+    while (is_waking(r) && r->looks > 0) {
         struct fit_node *n =
             fit_tree_find_need(&l->asleep, l->cursor.from, &s->fleet.grown);
         enum found found;
 
         r->looks--;
         if (n == NULL) {
-            waking_end(s);
+            waking_end(r);
             continue;
         }
         if (ready->shape != NULL && ready->role != n->owner &&
@@ -449,7 +469,7 @@ fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks 
     struct lanes *l = &r->sched->lanes;
     struct resources left = a->fit.vector;
     struct demand d = job_demand(t->job);
-    bool has_grown = r->sched->fleet.grown.root != NULL;
+    bool has_grown = is_waking(r);
     enum filled why = FULL;
 
     t->next.agent = a->id;
@@ -474,25 +494,26 @@ fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks 
     return why;
 }
 
-/* Nothing that sleeps and comes before it fits, or that had come first. */
+/* Nothing that sleeps and comes before it fits, or that had come first: unless that is
+ * compared later. */
 static void fall_asleep(struct round *r, const struct pick *p)
 {
     struct sched *s = r->sched;
     struct cursor *cursor = &p->lane->cursor[SHAPE_ASLEEP];
 
-    begin(cursor, s->waking.epoch);
-    step_over(cursor, p->shape->place.key);
+    if (is_waking(r)) {
+        begin(cursor, s->waking.epoch);
+        step_over(cursor, p->shape->place.key);
+    }
     lanes_move(&s->lanes, r->state, p, SHAPE_ASLEEP);
 }
 
-/* The same of capped ones, and its role may have no more of it. */
+/* Its role may have no more of it.  Capped ones before it are not compared yet when that
+ * goes on in the next round. */
 static void be_capped(struct round *r, const struct pick *p)
 {
-    struct cursor *cursor = &p->lane->cursor[SHAPE_CAPPED];
     bool is_capped;
 
-    begin(cursor, p->role->uncapping.epoch);
-    step_over(cursor, p->shape->place.key);
     is_capped = lanes_cap(&r->sched->lanes, r->state, p->lane, p->shape);
     ASSERT(is_capped);
 }
@@ -573,7 +594,7 @@ size_t sched_round(struct sched *s,
                    bool *more)
 {
     struct round r = {
-        .sched = s, .state = state, .out = out, .max = max, .looks = SCHED_LOOKS};
+        .sched = s, .state = state, .out = out, .max = max, .looks = s->looks};
 
     *more = true;
     if (!refresh(&r))
@@ -582,7 +603,8 @@ size_t sched_round(struct sched *s,
         struct pick p = next_pick(&r);
 
         if (p.shape == NULL) {
-            *more = r.looks == 0 || s->lanes.is_cut || s->lanes.reviews > 0;
+            *more = r.looks == 0 || r.is_compared || s->lanes.is_cut ||
+                    s->lanes.reviews > 0;
             break;
         }
         place_first_job(&r, &p);

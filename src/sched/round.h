@@ -30,7 +30,8 @@
 
 struct sched;
 
-struct sched *sched_create(void);
+/* `looks`: of each round; SCHED_LOOKS, or fewer in tests of what happens at their end. */
+struct sched *sched_create(unsigned looks);
 void sched_destroy(struct sched *s); /* NULL is fine */
 
 /* Leading begins: forget everything and build on this state.  Agents are read at once,

@@ -7,16 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
-void cluster_init(struct cluster *c)
+void cluster_init_with(struct cluster *c, unsigned looks)
 {
     struct command found = {.kind = COMMAND_FOUND, .found = {"a cluster id 123"}};
 
     *c = (struct cluster){.now_us = 1700000000000000ull};
     c->state = state_create();
-    c->sched = sched_create();
+    c->sched = sched_create(looks);
     cluster_apply(c, &found);
     sched_reset(c->sched, c->state);
     cluster_plan(c, 1);
+}
+
+void cluster_init(struct cluster *c)
+{
+    cluster_init_with(c, SCHED_LOOKS);
 }
 
 void cluster_finish(struct cluster *c)

@@ -27,6 +27,7 @@ struct cluster {
 };
 
 void cluster_init(struct cluster *c); /* founded; leading, after a first round */
+void cluster_init_with(struct cluster *c, unsigned looks); /* in each round */
 void cluster_finish(struct cluster *c);
 
 struct result cluster_apply(struct cluster *c, const struct command *command);

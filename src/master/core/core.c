@@ -223,7 +223,7 @@ struct master_core *master_create(const struct master_config *config)
     ASSERT(config->member_count >= 1 && config->member_count <= LIMIT_MASTERS);
     m->config = *config;
     m->state = state_create();
-    m->sched = sched_create();
+    m->sched = sched_create(SCHED_LOOKS);
     RB_INIT(&m->views);
     TAILQ_INIT(&m->heard);
     LIST_INIT(&m->lapsing);

@@ -419,6 +419,202 @@ START_TEST(test_a_job_that_moves_forward_meanwhile_is_not_missed)
 }
 END_TEST
 
+/* ---- comparisons that take many rounds ---- */
+
+#define FEW_LOOKS 64 /* of a round: 8 for capped shapes */
+#define MANY      200
+
+static void with_few_looks(void)
+{
+    cluster_finish(&c);
+    cluster_init_with(&c, FEW_LOOKS);
+}
+
+/* Rounds until a task of this job is placed, each after an event. */
+static unsigned rounds_to_place(uint64_t job, void (*event)(unsigned round))
+{
+    uint32_t pending = job_pending(state_job(c.state, job));
+
+    for (unsigned round = 1;; round++) {
+        event(round);
+        cluster_plan(&c, 100);
+        cluster_place(&c);
+        if (job_pending(state_job(c.state, job)) < pending)
+            return round;
+        ck_assert(c.more);
+        ck_assert_uint_lt(round, MANY);
+    }
+}
+
+static void finish_first(unsigned round)
+{
+    struct attempt *t = RB_MIN(attempt_tree, &c.state->attempts);
+
+    (void)round;
+    if (t != NULL)
+        cluster_report(&c, t->id, TASK_FINISHED);
+}
+
+/* Of `name`, with a cpu. */
+static uint64_t
+submit_custom(const char *owner, const char *name, uint64_t amount, uint32_t instances)
+{
+    struct custom_resource need = {(char *)name, amount};
+    struct job_spec like;
+
+    job_spec_init(&like);
+    like.role = (char *)"r";
+    like.resources = amounts(1000, 0, 0, 0);
+    like.custom = (struct custom_resources){&need, 1};
+    like.instances = instances;
+    return cluster_submit_of(&c, &like, owner);
+}
+
+/* Of role r: of cpus, and of licences and tapes. */
+static void set_maximum(enum role_order order, uint64_t milli, uint64_t each)
+{
+    struct custom_resource most[2] = {{(char *)"licence", each},
+                                      {(char *)"tape", each}};
+    struct role_spec spec = {
+        .order = order, .aging_ms = ROLE_NEVER, .max = cpus(milli)};
+
+    spec.max.custom = (struct custom_resources){most, 2};
+    set("r", ROLE_HAS_ORDER | ROLE_HAS_AGING | ROLE_HAS_MAX, spec);
+}
+
+static void add_agent_with_licences(void)
+{
+    struct custom_resource all[2] = {{(char *)"licence", 10000000},
+                                     {(char *)"tape", 10000000}};
+
+    cluster_add_agent_like(&c,
+                           &(struct agent_spec){.resources = amounts(64000, 1, 0, 0),
+                                                .custom = {all, 2},
+                                                .features = AGENT_FEATURE_JOBS_2});
+}
+
+/* The comparison of what is capped is cut, and then one becomes capped that is behind what was
+ * compared. */
+START_TEST(test_what_is_capped_meanwhile_hides_nobody)
+{
+    uint64_t last;
+
+    with_few_looks();
+    add_agent_with_licences();
+    set_maximum(ROLE_FCFS, 2000, 1000);
+    for (uint64_t i = 0; i < MANY; i++)
+        submit_custom("", "licence", 100000 + i, 1);
+    last = submit_custom("", "licence", 1500, 1);
+    cluster_settle(&c);
+    set_maximum(ROLE_FCFS, 2000, 1800);
+    submit("r", "", amounts(3000, 0, 0, 0), 1, 0);
+    cluster_settle(&c);
+    ck_assert_uint_eq(job_pending(state_job(c.state, last)), 0);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
+static void submit_with_priority(unsigned round)
+{
+    struct custom_resource need = {(char *)"licence", 100000};
+    struct job_spec like;
+
+    (void)round;
+    job_spec_init(&like);
+    like.role = (char *)"r";
+    like.priority = 10;
+    like.resources = amounts(1000, 0, 0, 0);
+    like.custom = (struct custom_resources){&need, 1};
+    cluster_submit_like(&c, &like);
+}
+
+static void check_capped_are_reached(void (*event)(unsigned round))
+{
+    uint64_t last;
+
+    with_few_looks();
+    add_agent_with_licences();
+    set_maximum(ROLE_PRIORITY, 4000, 1000);
+    submit_custom("", "tape", 1000, 100000);
+    cluster_settle(&c);
+    for (uint64_t i = 0; i < MANY; i++)
+        submit_custom("", "licence", 100000 + i, 1);
+    last = submit("r", "", amounts(5000, 0, 0, 0), 1, 0);
+    cluster_settle(&c);
+    set_maximum(ROLE_PRIORITY, 10000, 1000);
+    ck_assert_uint_le(rounds_to_place(last, event), MANY / 6);
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+
+START_TEST(test_what_is_capped_is_reached_while_tasks_before_it_end)
+{
+    check_capped_are_reached(finish_first);
+}
+END_TEST
+
+START_TEST(test_what_is_capped_is_reached_while_jobs_come_before_it)
+{
+    check_capped_are_reached(submit_with_priority);
+}
+END_TEST
+
+/* A job of owner 0 has all gpus.  Many others are asleep, and an agent comes that is too small
+ * for each by a thousandth of a cpu.  They come before a job of the default role, which it has
+ * room for; that one's id. */
+static uint64_t many_nearly_fit(enum role_order order, unsigned owners)
+{
+    char owner[16];
+
+    with_few_looks();
+    set("r",
+        ROLE_HAS_ORDER | ROLE_HAS_PRIORITY | ROLE_HAS_AGING,
+        (struct role_spec){.order = order, .priority = 5, .aging_ms = ROLE_NEVER});
+    cluster_add_agent(&c, amounts(2000, 1, 0, 2));
+    submit("r", "0", amounts(1000, 0, 0, 1), 1000, 0);
+    cluster_settle(&c);
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(owner, sizeof(owner), "%u", i % owners);
+        submit("r", owner, amounts(1000001 + i % 40, 0, i, 0), 1, 0);
+    }
+    cluster_settle(&c);
+    cluster_add_agent(&c, amounts(1000000, 0, MANY, 0));
+    return one(ROLE_DEFAULT, "", 1);
+}
+
+static void submit_what_sleeps(unsigned round)
+{
+    (void)round;
+    submit("r", "0", amounts(1000001, 0, 0, 0), 1, 0);
+}
+
+static void submit_what_fits_nowhere(unsigned round)
+{
+    submit("r", "0", amounts(9000000 + round, 0, 0, 0), 1, 0);
+}
+
+static void check_all_are_reached(enum role_order order,
+                                  unsigned owners,
+                                  void (*event)(unsigned round))
+{
+    uint64_t last = many_nearly_fit(order, owners);
+
+    ck_assert_uint_le(rounds_to_place(last, event), 4 * MANY / FEW_LOOKS);
+    cluster_settle(&c);
+    sched_check(c.sched, c.state);
+}
+
+START_TEST(test_all_that_sleeps_is_compared_whatever_comes)
+{
+    check_all_are_reached(ROLE_FCFS, 1, submit_what_sleeps);
+    check_all_are_reached(ROLE_FCFS, 1, submit_what_fits_nowhere);
+    check_all_are_reached(ROLE_FAIR, MANY, submit_what_sleeps);
+    check_all_are_reached(ROLE_FAIR, MANY, submit_what_fits_nowhere);
+    check_all_are_reached(ROLE_SRTF, 1, finish_first);             /* its rank falls */
+    check_all_are_reached(ROLE_FAIR, FEW_LOOKS / 2, finish_first); /* its share does */
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("lanes",
@@ -438,7 +634,11 @@ int main(void)
                          test_jobs_of_another_order_move_to_their_lanes,
                          test_a_job_that_moves_forward_meanwhile_is_not_missed,
                          test_nor_does_who_is_nearly_within_its_maximum,
-                         test_custom_resources_in_all_pass_64_bits);
+                         test_custom_resources_in_all_pass_64_bits,
+                         test_what_is_capped_meanwhile_hides_nobody,
+                         test_what_is_capped_is_reached_while_tasks_before_it_end,
+                         test_what_is_capped_is_reached_while_jobs_come_before_it,
+                         test_all_that_sleeps_is_compared_whatever_comes);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("lanes", &t, 1);

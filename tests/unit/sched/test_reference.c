@@ -3,7 +3,8 @@
  * The reference looks at every task and every agent of the state, adds up for itself what
  * is allocated, and keeps nothing.  A random cluster lives for a while; each round has to
  * plan exactly what the reference says, also when its batch is applied late, in part or
- * never, and when another leader begins from the state alone.
+ * never, and when another leader begins from the state alone.  Rounds of a few looks, which
+ * do not get to the end of what they compare, have to end where the reference finds nothing.
  */
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
@@ -21,7 +22,7 @@ static uint64_t seed;
 static bool is_wide; /* amounts from all over the range, not just some round ones */
 
 static struct {
-    unsigned planned, empty, full;
+    unsigned planned, empty, full, cut;
 } seen;
 
 /* ---- the reference ---- */
@@ -759,10 +760,57 @@ START_TEST(test_rounds_plan_what_the_reference_says)
 }
 END_TEST
 
+static void settle(void)
+{
+    static struct placement left[LIMIT_PLACEMENTS];
+    unsigned rounds = 0;
+
+    do {
+        cluster_plan(&c, rng_percent(&rng, 30) ? 3 : LIMIT_PLACEMENTS);
+        cluster_place(&c);
+        ck_assert_seed(++rounds < 10000, seed);
+    } while (c.more);
+    ck_assert_seed(slow_plan(left, 1) == 0, seed);
+    sched_check(c.sched, c.state);
+}
+
+static void short_step(void)
+{
+    live((unsigned)rng_below(&rng, 12));
+    if (rng_percent(&rng, 2))
+        sched_reset(c.sched, c.state);
+    if (rng_percent(&rng, 40)) {
+        settle();
+        return;
+    }
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    seen.cut += c.more;
+    if (rng_percent(&rng, 30))
+        live((unsigned)rng_below(&rng, 20));
+    if (rng_percent(&rng, 80))
+        cluster_place(&c);
+}
+
+START_TEST(test_short_rounds_miss_nothing)
+{
+    seed = test_seed(_i);
+    rng = (struct rng){seed};
+    is_wide = _i % 2 == 1;
+    cluster_init_with(&c, _i % 4 < 2 ? 24 : 40);
+    for (int i = 0; i < STEPS; i++)
+        short_step();
+    settle();
+    ck_assert_seed(seen.cut > 0, seed);
+    state_check(c.state);
+    cluster_finish(&c);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("reference");
 
     tcase_add_loop_test(t, test_rounds_plan_what_the_reference_says, 0, RUNS);
+    tcase_add_loop_test(t, test_short_rounds_miss_nothing, 0, RUNS);
     return unit_run("reference", &t, 1);
 }
