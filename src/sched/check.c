@@ -93,7 +93,7 @@ check_role(const struct sched *s, const struct role_lanes *r, const struct role 
     ASSERT(role != NULL);
     room = bound_room(&role->spec.max, &role->use);
     ASSERT(room_equal(&r->room, &room));
-    ASSERT(r->share == dominant_share(&role->use, &s->fleet.total));
+    ASSERT(r->share == dominant_share(&role->spec, &role->use, &s->fleet.total));
     ASSERT(!r->uncapping.is_due || r->at[SHAPE_CAPPED].root == NULL);
 }
 
@@ -103,7 +103,7 @@ check_lane(const struct sched *s, const struct lane *lane, const struct role *ro
     const struct owner *o = role_owner(role, lane->owner);
 
     ASSERT(role->spec.order != ROLE_FAIR || o == NULL ||
-           lane->share == dominant_share(&o->use, &s->fleet.total));
+           lane->share == dominant_share(&role->spec, &o->use, &s->fleet.total));
     for (int p = 0; p < SHAPE_PLACES; p++)
         ASSERT((lane->at[p].height > 0) == (lane->queue.at[p].root != NULL));
     ASSERT(lane->queue.at[SHAPE_READY].root == NULL);

@@ -58,11 +58,6 @@ static bool is_fair(const struct role *role)
 
 static const struct use NO_USE;
 
-static const struct use *role_use(const struct role *role)
-{
-    return role == NULL ? &NO_USE : &role->use;
-}
-
 static bool room_has_grown(const struct bound_room *now, const struct bound_room *least)
 {
     for (int k = 0; k < RESOURCE_KINDS; k++)
@@ -119,9 +114,9 @@ static void read_role(struct lanes *l, struct role_lanes *r, const struct role *
     use_finish(&r->planned);
     r->uncapping.is_paused = false;
     r->uncapping.looks = 0;
-    r->share = dominant_share(role_use(role), l->total);
     if (role == NULL)
         return; /* its jobs are gone: they leave when their effects are told */
+    r->share = dominant_share(&role->spec, &role->use, l->total);
     r->is_owed = is_owed(&role->spec, &role->use, &NO_USE);
     r->room = bound_room(&role->spec.max, &role->use);
     if (!role_bound_equal(&r->max, &role->spec.max)) {
@@ -136,7 +131,7 @@ static void read_lane(struct lanes *l, struct lane *lane, const struct role *rol
     const struct owner *o = is_fair(role) ? role_owner(role, lane->owner) : NULL;
 
     use_finish(&lane->planned);
-    lane->share = o == NULL ? 0 : dominant_share(&o->use, l->total);
+    lane->share = o == NULL ? 0 : dominant_share(&role->spec, &o->use, l->total);
 }
 
 static void touch_role(struct lanes *l, struct role_lanes *r)
@@ -508,10 +503,11 @@ void lanes_role_changed(struct lanes *l, const struct state *s, uint64_t id)
         return;
     touch_role(l, r);
     ranking = ranking_of(&role->spec);
-    if (ranking_equal(&r->ranking, &ranking))
-        return;
+    if (!ranking_equal(&r->ranking, &ranking))
+        review(l, r, true);
+    else if (ranking.order == ROLE_FAIR)
+        review(l, r, false); /* what it bounds counts in shares */
     r->ranking = ranking;
-    review(l, r, true);
 }
 
 void lanes_all_changed(struct lanes *l)
@@ -631,13 +627,13 @@ void lanes_take(struct lanes *l,
 
     use_take(&r->planned, j);
     bound_room_take(&r->room, &role->spec.max, j);
-    r->share = share_with(r->share, &role->use, &r->planned, l->total, j);
+    r->share = share_with(r->share, &role->spec, &role->use, &r->planned, l->total, j);
     r->is_owed = is_owed(&role->spec, &role->use, &r->planned);
     touch_role(l, r);
     if (is_fair(role)) {
         use_take(&lane->planned, j);
-        lane->share =
-            share_with(lane->share, &j->owner->use, &lane->planned, l->total, j);
+        lane->share = share_with(
+            lane->share, &role->spec, &j->owner->use, &lane->planned, l->total, j);
     }
     touch_lane(l, lane);
 }

@@ -59,7 +59,7 @@ struct uncapping {
 };
 
 /* Reading all lanes of a role again, some in each round: their shares, since there is another
- * total, or the ranks of their jobs, too, since the role has another order. */
+ * total or other bounds, or the ranks of their jobs, too, since the role has another order. */
 struct review {
     struct lane *next; /* to be read; NULL: none goes on */
     uint64_t job;      /* jobs of that lane before this one have their ranks */

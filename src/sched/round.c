@@ -137,7 +137,7 @@ void sched_freed(struct sched *s, const struct state *state, uint64_t job)
 
 uint64_t sched_share(const struct sched *s, const struct role *role)
 {
-    return weighted_share(dominant_share(&role->use, &s->fleet.total),
+    return weighted_share(dominant_share(&role->spec, &role->use, &s->fleet.total),
                           role->spec.weight);
 }
 

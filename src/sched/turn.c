@@ -19,19 +19,39 @@ static uint64_t greater(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-uint64_t dominant_share(const struct use *used, const struct use *total)
+static uint64_t most_of(uint64_t most,
+                        const struct custom_resources *named,
+                        const struct use *used,
+                        const struct use *total)
 {
-    struct use_custom *c;
+    for (size_t i = 0; i < named->count; i++) {
+        const char *name = named->items[i].name;
+
+        most = greater(most, part(use_of(used, name), use_of(total, name)));
+    }
+    return most;
+}
+
+uint64_t dominant_share(const struct role_spec *spec,
+                        const struct use *used,
+                        const struct use *total)
+{
     uint64_t most = 0;
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
         most = greater(most, part(used->amount[k], total->amount[k]));
-    RB_FOREACH (c, use_tree, (struct use_tree *)&used->custom)
-        most = greater(most, part(c->amount, use_of(total, c->name)));
-    return most;
+    most = most_of(most, &spec->min.custom, used, total);
+    return most_of(most, &spec->max.custom, used, total);
+}
+
+static bool is_bounded(const struct role_spec *spec, const char *name)
+{
+    return custom_resources_amount(&spec->min.custom, name) > 0 ||
+           custom_resources_amount(&spec->max.custom, name) > 0;
 }
 
 uint64_t share_with(uint64_t share,
+                    const struct role_spec *spec,
                     const struct use *used,
                     const struct use *planned,
                     const struct use *total,
@@ -45,6 +65,8 @@ uint64_t share_with(uint64_t share,
     for (size_t i = 0; i < custom->count; i++) {
         const char *name = custom->items[i].name;
 
+        if (!is_bounded(spec, name))
+            continue;
         share = greater(
             share,
             part(use_of(used, name) + use_of(planned, name), use_of(total, name)));

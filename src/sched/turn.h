@@ -15,11 +15,15 @@
 #define SHARE_BITS 52
 #define SHARE_MAX  ((1ull << SHARE_BITS) - 1)
 
-/* Of one task or many, in 10^-12. */
-uint64_t dominant_share(const struct use *used, const struct use *total);
+/* Of one task or many, in 10^-12; of custom resources those count that the role bounds, so
+ * however many names there are, this looks at a few. */
+uint64_t dominant_share(const struct role_spec *spec,
+                        const struct use *used,
+                        const struct use *total);
 /* The same of what is used and planned when that was the share until one more task of this
  * job was planned. */
 uint64_t share_with(uint64_t share,
+                    const struct role_spec *spec,
                     const struct use *used,
                     const struct use *planned,
                     const struct use *total,

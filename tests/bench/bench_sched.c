@@ -13,6 +13,8 @@
  *                then fits is placed
  *     idle       the round after a small agent came, while those wait: nothing is placed
  *     leading    from the state alone to the first placement, while those wait
+ *     names      a round that places one task, while each agent has 16 custom resources of
+ *                its own in use
  */
 #include "base/mem.h"
 #include "base/rng.h"
@@ -202,6 +204,46 @@ static double measure_leading(uint64_t agents, uint64_t seed)
     return (double)ns;
 }
 
+/* A task on each agent has all of its custom resources, whose names no other agent has. */
+static void start_names(uint64_t agents)
+{
+    struct custom_resource list[LIMIT_CUSTOM];
+    char names[LIMIT_CUSTOM][32];
+    struct agent_spec agent = {.resources = amounts(64000, 64000, 0, 0),
+                               .custom = {list, LIMIT_CUSTOM},
+                               .features = AGENT_FEATURE_JOBS_2};
+    struct job_spec job;
+
+    cluster_init(&c);
+    job_spec_init(&job);
+    job.resources = amounts(1000, 1, 0, 0);
+    job.custom = agent.custom;
+    for (uint64_t i = 0; i < agents; i++) {
+        for (int k = 0; k < LIMIT_CUSTOM; k++) {
+            snprintf(
+                names[k], sizeof(names[k]), "x%02d-%llu", k, (unsigned long long)i);
+            list[k] = (struct custom_resource){names[k], 1000};
+        }
+        cluster_add_agent_like(&c, &agent);
+        cluster_submit_like(&c, &job);
+    }
+    place_all();
+    place_all(); /* reads what the last round planned */
+}
+
+static double measure_names(uint64_t agents, uint64_t seed)
+{
+    struct spent spent = {0};
+
+    (void)seed;
+    start_names(agents);
+    for (int i = 0; i < 100; i++) {
+        cluster_submit(&c, amounts(1000, 1, 0, 0), 1, 0);
+        spent.ns += place_all().ns;
+    }
+    return (double)spent.ns / 100;
+}
+
 static const struct measure {
     const char *name;
     const char *unit;
@@ -215,6 +257,7 @@ static const struct measure {
     {"churn", "ns per placement", measure_churn, 1, true},
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
+    {"names", "us per round", measure_names, 1e-3, false},
 };
 
 static int compare_doubles(const void *a, const void *b)

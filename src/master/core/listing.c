@@ -286,10 +286,12 @@ static void put_role(struct master_core *m, struct page *p, const struct role *r
     struct buffer spec = {0};
     struct use_custom *c;
 
-    RB_FOREACH (c, use_tree, (struct use_tree *)&role->use.custom)
-        if (info.custom_count < LIMIT_LISTED_CUSTOM)
-            info.custom[info.custom_count++] =
-                (struct custom_view){text(c->name), listed_amount(c->amount)};
+    RB_FOREACH (c, use_tree, (struct use_tree *)&role->use.custom) {
+        if (info.custom_count == LIMIT_LISTED_CUSTOM)
+            break;
+        info.custom[info.custom_count++] =
+            (struct custom_view){text(c->name), listed_amount(c->amount)};
+    }
     if (m->leading.active)
         info.share = sched_share(m->sched, role);
     role_change_pack(&all, &spec);

@@ -615,6 +615,26 @@ START_TEST(test_all_that_sleeps_is_compared_whatever_comes)
 }
 END_TEST
 
+/* ---- shares of custom resources ---- */
+
+/* Two of three licences are ann's; bob has more of the cpus. */
+START_TEST(test_custom_resources_that_are_bounded_count)
+{
+    add_agent_with_licences();
+    set("r", ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_FAIR});
+    submit_custom("ann", "licence", 2000000, 1);
+    submit("r", "bob", amounts(2000, 0, 0, 0), 1, 0);
+    cluster_settle(&c);
+    submit("r", "ann", amounts(1000, 0, 0, 0), 1, 0);
+    submit("r", "bob", amounts(1000, 0, 0, 0), 1, 0);
+    ck_assert_str_eq(plan(), "34"); /* the batch is lost */
+    set_maximum(ROLE_FAIR, 64000, 10000000);
+    ck_assert_str_eq(plan(), "43");
+    set("r", ROLE_HAS_MAX, (struct role_spec){.max = cpus(64000)});
+    ck_assert_str_eq(plan(), "34");
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("lanes",
@@ -638,7 +658,8 @@ int main(void)
                          test_what_is_capped_meanwhile_hides_nobody,
                          test_what_is_capped_is_reached_while_tasks_before_it_end,
                          test_what_is_capped_is_reached_while_jobs_come_before_it,
-                         test_all_that_sleeps_is_compared_whatever_comes);
+                         test_all_that_sleeps_is_compared_whatever_comes,
+                         test_custom_resources_that_are_bounded_count);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("lanes", &t, 1);

@@ -309,15 +309,23 @@ static void read_jobs(void)
     }
 }
 
-/* The largest part of anything. */
-static u128 share(const u128 used[AMOUNTS], uint32_t weight)
+static bool counts(const struct role_spec *s, int k)
+{
+    const char *name = k < RESOURCE_KINDS ? NULL : NAME_OF[k - RESOURCE_KINDS];
+
+    return name == NULL || custom_resources_amount(&s->min.custom, name) > 0 ||
+           custom_resources_amount(&s->max.custom, name) > 0;
+}
+
+/* The largest part of anything that counts. */
+static u128 share(const struct role_spec *s, const u128 used[AMOUNTS], uint32_t weight)
 {
     u128 most = 0;
 
     for (int k = 0; k < AMOUNTS; k++) {
         u128 part = used[k] >= total[k] ? ONE : used[k] * ONE / total[k];
 
-        if (used[k] > 0 && total[k] > 0 && part > most)
+        if (counts(s, k) && used[k] > 0 && total[k] > 0 && part > most)
             most = part;
     }
     return most * 1000 / weight;
@@ -405,9 +413,9 @@ static struct slow_key key_of(const struct slow_job *j)
     return (struct slow_key){{
         !owed(j->role),
         (u128)(1000 - s->priority),
-        share(j->role->used, s->weight),
+        share(s, j->role->used, s->weight),
         j->role->role->id,
-        fair ? share(j->role->owner_used[j->owner], 1000) : 0,
+        fair ? share(s, j->role->owner_used[j->owner], 1000) : 0,
         fair ? oldest_of_lane(j) : 0,
         rank(j->job),
         j->job->id,
