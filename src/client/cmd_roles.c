@@ -126,6 +126,10 @@ static int take_bound(struct role_bound *b, const char *text, struct error *err)
         else
             b->kinds |= 1u << k;
     }
+    if (rc == 0 && b->kinds == 0 && b->custom.count == 0)
+        rc = error_set(err,
+                       ERROR_USAGE,
+                       "it is empty; give amounts, as 'cpus:8;mem:16384', or none");
     return rc;
 }
 
@@ -156,6 +160,24 @@ static const struct {
 
 /* ---- set, remove ---- */
 
+/* Options of set belong to no other verb. */
+static int refuse_fields(struct session *s, const char *verb, struct error *err)
+{
+    for (size_t i = 0; i < FIELD_COUNT; i++)
+        if (options_given(s->options, FIELDS[i].option))
+            return options_refuse(
+                s->options, FIELDS[i].option, err, "not together with %s", verb);
+    return 0;
+}
+
+/* Nor that of list. */
+static int refuse_json(struct session *s, const char *verb, struct error *err)
+{
+    if (!options_flag(s->options, "json"))
+        return 0;
+    return options_refuse(s->options, "json", err, "not together with %s", verb);
+}
+
 static int take_change(struct session *s, struct role_change *change, struct error *err)
 {
     struct error why;
@@ -169,20 +191,28 @@ static int take_change(struct session *s, struct role_change *change, struct err
             return options_refuse(s->options, FIELDS[i].option, err, "%s", why.text);
         change->given |= FIELDS[i].field;
     }
-    return role_change_check(change, err);
+    if (role_change_check(change, err) == 0)
+        return 0;
+    return role_name_valid(text_view(change->name))
+               ? error_wrap(err, "role %s", change->name)
+               : -(int)err->code;
 }
 
 static int set(struct session *s, const char *name, struct error *err)
 {
     struct role_change change = {.name = mem_strdup(name)};
     struct buffer frame = {0};
-    int rc = take_change(s, &change, err);
+    int rc = refuse_json(s, "set", err);
 
+    if (rc == 0)
+        rc = take_change(s, &change, err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0) {
         role_set_pack(&change, 0, &frame);
         rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, NULL, NULL, err);
+        if (rc != 0)
+            error_wrap(err, "role %s", name);
     }
     if (rc == 0)
         session_note(s, "role %s is set; `triarch roles` shows it", name);
@@ -195,12 +225,12 @@ static int remove_role(struct session *s, const char *name, struct error *err)
 {
     struct buffer frame = {0};
     bool repeated = false;
-    int rc;
+    int rc = refuse_fields(s, "remove", err);
 
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (options_given(s->options, FIELDS[i].option))
-            return options_refuse(
-                s->options, FIELDS[i].option, err, "not together with remove");
+    if (rc == 0)
+        rc = refuse_json(s, "remove", err);
+    if (rc != 0)
+        return rc;
     if (!role_name_valid(text_view(name)))
         return error_set(
             err, ERROR_NOT_FOUND, "'%.40s' cannot be the name of a role", name);
@@ -228,9 +258,11 @@ static const struct column columns[] = {
     {"WEIGHT", COLUMN_NUMBER},
     {"JOBS", COLUMN_NUMBER},
     {"SHARE", COLUMN_NUMBER},
-    {"USED", COLUMN_TEXT},
-    {"MIN", COLUMN_TEXT},
-    {"MAX", COLUMN_TEXT},
+    {"AGING", COLUMN_TEXT},
+    {"LENGTH", COLUMN_TEXT},
+    {"USED", COLUMN_BELOW},
+    {"MIN", COLUMN_BELOW},
+    {"MAX", COLUMN_BELOW},
 };
 
 static void append_thousandths(struct buffer *out, uint64_t value)
@@ -302,6 +334,14 @@ static void cell_thousandths(struct table *t, uint64_t value)
     buffer_finish(&text);
 }
 
+static void cell_time(struct table *t, uint64_t ms)
+{
+    char text[TEXT_SHORT_MAX];
+
+    table_cell(
+        t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? "never" : text_duration(text, ms));
+}
+
 #define SHARE_PER_MILLE 1000000000ull /* shares are in 10^-12 */
 
 static int append_row(void *user, const struct list_result *page, struct error *err)
@@ -322,6 +362,8 @@ static int append_row(void *user, const struct list_result *page, struct error *
         cell_thousandths(t, all.spec.weight);
         table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);
         cell_thousandths(t, role.share / SHARE_PER_MILLE);
+        cell_time(t, all.spec.aging_ms);
+        cell_time(t, all.spec.length_ms);
         cell_used(t, &role);
         cell_bound(t, &all.spec.min);
         cell_bound(t, &all.spec.max);
@@ -360,8 +402,10 @@ static int list_json(struct session *s, struct error *err)
 static int list(struct session *s, struct error *err)
 {
     struct table *t;
-    int rc = session_open(s, err);
+    int rc = refuse_fields(s, "list", err);
 
+    if (rc == 0)
+        rc = session_open(s, err);
     if (rc != 0)
         return rc;
     if (options_flag(s->options, "json"))

@@ -220,6 +220,15 @@ append_head(struct buffer *out, const struct table *t, const struct layout *l)
     mem_free(cells);
 }
 
+static bool has_several_below(const struct table *t)
+{
+    size_t count = 0;
+
+    for (size_t i = 1; i < t->count; i++)
+        count += t->columns[i].kind == COLUMN_BELOW;
+    return count > 1;
+}
+
 static void append_below(struct buffer *out,
                          const struct table *t,
                          const struct layout *l,
@@ -229,6 +238,8 @@ static void append_below(struct buffer *out,
         if (t->columns[i].kind != COLUMN_BELOW || cells[i].columns == 0)
             continue;
         screen_styled(out, l->screen, STYLE_HEAD, cells[0].text);
+        if (has_several_below(t))
+            buffer_printf(out, " %s", t->columns[i].head);
         buffer_append_text(out, ": ");
         screen_styled(out, l->screen, cells[i].style, cells[i].text);
         buffer_append_u8(out, '\n');

@@ -13,7 +13,8 @@ enum column_kind {
     COLUMN_TEXT,
     COLUMN_NUMBER,
     COLUMN_BELOW, /* text, not the first column: where lines do not fit, it is written as
-                   * "FIRST CELL: TEXT" below */
+                   * "FIRST CELL: TEXT" below, or "FIRST CELL HEAD: TEXT" when there are
+                   * several */
 };
 
 struct column {

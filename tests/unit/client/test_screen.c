@@ -133,6 +133,28 @@ START_TEST(texts_go_below_where_lines_do_not_fit)
 }
 END_TEST
 
+START_TEST(several_texts_below_say_which_they_are)
+{
+    static const struct column wide[] = {
+        {"NAME", COLUMN_TEXT}, {"MIN", COLUMN_BELOW}, {"MAX", COLUMN_BELOW}};
+    struct table *t = table_create(wide, 3);
+
+    table_cell(t, STYLE_PLAIN, "web");
+    table_cell(t, STYLE_PLAIN, "cpus:1;mem:256");
+    table_cell(t, STYLE_PLAIN, "cpus:64");
+    table_cell(t, STYLE_PLAIN, "batch");
+    table_cell(t, STYLE_PLAIN, "%s", "");
+    table_cell(t, STYLE_PLAIN, "cpus:8");
+    kept.terminal = true;
+    kept.columns = 20;
+    table_print(t, &kept);
+    ck_assert_str_eq(written,
+                     "NAME\nweb\nbatch\n\nweb MIN: cpus:1;mem:256\nweb MAX: cpus:64\n"
+                     "batch MAX: cpus:8\n");
+    table_destroy(t);
+}
+END_TEST
+
 START_TEST(hostile_cells_cannot_forge_lines)
 {
     struct table *t = table_create(columns, 3);
@@ -277,6 +299,7 @@ int main(void)
     tcase_add_test(screens, lines_end_with_their_text);
     tcase_add_test(screens, an_empty_last_column_is_left_out);
     tcase_add_test(screens, texts_go_below_where_lines_do_not_fit);
+    tcase_add_test(screens, several_texts_below_say_which_they_are);
     tcase_add_test(screens, hostile_cells_cannot_forge_lines);
     tcase_add_test(screens, colour_is_only_for_screens_that_want_it);
     tcase_add_test(screens, counts_leave_zeroes_out);
