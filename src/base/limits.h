@@ -105,6 +105,9 @@
 #define LIMIT_OWNER_BYTES      64   /* a name of one */
 #define LIMIT_LISTED_RANGES    1024 /* of ports in use, in a listing of agents */
 #define LIMIT_LISTED_CUSTOM    64   /* custom resources in use, likewise */
+#define LIMIT_AFTER            64    /* jobs that a job waits for */
+#define LIMIT_SET_JOBS         1024  /* submitted as one */
+#define LIMIT_RELEASES         4096  /* jobs told in one entry of one that ended */
 #define LIMIT_ARTIFACTS        32
 #define LIMIT_ARTIFACT_BYTES   (1ull << 40)
 #define LIMIT_VOLUMES          32

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct option_row rows[] = {
@@ -20,6 +21,15 @@ static const struct option_row rows[] = {
      .min = 1,
      .max = LIMIT_TASKS_PER_JOB,
      .help = "run N tasks of it; each finds its number in TRIARCH_INSTANCE"},
+    {.name = "kind",
+     .kind = OPTION_TEXT,
+     .argument = "KIND",
+     .fallback = "batch",
+     .help = "batch, or service: its tasks are repeated however they end"},
+    {.name = "after",
+     .kind = OPTION_LIST,
+     .argument = "JOB[:END]",
+     .help = "begin when this job has ended with success (the default), failure or any"},
     {.name = "cpus",
      .letter = 'c',
      .kind = OPTION_TEXT,
@@ -214,6 +224,41 @@ static int take_env(const struct session *s, struct job_spec *spec, struct error
     return 0;
 }
 
+static int take_kind(const struct session *s, struct job_spec *spec, struct error *err)
+{
+    const char *kind = options_text(s->options, "kind");
+
+    if (!job_kind_of(&spec->kind, kind))
+        return options_refuse(
+            s->options, "kind", err, "'%.40s' is no kind; give batch or service", kind);
+    job_spec_complete(spec);
+    return 0;
+}
+
+static int take_after(const struct session *s, struct job_spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < options_list_count(s->options, "after"); i++) {
+        const char *text = options_list_at(s->options, "after", i);
+        const char *colon = strchr(text, ':');
+        struct job_after after = {.on = JOB_ON_SUCCESS};
+        char id[24];
+        uint64_t job;
+
+        snprintf(id, sizeof(id), "%.*s", (int)strcspn(text, ":"), text);
+        if (!text_parse_u64(&job, id) || job == 0 || job > INT64_MAX ||
+            (colon != NULL && !job_on_of(&after.on, colon + 1)))
+            return options_refuse(s->options,
+                                  "after",
+                                  err,
+                                  "'%.40s': give the id of a job, or as 12:failure, "
+                                  "12:any",
+                                  text);
+        after.job = (int64_t)job;
+        job_spec_add_after(spec, after);
+    }
+    return 0;
+}
+
 static int take_spec(const struct session *s, struct job_spec *spec, struct error *err)
 {
     const char *name = options_text(s->options, "name");
@@ -229,7 +274,11 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     job_spec_set_role(spec, options_text(s->options, "role"));
     spec->estimate_ms = options_duration_ms(s->options, "estimate");
     take_policies(s, spec);
-    rc = take_env(s, spec, err);
+    rc = take_kind(s, spec, err);
+    if (rc == 0)
+        rc = take_after(s, spec, err);
+    if (rc == 0)
+        rc = take_env(s, spec, err);
     if (rc == 0)
         rc = take_resources(s, spec, err);
     if (rc == 0)

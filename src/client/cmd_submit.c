@@ -1,7 +1,7 @@
 /* cmd_submit.c - triarch submit: a job file. */
 #include "client/submit.h"
 
-#include "wire/job_file.h"
+#include "wire/job_set.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,19 +55,21 @@ static int run(struct session *s, struct error *err)
 {
     const char *path = options_operand(s->options, 0);
     struct buffer text = {0};
-    struct job_spec spec;
+    struct job_set set;
     int rc = read_file(path, &text, err);
 
     if (rc == 0)
-        rc = job_file_parse(&spec, path, buffer_view(&text), err);
+        rc = job_set_parse(&set, path, buffer_view(&text), err);
     buffer_finish(&text);
     if (rc != 0)
         return rc;
-    if (options_flag(s->options, "check"))
+    if (!options_flag(s->options, "check"))
+        rc = submit_set(s, &set, err);
+    else if (set.count == 1)
         session_note(s, "%s: a valid job", path);
     else
-        rc = submit_job(s, &spec, err);
-    job_spec_finish(&spec);
+        session_note(s, "%s: %zu valid jobs", path, set.count);
+    job_set_finish(&set);
     return rc;
 }
 
@@ -79,7 +81,10 @@ const struct subcommand subcommand_submit = {
             .purpose = "submit a job file, YAML or JSON, and print the job's id",
             .details = "FILE may be - for standard input. Its fields: name, command or "
                        "argv, instances, env, resources, image, artifacts, restart, "
-                       "health, … docs/jobs.md teaches them by examples.",
+                       "health, … docs/jobs.md teaches them by examples. Several "
+                       "jobs stand in a list `jobs`, and may wait for each other with "
+                       "`after`: all of them are submitted or none, and their ids are "
+                       "printed in the order of the file.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "FILE",

@@ -2,6 +2,7 @@
 #include "client/submit.h"
 
 #include "base/entropy.h"
+#include "base/mem.h"
 #include "base/text.h"
 #include "client/job_wait.h"
 
@@ -52,22 +53,37 @@ static const char *user_name(char out[LIMIT_OWNER_BYTES + 1])
     return out;
 }
 
-static int send_job(struct session *s,
-                    const struct job_spec *spec,
-                    const char *key,
-                    struct submit_result *job,
-                    struct error *err)
+/* All of them or none; *job is the first. */
+static int send_jobs(struct session *s,
+                     const struct job_set *set,
+                     const char *key,
+                     struct submit_result *job,
+                     struct error *err)
 {
     struct buffer packed = {0}, frame = {0}, result = {0};
-    struct submit_request request;
     char user[LIMIT_OWNER_BYTES + 1];
-    int rc;
+    struct submit_request request;
+    int rc = 0;
 
-    job_spec_pack(spec, &packed);
-    request = (struct submit_request){
-        text_view(key), buffer_view(&packed), text_view(user_name(user))};
-    submit_pack(&request, 0, &frame);
-    rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
+    if (set->is_list)
+        job_specs_pack(set->specs, set->count, &packed);
+    else
+        job_spec_pack(set->specs, &packed);
+    if (packed.size > LIMIT_SPEC_BYTES) {
+        rc =
+            error_set(err,
+                      ERROR_TOO_LARGE,
+                      "jobs: %zu bytes together; the most is %lu: submit them in parts",
+                      packed.size,
+                      LIMIT_SPEC_BYTES);
+    } else {
+        request = (struct submit_request){text_view(key),
+                                          buffer_view(&packed),
+                                          text_view(user_name(user)),
+                                          set->is_list};
+        submit_pack(&request, 0, &frame);
+        rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
+    }
     if (rc == 0)
         rc = submit_result_unpack(job, buffer_view(&result), err);
     buffer_finish(&packed);
@@ -76,26 +92,62 @@ static int send_job(struct session *s,
     return rc;
 }
 
-int submit_job(struct session *s, const struct job_spec *spec, struct error *err)
+static void print_ids(struct session *s, const struct job_set *set, uint64_t first)
+{
+    uint64_t *ids = mem_alloc(set->count * sizeof(*ids));
+    struct buffer lines = {0};
+
+    for (size_t i = 0; i < set->count; i++)
+        ids[set->place[i]] = first + i;
+    for (size_t i = 0; i < set->count; i++)
+        buffer_printf(&lines, "%" PRIu64 "\n", ids[i]);
+    screen_write(&s->out, &lines);
+    buffer_finish(&lines);
+    mem_free(ids);
+}
+
+/* One after the other; the status of the first that did not end well. */
+static int
+wait_for_all(struct session *s, uint64_t first, size_t count, struct error *err)
+{
+    int worst = EXIT_SUCCESS;
+
+    for (size_t i = 0; i < count; i++) {
+        int rc = job_wait(s, first + i, true, &s->err, err);
+
+        if (rc < 0)
+            return rc;
+        if (worst == EXIT_SUCCESS)
+            worst = rc;
+    }
+    return worst;
+}
+
+int submit_set(struct session *s, const struct job_set *set, struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
     struct submit_result job;
-    struct buffer line = {0};
     const char *key;
-    int rc = job_spec_check(spec, err);
+    int rc = take_key(s, &key, drawn, err);
 
-    if (rc == 0)
-        rc = take_key(s, &key, drawn, err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0)
-        rc = send_job(s, spec, key, &job, err);
+        rc = send_jobs(s, set, key, &job, err);
     if (rc != 0)
         return rc;
-    buffer_printf(&line, "%" PRIu64 "\n", job.id);
-    screen_write(&s->out, &line);
-    buffer_finish(&line);
+    print_ids(s, set, job.id);
     if (options_flag(s->options, "wait"))
-        return job_wait(s, job.id, true, &s->err, err);
+        return wait_for_all(s, job.id, set->count, err);
     return EXIT_SUCCESS;
+}
+
+int submit_job(struct session *s, const struct job_spec *spec, struct error *err)
+{
+    uint32_t place = 0;
+    struct job_set set = {
+        .specs = (struct job_spec *)(uintptr_t)spec, .place = &place, .count = 1};
+    int rc = job_spec_check(spec, err);
+
+    return rc == 0 ? submit_set(s, &set, err) : rc;
 }

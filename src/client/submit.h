@@ -4,6 +4,7 @@
 
 #include "client/session.h"
 #include "wire/job.h"
+#include "wire/job_set.h"
 
 /* Rows that both commands have. */
 #define SUBMIT_KEY_ROW                                                            \
@@ -22,5 +23,7 @@
 /* Submit, print the id alone on stdout, and wait if --wait says so.  Returns the exit
  * status or a negative error. */
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
+/* The same of a job file; the ids of several jobs are printed in the order of the file. */
+int submit_set(struct session *s, const struct job_set *set, struct error *err);
 
 #endif

@@ -42,6 +42,8 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_LAPSE] = apply_lapse,
     [COMMAND_ROLE_SET] = apply_role_set,
     [COMMAND_ROLE_REMOVE] = apply_role_remove,
+    [COMMAND_SUBMIT_ALL] = apply_submit_all,
+    [COMMAND_RELEASE] = apply_release,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)
@@ -120,6 +122,7 @@ size_t fsm_apply(struct state *s,
     s->globals.last_stamp_us = a.stamp_us;
     for (; entry_next(&reader, &command); count++)
         outcome_add_result(out, apply_command(&a, command));
+    release_jobs(&a);
     state_edited(s, object_globals(s));
     return count + entry.size / BYTES_PER_WORK + a.work;
 }

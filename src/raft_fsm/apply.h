@@ -23,7 +23,10 @@ typedef struct result apply_handler(struct apply *a, const struct command *c);
 
 /* apply_job.c */
 apply_handler apply_submit;
+apply_handler apply_submit_all;
 apply_handler apply_kill;
+/* apply_after.c */
+apply_handler apply_release;
 /* apply_agent.c */
 apply_handler apply_agent_register;
 apply_handler apply_agent_reregister;
@@ -51,6 +54,12 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
  * its state changed or it has tasks to place again. */
 enum job_state job_open(struct apply *a, struct job *j);
 void job_close(struct apply *a, struct job *j, enum job_state before);
+
+/* A new job waits for what its spec names, by id: before it is added.  What has ended already
+ * counts at once. */
+void job_wait_for(struct apply *a, struct job *j, const struct job_spec *spec);
+/* Jobs that ended tell those that wait for them, some in each entry. */
+void release_jobs(struct apply *a);
 
 /* An attempt is over, and what it held is free. */
 void attempt_end(struct apply *a, struct attempt *t);

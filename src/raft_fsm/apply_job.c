@@ -1,20 +1,39 @@
-/* apply_job.c - submit and kill. */
+/* apply_job.c - submit, submit_all and kill. */
 #include "raft_fsm/apply.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
 #include "raft_fsm/retry.h"
 
 #include <string.h>
 
 /* Somebody used this key: the answer is that of the first time, or a conflict. */
-static struct result answer_again(const struct hash128 *asked,
-                                  const struct hash128 *had,
+static struct result answer_again(struct hash128 asked,
+                                  struct hash128 had,
                                   uint64_t job_id,
                                   uint64_t submit_index)
 {
-    if (!hash128_equal(*asked, *had))
+    if (!hash128_equal(asked, had))
         return result_rejected(ERROR_CONFLICT);
     return (struct result){.id = job_id, .index = submit_index};
+}
+
+/* False when nobody did. */
+static bool
+was_submitted(const struct state *s, const struct command *c, struct result *answer)
+{
+    struct hash128 asked = hash128_of(c->submit.spec);
+    const struct job *j = state_job_by_key(s, c->submit.key);
+    const struct tombstone *t;
+
+    if (j != NULL) {
+        *answer = answer_again(asked, job_said(j), j->id, j->submit_index);
+        return true;
+    }
+    t = state_tombstone(s, c->submit.key);
+    if (t != NULL)
+        *answer = answer_again(asked, t->body, t->job_id, t->submit_index);
+    return t != NULL;
 }
 
 static struct role *role_of(const struct state *s, const struct job_spec *spec)
@@ -22,60 +41,192 @@ static struct role *role_of(const struct state *s, const struct job_spec *spec)
     return state_role(s, spec->role == NULL ? ROLE_DEFAULT : spec->role);
 }
 
-static struct job *job_of_spec(struct state *s,
-                               const struct command *c,
-                               const struct job_spec *spec,
-                               struct hash128 body)
+/* Of what is submitted together, the spec is that at `position`: the jobs before it are the
+ * only ones that it may wait for by their positions. */
+static enum error_code
+may_submit(const struct state *s, const struct job_spec *spec, size_t position)
 {
-    struct job *j = job_create(c->submit.key, c->submit.spec);
-    char owner[LIMIT_OWNER_BYTES + 1] = {0};
+    if (role_of(s, spec) == NULL)
+        return ERROR_NOT_FOUND;
+    for (size_t i = 0; i < spec->after_count; i++) {
+        int64_t job = spec->after[i].job;
 
-    j->body = body;
+        if (job < -(int64_t)position)
+            return ERROR_INVALID;
+        if (job > 0 && state_job(s, (uint64_t)job) == NULL)
+            return ERROR_NOT_FOUND;
+    }
+    return ERROR_NONE;
+}
+
+static bool has_room(const struct state *s, size_t jobs, uint64_t tasks)
+{
+    return s->job_count + jobs <= LIMIT_JOBS && s->task_count + tasks <= LIMIT_TASKS;
+}
+
+static struct job *add_job(struct apply *a,
+                           struct bytes key,
+                           struct bytes packed,
+                           const struct job_spec *spec,
+                           struct bytes owner)
+{
+    struct state *s = a->state;
+    struct job *j = job_create(key, packed);
+    char owner_name[LIMIT_OWNER_BYTES + 1] = {0};
+
+    j->id = ++s->globals.last_job_id;
+    j->submit_index = s->index;
+    j->submitted_us = a->stamp_us;
+    j->body = hash128_of(packed);
     j->instances = spec->instances;
     j->priority = spec->priority;
     j->resources = spec->resources;
     j->extras = extra_needs_of(spec);
     j->policy = job_policy_of(spec);
-    if (c->submit.owner.size > 0)
-        memcpy(owner, c->submit.owner.data, c->submit.owner.size);
-    j->owner = owner_join(role_of(s, spec), owner);
+    if (owner.size > 0)
+        memcpy(owner_name, owner.data, owner.size);
+    j->owner = owner_join(role_of(s, spec), owner_name);
     j->expected_ms = spec->estimate_ms;
+    j->kind = (uint8_t)spec->kind;
+    job_wait_for(a, j, spec);
     return j;
+}
+
+static void added(struct apply *a, struct job *j)
+{
+    state_add(a->state, object_job(j));
+    apply_effect(a, EFFECT_JOB, j->id, 0);
 }
 
 struct result apply_submit(struct apply *a, const struct command *c)
 {
-    struct state *s = a->state;
-    struct hash128 body = hash128_of(c->submit.spec);
-    struct job *j = state_job_by_key(s, c->submit.key);
-    struct tombstone *t;
     struct job_spec spec;
+    struct result answer;
+    enum error_code code;
+    struct job *j;
     int rc;
 
-    if (j != NULL)
-        return answer_again(&body, &j->body, j->id, j->submit_index);
-    t = state_tombstone(s, c->submit.key);
-    if (t != NULL)
-        return answer_again(&body, &t->body, t->job_id, t->submit_index);
+    if (was_submitted(a->state, c, &answer))
+        return answer;
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return result_rejected(-rc);
-    if (s->job_count >= LIMIT_JOBS || s->task_count + spec.instances > LIMIT_TASKS) {
+    code = has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0)
+                                                 : ERROR_BUSY;
+    if (code != ERROR_NONE) {
         job_spec_finish(&spec);
-        return result_rejected(ERROR_BUSY);
+        return result_rejected((int)code);
     }
-    if (role_of(s, &spec) == NULL) {
-        job_spec_finish(&spec);
-        return result_rejected(ERROR_NOT_FOUND);
-    }
-    j = job_of_spec(s, c, &spec, body);
+    j = add_job(a, c->submit.key, c->submit.spec, &spec, c->submit.owner);
     job_spec_finish(&spec);
-    j->id = ++s->globals.last_job_id;
-    j->submit_index = s->index;
-    j->submitted_us = a->stamp_us;
-    state_add(s, object_job(j));
-    apply_effect(a, EFFECT_JOB, j->id, 0);
+    added(a, j);
     return result_done(a, j->id);
+}
+
+/* ---- several ---- */
+
+struct submission {
+    struct job_spec *specs;
+    size_t count;
+};
+
+static void submission_finish(struct submission *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        job_spec_finish(&s->specs[i]);
+    mem_free(s->specs);
+}
+
+/* All of them keep the rules, or why one does not. */
+static enum error_code
+read_submission(const struct state *s, struct bytes packed, struct submission *out)
+{
+    struct job_specs_reader r;
+    uint64_t tasks = 0;
+    struct bytes spec;
+
+    job_specs_open(&r, packed);
+    if (r.left == 0)
+        return ERROR_INVALID;
+    if (r.left > LIMIT_SET_JOBS)
+        return ERROR_TOO_LARGE;
+    out->specs = mem_zalloc(r.left * sizeof(*out->specs));
+    while (r.left > 0) {
+        struct job_spec *one = &out->specs[out->count];
+        enum error_code code;
+        int rc;
+
+        spec = job_specs_next(&r);
+        rc = job_spec_unpack(one, spec, NULL);
+        if (rc != 0)
+            return (enum error_code) - rc;
+        out->count++;
+        tasks += one->instances;
+        code = may_submit(s, one, out->count - 1);
+        if (code != ERROR_NONE)
+            return code;
+    }
+    return has_room(s, out->count, tasks) ? ERROR_NONE : ERROR_BUSY;
+}
+
+#define POSITION_KEY_BYTES (MASTERS_KEY_BYTES + 8 + 4)
+
+/* No client may send it. */
+static struct bytes
+position_key(uint64_t first, uint32_t position, uint8_t key[POSITION_KEY_BYTES])
+{
+    memcpy(key, MASTERS_KEY, MASTERS_KEY_BYTES);
+    store_u64(key + MASTERS_KEY_BYTES, first);
+    store_u32(key + MASTERS_KEY_BYTES + 8, position);
+    return (struct bytes){key, POSITION_KEY_BYTES};
+}
+
+/* Positions become ids: as it would have been submitted alone. */
+static void use_ids(struct job_spec *spec, uint64_t first, struct buffer *packed)
+{
+    for (size_t i = 0; i < spec->after_count; i++)
+        if (spec->after[i].job < 0)
+            spec->after[i].job = (int64_t)first - 1 - spec->after[i].job;
+    job_spec_sort_after(spec);
+    buffer_clear(packed);
+    job_spec_pack(spec, packed);
+}
+
+static void add_all(struct apply *a, const struct command *c, struct submission *s)
+{
+    uint64_t first = a->state->globals.last_job_id + 1;
+    struct buffer packed = {0};
+
+    for (size_t i = 0; i < s->count; i++) {
+        uint8_t own[POSITION_KEY_BYTES];
+        struct bytes key =
+            i == 0 ? c->submit.key : position_key(first, (uint32_t)i, own);
+        struct job *j;
+
+        use_ids(&s->specs[i], first, &packed);
+        j = add_job(a, key, buffer_view(&packed), &s->specs[i], c->submit.owner);
+        if (i == 0)
+            job_links(j)->set = hash128_of(c->submit.spec);
+        added(a, j);
+    }
+    buffer_finish(&packed);
+}
+
+struct result apply_submit_all(struct apply *a, const struct command *c)
+{
+    struct submission s = {0};
+    uint64_t first = a->state->globals.last_job_id + 1;
+    struct result answer;
+    enum error_code code;
+
+    if (was_submitted(a->state, c, &answer))
+        return answer;
+    code = read_submission(a->state, c->submit.spec, &s);
+    if (code == ERROR_NONE)
+        add_all(a, c, &s);
+    a->work += s.count;
+    submission_finish(&s);
+    return code == ERROR_NONE ? result_done(a, first) : result_rejected((int)code);
 }
 
 struct result apply_kill(struct apply *a, const struct command *c)
@@ -93,6 +244,7 @@ struct result apply_kill(struct apply *a, const struct command *c)
     was_runnable = j->is_runnable;
     before = job_open(a, j);
     j->kill_index = a->state->index;
+    links_clear(a->state, j);
     job_close(a, j, before);
     if (job_state(j) == before && !was_runnable) /* else the leader hears of it */
         apply_effect(a, EFFECT_JOB, j->id, 0);

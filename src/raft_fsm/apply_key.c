@@ -9,7 +9,7 @@ static void tombstone_add(struct apply *a, const struct job *j)
 {
     struct tombstone *t = tombstone_create(j->key);
 
-    t->body = j->body;
+    t->body = job_said(j);
     t->job_id = j->id;
     t->submit_index = j->submit_index;
     t->purged_us = a->stamp_us;
@@ -24,7 +24,8 @@ struct result apply_purge(struct apply *a, const struct command *c)
         return result_rejected(ERROR_NOT_FOUND);
     if (!job_state_is_final(job_state(j)))
         return result_rejected(ERROR_INVALID);
-    if (j->attempts > 0 || a->state->tombstone_count >= LIMIT_TOMBSTONES)
+    if (j->attempts > 0 || (j->links != NULL && j->links->is_ending) ||
+        a->state->tombstone_count >= LIMIT_TOMBSTONES)
         return result_rejected(ERROR_BUSY);
     a->work += j->touched / TASK_CHUNK;
 #ifndef MUTANT_PURGE_FORGETS_KEY

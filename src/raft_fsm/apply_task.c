@@ -16,6 +16,9 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     if (j == NULL || agent == NULL)
         return false;
     if (j->kill_index != 0 || p->instance >= j->instances ||
+#ifndef MUTANT_BLOCKED_IS_PLACED
+        job_is_blocked(j) ||
+#endif
         p->instance >= (uint64_t)j->touched + LIMIT_PLACE_AHEAD)
         return false;
     if (!agent_takes_work(agent))
@@ -129,7 +132,7 @@ struct result apply_place(struct apply *a, const struct command *c)
 /* ---- reports ---- */
 
 /* What ended because it was lost, or was told to end, is repeated unless its job is killed.
- * What failed is repeated as the job wants it.  Inside an edit of the task. */
+ * What failed is repeated as the job wants it; so is what ended well of a service.  Inside an edit of the task. */
 static enum task_state state_after(const struct apply *a,
                                    struct job *j,
                                    struct task *t,
@@ -139,6 +142,11 @@ static enum task_state state_after(const struct apply *a,
                       u->reason == TASK_REASON_AGENT_GONE;
 
     switch (u->state) {
+    case TASK_FINISHED:
+        if (j->kind == JOB_SERVICE && j->kill_index == 0 &&
+            retry_failed(j, t, a->stamp_us))
+            return TASK_PENDING;
+        return u->state;
     case TASK_LOST:
         if (j->kill_index == 0 && !agent_lost)
             retry_lost(t, a->stamp_us);

@@ -186,6 +186,8 @@ INLINE uint8_t code_groups(struct coder *c,
 #define JOB_HAS_EXTRAS    1 /* groups of a job */
 #define JOB_HAS_POLICY    2
 #define JOB_HAS_ROLE      4
+#define JOB_HAS_KIND      8
+#define JOB_HAS_LINKS     16
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -468,6 +470,59 @@ code_job_role(struct coder *c, bool reading, struct job *j, struct record *r)
         c->fault = true;
 }
 
+static bool has_links(const struct job *j)
+{
+    const struct hash128 none = {0};
+
+    return j->links != NULL &&
+           (!TAILQ_EMPTY(&j->links->after) || j->links->stopped_by != 0 ||
+            !hash128_equal(j->links->set, none));
+}
+
+static void code_after(struct coder *c, bool reading, struct record_after *after)
+{
+    code_u64(c, reading, &after->job);
+    code_enum(c, reading, &after->on, JOB_ON_COUNT);
+}
+
+static void write_after(struct coder *c, const struct job_links *links)
+{
+    struct dependency *d;
+    uint8_t count = 0;
+
+    TAILQ_FOREACH (d, &links->after, in_job)
+        count++;
+    code_u8(c, false, &count);
+    TAILQ_FOREACH (d, &links->after, in_job)
+        code_after(c, false, &(struct record_after){d->on_job->id, d->on});
+}
+
+static void read_after(struct coder *c, struct record *r)
+{
+    code_u8(c, true, &r->after_count);
+    if (r->after_count > LIMIT_AFTER)
+        c->fault = true;
+    for (unsigned i = 0; i < r->after_count && !c->fault; i++) {
+        code_after(c, true, &r->after[i]);
+        if (i > 0 && r->after[i - 1].job >= r->after[i].job)
+            c->fault = true;
+    }
+}
+
+static void code_links(struct coder *c, bool reading, struct job *j, struct record *r)
+{
+    struct job_links *l = reading ? job_links(j) : j->links;
+
+    if (reading)
+        read_after(c, r);
+    else
+        write_after(c, l);
+    code_u64(c, reading, &l->stopped_by);
+    code_hash(c, reading, &l->set);
+    if (reading && r->after_count == 0 && !has_links(j))
+        c->fault = true;
+}
+
 INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record *r)
 {
     struct bytes key = j->key;
@@ -492,19 +547,31 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record
     if (reading)
         j->key = key;
     present = (j->extras != NULL ? JOB_HAS_EXTRAS : 0) |
-              (j->policy != NULL ? JOB_HAS_POLICY : 0);
+              (j->policy != NULL ? JOB_HAS_POLICY : 0) |
+              (j->kind != JOB_BATCH ? JOB_HAS_KIND : 0) |
+              (has_links(j) ? JOB_HAS_LINKS : 0);
     if (!reading && needs_role(text_view(j->owner->role->name),
                                text_view(j->owner->name),
                                j->expected_ms))
         present |= JOB_HAS_ROLE;
-    present = code_groups(
-        c, reading, present, JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE);
+    present = code_groups(c,
+                          reading,
+                          present,
+                          JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE |
+                              JOB_HAS_KIND | JOB_HAS_LINKS);
     if ((present & JOB_HAS_EXTRAS) != 0)
         code_job_extras(c, reading, &j->extras);
     if ((present & JOB_HAS_POLICY) != 0)
         code_policy(c, reading, &j->policy);
     if ((present & JOB_HAS_ROLE) != 0)
         code_job_role(c, reading, j, r);
+    if ((present & JOB_HAS_KIND) != 0) {
+        code_enum(c, reading, &j->kind, JOB_KIND_COUNT);
+        if (j->kind == JOB_BATCH)
+            c->fault = true;
+    }
+    if ((present & JOB_HAS_LINKS) != 0)
+        code_links(c, reading, j, r);
 }
 
 INLINE void code_task(
@@ -776,6 +843,7 @@ void record_finish(struct record *r)
     else if (r->table == TABLE_JOBS) {
         extra_needs_destroy(r->job.extras);
         mem_free(r->job.policy);
+        job_links_destroy(&r->job);
     } else if (r->table == TABLE_ATTEMPTS)
         mem_free(r->attempt.ports);
     *r = (struct record){0};

@@ -110,6 +110,11 @@ size_t image_record_size(const struct image *image);
 void image_store(const struct image *image, uint8_t *to);
 void image_append(const struct image *image, struct buffer *out);
 
+struct record_after {
+    uint64_t job;
+    uint8_t on; /* enum job_on */
+};
+
 /* What a record of a snapshot holds.  Views point into the record; members that a
  * reader derives are zero, and references are ids.  Extras and ports are owned. */
 struct record {
@@ -129,6 +134,8 @@ struct record {
     struct bytes message; /* of a task */
     struct bytes name;    /* of a role, and of the role of a job: empty is `default` */
     struct bytes owner;   /* of a job */
+    struct record_after after[LIMIT_AFTER]; /* what a job waits for */
+    uint8_t after_count;
 };
 
 /* Decode the bytes after the size word; false unless they are canonical: sizes, numbers

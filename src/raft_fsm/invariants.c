@@ -302,6 +302,8 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
 
     if (rc == 0)
         rc = check_tasks(s, j, sums, err);
+    if (rc == 0)
+        rc = verify_links(s, j, err);
     if (rc != 0)
         return rc;
     RULE(job_live(j) <= j->attempts,

@@ -125,6 +125,23 @@ static struct owner *owner_of(struct state *s, const struct record *r)
     return owner_join(role_get(&s->roles, role), owner);
 }
 
+static const char *take_links(struct state *s, struct record *r, struct job *j)
+{
+    if (r->job.links != NULL) {
+        j->links = r->job.links;
+        j->links->job = j;
+        r->job.links = NULL;
+    }
+    for (unsigned i = 0; i < r->after_count; i++) {
+        struct job *on_job = state_job(s, r->after[i].job);
+
+        if (on_job == NULL || on_job->id >= j->id)
+            return "a job waits for one that is not there";
+        links_add(j, on_job, (enum job_on)r->after[i].on);
+    }
+    return NULL;
+}
+
 static const char *take_job(struct state *s, struct record *r)
 {
     struct bytes key, spec;
@@ -138,11 +155,12 @@ static const char *take_job(struct state *s, struct record *r)
     *j = r->job;
     r->job.extras = NULL;
     r->job.policy = NULL;
+    j->links = NULL;
     j->key = key;
     j->spec = spec;
     j->owner = owner_of(s, r);
     state_link(s, object_job(j));
-    return NULL;
+    return take_links(s, r, j);
 }
 
 static const char *take_task(struct state *s, struct record *r)

@@ -227,7 +227,7 @@ const struct custom_resources *job_custom(const struct job *j)
 
 uint32_t job_pending(const struct job *j)
 {
-    return j->kill_index != 0 ? 0 : job_unplaced(j) - j->waiting;
+    return j->kill_index != 0 || job_is_blocked(j) ? 0 : job_unplaced(j) - j->waiting;
 }
 
 bool job_has_lease(const struct job *j)
@@ -280,7 +280,7 @@ bool job_next_pending(const struct job *j,
 {
     uint32_t at = from;
 
-    if (j->kill_index != 0)
+    if (j->kill_index != 0 || job_is_blocked(j))
         return false;
     if (j->tasks[TASK_PENDING] == 0)
         at = j->touched;

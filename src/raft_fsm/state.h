@@ -28,6 +28,7 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "raft_fsm/extras.h"
+#include "raft_fsm/links.h"
 #include "raft_fsm/role.h"
 #include "wire/agent.h"
 #include "wire/command.h"
@@ -103,8 +104,10 @@ struct job {
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
     struct owner *owner;  /* and its role; in the canonical bytes by their names */
     uint64_t expected_ms; /* of one task; 0: not given */
+    struct job_links *links; /* owned; NULL: it waits for none, and none for it */
     uint32_t instances;
     int32_t priority;
+    uint8_t kind; /* enum job_kind */
 
     /* derived */
     uint32_t touched; /* tasks [0, touched) have memory; the rest is pending.  More than
@@ -238,6 +241,7 @@ struct state {
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
     struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
+    struct ending_tree ending;      /* jobs that ended and have others to tell of it */
     struct job_retry_tree retrying; /* jobs with tasks that wait for `retry` */
     struct agent_key_tree agents_by_key;
     uint64_t job_count;

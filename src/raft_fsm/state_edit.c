@@ -103,6 +103,7 @@ void state_count(struct state *s, struct object o)
         queue_job(s, o.job);
         if (is_retrying(o.job))
             RB_INSERT(job_retry_tree, &s->retrying, o.job);
+        links_count(s, o.job);
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, true);
@@ -131,6 +132,7 @@ static void uncount(struct state *s, struct object o)
         count_job(s, o.job, UINT64_MAX);
         if (is_retrying(o.job))
             RB_REMOVE(job_retry_tree, &s->retrying, o.job);
+        links_uncount(s, o.job);
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, false);
@@ -324,6 +326,7 @@ static void job_destroy(struct state *s, struct job *j)
     mem_free(j->chunks);
     extra_needs_destroy(j->extras);
     mem_free(j->policy);
+    job_links_destroy(j);
     owner_leave(&s->roles, j->owner);
     mem_free((void *)j->key.data);
     mem_free(j);
@@ -454,6 +457,7 @@ void state_start(struct state *s)
     RB_INIT(&s->roles);
     RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
+    RB_INIT(&s->ending);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
     role_get(&s->roles, ROLE_DEFAULT);
@@ -481,7 +485,7 @@ void state_clear(struct state *s)
         RB_REMOVE(agent_tree, &s->agents, agent);
         object_destroy(s, object_agent(agent));
     }
-    RB_FOREACH_SAFE (job, job_tree, &s->jobs, next_job) {
+    RB_FOREACH_REVERSE_SAFE (job, job_tree, &s->jobs, next_job) { /* what waits first */
         RB_REMOVE(job_tree, &s->jobs, job);
         object_destroy(s, object_job(job));
     }

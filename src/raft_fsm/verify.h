@@ -30,6 +30,9 @@ static inline struct hash128 hash_of(struct object o)
     return image_hash(&image);
 }
 
+/* verify_links.c: what a job waits for, and what waits for it. */
+int verify_links(const struct state *s, const struct job *j, struct error *err);
+
 /* verify_roles.c: roles as objects; then, of roles and owners, jobs and use, when jobs and
  * attempts are known to be right. */
 int verify_roles(const struct state *s, struct sums *sums, struct error *err);

@@ -131,6 +131,7 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_bytes(out, (struct bytes){c->found.cluster_id, CLUSTER_ID_BYTES});
         return;
     case COMMAND_SUBMIT:
+    case COMMAND_SUBMIT_ALL:
         pack_kind(out, c->kind, c->submit.owner.size > 0 ? 3 : 2);
         pack_bytes(out, c->submit.key);
         pack_bytes(out, c->submit.spec);
@@ -202,6 +203,9 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_kind(out, c->kind, 1);
         pack_text_view(out, c->role_remove.name);
         return;
+    case COMMAND_RELEASE:
+        pack_kind(out, c->kind, 0);
+        return;
     }
     assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
@@ -213,6 +217,21 @@ static struct bytes unpack_not_empty(struct unpack *u, size_t max, const char *p
     if (value.size == 0)
         unpack_fail(u, problem);
     return value;
+}
+
+bool key_is_of_masters(struct bytes key)
+{
+    return key.size >= MASTERS_KEY_BYTES &&
+           memcmp(key.data, MASTERS_KEY, MASTERS_KEY_BYTES) == 0;
+}
+
+static struct bytes unpack_key(struct unpack *u)
+{
+    struct bytes key = unpack_not_empty(u, LIMIT_KEY_BYTES, "the key is missing");
+
+    if (key_is_of_masters(key))
+        unpack_fail(u, "the key is one of the masters'");
+    return key;
 }
 
 static struct bytes unpack_spec(struct unpack *u)
@@ -240,7 +259,8 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         unpack_fixed(u, c->found.cluster_id, CLUSTER_ID_BYTES);
         return true;
     case COMMAND_SUBMIT:
-        c->submit.key = unpack_not_empty(u, LIMIT_KEY_BYTES, "the key is missing");
+    case COMMAND_SUBMIT_ALL:
+        c->submit.key = unpack_key(u);
         c->submit.spec = unpack_spec(u);
         c->submit.owner = unpack_owner(u);
         return true;
@@ -298,6 +318,8 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         c->role_remove.name = unpack_text(u, LIMIT_ROLE_BYTES);
         if (!role_name_valid(c->role_remove.name))
             unpack_fail(u, "no name of a role");
+        return true;
+    case COMMAND_RELEASE:
         return true;
     }
     return false;

@@ -45,13 +45,20 @@
     X(14, RETRY, "retry")                        \
     X(15, LAPSE, "lapse")                        \
     X(16, ROLE_SET, "role_set")                  \
-    X(17, ROLE_REMOVE, "role_remove")
+    X(17, ROLE_REMOVE, "role_remove")            \
+    X(18, SUBMIT_ALL, "submit_all")              \
+    X(19, RELEASE, "release")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
     COMMAND_KINDS(X)
 #undef X
 };
+
+/* How the keys begin that masters give themselves; no client may send one. */
+#define MASTERS_KEY       "\0triarch"
+#define MASTERS_KEY_BYTES 8
+bool key_is_of_masters(struct bytes key);
 
 const char *command_name(enum command_kind kind);
 
@@ -80,10 +87,11 @@ struct command {
         } found;
         struct {
             struct bytes key;   /* 1 to LIMIT_KEY_BYTES */
-            struct bytes spec;  /* canonical job_spec bytes */
+            struct bytes spec;  /* canonical job_spec bytes; submit_all: packed specs
+                                 * (job_specs_pack()) */
             struct bytes owner; /* who submits: at most LIMIT_OWNER_BYTES of text; may
                                  * be empty */
-        } submit;
+        } submit; /* and submit_all */
         struct {
             uint64_t job;
         } kill;

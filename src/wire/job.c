@@ -72,6 +72,7 @@ void job_spec_finish(struct job_spec *spec)
     mem_free(spec->image.sha256);
     mem_free(spec->user);
     mem_free(spec->role);
+    mem_free(spec->after);
     custom_resources_finish(&spec->custom);
     free_artifacts(spec);
     free_volumes(spec);
@@ -84,6 +85,91 @@ void job_spec_set_role(struct job_spec *spec, const char *role)
     mem_free(spec->role);
     spec->role =
         role == NULL || strcmp(role, ROLE_DEFAULT) == 0 ? NULL : mem_strdup(role);
+}
+
+void job_spec_complete(struct job_spec *spec)
+{
+    if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
+        spec->reschedule = (struct job_retry){JOB_UNLIMITED,
+                                              JOB_RETRY_INTERVAL_MS,
+                                              JOB_RETRY_DELAY_MS,
+                                              JOB_RETRY_MAX_DELAY_MS};
+}
+
+/* ---- words ---- */
+
+static const char *const KIND_NAMES[JOB_KIND_COUNT] = {
+#define X(name, text) [name] = (text),
+    JOB_KINDS(X)
+#undef X
+};
+
+static const char *const ON_NAMES[JOB_ON_COUNT] = {
+#define X(name, text) [name] = (text),
+    JOB_ENDS(X)
+#undef X
+};
+
+/* The number of a name, or `count`. */
+static unsigned number_of(const char *const *names, unsigned count, const char *name)
+{
+    unsigned i = 0;
+
+    while (i < count && strcmp(names[i], name) != 0)
+        i++;
+    return i;
+}
+
+const char *job_kind_name(enum job_kind kind)
+{
+    return KIND_NAMES[kind];
+}
+
+const char *job_on_name(enum job_on on)
+{
+    return ON_NAMES[on];
+}
+
+bool job_kind_of(enum job_kind *kind, const char *name)
+{
+    unsigned i = number_of(KIND_NAMES, JOB_KIND_COUNT, name);
+
+    *kind = i < JOB_KIND_COUNT ? (enum job_kind)i : JOB_BATCH;
+    return i < JOB_KIND_COUNT;
+}
+
+bool job_on_of(enum job_on *on, const char *name)
+{
+    unsigned i = number_of(ON_NAMES, JOB_ON_COUNT, name);
+
+    *on = i < JOB_ON_COUNT ? (enum job_on)i : JOB_ON_SUCCESS;
+    return i < JOB_ON_COUNT;
+}
+
+/* ---- lists ---- */
+
+/* To its place among those before it. */
+static void sort_in(struct job_spec *spec, size_t i)
+{
+    struct job_after after = spec->after[i];
+
+    for (; i > 0 && spec->after[i - 1].job > after.job; i--)
+        spec->after[i] = spec->after[i - 1];
+    spec->after[i] = after;
+}
+
+void job_spec_add_after(struct job_spec *spec, struct job_after after)
+{
+    spec->after =
+        mem_realloc(spec->after, (spec->after_count + 1) * sizeof(*spec->after));
+    spec->after[spec->after_count] = after;
+    sort_in(spec, spec->after_count++);
+}
+
+void job_spec_sort_after(struct job_spec *spec)
+{
+    for (size_t i = 1; i < spec->after_count; i++)
+        sort_in(spec, i);
 }
 
 /* Room doubles: the list is full whenever its strings and the NULL are a power of two. */

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "wire/custom.h"
+#include "wire/pack.h"
 #include "wire/resources.h"
 
 #include <stdbool.h>
@@ -96,6 +97,43 @@ struct job_check {
     uint32_t failures; /* in a row, before it counts */
 };
 
+/* How a job goes on when a task of it ends. */
+#define JOB_KINDS(X)           \
+    X(JOB_BATCH, "batch")      \
+    X(JOB_SERVICE, "service")
+
+enum job_kind {
+#define X(name, text) name,
+    JOB_KINDS(X)
+#undef X
+    JOB_KIND_COUNT
+};
+
+const char *job_kind_name(enum job_kind kind);
+
+/* How another job must end. */
+#define JOB_ENDS(X)               \
+    X(JOB_ON_SUCCESS, "success")  \
+    X(JOB_ON_FAILURE, "failure")  \
+    X(JOB_ON_ANY, "any")
+
+enum job_on {
+#define X(name, text) name,
+    JOB_ENDS(X)
+#undef X
+    JOB_ON_COUNT
+};
+
+const char *job_on_name(enum job_on on);
+/* False when there is no such kind, or end. */
+bool job_kind_of(enum job_kind *kind, const char *name);
+bool job_on_of(enum job_on *on, const char *name);
+
+struct job_after {
+    int64_t job; /* id; below 0: -1 is the first of those that are submitted with it */
+    enum job_on on;
+};
+
 struct job_spec {
     char *name;                 /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
     uint32_t instances;         /* 1 to LIMIT_TASKS_PER_JOB */
@@ -132,15 +170,23 @@ struct job_spec {
     /* Of masters alone; agents never get these. */
     char *role;           /* NULL: ROLE_DEFAULT */
     uint64_t estimate_ms; /* of one task, as the user expects it; 0: not given */
+    enum job_kind kind;
+    struct job_after *after; /* ascending, distinct */
+    size_t after_count;
 };
 
 /* A spec with defaults, no name and no argv. */
 void job_spec_init(struct job_spec *spec);
 void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fine */
 
+/* What its kind has where the user does not say more. */
+void job_spec_complete(struct job_spec *spec);
 /* Who names the default role says no more than who names none; so does NULL. */
 void job_spec_set_role(struct job_spec *spec, const char *role);
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
+/* Keeps the order; the same job twice is for job_spec_check() to find. */
+void job_spec_add_after(struct job_spec *spec, struct job_after after);
+void job_spec_sort_after(struct job_spec *spec); /* after they got other numbers */
 /* Keeps the order; a name that is there already is for job_spec_check() to find. */
 void job_spec_add_env(struct job_spec *spec, const char *name_value);
 /* Names that only agents set.  Who makes a spec refuses them; agents pass over those of one.  It
@@ -177,6 +223,15 @@ void job_spec_pack(const struct job_spec *spec, struct buffer *out);
 /* Decodes and checks.  Fields of a newer version are ERROR_VERSION.  On failure *spec is
  * finished. */
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err);
+/* Several as one value; then the next of them, a view, or one of size 0 behind the last and when
+ * the bytes are not those of a list. */
+void job_specs_pack(const struct job_spec *specs, size_t count, struct buffer *out);
+struct job_specs_reader {
+    struct unpack u;
+    uint32_t left; /* at first how many */
+};
+void job_specs_open(struct job_specs_reader *r, struct bytes packed);
+struct bytes job_specs_next(struct job_specs_reader *r);
 /* What agents are told of a packed spec, which keeps the rules: as a bin, with nothing in it that
  * only masters need.  So an agent runs each job whose run it understands, however new the rest
  * is. */

@@ -640,6 +640,38 @@ static int check_lease(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
+/* Whether it is there is for the masters, and whether a position may be waited for, too. */
+static int check_after(const struct job_spec *spec, struct error *err)
+{
+    if (spec->after_count > LIMIT_AFTER)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "after: %zu jobs; the most is %d; let a job between wait for "
+                         "some of them",
+                         spec->after_count,
+                         LIMIT_AFTER);
+    for (size_t i = 0; i < spec->after_count; i++) {
+        if (spec->after[i].job == 0 || spec->after[i].job < -LIMIT_SET_JOBS)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "after: no job has the id %lld",
+                             (long long)spec->after[i].job);
+        if (i > 0 && spec->after[i - 1].job == spec->after[i].job)
+            return error_set(
+                err, ERROR_INVALID, "after: a job is there twice; name it once");
+    }
+    return 0;
+}
+
+static int check_going_on(const struct job_spec *spec, struct error *err)
+{
+    if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "reschedule: a service goes on: give {attempts: unlimited}");
+    return 0;
+}
+
 static size_t length(const char *text)
 {
     return text == NULL ? 0 : strlen(text);
@@ -689,6 +721,8 @@ int job_spec_check(const struct job_spec *spec, struct error *err)
         check_times,
         check_checks,
         check_lease,
+        check_going_on,
+        check_after,
         check_text_bytes,
     };
     struct error unused;

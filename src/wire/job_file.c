@@ -204,6 +204,8 @@ static int read_resources(struct job_reader *r, const json_t *value, void *part)
 
 static const struct job_field JOB_FIELDS[] = {
     {"name", read_name},
+    {"kind", job_read_kind},
+    {"after", job_read_after},
     {"instances", read_instances},
     {"priority", read_priority},
     {"role", read_role},
@@ -265,7 +267,10 @@ static int check(struct job_reader *r, const json_t *value)
     if (job_field_is_known(RESOURCE_FIELDS, field))
         map = "resources.";
     error_set(r->err, why.code, "%s%s", map, why.text);
-    point_at(r, value, r->err->text);
+    why = *r->err;
+    if (r->path.size > 0)
+        error_set(r->err, why.code, "%s.%s", r->path.text, why.text);
+    point_at(r, value, why.text);
     return -(int)why.code;
 }
 
@@ -281,7 +286,21 @@ static int read_job(struct job_reader *r, const json_t *value)
     rc = job_read_one_command(r, value);
     if (rc == 0)
         rc = job_read_fields(r, JOB_FIELDS, value, "a map of fields", r->spec);
-    return rc == 0 ? check(r, value) : rc;
+    if (rc != 0)
+        return rc;
+    job_spec_complete(r->spec);
+    return check(r, value);
+}
+
+int job_read_job(struct job_reader *r, const json_t *value)
+{
+    int rc;
+
+    job_spec_init(r->spec);
+    rc = read_job(r, value);
+    if (rc != 0)
+        job_spec_finish(r->spec);
+    return rc;
 }
 
 int job_spec_from_json(struct job_spec *spec,
@@ -291,12 +310,8 @@ int job_spec_from_json(struct job_spec *spec,
 {
     struct error unused;
     struct job_reader r = {.spec = spec, .err = err != NULL ? err : &unused};
-    int rc;
+    int rc = job_read_job(&r, value);
 
-    job_spec_init(spec);
-    rc = read_job(&r, value);
-    if (rc != 0)
-        job_spec_finish(spec);
     if (path != NULL)
         *path = r.path;
     return rc;
@@ -353,15 +368,30 @@ static json_t *json_load_text(const char *name, struct bytes text, struct error 
     return value;
 }
 
-/* Put the name of the file, and the line if there is one, before the error. */
-static int locate(const char *name,
-                  unsigned (*find_line)(struct bytes text, const char *path),
-                  struct bytes text,
-                  const struct field_path *path,
-                  struct error *err)
+json_t *job_file_load(const char *name, struct bytes text, struct error *err)
 {
-    unsigned line = path->size > 0 ? find_line(text, path->text) : 0;
+    if (text.size > LIMIT_JOB_FILE_BYTES) {
+        error_set(err,
+                  ERROR_TOO_LARGE,
+                  "%s: %zu bytes; the most for a job file is %lu",
+                  name,
+                  text.size,
+                  LIMIT_JOB_FILE_BYTES);
+        return NULL;
+    }
+    return is_json(name, text) ? json_load_text(name, text, err)
+                               : yaml_load(name, text, err);
+}
 
+int job_file_locate(const char *name,
+                    struct bytes text,
+                    const struct field_path *path,
+                    struct error *err)
+{
+    unsigned line = 0;
+
+    if (path->size > 0)
+        line = (is_json(name, text) ? json_line : yaml_line)(text, path->text);
     if (line > 0)
         return error_wrap(err, "%s:%u", name, line);
     return error_wrap(err, "%s", name);
@@ -372,23 +402,18 @@ int job_file_parse(struct job_spec *spec,
                    struct bytes text,
                    struct error *err)
 {
-    bool json = is_json(name, text);
     struct field_path path;
+    struct error unused;
     json_t *value;
     int rc;
 
+    if (err == NULL)
+        err = &unused;
     *spec = (struct job_spec){0};
-    if (text.size > LIMIT_JOB_FILE_BYTES)
-        return error_set(err,
-                         ERROR_TOO_LARGE,
-                         "%s: %zu bytes; the most for a job file is %lu",
-                         name,
-                         text.size,
-                         LIMIT_JOB_FILE_BYTES);
-    value = json ? json_load_text(name, text, err) : yaml_load(name, text, err);
+    value = job_file_load(name, text, err);
     if (value == NULL)
-        return -(int)ERROR_INVALID;
+        return -(int)err->code;
     rc = job_spec_from_json(spec, value, &path, err);
     json_decref(value);
-    return rc == 0 ? 0 : locate(name, json ? json_line : yaml_line, text, &path, err);
+    return rc == 0 ? 0 : job_file_locate(name, text, &path, err);
 }

@@ -241,6 +241,20 @@ static void put_disconnect(json_t *o, const struct job_spec *spec)
     json_decref(map);
 }
 
+static void put_after(json_t *o, const struct job_spec *spec)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < spec->after_count; i++) {
+        json_t *map = json_object();
+
+        json_object_set_new(map, "job", json_integer(spec->after[i].job));
+        put_text(map, "on", job_on_name(spec->after[i].on));
+        json_array_append_new(list, map);
+    }
+    json_object_set_new(o, "after", list);
+}
+
 /* ---- the job ---- */
 
 json_t *job_spec_to_json(const struct job_spec *spec)
@@ -248,11 +262,15 @@ json_t *job_spec_to_json(const struct job_spec *spec)
     json_t *o = json_object();
 
     put_text(o, "name", spec->name);
+    if (spec->kind != JOB_BATCH)
+        put_text(o, "kind", job_kind_name(spec->kind));
     put_number(o, "instances", spec->instances);
     json_object_set_new(o, "priority", json_integer(spec->priority));
     put_text(o, "role", spec->role);
     if (spec->estimate_ms > 0)
         put_time(o, "estimate", spec->estimate_ms);
+    if (spec->after_count > 0)
+        put_after(o, spec);
     put_command(o, spec->argv, spec->argc);
     if (spec->env_count > 0)
         put_env(o, spec);

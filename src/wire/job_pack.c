@@ -4,7 +4,7 @@
  *      [image, sha256], user, [port count, [[first, last]…]], [[custom name, amount]…],
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
  *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
- *      [role, estimate_ms]]
+ *      [role, estimate_ms, kind, [[job, on]…]]]
  *
  * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
@@ -32,7 +32,7 @@ _Static_assert(LIMIT_ARGV_ENV_BYTES + 2 * 2 * LIMIT_ARGS +
                        3 * (LIMIT_ARGV_ENV_BYTES / 256) + LIMIT_NAME_BYTES + 128 +
                        LIMIT_JOB_TEXT_BYTES + LIMIT_CUSTOM * 16 +
                        (LIMIT_ARTIFACTS + LIMIT_VOLUMES) * 112 + LIMIT_CHECKS * 80 +
-                       LIMIT_PORT_RANGES * 8 + 256 <=
+                       LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + 256 <=
                    LIMIT_SPEC_BYTES,
                "a job spec that keeps the rules fits its limit");
 
@@ -186,6 +186,21 @@ static void pack_estimate(const struct job_spec *spec, struct buffer *out)
     pack_uint(out, spec->estimate_ms);
 }
 
+static void pack_kind(const struct job_spec *spec, struct buffer *out)
+{
+    pack_uint(out, spec->kind);
+}
+
+static void pack_after(const struct job_spec *spec, struct buffer *out)
+{
+    pack_array(out, (uint32_t)spec->after_count);
+    for (size_t i = 0; i < spec->after_count; i++) {
+        pack_array(out, 2);
+        pack_int(out, spec->after[i].job);
+        pack_uint(out, spec->after[i].on);
+    }
+}
+
 typedef void pack_field(const struct job_spec *spec, struct buffer *out);
 
 /* How many fields stand in the bytes: up to the last that is given. */
@@ -197,13 +212,16 @@ static uint32_t count_given(const bool *given, uint32_t n)
 }
 
 /* Of masters alone; what may be left out, in order. */
-static pack_field *const SCHEDULING[] = {pack_role, pack_estimate};
+static pack_field *const SCHEDULING[] = {
+    pack_role, pack_estimate, pack_kind, pack_after};
 
 static uint32_t count_scheduling(const struct job_spec *spec)
 {
     const bool given[] = {
         spec->role != NULL,
         spec->estimate_ms != 0,
+        spec->kind != JOB_BATCH,
+        spec->after_count > 0,
     };
 
     _Static_assert(sizeof(given) / sizeof(given[0]) ==
@@ -449,11 +467,31 @@ static void unpack_lease(struct job_spec *spec, struct unpack *u)
     unpack_leave_known(u);
 }
 
+static void unpack_after(struct job_spec *spec, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_AFTER)
+        unpack_fail(u, "it waits for more jobs than the limit");
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        struct job_after after;
+
+        unpack_enter(u);
+        after.job = unpack_int(u);
+        after.on = (enum job_on)unpack_uint_max(u, JOB_ON_COUNT - 1);
+        unpack_leave_known(u);
+        job_spec_add_after(spec, after);
+    }
+    unpack_leave_known(u);
+}
+
 static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
 {
     unpack_enter(u);
     spec->role = unpack_owned(u, LIMIT_ROLE_BYTES);
     spec->estimate_ms = unpack_uint(u);
+    spec->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
+    unpack_after(spec, u);
     unpack_leave_known(u);
 }
 
@@ -504,6 +542,36 @@ int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err
     if (rc != 0)
         job_spec_finish(spec);
     return rc;
+}
+
+void job_specs_pack(const struct job_spec *specs, size_t count, struct buffer *out)
+{
+    struct buffer one = {0};
+
+    pack_array(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        buffer_clear(&one);
+        job_spec_pack(&specs[i], &one);
+        pack_bytes(out, buffer_view(&one));
+    }
+    buffer_finish(&one);
+}
+
+void job_specs_open(struct job_specs_reader *r, struct bytes packed)
+{
+    unpack_init(&r->u, packed);
+    r->left = unpack_enter(&r->u);
+}
+
+struct bytes job_specs_next(struct job_specs_reader *r)
+{
+    struct bytes spec;
+
+    if (r->left == 0)
+        return (struct bytes){0};
+    r->left--;
+    spec = unpack_bytes(&r->u, LIMIT_SPEC_BYTES);
+    return unpack_ok(&r->u) ? spec : (struct bytes){0};
 }
 
 struct bytes job_spec_name(struct bytes bytes)

@@ -14,8 +14,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Jobs that are read together. */
+struct job_names {
+    const char **of; /* NULL where there is none that could be meant */
+    size_t count;
+};
+
 struct job_reader {
     struct job_spec *spec;
+    const struct job_names *names; /* NULL: it is read alone */
     struct field_path path; /* of the value being read, or of the one that was wrong */
     struct error *err;
 };
@@ -97,6 +104,21 @@ int job_read_argv(struct job_reader *r,
                   void *part);
 /* Refuses a map that has both. */
 int job_read_one_command(struct job_reader *r, const json_t *map);
+
+/* A whole job into r->spec, with every rule.  On failure the spec is finished. */
+int job_read_job(struct job_reader *r, const json_t *value);
+
+/* The text of a job file as a value, or NULL with the error.  The other one puts the name of
+ * the file, and the line if there is one, before an error of that value. */
+json_t *job_file_load(const char *name, struct bytes text, struct error *err);
+int job_file_locate(const char *name,
+                    struct bytes text,
+                    const struct field_path *path,
+                    struct error *err);
+
+/* Of job_read_kind.c. */
+job_read_fn job_read_kind;
+job_read_fn job_read_after;
 
 /* The parts of a job, of job_read_parts.c. */
 job_read_fn job_read_image;

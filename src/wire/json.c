@@ -88,6 +88,7 @@ static json_t *job_with(const struct job_summary *j, json_t *tasks)
     json_object_set_new(o, "instances", number(j->instances));
     json_object_set_new(o, "tasks", tasks);
     json_object_set_new(o, "priority", json_integer(j->priority));
+    json_object_set_new(o, "kind", json_string(job_kind_name(j->kind)));
     json_object_set_new(o, "submitted", time_or_null(j->submitted_us));
     json_object_set_new(o, "ended", time_or_null(j->ended_us));
     json_object_set_new(o, "why", j->why.size > 0 ? text(j->why) : json_null());

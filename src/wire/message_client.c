@@ -13,7 +13,8 @@
 
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out)
 {
-    size_t begin = rpc_begin_request(out, id, METHOD_SUBMIT);
+    enum method method = r->is_set ? METHOD_SUBMIT_ALL : METHOD_SUBMIT;
+    size_t begin = rpc_begin_request(out, id, method);
 
     pack_array(out, 3);
     pack_bytes(out, r->key);
@@ -26,6 +27,7 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
 {
     struct unpack u;
 
+    *out = (struct submit_request){0};
     unpack_init(&u, params);
     unpack_enter(&u);
     out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
@@ -35,6 +37,8 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
         unpack_fail(&u, "the owner is no printable text");
     if (out->key.size == 0)
         unpack_fail(&u, "the key is missing");
+    else if (key_is_of_masters(out->key))
+        unpack_fail(&u, "the key is one of the masters'");
     if (out->spec.size == 0)
         unpack_fail(&u, "the job is missing");
     unpack_leave(&u);
@@ -213,7 +217,7 @@ static struct bytes cut(struct bytes text, size_t max)
 
 void job_summary_pack(struct list_writer *w, const struct job_summary *j)
 {
-    struct buffer *out = list_begin_element(w, 10);
+    struct buffer *out = list_begin_element(w, 11);
 
     pack_uint(out, j->id);
     pack_text_view(out, j->name);
@@ -227,6 +231,7 @@ void job_summary_pack(struct list_writer *w, const struct job_summary *j)
     pack_uint(out, j->ended_us);
     pack_uint(out, j->changed);
     pack_text_view(out, cut(j->why, LIMIT_MESSAGE_BYTES));
+    pack_uint(out, j->kind);
 }
 
 static void read_job_summary(struct unpack *u, void *out)
@@ -247,6 +252,7 @@ static void read_job_summary(struct unpack *u, void *out)
     j->ended_us = unpack_uint(u);
     j->changed = unpack_uint(u);
     j->why = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
+    j->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
     unpack_leave(u);
 }
 

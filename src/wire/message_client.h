@@ -19,8 +19,9 @@
 
 struct submit_request {
     struct bytes key;
-    struct bytes spec;
+    struct bytes spec; /* of a set: all of them, job_specs_pack() */
     struct bytes owner; /* who submits it; may be empty */
+    bool is_set;        /* pack: submit_all, of several jobs */
 };
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out);
 int submit_unpack(struct submit_request *out, struct bytes params, struct error *err);
@@ -105,6 +106,7 @@ struct job_summary {
     struct bytes
         why; /* why pending tasks wait ("no agent has 64 cpus"), and which one is
                        * restarted again and again; or empty */
+    enum job_kind kind;
 };
 void job_summary_pack(struct list_writer *w, const struct job_summary *j);
 bool job_summary_next(const struct list_result *l,

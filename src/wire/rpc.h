@@ -38,6 +38,7 @@
     X(STAGED, "staged")                                                        \
     /* client to master: requests */                                           \
     X(SUBMIT, "submit")                                                        \
+    X(SUBMIT_ALL, "submit_all") /* the same of several jobs */                 \
     X(KILL, "kill")                                                            \
     X(JOBS, "jobs")   /* summaries, in pages */                                \
     X(TASKS, "tasks") /* the tasks of a job, in pages */                       \

@@ -119,6 +119,18 @@ def retry(run):
     assert lines == ["attempt 2 restart 0", "attempt 2 restart 1"]
 
 
+def pipeline(run):
+    """The second adds what the first wrote; the third is for another day."""
+    path = run.folder / "job.yaml"
+    path.write_text(run.text, encoding="utf-8")
+    ids = [int(line) for line in run.client("submit", path).splitlines()]
+    assert ids == sorted(ids)
+    states = {j["name"]: j["state"] for j in map(run.cluster.wait_job, ids)}
+    assert states == {"extract": "COMPLETE", "sum": "COMPLETE", "alarm": "KILLED"}
+    assert run.client("logs", ids[1]) == "55\n"
+    assert f"never began: job {ids[0]} " in run.client.job(ids[2])["why"]
+
+
 def artifact(run):
     assert run.ends()[0] == ["hello from ./hello.sh", "<h1>It works</h1>"]
 
@@ -215,6 +227,7 @@ RUNS = {
         ports,
         service,
         retry,
+        pipeline,
         artifact,
         user,
         container,

@@ -176,7 +176,7 @@ static void write_client_frames(void)
     static const uint16_t PORTS[] = {80, 31000};
     struct list_writer w;
 
-    submit_pack(&(struct submit_request){VIEW("key"), VIEW("spec")}, 1, &out);
+    submit_pack(&(struct submit_request){.key = VIEW("key"), .spec = VIEW("spec")}, 1, &out);
     submit_result_pack(&(struct submit_result){.id = 1, .index = 9}, 1, &out);
     id_request_pack(METHOD_KILL, 1, 2, &out);
     agent_mode_pack(

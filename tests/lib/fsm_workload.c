@@ -15,6 +15,7 @@
 #define BODIES       3  /* for each key */
 #define AGENT_KEYS   10
 #define FIRST_PORT   31000
+#define SET_MAX      4 /* jobs submitted together */
 #define ELEMENTS_MAX 8 /* placements or updates in a command */
 
 static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
@@ -45,6 +46,8 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_LAPSE] = 3,
     [COMMAND_ROLE_SET] = 4,
     [COMMAND_ROLE_REMOVE] = 2,
+    [COMMAND_SUBMIT_ALL] = 4,
+    [COMMAND_RELEASE] = 1,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -138,27 +141,89 @@ static void job_policies(struct job_spec *spec, uint64_t kind)
     }
 }
 
-/* The same key has one of a few bodies, so that repeats and conflicts both happen. */
-static void job_spec(struct workload *w, struct bytes key, struct buffer *out)
+/* One of the newest, sometimes one that is not there yet. */
+static uint64_t recent_id(struct workload *w, uint64_t last)
 {
-    uint64_t body = percent(w, 75) ? 0 : workload_choose(w, BODIES);
-    uint64_t kind = key.data[key.size - 1] + body;
+    uint64_t back = workload_choose(w, 16);
+
+    return last + 1 > back ? last + 1 - back : last;
+}
+
+/* Mostly of jobs that are there; negative ones are those before `position`, or wrong. */
+static void job_after(struct workload *w,
+                      const struct state *s,
+                      struct job_spec *spec,
+                      int position)
+{
+    for (uint64_t n = workload_choose(w, 3); n > 0; n--) {
+        enum job_on on = (enum job_on)workload_choose(w, JOB_ON_COUNT);
+        int64_t job = (int64_t)recent_id(w, s->globals.last_job_id);
+
+        if (position > 0 && percent(w, 80))
+            job = -1 - (int64_t)workload_choose(w, (uint64_t)position);
+        if (percent(w, 2))
+            job = -1 - position;
+        job_spec_add_after(spec, (struct job_after){job, on});
+    }
+}
+
+static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
+{
+    job_spec_init(spec);
+    spec->name = mem_strdup("random");
+    spec->instances = INSTANCES[kind % COUNT(INSTANCES)];
+    spec->priority = (int32_t)(kind % 3) - 1;
+    spec->resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
+    job_spec_add_arg(spec, "/bin/true");
+    job_extras(spec, kind);
+    job_policies(spec, kind);
+    if (kind % 3 == 1)
+        spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
+    if (kind % 3 == 0 && kind % 7 < 3)
+        spec->kind = JOB_SERVICE;
+    if (percent(w, 3))
+        spec->instances = 0; /* against the rules */
+}
+
+static uint64_t job_kind(struct workload *w, struct bytes key)
+{
+    return key.data[key.size - 1] + (percent(w, 75) ? 0 : workload_choose(w, BODIES));
+}
+
+/* The same key has one of a few bodies, so that repeats and conflicts both happen: of those
+ * without `after`. */
+static void job_spec(struct workload *w,
+                     const struct state *s,
+                     struct bytes key,
+                     struct buffer *out)
+{
     struct job_spec spec;
 
-    job_spec_init(&spec);
-    spec.name = mem_strdup("random");
-    spec.instances = INSTANCES[kind % COUNT(INSTANCES)];
-    spec.priority = (int32_t)(kind % 3) - 1;
-    spec.resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
-    job_spec_add_arg(&spec, "/bin/true");
-    job_extras(&spec, kind);
-    job_policies(&spec, kind);
-    if (kind % 3 == 1)
-        spec.role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
-    if (percent(w, 3))
-        spec.instances = 0; /* against the rules */
+    random_job(w, job_kind(w, key), &spec);
+    if (percent(w, 30))
+        job_after(w, s, &spec, 0);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
+}
+
+static void
+job_set(struct workload *w, const struct state *s, struct bytes key, struct buffer *out)
+{
+    struct job_spec specs[SET_MAX];
+    uint64_t kind = job_kind(w, key);
+    int count = 1 + (int)(kind % SET_MAX);
+
+    for (int i = 0; i < count; i++) {
+        random_job(w, kind + (uint64_t)i, &specs[i]);
+        if (percent(w, 70))
+            job_after(w, s, &specs[i], i);
+        if (i > 0 && specs[i].after_count == 0)
+            job_spec_add_after(&specs[i],
+                               (struct job_after){-1, (enum job_on)(kind % 3)});
+    }
+    job_specs_pack(specs, percent(w, 2) ? 0 : (size_t)count, out);
+    for (int i = 0; i < count; i++)
+        job_spec_finish(&specs[i]);
 }
 
 /* With the key of `known` if there is one, else with any. */
@@ -187,14 +252,6 @@ agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
     }
     agent_spec_pack(&spec, out);
     agent_spec_finish(&spec);
-}
-
-/* One of the newest, sometimes one that is not there yet. */
-static uint64_t recent_id(struct workload *w, uint64_t last)
-{
-    uint64_t back = workload_choose(w, 16);
-
-    return last + 1 > back ? last + 1 - back : last;
 }
 
 static uint64_t agent_id(struct workload *w, const struct state *s)
@@ -272,9 +329,9 @@ static void append_with_spec(struct workload *w,
     struct buffer spec = {0};
     char text[16];
 
-    if (c->kind == COMMAND_SUBMIT) {
+    if (c->kind == COMMAND_SUBMIT || c->kind == COMMAND_SUBMIT_ALL) {
         c->submit.key = job_key(w, text);
-        job_spec(w, c->submit.key, &spec);
+        (c->kind == COMMAND_SUBMIT ? job_spec : job_set)(w, s, c->submit.key, &spec);
         c->submit.spec = buffer_view(&spec);
         c->submit.owner = text_view(OWNERS[workload_choose(w, COUNT(OWNERS))]);
     } else if (c->kind == COMMAND_AGENT_REGISTER) {
@@ -386,6 +443,7 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         memset(c.found.cluster_id, (int)workload_choose(w, 256), CLUSTER_ID_BYTES);
         break;
     case COMMAND_SUBMIT:
+    case COMMAND_SUBMIT_ALL:
     case COMMAND_AGENT_REGISTER:
     case COMMAND_AGENT_REREGISTER:
         append_with_spec(w, s, &c, entry);
@@ -425,6 +483,8 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_PURGE:
         c.purge.job = recent_id(w, s->globals.last_job_id);
+        break;
+    case COMMAND_RELEASE:
         break;
     case COMMAND_EXPIRE_KEYS:
         c.expire_keys.before_us = w->now_us - workload_choose(w, 30) * HOUR_US;

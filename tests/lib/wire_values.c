@@ -99,6 +99,9 @@ void newest_job_spec(struct job_spec *spec)
     full_job_spec(spec);
     spec->role = mem_strdup("batch.night");
     spec->estimate_ms = 90000;
+    spec->kind = JOB_SERVICE;
+    job_spec_add_after(spec, (struct job_after){7, JOB_ON_ANY});
+    job_spec_add_after(spec, (struct job_after){-1, JOB_ON_FAILURE});
 }
 
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
@@ -217,6 +220,21 @@ static void sample_lists(struct command *c, struct command_elements *e)
     }
 }
 
+/* The second waits for the first. */
+static void sample_set(struct command *c, struct buffer *out)
+{
+    struct job_spec specs[2];
+
+    sample_job_spec(&specs[0]);
+    newest_job_spec(&specs[1]);
+    job_specs_pack(specs, 2, out);
+    job_spec_finish(&specs[0]);
+    job_spec_finish(&specs[1]);
+    c->submit.key = text_view("nightly-42");
+    c->submit.spec = buffer_view(out);
+    c->submit.owner = text_view("ann");
+}
+
 void sample_command(enum command_kind kind,
                     struct command *c,
                     struct command_elements *elements,
@@ -228,6 +246,11 @@ void sample_command(enum command_kind kind,
     switch (kind) {
     case COMMAND_FOUND:
         memcpy(c->found.cluster_id, "0123456789abcdef", CLUSTER_ID_BYTES);
+        break;
+    case COMMAND_SUBMIT_ALL:
+        sample_set(c, spec);
+        break;
+    case COMMAND_RELEASE:
         break;
     case COMMAND_SUBMIT:
     case COMMAND_AGENT_REGISTER:
@@ -357,6 +380,12 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
         spec->role = random_text(r, 1, LIMIT_ROLE_BYTES, false);
     if (rng_percent(r, 30))
         spec->estimate_ms = rng_below(r, LIMIT_JOB_TIME_MS + 1);
+    for (uint64_t n = rng_below(r, 4), job = 0; n > 0; n--) {
+        job += rng_between(r, 1, 1000000);
+        job_spec_add_after(spec,
+                           (struct job_after){(int64_t)job,
+                                              (enum job_on)rng_below(r, JOB_ON_COUNT)});
+    }
 }
 
 void random_agent_spec(struct rng *r, struct agent_spec *spec)
@@ -498,7 +527,10 @@ void random_command(struct rng *r,
         for (int i = 0; i < CLUSTER_ID_BYTES; i++)
             c->found.cluster_id[i] = (uint8_t)rng_next(r);
         break;
+    case COMMAND_RELEASE:
+        break;
     case COMMAND_SUBMIT:
+    case COMMAND_SUBMIT_ALL:
         c->submit.key = random_bytes(r, LIMIT_KEY_BYTES - 1);
         if (c->submit.key.size == 0)
             c->submit.key = (struct bytes){(const uint8_t *)"k", 1};
@@ -572,6 +604,16 @@ strings_equal(char *const *a, size_t count_a, char *const *b, size_t count_b)
     return count_a == 0 || b[count_b] == NULL;
 }
 
+static bool afters_equal(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->after_count != b->after_count)
+        return false;
+    for (size_t i = 0; i < a->after_count; i++)
+        if (a->after[i].job != b->after[i].job || a->after[i].on != b->after[i].on)
+            return false;
+    return true;
+}
+
 static bool texts_equal(const char *a, const char *b)
 {
     return bytes_equal(text_view(a), text_view(b));
@@ -585,7 +627,8 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            a->kill_grace_ms == b->kill_grace_ms &&
            strings_equal(a->argv, a->argc, b->argv, b->argc) &&
            strings_equal(a->env, a->env_count, b->env, b->env_count) &&
-           texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms;
+           texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms &&
+           a->kind == b->kind && afters_equal(a, b);
 }
 
 static bool attributes_equal(const struct agent_spec *a, const struct agent_spec *b)
@@ -653,7 +696,10 @@ bool commands_equal(const struct command *c, const struct command *decoded)
         return memcmp(c->found.cluster_id,
                       decoded->found.cluster_id,
                       CLUSTER_ID_BYTES) == 0;
+    case COMMAND_RELEASE:
+        return true;
     case COMMAND_SUBMIT:
+    case COMMAND_SUBMIT_ALL:
         return bytes_equal(c->submit.key, decoded->submit.key) &&
                bytes_equal(c->submit.spec, decoded->submit.spec) &&
                bytes_equal(c->submit.owner, decoded->submit.owner);

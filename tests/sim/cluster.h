@@ -182,6 +182,10 @@ struct sim_job {
     bool endless;  /* runs until it is killed */
     bool in_batch; /* in the role of that name */
     bool exclusive;
+    bool service;   /* the same, and what ends of it is repeated */
+    uint64_t after; /* id of a job that it waits for; 0: none */
+    uint8_t on;     /* how that is to end: enum job_on */
+    bool waited_for;
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -233,6 +237,8 @@ struct sim_job {
     X(lost)        /* hosts, whose agents are declared gone */                   \
     X(reinstalled) /* agents that came back and heard so */                      \
     X(ports)       /* that attempts had */                                       \
+    X(blocked)     /* jobs that were seen to wait for others */                  \
+    X(stopped)     /* those that never began */                                  \
     X(purges)                                                                    \
     X(purged_seen)
 

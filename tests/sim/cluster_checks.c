@@ -382,6 +382,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
     struct error err;
     struct agent *agent;
+    struct job *job;
 
     if (state_verify(s, &err) != 0) {
         world_fail(&c->world, "master %u: %s", m->number + 1, err.text);
@@ -396,6 +397,10 @@ static void check_state(struct cluster *c, struct sim_master *m)
         c->totals.superseded_seen += agent->superseded_count;
         RB_FOREACH (a, agent_attempts, &agent->attempts)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
+    }
+    RB_FOREACH (job, job_tree, &s->jobs) {
+        c->totals.blocked += job_is_blocked(job);
+        c->totals.stopped += job->links != NULL && job->links->stopped_by != 0;
     }
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];

@@ -323,7 +323,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
         killed(x, j);
     } else if (code == ERROR_NONE) {
         was_read(x, j, a);
-    } else if (code == ERROR_NOT_FOUND && (c->plan.purge || j->purge_asked)) {
+    } else if (code == ERROR_NOT_FOUND &&
+               (c->plan.purge || j->purge_asked || j->after != 0)) {
         c->totals.purged_seen++;
     } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
         world_fail(&c->world,
@@ -565,7 +566,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
     if (j->endless)
-        run_ms = ENDLESS_MS;
+        run_ms = j->service ? rng_between(&r, 1, 2000) : ENDLESS_MS;
 
     job_spec_init(&spec);
     snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
@@ -610,6 +611,13 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         if (spec.reschedule.attempts > 0)
             spec.reschedule.attempts = 1;
     }
+    if (j->after != 0)
+        job_spec_add_after(&spec,
+                           (struct job_after){(int64_t)j->after, (enum job_on)j->on});
+    if (j->service) {
+        spec.kind = JOB_SERVICE;
+        spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
+    }
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
@@ -648,6 +656,18 @@ static void ask_read(struct sim_client *x, unsigned slot)
     ask(x, ASK_READ, slot, &frame);
 }
 
+/* One that is there, and stays until it was told how that ended. */
+static void wait_for(struct cluster *c, struct sim_job *j)
+{
+    struct sim_job *on = &c->jobs[pick(&c->world, 0, c->job_count - 1)];
+
+    if (!on->acknowledged || on->purge_asked)
+        return;
+    on->waited_for = true;
+    j->after = on->id;
+    j->on = (uint8_t)pick(&c->world, 0, JOB_ON_COUNT - 1);
+}
+
 static void work(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_client *x = context;
@@ -667,6 +687,9 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         /* Few, so that they do not leave the others without room until the end. */
         c->jobs[slot].endless =
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
+        c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
+        if (chance(w, 20))
+            wait_for(c, &c->jobs[slot]);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
@@ -681,7 +704,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             ask_kill(x, slot);
         if (c->jobs[slot].acknowledged && chance(w, 25))
             ask_read(x, slot);
-        if (c->jobs[slot].acknowledged && chance(w, 6))
+        if (c->jobs[slot].acknowledged && !c->jobs[slot].waited_for && chance(w, 6))
             ask_purge(x, slot);
     }
     if (!c->healing)

@@ -15,6 +15,7 @@ static void append_advice(struct buffer *out, const struct request *r)
 
     switch (r->method) {
     case METHOD_SUBMIT:
+    case METHOD_SUBMIT_ALL:
         ASSERT(rpc_unpack(&rpc,
                           (struct bytes){r->frame + FRAME_SIZE_WORD,
                                          r->size - FRAME_SIZE_WORD},

@@ -33,6 +33,11 @@ is_founded(struct master_core *m, const struct session *session, const struct rp
     return false;
 }
 
+static bool is_submit(enum method method)
+{
+    return method == METHOD_SUBMIT || method == METHOD_SUBMIT_ALL;
+}
+
 static bool
 may_propose(struct master_core *m, const struct session *session, const struct rpc *rpc)
 {
@@ -42,8 +47,8 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     }
     if (!is_founded(m, session, rpc))
         return false;
-    if (rpc->method == METHOD_SUBMIT ? !propose_takes_jobs(m)
-                                     : !propose_takes_requests(m)) {
+    if (is_submit(rpc->method) ? !propose_takes_jobs(m)
+                               : !propose_takes_requests(m)) {
         core_refuse(m,
                     session->number,
                     rpc->id,
@@ -73,7 +78,9 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
 {
     struct submit_request q;
     struct error err;
-    struct command command = {.kind = COMMAND_SUBMIT};
+    struct command command = {.kind = rpc->method == METHOD_SUBMIT_ALL
+                                          ? COMMAND_SUBMIT_ALL
+                                          : COMMAND_SUBMIT};
 
     if (submit_unpack(&q, rpc->params, &err) != 0) {
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
@@ -191,17 +198,18 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_CONFLICT:
         return "this key was used for another job; use a new key for a new job";
     case ERROR_NOT_FOUND:
-        if (method == METHOD_SUBMIT)
-            return "no role has the name that the job gives; `triarch roles` lists "
-                   "them";
+        if (is_submit(method))
+            return "no role has the name that the job gives, or no job an id that it "
+                   "waits for; `triarch roles` and `triarch status` list them";
         if (method == METHOD_AGENT_MODE)
             return "no agent has this id, or it is gone";
         return method == METHOD_AGENT_GONE ? "no agent has this id"
                                            : "no job has this id";
     case ERROR_BUSY:
         if (method == METHOD_PURGE)
-            return "a run of the job may go on on an unreachable agent, or the cluster "
-                   "remembers as many keys as it may; repeat it later";
+            return "a run of the job may go on on an unreachable agent, others that "
+                   "wait for it are just told, or the cluster remembers as many keys "
+                   "as it may; repeat it later";
         return "the cluster keeps as many jobs, tasks or keys as it may; purge or "
                "wait, then "
                "repeat";
@@ -393,6 +401,7 @@ void clients_frame(struct master_core *m,
         return;
     switch (rpc->method) {
     case METHOD_SUBMIT:
+    case METHOD_SUBMIT_ALL:
         handle_submit(m, session, rpc);
         break;
     case METHOD_KILL:

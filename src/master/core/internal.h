@@ -17,6 +17,7 @@ enum origin_kind {
     ORIGIN_UPDATE,   /* states reported by an agent: acknowledge them */
     ORIGIN_ROUND,    /* the placements of a round: the next one may run */
     ORIGIN_REPEAT,   /* of a task or the end of a lease: likewise */
+    ORIGIN_RELEASE,  /* of jobs that wait for others: likewise */
     ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
@@ -208,6 +209,7 @@ struct leading {
     uint64_t purge_cursor;
     unsigned purges_flying;
     unsigned repeats_flying;
+    bool releasing; /* a command for it is on its way */
     uint64_t time_us; /* our time (leader.c) at the last tick … */
     uint64_t time_ms; /* … and when that was */
 };

@@ -298,6 +298,18 @@ static void expire_keys(struct master_core *m)
     propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
 }
 
+/* Jobs that ended tell those that wait for them with each entry: one that does nothing else,
+ * if there is no other. */
+static void release_jobs(struct master_core *m)
+{
+    struct command command = {.kind = COMMAND_RELEASE};
+
+    if (RB_EMPTY(&m->state->ending) || m->leading.releasing || !propose_has_room(m))
+        return;
+    m->leading.releasing = true;
+    propose(m, &command, &(struct origin){.kind = ORIGIN_RELEASE});
+}
+
 /* ---- time ---- */
 
 void leader_time(struct master_core *m)
@@ -322,6 +334,7 @@ void leader_turn(struct master_core *m)
         return;
     agents_tell(m);
     stop_killed_jobs(m);
+    release_jobs(m);
     round_begin(m);
 }
 

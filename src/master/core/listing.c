@@ -64,6 +64,7 @@ static void put_job(struct master_core *m, struct page *p, const struct job *job
         .submitted_us = job->submitted_us,
         .ended_us = job->ended_us,
         .changed = job->changed,
+        .kind = job->kind,
     };
 
     for (int i = 0; i < TASK_STATE_COUNT; i++)

@@ -98,6 +98,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
     case ORIGIN_REPEAT:
         repeats_applied(m);
         break;
+    case ORIGIN_RELEASE:
+        m->leading.releasing = false;
+        break;
     case ORIGIN_PURGE:
         leader_purge_applied(m, result);
         break;

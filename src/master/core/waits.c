@@ -115,6 +115,35 @@ static void say_restarts(const struct job *job, char *why, size_t size)
             most->message != NULL ? most->message : "");
 }
 
+/* What a job waits for before it begins, or why it never will. */
+static void say_after(const struct job *job, char *why, size_t size)
+{
+    static const char *const TO[JOB_ON_COUNT] = {
+        [JOB_ON_SUCCESS] = "complete", [JOB_ON_FAILURE] = "fail", [JOB_ON_ANY] = "end"};
+    const struct dependency *first, *d;
+    unsigned others = 0;
+
+    if (job->links == NULL)
+        return;
+    if (job->links->stopped_by != 0)
+        say(why,
+            size,
+            "never began: job %llu did not end as `after` asks",
+            (unsigned long long)job->links->stopped_by);
+    first = TAILQ_FIRST(&job->links->after);
+    if (first == NULL)
+        return;
+    TAILQ_FOREACH (d, &job->links->after, in_job)
+        others += d != first;
+    say(why,
+        size,
+        "waiting for job %llu to %s",
+        (unsigned long long)first->on_job->id,
+        TO[first->on]);
+    if (others > 0)
+        say(why, size, ", and for %u other%s", others, others == 1 ? "" : "s");
+}
+
 void waits_job(struct master_core *m, const struct job *job, char *why, size_t size)
 {
     struct task_retry_tree *retries =
@@ -122,6 +151,7 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
     const struct task_extras *first = RB_MIN(task_retry_tree, retries);
     char more[SCHED_WHY_BYTES] = "";
 
+    say_after(job, why, size);
     if (!say_lease(m, job, more, sizeof(more)) && first != NULL && job->kill_index == 0)
         say(more,
             sizeof(more),

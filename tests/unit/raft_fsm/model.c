@@ -19,6 +19,7 @@ void model_destroy(struct model *m)
     for (size_t i = 0; i < m->job_count; i++) {
         mem_free((void *)m->jobs[i].key.data);
         mem_free((void *)m->jobs[i].body.data);
+        mem_free((void *)m->jobs[i].said.data);
         mem_free(m->jobs[i].tasks);
         job_spec_finish(&m->jobs[i].spec);
     }
@@ -76,6 +77,10 @@ static struct result run(struct model *m, const struct command *c)
         return m_found(m, c);
     case COMMAND_SUBMIT:
         return m_submit(m, c);
+    case COMMAND_SUBMIT_ALL:
+        return m_submit_all(m, c);
+    case COMMAND_RELEASE:
+        return m_done(m, 0);
     case COMMAND_KILL:
         return m_kill(m, c);
     case COMMAND_AGENT_REGISTER:
@@ -162,4 +167,5 @@ void model_apply(struct model *m,
     m->stamp = reader.stamp_us > m->stamp ? reader.stamp_us : m->stamp + 1;
     while (entry_next(&reader, &command))
         outcome_add_result(out, run_and_watch(m, command));
+    m_release(m);
 }

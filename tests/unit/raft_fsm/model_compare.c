@@ -59,6 +59,8 @@ static void compare_job(const struct m_job *j, const struct job *seen)
     SAME(seen->priority, j->spec.priority);
     HOLDS(m_equal(seen->key, j->key) && m_equal(seen->spec, j->body));
     HOLDS(resources_equal(&seen->resources, &j->spec.resources));
+    SAME(job_is_blocked(seen), j->wait_count > 0);
+    SAME(seen->links == NULL ? 0 : seen->links->stopped_by, j->stopped_by);
     SAME(job_pending(seen), m_count_placeable(j));
     SAME(job_tasks_in(seen, TASK_PENDING), m_count_shown(j, TASK_PENDING));
     for (uint32_t i = 0; i < j->spec.instances; i++) {

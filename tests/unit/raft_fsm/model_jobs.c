@@ -5,39 +5,200 @@
 
 #define DAY_US (24ull * 3600 * 1000000)
 
-struct result m_submit(struct model *m, const struct command *c)
+/* Somebody used the key already. */
+static bool
+m_answer_again(const struct model *m, const struct command *c, struct result *answer)
 {
-    struct job_spec spec;
-    struct m_job *j;
-    int rc;
-
     for (size_t i = 0; i < m->job_count; i++) {
-        j = &m->jobs[i];
+        const struct m_job *j = &m->jobs[i];
+
         if (j->forgotten || !m_equal(j->key, c->submit.key))
             continue;
-        if (!m_equal(j->body, c->submit.spec))
-            return m_refused(ERROR_CONFLICT);
-        return (struct result){.id = j->id, .index = j->submit_index};
+        *answer = m_equal(j->said, c->submit.spec)
+                      ? (struct result){.id = j->id, .index = j->submit_index}
+                      : m_refused(ERROR_CONFLICT);
+        return true;
     }
-    rc = job_spec_unpack(&spec, c->submit.spec, NULL);
-    if (rc != 0)
-        return m_refused(-rc);
-    if (spec.role != NULL && m_find_role(m, spec.role) == NULL) {
-        job_spec_finish(&spec);
-        return m_refused(ERROR_NOT_FOUND);
+    return false;
+}
+
+/* A number below 0 is one of the `position` jobs before it. */
+static int m_check(struct model *m, const struct job_spec *spec, int64_t position)
+{
+    if (spec->role != NULL && m_find_role(m, spec->role) == NULL)
+        return ERROR_NOT_FOUND;
+    for (size_t i = 0; i < spec->after_count; i++) {
+        int64_t job = spec->after[i].job;
+
+        if (job < 0 && -job > position)
+            return ERROR_INVALID;
+        if (job > 0 && m_find_job(m, (uint64_t)job) == NULL)
+            return ERROR_NOT_FOUND;
     }
+    return ERROR_NONE;
+}
+
+/* What it waits for counts from now on. */
+static void m_wait(struct model *m, struct m_job *j)
+{
+    for (size_t i = 0; i < j->spec.after_count && j->stopped_by == 0; i++) {
+        struct m_wait w = {(uint64_t)j->spec.after[i].job, j->spec.after[i].on};
+        enum job_state state = m_state_of(&m->jobs[w.job - 1]);
+        bool well = state == JOB_COMPLETE;
+
+        if (!job_state_is_final(state))
+            j->waits[j->wait_count++] = w;
+        else if ((w.on == JOB_ON_SUCCESS && !well) || (w.on == JOB_ON_FAILURE && well))
+            j->stopped_by = w.job;
+    }
+    if (j->stopped_by == 0)
+        return;
+    j->wait_count = 0;
+    j->kill_index = m->index;
+    j->ended_us = m->stamp;
+}
+
+/* Takes the spec. */
+static void m_add(struct model *m,
+                  struct bytes key,
+                  struct bytes said,
+                  struct bytes body,
+                  const struct job_spec *spec)
+{
+    struct m_job *j;
+
     MEM_GROW(m->jobs, m->job_capacity, m->job_count + 1);
     j = &m->jobs[m->job_count++];
     *j = (struct m_job){.id = m->job_count,
                         .submit_index = m->index,
                         .changed = m->index,
                         .submitted_us = m->stamp,
-                        .key = m_copy(c->submit.key),
-                        .body = m_copy(c->submit.spec),
-                        .spec = spec};
-    j->tasks = mem_zalloc(spec.instances * sizeof(struct m_task));
+                        .key = m_copy(key),
+                        .said = m_copy(said),
+                        .body = m_copy(body),
+                        .spec = *spec};
+    j->tasks = mem_zalloc(spec->instances * sizeof(struct m_task));
+    m_wait(m, j);
     m_effect(m, EFFECT_JOB, j->id, 0);
-    return m_done(m, j->id);
+}
+
+struct result m_submit(struct model *m, const struct command *c)
+{
+    struct job_spec spec;
+    struct result answer;
+    int rc;
+
+    if (m_answer_again(m, c, &answer))
+        return answer;
+    rc = -job_spec_unpack(&spec, c->submit.spec, NULL);
+    if (rc != 0)
+        return m_refused(rc);
+    rc = m_check(m, &spec, 0);
+    if (rc != 0) {
+        job_spec_finish(&spec);
+        return m_refused(rc);
+    }
+    m_add(m, c->submit.key, c->submit.spec, c->submit.spec, &spec);
+    return m_done(m, m->job_count);
+}
+
+/* Those that came with the first one have its id and their position for a key. */
+static void
+m_add_at(struct model *m, const struct command *c, struct job_spec *spec, uint32_t at)
+{
+    int64_t first = (int64_t)m->job_count + 1 - at;
+    struct buffer body = {0}, key = {0};
+
+    for (size_t i = 0; i < spec->after_count; i++)
+        if (spec->after[i].job < 0)
+            spec->after[i].job = first + (-spec->after[i].job - 1);
+    job_spec_sort_after(spec);
+    job_spec_pack(spec, &body);
+    buffer_append(&key, "\0triarch", 8);
+    buffer_append_u64(&key, (uint64_t)first);
+    buffer_append_u32(&key, at);
+    m_add(m,
+          at == 0 ? c->submit.key : buffer_view(&key),
+          at == 0 ? c->submit.spec : buffer_view(&body),
+          buffer_view(&body),
+          spec);
+    buffer_finish(&body);
+    buffer_finish(&key);
+}
+
+struct result m_submit_all(struct model *m, const struct command *c)
+{
+    struct job_spec specs[8];
+    struct job_specs_reader r;
+    struct result answer;
+    uint32_t count = 0;
+    int rc = 0;
+
+    if (m_answer_again(m, c, &answer))
+        return answer;
+    job_specs_open(&r, c->submit.spec);
+    if (r.left == 0)
+        return m_refused(ERROR_INVALID);
+    while (rc == 0 && r.left > 0) {
+        rc = -job_spec_unpack(&specs[count], job_specs_next(&r), NULL);
+        if (rc != 0)
+            break;
+        rc = m_check(m, &specs[count], count);
+        count++;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (rc != 0)
+            job_spec_finish(&specs[i]);
+        else
+            m_add_at(m, c, &specs[i], i);
+    return rc != 0 ? m_refused(rc) : m_done(m, m->job_count + 1 - count);
+}
+
+/* ---- who waits for whom ---- */
+
+bool m_is_waited_for(const struct model *m, uint64_t job)
+{
+    for (size_t i = 0; i < m->job_count; i++)
+        for (size_t k = 0; k < m->jobs[i].wait_count; k++)
+            if (m->jobs[i].waits[k].job == job)
+                return true;
+    return false;
+}
+
+static void m_tell(struct model *m, struct m_job *j, size_t wait)
+{
+    struct m_wait w = j->waits[wait];
+    bool well = m_state_of(&m->jobs[w.job - 1]) == JOB_COMPLETE;
+
+    for (size_t i = wait + 1; i < j->wait_count; i++)
+        j->waits[i - 1] = j->waits[i];
+    j->wait_count--;
+    j->changed = m->index;
+    if ((w.on == JOB_ON_SUCCESS && !well) || (w.on == JOB_ON_FAILURE && well)) {
+        j->wait_count = 0;
+        j->stopped_by = w.job;
+        j->kill_index = m->index;
+        j->ended_us = m->stamp;
+        m_effect(m, EFFECT_JOB, j->id, 0);
+    } else if (j->wait_count == 0) {
+        m_effect(m, EFFECT_JOB, j->id, 0);
+    }
+}
+
+/* Until nothing changes any more: of a few jobs the order is all one, but for who is named as
+ * the reason, which is the oldest. */
+void m_release(struct model *m)
+{
+    for (size_t ended = 0; ended < m->job_count; ended++) {
+        if (!job_state_is_final(m_state_of(&m->jobs[ended])))
+            continue;
+        for (size_t i = 0; i < m->job_count; i++)
+            for (size_t k = 0; k < m->jobs[i].wait_count; k++)
+                if (m->jobs[i].waits[k].job == ended + 1) {
+                    m_tell(m, &m->jobs[i], k);
+                    k = SIZE_MAX; /* the list is another one */
+                }
+    }
 }
 
 struct result m_kill(struct model *m, const struct command *c)
@@ -54,6 +215,7 @@ struct result m_kill(struct model *m, const struct command *c)
     is_to_place = m_count_placeable(j) > 0;
     j->kill_index = m->index;
     j->changed = m->index;
+    j->wait_count = 0;
     if (!job_state_is_final(m_state_of(j)) && !is_to_place)
         m_effect(m, EFFECT_JOB, j->id, 0); /* else because that changed */
     return m_done(m, j->id);
@@ -70,6 +232,8 @@ struct result m_purge(struct model *m, const struct command *c)
     for (size_t i = 0; i < m->attempt_count; i++)
         if (!m->attempts[i].over && m->attempts[i].job == j->id)
             return m_refused(ERROR_BUSY);
+    if (m_is_waited_for(m, j->id))
+        return m_refused(ERROR_BUSY);
     j->purged = true;
     j->purged_us = m->stamp;
     return m_done(m, j->id);

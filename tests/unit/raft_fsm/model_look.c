@@ -45,7 +45,8 @@ enum task_state m_shown(const struct m_job *j, uint32_t i)
 
 bool m_can_be_placed(const struct m_job *j, uint32_t i)
 {
-    return m_shown(j, i) == TASK_PENDING && j->tasks[i].tries.retry_us == 0;
+    return m_shown(j, i) == TASK_PENDING && j->tasks[i].tries.retry_us == 0 &&
+           j->wait_count == 0;
 }
 
 uint32_t m_count_placeable(const struct m_job *j)

@@ -26,7 +26,15 @@ struct m_task {
 struct m_job {
     uint64_t id, submit_index, kill_index, changed, submitted_us, ended_us, purged_us;
     bool purged, forgotten; /* then the key is still known; then nothing is */
-    struct bytes key, body;
+    struct bytes key;
+    struct bytes said; /* with its key: the spec, or all of those that came with it */
+    struct bytes body; /* the spec as it is kept */
+    struct m_wait {
+        uint64_t job;
+        enum job_on on;
+    } waits[LIMIT_AFTER];
+    size_t wait_count; /* that are not met */
+    uint64_t stopped_by;
     struct job_spec spec;
     struct m_task *tasks;
 };
@@ -107,6 +115,11 @@ void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agen
 /* ---- commands ---- */
 
 struct result m_submit(struct model *m, const struct command *c);
+struct result m_submit_all(struct model *m, const struct command *c);
+/* Whether others wait for it. */
+bool m_is_waited_for(const struct model *m, uint64_t job);
+/* Everybody who waits for a job that has ended hears it. */
+void m_release(struct model *m);
 struct result m_kill(struct model *m, const struct command *c);
 struct result m_purge(struct model *m, const struct command *c);
 struct result m_expire(struct model *m, const struct command *c);

@@ -29,7 +29,8 @@ static void try_again(struct model *m,
         n->losses++;
         n->lost_us = m->stamp;
     }
-    if (u->state != TASK_FAILED && u->state != TASK_ERROR)
+    if (u->state != TASK_FAILED && u->state != TASK_ERROR &&
+        !(u->state == TASK_FINISHED && j->spec.kind == JOB_SERVICE))
         return;
     if (n->retries > 0 && r->interval_ms > 0 &&
         m->stamp >= n->first_us + r->interval_ms * 1000)

@@ -109,9 +109,7 @@ static const struct wrong FIELDS[] = {
     {"restart: {retries: 3}", "restart.retries: unknown field; did you mean attempts?"},
     {"restart: {backoff: 3}", "restart.backoff: unknown field; did you mean delay?"},
     {"health: {retries: 3}", "health.retries: unknown field; did you mean failures?"},
-    {"type: service",
-     "type: unknown field; did you mean restart: {attempts: unlimited} (for a "
-     "service)?"},
+    {"type: service", "type: unknown field; did you mean kind?"},
     {"artifacts: [{url: x}]", "artifacts[0].url: unknown field; did you mean source?"},
     {"artifacts: [{dest: x}]", "artifacts[0].dest: unknown field; did you mean path?"},
     {"volumes: [{dest: x}]", "volumes[0].dest: unknown field; did you mean target?"},

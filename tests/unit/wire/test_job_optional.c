@@ -167,7 +167,7 @@ START_TEST(test_fields_of_a_newer_version)
 }
 END_TEST
 
-/* Of this spec without its role and estimate it is all that is packed. */
+/* Of this spec without what masters alone need it is all that is packed. */
 static void check_agent_part(struct job_spec *s)
 {
     struct buffer part = {0};
@@ -178,6 +178,8 @@ static void check_agent_part(struct job_spec *s)
     job_spec_pack_agent_part(buffer_view(&out), &part);
     job_spec_set_role(s, NULL);
     s->estimate_ms = 0;
+    s->kind = JOB_BATCH;
+    s->after_count = 0;
     buffer_clear(&out);
     job_spec_pack(s, &out);
     unpack_init(&u, buffer_view(&part));

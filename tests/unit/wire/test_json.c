@@ -45,7 +45,8 @@ START_TEST(test_job_summary)
         json_job_summary(&SUMMARY),
         "{\"id\": 17, \"name\": \"hash\", \"state\": \"RUNNING\", \"instances\": 10,"
         " \"tasks\": {\"TASK_PENDING\": 1, \"TASK_RUNNING\": 3, \"TASK_FINISHED\": 6},"
-        " \"priority\": -3, \"submitted\": \"2024-06-07T12:34:56.000001Z\","
+        " \"priority\": -3, \"kind\": \"batch\", \"submitted\": "
+        "\"2024-06-07T12:34:56.000001Z\","
         " \"ended\": null, \"why\": \"no agent has 64 cpus\"}");
 }
 END_TEST
@@ -61,7 +62,7 @@ START_TEST(test_ended_job)
     check_json(
         json_job_summary(&j),
         "{\"id\": 17, \"name\": \"hash\", \"state\": \"COMPLETE\", \"instances\": 10,"
-        " \"tasks\": {}, \"priority\": -3,"
+        " \"tasks\": {}, \"priority\": -3, \"kind\": \"batch\","
         " \"submitted\": \"2024-06-07T12:34:56.000001Z\","
         " \"ended\": \"1970-01-01T00:00:00.000001Z\", \"why\": null}");
 }

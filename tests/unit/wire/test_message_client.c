@@ -36,7 +36,8 @@ static int decode_submit(struct bytes bytes, struct error *e)
 
 START_TEST(test_submit)
 {
-    struct submit_request r = {LITERAL("key"), LITERAL("spec"), LITERAL("ann")}, got;
+    struct submit_request r = {LITERAL("key"), LITERAL("spec"), LITERAL("ann"), false},
+                          got;
 
     submit_pack(&r, 9, &out);
     ck_assert_int_eq(submit_unpack(&got, params(RPC_REQUEST, METHOD_SUBMIT), &err), 0);

@@ -1,0 +1,63 @@
+/* verify_links.c - what must hold of jobs that wait for others, from scratch. */
+#include "raft_fsm/verify.h"
+
+#include "base/limits.h"
+
+#include <inttypes.h>
+
+static int check_after(const struct job *j, struct error *err)
+{
+    const struct dependency *d, *previous = NULL;
+    unsigned count = 0;
+
+    TAILQ_FOREACH (d, &j->links->after, in_job) {
+        RULE(d->job == j && d->on_job->id < j->id &&
+                 (previous == NULL || previous->on_job->id < d->on_job->id),
+             "job %" PRIu64 " waits for a younger job, or out of order",
+             j->id);
+        previous = d;
+        count++;
+    }
+    RULE(count <= LIMIT_AFTER, "job %" PRIu64 " waits for %u jobs", j->id, count);
+    RULE(count == 0 || (j->touched == 0 && j->kill_index == 0),
+         "job %" PRIu64 " waits for others and has begun or ended",
+         j->id);
+    RULE(j->links->stopped_by == 0 ||
+             (j->kill_index != 0 && j->touched == 0 && j->links->stopped_by < j->id),
+         "job %" PRIu64 " never begins and is not killed",
+         j->id);
+    return 0;
+}
+
+static int
+check_dependents(const struct state *s, const struct job *j, struct error *err)
+{
+    const struct dependency *d, *previous = NULL;
+    bool ending =
+        !TAILQ_EMPTY(&j->links->dependents) && job_state_is_final(job_state(j));
+
+    TAILQ_FOREACH (d, &j->links->dependents, in_peer) {
+        RULE(d->on_job == j && (previous == NULL || previous->job->id < d->job->id),
+             "job %" PRIu64 ": what waits for it is out of order",
+             j->id);
+        previous = d;
+    }
+    RULE(j->links->is_ending == ending &&
+             ending == (RB_FIND(ending_tree,
+                                (struct ending_tree *)&s->ending,
+                                (struct job_links *)j->links) == j->links),
+         "job %" PRIu64
+         " has ended and is not among those that tell it, or the other way",
+         j->id);
+    return 0;
+}
+
+int verify_links(const struct state *s, const struct job *j, struct error *err)
+{
+    int rc;
+
+    if (j->links == NULL)
+        return 0;
+    rc = check_after(j, err);
+    return rc != 0 ? rc : check_dependents(s, j, err);
+}

@@ -1,0 +1,374 @@
+/* test_kinds.c - docs/spec/14-kinds.md: services, and jobs that wait for others. */
+#include "base/mem.h"
+#include "base/text.h"
+#include "tests/lib/unit.h"
+#include "tests/unit/raft_fsm/fsm_test.h"
+
+#include <stdio.h>
+
+#define SECOND_US 1000000ull
+
+static struct fsm f;
+
+static void setup(void)
+{
+    fsm_setup(&f);
+    ck_done(fsm_register_able(&f, 'a', 64, AGENT_FEATURE_JOBS_2), 1);
+}
+
+static void teardown(void)
+{
+    fsm_teardown(&f);
+}
+
+static void init(struct job_spec *spec)
+{
+    job_spec_init(spec);
+    spec->name = mem_strdup("a job");
+    job_spec_add_arg(spec, "/bin/true");
+}
+
+static struct result submit(const char *key, struct job_spec *spec)
+{
+    struct buffer packed = {0};
+    struct result r;
+
+    job_spec_pack(spec, &packed);
+    job_spec_finish(spec);
+    r = fsm_submit_spec(&f, key, buffer_view(&packed));
+    buffer_finish(&packed);
+    return r;
+}
+
+static struct result submit_after(const char *key, int64_t job, enum job_on on)
+{
+    struct job_spec spec;
+
+    init(&spec);
+    job_spec_add_after(&spec, (struct job_after){job, on});
+    return submit(key, &spec);
+}
+
+/* Job n waits for what afters[n] names; 0: nothing. */
+static struct result
+submit_all(const char *key, const struct job_after *afters, size_t count)
+{
+    struct command c = {.kind = COMMAND_SUBMIT_ALL, .submit.key = text_view(key)};
+    struct job_spec specs[8];
+    struct buffer packed = {0};
+    struct result r;
+
+    for (size_t i = 0; i < count; i++) {
+        init(&specs[i]);
+        if (afters[i].job != 0)
+            job_spec_add_after(&specs[i], afters[i]);
+    }
+    job_specs_pack(specs, count, &packed);
+    for (size_t i = 0; i < count; i++)
+        job_spec_finish(&specs[i]);
+    c.submit.spec = buffer_view(&packed);
+    r = fsm_run(&f, &c);
+    buffer_finish(&packed);
+    return r;
+}
+
+static enum job_state state_of(uint64_t job)
+{
+    return job_state(state_job(f.state, job));
+}
+
+static uint32_t pending(uint64_t job)
+{
+    return job_pending(state_job(f.state, job));
+}
+
+/* Its one task is placed and ends so. */
+static void run(uint64_t job, enum task_state end)
+{
+    ck_done(fsm_place(&f, job, 0, 1), 1);
+    ck_done(fsm_update(&f, 1, f.state->globals.last_attempt_id, end), 1);
+}
+
+/* What was snapshot is the same again, and goes on the same. */
+static void check_restored(void)
+{
+    struct buffer before = {0}, after = {0};
+    struct state *restored;
+
+    fsm_snapshot(f.state, &before);
+    restored = fsm_restored(buffer_view(&before));
+    fsm_snapshot(restored, &after);
+    ck_same_bytes(&before, &after);
+    state_destroy(restored);
+    buffer_finish(&before);
+    buffer_finish(&after);
+}
+
+/* ---- dependencies ---- */
+
+START_TEST(test_a_chain_with_a_branch)
+{
+    const struct job_after afters[] = {
+        {0, 0}, {-1, JOB_ON_SUCCESS}, {-1, JOB_ON_FAILURE}, {-3, JOB_ON_ANY}};
+
+    ck_done(submit_all("dag", afters, 4), 1);
+    for (uint64_t job = 2; job <= 4; job++) {
+        ck_assert_int_eq(state_of(job), JOB_PENDING);
+        ck_assert_uint_eq(pending(job), 0);
+        ck_done(fsm_place(&f, job, 0, 1), 0);
+    }
+    check_restored();
+    run(1, TASK_FINISHED);
+    ck_assert_uint_eq(pending(2), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 2), 1);
+    ck_assert_int_eq(state_of(3), JOB_KILLED);
+    ck_assert_uint_eq(state_job(f.state, 3)->links->stopped_by, 1);
+    ck_assert_uint_eq(pending(4), 1);
+    check_restored();
+    ck_done(fsm_place(&f, 4, 0, 1), 1);
+}
+END_TEST
+
+START_TEST(test_how_it_ended_counts)
+{
+    static const struct {
+        enum task_state end; /* KILLED: the job is killed */
+        enum job_on on;
+        bool begins;
+    } CASES[] = {{TASK_FINISHED, JOB_ON_SUCCESS, true},
+                 {TASK_FINISHED, JOB_ON_FAILURE, false},
+                 {TASK_FINISHED, JOB_ON_ANY, true},
+                 {TASK_FAILED, JOB_ON_SUCCESS, false},
+                 {TASK_FAILED, JOB_ON_FAILURE, true},
+                 {TASK_FAILED, JOB_ON_ANY, true},
+                 {TASK_KILLED, JOB_ON_SUCCESS, false},
+                 {TASK_KILLED, JOB_ON_FAILURE, true},
+                 {TASK_KILLED, JOB_ON_ANY, true}};
+
+    for (unsigned i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        char keys[3][16];
+        uint64_t first = 3 * i + 1;
+
+        for (int k = 0; k < 3; k++)
+            snprintf(keys[k], sizeof(keys[k]), "%u.%d", i, k);
+        ck_done(fsm_submit(&f, keys[0], 1), first);
+        ck_done(submit_after(keys[1], (int64_t)first, CASES[i].on), first + 1);
+        if (CASES[i].end == TASK_KILLED)
+            ck_done(fsm_kill(&f, first), first);
+        else
+            run(first, CASES[i].end);
+        ck_assert_uint_eq(pending(first + 1), CASES[i].begins);
+        ck_assert_int_eq(state_of(first + 1),
+                         CASES[i].begins ? JOB_PENDING : JOB_KILLED);
+        /* The same of one that comes when it is over. */
+        ck_done(submit_after(keys[2], (int64_t)first, CASES[i].on), first + 2);
+        ck_assert_uint_eq(pending(first + 2), CASES[i].begins);
+        ck_assert_int_eq(state_of(first + 2),
+                         CASES[i].begins ? JOB_PENDING : JOB_KILLED);
+        ck_assert_uint_eq(state_job(f.state, first + 2)->ended_us != 0,
+                          !CASES[i].begins);
+    }
+}
+END_TEST
+
+START_TEST(test_all_of_them_count)
+{
+    struct job_spec spec;
+
+    ck_done(fsm_submit(&f, "a", 1), 1);
+    ck_done(fsm_submit(&f, "b", 1), 2);
+    init(&spec);
+    job_spec_add_after(&spec, (struct job_after){2, JOB_ON_ANY});
+    job_spec_add_after(&spec, (struct job_after){1, JOB_ON_SUCCESS});
+    ck_done(submit("c", &spec), 3);
+    run(2, TASK_FAILED);
+    ck_assert_uint_eq(pending(3), 0);
+    ck_rejected(fsm_purge(&f, 1), ERROR_INVALID);
+    run(1, TASK_FINISHED);
+    ck_assert_uint_eq(pending(3), 1);
+}
+END_TEST
+
+START_TEST(test_a_blocked_job_is_killed)
+{
+    ck_done(fsm_submit(&f, "a", 1), 1);
+    ck_done(submit_after("b", 1, JOB_ON_ANY), 2);
+    ck_done(submit_after("c", 2, JOB_ON_FAILURE), 3);
+    ck_done(fsm_kill(&f, 2), 2);
+    ck_assert_int_eq(state_of(2), JOB_KILLED);
+    ck_assert_uint_eq(state_job(f.state, 2)->links->stopped_by, 0);
+    ck_assert_uint_eq(pending(3), 1);
+    run(1, TASK_FINISHED);
+    ck_assert_int_eq(state_of(2), JOB_KILLED);
+    ck_done(fsm_purge(&f, 1), 1);
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_waited_for)
+{
+    const struct job_after later[] = {{-2, JOB_ON_ANY}, {0, 0}},
+                           itself[] = {{0, 0}, {-2, JOB_ON_ANY}},
+                           nobody[] = {{0, 0}, {9, JOB_ON_ANY}};
+
+    ck_rejected(submit_after("a", 1, JOB_ON_ANY), ERROR_NOT_FOUND);
+    ck_rejected(submit_after("a", -1, JOB_ON_ANY), ERROR_INVALID);
+    ck_changes_nothing(&f, ck_rejected(submit_all("b", later, 2), ERROR_INVALID));
+    ck_rejected(submit_all("b", itself, 2), ERROR_INVALID);
+    ck_changes_nothing(&f, ck_rejected(submit_all("b", nobody, 2), ERROR_NOT_FOUND));
+    ck_rejected(submit_all("b", nobody, 0), ERROR_INVALID);
+    ck_assert_uint_eq(f.state->job_count, 0);
+    ck_done(submit_all("b", nobody, 1), 1); /* no id was used up */
+}
+END_TEST
+
+START_TEST(test_a_set_has_one_key)
+{
+    const struct job_after afters[] = {{0, 0}, {-1, JOB_ON_SUCCESS}, {0, 0}};
+
+    ck_done(submit_all("set", afters, 2), 1);
+    ck_assert_uint_eq(f.state->job_count, 2);
+    ck_done(submit_all("set", afters, 2), 1);
+    ck_rejected(submit_all("set", afters, 3), ERROR_CONFLICT);
+    ck_rejected(fsm_submit(&f, "set", 1), ERROR_CONFLICT);
+    ck_assert_uint_eq(f.state->job_count, 2);
+    run(1, TASK_FINISHED);
+    ck_done(fsm_purge(&f, 1), 1);
+    ck_done(submit_all("set", afters, 2), 1); /* from the tombstone */
+    ck_rejected(submit_all("set", afters, 3), ERROR_CONFLICT);
+    ck_done(submit_all("other", afters, 2), 3);
+    check_restored();
+}
+END_TEST
+
+/* What is kept of a spec names ids: as it would have been submitted alone. */
+START_TEST(test_positions_become_ids)
+{
+    const struct job_after afters[] = {{0, 0}, {-1, JOB_ON_ANY}};
+    struct job_spec spec;
+
+    ck_done(fsm_submit(&f, "a", 1), 1);
+    ck_done(submit_all("set", afters, 2), 2);
+    ck_assert_int_eq(job_spec_unpack(&spec, state_job(f.state, 3)->spec, NULL), 0);
+    ck_assert_uint_eq(spec.after_count, 1);
+    ck_assert_int_eq(spec.after[0].job, 2);
+    job_spec_finish(&spec);
+}
+END_TEST
+
+/* A key of the masters cannot be had by a client. */
+START_TEST(test_keys_of_masters_are_refused)
+{
+    struct bytes key = {(const uint8_t *)MASTERS_KEY "12345678abcd", 20};
+    struct command c = {.kind = COMMAND_SUBMIT, .submit.key = key};
+    struct buffer spec = {0};
+
+    job_bytes(&spec, "a job", 1, 1);
+    c.submit.spec = buffer_view(&spec);
+    ck_rejected(fsm_run(&f, &c), ERROR_INVALID);
+    buffer_finish(&spec);
+}
+END_TEST
+
+/* One job with many behind it: some are told in each entry, and none is forgotten. */
+START_TEST(test_many_are_told_in_slices)
+{
+    enum { MANY = LIMIT_RELEASES + 10 };
+    struct command release = {.kind = COMMAND_RELEASE};
+    uint32_t told;
+
+    ck_done(fsm_submit(&f, "a", 1), 1);
+    for (uint64_t i = 2; i < 2 + MANY; i++) {
+        struct command c = {.kind = COMMAND_SUBMIT};
+        struct job_spec spec;
+        struct buffer packed = {0};
+        char key[16];
+
+        init(&spec);
+        job_spec_add_after(&spec, (struct job_after){1, JOB_ON_SUCCESS});
+        job_spec_pack(&spec, &packed);
+        job_spec_finish(&spec);
+        snprintf(key, sizeof(key), "%u", (unsigned)i);
+        c.submit.key = text_view(key);
+        c.submit.spec = buffer_view(&packed);
+        ck_done(fsm_entry_fast(&f, &c, 1), i);
+        buffer_finish(&packed);
+    }
+    run(1, TASK_FINISHED);
+    ck_assert_uint_ge(f.work, LIMIT_RELEASES);
+    ck_assert_uint_eq(pending(1 + LIMIT_RELEASES), 1);
+    ck_assert_uint_eq(pending(2 + LIMIT_RELEASES), 0);
+    ck_assert(!RB_EMPTY(&f.state->ending));
+    ck_rejected(fsm_purge(&f, 1), ERROR_BUSY); /* and its entry told the rest */
+    ck_assert(RB_EMPTY(&f.state->ending));
+    told = 0;
+    for (uint64_t i = 2; i < 2 + MANY; i++)
+        told += pending(i);
+    ck_assert_uint_eq(told, MANY);
+    ck_done(fsm_run(&f, &release), 0);
+    ck_done(fsm_purge(&f, 1), 1);
+}
+END_TEST
+
+/* ---- services ---- */
+
+static void submit_service(uint32_t attempts)
+{
+    struct job_spec spec;
+
+    init(&spec);
+    spec.kind = JOB_SERVICE;
+    spec.reschedule = (struct job_retry){attempts, 600000, 1000, 60000};
+    ck_done(submit("service", &spec), 1);
+}
+
+START_TEST(test_a_service_goes_on)
+{
+    submit_service(JOB_UNLIMITED);
+    for (uint32_t n = 1; n <= 3; n++) {
+        const struct task *t;
+
+        run(1, n == 2 ? TASK_FAILED : TASK_FINISHED);
+        t = job_task(state_job(f.state, 1), 0);
+        ck_assert_int_eq(t->state, TASK_PENDING);
+        ck_assert(task_waits(t));
+        ck_assert_uint_eq(t->extras->retry_us,
+                          f.state->globals.last_stamp_us + (SECOND_US << (n - 1)));
+        ck_assert_int_eq(state_of(1), JOB_RUNNING);
+        check_restored();
+        ck_done(fsm_retry(&f, 1, 0, n), 1);
+    }
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_done(fsm_update(&f, 1, 4, TASK_FINISHED), 1);
+    ck_assert(job_state_is_final(state_of(1)));
+}
+END_TEST
+
+START_TEST(test_a_service_with_a_limit_ends)
+{
+    submit_service(1);
+    run(1, TASK_FINISHED);
+    ck_done(fsm_retry(&f, 1, 0, 1), 1);
+    run(1, TASK_FINISHED);
+    ck_assert_int_eq(state_of(1), JOB_COMPLETE);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *c = unit_case("kinds",
+                         test_a_chain_with_a_branch,
+                         test_how_it_ended_counts,
+                         test_all_of_them_count,
+                         test_a_blocked_job_is_killed,
+                         test_what_cannot_be_waited_for,
+                         test_a_set_has_one_key,
+                         test_positions_become_ids,
+                         test_keys_of_masters_are_refused,
+                         test_many_are_told_in_slices,
+                         test_a_service_goes_on,
+                         test_a_service_with_a_limit_ends);
+
+    tcase_add_checked_fixture(c, setup, teardown);
+    return unit_run("kinds", &c, 1);
+}
