@@ -107,6 +107,12 @@
 #define LIMIT_LISTED_CUSTOM    64   /* custom resources in use, likewise */
 #define LIMIT_AFTER            64    /* jobs that a job waits for */
 #define LIMIT_SET_JOBS         1024  /* submitted as one */
+#define LIMIT_SCHEDULES        65536
+#define LIMIT_CRON_BYTES       255   /* of the fields of a schedule */
+#define LIMIT_ZONE_BYTES       64    /* a name of a time zone */
+#define LIMIT_ZONE_FILE_BYTES  65536 /* what is read of one */
+#define LIMIT_SLOT_LATE_MS     60000 /* later it was missed */
+#define LIMIT_SLOTS_MADE_UP    100   /* of those that were */
 #define LIMIT_RELEASES         4096  /* jobs told in one entry of one that ended */
 #define LIMIT_ARTIFACTS        32
 #define LIMIT_ARTIFACT_BYTES   (1ull << 40)

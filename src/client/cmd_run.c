@@ -30,6 +30,14 @@ static const struct option_row rows[] = {
      .kind = OPTION_LIST,
      .argument = "JOB[:END]",
      .help = "begin when this job has ended with success (the default), failure or any"},
+    {.name = "schedule",
+     .kind = OPTION_TEXT,
+     .argument = "CRON",
+     .help = "run it at each of these times, as '0 2 * * *' or @daily"},
+    {.name = "timezone",
+     .kind = OPTION_TEXT,
+     .argument = "ZONE",
+     .help = "of the schedule, as Europe/Berlin (default: UTC)"},
     {.name = "cpus",
      .letter = 'c',
      .kind = OPTION_TEXT,
@@ -274,6 +282,8 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     job_spec_set_role(spec, options_text(s->options, "role"));
     spec->estimate_ms = options_duration_ms(s->options, "estimate");
     take_policies(s, spec);
+    spec->schedule.cron = take_text(s, "schedule");
+    spec->schedule.timezone = take_text(s, "timezone");
     rc = take_kind(s, spec, err);
     if (rc == 0)
         rc = take_after(s, spec, err);

@@ -7,11 +7,13 @@
 #include "client/job_wait.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define ZONES     "/usr/share/zoneinfo"
 #define KEY_BYTES 16 /* random: two never meet */
 
 static void random_key(char out[2 * KEY_BYTES + 1])
@@ -123,6 +125,24 @@ wait_for_all(struct session *s, uint64_t first, size_t count, struct error *err)
     return worst;
 }
 
+/* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
+ * seen here, where the tz database is the same or none. */
+static int check_zone(const struct job_spec *spec, struct error *err)
+{
+    char path[PATH_MAX];
+
+    if (spec->schedule.timezone == NULL || access(ZONES, F_OK) != 0)
+        return 0;
+    snprintf(path, sizeof(path), ZONES "/%s", spec->schedule.timezone);
+    if (access(path, F_OK) == 0)
+        return 0;
+    return error_set(err,
+                     ERROR_INVALID,
+                     "schedule: timezone: there is no '%s' in " ZONES
+                     "; give one of those, as Europe/Berlin",
+                     spec->schedule.timezone);
+}
+
 int submit_set(struct session *s, const struct job_set *set, struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
@@ -130,6 +150,8 @@ int submit_set(struct session *s, const struct job_set *set, struct error *err)
     const char *key;
     int rc = take_key(s, &key, drawn, err);
 
+    for (size_t i = 0; rc == 0 && i < set->count; i++)
+        rc = check_zone(&set->specs[i], err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0)

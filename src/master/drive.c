@@ -7,8 +7,13 @@
 #include "master/storage.h"
 #include "master/transfers.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Where tz databases are (tzdata). */
+#define ZONES "/usr/share/zoneinfo"
 
 static void take_turn(void *user);
 
@@ -111,8 +116,14 @@ static void say(const struct master_action *a)
     log_write(LEVELS[a->level], "master", "%s", a->text);
 }
 
-/* True if the core wants to hear that the founding is durable. */
-static bool carry_out(struct master *m, const struct master_action *a)
+/* What the core wants to hear when all actions are carried out. */
+struct answers {
+    bool founded;
+    char zone[sizeof(((struct master_action *)0)->text)]; /* that it asked for, or "" */
+};
+
+static void
+carry_out(struct master *m, const struct master_action *a, struct answers *out)
 {
     switch (a->kind) {
     case MASTER_SEND:
@@ -123,7 +134,8 @@ static bool carry_out(struct master *m, const struct master_action *a)
         break;
     case MASTER_FOUND:
         found(m, a);
-        return true;
+        out->founded = true;
+        break;
     case MASTER_CLUSTER_ID:
         storage_cluster_id(m->storage, a->cluster_id);
         break;
@@ -132,11 +144,39 @@ static bool carry_out(struct master *m, const struct master_action *a)
     case MASTER_LOG:
         say(a);
         break;
+    case MASTER_READ_ZONE:
+        snprintf(out->zone, sizeof(out->zone), "%s", a->text);
+        break;
     case MASTER_EXIT:
         loop_stop(m->loop);
         break;
     }
-    return false;
+}
+
+/* A small file of the system's tz database; empty when there is none. */
+static void read_zone(struct buffer *out, const char *name)
+{
+    char path[PATH_MAX];
+    FILE *file;
+
+    snprintf(path, sizeof(path), ZONES "/%s", name);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    out->size = fread(
+        buffer_reserve(out, LIMIT_ZONE_FILE_BYTES), 1, LIMIT_ZONE_FILE_BYTES, file);
+    fclose(file);
+}
+
+static void tell_zone(struct master *m, const char *name)
+{
+    struct buffer file = {0};
+
+    read_zone(&file, name);
+    drive(m,
+          &(struct master_event){.kind = MASTER_ZONE,
+                                 .zone = {.name = name, .file = buffer_view(&file)}});
+    buffer_finish(&file);
 }
 
 /* ---- steps ---- */
@@ -160,7 +200,7 @@ static void on_timer(void *user)
 
 void drive(struct master *m, struct master_event *event)
 {
-    bool founded = false;
+    struct answers answers = {.founded = false};
 
     event->now_ms = loop_now_ms();
     event->wall_us = clock_wall_us();
@@ -170,11 +210,13 @@ void drive(struct master *m, struct master_event *event)
         carry_out_replica(m, &m->actions.replica.items[i]);
     storage_submit(m->storage);
     for (size_t i = 0; i < m->actions.count; i++)
-        founded |= carry_out(m, &m->actions.items[i]);
+        carry_out(m, &m->actions.items[i], &answers);
     timer_set_at(m->loop, &m->timer, m->actions.deadline_ms, on_timer, m);
     if (event->kind != MASTER_TURN || m->actions.again)
         loop_defer(m->loop, &m->turn, take_turn, m);
-    if (founded)
+    if (answers.zone[0] != '\0')
+        tell_zone(m, answers.zone);
+    if (answers.founded)
         drive(m, &(struct master_event){.kind = MASTER_FOUNDED});
 }
 

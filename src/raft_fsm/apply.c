@@ -44,6 +44,7 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_ROLE_REMOVE] = apply_role_remove,
     [COMMAND_SUBMIT_ALL] = apply_submit_all,
     [COMMAND_RELEASE] = apply_release,
+    [COMMAND_FIRE] = apply_fire,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

@@ -27,6 +27,8 @@ apply_handler apply_submit_all;
 apply_handler apply_kill;
 /* apply_after.c */
 apply_handler apply_release;
+/* apply_fire.c */
+apply_handler apply_fire;
 /* apply_agent.c */
 apply_handler apply_agent_register;
 apply_handler apply_agent_reregister;
@@ -55,6 +57,17 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
 enum job_state job_open(struct apply *a, struct job *j);
 void job_close(struct apply *a, struct job *j, enum job_state before);
 
+bool job_has_room(const struct state *s, size_t jobs, uint64_t tasks);
+/* A new job with the next id, not in the state before job_added(); then it is, and the leader
+ * hears of it. */
+struct job *job_add(struct apply *a,
+                    struct bytes key,
+                    struct bytes packed,
+                    const struct job_spec *spec,
+                    struct bytes owner);
+void job_added(struct apply *a, struct job *j);
+/* One that has not ended and is not killed. */
+void job_kill(struct apply *a, struct job *j);
 /* A new job waits for what its spec names, by id: before it is added.  What has ended already
  * counts at once. */
 void job_wait_for(struct apply *a, struct job *j, const struct job_spec *spec);

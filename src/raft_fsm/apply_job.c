@@ -48,6 +48,8 @@ may_submit(const struct state *s, const struct job_spec *spec, size_t position)
 {
     if (role_of(s, spec) == NULL)
         return ERROR_NOT_FOUND;
+    if (job_is_template(spec) && s->template_count + position >= LIMIT_SCHEDULES)
+        return ERROR_BUSY;
     for (size_t i = 0; i < spec->after_count; i++) {
         int64_t job = spec->after[i].job;
 
@@ -59,16 +61,29 @@ may_submit(const struct state *s, const struct job_spec *spec, size_t position)
     return ERROR_NONE;
 }
 
-static bool has_room(const struct state *s, size_t jobs, uint64_t tasks)
+bool job_has_room(const struct state *s, size_t jobs, uint64_t tasks)
 {
     return s->job_count + jobs <= LIMIT_JOBS && s->task_count + tasks <= LIMIT_TASKS;
 }
 
-static struct job *add_job(struct apply *a,
-                           struct bytes key,
-                           struct bytes packed,
-                           const struct job_spec *spec,
-                           struct bytes owner)
+static struct job_template *template_of(struct job *j, const struct job_spec *spec)
+{
+    struct job_template *t;
+
+    if (!job_is_template(spec))
+        return NULL;
+    t = mem_zalloc(sizeof(*t));
+    t->job = j;
+    t->overlap = (uint8_t)spec->schedule.overlap;
+    t->last_us = j->submitted_us;
+    return t;
+}
+
+struct job *job_add(struct apply *a,
+                    struct bytes key,
+                    struct bytes packed,
+                    const struct job_spec *spec,
+                    struct bytes owner)
 {
     struct state *s = a->state;
     struct job *j = job_create(key, packed);
@@ -78,7 +93,8 @@ static struct job *add_job(struct apply *a,
     j->submit_index = s->index;
     j->submitted_us = a->stamp_us;
     j->body = hash128_of(packed);
-    j->instances = spec->instances;
+    j->made = template_of(j, spec);
+    j->instances = j->made == NULL ? spec->instances : 0;
     j->priority = spec->priority;
     j->resources = spec->resources;
     j->extras = extra_needs_of(spec);
@@ -92,7 +108,7 @@ static struct job *add_job(struct apply *a,
     return j;
 }
 
-static void added(struct apply *a, struct job *j)
+void job_added(struct apply *a, struct job *j)
 {
     state_add(a->state, object_job(j));
     apply_effect(a, EFFECT_JOB, j->id, 0);
@@ -111,15 +127,15 @@ struct result apply_submit(struct apply *a, const struct command *c)
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return result_rejected(-rc);
-    code = has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0)
-                                                 : ERROR_BUSY;
+    code = job_has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0)
+                                                     : ERROR_BUSY;
     if (code != ERROR_NONE) {
         job_spec_finish(&spec);
         return result_rejected((int)code);
     }
-    j = add_job(a, c->submit.key, c->submit.spec, &spec, c->submit.owner);
+    j = job_add(a, c->submit.key, c->submit.spec, &spec, c->submit.owner);
     job_spec_finish(&spec);
-    added(a, j);
+    job_added(a, j);
     return result_done(a, j->id);
 }
 
@@ -166,7 +182,7 @@ read_submission(const struct state *s, struct bytes packed, struct submission *o
         if (code != ERROR_NONE)
             return code;
     }
-    return has_room(s, out->count, tasks) ? ERROR_NONE : ERROR_BUSY;
+    return job_has_room(s, out->count, tasks) ? ERROR_NONE : ERROR_BUSY;
 }
 
 #define POSITION_KEY_BYTES (MASTERS_KEY_BYTES + 8 + 4)
@@ -204,10 +220,10 @@ static void add_all(struct apply *a, const struct command *c, struct submission 
         struct job *j;
 
         use_ids(&s->specs[i], first, &packed);
-        j = add_job(a, key, buffer_view(&packed), &s->specs[i], c->submit.owner);
+        j = job_add(a, key, buffer_view(&packed), &s->specs[i], c->submit.owner);
         if (i == 0)
             job_links(j)->set = hash128_of(c->submit.spec);
-        added(a, j);
+        job_added(a, j);
     }
     buffer_finish(&packed);
 }
@@ -229,11 +245,21 @@ struct result apply_submit_all(struct apply *a, const struct command *c)
     return code == ERROR_NONE ? result_done(a, first) : result_rejected((int)code);
 }
 
+void job_kill(struct apply *a, struct job *j)
+{
+    bool was_runnable = j->is_runnable;
+    enum job_state before = job_open(a, j);
+
+    j->kill_index = a->state->index;
+    links_clear(a->state, j);
+    job_close(a, j, before);
+    if (job_state(j) == before && !was_runnable) /* else the leader hears of it */
+        apply_effect(a, EFFECT_JOB, j->id, 0);
+}
+
 struct result apply_kill(struct apply *a, const struct command *c)
 {
     struct job *j = state_job(a->state, c->kill.job);
-    enum job_state before;
-    bool was_runnable;
 
     if (j == NULL)
         return result_rejected(ERROR_NOT_FOUND);
@@ -241,12 +267,6 @@ struct result apply_kill(struct apply *a, const struct command *c)
         return (struct result){.id = j->id, .index = j->kill_index};
     if (job_state_is_final(job_state(j)))
         return (struct result){.id = j->id, .index = j->changed};
-    was_runnable = j->is_runnable;
-    before = job_open(a, j);
-    j->kill_index = a->state->index;
-    links_clear(a->state, j);
-    job_close(a, j, before);
-    if (job_state(j) == before && !was_runnable) /* else the leader hears of it */
-        apply_effect(a, EFFECT_JOB, j->id, 0);
+    job_kill(a, j);
     return result_done(a, j->id);
 }

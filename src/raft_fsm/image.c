@@ -188,6 +188,7 @@ INLINE uint8_t code_groups(struct coder *c,
 #define JOB_HAS_ROLE      4
 #define JOB_HAS_KIND      8
 #define JOB_HAS_LINKS     16
+#define JOB_IS_TEMPLATE   32
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -476,7 +477,7 @@ static bool has_links(const struct job *j)
 
     return j->links != NULL &&
            (!TAILQ_EMPTY(&j->links->after) || j->links->stopped_by != 0 ||
-            !hash128_equal(j->links->set, none));
+            j->links->parent != 0 || !hash128_equal(j->links->set, none));
 }
 
 static void code_after(struct coder *c, bool reading, struct record_after *after)
@@ -519,8 +520,22 @@ static void code_links(struct coder *c, bool reading, struct job *j, struct reco
         write_after(c, l);
     code_u64(c, reading, &l->stopped_by);
     code_hash(c, reading, &l->set);
+    code_u64(c, reading, &l->parent);
     if (reading && r->after_count == 0 && !has_links(j))
         c->fault = true;
+}
+
+static void code_template(struct coder *c, bool reading, struct job *j)
+{
+    struct job_template *t = reading ? mem_zalloc(sizeof(*t)) : j->made;
+
+    j->made = t;
+    code_u64(c, reading, &t->last_us);
+    code_u64(c, reading, &t->fired);
+    code_u64(c, reading, &t->missed);
+    code_u64(c, reading, &t->skipped);
+    code_u64(c, reading, &t->child);
+    code_enum(c, reading, &t->overlap, JOB_OVERLAP_COUNT);
 }
 
 INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record *r)
@@ -549,7 +564,8 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record
     present = (j->extras != NULL ? JOB_HAS_EXTRAS : 0) |
               (j->policy != NULL ? JOB_HAS_POLICY : 0) |
               (j->kind != JOB_BATCH ? JOB_HAS_KIND : 0) |
-              (has_links(j) ? JOB_HAS_LINKS : 0);
+              (has_links(j) ? JOB_HAS_LINKS : 0) |
+              (j->made != NULL ? JOB_IS_TEMPLATE : 0);
     if (!reading && needs_role(text_view(j->owner->role->name),
                                text_view(j->owner->name),
                                j->expected_ms))
@@ -558,7 +574,7 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record
                           reading,
                           present,
                           JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE |
-                              JOB_HAS_KIND | JOB_HAS_LINKS);
+                              JOB_HAS_KIND | JOB_HAS_LINKS | JOB_IS_TEMPLATE);
     if ((present & JOB_HAS_EXTRAS) != 0)
         code_job_extras(c, reading, &j->extras);
     if ((present & JOB_HAS_POLICY) != 0)
@@ -572,6 +588,8 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record
     }
     if ((present & JOB_HAS_LINKS) != 0)
         code_links(c, reading, j, r);
+    if ((present & JOB_IS_TEMPLATE) != 0)
+        code_template(c, reading, j);
 }
 
 INLINE void code_task(
@@ -844,6 +862,7 @@ void record_finish(struct record *r)
         extra_needs_destroy(r->job.extras);
         mem_free(r->job.policy);
         job_links_destroy(&r->job);
+        mem_free(r->job.made);
     } else if (r->table == TABLE_ATTEMPTS)
         mem_free(r->attempt.ports);
     *r = (struct record){0};

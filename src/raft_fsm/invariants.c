@@ -275,8 +275,8 @@ check_job_ranges(const struct state *s, const struct job *j, struct error *err)
     RULE(j->spec.size > 0 && resources_in_limits(&j->resources),
          "job %" PRIu64 ": spec or resources out of range",
          j->id);
-    RULE(j->instances > 0 && j->instances <= LIMIT_TASKS_PER_JOB &&
-             j->touched <= j->instances,
+    RULE((j->instances > 0) == (j->made == NULL) &&
+             j->instances <= LIMIT_TASKS_PER_JOB && j->touched <= j->instances,
          "job %" PRIu64 ": instances out of range",
          j->id);
     RULE(j->submit_index > 0 && j->submit_index <= j->changed &&
@@ -304,6 +304,8 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
         rc = check_tasks(s, j, sums, err);
     if (rc == 0)
         rc = verify_links(s, j, err);
+    if (rc == 0)
+        rc = verify_template(s, j, err);
     if (rc != 0)
         return rc;
     RULE(job_live(j) <= j->attempts,
@@ -450,6 +452,7 @@ static int check_sums(const struct state *s, const struct sums *sums, struct err
 
     RB_FOREACH (j, job_order_tree, (struct job_order_tree *)&s->runnable)
         runnable++;
+    RULE(s->template_count <= LIMIT_SCHEDULES, "more schedules than the limit");
     RULE(sums->jobs == s->job_count && sums->tasks == s->task_count &&
              sums->agents == s->agent_count && sums->roles == s->role_count &&
              sums->tombstones == s->tombstone_count && sums->runnable == runnable,

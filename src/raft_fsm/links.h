@@ -35,6 +35,7 @@ struct job_links {
                           * begins; 0: none */
     struct hash128 set; /* of all jobs that were submitted with it, where it has their
                           * key; else 0 */
+    uint64_t parent;     /* the job that it was made of; 0: none */
     /* derived */
     struct job *job;
     struct dependency_list dependents;

@@ -155,6 +155,9 @@ static const char *take_job(struct state *s, struct record *r)
     *j = r->job;
     r->job.extras = NULL;
     r->job.policy = NULL;
+    r->job.made = NULL;
+    if (j->made != NULL)
+        j->made->job = j;
     j->links = NULL;
     j->key = key;
     j->spec = spec;

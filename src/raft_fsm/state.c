@@ -85,6 +85,12 @@ static int tombstone_by_age(const struct tombstone *a, const struct tombstone *b
     return order != 0 ? order : compare_u64(a->job_id, b->job_id);
 }
 
+static int template_by_job(const struct job_template *a, const struct job_template *b)
+{
+    return compare_u64(a->job->id, b->job->id);
+}
+
+RB_GENERATE(template_tree, job_template, by_job, template_by_job)
 RB_GENERATE(job_tree, job, by_id, job_by_id)
 RB_GENERATE(job_key_tree, job, by_key, job_by_key)
 RB_GENERATE(job_order_tree, job, by_order, job_by_order)
@@ -264,6 +270,8 @@ enum job_state job_state(const struct job *j)
 {
     uint32_t killed = job_tasks_in(j, TASK_KILLED);
 
+    if (j->made != NULL)
+        return j->kill_index != 0 ? JOB_KILLED : JOB_PENDING;
     if (job_live(j) > 0 || job_tasks_in(j, TASK_PENDING) > 0)
         return j->touched == 0 ? JOB_PENDING : JOB_RUNNING;
     if (j->kill_index != 0 && killed > 0)

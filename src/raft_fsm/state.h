@@ -30,6 +30,7 @@
 #include "raft_fsm/extras.h"
 #include "raft_fsm/links.h"
 #include "raft_fsm/role.h"
+#include "raft_fsm/template.h"
 #include "wire/agent.h"
 #include "wire/command.h"
 #include "wire/resources.h"
@@ -104,6 +105,7 @@ struct job {
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
     struct owner *owner;  /* and its role; in the canonical bytes by their names */
     uint64_t expected_ms; /* of one task; 0: not given */
+    struct job_template *made; /* of it jobs are made; owned; NULL: it runs itself */
     struct job_links *links; /* owned; NULL: it waits for none, and none for it */
     uint32_t instances;
     int32_t priority;
@@ -241,6 +243,8 @@ struct state {
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
     struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
+    struct template_tree templates; /* that are not killed */
+    uint64_t template_count;        /* of those */
     struct ending_tree ending;      /* jobs that ended and have others to tell of it */
     struct job_retry_tree retrying; /* jobs with tasks that wait for `retry` */
     struct agent_key_tree agents_by_key;

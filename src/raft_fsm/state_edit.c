@@ -56,6 +56,11 @@ static void queue_job(struct state *s, struct job *j)
     j->is_runnable = runnable;
 }
 
+static bool is_scheduled(const struct job *j)
+{
+    return j->made != NULL && j->kill_index == 0;
+}
+
 static bool is_retrying(const struct job *j)
 {
     return j->waiting > 0 && j->kill_index == 0;
@@ -104,6 +109,10 @@ void state_count(struct state *s, struct object o)
         if (is_retrying(o.job))
             RB_INSERT(job_retry_tree, &s->retrying, o.job);
         links_count(s, o.job);
+        if (is_scheduled(o.job)) {
+            RB_INSERT(template_tree, &s->templates, o.job->made);
+            s->template_count++;
+        }
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, true);
@@ -133,6 +142,10 @@ static void uncount(struct state *s, struct object o)
         if (is_retrying(o.job))
             RB_REMOVE(job_retry_tree, &s->retrying, o.job);
         links_uncount(s, o.job);
+        if (is_scheduled(o.job)) {
+            RB_REMOVE(template_tree, &s->templates, o.job->made);
+            s->template_count--;
+        }
         break;
     case TABLE_TASKS:
         count_task(o.job, o.task, false);
@@ -327,6 +340,7 @@ static void job_destroy(struct state *s, struct job *j)
     extra_needs_destroy(j->extras);
     mem_free(j->policy);
     job_links_destroy(j);
+    mem_free(j->made);
     owner_leave(&s->roles, j->owner);
     mem_free((void *)j->key.data);
     mem_free(j);
@@ -458,6 +472,7 @@ void state_start(struct state *s)
     RB_INIT(&s->tombstones_by_age);
     RB_INIT(&s->runnable);
     RB_INIT(&s->ending);
+    RB_INIT(&s->templates);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
     role_get(&s->roles, ROLE_DEFAULT);

@@ -30,8 +30,10 @@ static inline struct hash128 hash_of(struct object o)
     return image_hash(&image);
 }
 
-/* verify_links.c: what a job waits for, and what waits for it. */
+/* verify_links.c: what a job waits for, and what waits for it; what is made of it. */
 int verify_links(const struct state *s, const struct job *j, struct error *err);
+
+int verify_template(const struct state *s, const struct job *j, struct error *err);
 
 /* verify_roles.c: roles as objects; then, of roles and owners, jobs and use, when jobs and
  * attempts are known to be right. */

@@ -1,4 +1,4 @@
-/* verify_links.c - what must hold of jobs that wait for others, from scratch. */
+/* verify_links.c - what must hold of jobs that wait for others, or are made of them, from scratch. */
 #include "raft_fsm/verify.h"
 
 #include "base/limits.h"
@@ -60,4 +60,26 @@ int verify_links(const struct state *s, const struct job *j, struct error *err)
         return 0;
     rc = check_after(j, err);
     return rc != 0 ? rc : check_dependents(s, j, err);
+}
+
+int verify_template(const struct state *s, const struct job *j, struct error *err)
+{
+    const struct job_template *t = j->made;
+
+    RULE(j->links == NULL || j->links->parent < j->id,
+         "job %" PRIu64 " was made of a younger one",
+         j->id);
+    if (t == NULL)
+        return 0;
+    RULE(t->job == j && t->last_us >= j->submitted_us &&
+             (t->child == 0) == (t->fired == 0) && t->child <= s->globals.last_job_id,
+         "job %" PRIu64 ": slots that cannot be",
+         j->id);
+    RULE((RB_FIND(template_tree,
+                  (struct template_tree *)&s->templates,
+                  (struct job_template *)t) == t) == (j->kill_index == 0),
+         "job %" PRIu64
+         " has a schedule and is not among those that do, or the other way",
+         j->id);
+    return 0;
 }

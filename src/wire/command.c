@@ -206,6 +206,13 @@ void command_pack(const struct command *c, struct buffer *out)
     case COMMAND_RELEASE:
         pack_kind(out, c->kind, 0);
         return;
+    case COMMAND_FIRE:
+        pack_kind(out, c->kind, 4);
+        pack_uint(out, c->fire.job);
+        pack_uint(out, c->fire.slot_us);
+        pack_uint(out, c->fire.missed);
+        pack_bool(out, c->fire.make);
+        return;
     }
     assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
@@ -320,6 +327,12 @@ static bool unpack_fields(struct command *c, struct unpack *u)
             unpack_fail(u, "no name of a role");
         return true;
     case COMMAND_RELEASE:
+        return true;
+    case COMMAND_FIRE:
+        c->fire.job = unpack_uint(u);
+        c->fire.slot_us = unpack_uint_max(u, INT64_MAX);
+        c->fire.missed = unpack_uint_max(u, UINT32_MAX);
+        c->fire.make = unpack_bool(u);
         return true;
     }
     return false;

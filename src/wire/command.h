@@ -47,7 +47,8 @@
     X(16, ROLE_SET, "role_set")                  \
     X(17, ROLE_REMOVE, "role_remove")            \
     X(18, SUBMIT_ALL, "submit_all")              \
-    X(19, RELEASE, "release")
+    X(19, RELEASE, "release")                    \
+    X(20, FIRE, "fire")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -129,6 +130,12 @@ struct command {
         struct {
             uint64_t attempt; /* its lease has run out */
         } lapse;
+        struct {
+            uint64_t job; /* with a schedule */
+            uint64_t slot_us;
+            uint64_t missed; /* slots up to this one that nobody was there for */
+            bool make;       /* a job of this one */
+        } fire;
         struct {
             uint64_t job; /* with a final state; its key becomes a tombstone */
         } purge;

@@ -12,6 +12,7 @@
 #include "wire/role.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 void job_spec_init(struct job_spec *spec)
@@ -73,6 +74,8 @@ void job_spec_finish(struct job_spec *spec)
     mem_free(spec->user);
     mem_free(spec->role);
     mem_free(spec->after);
+    mem_free(spec->schedule.cron);
+    mem_free(spec->schedule.timezone);
     custom_resources_finish(&spec->custom);
     free_artifacts(spec);
     free_volumes(spec);
@@ -110,6 +113,18 @@ static const char *const ON_NAMES[JOB_ON_COUNT] = {
 #undef X
 };
 
+static const char *const MISSED_NAMES[JOB_MISSED_COUNT] = {
+#define X(name, text) [name] = (text),
+    JOB_MISSED(X)
+#undef X
+};
+
+static const char *const OVERLAP_NAMES[JOB_OVERLAP_COUNT] = {
+#define X(name, text) [name] = (text),
+    JOB_OVERLAPS(X)
+#undef X
+};
+
 /* The number of a name, or `count`. */
 static unsigned number_of(const char *const *names, unsigned count, const char *name)
 {
@@ -144,6 +159,50 @@ bool job_on_of(enum job_on *on, const char *name)
 
     *on = i < JOB_ON_COUNT ? (enum job_on)i : JOB_ON_SUCCESS;
     return i < JOB_ON_COUNT;
+}
+
+const char *job_missed_name(enum job_missed missed)
+{
+    return MISSED_NAMES[missed];
+}
+
+const char *job_overlap_name(enum job_overlap overlap)
+{
+    return OVERLAP_NAMES[overlap];
+}
+
+bool job_missed_of(enum job_missed *missed, const char *name)
+{
+    unsigned i = number_of(MISSED_NAMES, JOB_MISSED_COUNT, name);
+
+    *missed = i < JOB_MISSED_COUNT ? (enum job_missed)i : MISSED_RUN_LAST;
+    return i < JOB_MISSED_COUNT;
+}
+
+bool job_overlap_of(enum job_overlap *overlap, const char *name)
+{
+    unsigned i = number_of(OVERLAP_NAMES, JOB_OVERLAP_COUNT, name);
+
+    *overlap = i < JOB_OVERLAP_COUNT ? (enum job_overlap)i : OVERLAP_ALLOW;
+    return i < JOB_OVERLAP_COUNT;
+}
+
+/* ---- templates ---- */
+
+void job_spec_at_slot(struct job_spec *spec, uint64_t slot_us)
+{
+    char time[TEXT_TIME_MAX], entry[sizeof(JOB_ENV_SLOT) + TEXT_TIME_MAX];
+    bool given = false;
+
+    mem_free(spec->schedule.cron);
+    mem_free(spec->schedule.timezone);
+    spec->schedule = (struct job_schedule){0};
+    for (size_t i = 0; i < spec->env_count; i++)
+        given |= strncmp(spec->env[i], JOB_ENV_SLOT "=", sizeof(JOB_ENV_SLOT)) == 0;
+    text_time(time, slot_us);
+    snprintf(entry, sizeof(entry), JOB_ENV_SLOT "=%.19sZ", time); /* whole seconds */
+    if (!given)
+        job_spec_add_env(spec, entry);
 }
 
 /* ---- lists ---- */

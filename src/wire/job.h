@@ -98,30 +98,30 @@ struct job_check {
 };
 
 /* How a job goes on when a task of it ends. */
-#define JOB_KINDS(X)           \
-    X(JOB_BATCH, "batch")      \
+#define JOB_KINDS(X)      \
+    X(JOB_BATCH, "batch") \
     X(JOB_SERVICE, "service")
 
 enum job_kind {
 #define X(name, text) name,
     JOB_KINDS(X)
 #undef X
-    JOB_KIND_COUNT
+        JOB_KIND_COUNT
 };
 
 const char *job_kind_name(enum job_kind kind);
 
 /* How another job must end. */
-#define JOB_ENDS(X)               \
-    X(JOB_ON_SUCCESS, "success")  \
-    X(JOB_ON_FAILURE, "failure")  \
+#define JOB_ENDS(X)              \
+    X(JOB_ON_SUCCESS, "success") \
+    X(JOB_ON_FAILURE, "failure") \
     X(JOB_ON_ANY, "any")
 
 enum job_on {
 #define X(name, text) name,
     JOB_ENDS(X)
 #undef X
-    JOB_ON_COUNT
+        JOB_ON_COUNT
 };
 
 const char *job_on_name(enum job_on on);
@@ -132,6 +132,44 @@ bool job_on_of(enum job_on *on, const char *name);
 struct job_after {
     int64_t job; /* id; below 0: -1 is the first of those that are submitted with it */
     enum job_on on;
+};
+
+/* What is done of slots that nobody was there for, and while the last job has not ended. */
+#define JOB_MISSED(X)              \
+    X(MISSED_RUN_LAST, "run_last") \
+    X(MISSED_RUN_ALL, "run_all")   \
+    X(MISSED_SKIP, "skip")
+
+enum job_missed {
+#define X(name, text) name,
+    JOB_MISSED(X)
+#undef X
+        JOB_MISSED_COUNT
+};
+
+#define JOB_OVERLAPS(X)         \
+    X(OVERLAP_ALLOW, "allow")   \
+    X(OVERLAP_FORBID, "forbid") \
+    X(OVERLAP_REPLACE, "replace")
+
+enum job_overlap {
+#define X(name, text) name,
+    JOB_OVERLAPS(X)
+#undef X
+        JOB_OVERLAP_COUNT
+};
+
+const char *job_missed_name(enum job_missed missed);
+const char *job_overlap_name(enum job_overlap overlap);
+bool job_missed_of(enum job_missed *missed, const char *name);
+bool job_overlap_of(enum job_overlap *overlap, const char *name);
+
+/* When jobs are made of it (spec 14). */
+struct job_schedule {
+    char *cron;     /* cron.h; NULL: no schedule */
+    char *timezone; /* NULL: UTC */
+    enum job_missed missed;
+    enum job_overlap overlap;
 };
 
 struct job_spec {
@@ -173,7 +211,14 @@ struct job_spec {
     enum job_kind kind;
     struct job_after *after; /* ascending, distinct */
     size_t after_count;
+    struct job_schedule schedule;
 };
+
+/* Nothing of it runs: jobs are made of it. */
+static inline bool job_is_template(const struct job_spec *spec)
+{
+    return spec->schedule.cron != NULL;
+}
 
 /* A spec with defaults, no name and no argv. */
 void job_spec_init(struct job_spec *spec);
@@ -193,6 +238,10 @@ void job_spec_add_env(struct job_spec *spec, const char *name_value);
  * is no rule of job_spec_check(): what masters once took they take for ever. */
 #define JOB_ENV_PREFIX "TRIARCH_"
 bool job_env_is_reserved(const char *name_value);
+/* The slot of a job that a schedule made, as RFC 3339, in its environment. */
+#define JOB_ENV_SLOT "SCHEDULED_AT"
+/* The template becomes what is made of it at this slot. */
+void job_spec_at_slot(struct job_spec *spec, uint64_t slot_us);
 /* A zeroed one at the end, to be filled; the address is good until the next is added. */
 struct job_artifact *job_spec_add_artifact(struct job_spec *spec);
 struct job_volume *job_spec_add_volume(struct job_spec *spec);

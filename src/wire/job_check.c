@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "wire/cron.h"
 #include "wire/role.h"
 
 #include <stdio.h>
@@ -156,6 +157,8 @@ static int check_exec_bytes(const struct job_spec *spec, struct error *err)
         size += strlen(spec->argv[i]) + 1;
     for (size_t i = 0; i < spec->env_count; i++)
         size += strlen(spec->env[i]) + 1;
+    if (job_is_template(spec))
+        size += sizeof(JOB_ENV_SLOT) + TEXT_TIME_MAX; /* of what is made of it */
     if (size > LIMIT_ARGV_ENV_BYTES)
         return error_set(
             err,
@@ -663,6 +666,59 @@ static int check_after(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
+/* As a name of a file in the tz database. */
+static bool is_zone(const char *name)
+{
+    size_t size = strlen(name);
+
+    return size > 0 && size <= LIMIT_ZONE_BYTES && name[0] != '/' &&
+           strstr(name, "..") == NULL &&
+           strspn(
+               name,
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_/") ==
+               size;
+}
+
+/* Whether masters know the zone is for them. */
+static int check_schedule(const struct job_spec *spec, struct error *err)
+{
+    const struct job_schedule *s = &spec->schedule;
+    struct cron cron;
+
+    if (!job_is_template(spec)) {
+        if (s->timezone != NULL || s->missed != MISSED_RUN_LAST ||
+            s->overlap != OVERLAP_ALLOW)
+            return error_set(err, ERROR_INVALID, "schedule: cron: missing");
+        return 0;
+    }
+    if (strlen(s->cron) > LIMIT_CRON_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "schedule: cron: %zu bytes; the most is %d",
+                         strlen(s->cron),
+                         LIMIT_CRON_BYTES);
+    if (cron_parse(&cron, s->cron, err) != 0)
+        return error_wrap(err, "schedule: cron");
+    if (s->timezone != NULL && !is_zone(s->timezone))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "schedule: timezone: '%.80s' is no name of a time zone; give "
+                         "one like Europe/Berlin",
+                         s->timezone);
+    if (spec->kind == JOB_SERVICE)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "schedule: a service goes on by itself; leave one of both out");
+    if (spec->after_count > 0)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "schedule: with a schedule a job cannot wait for others; leave "
+            "`after` out");
+    return 0;
+}
+
 static int check_going_on(const struct job_spec *spec, struct error *err)
 {
     if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
@@ -705,25 +761,11 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
 int job_spec_check(const struct job_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
-        check_name,
-        check_numbers,
-        check_role,
-        check_resources,
-        check_argv,
-        check_env,
-        check_exec_bytes,
-        check_image,
-        check_user,
-        check_ports,
-        check_custom,
-        check_artifacts,
-        check_volumes,
-        check_times,
-        check_checks,
-        check_lease,
-        check_going_on,
-        check_after,
-        check_text_bytes,
+        check_name,     check_numbers, check_role,       check_resources,
+        check_argv,     check_env,     check_exec_bytes, check_image,
+        check_user,     check_ports,   check_custom,     check_artifacts,
+        check_volumes,  check_times,   check_checks,     check_lease,
+        check_going_on, check_after,   check_schedule,   check_text_bytes,
     };
     struct error unused;
 

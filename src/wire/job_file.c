@@ -206,6 +206,7 @@ static const struct job_field JOB_FIELDS[] = {
     {"name", read_name},
     {"kind", job_read_kind},
     {"after", job_read_after},
+    {"schedule", job_read_schedule},
     {"instances", read_instances},
     {"priority", read_priority},
     {"role", read_role},

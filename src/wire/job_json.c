@@ -255,6 +255,17 @@ static void put_after(json_t *o, const struct job_spec *spec)
     json_object_set_new(o, "after", list);
 }
 
+static void put_schedule(json_t *o, const struct job_schedule *s)
+{
+    json_t *map = json_object();
+
+    put_text(map, "cron", s->cron);
+    put_text(map, "timezone", s->timezone);
+    put_text(map, "missed", job_missed_name(s->missed));
+    put_text(map, "overlap", job_overlap_name(s->overlap));
+    json_object_set_new(o, "schedule", map);
+}
+
 /* ---- the job ---- */
 
 json_t *job_spec_to_json(const struct job_spec *spec)
@@ -271,6 +282,8 @@ json_t *job_spec_to_json(const struct job_spec *spec)
         put_time(o, "estimate", spec->estimate_ms);
     if (spec->after_count > 0)
         put_after(o, spec);
+    if (job_is_template(spec))
+        put_schedule(o, &spec->schedule);
     put_command(o, spec->argv, spec->argc);
     if (spec->env_count > 0)
         put_env(o, spec);

@@ -4,7 +4,7 @@
  *      [image, sha256], user, [port count, [[first, last]…]], [[custom name, amount]…],
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
  *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
- *      [role, estimate_ms, kind, [[job, on]…]]]
+ *      [role, estimate_ms, kind, [[job, on]…], [cron, timezone, missed, overlap]]]
  *
  * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
@@ -32,7 +32,8 @@ _Static_assert(LIMIT_ARGV_ENV_BYTES + 2 * 2 * LIMIT_ARGS +
                        3 * (LIMIT_ARGV_ENV_BYTES / 256) + LIMIT_NAME_BYTES + 128 +
                        LIMIT_JOB_TEXT_BYTES + LIMIT_CUSTOM * 16 +
                        (LIMIT_ARTIFACTS + LIMIT_VOLUMES) * 112 + LIMIT_CHECKS * 80 +
-                       LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + 256 <=
+                       LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + LIMIT_CRON_BYTES +
+                       LIMIT_ZONE_BYTES + 256 <=
                    LIMIT_SPEC_BYTES,
                "a job spec that keeps the rules fits its limit");
 
@@ -201,6 +202,21 @@ static void pack_after(const struct job_spec *spec, struct buffer *out)
     }
 }
 
+static void pack_schedule(const struct job_spec *spec, struct buffer *out)
+{
+    const struct job_schedule *s = &spec->schedule;
+
+    if (s->cron == NULL) {
+        pack_array(out, 0);
+        return;
+    }
+    pack_array(out, 4);
+    pack_text(out, s->cron);
+    pack_text(out, s->timezone);
+    pack_uint(out, s->missed);
+    pack_uint(out, s->overlap);
+}
+
 typedef void pack_field(const struct job_spec *spec, struct buffer *out);
 
 /* How many fields stand in the bytes: up to the last that is given. */
@@ -213,7 +229,7 @@ static uint32_t count_given(const bool *given, uint32_t n)
 
 /* Of masters alone; what may be left out, in order. */
 static pack_field *const SCHEDULING[] = {
-    pack_role, pack_estimate, pack_kind, pack_after};
+    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule};
 
 static uint32_t count_scheduling(const struct job_spec *spec)
 {
@@ -222,6 +238,7 @@ static uint32_t count_scheduling(const struct job_spec *spec)
         spec->estimate_ms != 0,
         spec->kind != JOB_BATCH,
         spec->after_count > 0,
+        spec->schedule.cron != NULL,
     };
 
     _Static_assert(sizeof(given) / sizeof(given[0]) ==
@@ -485,6 +502,17 @@ static void unpack_after(struct job_spec *spec, struct unpack *u)
     unpack_leave_known(u);
 }
 
+static void unpack_schedule(struct job_spec *spec, struct unpack *u)
+{
+    unpack_enter(u);
+    spec->schedule.cron = unpack_owned(u, LIMIT_CRON_BYTES);
+    spec->schedule.timezone = unpack_owned(u, LIMIT_ZONE_BYTES);
+    spec->schedule.missed = (enum job_missed)unpack_uint_max(u, JOB_MISSED_COUNT - 1);
+    spec->schedule.overlap =
+        (enum job_overlap)unpack_uint_max(u, JOB_OVERLAP_COUNT - 1);
+    unpack_leave_known(u);
+}
+
 static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
 {
     unpack_enter(u);
@@ -492,6 +520,7 @@ static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
     spec->estimate_ms = unpack_uint(u);
     spec->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
     unpack_after(spec, u);
+    unpack_schedule(spec, u);
     unpack_leave_known(u);
 }
 

@@ -119,6 +119,7 @@ int job_file_locate(const char *name,
 /* Of job_read_kind.c. */
 job_read_fn job_read_kind;
 job_read_fn job_read_after;
+job_read_fn job_read_schedule;
 
 /* The parts of a job, of job_read_parts.c. */
 job_read_fn job_read_image;

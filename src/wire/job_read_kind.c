@@ -1,6 +1,7 @@
-/* job_read_kind.c - what kind of job it is, and what it waits for (spec 14). */
+/* job_read_kind.c - what kind of job it is, what it waits for, and when it is due (spec 14). */
 #include "wire/job_read.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -105,4 +106,65 @@ int job_read_after(struct job_reader *r, const json_t *value, void *part)
     if (!json_is_array(value))
         return read_element(r, value, part);
     return job_read_list(r, value, "a list of jobs", read_element, part);
+}
+
+/* ---- schedule ---- */
+
+JOB_FIELD(read_cron, job_read_text, struct job_schedule, cron)
+
+static int read_timezone(struct job_reader *r, const json_t *value, void *part)
+{
+    struct job_schedule *s = part;
+    int rc = job_read_text(r, value, &s->timezone);
+
+    if (rc == 0 && strcmp(s->timezone, "UTC") == 0) { /* it says no more than none */
+        mem_free(s->timezone);
+        s->timezone = NULL;
+    }
+    return rc;
+}
+
+static int read_missed(struct job_reader *r, const json_t *value, void *part)
+{
+    static const char HINT[] = "run_last, run_all or skip";
+    const char *word = json_string_value(value);
+
+    if (word == NULL)
+        return job_wrong_type(r, value, HINT);
+    return job_missed_of(&((struct job_schedule *)part)->missed, word)
+               ? 0
+               : wrong_word(r, word, HINT);
+}
+
+static int read_overlap(struct job_reader *r, const json_t *value, void *part)
+{
+    static const char HINT[] = "allow, forbid or replace";
+    const char *word = json_string_value(value);
+
+    if (word == NULL)
+        return job_wrong_type(r, value, HINT);
+    return job_overlap_of(&((struct job_schedule *)part)->overlap, word)
+               ? 0
+               : wrong_word(r, word, HINT);
+}
+
+static const struct job_field SCHEDULE_FIELDS[] = {
+    {"cron", read_cron},
+    {"timezone", read_timezone},
+    {"missed", read_missed},
+    {"overlap", read_overlap},
+    {NULL, NULL},
+};
+
+int job_read_schedule(struct job_reader *r, const json_t *value, void *part)
+{
+    (void)part;
+    if (json_is_string(value))
+        return read_cron(r, value, &r->spec->schedule);
+    return job_read_fields(r,
+                           SCHEDULE_FIELDS,
+                           value,
+                           "five fields like \"0 2 * * *\", @daily, or a map of cron, "
+                           "timezone, missed and overlap",
+                           &r->spec->schedule);
 }

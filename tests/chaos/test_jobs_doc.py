@@ -131,6 +131,16 @@ def pipeline(run):
     assert f"never began: job {ids[0]} " in run.client.job(ids[2])["why"]
 
 
+def nightly(run):
+    """It waits for its time, and says when that is."""
+    job = run.submit()
+    status = run.client.job(job)
+    assert status["state"] == "PENDING" and status["tasks"] == []
+    next_at = re.match(r"next at 20\d\d-\d\d-\d\dT0[01]:30:00Z; 0 started", status["why"])
+    assert next_at, status["why"]
+    run.kill(job)
+
+
 def artifact(run):
     assert run.ends()[0] == ["hello from ./hello.sh", "<h1>It works</h1>"]
 
@@ -228,6 +238,7 @@ RUNS = {
         service,
         retry,
         pipeline,
+        nightly,
         artifact,
         user,
         container,

@@ -48,6 +48,7 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_ROLE_REMOVE] = 2,
     [COMMAND_SUBMIT_ALL] = 4,
     [COMMAND_RELEASE] = 1,
+    [COMMAND_FIRE] = 5,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -181,6 +182,10 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (kind % 3 == 0 && kind % 7 < 3)
         spec->kind = JOB_SERVICE;
+    if (kind % 5 == 2) {
+        spec->schedule.cron = mem_strdup("@hourly");
+        spec->schedule.overlap = (enum job_overlap)(kind % 3);
+    }
     if (percent(w, 3))
         spec->instances = 0; /* against the rules */
 }
@@ -409,6 +414,20 @@ static void choose_retry(struct workload *w, const struct state *s, struct comma
     c->retry.attempt = t->attempt + percent(w, 10);
 }
 
+/* Mostly one of a template, and the next; sometimes again, or before that. */
+static void choose_slot(struct workload *w, const struct state *s, struct command *c)
+{
+    struct job_template *t =
+        RB_MIN(template_tree, (struct template_tree *)&s->templates);
+
+    for (uint64_t n = workload_choose(w, 4); n > 0 && t != NULL; n--)
+        t = RB_NEXT(template_tree, &s->templates, t);
+    c->fire.job = t != NULL ? t->job->id : recent_id(w, s->globals.last_job_id);
+    c->fire.slot_us = (t != NULL ? t->last_us : w->now_us) + workload_choose(w, 5) - 1;
+    c->fire.missed = workload_choose(w, 3);
+    c->fire.make = percent(w, 80);
+}
+
 static void append_role(struct workload *w, struct command *c, struct buffer *entry)
 {
     struct role_change change = {
@@ -485,6 +504,9 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         c.purge.job = recent_id(w, s->globals.last_job_id);
         break;
     case COMMAND_RELEASE:
+        break;
+    case COMMAND_FIRE:
+        choose_slot(w, s, &c);
         break;
     case COMMAND_EXPIRE_KEYS:
         c.expire_keys.before_us = w->now_us - workload_choose(w, 30) * HOUR_US;

@@ -99,9 +99,10 @@ void newest_job_spec(struct job_spec *spec)
     full_job_spec(spec);
     spec->role = mem_strdup("batch.night");
     spec->estimate_ms = 90000;
-    spec->kind = JOB_SERVICE;
-    job_spec_add_after(spec, (struct job_after){7, JOB_ON_ANY});
-    job_spec_add_after(spec, (struct job_after){-1, JOB_ON_FAILURE});
+    spec->schedule = (struct job_schedule){.cron = mem_strdup("30 2 * * mon-fri"),
+                                           .timezone = mem_strdup("Europe/Berlin"),
+                                           .missed = MISSED_RUN_ALL,
+                                           .overlap = OVERLAP_REPLACE};
 }
 
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
@@ -226,7 +227,10 @@ static void sample_set(struct command *c, struct buffer *out)
     struct job_spec specs[2];
 
     sample_job_spec(&specs[0]);
-    newest_job_spec(&specs[1]);
+    full_job_spec(&specs[1]);
+    specs[1].kind = JOB_SERVICE;
+    job_spec_add_after(&specs[1], (struct job_after){7, JOB_ON_ANY});
+    job_spec_add_after(&specs[1], (struct job_after){-1, JOB_ON_FAILURE});
     job_specs_pack(specs, 2, out);
     job_spec_finish(&specs[0]);
     job_spec_finish(&specs[1]);
@@ -251,6 +255,12 @@ void sample_command(enum command_kind kind,
         sample_set(c, spec);
         break;
     case COMMAND_RELEASE:
+        break;
+    case COMMAND_FIRE:
+        c->fire.job = 133;
+        c->fire.slot_us = 1717763700000000;
+        c->fire.missed = 3;
+        c->fire.make = true;
         break;
     case COMMAND_SUBMIT:
     case COMMAND_AGENT_REGISTER:
@@ -380,6 +390,14 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
         spec->role = random_text(r, 1, LIMIT_ROLE_BYTES, false);
     if (rng_percent(r, 30))
         spec->estimate_ms = rng_below(r, LIMIT_JOB_TIME_MS + 1);
+    if (rng_percent(r, 20)) {
+        spec->schedule.cron = mem_strdup("*/5 2-4 * * mon");
+        if (rng_percent(r, 50))
+            spec->schedule.timezone = mem_strdup("Europe/Berlin");
+        spec->schedule.missed = (enum job_missed)rng_below(r, JOB_MISSED_COUNT);
+        spec->schedule.overlap = (enum job_overlap)rng_below(r, JOB_OVERLAP_COUNT);
+        return;
+    }
     for (uint64_t n = rng_below(r, 4), job = 0; n > 0; n--) {
         job += rng_between(r, 1, 1000000);
         job_spec_add_after(spec,
@@ -529,6 +547,12 @@ void random_command(struct rng *r,
         break;
     case COMMAND_RELEASE:
         break;
+    case COMMAND_FIRE:
+        c->fire.job = random_number(r);
+        c->fire.slot_us = random_number(r) & INT64_MAX;
+        c->fire.missed = rng_below(r, UINT32_MAX);
+        c->fire.make = rng_percent(r, 50);
+        break;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
         c->submit.key = random_bytes(r, LIMIT_KEY_BYTES - 1);
@@ -628,7 +652,11 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            strings_equal(a->argv, a->argc, b->argv, b->argc) &&
            strings_equal(a->env, a->env_count, b->env, b->env_count) &&
            texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms &&
-           a->kind == b->kind && afters_equal(a, b);
+           a->kind == b->kind && afters_equal(a, b) &&
+           texts_equal(a->schedule.cron, b->schedule.cron) &&
+           texts_equal(a->schedule.timezone, b->schedule.timezone) &&
+           a->schedule.missed == b->schedule.missed &&
+           a->schedule.overlap == b->schedule.overlap;
 }
 
 static bool attributes_equal(const struct agent_spec *a, const struct agent_spec *b)
@@ -698,6 +726,11 @@ bool commands_equal(const struct command *c, const struct command *decoded)
                       CLUSTER_ID_BYTES) == 0;
     case COMMAND_RELEASE:
         return true;
+    case COMMAND_FIRE:
+        return c->fire.job == decoded->fire.job &&
+               c->fire.slot_us == decoded->fire.slot_us &&
+               c->fire.missed == decoded->fire.missed &&
+               c->fire.make == decoded->fire.make;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
         return bytes_equal(c->submit.key, decoded->submit.key) &&

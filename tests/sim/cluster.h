@@ -176,6 +176,8 @@ struct sim_client {
 };
 
 /* What was asked of the cluster, and what it said. */
+#define SIM_ZONE "Sim/Berlin"
+
 struct sim_job {
     uint64_t key;
     uint32_t instances;
@@ -186,6 +188,7 @@ struct sim_job {
     uint64_t after; /* id of a job that it waits for; 0: none */
     uint8_t on;     /* how that is to end: enum job_on */
     bool waited_for;
+    bool scheduled; /* jobs are made of it, each minute */
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -239,6 +242,7 @@ struct sim_job {
     X(ports)       /* that attempts had */                                       \
     X(blocked)     /* jobs that were seen to wait for others */                  \
     X(stopped)     /* those that never began */                                  \
+    X(slots)       /* of schedules that were seen to be decided */               \
     X(purges)                                                                    \
     X(purged_seen)
 

@@ -377,6 +377,25 @@ static bool is_kept(const struct state *s, const struct sim_job *j)
            (t != NULL && t->job_id == j->id && t->submit_index == j->index);
 }
 
+/* Each of a schedule of every minute was started, missed or skipped, and none twice. */
+static void
+check_slots(struct cluster *c, const struct sim_master *m, const struct job *job)
+{
+    const uint64_t minute_us = 60 * SECOND;
+    const struct job_template *t = job->made;
+    uint64_t decided = t->fired + t->missed + t->skipped;
+    uint64_t due = t->last_us / minute_us - job->submitted_us / minute_us;
+
+    if (decided != due)
+        world_fail(&c->world,
+                   "master %u: of %llu slots of job %llu %llu were decided",
+                   m->number + 1,
+                   (unsigned long long)due,
+                   (unsigned long long)job->id,
+                   (unsigned long long)decided);
+    c->totals.slots += decided;
+}
+
 static void check_state(struct cluster *c, struct sim_master *m)
 {
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
@@ -399,6 +418,8 @@ static void check_state(struct cluster *c, struct sim_master *m)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
     }
     RB_FOREACH (job, job_tree, &s->jobs) {
+        if (job->made != NULL)
+            check_slots(c, m, job);
         c->totals.blocked += job_is_blocked(job);
         c->totals.stopped += job->links != NULL && job->links->stopped_by != 0;
     }

@@ -566,7 +566,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
     if (j->endless)
-        run_ms = j->service ? rng_between(&r, 1, 2000) : ENDLESS_MS;
+        run_ms = j->service || j->scheduled ? rng_between(&r, 1, 2000) : ENDLESS_MS;
 
     job_spec_init(&spec);
     snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
@@ -618,6 +618,12 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         spec.kind = JOB_SERVICE;
         spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
     }
+    if (j->scheduled)
+        spec.schedule = (struct job_schedule){
+            .cron = mem_strdup("* * * * *"),
+            .timezone = rng_percent(&r, 50) ? mem_strdup(SIM_ZONE) : NULL,
+            .missed = (enum job_missed)rng_below(&r, JOB_MISSED_COUNT),
+            .overlap = (enum job_overlap)rng_below(&r, JOB_OVERLAP_COUNT)};
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
@@ -688,7 +694,9 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot].endless =
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
-        if (chance(w, 20))
+        if (!c->jobs[slot].endless && chance(w, 8))
+            c->jobs[slot].scheduled = c->jobs[slot].endless = true;
+        if (chance(w, 20) && !c->jobs[slot].scheduled)
             wait_for(c, &c->jobs[slot]);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */

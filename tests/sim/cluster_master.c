@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "tests/lib/tzif.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -333,6 +334,24 @@ static void cluster_id_stored(struct world *w, void *context, uint64_t a, uint64
         m->has_cluster_id = true;
 }
 
+static void zone_told(struct world *w, void *context, uint64_t a, uint64_t b)
+{
+    struct sim_master *m = context;
+    struct buffer file = {0};
+
+    if (!m->alive || m->incarnation != a)
+        return;
+    if (paused(m)) {
+        world_at(w, resumes(m), zone_told, context, a, b);
+        return;
+    }
+    tzif_of_rule(&file, TZ_BERLIN);
+    step(m,
+         &(struct master_event){.kind = MASTER_ZONE,
+                                .zone = {SIM_ZONE, buffer_view(&file)}});
+    buffer_finish(&file);
+}
+
 static void core_action(struct sim_master *m, struct master_actions *actions, size_t i)
 {
     struct cluster *c = m->cluster;
@@ -381,6 +400,10 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
                  0);
         if (c->plan.founding_faults)
             strike(m, 20, 40);
+        break;
+    case MASTER_READ_ZONE:
+        world_in(
+            &c->world, pick(&c->world, 1, 50 * MS), zone_told, m, m->incarnation, 0);
         break;
     case MASTER_ROLE:
         break;

@@ -251,6 +251,7 @@ void master_destroy(struct master_core *m)
     propose_finish(m);
     clients_finish(m);
     renewals_finish(m);
+    schedules_end(m);
     RB_FOREACH_SAFE (session, session_tree, &m->sessions, next) {
         RB_REMOVE(session_tree, &m->sessions, session);
         mem_free(session);
@@ -461,6 +462,9 @@ static void handle(struct master_core *m, const struct master_event *event)
         break;
     case MASTER_SESSION_FRAME:
         session_frame(m, event->frame.session, event->frame.frame);
+        break;
+    case MASTER_ZONE:
+        schedules_zone(m, event->zone.name, event->zone.file);
         break;
     case MASTER_SESSION_CLOSED:
         session_closed(m, event->closed);

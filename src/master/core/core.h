@@ -83,6 +83,7 @@ enum master_event_kind {
     MASTER_SESSION_OPENED, /* an agent or client said hello */
     MASTER_SESSION_FRAME,  /* one frame, without its size word */
     MASTER_SESSION_CLOSED,
+    MASTER_ZONE,     /* what MASTER_READ_ZONE asked for, soon after it */
     MASTER_SHUTDOWN, /* SIGTERM: hand over, then MASTER_EXIT */
 };
 
@@ -124,6 +125,10 @@ struct master_event {
             struct bytes frame;
         } frame;
         uint64_t closed;
+        struct {
+            const char *name;
+            struct bytes file; /* empty: there is none */
+        } zone;
     };
 };
 
@@ -136,6 +141,8 @@ enum master_action_kind {
     MASTER_CLUSTER_ID, /* make it durable beside the log */
     MASTER_ROLE,       /* our hello changed (leads, term) */
     MASTER_LOG,        /* a line for the operator */
+    MASTER_READ_ZONE,  /* the file of a time zone, whose name is the text: at most one in
+                        * a step; answer MASTER_ZONE */
     MASTER_EXIT,       /* stop in good order */
 };
 
@@ -221,6 +228,7 @@ bool master_leads(const struct master_core *m);
     X(placements, "Tasks placed on agents.")                                        \
     X(launches_sent, "Orders to launch a task.")                                    \
     X(stops_sent, "Orders to stop a task.")                                         \
+    X(slots_fired, "Jobs that were made of schedules.")                             \
     X(jobs_purged, "Finished jobs that it forgot.")
 
 struct master_counters {

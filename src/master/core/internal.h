@@ -18,6 +18,7 @@ enum origin_kind {
     ORIGIN_ROUND,    /* the placements of a round: the next one may run */
     ORIGIN_REPEAT,   /* of a task or the end of a lease: likewise */
     ORIGIN_RELEASE,  /* of jobs that wait for others: likewise */
+    ORIGIN_FIRE,     /* of a slot of a schedule: the next one may be decided */
     ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
@@ -26,7 +27,7 @@ struct origin {
     enum method method; /* ORIGIN_CLIENT */
     uint32_t rpc;       /* id of the request to answer */
     uint64_t session;
-    uint64_t agent;   /* ORIGIN_UPDATE */
+    uint64_t agent;   /* ORIGIN_UPDATE; ORIGIN_FIRE: the job */
     struct ack *acks; /* ORIGIN_UPDATE: owned */
     uint32_t ack_count;
     /* ORIGIN_REGISTER: what the agent said of its runs */
@@ -220,6 +221,19 @@ struct job_to_stop {
     uint32_t next; /* instance */
 };
 
+RB_HEAD(zone_view_tree, zone_view);
+RB_HEAD(slot_job_tree, slot_view);
+RB_HEAD(slot_time_tree, slot_view);
+
+/* Schedules and their zones, while we lead (schedules.c). */
+struct schedules {
+    struct zone_view_tree zones;
+    struct slot_job_tree by_job;
+    struct slot_time_tree by_time;
+    bool asking; /* the shell for a zone */
+    bool has_refused;
+};
+
 struct master_core {
     struct master_config config;
     struct state *state;
@@ -256,6 +270,7 @@ struct master_core {
     struct session_tree sessions;
     size_t session_count;
     struct renewals renewals;
+    struct schedules schedules;
     struct read_tree reads;
     STAILQ_HEAD(, read_request) ready_reads; /* of them, those to be answered now */
     uint64_t last_ticket;
@@ -345,6 +360,18 @@ void leader_round_applied(struct master_core *m);
 void leader_purge_applied(struct master_core *m, const struct result *r);
 void leader_effect(struct master_core *m, const struct effect *effect);
 uint64_t leader_deadline(const struct master_core *m);
+
+/* schedules.c */
+void schedules_begin(struct master_core *m);
+void schedules_end(struct master_core *m);
+/* If it has a schedule: it is new, its last slot is another one, or it is killed. */
+void schedules_changed(struct master_core *m, uint64_t job);
+void schedules_zone(struct master_core *m, const char *name, struct bytes file);
+void schedules_tick(struct master_core *m);
+void schedules_turn(struct master_core *m);
+void schedules_fired(struct master_core *m, uint64_t job, const struct result *r);
+/* When its next slot is. */
+void schedules_say(struct master_core *m, const struct job *j, char *why, size_t size);
 
 /* agents.c */
 void agents_opened(struct master_core *m, struct session *session);

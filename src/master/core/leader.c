@@ -68,6 +68,7 @@ void leader_begin(struct master_core *m, uint64_t term)
     agents_begin(m, term);
     repeats_begin(m);
     drains_begin(m);
+    schedules_begin(m);
     m->found_proposed = false;
     founding_leading(m);
 }
@@ -83,6 +84,7 @@ void leader_end(struct master_core *m)
     agents_deposed(m);
     agents_end(m);
     renewals_end(m);
+    schedules_end(m);
     m->jobs_to_stop_count = 0;
 }
 
@@ -147,6 +149,7 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         const struct job *job = state_job(m->state, effect->id);
 
         sched_job_changed(m->sched, m->state, effect->id);
+        schedules_changed(m, effect->id);
         if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
             break;
         MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
@@ -327,6 +330,7 @@ void leader_time(struct master_core *m)
     silence_tick(m);
     drains_tick(m);
     repeats_tick(m);
+    schedules_tick(m);
     purge_old_jobs(m);
     expire_keys(m);
 }
@@ -338,6 +342,7 @@ void leader_turn(struct master_core *m)
     agents_tell(m);
     stop_killed_jobs(m);
     release_jobs(m);
+    schedules_turn(m);
     round_begin(m);
 }
 

@@ -101,6 +101,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
     case ORIGIN_RELEASE:
         m->leading.releasing = false;
         break;
+    case ORIGIN_FIRE:
+        schedules_fired(m, origin->agent, result);
+        break;
     case ORIGIN_PURGE:
         leader_purge_applied(m, result);
         break;

@@ -152,6 +152,8 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
     char more[SCHED_WHY_BYTES] = "";
 
     say_after(job, why, size);
+    if (job->made != NULL && job->kill_index == 0)
+        schedules_say(m, job, why, size);
     if (!say_lease(m, job, more, sizeof(more)) && first != NULL && job->kill_index == 0)
         say(more,
             sizeof(more),

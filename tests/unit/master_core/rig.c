@@ -110,6 +110,8 @@ void rig_step(struct rig *rig, struct master_event *event)
             memcpy(rig->warning, a->text, sizeof(rig->warning));
             rig->warnings++;
         }
+        if (a->kind == MASTER_READ_ZONE)
+            snprintf(rig->zone, sizeof(rig->zone), "%s", a->text);
         founding |= a->kind == MASTER_FOUND;
     }
     master_actions_finish(&actions);

@@ -41,6 +41,7 @@ struct rig {
     bool closed[RIG_SESSIONS];
     unsigned warnings;
     char warning[200]; /* the last one */
+    char zone[200];    /* that was asked for last */
 };
 
 /* Founded and leading. */

@@ -81,6 +81,8 @@ static struct result run(struct model *m, const struct command *c)
         return m_submit_all(m, c);
     case COMMAND_RELEASE:
         return m_done(m, 0);
+    case COMMAND_FIRE:
+        return m_fire(m, c);
     case COMMAND_KILL:
         return m_kill(m, c);
     case COMMAND_AGENT_REGISTER:

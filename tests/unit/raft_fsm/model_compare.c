@@ -61,6 +61,15 @@ static void compare_job(const struct m_job *j, const struct job *seen)
     HOLDS(resources_equal(&seen->resources, &j->spec.resources));
     SAME(job_is_blocked(seen), j->wait_count > 0);
     SAME(seen->links == NULL ? 0 : seen->links->stopped_by, j->stopped_by);
+    SAME(seen->links == NULL ? 0 : seen->links->parent, j->parent);
+    SAME(seen->made != NULL, j->is_template);
+    if (j->is_template) {
+        SAME(seen->made->last_us, j->last_us);
+        SAME(seen->made->fired, j->fired);
+        SAME(seen->made->missed, j->missed);
+        SAME(seen->made->skipped, j->skipped);
+        SAME(seen->made->child, j->child);
+    }
     SAME(job_pending(seen), m_count_placeable(j));
     SAME(job_tasks_in(seen, TASK_PENDING), m_count_shown(j, TASK_PENDING));
     for (uint32_t i = 0; i < j->spec.instances; i++) {

@@ -77,7 +77,11 @@ static void m_add(struct model *m,
                         .said = m_copy(said),
                         .body = m_copy(body),
                         .spec = *spec};
-    j->tasks = mem_zalloc(spec->instances * sizeof(struct m_task));
+    j->is_template = spec->schedule.cron != NULL;
+    j->last_us = m->stamp;
+    if (j->is_template)
+        j->spec.instances = 0; /* nothing of it runs */
+    j->tasks = mem_zalloc((j->spec.instances + 1) * sizeof(struct m_task));
     m_wait(m, j);
     m_effect(m, EFFECT_JOB, j->id, 0);
 }
@@ -152,6 +156,58 @@ struct result m_submit_all(struct model *m, const struct command *c)
         else
             m_add_at(m, c, &specs[i], i);
     return rc != 0 ? m_refused(rc) : m_done(m, m->job_count + 1 - count);
+}
+
+/* ---- schedules ---- */
+
+static uint64_t m_make(struct model *m, const struct m_job *template, uint64_t slot_us)
+{
+    struct buffer body = {0}, key = {0};
+    uint64_t parent = template->id;
+    struct job_spec spec;
+
+    job_spec_unpack(&spec, template->body, NULL);
+    job_spec_at_slot(&spec, slot_us);
+    job_spec_pack(&spec, &body);
+    buffer_append(&key, "\0triarch", 8);
+    buffer_append_u64(&key, parent);
+    buffer_append_u64(&key, slot_us);
+    m_add(m, buffer_view(&key), buffer_view(&body), buffer_view(&body), &spec);
+    m->jobs[m->job_count - 1].parent = parent;
+    buffer_finish(&body);
+    buffer_finish(&key);
+    return m->job_count;
+}
+
+struct result m_fire(struct model *m, const struct command *c)
+{
+    struct m_job *j = m_find_job(m, c->fire.job);
+    bool runs;
+
+    if (j == NULL)
+        return m_refused(ERROR_NOT_FOUND);
+    if (!j->is_template || j->kill_index != 0 || c->fire.slot_us <= j->last_us)
+        return m_refused(ERROR_INVALID);
+    runs = j->child != 0 && m_find_job(m, j->child) != NULL &&
+           !job_state_is_final(m_state_of(&m->jobs[j->child - 1]));
+    j->last_us = c->fire.slot_us;
+    j->missed += c->fire.missed;
+    j->changed = m->index;
+    if (c->fire.make && runs && j->spec.schedule.overlap == OVERLAP_FORBID) {
+        j->skipped++;
+    } else if (c->fire.make) {
+        uint64_t last = j->child, id = m_make(m, j, c->fire.slot_us);
+
+        j = &m->jobs[c->fire.job - 1]; /* jobs may have moved */
+        if (runs && j->spec.schedule.overlap == OVERLAP_REPLACE)
+            m_kill(m, &(struct command){.kind = COMMAND_KILL, .kill.job = last});
+        j->fired++;
+        j->child = id;
+        m_effect(m, EFFECT_JOB, c->fire.job, 0);
+        return m_done(m, id);
+    }
+    m_effect(m, EFFECT_JOB, c->fire.job, 0);
+    return m_done(m, 0);
 }
 
 /* ---- who waits for whom ---- */

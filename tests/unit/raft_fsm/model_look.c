@@ -73,6 +73,8 @@ enum job_state m_state_of(const struct m_job *j)
     uint32_t killed = m_count_shown(j, TASK_KILLED);
     uint32_t failed = m_count_shown(j, TASK_FAILED) + m_count_shown(j, TASK_ERROR);
 
+    if (j->is_template)
+        return j->kill_index != 0 ? JOB_KILLED : JOB_PENDING;
     if (finished + killed + failed == j->spec.instances) {
         if (killed > 0 && j->kill_index != 0)
             return JOB_KILLED;

@@ -35,6 +35,8 @@ struct m_job {
     } waits[LIMIT_AFTER];
     size_t wait_count; /* that are not met */
     uint64_t stopped_by;
+    bool is_template;
+    uint64_t parent, child, last_us, fired, missed, skipped;
     struct job_spec spec;
     struct m_task *tasks;
 };
@@ -116,6 +118,7 @@ void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agen
 
 struct result m_submit(struct model *m, const struct command *c);
 struct result m_submit_all(struct model *m, const struct command *c);
+struct result m_fire(struct model *m, const struct command *c);
 /* Whether others wait for it. */
 bool m_is_waited_for(const struct model *m, uint64_t job);
 /* Everybody who waits for a job that has ended hears it. */

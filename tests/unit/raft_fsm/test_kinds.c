@@ -1,4 +1,4 @@
-/* test_kinds.c - docs/spec/14-kinds.md: services, and jobs that wait for others. */
+/* test_kinds.c - docs/spec/14-kinds.md: services, jobs that wait for others, and schedules. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "tests/lib/unit.h"
@@ -354,6 +354,109 @@ START_TEST(test_a_service_with_a_limit_ends)
 }
 END_TEST
 
+/* ---- schedules ---- */
+
+static void submit_template(enum job_overlap overlap)
+{
+    struct job_spec spec;
+
+    init(&spec);
+    spec.instances = 3;
+    spec.schedule =
+        (struct job_schedule){.cron = mem_strdup("@hourly"), .overlap = overlap};
+    ck_done(submit("template", &spec), 1);
+}
+
+static struct result fire(uint64_t slot_us, uint64_t missed, bool make)
+{
+    return fsm_run(
+        &f,
+        &(struct command){.kind = COMMAND_FIRE, .fire = {1, slot_us, missed, make}});
+}
+
+static const struct job_template *template(void)
+{
+    return state_job(f.state, 1)->made;
+}
+
+#define SLOT_US(n) (START_US + (n)*HOUR_US)
+
+START_TEST(test_a_slot_makes_a_job)
+{
+    const struct job *child;
+    struct job_spec spec;
+
+    submit_template(OVERLAP_ALLOW);
+    ck_assert_int_eq(state_of(1), JOB_PENDING);
+    ck_assert_uint_eq(pending(1), 0);
+    ck_assert_uint_eq(f.state->task_count, 0);
+    ck_done(fsm_place(&f, 1, 0, 1), 0);
+    ck_done(fire(SLOT_US(1), 0, true), 2);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 1), 1);
+    ck_assert_uint_eq(fsm_effects(&f, EFFECT_JOB, 2), 1);
+    child = state_job(f.state, 2);
+    ck_assert_uint_eq(pending(2), 3);
+    ck_assert_uint_eq(child->links->parent, 1);
+    ck_assert_int_eq(job_spec_unpack(&spec, child->spec, NULL), 0);
+    ck_assert(!job_is_template(&spec));
+    ck_assert_str_eq(spec.name, "a job");
+    ck_assert_uint_eq(spec.env_count, 1);
+    ck_assert_str_eq(spec.env[0], "SCHEDULED_AT=2023-11-14T23:13:20Z");
+    job_spec_finish(&spec);
+    ck_assert_uint_eq(template()->fired, 1);
+    ck_assert_uint_eq(template()->child, 2);
+    check_restored();
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_assert_int_eq(state_of(1), JOB_KILLED);
+    ck_rejected(fire(SLOT_US(2), 0, true), ERROR_INVALID);
+    ck_assert_int_eq(state_of(2), JOB_PENDING);
+    ck_done(fsm_purge(&f, 1), 1);
+    check_restored();
+}
+END_TEST
+
+START_TEST(test_a_slot_is_decided_once)
+{
+    submit_template(OVERLAP_ALLOW);
+    ck_rejected(fire(START_US - 1, 0, true), ERROR_INVALID);
+    ck_done(fire(SLOT_US(5), 2, true), 2);
+    ck_changes_nothing(&f, ck_rejected(fire(SLOT_US(5), 0, true), ERROR_INVALID));
+    ck_rejected(fire(SLOT_US(4), 0, true), ERROR_INVALID);
+    ck_done(fire(SLOT_US(6), 1, false), 0);
+    ck_rejected(fire(SLOT_US(6), 0, true), ERROR_INVALID);
+    ck_assert_uint_eq(template()->missed, 3);
+    ck_assert_uint_eq(template()->fired, 1);
+    ck_assert_uint_eq(f.state->job_count, 2);
+    ck_done(fsm_submit(&f, "plain", 1), 3);
+    ck_rejected(fsm_run(&f,
+                        &(struct command){.kind = COMMAND_FIRE,
+                                          .fire = {3, SLOT_US(9), 0, true}}),
+                ERROR_INVALID);
+}
+END_TEST
+
+START_TEST(test_the_last_job_still_runs)
+{
+    submit_template(OVERLAP_FORBID);
+    ck_done(fire(SLOT_US(1), 0, true), 2);
+    ck_done(fire(SLOT_US(2), 0, true), 0);
+    ck_assert_uint_eq(template()->skipped, 1);
+    ck_done(fsm_kill(&f, 2), 2);
+    ck_done(fire(SLOT_US(3), 0, true), 3);
+    ck_assert_uint_eq(template()->fired, 2);
+}
+END_TEST
+
+START_TEST(test_the_last_job_is_replaced)
+{
+    submit_template(OVERLAP_REPLACE);
+    ck_done(fire(SLOT_US(1), 0, true), 2);
+    ck_done(fire(SLOT_US(2), 0, true), 3);
+    ck_assert_int_eq(state_of(2), JOB_KILLED);
+    ck_assert_int_eq(state_of(3), JOB_PENDING);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("kinds",
@@ -367,7 +470,11 @@ int main(void)
                          test_keys_of_masters_are_refused,
                          test_many_are_told_in_slices,
                          test_a_service_goes_on,
-                         test_a_service_with_a_limit_ends);
+                         test_a_service_with_a_limit_ends,
+                         test_a_slot_makes_a_job,
+                         test_a_slot_is_decided_once,
+                         test_the_last_job_still_runs,
+                         test_the_last_job_is_replaced);
 
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("kinds", &c, 1);

@@ -137,7 +137,8 @@ static const struct {
     {"name: x\ninstnces: 3\n",
      "j.yaml:2: instnces: unknown field; did you mean instances?"},
     {"name: x\nfoo: 3\n",
-     "j.yaml:2: foo: unknown field; there are name, kind, after, instances, priority, "
+     "j.yaml:2: foo: unknown field; there are name, kind, after, schedule, instances, "
+     "priority, "
      "role, "
      "estimate, command, argv, env, resources, kill_grace, image, user, artifacts, "
      "volumes, max_runtime, "

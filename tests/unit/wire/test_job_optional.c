@@ -180,6 +180,9 @@ static void check_agent_part(struct job_spec *s)
     s->estimate_ms = 0;
     s->kind = JOB_BATCH;
     s->after_count = 0;
+    mem_free(s->schedule.cron);
+    mem_free(s->schedule.timezone);
+    s->schedule = (struct job_schedule){0};
     buffer_clear(&out);
     job_spec_pack(s, &out);
     unpack_init(&u, buffer_view(&part));
@@ -198,6 +201,9 @@ START_TEST(test_agents_get_their_part)
     check_agent_part(&simple);
     simple.cpu_hard = true;
     simple.estimate_ms = 1;
+    simple.kind = JOB_SERVICE;
+    simple.reschedule.attempts = 1;
+    job_spec_add_after(&simple, (struct job_after){7, JOB_ON_ANY});
     check_agent_part(&simple);
     job_spec_finish(&simple);
 }
