@@ -107,6 +107,7 @@
 #define LIMIT_LISTED_CUSTOM    64   /* custom resources in use, likewise */
 #define LIMIT_AFTER            64    /* jobs that a job waits for */
 #define LIMIT_SET_JOBS         1024  /* submitted as one */
+#define LIMIT_PARAMETERS       64    /* of a job of which others are made */
 #define LIMIT_SCHEDULES        65536
 #define LIMIT_CRON_BYTES       255   /* of the fields of a schedule */
 #define LIMIT_ZONE_BYTES       64    /* a name of a time zone */

@@ -222,26 +222,35 @@ int session_task(struct session *s,
     return 0;
 }
 
-json_t *session_spec(struct session *s, uint64_t job, struct error *err)
+int session_job_spec(struct session *s,
+                     uint64_t job,
+                     struct job_spec *spec,
+                     struct error *err)
 {
     struct list_request request = {.of = job, .limit = 1, .stale = is_stale(s)};
     struct command_cursor at = {0};
     struct buffer result = {0};
     struct spec_info info;
     struct list_result page;
-    struct job_spec spec;
-    json_t *value = NULL;
     int rc = get_page(s, METHOD_SPEC, &request, &result, &page, err);
 
     if (rc == 0 && !spec_info_next(&page, &at, &info))
         rc = error_set(err, ERROR_NOT_FOUND, "there is no job %" PRIu64, job);
     if (rc == 0)
-        rc = job_spec_unpack(&spec, info.spec, err);
-    if (rc == 0) {
-        value = job_spec_to_json(&spec);
-        job_spec_finish(&spec);
-    }
+        rc = job_spec_unpack(spec, info.spec, err);
     buffer_finish(&result);
+    return rc;
+}
+
+json_t *session_spec(struct session *s, uint64_t job, struct error *err)
+{
+    struct job_spec spec;
+    json_t *value;
+
+    if (session_job_spec(s, job, &spec, err) != 0)
+        return NULL;
+    value = job_spec_to_json(&spec);
+    job_spec_finish(&spec);
     return value;
 }
 

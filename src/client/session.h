@@ -28,8 +28,8 @@ struct subcommand {
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
     subcommand_status, subcommand_show, subcommand_kill, subcommand_purge,
     subcommand_logs, subcommand_files, subcommand_top, subcommand_exec,
-    subcommand_agents, subcommand_roles, subcommand_masters, subcommand_version,
-    subcommand_dev;
+    subcommand_agents, subcommand_dispatch, subcommand_roles, subcommand_masters,
+    subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */
 int session_open(struct session *s, struct error *err);
@@ -77,6 +77,11 @@ int session_task(struct session *s,
                  struct task_info *task,
                  struct error *err);
 
+/* What a job was submitted as; *spec is the caller's to finish. */
+int session_job_spec(struct session *s,
+                     uint64_t job,
+                     struct job_spec *spec,
+                     struct error *err);
 /* What a job was submitted as, as a job file's JSON; NULL with an error. */
 json_t *session_spec(struct session *s, uint64_t job, struct error *err);
 

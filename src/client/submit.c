@@ -94,18 +94,14 @@ static int send_jobs(struct session *s,
     return rc;
 }
 
-static void print_ids(struct session *s, const struct job_set *set, uint64_t first)
+static void print_ids(struct session *s, const uint64_t *ids, size_t count)
 {
-    uint64_t *ids = mem_alloc(set->count * sizeof(*ids));
     struct buffer lines = {0};
 
-    for (size_t i = 0; i < set->count; i++)
-        ids[set->place[i]] = first + i;
-    for (size_t i = 0; i < set->count; i++)
+    for (size_t i = 0; i < count; i++)
         buffer_printf(&lines, "%" PRIu64 "\n", ids[i]);
     screen_write(&s->out, &lines);
     buffer_finish(&lines);
-    mem_free(ids);
 }
 
 /* One after the other; the status of the first that did not end well. */
@@ -123,6 +119,19 @@ wait_for_all(struct session *s, uint64_t first, size_t count, struct error *err)
             worst = rc;
     }
     return worst;
+}
+
+/* In this order; they are waited for in that of their ids, from the first on. */
+static int told(struct session *s,
+                const uint64_t *ids,
+                size_t count,
+                uint64_t first,
+                struct error *err)
+{
+    print_ids(s, ids, count);
+    if (options_flag(s->options, "wait"))
+        return wait_for_all(s, first, count, err);
+    return EXIT_SUCCESS;
 }
 
 /* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
@@ -147,6 +156,7 @@ int submit_set(struct session *s, const struct job_set *set, struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
     struct submit_result job;
+    uint64_t *ids;
     const char *key;
     int rc = take_key(s, &key, drawn, err);
 
@@ -158,10 +168,52 @@ int submit_set(struct session *s, const struct job_set *set, struct error *err)
         rc = send_jobs(s, set, key, &job, err);
     if (rc != 0)
         return rc;
-    print_ids(s, set, job.id);
-    if (options_flag(s->options, "wait"))
-        return wait_for_all(s, job.id, set->count, err);
-    return EXIT_SUCCESS;
+    ids = mem_alloc(set->count * sizeof(*ids));
+    for (size_t i = 0; i < set->count; i++)
+        ids[set->place[i]] = job.id + i;
+    rc = told(s, ids, set->count, job.id, err);
+    mem_free(ids);
+    return rc;
+}
+
+static int send_dispatch(struct session *s,
+                         const struct dispatch_request *request,
+                         struct submit_result *job,
+                         struct error *err)
+{
+    struct buffer frame = {0}, result = {0};
+    int rc;
+
+    dispatch_pack(request, 0, &frame);
+    rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
+    if (rc == 0)
+        rc = submit_result_unpack(job, buffer_view(&result), err);
+    buffer_finish(&frame);
+    buffer_finish(&result);
+    return rc;
+}
+
+int submit_dispatch(struct session *s,
+                    uint64_t job,
+                    const char *const *values,
+                    size_t count,
+                    struct error *err)
+{
+    char drawn[2 * KEY_BYTES + 1], user[LIMIT_OWNER_BYTES + 1];
+    struct dispatch_request request = {.job = job, .owner = text_view(user_name(user))};
+    struct buffer packed = {0};
+    struct submit_result made;
+    const char *key;
+    int rc = take_key(s, &key, drawn, err);
+
+    if (rc == 0) {
+        texts_pack(values, count, &packed);
+        request.key = text_view(key);
+        request.values = buffer_view(&packed);
+        rc = send_dispatch(s, &request, &made, err);
+    }
+    buffer_finish(&packed);
+    return rc == 0 ? told(s, &(uint64_t){made.id}, 1, made.id, err) : rc;
 }
 
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err)

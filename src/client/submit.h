@@ -25,5 +25,12 @@
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
 /* The same of a job file; the ids of several jobs are printed in the order of the file. */
 int submit_set(struct session *s, const struct job_set *set, struct error *err);
+/* The same of a job that is made of another one with these values ("NAME=value"); the session is
+ * open. */
+int submit_dispatch(struct session *s,
+                    uint64_t job,
+                    const char *const *values,
+                    size_t count,
+                    struct error *err);
 
 #endif

@@ -45,6 +45,7 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_SUBMIT_ALL] = apply_submit_all,
     [COMMAND_RELEASE] = apply_release,
     [COMMAND_FIRE] = apply_fire,
+    [COMMAND_DISPATCH] = apply_dispatch,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

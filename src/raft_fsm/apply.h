@@ -27,8 +27,9 @@ apply_handler apply_submit_all;
 apply_handler apply_kill;
 /* apply_after.c */
 apply_handler apply_release;
-/* apply_fire.c */
+/* apply_template.c */
 apply_handler apply_fire;
+apply_handler apply_dispatch;
 /* apply_agent.c */
 apply_handler apply_agent_register;
 apply_handler apply_agent_reregister;
@@ -57,6 +58,12 @@ void apply_effect(struct apply *a, enum effect_kind kind, uint64_t id, uint64_t 
 enum job_state job_open(struct apply *a, struct job *j);
 void job_close(struct apply *a, struct job *j, enum job_state before);
 
+/* Somebody used this key: the answer is that of the first time if the same was asked, else a
+ * conflict.  False when nobody did. */
+bool key_was_used(const struct state *s,
+                  struct bytes key,
+                  struct hash128 asked,
+                  struct result *answer);
 bool job_has_room(const struct state *s, size_t jobs, uint64_t tasks);
 /* A new job with the next id, not in the state before job_added(); then it is, and the leader
  * hears of it. */

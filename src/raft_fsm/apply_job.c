@@ -18,22 +18,28 @@ static struct result answer_again(struct hash128 asked,
     return (struct result){.id = job_id, .index = submit_index};
 }
 
-/* False when nobody did. */
-static bool
-was_submitted(const struct state *s, const struct command *c, struct result *answer)
+bool key_was_used(const struct state *s,
+                  struct bytes key,
+                  struct hash128 asked,
+                  struct result *answer)
 {
-    struct hash128 asked = hash128_of(c->submit.spec);
-    const struct job *j = state_job_by_key(s, c->submit.key);
+    const struct job *j = state_job_by_key(s, key);
     const struct tombstone *t;
 
     if (j != NULL) {
         *answer = answer_again(asked, job_said(j), j->id, j->submit_index);
         return true;
     }
-    t = state_tombstone(s, c->submit.key);
+    t = state_tombstone(s, key);
     if (t != NULL)
         *answer = answer_again(asked, t->body, t->job_id, t->submit_index);
     return t != NULL;
+}
+
+static bool
+was_submitted(const struct state *s, const struct command *c, struct result *answer)
+{
+    return key_was_used(s, c->submit.key, hash128_of(c->submit.spec), answer);
 }
 
 static struct role *role_of(const struct state *s, const struct job_spec *spec)
@@ -48,7 +54,7 @@ may_submit(const struct state *s, const struct job_spec *spec, size_t position)
 {
     if (role_of(s, spec) == NULL)
         return ERROR_NOT_FOUND;
-    if (job_is_template(spec) && s->template_count + position >= LIMIT_SCHEDULES)
+    if (spec->schedule.cron != NULL && s->template_count + position >= LIMIT_SCHEDULES)
         return ERROR_BUSY;
     for (size_t i = 0; i < spec->after_count; i++) {
         int64_t job = spec->after[i].job;
@@ -75,6 +81,7 @@ static struct job_template *template_of(struct job *j, const struct job_spec *sp
     t = mem_zalloc(sizeof(*t));
     t->job = j;
     t->overlap = (uint8_t)spec->schedule.overlap;
+    t->is_dispatched = spec->parameter_count > 0;
     t->last_us = j->submitted_us;
     return t;
 }

@@ -536,6 +536,7 @@ static void code_template(struct coder *c, bool reading, struct job *j)
     code_u64(c, reading, &t->skipped);
     code_u64(c, reading, &t->child);
     code_enum(c, reading, &t->overlap, JOB_OVERLAP_COUNT);
+    code_bool(c, reading, &t->is_dispatched);
 }
 
 INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record *r)

@@ -243,7 +243,7 @@ struct state {
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
     struct tombstone_tree tombstones_by_key[KEY_TREES];
     struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
-    struct template_tree templates; /* that are not killed */
+    struct template_tree templates; /* with schedules, that are not killed */
     uint64_t template_count;        /* of those */
     struct ending_tree ending;      /* jobs that ended and have others to tell of it */
     struct job_retry_tree retrying; /* jobs with tasks that wait for `retry` */

@@ -58,7 +58,7 @@ static void queue_job(struct state *s, struct job *j)
 
 static bool is_scheduled(const struct job *j)
 {
-    return j->made != NULL && j->kill_index == 0;
+    return j->made != NULL && !j->made->is_dispatched && j->kill_index == 0;
 }
 
 static bool is_retrying(const struct job *j)

@@ -1,5 +1,5 @@
-/* template.h - jobs of which jobs are made: with a schedule, at each of its slots
- * (docs/spec/14-kinds.md).
+/* template.h - jobs of which jobs are made: with a schedule, at each of its slots; with
+ * parameters, when somebody asks for one (docs/spec/14-kinds.md).
  *
  * Nothing of a template is placed: it has no tasks, and is PENDING until it is killed.
  */
@@ -7,6 +7,7 @@
 #define RAFT_FSM_TEMPLATE_H
 
 #include <bsd/sys/tree.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct job;
@@ -17,9 +18,10 @@ struct job_template {
     uint64_t fired, missed, skipped; /* slots so far */
     uint64_t child;                  /* the job of the last that was fired, or 0 */
     uint8_t overlap;                 /* enum job_overlap */
+    bool is_dispatched;              /* when somebody asks: it has no slots */
     /* derived */
     struct job *job;
-    RB_ENTRY(job_template) by_job; /* in the state's, while it is not killed */
+    RB_ENTRY(job_template) by_job; /* in the state's of schedules, while it is not killed */
 };
 
 RB_HEAD(template_tree, job_template);

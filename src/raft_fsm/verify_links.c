@@ -77,7 +77,8 @@ int verify_template(const struct state *s, const struct job *j, struct error *er
          j->id);
     RULE((RB_FIND(template_tree,
                   (struct template_tree *)&s->templates,
-                  (struct job_template *)t) == t) == (j->kill_index == 0),
+                  (struct job_template *)t) == t) ==
+             (j->kill_index == 0 && !t->is_dispatched),
          "job %" PRIu64
          " has a schedule and is not among those that do, or the other way",
          j->id);

@@ -206,6 +206,13 @@ void command_pack(const struct command *c, struct buffer *out)
     case COMMAND_RELEASE:
         pack_kind(out, c->kind, 0);
         return;
+    case COMMAND_DISPATCH:
+        pack_kind(out, c->kind, 4);
+        pack_bytes(out, c->dispatch.key);
+        pack_uint(out, c->dispatch.job);
+        pack_bytes(out, c->dispatch.values);
+        pack_text_view(out, c->dispatch.owner);
+        return;
     case COMMAND_FIRE:
         pack_kind(out, c->kind, 4);
         pack_uint(out, c->fire.job);
@@ -327,6 +334,12 @@ static bool unpack_fields(struct command *c, struct unpack *u)
             unpack_fail(u, "no name of a role");
         return true;
     case COMMAND_RELEASE:
+        return true;
+    case COMMAND_DISPATCH:
+        c->dispatch.key = unpack_key(u);
+        c->dispatch.job = unpack_uint(u);
+        c->dispatch.values = unpack_not_empty(u, LIMIT_SPEC_BYTES, "no values");
+        c->dispatch.owner = unpack_owner(u);
         return true;
     case COMMAND_FIRE:
         c->fire.job = unpack_uint(u);

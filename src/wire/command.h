@@ -48,7 +48,8 @@
     X(17, ROLE_REMOVE, "role_remove")            \
     X(18, SUBMIT_ALL, "submit_all")              \
     X(19, RELEASE, "release")                    \
-    X(20, FIRE, "fire")
+    X(20, FIRE, "fire")                          \
+    X(21, DISPATCH, "dispatch")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -130,6 +131,11 @@ struct command {
         struct {
             uint64_t attempt; /* its lease has run out */
         } lapse;
+        struct {
+            struct bytes key, owner; /* as of submit */
+            uint64_t job;            /* with parameters */
+            struct bytes values;     /* texts_pack() of "NAME=value" */
+        } dispatch;
         struct {
             uint64_t job; /* with a schedule */
             uint64_t slot_us;

@@ -55,6 +55,17 @@ static void free_volumes(struct job_spec *spec)
     mem_free(spec->volumes);
 }
 
+static void free_parameters(struct job_spec *spec)
+{
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        mem_free(spec->parameters[i].name);
+        mem_free(spec->parameters[i].value);
+    }
+    mem_free(spec->parameters);
+    spec->parameters = NULL;
+    spec->parameter_count = 0;
+}
+
 static void free_checks(struct job_spec *spec)
 {
     for (size_t i = 0; i < spec->check_count; i++) {
@@ -80,6 +91,7 @@ void job_spec_finish(struct job_spec *spec)
     free_artifacts(spec);
     free_volumes(spec);
     free_checks(spec);
+    free_parameters(spec);
     *spec = (struct job_spec){0};
 }
 
@@ -205,6 +217,76 @@ void job_spec_at_slot(struct job_spec *spec, uint64_t slot_us)
         job_spec_add_env(spec, entry);
 }
 
+static const char *value_of(const char *const *values, size_t count, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(values[i], name, size) == 0 && values[i][size] == '=')
+            return values[i] + size + 1;
+    return NULL;
+}
+
+/* Each value is of a parameter, and each parameter has one at most. */
+static int check_values(const struct job_spec *spec,
+                        const char *const *values,
+                        size_t count,
+                        struct error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size = strcspn(values[i], "="), k = 0;
+
+        while (k < spec->parameter_count &&
+               (strlen(spec->parameters[k].name) != size ||
+                strncmp(spec->parameters[k].name, values[i], size) != 0))
+            k++;
+        if (values[i][size] == '\0' || k == spec->parameter_count)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "'%.40s' is no parameter of the job; give NAME=VALUE",
+                             values[i]);
+        if (value_of(values, i, spec->parameters[k].name) != NULL)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "%s: it is there twice; give one value",
+                             spec->parameters[k].name);
+    }
+    return 0;
+}
+
+int job_spec_with(struct job_spec *spec,
+                  const char *const *values,
+                  size_t count,
+                  struct error *err)
+{
+    struct buffer entry = {0};
+    int rc = check_values(spec, values, count, err);
+
+    for (size_t i = 0; rc == 0 && i < spec->parameter_count; i++) {
+        const struct job_parameter *p = &spec->parameters[i];
+        const char *value = value_of(values, count, p->name);
+
+        if (value == NULL)
+            value = p->value;
+        if (value == NULL) {
+            rc = error_set(err,
+                           ERROR_INVALID,
+                           "%s: the job needs it; give %s=VALUE",
+                           p->name,
+                           p->name);
+            break;
+        }
+        buffer_clear(&entry);
+        buffer_printf(&entry, "%s=%s", p->name, value);
+        job_spec_add_env(spec, (const char *)entry.data);
+    }
+    buffer_finish(&entry);
+    if (rc != 0)
+        return rc;
+    free_parameters(spec);
+    return job_spec_check(spec, err);
+}
+
 /* ---- lists ---- */
 
 /* To its place among those before it. */
@@ -223,6 +305,19 @@ void job_spec_add_after(struct job_spec *spec, struct job_after after)
         mem_realloc(spec->after, (spec->after_count + 1) * sizeof(*spec->after));
     spec->after[spec->after_count] = after;
     sort_in(spec, spec->after_count++);
+}
+
+void job_spec_add_parameter(struct job_spec *spec, const char *name, const char *value)
+{
+    size_t i = spec->parameter_count++;
+    struct job_parameter p = {mem_strdup(name),
+                              value == NULL ? NULL : mem_strdup(value)};
+
+    spec->parameters = mem_realloc(spec->parameters,
+                                   spec->parameter_count * sizeof(*spec->parameters));
+    for (; i > 0 && strcmp(spec->parameters[i - 1].name, name) > 0; i--)
+        spec->parameters[i] = spec->parameters[i - 1];
+    spec->parameters[i] = p;
 }
 
 void job_spec_sort_after(struct job_spec *spec)

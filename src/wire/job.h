@@ -172,6 +172,12 @@ struct job_schedule {
     enum job_overlap overlap;
 };
 
+/* A variable of the environment that is given when a job is made of it. */
+struct job_parameter {
+    char *name;
+    char *value; /* where none is given; NULL: one must be */
+};
+
 struct job_spec {
     char *name;                 /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
     uint32_t instances;         /* 1 to LIMIT_TASKS_PER_JOB */
@@ -212,12 +218,14 @@ struct job_spec {
     struct job_after *after; /* ascending, distinct */
     size_t after_count;
     struct job_schedule schedule;
+    struct job_parameter *parameters; /* in order of the names, distinct */
+    size_t parameter_count;
 };
 
 /* Nothing of it runs: jobs are made of it. */
 static inline bool job_is_template(const struct job_spec *spec)
 {
-    return spec->schedule.cron != NULL;
+    return spec->schedule.cron != NULL || spec->parameter_count > 0;
 }
 
 /* A spec with defaults, no name and no argv. */
@@ -242,6 +250,14 @@ bool job_env_is_reserved(const char *name_value);
 #define JOB_ENV_SLOT "SCHEDULED_AT"
 /* The template becomes what is made of it at this slot. */
 void job_spec_at_slot(struct job_spec *spec, uint64_t slot_us);
+/* Likewise with these values ("NAME=value"); `err` may be NULL.  ERROR_INVALID says which
+ * parameter is missing, or not one of its own; then the spec is to be finished. */
+int job_spec_with(struct job_spec *spec,
+                  const char *const *values,
+                  size_t count,
+                  struct error *err);
+/* Keeps the order; the same name twice is for job_spec_check() to find.  NULL: no value. */
+void job_spec_add_parameter(struct job_spec *spec, const char *name, const char *value);
 /* A zeroed one at the end, to be filled; the address is good until the next is added. */
 struct job_artifact *job_spec_add_artifact(struct job_spec *spec);
 struct job_volume *job_spec_add_volume(struct job_spec *spec);
@@ -272,6 +288,11 @@ void job_spec_pack(const struct job_spec *spec, struct buffer *out);
 /* Decodes and checks.  Fields of a newer version are ERROR_VERSION.  On failure *spec is
  * finished. */
 int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err);
+/* Values of parameters as one value; then the list again, to be freed by texts_free(), or NULL when
+ * the bytes are none: *count says how many. */
+void texts_pack(const char *const *texts, size_t count, struct buffer *out);
+char **texts_unpack(struct bytes packed, size_t *count);
+void texts_free(char **texts, size_t count);
 /* Several as one value; then the next of them, a view, or one of size 0 behind the last and when
  * the bytes are not those of a list. */
 void job_specs_pack(const struct job_spec *specs, size_t count, struct buffer *out);

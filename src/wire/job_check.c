@@ -149,6 +149,11 @@ static int check_env(const struct job_spec *spec, struct error *err)
 }
 
 /* What the kernel will have to copy for exec. */
+static size_t length(const char *text)
+{
+    return text == NULL ? 0 : strlen(text);
+}
+
 static int check_exec_bytes(const struct job_spec *spec, struct error *err)
 {
     size_t size = 0;
@@ -157,7 +162,10 @@ static int check_exec_bytes(const struct job_spec *spec, struct error *err)
         size += strlen(spec->argv[i]) + 1;
     for (size_t i = 0; i < spec->env_count; i++)
         size += strlen(spec->env[i]) + 1;
-    if (job_is_template(spec))
+    for (size_t i = 0; i < spec->parameter_count; i++)
+        size +=
+            length(spec->parameters[i].name) + length(spec->parameters[i].value) + 2;
+    if (spec->schedule.cron != NULL)
         size += sizeof(JOB_ENV_SLOT) + TEXT_TIME_MAX; /* of what is made of it */
     if (size > LIMIT_ARGV_ENV_BYTES)
         return error_set(
@@ -685,7 +693,7 @@ static int check_schedule(const struct job_spec *spec, struct error *err)
     const struct job_schedule *s = &spec->schedule;
     struct cron cron;
 
-    if (!job_is_template(spec)) {
+    if (s->cron == NULL) {
         if (s->timezone != NULL || s->missed != MISSED_RUN_LAST ||
             s->overlap != OVERLAP_ALLOW)
             return error_set(err, ERROR_INVALID, "schedule: cron: missing");
@@ -719,6 +727,65 @@ static int check_schedule(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
+/* As a variable of the environment. */
+static bool is_variable(const char *name)
+{
+    size_t size = strlen(name);
+
+    return size > 0 && size <= LIMIT_NAME_BYTES && (name[0] < '0' || name[0] > '9') &&
+           strspn(name,
+                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+               size;
+}
+
+static bool is_in_env(const struct job_spec *spec, const char *name)
+{
+    size_t size = strlen(name);
+
+    for (size_t i = 0; i < spec->env_count; i++)
+        if (strncmp(spec->env[i], name, size) == 0 && spec->env[i][size] == '=')
+            return true;
+    return false;
+}
+
+static int check_parameters(const struct job_spec *spec, struct error *err)
+{
+    if (spec->parameter_count == 0)
+        return 0;
+    if (spec->parameter_count > LIMIT_PARAMETERS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "parameters: %zu; the most is %d",
+                         spec->parameter_count,
+                         LIMIT_PARAMETERS);
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        const char *name = spec->parameters[i].name;
+
+        if (!is_variable(name) || job_env_is_reserved(name))
+            return error_set(
+                err,
+                ERROR_INVALID,
+                "parameters: '%.40s' is no name of a variable; give letters, "
+                "digits and _, not %s…",
+                name,
+                JOB_ENV_PREFIX);
+        if ((i > 0 && strcmp(spec->parameters[i - 1].name, name) == 0) ||
+            is_in_env(spec, name))
+            return error_set(err,
+                             ERROR_INVALID,
+                             "parameters: '%.40s' is there twice, or in env as well",
+                             name);
+    }
+    if (spec->schedule.cron != NULL || spec->kind == JOB_SERVICE ||
+        spec->after_count > 0)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "parameters: a job that is made when asked for has no schedule, "
+            "is no service and waits for no other");
+    return 0;
+}
+
 static int check_going_on(const struct job_spec *spec, struct error *err)
 {
     if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
@@ -726,11 +793,6 @@ static int check_going_on(const struct job_spec *spec, struct error *err)
                          ERROR_INVALID,
                          "reschedule: a service goes on: give {attempts: unlimited}");
     return 0;
-}
-
-static size_t length(const char *text)
-{
-    return text == NULL ? 0 : strlen(text);
 }
 
 static int check_text_bytes(const struct job_spec *spec, struct error *err)
@@ -761,11 +823,27 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
 int job_spec_check(const struct job_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
-        check_name,     check_numbers, check_role,       check_resources,
-        check_argv,     check_env,     check_exec_bytes, check_image,
-        check_user,     check_ports,   check_custom,     check_artifacts,
-        check_volumes,  check_times,   check_checks,     check_lease,
-        check_going_on, check_after,   check_schedule,   check_text_bytes,
+        check_name,
+        check_numbers,
+        check_role,
+        check_resources,
+        check_argv,
+        check_env,
+        check_exec_bytes,
+        check_image,
+        check_user,
+        check_ports,
+        check_custom,
+        check_artifacts,
+        check_volumes,
+        check_times,
+        check_checks,
+        check_lease,
+        check_going_on,
+        check_after,
+        check_schedule,
+        check_parameters,
+        check_text_bytes,
     };
     struct error unused;
 

@@ -207,6 +207,7 @@ static const struct job_field JOB_FIELDS[] = {
     {"kind", job_read_kind},
     {"after", job_read_after},
     {"schedule", job_read_schedule},
+    {"parameters", job_read_parameters},
     {"instances", read_instances},
     {"priority", read_priority},
     {"role", read_role},

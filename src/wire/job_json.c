@@ -266,6 +266,23 @@ static void put_schedule(json_t *o, const struct job_schedule *s)
     json_object_set_new(o, "schedule", map);
 }
 
+static void put_parameters(json_t *o, const struct job_spec *spec)
+{
+    json_t *map = json_object(), *required = json_array(), *optional = json_object();
+
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        const struct job_parameter *p = &spec->parameters[i];
+
+        if (p->value == NULL)
+            json_array_append_new(required, text(p->name));
+        else
+            put_text(optional, p->name, p->value);
+    }
+    json_object_set_new(map, "required", required);
+    json_object_set_new(map, "optional", optional);
+    json_object_set_new(o, "parameters", map);
+}
+
 /* ---- the job ---- */
 
 json_t *job_spec_to_json(const struct job_spec *spec)
@@ -282,8 +299,10 @@ json_t *job_spec_to_json(const struct job_spec *spec)
         put_time(o, "estimate", spec->estimate_ms);
     if (spec->after_count > 0)
         put_after(o, spec);
-    if (job_is_template(spec))
+    if (spec->schedule.cron != NULL)
         put_schedule(o, &spec->schedule);
+    if (spec->parameter_count > 0)
+        put_parameters(o, spec);
     put_command(o, spec->argv, spec->argc);
     if (spec->env_count > 0)
         put_env(o, spec);

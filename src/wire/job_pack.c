@@ -4,7 +4,8 @@
  *      [image, sha256], user, [port count, [[first, last]…]], [[custom name, amount]…],
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
  *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
- *      [role, estimate_ms, kind, [[job, on]…], [cron, timezone, missed, overlap]]]
+ *      [role, estimate_ms, kind, [[job, on]…], [cron, timezone, missed, overlap],
+ *       [[name, value?]…]]]
  *
  * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
@@ -217,6 +218,19 @@ static void pack_schedule(const struct job_spec *spec, struct buffer *out)
     pack_uint(out, s->overlap);
 }
 
+static void pack_parameters(const struct job_spec *spec, struct buffer *out)
+{
+    pack_array(out, (uint32_t)spec->parameter_count);
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        const struct job_parameter *p = &spec->parameters[i];
+
+        pack_array(out, p->value == NULL ? 1 : 2);
+        pack_text(out, p->name);
+        if (p->value != NULL)
+            pack_bytes(out, text_view(p->value));
+    }
+}
+
 typedef void pack_field(const struct job_spec *spec, struct buffer *out);
 
 /* How many fields stand in the bytes: up to the last that is given. */
@@ -229,7 +243,7 @@ static uint32_t count_given(const bool *given, uint32_t n)
 
 /* Of masters alone; what may be left out, in order. */
 static pack_field *const SCHEDULING[] = {
-    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule};
+    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule, pack_parameters};
 
 static uint32_t count_scheduling(const struct job_spec *spec)
 {
@@ -239,6 +253,7 @@ static uint32_t count_scheduling(const struct job_spec *spec)
         spec->kind != JOB_BATCH,
         spec->after_count > 0,
         spec->schedule.cron != NULL,
+        spec->parameter_count > 0,
     };
 
     _Static_assert(sizeof(given) / sizeof(given[0]) ==
@@ -513,6 +528,32 @@ static void unpack_schedule(struct job_spec *spec, struct unpack *u)
     unpack_leave_known(u);
 }
 
+static void unpack_parameters(struct job_spec *spec, struct unpack *u)
+{
+    uint32_t n = unpack_enter(u);
+
+    if (n > LIMIT_PARAMETERS)
+        unpack_fail(u, "more parameters than the limit");
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        uint32_t fields = unpack_enter(u);
+        char *name = text_copy(unpack_text(u, LIMIT_NAME_BYTES));
+        struct bytes value = {0};
+        char *text = NULL;
+
+        if (fields > 1) {
+            value = unpack_bytes(u, LIMIT_ARGV_ENV_BYTES);
+            if (value.size > 0 && memchr(value.data, '\0', value.size) != NULL)
+                unpack_fail(u, "a value has a zero byte inside");
+            text = text_copy(value);
+        }
+        unpack_leave_known(u);
+        job_spec_add_parameter(spec, name, text);
+        mem_free(name);
+        mem_free(text);
+    }
+    unpack_leave_known(u);
+}
+
 static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
 {
     unpack_enter(u);
@@ -521,6 +562,7 @@ static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
     spec->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
     unpack_after(spec, u);
     unpack_schedule(spec, u);
+    unpack_parameters(spec, u);
     unpack_leave_known(u);
 }
 
@@ -571,6 +613,35 @@ int job_spec_unpack(struct job_spec *spec, struct bytes bytes, struct error *err
     if (rc != 0)
         job_spec_finish(spec);
     return rc;
+}
+
+void texts_pack(const char *const *texts, size_t count, struct buffer *out)
+{
+    pack_array(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        pack_bytes(out, text_view(texts[i]));
+}
+
+char **texts_unpack(struct bytes packed, size_t *count)
+{
+    char **texts = NULL;
+    struct unpack u;
+
+    *count = 0;
+    unpack_init(&u, packed);
+    unpack_strings(&u, &texts, count);
+    if (unpack_finish(&u, "values", NULL) != 0) {
+        texts_free(texts, *count);
+        return NULL;
+    }
+    return texts != NULL ? texts : mem_zalloc(sizeof(*texts));
+}
+
+void texts_free(char **texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        mem_free(texts[i]);
+    mem_free(texts);
 }
 
 void job_specs_pack(const struct job_spec *specs, size_t count, struct buffer *out)

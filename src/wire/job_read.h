@@ -120,6 +120,7 @@ int job_file_locate(const char *name,
 job_read_fn job_read_kind;
 job_read_fn job_read_after;
 job_read_fn job_read_schedule;
+job_read_fn job_read_parameters;
 
 /* The parts of a job, of job_read_parts.c. */
 job_read_fn job_read_image;

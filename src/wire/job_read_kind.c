@@ -168,3 +168,68 @@ int job_read_schedule(struct job_reader *r, const json_t *value, void *part)
                            "timezone, missed and overlap",
                            &r->spec->schedule);
 }
+
+/* ---- parameters ---- */
+
+static int read_required(struct job_reader *r, const json_t *value, void *part)
+{
+    const char *name = json_string_value(value);
+
+    (void)part;
+    if (name == NULL)
+        return job_wrong_text(r, value, "the name of a variable");
+    job_spec_add_parameter(r->spec, name, NULL);
+    return 0;
+}
+
+static int read_all_required(struct job_reader *r, const json_t *value, void *part)
+{
+    return job_read_list(r, value, "a list of names", read_required, part);
+}
+
+static int read_optional(struct job_reader *r, const json_t *value, void *part)
+{
+    char *text = NULL;
+    const char *name;
+    json_t *item;
+
+    (void)part;
+    if (!json_is_object(value))
+        return job_wrong_type(r, value, "a map of NAME: value");
+    json_object_foreach ((json_t *)value, name, item) {
+        size_t before = field_path_enter_key(&r->path, name);
+        int rc = job_read_text(r, item, &text);
+
+        if (rc != 0)
+            return rc;
+        job_spec_add_parameter(r->spec, name, text);
+        mem_free(text);
+        text = NULL;
+        field_path_leave(&r->path, before);
+    }
+    return 0;
+}
+
+static const struct job_field PARAMETER_FIELDS[] = {
+    {"required", read_all_required},
+    {"optional", read_optional},
+    {NULL, NULL},
+};
+
+int job_read_parameters(struct job_reader *r, const json_t *value, void *part)
+{
+    int rc =
+        job_read_fields(r,
+                        PARAMETER_FIELDS,
+                        value,
+                        "a map of required (a list of names) and optional (a map of "
+                        "NAME: value)",
+                        part);
+
+    if (rc == 0 && r->spec->parameter_count == 0)
+        rc = error_set(r->err,
+                       ERROR_INVALID,
+                       "%s: it is empty; give required or optional ones",
+                       r->path.text);
+    return rc;
+}

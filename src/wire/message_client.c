@@ -45,6 +45,43 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
     return unpack_finish(&u, "submit", err);
 }
 
+void dispatch_pack(const struct dispatch_request *r, uint32_t id, struct buffer *out)
+{
+    size_t begin = rpc_begin_request(out, id, METHOD_DISPATCH);
+
+    pack_array(out, 4);
+    pack_bytes(out, r->key);
+    pack_uint(out, r->job);
+    pack_bytes(out, r->values);
+    pack_text_view(out, r->owner);
+    rpc_end(out, begin);
+}
+
+int dispatch_unpack(struct dispatch_request *out,
+                    struct bytes params,
+                    struct error *err)
+{
+    struct unpack u;
+
+    *out = (struct dispatch_request){0};
+    unpack_init(&u, params);
+    unpack_enter(&u);
+    out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
+    out->job = unpack_uint(&u);
+    out->values = unpack_bytes(&u, LIMIT_SPEC_BYTES);
+    out->owner = unpack_text(&u, LIMIT_OWNER_BYTES);
+    if (!text_is_printable(out->owner))
+        unpack_fail(&u, "the owner is no printable text");
+    if (out->key.size == 0)
+        unpack_fail(&u, "the key is missing");
+    else if (key_is_of_masters(out->key))
+        unpack_fail(&u, "the key is one of the masters'");
+    if (out->values.size == 0)
+        unpack_fail(&u, "the values are missing");
+    unpack_leave(&u);
+    return unpack_finish(&u, "dispatch", err);
+}
+
 void submit_result_pack(const struct submit_result *r, uint32_t id, struct buffer *out)
 {
     size_t begin = rpc_begin_result(out, id);

@@ -19,14 +19,26 @@
 
 struct submit_request {
     struct bytes key;
-    struct bytes spec; /* of a set: all of them, job_specs_pack() */
+    struct bytes spec;  /* of a set: all of them, job_specs_pack() */
     struct bytes owner; /* who submits it; may be empty */
     bool is_set;        /* pack: submit_all, of several jobs */
 };
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out);
 int submit_unpack(struct submit_request *out, struct bytes params, struct error *err);
 
-struct submit_result { /* also the result of kill, purge and agent_gone */
+/* dispatch: [key, job, values packed, owner] */
+struct dispatch_request {
+    struct bytes key;
+    uint64_t job;
+    struct bytes values; /* texts_pack() of "NAME=value" */
+    struct bytes owner;
+};
+void dispatch_pack(const struct dispatch_request *r, uint32_t id, struct buffer *out);
+int dispatch_unpack(struct dispatch_request *out,
+                    struct bytes params,
+                    struct error *err);
+
+struct submit_result { /* also the result of dispatch, kill, purge and agent_gone */
     uint64_t id;
     uint64_t index;
 };

@@ -39,6 +39,7 @@
     /* client to master: requests */                                           \
     X(SUBMIT, "submit")                                                        \
     X(SUBMIT_ALL, "submit_all") /* the same of several jobs */                 \
+    X(DISPATCH, "dispatch") /* a job of one with parameters */                 \
     X(KILL, "kill")                                                            \
     X(JOBS, "jobs")   /* summaries, in pages */                                \
     X(TASKS, "tasks") /* the tasks of a job, in pages */                       \

@@ -141,6 +141,24 @@ def nightly(run):
     run.kill(job)
 
 
+def encode(run):
+    job = run.submit()
+    dispatch = ("dispatch", "--key", "a", job, "INPUT=a b.mp4")
+    made = int(run.client(*dispatch))
+    assert int(run.client(*dispatch)) == made
+    assert run.cluster.wait_job(made)["state"] == "COMPLETE"
+    assert run.client("logs", made) == "a b.mp4 at 23\n"
+    refused = {
+        (): "INPUT: the job needs it; give INPUT=VALUE",
+        ("INPUT=a", "FOO=1"): "'FOO=1' is no parameter of the job",
+    }
+    for values, part in refused.items():
+        done = run.client.run("dispatch", job, *values)
+        assert done.returncode == 1 and part in done.stderr, done.stderr
+    assert "1 so far" in run.client.job(job)["why"]
+    run.kill(job)
+
+
 def artifact(run):
     assert run.ends()[0] == ["hello from ./hello.sh", "<h1>It works</h1>"]
 
@@ -239,6 +257,7 @@ RUNS = {
         retry,
         pipeline,
         nightly,
+        encode,
         artifact,
         user,
         container,

@@ -49,6 +49,7 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_SUBMIT_ALL] = 4,
     [COMMAND_RELEASE] = 1,
     [COMMAND_FIRE] = 5,
+    [COMMAND_DISPATCH] = 3,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -185,6 +186,9 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
     if (kind % 5 == 2) {
         spec->schedule.cron = mem_strdup("@hourly");
         spec->schedule.overlap = (enum job_overlap)(kind % 3);
+    } else if (kind % 5 == 3) {
+        job_spec_add_parameter(spec, "A", NULL);
+        job_spec_add_parameter(spec, "B", "1");
     }
     if (percent(w, 3))
         spec->instances = 0; /* against the rules */
@@ -428,6 +432,25 @@ static void choose_slot(struct workload *w, const struct state *s, struct comman
     c->fire.make = percent(w, 80);
 }
 
+/* Of one of the newest jobs, which may have other parameters or none. */
+static void append_dispatch(struct workload *w,
+                            const struct state *s,
+                            struct command *c,
+                            struct buffer *entry)
+{
+    static const char *const VALUES[] = {"A=1", "B=2", "C=3"};
+    struct buffer values = {0};
+    char text[16];
+
+    c->dispatch.key = job_key(w, text);
+    c->dispatch.job = recent_id(w, s->globals.last_job_id);
+    texts_pack(VALUES + (percent(w, 10) ? 1 : 0), workload_choose(w, 3), &values);
+    c->dispatch.values = buffer_view(&values);
+    c->dispatch.owner = text_view(OWNERS[workload_choose(w, COUNT(OWNERS))]);
+    pack(c, entry, &w->packed);
+    buffer_finish(&values);
+}
+
 static void append_role(struct workload *w, struct command *c, struct buffer *entry)
 {
     struct role_change change = {
@@ -505,6 +528,9 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_RELEASE:
         break;
+    case COMMAND_DISPATCH:
+        append_dispatch(w, s, &c, entry);
+        return;
     case COMMAND_FIRE:
         choose_slot(w, s, &c);
         break;

@@ -256,6 +256,13 @@ void sample_command(enum command_kind kind,
         break;
     case COMMAND_RELEASE:
         break;
+    case COMMAND_DISPATCH:
+        texts_pack((const char *const[]){"FILE=/etc/hosts", "LEVEL="}, 2, spec);
+        c->dispatch.key = text_view("nightly-42");
+        c->dispatch.job = 134;
+        c->dispatch.values = buffer_view(spec);
+        c->dispatch.owner = text_view("ann");
+        break;
     case COMMAND_FIRE:
         c->fire.job = 133;
         c->fire.slot_us = 1717763700000000;
@@ -398,11 +405,16 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
         spec->schedule.overlap = (enum job_overlap)rng_below(r, JOB_OVERLAP_COUNT);
         return;
     }
+    if (rng_percent(r, 20)) {
+        job_spec_add_parameter(spec, "FILE", NULL);
+        job_spec_add_parameter(spec, "LEVEL", rng_percent(r, 50) ? "1" : NULL);
+        return;
+    }
     for (uint64_t n = rng_below(r, 4), job = 0; n > 0; n--) {
         job += rng_between(r, 1, 1000000);
-        job_spec_add_after(spec,
-                           (struct job_after){(int64_t)job,
-                                              (enum job_on)rng_below(r, JOB_ON_COUNT)});
+        job_spec_add_after(
+            spec,
+            (struct job_after){(int64_t)job, (enum job_on)rng_below(r, JOB_ON_COUNT)});
     }
 }
 
@@ -547,6 +559,13 @@ void random_command(struct rng *r,
         break;
     case COMMAND_RELEASE:
         break;
+    case COMMAND_DISPATCH:
+        buffer_append(spec, "values", 6);
+        c->dispatch.key = text_view("k");
+        c->dispatch.job = random_number(r);
+        c->dispatch.values = buffer_view(spec);
+        c->dispatch.owner = text_view(OWNERS[rng_below(r, 4)]);
+        break;
     case COMMAND_FIRE:
         c->fire.job = random_number(r);
         c->fire.slot_us = random_number(r) & INT64_MAX;
@@ -628,6 +647,25 @@ strings_equal(char *const *a, size_t count_a, char *const *b, size_t count_b)
     return count_a == 0 || b[count_b] == NULL;
 }
 
+static bool texts_equal(const char *a, const char *b)
+{
+    return bytes_equal(text_view(a), text_view(b));
+}
+
+static bool parameters_equal(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->parameter_count != b->parameter_count)
+        return false;
+    for (size_t i = 0; i < a->parameter_count; i++) {
+        const struct job_parameter *x = &a->parameters[i], *y = &b->parameters[i];
+
+        if (strcmp(x->name, y->name) != 0 || (x->value == NULL) != (y->value == NULL) ||
+            !texts_equal(x->value, y->value))
+            return false;
+    }
+    return true;
+}
+
 static bool afters_equal(const struct job_spec *a, const struct job_spec *b)
 {
     if (a->after_count != b->after_count)
@@ -636,11 +674,6 @@ static bool afters_equal(const struct job_spec *a, const struct job_spec *b)
         if (a->after[i].job != b->after[i].job || a->after[i].on != b->after[i].on)
             return false;
     return true;
-}
-
-static bool texts_equal(const char *a, const char *b)
-{
-    return bytes_equal(text_view(a), text_view(b));
 }
 
 bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
@@ -652,7 +685,7 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            strings_equal(a->argv, a->argc, b->argv, b->argc) &&
            strings_equal(a->env, a->env_count, b->env, b->env_count) &&
            texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms &&
-           a->kind == b->kind && afters_equal(a, b) &&
+           a->kind == b->kind && afters_equal(a, b) && parameters_equal(a, b) &&
            texts_equal(a->schedule.cron, b->schedule.cron) &&
            texts_equal(a->schedule.timezone, b->schedule.timezone) &&
            a->schedule.missed == b->schedule.missed &&
@@ -726,6 +759,11 @@ bool commands_equal(const struct command *c, const struct command *decoded)
                       CLUSTER_ID_BYTES) == 0;
     case COMMAND_RELEASE:
         return true;
+    case COMMAND_DISPATCH:
+        return bytes_equal(c->dispatch.key, decoded->dispatch.key) &&
+               c->dispatch.job == decoded->dispatch.job &&
+               bytes_equal(c->dispatch.values, decoded->dispatch.values) &&
+               bytes_equal(c->dispatch.owner, decoded->dispatch.owner);
     case COMMAND_FIRE:
         return c->fire.job == decoded->fire.job &&
                c->fire.slot_us == decoded->fire.slot_us &&

@@ -10,22 +10,31 @@
 /* What a user can do about an outcome that is not known. */
 static void append_advice(struct buffer *out, const struct request *r)
 {
+    struct dispatch_request dispatch;
     struct submit_request submit;
+    struct bytes key = {0};
     struct rpc rpc;
 
     switch (r->method) {
     case METHOD_SUBMIT:
     case METHOD_SUBMIT_ALL:
+    case METHOD_DISPATCH:
         ASSERT(rpc_unpack(&rpc,
                           (struct bytes){r->frame + FRAME_SIZE_WORD,
                                          r->size - FRAME_SIZE_WORD},
                           NULL) == 0);
-        if (submit_unpack(&submit, rpc.params, NULL) == 0)
+        if (r->method == METHOD_DISPATCH) {
+            if (dispatch_unpack(&dispatch, rpc.params, NULL) == 0)
+                key = dispatch.key;
+        } else if (submit_unpack(&submit, rpc.params, NULL) == 0) {
+            key = submit.key;
+        }
+        if (key.size > 0)
             buffer_printf(out,
                           "repeat with --key %.*s; the same key never makes a second "
                           "job",
-                          (int)submit.key.size,
-                          (const char *)submit.key.data);
+                          (int)key.size,
+                          (const char *)key.data);
         break;
     case METHOD_KILL:
     case METHOD_PURGE:

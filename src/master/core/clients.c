@@ -35,7 +35,8 @@ is_founded(struct master_core *m, const struct session *session, const struct rp
 
 static bool is_submit(enum method method)
 {
-    return method == METHOD_SUBMIT || method == METHOD_SUBMIT_ALL;
+    return method == METHOD_SUBMIT || method == METHOD_SUBMIT_ALL ||
+           method == METHOD_DISPATCH;
 }
 
 static bool
@@ -47,8 +48,7 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     }
     if (!is_founded(m, session, rpc))
         return false;
-    if (is_submit(rpc->method) ? !propose_takes_jobs(m)
-                               : !propose_takes_requests(m)) {
+    if (is_submit(rpc->method) ? !propose_takes_jobs(m) : !propose_takes_requests(m)) {
         core_refuse(m,
                     session->number,
                     rpc->id,
@@ -78,9 +78,8 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
 {
     struct submit_request q;
     struct error err;
-    struct command command = {.kind = rpc->method == METHOD_SUBMIT_ALL
-                                          ? COMMAND_SUBMIT_ALL
-                                          : COMMAND_SUBMIT};
+    struct command command = {
+        .kind = rpc->method == METHOD_SUBMIT_ALL ? COMMAND_SUBMIT_ALL : COMMAND_SUBMIT};
 
     if (submit_unpack(&q, rpc->params, &err) != 0) {
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
@@ -91,6 +90,26 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
     command.submit.key = q.key;
     command.submit.spec = q.spec;
     command.submit.owner = q.owner;
+    propose_for(m, session, rpc, &command);
+}
+
+static void
+handle_dispatch(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    struct command command = {.kind = COMMAND_DISPATCH};
+    struct dispatch_request q;
+    struct error err;
+
+    if (dispatch_unpack(&q, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
+        return;
+    }
+    if (!may_propose(m, session, rpc))
+        return;
+    command.dispatch.key = q.key;
+    command.dispatch.job = q.job;
+    command.dispatch.values = q.values;
+    command.dispatch.owner = q.owner;
     propose_for(m, session, rpc, &command);
 }
 
@@ -198,7 +217,7 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_CONFLICT:
         return "this key was used for another job; use a new key for a new job";
     case ERROR_NOT_FOUND:
-        if (is_submit(method))
+        if (method == METHOD_SUBMIT || method == METHOD_SUBMIT_ALL)
             return "no role has the name that the job gives, or no job an id that it "
                    "waits for; `triarch roles` and `triarch status` list them";
         if (method == METHOD_AGENT_MODE)
@@ -216,6 +235,9 @@ static const char *explain(enum method method, enum error_code code)
     case ERROR_TOO_LARGE:
         return "this is more than the cluster may hold; ask for fewer tasks";
     case ERROR_INVALID:
+        if (method == METHOD_DISPATCH)
+            return "the job has no parameters, or others, or is killed; `triarch show` "
+                   "tells what it takes";
         return method == METHOD_PURGE ? "the job has not ended yet; kill it first"
                                       : "the job is not valid";
     case ERROR_VERSION:
@@ -403,6 +425,9 @@ void clients_frame(struct master_core *m,
     case METHOD_SUBMIT:
     case METHOD_SUBMIT_ALL:
         handle_submit(m, session, rpc);
+        break;
+    case METHOD_DISPATCH:
+        handle_dispatch(m, session, rpc);
         break;
     case METHOD_KILL:
     case METHOD_PURGE:

@@ -370,7 +370,7 @@ void schedules_zone(struct master_core *m, const char *name, struct bytes file);
 void schedules_tick(struct master_core *m);
 void schedules_turn(struct master_core *m);
 void schedules_fired(struct master_core *m, uint64_t job, const struct result *r);
-/* When its next slot is. */
+/* Of a job of which others are made: when, and how many so far. */
 void schedules_say(struct master_core *m, const struct job *j, char *why, size_t size);
 
 /* agents.c */

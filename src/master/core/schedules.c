@@ -157,7 +157,7 @@ void schedules_changed(struct master_core *m, uint64_t job)
     struct slot_view *v = find_slot(&m->schedules, job);
     const struct job *j = state_job(m->state, job);
 
-    if (v == NULL && (j == NULL || j->made == NULL))
+    if (v == NULL && (j == NULL || j->made == NULL || j->made->is_dispatched))
         return;
     if (j == NULL || j->kill_index != 0) { /* it may be purged already */
         if (v != NULL)
@@ -336,6 +336,13 @@ void schedules_say(struct master_core *m, const struct job *j, char *why, size_t
     struct slot_view *v = find_slot(&m->schedules, j->id);
     char at[TEXT_TIME_MAX], last[48] = "";
 
+    if (t->is_dispatched) {
+        snprintf(why,
+                 size,
+                 "a job is made of it by `triarch dispatch`; %llu so far",
+                 (unsigned long long)t->fired);
+        return;
+    }
     if (v == NULL || v->zone->is_wrong) {
         snprintf(why,
                  size,

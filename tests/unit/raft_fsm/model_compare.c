@@ -69,6 +69,7 @@ static void compare_job(const struct m_job *j, const struct job *seen)
         SAME(seen->made->missed, j->missed);
         SAME(seen->made->skipped, j->skipped);
         SAME(seen->made->child, j->child);
+        SAME(seen->made->is_dispatched, j->spec.parameter_count > 0);
     }
     SAME(job_pending(seen), m_count_placeable(j));
     SAME(job_tasks_in(seen, TASK_PENDING), m_count_shown(j, TASK_PENDING));

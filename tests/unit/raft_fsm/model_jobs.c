@@ -6,20 +6,28 @@
 #define DAY_US (24ull * 3600 * 1000000)
 
 /* Somebody used the key already. */
-static bool
-m_answer_again(const struct model *m, const struct command *c, struct result *answer)
+static bool m_key_was_used(const struct model *m,
+                           struct bytes key,
+                           struct bytes said,
+                           struct result *answer)
 {
     for (size_t i = 0; i < m->job_count; i++) {
         const struct m_job *j = &m->jobs[i];
 
-        if (j->forgotten || !m_equal(j->key, c->submit.key))
+        if (j->forgotten || !m_equal(j->key, key))
             continue;
-        *answer = m_equal(j->said, c->submit.spec)
+        *answer = m_equal(j->said, said)
                       ? (struct result){.id = j->id, .index = j->submit_index}
                       : m_refused(ERROR_CONFLICT);
         return true;
     }
     return false;
+}
+
+static bool
+m_answer_again(const struct model *m, const struct command *c, struct result *answer)
+{
+    return m_key_was_used(m, c->submit.key, c->submit.spec, answer);
 }
 
 /* A number below 0 is one of the `position` jobs before it. */
@@ -77,7 +85,7 @@ static void m_add(struct model *m,
                         .said = m_copy(said),
                         .body = m_copy(body),
                         .spec = *spec};
-    j->is_template = spec->schedule.cron != NULL;
+    j->is_template = spec->schedule.cron != NULL || spec->parameter_count > 0;
     j->last_us = m->stamp;
     if (j->is_template)
         j->spec.instances = 0; /* nothing of it runs */
@@ -186,7 +194,8 @@ struct result m_fire(struct model *m, const struct command *c)
 
     if (j == NULL)
         return m_refused(ERROR_NOT_FOUND);
-    if (!j->is_template || j->kill_index != 0 || c->fire.slot_us <= j->last_us)
+    if (j->spec.schedule.cron == NULL || j->kill_index != 0 ||
+        c->fire.slot_us <= j->last_us)
         return m_refused(ERROR_INVALID);
     runs = j->child != 0 && m_find_job(m, j->child) != NULL &&
            !job_state_is_final(m_state_of(&m->jobs[j->child - 1]));
@@ -208,6 +217,63 @@ struct result m_fire(struct model *m, const struct command *c)
     }
     m_effect(m, EFFECT_JOB, c->fire.job, 0);
     return m_done(m, 0);
+}
+
+/* With these values; they begin with A=, B= or C= and are in that order. */
+static bool m_fill_in(const struct m_job *j, struct bytes values, struct job_spec *spec)
+{
+    size_t count;
+    char **texts = texts_unpack(values, &count);
+    const char *a = NULL, *b = "B=1";
+    bool right = texts != NULL && j->spec.parameter_count > 0 && j->kill_index == 0;
+
+    for (size_t i = 0; i < count; i++) {
+        a = texts[i][0] == 'A' ? "A=1" : a;
+        b = texts[i][0] == 'B' ? "B=2" : b;
+        right = right && texts[i][0] != 'C';
+    }
+    texts_free(texts, count);
+    if (!right || a == NULL)
+        return false;
+    job_spec_unpack(spec, j->body, NULL);
+    for (size_t i = 0; i < spec->parameter_count; i++) {
+        mem_free(spec->parameters[i].name);
+        mem_free(spec->parameters[i].value);
+    }
+    spec->parameter_count = 0;
+    job_spec_add_env(spec, a);
+    job_spec_add_env(spec, b);
+    return true;
+}
+
+struct result m_dispatch(struct model *m, const struct command *c)
+{
+    struct m_job *j = m_find_job(m, c->dispatch.job);
+    struct buffer said = {0}, body = {0};
+    struct result answer = m_refused(ERROR_INVALID);
+    struct job_spec spec;
+
+    buffer_append_u64(&said, c->dispatch.job);
+    buffer_append(&said, c->dispatch.values.data, c->dispatch.values.size);
+    if (m_key_was_used(m, c->dispatch.key, buffer_view(&said), &answer)) {
+        buffer_finish(&said);
+        return answer;
+    }
+    if (j == NULL) {
+        answer = m_refused(ERROR_NOT_FOUND);
+    } else if (m_fill_in(j, c->dispatch.values, &spec)) {
+        job_spec_pack(&spec, &body);
+        m_add(m, c->dispatch.key, buffer_view(&said), buffer_view(&body), &spec);
+        m->jobs[m->job_count - 1].parent = c->dispatch.job;
+        j = &m->jobs[c->dispatch.job - 1];
+        j->fired++;
+        j->child = m->job_count;
+        j->changed = m->index;
+        answer = m_done(m, m->job_count);
+    }
+    buffer_finish(&said);
+    buffer_finish(&body);
+    return answer;
 }
 
 /* ---- who waits for whom ---- */

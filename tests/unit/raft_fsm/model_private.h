@@ -119,6 +119,7 @@ void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agen
 struct result m_submit(struct model *m, const struct command *c);
 struct result m_submit_all(struct model *m, const struct command *c);
 struct result m_fire(struct model *m, const struct command *c);
+struct result m_dispatch(struct model *m, const struct command *c);
 /* Whether others wait for it. */
 bool m_is_waited_for(const struct model *m, uint64_t job);
 /* Everybody who waits for a job that has ended hears it. */

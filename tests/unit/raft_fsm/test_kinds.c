@@ -457,6 +457,93 @@ START_TEST(test_the_last_job_is_replaced)
 }
 END_TEST
 
+/* ---- parameters ---- */
+
+static struct result
+dispatch(const char *key, uint64_t job, const char *a, const char *b)
+{
+    const char *const values[] = {a, b};
+    struct command c = {.kind = COMMAND_DISPATCH};
+    struct buffer packed = {0};
+    struct result r;
+
+    texts_pack(values, (size_t)(a != NULL) + (b != NULL), &packed);
+    c.dispatch.key = text_view(key);
+    c.dispatch.job = job;
+    c.dispatch.values = buffer_view(&packed);
+    c.dispatch.owner = text_view("ann");
+    r = fsm_run(&f, &c);
+    buffer_finish(&packed);
+    return r;
+}
+
+static void submit_parameterised(void)
+{
+    struct job_spec spec;
+
+    init(&spec);
+    job_spec_add_env(&spec, "C=3");
+    job_spec_add_parameter(&spec, "FILE", NULL);
+    job_spec_add_parameter(&spec, "LEVEL", "1");
+    ck_done(submit("template", &spec), 1);
+}
+
+START_TEST(test_a_job_is_made_with_values)
+{
+    struct job_spec spec;
+    const struct job *child;
+
+    submit_parameterised();
+    ck_assert_int_eq(state_of(1), JOB_PENDING);
+    ck_done(fsm_place(&f, 1, 0, 1), 0);
+    ck_done(dispatch("a", 1, "FILE=x=y", NULL), 2);
+    child = state_job(f.state, 2);
+    ck_assert_uint_eq(child->links->parent, 1);
+    ck_assert_str_eq(child->owner->name, "ann");
+    ck_assert_int_eq(job_spec_unpack(&spec, child->spec, NULL), 0);
+    ck_assert_uint_eq(spec.env_count, 3);
+    ck_assert_str_eq(spec.env[0], "C=3");
+    ck_assert_str_eq(spec.env[1], "FILE=x=y");
+    ck_assert_str_eq(spec.env[2], "LEVEL=1");
+    ck_assert(!job_is_template(&spec));
+    job_spec_finish(&spec);
+    ck_assert_uint_eq(pending(2), 1);
+    ck_done(dispatch("b", 1, "LEVEL=", "FILE=z"), 3);
+    ck_assert_uint_eq(state_job(f.state, 1)->made->fired, 2);
+    check_restored();
+}
+END_TEST
+
+START_TEST(test_a_dispatch_has_a_key)
+{
+    submit_parameterised();
+    ck_done(dispatch("a", 1, "FILE=x", NULL), 2);
+    ck_done(dispatch("a", 1, "FILE=x", NULL), 2);
+    ck_rejected(dispatch("a", 1, "FILE=y", NULL), ERROR_CONFLICT);
+    run(2, TASK_FINISHED);
+    ck_done(fsm_purge(&f, 2), 2);
+    ck_done(dispatch("a", 1, "FILE=x", NULL), 2);
+    ck_rejected(dispatch("a", 1, "FILE=y", NULL), ERROR_CONFLICT);
+    ck_rejected(dispatch("template", 1, "FILE=y", NULL), ERROR_CONFLICT);
+}
+END_TEST
+
+START_TEST(test_what_cannot_be_dispatched)
+{
+    submit_parameterised();
+    ck_done(fsm_submit(&f, "plain", 1), 2);
+    ck_rejected(dispatch("a", 2, "FILE=x", NULL), ERROR_INVALID);
+    ck_rejected(dispatch("a", 9, "FILE=x", NULL), ERROR_NOT_FOUND);
+    ck_changes_nothing(&f, ck_rejected(dispatch("a", 1, NULL, NULL), ERROR_INVALID));
+    ck_rejected(dispatch("a", 1, "FILE=x", "FILE=y"), ERROR_INVALID);
+    ck_rejected(dispatch("a", 1, "FILE=x", "C=4"), ERROR_INVALID);
+    ck_rejected(dispatch("a", 1, "FILE", NULL), ERROR_INVALID);
+    ck_rejected(fire(SLOT_US(1), 0, true), ERROR_INVALID);
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_rejected(dispatch("a", 1, "FILE=x", NULL), ERROR_INVALID);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("kinds",
@@ -474,7 +561,10 @@ int main(void)
                          test_a_slot_makes_a_job,
                          test_a_slot_is_decided_once,
                          test_the_last_job_still_runs,
-                         test_the_last_job_is_replaced);
+                         test_the_last_job_is_replaced,
+                         test_a_job_is_made_with_values,
+                         test_a_dispatch_has_a_key,
+                         test_what_cannot_be_dispatched);
 
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("kinds", &c, 1);

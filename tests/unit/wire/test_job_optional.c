@@ -109,6 +109,13 @@ START_TEST(test_nothing_given_takes_nothing)
 }
 END_TEST
 
+static void drop_schedule(struct job_spec *s)
+{
+    mem_free(s->schedule.cron);
+    mem_free(s->schedule.timezone);
+    s->schedule = (struct job_schedule){0};
+}
+
 /* The packed job with one more element in one of its arrays: itself (field < 0), a field of
  * it, or the first element of a field that is a list. */
 static void pack_newer(int field, bool is_list, struct buffer *newer)
@@ -153,6 +160,8 @@ START_TEST(test_fields_of_a_newer_version)
                  {19, false},  /* exclusive */
                  {20, false}}; /* of masters alone */
 
+    drop_schedule(&spec); /* what comes last stands instead */
+    job_spec_add_parameter(&spec, "FILE", NULL);
     job_spec_pack(&spec, &out);
     for (int i = 0; i < COUNT(WHERE); i++) {
         struct buffer newer = {0};
@@ -180,9 +189,7 @@ static void check_agent_part(struct job_spec *s)
     s->estimate_ms = 0;
     s->kind = JOB_BATCH;
     s->after_count = 0;
-    mem_free(s->schedule.cron);
-    mem_free(s->schedule.timezone);
-    s->schedule = (struct job_schedule){0};
+    drop_schedule(s);
     buffer_clear(&out);
     job_spec_pack(s, &out);
     unpack_init(&u, buffer_view(&part));
