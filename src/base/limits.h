@@ -101,10 +101,12 @@
 #define LIMIT_CUSTOM           16         /* custom resources of a task or an agent */
 #define LIMIT_CUSTOM_BYTES     64         /* a name of one */
 #define LIMIT_ROLES            1024
-#define LIMIT_ROLE_BYTES       64   /* a name of one */
-#define LIMIT_OWNER_BYTES      64   /* a name of one */
-#define LIMIT_LISTED_RANGES    1024 /* of ports in use, in a listing of agents */
-#define LIMIT_LISTED_CUSTOM    64   /* custom resources in use, likewise */
+#define LIMIT_ROLE_BYTES       64    /* a name of one */
+#define LIMIT_OWNER_BYTES      64    /* a name of one */
+#define LIMIT_FAILURES         65536 /* that are remembered */
+#define LIMIT_HISTORIES        16384 /* of roles and names of jobs */
+#define LIMIT_LISTED_RANGES    1024  /* of ports in use, in a listing of agents */
+#define LIMIT_LISTED_CUSTOM    64    /* custom resources in use, likewise */
 #define LIMIT_AFTER            64    /* jobs that a job waits for */
 #define LIMIT_SET_JOBS         1024  /* submitted as one */
 #define LIMIT_PARAMETERS       64    /* of a job of which others are made */

@@ -119,6 +119,7 @@ size_t fsm_apply(struct state *s,
     fsm_skip(s, index, term);
     if (entry_open(&reader, entry, NULL) != 0)
         return 0;
+    a.version = reader.version;
     a.stamp_us = next_stamp(s, reader.stamp_us);
     state_edit(s, object_globals(s));
     s->globals.last_stamp_us = a.stamp_us;

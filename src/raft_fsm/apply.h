@@ -15,6 +15,7 @@
 struct apply {
     struct state *state;
     uint64_t stamp_us;   /* of the entry */
+    uint8_t version;     /* likewise */
     struct outcome *out; /* NULL when nobody looks */
     size_t work;         /* of commands whose bytes do not tell what they cost */
 };
@@ -83,6 +84,40 @@ void release_jobs(struct apply *a);
 
 /* An attempt is over, and what it held is free. */
 void attempt_end(struct apply *a, struct attempt *t);
+
+/* ---- apply_failure.c ---- */
+
+/* An attempt ended as this, and not well; its task says why, and what becomes of it.  Inside
+ * an edit of the job, behind that of the task, as the next two. */
+void failure_of_task(struct apply *a,
+                     const struct attempt *attempt,
+                     const struct task *t,
+                     enum task_state ended);
+/* It runs, or has finished. */
+void failure_recovered(struct apply *a,
+                       const struct attempt *attempt,
+                       const struct task *t);
+/* Its last attempt is its own again. */
+void failure_reclaimed(struct apply *a, const struct task *t);
+
+/* An agent is unreachable or gone; so many attempts are lost with it. */
+void failure_of_agent(struct apply *a,
+                      const struct agent *agent,
+                      enum task_reason reason,
+                      uint32_t moved);
+/* One more is lost with one that is unreachable. */
+void failure_agent_moves(struct apply *a, const struct agent *agent);
+void failure_agent_returned(struct apply *a, const struct agent *agent);
+
+/* A run of the job finished after so long; inside an edit of it.  Or an attempt was lost whose
+ * task goes on. */
+void history_of_run(struct apply *a, struct job *j, uint64_t us);
+void history_of_loss(struct apply *a, const struct job *j, uint64_t us);
+
+/* How long a task of a new job takes, which has its role and spec already. */
+void job_expect(const struct apply *a, struct job *j, const struct job_spec *spec);
+/* It is predicted again, unless the job said it; h may be NULL. */
+void job_predict(struct job *j, const struct history *h);
 
 /* A live attempt is lost with its agent: its task waits for a successor, or is KILLED
  * if the job is.  With `superseded` it holds its resources until the agent speaks

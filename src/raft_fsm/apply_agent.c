@@ -84,8 +84,10 @@ static struct result agent_return(struct apply *a,
         return result_rejected(ERROR_CONFLICT);
     if (same && agent->state == AGENT_ACTIVE)
         return result_done(a, agent->id);
-    if (agent->state == AGENT_UNREACHABLE)
+    if (agent->state == AGENT_UNREACHABLE) {
         reclaim_all(a, agent);
+        failure_agent_returned(a, agent);
+    }
     state_edit(a->state, object_agent(agent));
     agent_take_spec(agent, spec, bytes);
     agent_move(a, agent, AGENT_ACTIVE);
@@ -138,6 +140,7 @@ static void agent_leave(struct apply *a, struct agent *agent, enum agent_state s
 struct result apply_agent_unreachable(struct apply *a, const struct command *c)
 {
     struct agent *agent = state_agent(a->state, c->agent_unreachable.agent);
+    uint32_t moved = 0;
     struct attempt *t;
 
     if (agent == NULL)
@@ -155,7 +158,9 @@ struct result apply_agent_unreachable(struct apply *a, const struct command *c)
 #endif
         attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
         apply_effect(a, EFFECT_KILL, t->id, agent->id);
+        moved++;
     }
+    failure_of_agent(a, agent, TASK_REASON_AGENT_UNREACHABLE, moved);
     return result_done(a, agent->id);
 }
 
@@ -163,17 +168,21 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
 {
     struct agent *agent = state_agent(a->state, c->agent_gone.agent);
     struct attempt *t, *next;
+    uint32_t moved = 0;
 
     if (agent == NULL || agent->state == AGENT_GONE)
         return result_rejected(ERROR_NOT_FOUND);
     a->work += agent->attempts_count;
     agent_leave(a, agent, AGENT_GONE);
     RB_FOREACH_SAFE (t, agent_attempts, &agent->attempts, next) {
-        if (t->superseded)
+        if (t->superseded) {
             attempt_end(a, t);
-        else
+        } else {
             attempt_lose(a, t, TASK_REASON_AGENT_GONE, false);
+            moved++;
+        }
     }
+    failure_of_agent(a, agent, TASK_REASON_AGENT_GONE, moved);
     return result_done(a, agent->id);
 }
 

@@ -109,7 +109,7 @@ struct job *job_add(struct apply *a,
     if (owner.size > 0)
         memcpy(owner_name, owner.data, owner.size);
     j->owner = owner_join(role_of(s, spec), owner_name);
-    j->expected_ms = spec->estimate_ms;
+    job_expect(a, j, spec);
     j->kind = (uint8_t)spec->kind;
     job_wait_for(a, j, spec);
     return j;
@@ -259,6 +259,7 @@ void job_kill(struct apply *a, struct job *j)
 
     j->kill_index = a->state->index;
     links_clear(a->state, j);
+    failures_withdraw(a->state, j);
     job_close(a, j, before);
     if (job_state(j) == before && !was_runnable) /* else the leader hears of it */
         apply_effect(a, EFFECT_JOB, j->id, 0);

@@ -184,12 +184,33 @@ static void take_reason(struct task *t, const struct task_update *u)
     task_set_message(t, u->message);
 }
 
+/* What a report means for failures and histories; it ran since `begin_us`. */
+static void keep_books(struct apply *a,
+                       const struct attempt *attempt,
+                       const struct task *t,
+                       enum task_state now,
+                       uint64_t begin_us)
+{
+    struct job *j = attempt->job;
+
+    if (now == TASK_RUNNING || now == TASK_FINISHED)
+        failure_recovered(a, attempt, t);
+    if (now == TASK_FINISHED)
+        history_of_run(a, j, a->stamp_us - begin_us);
+    if (!task_state_is_final(now) || now == TASK_FINISHED || j->kill_index != 0)
+        return;
+    failure_of_task(a, attempt, t, now);
+    if (t->state == TASK_PENDING)
+        history_of_loss(a, j, a->stamp_us - begin_us);
+}
+
 /* The task of a live attempt takes what was reported, inside an edit of the job. */
 static void
 task_take(struct apply *a, const struct attempt *attempt, const struct task_update *u)
 {
     struct job *j = attempt->job;
     struct task *t = job_task(j, attempt->instance);
+    uint64_t begin_us = t->started_us != 0 ? t->started_us : attempt->placed_us;
 
     state_edit(a->state, object_task(j, t));
     t->state = (uint8_t)state_after(a, j, t, u);
@@ -204,6 +225,7 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     if (t->state == TASK_PENDING)
         t->started_us = 0;
     state_edited(a->state, object_task(j, t));
+    keep_books(a, attempt, t, u->state, begin_us);
 }
 
 void attempt_lose(struct apply *a,
@@ -249,6 +271,7 @@ void attempt_reclaim(struct apply *a, struct attempt *t)
     state_edit(a->state, object_task(j, task));
     begin_staging(task);
     state_edited(a->state, object_task(j, task));
+    failure_reclaimed(a, task);
     state_edit(a->state, object_attempt(t));
     t->state = TASK_STAGING;
     t->superseded = false;
@@ -388,6 +411,7 @@ struct result apply_lapse(struct apply *a, const struct command *c)
     if (t->superseded || t->agent->state != AGENT_UNREACHABLE)
         return result_rejected(ERROR_INVALID);
     attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
+    failure_agent_moves(a, t->agent);
     apply_effect(a, EFFECT_KILL, t->id, t->agent->id);
     return result_done(a, t->id);
 }

@@ -186,9 +186,13 @@ INLINE uint8_t code_groups(struct coder *c,
 #define JOB_HAS_EXTRAS    1 /* groups of a job */
 #define JOB_HAS_POLICY    2
 #define JOB_HAS_ROLE      4
-#define JOB_HAS_KIND      8
-#define JOB_HAS_LINKS     16
-#define JOB_IS_TEMPLATE   32
+#define JOB_HAS_EXPECTED  8
+#define JOB_HAS_KIND      16
+#define JOB_HAS_LINKS     32
+#define JOB_IS_TEMPLATE   64
+#define JOB_GROUPS                                                                 \
+    (JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE | JOB_HAS_EXPECTED | JOB_HAS_KIND | \
+     JOB_HAS_LINKS | JOB_IS_TEMPLATE)
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -471,6 +475,22 @@ code_job_role(struct coder *c, bool reading, struct job *j, struct record *r)
         c->fault = true;
 }
 
+/* Else it is known from the time itself. */
+static bool is_learned(uint8_t from)
+{
+    return from != EXPECTED_OF_ROLE && from != EXPECTED_OF_JOB;
+}
+
+INLINE void code_expected(struct coder *c, bool reading, struct job *j, bool given)
+{
+    if (given)
+        code_enum(c, reading, &j->expected_from, EXPECTATION_COUNT);
+    else if (reading)
+        j->expected_from = j->expected_ms != 0 ? EXPECTED_OF_JOB : EXPECTED_OF_ROLE;
+    if (reading && given && (!is_learned(j->expected_from) || j->expected_ms == 0))
+        c->fault = true;
+}
+
 static bool has_links(const struct job *j)
 {
     const struct hash128 none = {0};
@@ -571,17 +591,16 @@ INLINE void code_job(struct coder *c, bool reading, struct job *j, struct record
                                text_view(j->owner->name),
                                j->expected_ms))
         present |= JOB_HAS_ROLE;
-    present = code_groups(c,
-                          reading,
-                          present,
-                          JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE |
-                              JOB_HAS_KIND | JOB_HAS_LINKS | JOB_IS_TEMPLATE);
+    if (!reading && is_learned(j->expected_from))
+        present |= JOB_HAS_EXPECTED;
+    present = code_groups(c, reading, present, JOB_GROUPS);
     if ((present & JOB_HAS_EXTRAS) != 0)
         code_job_extras(c, reading, &j->extras);
     if ((present & JOB_HAS_POLICY) != 0)
         code_policy(c, reading, &j->policy);
     if ((present & JOB_HAS_ROLE) != 0)
         code_job_role(c, reading, j, r);
+    code_expected(c, reading, j, (present & JOB_HAS_EXPECTED) != 0);
     if ((present & JOB_HAS_KIND) != 0) {
         code_enum(c, reading, &j->kind, JOB_KIND_COUNT);
         if (j->kind == JOB_BATCH)
@@ -662,6 +681,64 @@ INLINE void code_tombstone(struct coder *c, bool reading, struct tombstone *t)
     code_short(c, reading, &t->key, LIMIT_KEY_BYTES);
 }
 
+INLINE void code_failure_sum(struct coder *c, bool reading, struct failure_sum *f)
+{
+    code_bool(c, reading, &f->of_agent);
+    code_enum(c, reading, &f->reason, TASK_REASON_COUNT);
+    code_u64(c, reading, &f->changed);
+    code_u64(c, reading, &f->count);
+    code_u64(c, reading, &f->recovered);
+    code_u64(c, reading, &f->recovery_us);
+    code_u64(c, reading, &f->longest_us);
+}
+
+INLINE void code_failure(struct coder *c, bool reading, struct failure *f)
+{
+    code_u64(c, reading, &f->id);
+    code_u64(c, reading, &f->changed);
+    code_u64(c, reading, &f->stamp_us);
+    code_u64(c, reading, &f->down_us);
+    code_u64(c, reading, &f->retry_us);
+    code_u64(c, reading, &f->recovered_us);
+    code_u64(c, reading, &f->job);
+    code_u64(c, reading, &f->agent);
+    code_u64(c, reading, &f->next_agent);
+    code_u32(c, reading, &f->instance);
+    code_u32(c, reading, &f->attempt);
+    code_u32(c, reading, &f->moved);
+    code_i32(c, reading, &f->exit_code);
+    code_bool(c, reading, &f->of_agent);
+    code_enum(c, reading, &f->reason, TASK_REASON_COUNT);
+    code_enum(c, reading, &f->task_state, TASK_STATE_COUNT);
+    code_enum(c, reading, &f->deed, FAILURE_DEED_COUNT);
+    code_enum(c, reading, &f->state, FAILURE_STORED_STATES);
+}
+
+INLINE void
+code_history(struct coder *c, bool reading, struct history *h, struct record *r)
+{
+    struct bytes role = {0}, name = {0};
+
+    if (!reading) {
+        role = text_view(h->role);
+        name = text_view(h->name);
+    }
+    code_u32(c, reading, &h->id);
+    code_u64(c, reading, &h->changed);
+    code_name(c, reading, &role, LIMIT_ROLE_BYTES);
+    code_name(c, reading, &name, LIMIT_NAME_BYTES);
+    code_u64(c, reading, &h->used_us);
+    code_u64(c, reading, &h->lost_ms);
+    code_u8(c, reading, &h->runs);
+    code_u8(c, reading, &h->next);
+    code_raw(c, reading, h->took, HISTORY_RUNS);
+    code_raw(c, reading, h->lost, HISTORY_RUNS);
+    if (!reading)
+        return;
+    r->name = role;
+    r->job_name = name;
+}
+
 struct object_key object_key(const struct object *o)
 {
     struct object_key key = {.table = o->table};
@@ -686,6 +763,16 @@ struct object_key object_key(const struct object *o)
     case TABLE_TOMBSTONES:
         key.major = o->tombstone->purged_us;
         key.minor = o->tombstone->job_id;
+        break;
+    case TABLE_FAILURE_SUMS:
+        key.major = o->failure_sum->of_agent;
+        key.minor = o->failure_sum->reason;
+        break;
+    case TABLE_FAILURES:
+        key.major = o->failure->id;
+        break;
+    case TABLE_HISTORIES:
+        key.major = o->history->id;
         break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
@@ -722,6 +809,12 @@ uint64_t *object_changed(const struct object *o)
         return &o->attempt->changed;
     case TABLE_TOMBSTONES:
         return &o->tombstone->changed;
+    case TABLE_FAILURE_SUMS:
+        return &o->failure_sum->changed;
+    case TABLE_FAILURES:
+        return &o->failure->changed;
+    case TABLE_HISTORIES:
+        return &o->history->changed;
     case TABLE_NONE:
     case TABLE_END:
         break;
@@ -774,6 +867,15 @@ void image_write(struct image *image, const struct object *o)
         break;
     case TABLE_TOMBSTONES:
         code_tombstone(&c, false, o->tombstone);
+        break;
+    case TABLE_FAILURE_SUMS:
+        code_failure_sum(&c, false, o->failure_sum);
+        break;
+    case TABLE_FAILURES:
+        code_failure(&c, false, o->failure);
+        break;
+    case TABLE_HISTORIES:
+        code_history(&c, false, o->history, NULL);
         break;
     case TABLE_NONE:
     case TABLE_END:
@@ -838,6 +940,15 @@ bool record_read(struct record *r, struct bytes bytes)
         break;
     case TABLE_TOMBSTONES:
         code_tombstone(&c, true, &r->tombstone);
+        break;
+    case TABLE_FAILURE_SUMS:
+        code_failure_sum(&c, true, &r->failure_sum);
+        break;
+    case TABLE_FAILURES:
+        code_failure(&c, true, &r->failure);
+        break;
+    case TABLE_HISTORIES:
+        code_history(&c, true, &r->history, r);
         break;
     case TABLE_END:
         code_hash(&c, true, &r->digest);

@@ -17,14 +17,17 @@
 
 /* In the order of a snapshot: a reference points back.  The number of each is the first byte
  * of its images, and stays as it is when a table is put between others. */
-#define TABLES(X)    \
-    X(GLOBALS, 1)    \
-    X(AGENTS, 2)     \
-    X(ROLES, 8)      \
-    X(JOBS, 3)       \
-    X(TASKS, 4)      \
-    X(ATTEMPTS, 5)   \
-    X(TOMBSTONES, 6) \
+#define TABLES(X)      \
+    X(GLOBALS, 1)      \
+    X(AGENTS, 2)       \
+    X(ROLES, 8)        \
+    X(JOBS, 3)         \
+    X(TASKS, 4)        \
+    X(ATTEMPTS, 5)     \
+    X(TOMBSTONES, 6)   \
+    X(FAILURE_SUMS, 9) \
+    X(FAILURES, 10)    \
+    X(HISTORIES, 11)   \
     X(END, 7) /* a digest, last in a snapshot */
 
 enum table {
@@ -45,6 +48,9 @@ struct object {
         struct task *task;
         struct attempt *attempt;
         struct tombstone *tombstone;
+        struct failure_sum *failure_sum;
+        struct failure *failure;
+        struct history *history;
     };
 };
 
@@ -83,12 +89,29 @@ static inline struct object object_tombstone(struct tombstone *t)
     return (struct object){.table = TABLE_TOMBSTONES, .tombstone = t};
 }
 
+static inline struct object object_failure_sum(struct failure_sum *f)
+{
+    return (struct object){.table = TABLE_FAILURE_SUMS, .failure_sum = f};
+}
+
+static inline struct object object_failure(struct failure *f)
+{
+    return (struct object){.table = TABLE_FAILURES, .failure = f};
+}
+
+static inline struct object object_history(struct history *h)
+{
+    return (struct object){.table = TABLE_HISTORIES, .history = h};
+}
+
 /* Where an object stands in a snapshot. */
 struct object_key {
     enum table table;
     uint64_t
-        major; /* id, of a role from 0; of the job for a task; purged_us for a tombstone */
-    uint64_t minor; /* instance of a task; job_id for a tombstone; else 0 */
+        major; /* id, of a role or history from 0; of the job for a task; purged_us for a
+                * tombstone; 0 or 1, for agents, of a sum of failures */
+    uint64_t
+        minor; /* instance of a task; job_id for a tombstone; reason of a sum; else 0 */
 };
 
 struct object_key object_key(const struct object *o);
@@ -127,13 +150,19 @@ struct record {
         struct task task;
         struct attempt attempt;
         struct tombstone tombstone;
-        struct hash128 digest; /* of TABLE_END */
+        struct failure_sum failure_sum;
+        struct failure failure;
+        struct history history; /* without its names */
+        struct hash128 digest;  /* of TABLE_END */
     };
     uint64_t job_id;      /* of a task and an attempt */
     uint64_t agent_id;    /* of an attempt */
     struct bytes message; /* of a task */
-    struct bytes name;    /* of a role, and of the role of a job: empty is `default` */
-    struct bytes owner;   /* of a job */
+    struct bytes
+        name; /* of a role, and of the role of a job or history; of a job: empty is
+                        * `default` */
+    struct bytes owner;    /* of a job */
+    struct bytes job_name; /* of a history */
     struct record_after after[LIMIT_AFTER]; /* what a job waits for */
     uint8_t after_count;
 };

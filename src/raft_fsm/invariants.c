@@ -431,7 +431,9 @@ static int check_tombstones(const struct state *s, struct sums *sums, struct err
 static int check_globals(const struct state *s, struct error *err)
 {
     const struct globals *g = &s->globals;
-    bool empty = s->job_count + s->agent_count + s->tombstone_count == 0;
+    bool empty = s->job_count + s->agent_count + s->tombstone_count + s->failures.last +
+                     s->history_count ==
+                 0;
 
     RULE(g->changed <= s->index && g->last_stamp_us <= ID_MAX,
          "globals: from the future");
@@ -493,6 +495,10 @@ int state_verify(const struct state *s, struct error *err)
         rc = verify_roles(s, &sums, err);
     if (rc == 0)
         rc = check_tombstones(s, &sums, err);
+    if (rc == 0)
+        rc = verify_failures(s, &sums, err);
+    if (rc == 0)
+        rc = verify_histories(s, &sums, err);
     if (rc == 0)
         rc = check_sums(s, &sums, err);
     return rc != 0 ? rc : verify_use(s, err);

@@ -228,6 +228,60 @@ static const char *take_tombstone(struct state *s, struct record *r)
     return NULL;
 }
 
+static const char *take_failure_sum(struct state *s, struct record *r)
+{
+    struct failure_sum *sum =
+        &s->failures.sums[r->failure_sum.of_agent][r->failure_sum.reason];
+
+    *sum = r->failure_sum;
+    return sum->count == 0 ? "a sum of no failures" : NULL;
+}
+
+/* Its task and its agent are there already, if they still are at all. */
+static const char *take_failure(struct state *s, struct record *r)
+{
+    const struct failure *f = &r->failure;
+    const struct agent *agent = f->of_agent ? state_agent(s, f->agent) : NULL;
+    const struct job *j = f->of_agent ? NULL : state_job(s, f->job);
+    const struct task *t = j == NULL ? NULL : job_task(j, f->instance);
+
+    if (f->id == 0 || (s->failures.last != 0 && f->id != s->failures.last + 1))
+        return "failures have a gap";
+    if (s->failures.last != 0 && f->id - s->failures.first >= LIMIT_FAILURES)
+        return "there are more failures than may be";
+    if (f->state == FAILURE_IS_OPEN &&
+        ((t != NULL && task_failure(t) != 0) || (agent != NULL && agent->failure != 0)))
+        return "two open failures are of one task or agent";
+    state_link(s, object_failure(mem_dup(f, sizeof(*f))));
+    failure_attach(s, f);
+    return NULL;
+}
+
+static const char *take_history(struct state *s, struct record *r)
+{
+    char role[LIMIT_ROLE_BYTES + 1] = {0};
+    struct history *h;
+
+    if (r->history.id != s->history_count || s->history_count == LIMIT_HISTORIES)
+        return "histories have a gap or are too many";
+    if (r->name.size > 0)
+        memcpy(role, r->name.data, r->name.size);
+    if (state_history(s, role, r->job_name) != NULL)
+        return "two histories are of one name";
+    h = history_create(role, r->job_name);
+    h->id = r->history.id;
+    h->changed = r->history.changed;
+    h->used_us = r->history.used_us;
+    h->lost_ms = r->history.lost_ms;
+    h->runs = r->history.runs;
+    h->next = r->history.next;
+    memcpy(h->took, r->history.took, sizeof(h->took));
+    memcpy(h->lost, r->history.lost, sizeof(h->lost));
+    state_link(s, object_history(h));
+    state_count(s, object_history(h));
+    return NULL;
+}
+
 static const char *take_end(struct state *s, struct record *r)
 {
     s->digest = r->digest;
@@ -251,6 +305,12 @@ static struct object_key record_key(struct record *r)
         o.attempt = &r->attempt;
     else if (r->table == TABLE_TOMBSTONES)
         o.tombstone = &r->tombstone;
+    else if (r->table == TABLE_FAILURE_SUMS)
+        o.failure_sum = &r->failure_sum;
+    else if (r->table == TABLE_FAILURES)
+        o.failure = &r->failure;
+    else if (r->table == TABLE_HISTORIES)
+        o.history = &r->history;
     return object_key(&o);
 }
 
@@ -264,6 +324,9 @@ static int take_record(struct restore *r, struct bytes bytes, struct error *err)
         [TABLE_TASKS] = take_task,
         [TABLE_ATTEMPTS] = take_attempt,
         [TABLE_TOMBSTONES] = take_tombstone,
+        [TABLE_FAILURE_SUMS] = take_failure_sum,
+        [TABLE_FAILURES] = take_failure,
+        [TABLE_HISTORIES] = take_history,
         [TABLE_END] = take_end,
     };
     struct record record;

@@ -132,6 +132,26 @@ static struct role *next_role(struct state *s, uint64_t id)
     return id < LIMIT_ROLES ? s->roles_by_id[id] : NULL;
 }
 
+/* The first sum from this one on of a type of which there was one. */
+static struct failure_sum *next_sum(struct state *s, uint64_t of_agent, uint64_t reason)
+{
+    for (; of_agent < 2; of_agent++, reason = 0)
+        for (; reason < TASK_REASON_COUNT; reason++)
+            if (s->failures.sums[of_agent][reason].count > 0)
+                return &s->failures.sums[of_agent][reason];
+    return NULL;
+}
+
+static struct failure *next_failure(struct state *s, uint64_t id)
+{
+    return state_failure(s, id > s->failures.first ? id : s->failures.first);
+}
+
+static struct history *next_history(struct state *s, uint64_t id)
+{
+    return id < s->history_count ? s->histories[id] : NULL;
+}
+
 /* First place of the key's table at or after the key. */
 static bool seek(struct state *s, struct object_key key, struct object *o)
 {
@@ -164,6 +184,15 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones_by_age, &old);
         return o->tombstone != NULL;
+    case TABLE_FAILURE_SUMS:
+        o->failure_sum = next_sum(s, key.major, key.minor);
+        return o->failure_sum != NULL;
+    case TABLE_FAILURES:
+        o->failure = next_failure(s, id);
+        return o->failure != NULL;
+    case TABLE_HISTORIES:
+        o->history = next_history(s, id);
+        return o->history != NULL;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_END:
@@ -205,6 +234,16 @@ static bool step(struct state *s, struct object *o)
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NEXT(tombstone_age_tree, NULL, o->tombstone);
         return o->tombstone != NULL;
+    case TABLE_FAILURE_SUMS:
+        o->failure_sum =
+            next_sum(s, o->failure_sum->of_agent, o->failure_sum->reason + 1ull);
+        return o->failure_sum != NULL;
+    case TABLE_FAILURES:
+        o->failure = next_failure(s, o->failure->id + 1);
+        return o->failure != NULL;
+    case TABLE_HISTORIES:
+        o->history = next_history(s, o->history->id + 1ull);
+        return o->history != NULL;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_END:

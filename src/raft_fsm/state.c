@@ -208,6 +208,11 @@ uint32_t task_restarts(const struct task *t)
     return t->extras == NULL ? 0 : t->extras->restarts;
 }
 
+uint64_t task_failure(const struct task *t)
+{
+    return t->extras == NULL ? 0 : t->extras->failure;
+}
+
 /* Tasks whose stored state is PENDING, touched or not. */
 static uint32_t job_unplaced(const struct job *j)
 {

@@ -11,6 +11,8 @@
  *   attempt   one try on one agent, from placement until its resources are free again
  *   role      who may use how much, and in which order (role.h)
  *   tombstone key, body hash and id of a purged job (joint 8)
+ *   failure   what went wrong and when it was well again (failure.h), with sums by type
+ *   history   how long the runs of a job name took (history.h)
  *   globals   cluster id, counters, last stamp
  *
  * Reading is free for everybody (sched, master/core); writing happens only between
@@ -28,6 +30,8 @@
 #include "base/buffer.h"
 #include "base/hash.h"
 #include "raft_fsm/extras.h"
+#include "raft_fsm/failure.h"
+#include "raft_fsm/history.h"
 #include "raft_fsm/links.h"
 #include "raft_fsm/role.h"
 #include "raft_fsm/template.h"
@@ -53,6 +57,7 @@ struct task_extras {
     uint8_t health;    /* enum task_health of a live attempt */
     /* derived */
     uint32_t instance;
+    uint64_t failure; /* the open one of the task, or 0 */
     RB_ENTRY(task_extras) by_retry;
 };
 
@@ -103,8 +108,9 @@ struct job {
     struct resources resources; /* of one task */
     struct extra_needs *extras; /* likewise, owned; NULL: none */
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
-    struct owner *owner;  /* and its role; in the canonical bytes by their names */
-    uint64_t expected_ms; /* of one task; 0: not given */
+    struct owner *owner;   /* and its role; in the canonical bytes by their names */
+    uint64_t expected_ms;  /* of one task; 0: as long as the role says */
+    uint8_t expected_from; /* enum expectation */
     struct job_template *made; /* of it jobs are made; owned; NULL: it runs itself */
     struct job_links *links; /* owned; NULL: it waits for none, and none for it */
     uint32_t instances;
@@ -117,9 +123,10 @@ struct job {
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
     bool is_runnable;  /* in the state's queue of jobs with tasks to place */
-    uint32_t waiting;  /* tasks that wait for `retry` */
-    struct task_retry_tree retries; /* those, by retry_us */
-    RB_ENTRY(job) by_retry;         /* by that of the first of them; not when killed */
+    struct failure_counts *open_failures; /* of its tasks, owned; NULL: none */
+    uint32_t waiting;                     /* tasks that wait for `retry` */
+    struct task_retry_tree retries;       /* those, by retry_us */
+    RB_ENTRY(job) by_retry; /* by that of the first of them; not when killed */
     struct task_chunk *chunks;
     struct hash128 task_digest; /* the part of the digest that its tasks have */
     uint64_t key_hash;
@@ -170,6 +177,7 @@ struct agent {
     RB_ENTRY(agent) by_id;
     RB_ENTRY(agent) by_key;
     struct extra_use extras_used;
+    uint64_t failure; /* the open one of the agent, or 0 */
 
     /* seldom looked at, so last */
     struct extra_capacity extras; /* of the spec; not derived */
@@ -238,6 +246,8 @@ struct state {
     struct role_tree roles;                /* also those that are not set (role.h) */
     struct role *roles_by_id[LIMIT_ROLES]; /* NULL where none is set */
     struct tombstone_age_tree tombstones_by_age;
+    struct failures failures;
+    struct history *histories[LIMIT_HISTORIES]; /* [0, history_count), by id */
 
     /* derived */
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
@@ -254,6 +264,9 @@ struct state {
     uint64_t agent_count;
     uint64_t role_count; /* that are set */
     uint64_t tombstone_count;
+    uint64_t history_count;
+    struct history_tree histories_by_name;
+    struct history_use_tree histories_by_use;  /* the least recently used first */
     uint64_t tasks_by_state[TASK_STATE_COUNT]; /* as job_task_state() shows them */
     uint64_t jobs_by_state[JOB_STATE_COUNT];
     uint64_t agents_by_state[AGENT_STATE_COUNT];
@@ -293,6 +306,8 @@ bool task_waits(const struct task *t);
 /* What the checks of its live attempt say, and how often its agent restarted it. */
 enum task_health task_health(const struct task *t);
 uint32_t task_restarts(const struct task *t);
+/* Its open failure, or 0. */
+uint64_t task_failure(const struct task *t);
 /* What a task of it needs of custom resources. */
 const struct custom_resources *job_custom(const struct job *j);
 /* Tasks with a live attempt. */

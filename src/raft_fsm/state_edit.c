@@ -120,10 +120,15 @@ void state_count(struct state *s, struct object o)
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count += o.attempt->superseded;
         break;
+    case TABLE_HISTORIES:
+        RB_INSERT(history_use_tree, &s->histories_by_use, o.history);
+        break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_ROLES:
     case TABLE_TOMBSTONES:
+    case TABLE_FAILURE_SUMS:
+    case TABLE_FAILURES:
     case TABLE_END:
         break;
     }
@@ -153,10 +158,15 @@ static void uncount(struct state *s, struct object o)
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count -= o.attempt->superseded;
         break;
+    case TABLE_HISTORIES:
+        RB_REMOVE(history_use_tree, &s->histories_by_use, o.history);
+        break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_ROLES:
     case TABLE_TOMBSTONES:
+    case TABLE_FAILURE_SUMS:
+    case TABLE_FAILURES:
     case TABLE_END:
         break;
     }
@@ -194,6 +204,33 @@ static void unlink_attempt(struct state *s, struct attempt *t)
         t->job->owner->role->open--;
 }
 
+/* The newest. */
+static void link_failure(struct state *s, struct failure *f)
+{
+    ASSERT(s->failures.last == 0 || f->id == s->failures.last + 1);
+    if (s->failures.last == 0)
+        s->failures.first = f->id;
+    s->failures.last = f->id;
+    s->failures.ring[f->id % LIMIT_FAILURES] = f;
+}
+
+/* In a new place behind the others, or in one that was just left. */
+static void link_history(struct state *s, struct history *h)
+{
+    ASSERT(h->id <= s->history_count && s->histories[h->id] == NULL);
+    s->histories[h->id] = h;
+    if (h->id == s->history_count)
+        s->history_count++;
+    RB_INSERT(history_tree, &s->histories_by_name, h);
+}
+
+/* Another one takes its place at once. */
+static void unlink_history(struct state *s, struct history *h)
+{
+    s->histories[h->id] = NULL;
+    RB_REMOVE(history_tree, &s->histories_by_name, h);
+}
+
 void state_link(struct state *s, struct object o)
 {
     switch (o.table) {
@@ -224,9 +261,16 @@ void state_link(struct state *s, struct object o)
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count++;
         break;
+    case TABLE_FAILURES:
+        link_failure(s, o.failure);
+        break;
+    case TABLE_HISTORIES:
+        link_history(s, o.history);
+        break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
+    case TABLE_FAILURE_SUMS:
     case TABLE_END:
         break;
     }
@@ -264,9 +308,18 @@ static void state_unlink(struct state *s, struct object o)
             tombstone_tree, KEY_TREE(s->tombstones_by_key, o.tombstone), o.tombstone);
         s->tombstone_count--;
         break;
+    case TABLE_FAILURES:
+        ASSERT(o.failure->id == s->failures.first);
+        s->failures.ring[o.failure->id % LIMIT_FAILURES] = NULL;
+        s->failures.first++;
+        break;
+    case TABLE_HISTORIES:
+        unlink_history(s, o.history);
+        break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
+    case TABLE_FAILURE_SUMS:
     case TABLE_END:
         break;
     }
@@ -341,6 +394,7 @@ static void job_destroy(struct state *s, struct job *j)
     mem_free(j->policy);
     job_links_destroy(j);
     mem_free(j->made);
+    mem_free(j->open_failures);
     owner_leave(&s->roles, j->owner);
     mem_free((void *)j->key.data);
     mem_free(j);
@@ -369,9 +423,16 @@ static void object_destroy(struct state *s, struct object o)
         mem_free((void *)o.tombstone->key.data);
         mem_free(o.tombstone);
         break;
+    case TABLE_FAILURES:
+        mem_free(o.failure);
+        break;
+    case TABLE_HISTORIES:
+        history_destroy(o.history);
+        break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
     case TABLE_TASKS:
+    case TABLE_FAILURE_SUMS:
     case TABLE_END:
         break; /* memory of something else */
     }
@@ -475,6 +536,8 @@ void state_start(struct state *s)
     RB_INIT(&s->templates);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
+    RB_INIT(&s->histories_by_name);
+    RB_INIT(&s->histories_by_use);
     role_get(&s->roles, ROLE_DEFAULT);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
 }
@@ -508,5 +571,9 @@ void state_clear(struct state *s)
         RB_REMOVE(role_tree, &s->roles, role);
         role_destroy(role);
     }
+    for (uint64_t id = s->failures.first; id != 0 && id <= s->failures.last; id++)
+        object_destroy(s, object_failure(state_failure(s, id)));
+    for (uint64_t id = 0; id < s->history_count; id++)
+        object_destroy(s, object_history(s->histories[id]));
     use_finish(&s->capacity);
 }

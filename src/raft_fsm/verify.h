@@ -40,4 +40,8 @@ int verify_template(const struct state *s, const struct job *j, struct error *er
 int verify_roles(const struct state *s, struct sums *sums, struct error *err);
 int verify_use(const struct state *s, struct error *err);
 
+/* verify_failures.c: when jobs, tasks and agents are known to be right. */
+int verify_failures(const struct state *s, struct sums *sums, struct error *err);
+int verify_histories(const struct state *s, struct sums *sums, struct error *err);
+
 #endif

@@ -425,15 +425,16 @@ int entry_open(struct entry_reader *r, struct bytes entry, struct error *err)
     if (entry.size < ENTRY_HEADER_BYTES)
         return error_set(
             err, ERROR_INVALID, "entry: %zu bytes are too few", entry.size);
-    if (entry.data[0] != ENTRY_VERSION)
+    if (entry.data[0] == 0 || entry.data[0] > ENTRY_VERSION)
         return error_set(err,
                          ERROR_VERSION,
-                         "entry: format version %d, this version reads %d",
+                         "entry: format version %d, this version reads up to %d",
                          entry.data[0],
                          ENTRY_VERSION);
     if (!sizes_are_right(entry.data + ENTRY_HEADER_BYTES, entry.data + entry.size))
         return error_set(
             err, ERROR_INVALID, "entry: the sizes of its commands are wrong");
+    r->version = entry.data[0];
     r->stamp_us = load_u64(entry.data + 1);
     r->at = entry.data + ENTRY_HEADER_BYTES;
     r->end = entry.data + entry.size;

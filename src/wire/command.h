@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ENTRY_VERSION      1
+#define ENTRY_VERSION      2 /* 1: makes no failures, histories and predictions (spec 13) */
 #define ENTRY_HEADER_BYTES 9
 #define CLUSTER_ID_BYTES   16
 
@@ -180,6 +180,7 @@ void entry_append(struct buffer *out, struct bytes command);
 
 /* Read an entry. */
 struct entry_reader {
+    uint8_t version;
     uint64_t stamp_us;
     const uint8_t *at;
     const uint8_t *end;

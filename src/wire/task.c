@@ -62,6 +62,20 @@ const char *job_state_name(enum job_state state)
     return UNKNOWN;
 }
 
+const char *expectation_name(enum expectation from)
+{
+    switch (from) {
+#define X(number, name, text) \
+    case EXPECTED_OF_##name:  \
+        return text;
+        EXPECTATIONS(X)
+#undef X
+    case EXPECTATION_COUNT:
+        break;
+    }
+    return UNKNOWN;
+}
+
 bool task_name_parse(const char *text, uint64_t *job, uint32_t *instance)
 {
     uint64_t j, i = 0;

@@ -108,6 +108,22 @@ static inline bool job_state_is_final(enum job_state state)
 
 const char *job_state_name(enum job_state state);
 
+/* Where it is known from how long a task takes.  Numbers are on the wire and on disk. */
+#define EXPECTATIONS(X)      \
+    X(0, ROLE, "role")       \
+    X(1, JOB, "job")         \
+    X(2, HISTORY, "history") \
+    X(3, MAX_RUNTIME, "max_runtime")
+
+enum expectation {
+#define X(number, name, text) EXPECTED_OF_##name = number,
+    EXPECTATIONS(X)
+#undef X
+        EXPECTATION_COUNT
+};
+
+const char *expectation_name(enum expectation from);
+
 /* "17.3" is instance 3 of job 17; "17" alone is instance 0.  Returns false on anything else. */
 bool task_name_parse(const char *text, uint64_t *job, uint32_t *instance);
 

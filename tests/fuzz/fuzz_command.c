@@ -100,6 +100,7 @@ static void check_entry(struct bytes bytes)
     if (entry_open(&r, bytes, NULL) != 0)
         return;
     entry_begin(&again, r.stamp_us);
+    again.data[0] = r.version;
     while (entry_next(&r, &command)) {
         entry_append(&again, command);
         check_command(command);

@@ -2,7 +2,7 @@
  *
  * A state with something in every table is made by commands: its snapshot is the file, digest
  * and all, and the file restores to it.  That of version 2 has every group of fields that the
- * first one did not have.  A file never changes; GOLDEN_WRITE=1 writes those that do not exist
+ * first one did not have, that of version 3 a role, failures with their sums, and histories.  A file never changes; GOLDEN_WRITE=1 writes those that do not exist
  * yet. */
 #include "base/mem.h"
 #include "tests/lib/unit.h"
@@ -14,9 +14,11 @@
 static struct fsm f;
 static struct buffer snapshot, golden;
 
+/* As entries of the first version do, which made no failures and histories. */
 static void make_first(void)
 {
     fsm_setup(&f);
+    f.version = 1;
     ck_done(fsm_register_able(&f, 'a', 4, 0), 1);
     ck_done(fsm_register_able(&f, 'b', 4, 0), 2);
     ck_done(fsm_submit(&f, "key of the first", 70), 1);
@@ -116,6 +118,7 @@ static void repeat(void)
 static void make_second(void)
 {
     fsm_setup(&f);
+    f.version = 1;
     ck_done(register_with_all(), 1);
     ck_done(fsm_register(&f, 'b', 4), 2);
     ck_done(submit_with_all(), 1);
@@ -129,10 +132,74 @@ static void make_second(void)
     fsm_snapshot(f.state, &snapshot);
 }
 
+static void submit_named(const char *key, uint64_t max_runtime_ms, uint64_t id)
+{
+    struct buffer bytes = {0};
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("named");
+    spec.max_runtime_ms = max_runtime_ms;
+    job_spec_add_arg(&spec, "/bin/true");
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    ck_done(fsm_submit_spec(&f, key, buffer_view(&bytes)), id);
+    buffer_finish(&bytes);
+}
+
+/* `default` is shortest first, for a job that is predicted. */
+static void set_default(void)
+{
+    struct role_change change = {.name = mem_strdup(ROLE_DEFAULT),
+                                 .given = ROLE_HAS_ORDER};
+    struct command c = {.kind = COMMAND_ROLE_SET};
+    struct buffer packed = {0};
+
+    change.spec.order = ROLE_SJF;
+    role_change_pack(&change, &packed);
+    c.role_set.change = buffer_view(&packed);
+    ck_done(fsm_run(&f, &c), 0);
+    buffer_finish(&packed);
+    role_change_finish(&change);
+}
+
+/* Failures in each state, a history with lost time, and jobs that are expected to take as long as
+ * it says, or their max_runtime. */
+static void make_third(void)
+{
+    fsm_setup(&f);
+    ck_done(fsm_register(&f, 'a', 8), 1);
+    ck_done(fsm_register(&f, 'b', 8), 2);
+    set_default();
+    for (uint64_t i = 1; i <= 3; i++) {
+        submit_named(i == 1 ? "one" : i == 2 ? "two" : "three", i == 1 ? 60000 : 0, i);
+        ck_done(fsm_place(&f, i, 0, 1), 1);
+        ck_done(fsm_update(&f, 1, i, TASK_RUNNING), 1);
+        f.now_us += 90000000;
+        ck_done(fsm_update(&f, 1, i, TASK_FINISHED), 1);
+    }
+    submit_named("four", 0, 4);
+    ck_done(fsm_place(&f, 4, 0, 1), 1);
+    ck_done(fsm_update(&f, 1, 4, TASK_RUNNING), 1);
+    ck_done(fsm_submit(&f, "fails", 2), 5);
+    ck_done(fsm_place(&f, 5, 0, 2), 1);
+    ck_done(fsm_place(&f, 5, 1, 2), 1);
+    ck_done(fsm_unreachable(&f, 1), 1);
+    ck_done(fsm_update(&f, 2, 5, TASK_LOST), 1);
+    ck_done(fsm_place(&f, 5, 0, 2), 1);
+    ck_done(fsm_update(&f, 2, 7, TASK_KILLED), 1);
+    ck_done(fsm_place(&f, 5, 0, 2), 1);
+    ck_done(fsm_update(&f, 2, 8, TASK_RUNNING), 1);
+    ck_done(fsm_update(&f, 2, 6, TASK_FAILED), 1);
+    fsm_snapshot(f.state, &snapshot);
+}
+
 static const struct {
     const char *file;
     void (*make)(void);
-} VERSIONS[] = {{"snapshot.v1", make_first}, {"snapshot.v2", make_second}};
+} VERSIONS[] = {{"snapshot.v1", make_first},
+                {"snapshot.v2", make_second},
+                {"snapshot.v3", make_third}};
 
 #define VERSION_COUNT (int)(sizeof(VERSIONS) / sizeof(VERSIONS[0]))
 

@@ -21,6 +21,7 @@
 static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
 
 /* Few, so that roles are set again, and removed while they have jobs. */
+static const char *const NAMES[] = {"random", "nightly", "once"};
 static const char *const OWNERS[] = {"", "ann", "bob"};
 static const char *const ROLES[] = {ROLE_DEFAULT, "a", "b", "c"};
 
@@ -172,13 +173,17 @@ static void job_after(struct workload *w,
 static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
 {
     job_spec_init(spec);
-    spec->name = mem_strdup("random");
+    spec->name = mem_strdup(NAMES[kind % COUNT(NAMES)]);
     spec->instances = INSTANCES[kind % COUNT(INSTANCES)];
     spec->priority = (int32_t)(kind % 3) - 1;
     spec->resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
     job_spec_add_arg(spec, "/bin/true");
     job_extras(spec, kind);
     job_policies(spec, kind);
+    if (kind % 5 == 1)
+        spec->max_runtime_ms = 60000 * (kind % 7 + 1);
+    if (kind % 7 == 1)
+        spec->estimate_ms = 1000 * kind;
     if (kind % 3 == 1)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (kind % 3 == 0 && kind % 7 < 3)
@@ -559,6 +564,8 @@ void workload_entry(struct workload *w, const struct state *s, struct buffer *en
     }
     /* Sometimes the clock of a new leader is behind. */
     entry_begin(entry, percent(w, 5) ? w->now_us - HOUR_US : w->now_us);
+    if (percent(w, 5)) /* of the first version */
+        entry->data[0] = 1;
     if (!s->globals.founded && percent(w, 80))
         pack(&(struct command){.kind = COMMAND_FOUND}, entry, &w->packed);
     for (uint64_t i = 0; i < count; i++)

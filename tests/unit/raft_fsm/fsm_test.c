@@ -54,6 +54,8 @@ fsm_entry_fast(struct fsm *f, const struct command *commands, size_t count)
     f->now_us += 1000;
     buffer_clear(&f->entry);
     entry_begin(&f->entry, f->now_us);
+    if (f->version != 0)
+        f->entry.data[0] = f->version;
     for (size_t i = 0; i < count; i++) {
         buffer_clear(&packed);
         command_pack(&commands[i], &packed);

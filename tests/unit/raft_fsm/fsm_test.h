@@ -19,6 +19,7 @@ struct fsm {
     struct outcome out; /* of the last entry */
     size_t work;        /* likewise */
     uint64_t now_us;
+    uint8_t version; /* of entries; 0: the newest */
     struct buffer entry;
 };
 

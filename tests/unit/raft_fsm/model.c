@@ -32,6 +32,10 @@ void model_destroy(struct model *m)
     for (size_t i = 0; i < m->role_count; i++)
         role_spec_finish(&m->roles[i].spec);
     mem_free(m->roles);
+    for (size_t i = 0; i < m->history_count; i++)
+        mem_free(m->histories[i].runs);
+    mem_free(m->histories);
+    mem_free(m->failures);
     mem_free(m->agents);
     mem_free(m);
 }
@@ -168,6 +172,7 @@ void model_apply(struct model *m,
     m->index = index;
     if (entry_open(&reader, entry, NULL) != 0)
         return;
+    m->version = reader.version;
     m->stamp = reader.stamp_us > m->stamp ? reader.stamp_us : m->stamp + 1;
     while (entry_next(&reader, &command))
         outcome_add_result(out, run_and_watch(m, command));

@@ -22,7 +22,7 @@ void model_apply(struct model *m,
 
 /* Fails the test at the first difference that anybody could see. */
 void model_compare(const struct model *m, const struct state *s);
-/* Results in order, effects in any order. */
-void model_compare_outcomes(const struct outcome *expected, struct outcome *seen);
+/* Results in order, effects in any order, in which they are left. */
+void model_compare_outcomes(struct outcome *expected, struct outcome *seen);
 
 #endif

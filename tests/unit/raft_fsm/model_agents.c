@@ -35,6 +35,7 @@ static void take_back(struct model *m, const struct m_agent *a)
                                 .tries = task->tries};
         t->state = TASK_STAGING;
         t->superseded = false;
+        m_reclaimed(m, t);
         task->changed = j->changed = m->index;
     }
 }
@@ -51,8 +52,10 @@ static struct result come_back(struct model *m,
     if (a->state == AGENT_ACTIVE && m_equal(a->spec_bytes, bytes))
         return m_done(m, a->id);
     take_spec(a, spec, bytes);
-    if (a->state == AGENT_UNREACHABLE)
+    if (a->state == AGENT_UNREACHABLE) {
         take_back(m, a);
+        m_agent_returns(m, a->id);
+    }
     if (a->state != AGENT_ACTIVE)
         a->since_us = m->stamp;
     a->state = AGENT_ACTIVE;
@@ -109,6 +112,7 @@ struct result m_unreachable(struct model *m, const struct command *c)
     struct task_update lost = {.state = TASK_LOST,
                                .reason = TASK_REASON_AGENT_UNREACHABLE};
     struct m_agent *a = m_find_agent(m, c->agent_unreachable.agent);
+    uint32_t moved = 0;
 
     if (a == NULL)
         return m_refused(ERROR_NOT_FOUND);
@@ -128,7 +132,9 @@ struct result m_unreachable(struct model *m, const struct command *c)
         t->state = TASK_LOST;
         t->superseded = true;
         m_effect(m, EFFECT_KILL, t->id, a->id);
+        moved++;
     }
+    m_agent_fails(m, a->id, TASK_REASON_AGENT_UNREACHABLE, moved);
     return m_done(m, a->id);
 }
 
@@ -136,6 +142,7 @@ struct result m_gone(struct model *m, const struct command *c)
 {
     struct task_update lost = {.state = TASK_LOST, .reason = TASK_REASON_AGENT_GONE};
     struct m_agent *a = m_find_agent(m, c->agent_gone.agent);
+    uint32_t moved = 0;
 
     if (a == NULL || a->state == AGENT_GONE)
         return m_refused(ERROR_NOT_FOUND);
@@ -148,10 +155,12 @@ struct result m_gone(struct model *m, const struct command *c)
 
         if (t->over || t->agent != a->id)
             continue;
+        moved += !t->superseded;
         if (!t->superseded)
             m_tell_task(m, t, &lost);
         m_end(m, t);
     }
+    m_agent_fails(m, a->id, TASK_REASON_AGENT_GONE, moved);
     return m_done(m, a->id);
 }
 
@@ -209,6 +218,7 @@ struct result m_lapse(struct model *m, const struct command *c)
     m_tell_task(m, t, &lost);
     t->state = TASK_LOST;
     t->superseded = true;
+    m_agent_moves(m, t->agent);
     m_effect(m, EFFECT_KILL, t->id, t->agent);
     return m_done(m, t->id);
 }

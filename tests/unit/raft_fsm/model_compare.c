@@ -57,6 +57,8 @@ static void compare_job(const struct m_job *j, const struct job *seen)
     SAME(seen->ended_us, j->ended_us);
     SAME(seen->touched, m_touched(j));
     SAME(seen->priority, j->spec.priority);
+    SAME(seen->expected_ms, j->expected_ms);
+    SAME(seen->expected_from, j->expected_from);
     HOLDS(m_equal(seen->key, j->key) && m_equal(seen->spec, j->body));
     HOLDS(resources_equal(&seen->resources, &j->spec.resources));
     SAME(job_is_blocked(seen), j->wait_count > 0);
@@ -194,6 +196,87 @@ static void compare_roles(const struct model *m, const struct state *s)
     SAME(s->role_count, count);
 }
 
+static void compare_failure(const struct m_failure *f, const struct failure *seen)
+{
+    HOLDS(seen != NULL);
+    SAME(seen->stamp_us, f->stamp_us);
+    SAME(seen->down_us, f->down_us);
+    SAME(seen->retry_us, f->retry_us);
+    SAME(seen->recovered_us, f->recovered_us);
+    SAME(seen->job, f->job);
+    SAME(seen->agent, f->agent);
+    SAME(seen->next_agent, f->next_agent);
+    SAME(seen->instance, f->instance);
+    SAME(seen->attempt, f->attempt);
+    SAME(seen->moved, f->moved);
+    SAME(seen->exit_code, f->exit_code);
+    SAME(seen->of_agent, f->of_agent);
+    SAME(seen->reason, f->reason);
+    SAME(seen->task_state, f->task_state);
+    SAME(seen->deed, f->deed);
+    SAME(seen->state, f->state);
+}
+
+/* The sums of a type, by looking at all of its failures. */
+static void compare_sum(const struct model *m,
+                        const struct state *s,
+                        bool of_agent,
+                        enum task_reason reason)
+{
+    const struct failure_sum *seen = &s->failures.sums[of_agent][reason];
+    uint64_t count = 0, recovered = 0, open = 0, us = 0, longest = 0;
+
+    for (size_t i = 0; i < m->failure_count; i++) {
+        const struct m_failure *f = &m->failures[i];
+        uint64_t took = f->recovered_us == 0 ? 0 : f->recovered_us - f->down_us;
+
+        if (f->of_agent != of_agent || f->reason != reason)
+            continue;
+        count++;
+        open += m_is_open(m, f);
+        recovered += f->recovered_us != 0;
+        us += took;
+        longest = took > longest ? took : longest;
+    }
+    SAME(seen->count, count);
+    SAME(seen->recovered, recovered);
+    SAME(seen->recovery_us, us);
+    SAME(seen->longest_us, longest);
+    SAME(s->failures.open[of_agent][reason], open);
+}
+
+static void compare_failures(const struct model *m, const struct state *s)
+{
+    SAME(s->failures.last, m->failure_count);
+    for (size_t i = 0; i < m->failure_count; i++) {
+        const struct m_failure *f = &m->failures[i];
+        const struct failure *seen = state_failure(s, i + 1);
+
+        compare_failure(f, seen);
+        SAME(state_failure_is(s, seen) == FAILURE_IS_OPEN, m_is_open(m, f));
+    }
+    for (int r = 0; r < TASK_REASON_COUNT; r++) {
+        compare_sum(m, s, false, (enum task_reason)r);
+        compare_sum(m, s, true, (enum task_reason)r);
+    }
+}
+
+static void compare_histories(const struct model *m, const struct state *s)
+{
+    SAME(s->history_count, m->history_count);
+    for (size_t i = 0; i < m->history_count; i++) {
+        const struct m_history *h = &m->histories[i];
+        struct bytes name = {(const uint8_t *)h->name, strlen(h->name)};
+        const struct history *seen = state_history(s, h->role, name);
+
+        HOLDS(seen != NULL);
+        SAME(seen->runs, h->run_count < 32 ? h->run_count : 32);
+        SAME(seen->lost_ms, h->lost_ms);
+        SAME(seen->used_us, h->used_us);
+        SAME(history_predict_ms(seen), m_predicted(h));
+    }
+}
+
 void model_compare(const struct model *m, const struct state *s)
 {
     SAME(s->index, m->index);
@@ -204,6 +287,8 @@ void model_compare(const struct model *m, const struct state *s)
     compare_attempts(m, s);
     compare_agents(m, s);
     compare_roles(m, s);
+    compare_failures(m, s);
+    compare_histories(m, s);
 }
 
 static int compare_effects(const void *a, const void *b)
@@ -217,13 +302,22 @@ static int compare_effects(const void *a, const void *b)
     return (x->agent > y->agent) - (x->agent < y->agent);
 }
 
-static void sort_effects(const struct outcome *o)
+/* In order.  Placements of one command may change a job twice, to running and to nothing more to
+ * place; the model looks at the whole command, so it counts once. */
+static void sort_effects(struct outcome *o)
 {
+    size_t kept = 0;
+
     if (o->effect_count > 0)
         qsort(o->effects, o->effect_count, sizeof(*o->effects), compare_effects);
+    for (size_t i = 0; i < o->effect_count; i++)
+        if (kept == 0 || o->effects[i].kind != EFFECT_JOB ||
+            compare_effects(&o->effects[kept - 1], &o->effects[i]) != 0)
+            o->effects[kept++] = o->effects[i];
+    o->effect_count = kept;
 }
 
-void model_compare_outcomes(const struct outcome *expected, struct outcome *seen)
+void model_compare_outcomes(struct outcome *expected, struct outcome *seen)
 {
     SAME(seen->result_count, expected->result_count);
     for (size_t i = 0; i < expected->result_count; i++) {

@@ -90,6 +90,7 @@ static void m_add(struct model *m,
     if (j->is_template)
         j->spec.instances = 0; /* nothing of it runs */
     j->tasks = mem_zalloc((j->spec.instances + 1) * sizeof(struct m_task));
+    m_expect(m, j);
     m_wait(m, j);
     m_effect(m, EFFECT_JOB, j->id, 0);
 }

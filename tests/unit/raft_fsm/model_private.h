@@ -39,6 +39,8 @@ struct m_job {
     uint64_t parent, child, last_us, fired, missed, skipped;
     struct job_spec spec;
     struct m_task *tasks;
+    uint64_t expected_ms;
+    enum expectation expected_from;
 };
 
 struct m_attempt {
@@ -68,10 +70,31 @@ struct m_role {
     struct role_spec spec;
 };
 
+struct m_failure { /* its id is its place, from 1 */
+    uint64_t stamp_us, down_us, retry_us, recovered_us, job, agent, next_agent;
+    uint32_t instance, attempt, moved;
+    int32_t exit_code;
+    bool of_agent;
+    enum task_reason reason;
+    enum task_state task_state;
+    enum failure_deed deed;
+    enum failure_state state;
+};
+
+struct m_history {
+    char role[LIMIT_ROLE_BYTES + 1], name[LIMIT_NAME_BYTES + 1];
+    uint64_t used_us, lost_ms;
+    struct m_run {
+        uint64_t took_ms, lost_ms;
+    } * runs; /* all that ever were */
+    size_t run_count, run_capacity;
+};
+
 struct model {
     bool founded;
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     uint64_t index, stamp;
+    uint8_t version;    /* of the entry */
     struct m_job *jobs; /* id - 1; also those that are gone */
     size_t job_count, job_capacity;
     struct m_attempt *attempts;
@@ -80,6 +103,10 @@ struct model {
     size_t agent_count, agent_capacity;
     struct m_role *roles; /* every name that ever was, `default` first */
     size_t role_count, role_capacity;
+    struct m_failure *failures;
+    size_t failure_count, failure_capacity;
+    struct m_history *histories;
+    size_t history_count, history_capacity;
     struct outcome *out;
 };
 
@@ -113,6 +140,26 @@ bool m_has_superseded(const struct model *m, uint64_t agent);
 struct result m_done(const struct model *m, uint64_t id);
 struct result m_refused(int code);
 void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent);
+
+/* ---- failures and histories: model_failures.c ---- */
+
+/* An attempt says how it is, and its task knows it; it ran since then. */
+void m_keep_books(struct model *m,
+                  const struct m_attempt *at,
+                  const struct m_task *t,
+                  enum task_state how,
+                  uint64_t begin_us);
+void m_reclaimed(struct model *m, const struct m_attempt *at);
+void m_agent_fails(struct model *m,
+                   uint64_t agent,
+                   enum task_reason reason,
+                   uint32_t moved);
+void m_agent_moves(struct model *m, uint64_t agent);
+void m_agent_returns(struct model *m, uint64_t agent);
+bool m_is_open(const struct model *m, const struct m_failure *f);
+uint64_t m_predicted(const struct m_history *h);
+/* Of a new job. */
+void m_expect(struct model *m, struct m_job *j);
 
 /* ---- commands ---- */
 

@@ -61,6 +61,7 @@ void m_tell_task(struct model *m,
 {
     struct m_job *j = &m->jobs[at->job - 1];
     struct m_task *t = &j->tasks[at->instance];
+    uint64_t begin_us = t->started_us != 0 ? t->started_us : at->placed_us;
 
     t->state = u->state;
     say(t, u);
@@ -81,6 +82,7 @@ void m_tell_task(struct model *m,
     if (t->state >= TASK_FINISHED)
         t->ended_us = m->stamp;
     t->changed = j->changed = m->index;
+    m_keep_books(m, at, t, u->state, begin_us);
 }
 
 struct result m_retry(struct model *m, const struct command *c)

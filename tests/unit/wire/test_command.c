@@ -252,7 +252,7 @@ START_TEST(test_entry)
     entry_append(&out, LITERAL("abc"));
     entry_append(&out, LITERAL("d"));
     ck_assert_bytes_eq(buffer_view(&out),
-                       LITERAL("\x01\x08\x07\x06\x05\x04\x03\x02\x01\x03\0\0\0"
+                       LITERAL("\x02\x08\x07\x06\x05\x04\x03\x02\x01\x03\0\0\0"
                                "abc\x01\0\0\0"
                                "d"));
     ck_assert_int_eq(entry_open(&r, buffer_view(&out), &err), 0);
@@ -282,9 +282,12 @@ END_TEST
 START_TEST(test_entry_rules)
 {
     entry_begin(&out, 1);
-    out.data[0] = 2;
+    out.data[0] = 3;
     ck_assert_error(
-        open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 2");
+        open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 3");
+    out.data[0] = 0;
+    ck_assert_error(
+        open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 0");
     out.data[0] = 1;
     buffer_append_u32(&out, 0);
     ck_assert_error(open_entry(buffer_view(&out), &err), err, ERROR_INVALID, "sizes");
