@@ -22,6 +22,7 @@ static const struct subcommand *const commands[] = {
     &subcommand_exec,
     &subcommand_agents,
     &subcommand_roles,
+    &subcommand_failures,
     &subcommand_masters,
     &subcommand_version,
     &subcommand_dev,

@@ -143,19 +143,20 @@ static int get_page(struct session *s,
     return list_result_unpack(page, method, buffer_view(result), err);
 }
 
-int session_list(struct session *s,
-                 enum method method,
-                 uint64_t of,
-                 page_fn *visit,
-                 void *user,
-                 struct error *err)
+int session_list_some(struct session *s,
+                      enum method method,
+                      const struct list_request *wanted,
+                      page_fn *visit,
+                      void *user,
+                      struct error *err)
 {
-    struct list_request request = {
-        .of = of, .limit = PAGE_ELEMENTS, .stale = is_stale(s)};
+    struct list_request request = *wanted;
     struct buffer result = {0};
     struct list_result page;
     int rc;
 
+    request.limit = PAGE_ELEMENTS;
+    request.stale = is_stale(s);
     do {
         rc = get_page(s, method, &request, &result, &page, err);
         if (rc == 0 && page.next != 0 && page.next <= request.after)
@@ -167,6 +168,8 @@ int session_list(struct session *s,
             rc = visit(user, &page, err);
         request.after = page.next;
     } while (rc == 0 && page.next != 0);
+    if (rc == SESSION_ENOUGH)
+        rc = 0;
     if (rc == 0 && request.stale)
         session_note(s,
                      "stale: as one master knew it at index %" PRIu64
@@ -174,6 +177,18 @@ int session_list(struct session *s,
                      page.index);
     buffer_finish(&result);
     return rc;
+}
+
+int session_list(struct session *s,
+                 enum method method,
+                 uint64_t of,
+                 page_fn *visit,
+                 void *user,
+                 struct error *err)
+{
+    struct list_request wanted = {.of = of};
+
+    return session_list_some(s, method, &wanted, visit, user, err);
 }
 
 int session_job(struct session *s,

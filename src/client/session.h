@@ -28,8 +28,8 @@ struct subcommand {
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
     subcommand_status, subcommand_show, subcommand_kill, subcommand_purge,
     subcommand_logs, subcommand_files, subcommand_top, subcommand_exec,
-    subcommand_agents, subcommand_dispatch, subcommand_roles, subcommand_masters,
-    subcommand_version, subcommand_dev;
+    subcommand_agents, subcommand_dispatch, subcommand_roles, subcommand_failures,
+    subcommand_masters, subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */
 int session_open(struct session *s, struct error *err);
@@ -44,7 +44,9 @@ int session_call(struct session *s,
                  bool *repeated,
                  struct error *err);
 
-/* The whole of a listing, page by page.  `page` returns 0 to go on. */
+/* The whole of a listing, page by page.  `page` returns 0 to go on, SESSION_ENOUGH when it needs no
+ * more. */
+#define SESSION_ENOUGH 1
 typedef int page_fn(void *user, const struct list_result *page, struct error *err);
 int session_list(struct session *s,
                  enum method method,
@@ -52,6 +54,14 @@ int session_list(struct session *s,
                  page_fn *page,
                  void *user,
                  struct error *err);
+
+/* The same with all that may be asked; `after`, `limit` and `stale` are not. */
+int session_list_some(struct session *s,
+                      enum method method,
+                      const struct list_request *wanted,
+                      page_fn *page,
+                      void *user,
+                      struct error *err);
 
 /* kill, purge: the same way for each job. */
 int session_change(struct session *s,

@@ -5,6 +5,7 @@
 #include "wire/task.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* What was done.  Numbers are on the wire and on disk. */
 #define FAILURE_DEEDS(X)                                              \
@@ -47,6 +48,12 @@ struct failure_type {
     bool of_agent;
     enum task_reason reason;
 };
+
+/* On the wire, above 0. */
+static inline uint32_t failure_type_number(struct failure_type type)
+{
+    return 1 + (uint32_t)type.reason + (type.of_agent ? 256 : 0);
+}
 
 #define FAILURE_TYPE_MAX 32
 

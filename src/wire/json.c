@@ -66,6 +66,12 @@ json_t *json_resources(const struct resources *r)
     return o;
 }
 
+/* With up to three decimals. */
+static json_t *seconds_if(bool known, uint64_t ms)
+{
+    return known ? json_thousandths(ms) : json_null();
+}
+
 /* ---- jobs and tasks ---- */
 
 static json_t *task_counts(const struct job_summary *j)
@@ -80,6 +86,7 @@ static json_t *task_counts(const struct job_summary *j)
 
 static json_t *job_with(const struct job_summary *j, json_t *tasks)
 {
+    bool known = j->expected_ms != 0;
     json_t *o = json_object();
 
     json_object_set_new(o, "id", number(j->id));
@@ -92,6 +99,11 @@ static json_t *job_with(const struct job_summary *j, json_t *tasks)
     json_object_set_new(o, "submitted", time_or_null(j->submitted_us));
     json_object_set_new(o, "ended", time_or_null(j->ended_us));
     json_object_set_new(o, "why", j->why.size > 0 ? text(j->why) : json_null());
+    json_object_set_new(o, "estimate", seconds_if(known, j->expected_ms));
+    json_object_set_new(o,
+                        "estimate_from",
+                        known ? json_string(expectation_name(j->expected_from))
+                              : json_null());
     return o;
 }
 
@@ -312,6 +324,66 @@ json_t *json_role(const struct role_info *r, struct error *err)
     json_object_set_new(o, "used", used(r));
     json_object_set_new(o, "share", json_thousandths(r->share / 1000000000ull));
     role_change_finish(&all);
+    return o;
+}
+
+/* ---- failures ---- */
+
+static void set_type(json_t *o, struct failure_type type)
+{
+    char name[FAILURE_TYPE_MAX];
+
+    failure_type_name(name, type);
+    json_object_set_new(o, "type", json_string(name));
+    json_object_set_new(o, "of", json_string(type.of_agent ? "agent" : "task"));
+}
+
+json_t *json_failure(const struct failure_info *f)
+{
+    bool of_task = !f->type.of_agent;
+    bool recovered = f->state == FAILURE_IS_RECOVERED;
+    json_t *o = json_object();
+    char task[48];
+
+    snprintf(task, sizeof(task), "%llu.%u", (unsigned long long)f->job, f->instance);
+    json_object_set_new(o, "id", number(f->id));
+    set_type(o, f->type);
+    json_object_set_new(o, "time", time_or_null(f->stamp_us));
+    json_object_set_new(o, "down", time_or_null(f->down_us));
+    json_object_set_new(o, "job", number_if(of_task, f->job));
+    json_object_set_new(o, "task", of_task ? json_string(task) : json_null());
+    json_object_set_new(o, "attempt", number_if(of_task, f->attempt));
+    json_object_set_new(o, "agent_id", number(f->agent));
+    json_object_set_new(o,
+                        "task_state",
+                        of_task ? json_string(task_state_name(f->task_state))
+                                : json_null());
+    json_object_set_new(
+        o, "exit_code", of_task ? json_integer(f->exit_code) : json_null());
+    json_object_set_new(o, "done", json_string(failure_deed_name(f->deed)));
+    json_object_set_new(o, "retry", time_or_null(f->retry_us));
+    json_object_set_new(o, "moved", number_if(f->type.of_agent, f->moved));
+    json_object_set_new(o, "state", json_string(failure_state_name(f->state)));
+    json_object_set_new(o, "recovered", time_or_null(f->recovered_us));
+    json_object_set_new(
+        o, "recovery", seconds_if(recovered, (f->recovered_us - f->down_us) / 1000));
+    json_object_set_new(
+        o, "next_agent_id", number_if(f->next_agent != 0, f->next_agent));
+    return o;
+}
+
+json_t *json_failure_sum(const struct failure_sum_info *f)
+{
+    bool known = f->recovered > 0;
+    json_t *o = json_object();
+
+    set_type(o, f->type);
+    json_object_set_new(o, "count", number(f->count));
+    json_object_set_new(o, "open", number(f->open));
+    json_object_set_new(o, "recovered", number(f->recovered));
+    json_object_set_new(
+        o, "mean", seconds_if(known, known ? f->recovery_us / f->recovered / 1000 : 0));
+    json_object_set_new(o, "longest", seconds_if(known, f->longest_us / 1000));
     return o;
 }
 

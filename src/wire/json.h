@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "wire/message_client.h"
+#include "wire/message_failure.h"
 #include "wire/message_role.h"
 
 #include <jansson.h>
@@ -31,6 +32,11 @@ json_t *json_master(const struct master_info *m);
 
 /* One element of `roles --json`.  NULL with an error if the spec in it does not decode. */
 json_t *json_role(const struct role_info *r, struct error *err);
+
+/* One element of `failures --json`, and of `failures --sum --json`.  Times to recover are seconds.
+ */
+json_t *json_failure(const struct failure_info *f);
+json_t *json_failure_sum(const struct failure_sum_info *f);
 
 /* Amounts, for other writers: cpus and the like, MiB, and a map of cpus, mem, disk and gpus. */
 json_t *json_thousandths(uint64_t value);

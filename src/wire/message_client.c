@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "wire/list.h"
+#include "wire/message_failure.h"
 #include "wire/message_role.h"
 #include "wire/message_usage.h"
 #include "wire/pack.h"
@@ -164,13 +165,19 @@ void list_pack(enum method method,
                uint32_t id,
                struct buffer *out)
 {
+    bool has_filter = r->agent != 0 || r->type != 0 || r->since_us != 0;
     size_t begin = rpc_begin_request(out, id, method);
 
-    pack_array(out, 4);
+    pack_array(out, has_filter ? 7 : 4);
     pack_uint(out, r->of);
     pack_uint(out, r->after);
     pack_uint(out, r->limit);
     pack_bool(out, r->stale);
+    if (has_filter) {
+        pack_uint(out, r->agent);
+        pack_uint(out, r->type);
+        pack_uint(out, r->since_us);
+    }
     rpc_end(out, begin);
 }
 
@@ -184,6 +191,9 @@ int list_unpack(struct list_request *out, struct bytes params, struct error *err
     out->after = unpack_uint(&u);
     out->limit = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
     out->stale = unpack_bool(&u);
+    out->agent = unpack_uint(&u);
+    out->type = (uint32_t)unpack_uint_max(&u, UINT32_MAX);
+    out->since_us = unpack_uint(&u);
     unpack_leave(&u);
     return unpack_finish(&u, "listing", err);
 }
@@ -254,7 +264,7 @@ static struct bytes cut(struct bytes text, size_t max)
 
 void job_summary_pack(struct list_writer *w, const struct job_summary *j)
 {
-    struct buffer *out = list_begin_element(w, 11);
+    struct buffer *out = list_begin_element(w, 13);
 
     pack_uint(out, j->id);
     pack_text_view(out, j->name);
@@ -269,6 +279,8 @@ void job_summary_pack(struct list_writer *w, const struct job_summary *j)
     pack_uint(out, j->changed);
     pack_text_view(out, cut(j->why, LIMIT_MESSAGE_BYTES));
     pack_uint(out, j->kind);
+    pack_uint(out, j->expected_ms);
+    pack_uint(out, j->expected_from);
 }
 
 static void read_job_summary(struct unpack *u, void *out)
@@ -290,6 +302,8 @@ static void read_job_summary(struct unpack *u, void *out)
     j->changed = unpack_uint(u);
     j->why = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
     j->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
+    j->expected_ms = unpack_uint(u);
+    j->expected_from = (enum expectation)unpack_uint_max(u, EXPECTATION_COUNT - 1);
     unpack_leave(u);
 }
 
@@ -505,6 +519,10 @@ static list_read *element_reader(enum method method)
         return read_spec_info;
     case METHOD_ROLES:
         return role_info_read;
+    case METHOD_FAILURES:
+        return failure_info_read;
+    case METHOD_FAILURE_SUMS:
+        return failure_sum_info_read;
     default:
         return NULL;
     }
@@ -524,6 +542,8 @@ int list_result_unpack(struct list_result *out,
         struct usage_info usage;
         struct spec_info spec;
         struct role_info role;
+        struct failure_info failure;
+        struct failure_sum_info failure_sum;
     } scratch;
     struct unpack u;
 

@@ -67,12 +67,16 @@ int agent_mode_unpack(struct agent_mode_request *out,
                       struct bytes params,
                       struct error *err);
 
-/* jobs, tasks, agents, masters, usage, spec: a page of a listing. */
+/* jobs, tasks, agents, masters, usage, spec, roles, failures: a page of a listing. */
 struct list_request {
-    uint64_t of;    /* tasks, spec: the job; jobs: one job, or 0 for all */
+    uint64_t of;    /* tasks, spec: the job; jobs, failures: one job, or 0 for all */
     uint64_t after; /* continue after this id or instance + 1; 0: from the start */
     uint32_t limit; /* elements wanted; the answer may have fewer */
     bool stale;     /* any master answers from what it has */
+    /* failures; 0: any */
+    uint64_t agent;    /* where it failed, or went on */
+    uint32_t type;     /* failure_type_number() */
+    uint64_t since_us; /* not older */
 };
 void list_pack(enum method method,
                const struct list_request *r,
@@ -101,7 +105,7 @@ void list_end(struct list_writer *w, uint64_t next);
 /* For the packers of elements: the next one is an array of so many fields. */
 struct buffer *list_begin_element(struct list_writer *w, uint32_t fields);
 /* `method` says what is in the list: METHOD_JOBS, _TASKS, _AGENTS, _MASTERS,
- * _USAGE, _SPEC or _ROLES. */
+ * _USAGE, _SPEC, _ROLES, _FAILURES or _FAILURE_SUMS. */
 int list_result_unpack(struct list_result *out,
                        enum method method,
                        struct bytes result,
@@ -119,6 +123,8 @@ struct job_summary {
         why; /* why pending tasks wait ("no agent has 64 cpus"), and which one is
                        * restarted again and again; or empty */
     enum job_kind kind;
+    uint64_t expected_ms; /* that a task takes; 0: not told */
+    enum expectation expected_from;
 };
 void job_summary_pack(struct list_writer *w, const struct job_summary *j);
 bool job_summary_next(const struct list_result *l,

@@ -52,6 +52,8 @@
     X(ROLES, "roles") /* message_role.h; so are the next two */                \
     X(ROLE_SET, "role_set")                                                    \
     X(ROLE_REMOVE, "role_remove")                                              \
+    X(FAILURES, "failures") /* message_failure.h; so is the next */            \
+    X(FAILURE_SUMS, "failure_sums")                                            \
     /* agent to master */                                                      \
     X(REGISTER, "register")   /* request */                                    \
     X(RUNS, "runs")           /* request: all runs, when the digest differs */ \

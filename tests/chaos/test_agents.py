@@ -110,11 +110,40 @@ def test_host_gone_for_good(start_cluster):
     gate.open()
     assert cluster.wait_job(job)["state"] == "COMPLETE"
     assert lost.ident not in agents_of(cluster, job)
+    check_failures(cluster, job, lost.ident, there)
     for task in cluster.client.job(job)["tasks"]:
         again = task["instance"] in there
         seen = [line.what for line in cluster.witness.lines(job, task["instance"])]
         assert seen == (["begin", "begin", "end"] if again else ["begin", "end"])
         assert task["attempt"] == (2 if again else 1)
+
+
+def check_failures(cluster, job, agent, there):
+    """What was lost with it is written down, with the time until it ran again."""
+    listed = cluster.client.json("failures")
+    assert [f["type"] for f in listed] == ["unreachable"] + ["agent-unreachable"] * len(
+        there
+    )
+    assert listed[0]["moved"] == len(there) and listed[0]["state"] == "open"
+    assert sorted(f["task"] for f in listed[1:]) == sorted(f"{job}.{n}" for n in there)
+    for failure in listed[1:]:
+        assert failure["state"] == "recovered" and failure["done"] == "restarted"
+        assert failure["agent_id"] == agent != failure["next_agent_id"]
+        assert 0 < failure["recovery"] < 60
+    assert len(cluster.client.json("failures", "--job", job)) == len(there)
+    tasks, agents = cluster.client.json("failures", "--sum")
+    longest = max(failure["recovery"] for failure in listed[1:])
+    assert tasks["count"] == tasks["recovered"] == len(there)
+    assert tasks["longest"] == longest and 0 < tasks["mean"] <= longest
+    assert agents == {
+        "type": "unreachable",
+        "of": "agent",
+        "count": 1,
+        "open": 1,
+        "recovered": 0,
+        "mean": None,
+        "longest": None,
+    }
 
 
 def test_agent_back_after_its_tasks_moved(start_cluster):

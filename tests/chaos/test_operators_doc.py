@@ -95,7 +95,7 @@ def metrics(process):
 def test_page(make_cluster):
     """Who changes the page finds here what is started and given."""
     assert set(FILES) == {"master.conf", "agent.conf"}
-    assert set(COMMANDS) == {"masters", "roles", "maintenance", "gone"}
+    assert set(COMMANDS) == {"masters", "roles", "maintenance", "failures", "gone"}
     cluster = make_cluster(masters=3, agents=2)
     place = Place(cluster)
     for agent, host in zip(cluster.agents, (HOST, "w8.example")):
@@ -113,4 +113,7 @@ def test_page(make_cluster):
     assert {a["mode"] for a in cluster.client.json("agents")} == {"NORMAL"}
     cluster.agents[0].kill9()
     cluster.wait_agents(1, "UNREACHABLE")
+    said = place.give("failures")
+    assert re.search(r"^[0-9:]+ +unreachable +- +- +\d+ +open", said, re.M)
+    assert re.search(r"^unreachable +agents +1 +1 +0 +- +-$", said, re.M)
     assert re.search(rf"{HOST} +GONE", place.give("gone"))

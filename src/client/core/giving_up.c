@@ -53,7 +53,8 @@ static bool is_listing(const struct request *r)
     return r->method == METHOD_JOBS || r->method == METHOD_TASKS ||
            r->method == METHOD_AGENTS || r->method == METHOD_MASTERS ||
            r->method == METHOD_USAGE || r->method == METHOD_SPEC ||
-           r->method == METHOD_ROLES;
+           r->method == METHOD_ROLES || r->method == METHOD_FAILURES ||
+           r->method == METHOD_FAILURE_SUMS;
 }
 
 /* "27101 answers, but no master leads": the others may be those that were not listed. */

@@ -442,6 +442,8 @@ void clients_frame(struct master_core *m,
         handle_role(m, session, rpc);
         break;
     case METHOD_ROLES:
+    case METHOD_FAILURES:
+    case METHOD_FAILURE_SUMS:
     case METHOD_JOBS:
     case METHOD_TASKS:
     case METHOD_AGENTS:

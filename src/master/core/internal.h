@@ -479,5 +479,14 @@ void clients_finish(struct master_core *m);
 bool listing_is_enough(const struct master_core *m); /* for this turn */
 /* Makes the next part of a page; true when that was the last one, and it is sent. */
 bool listing_go_on(struct master_core *m, uint64_t session, struct page *p);
+/* True when no more elements go into it for now; and one was looked at, the page goes on behind
+ * it. */
+bool listing_pauses(const struct master_core *m, const struct page *p);
+void listing_passed(struct master_core *m, struct page *p, uint64_t at);
+
+/* listing_failures.c: goes on with a page, and says whether there is more behind it; the sums
+ * are one part. */
+bool list_failures(struct master_core *m, struct page *p);
+void list_failure_sums(struct master_core *m, struct page *p);
 
 #endif

@@ -29,13 +29,12 @@ bool listing_is_enough(const struct master_core *m)
            m->listed.bytes >= LIMIT_LISTED_BYTES || m->listed.looks >= LOOKS_MAX;
 }
 
-static bool pauses(const struct master_core *m, const struct page *p)
+bool listing_pauses(const struct master_core *m, const struct page *p)
 {
     return is_full(p) || listing_is_enough(m);
 }
 
-/* An element was looked at; it goes on behind it. */
-static void passed(struct master_core *m, struct page *p, uint64_t at)
+void listing_passed(struct master_core *m, struct page *p, uint64_t at)
 {
     p->at = at;
     p->seen++;
@@ -74,9 +73,13 @@ static void put_job(struct master_core *m, struct page *p, const struct job *job
     if (m->leading.active)
         waits_job(m, job, why, sizeof(why));
     s.why = text(why);
+    s.expected_from = (enum expectation)job->expected_from;
+    s.expected_ms = job->expected_from == EXPECTED_OF_ROLE
+                        ? job->owner->role->spec.length_ms
+                        : job->expected_ms;
     job_summary_pack(&p->w, &s);
     m->listed.looks += looks - p->looks;
-    passed(m, p, job->id);
+    listing_passed(m, p, job->id);
 }
 
 /* Each of these goes on with a page, and says whether there is more behind it. */
@@ -85,7 +88,8 @@ static bool list_jobs(struct master_core *m, struct page *p)
     struct job key = {.id = p->at + 1};
     struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
 
-    for (; job != NULL && !pauses(m, p); job = RB_NEXT(job_tree, &m->state->jobs, job))
+    for (; job != NULL && !listing_pauses(m, p);
+         job = RB_NEXT(job_tree, &m->state->jobs, job))
         put_job(m, p, job);
     return job != NULL;
 }
@@ -158,14 +162,14 @@ static void put_task(struct master_core *m,
     }
     info.why = text(why);
     task_info_pack(&p->w, &info);
-    passed(m, p, instance + 1);
+    listing_passed(m, p, instance + 1);
 }
 
 static bool list_tasks(struct master_core *m, struct page *p, const struct job *job)
 {
     struct agent_address cache = {0};
 
-    while (p->at < job->instances && !pauses(m, p))
+    while (p->at < job->instances && !listing_pauses(m, p))
         put_task(m, p, job, (uint32_t)p->at, &cache);
     agent_spec_finish(&cache.spec);
     return p->at < job->instances;
@@ -209,7 +213,7 @@ static void put_agent(struct master_core *m, struct page *p, const struct agent 
     info.spec = buffer_view(&spec);
     put_used(&agent->extras_used, &info);
     agent_info_pack(&p->w, &info);
-    passed(m, p, agent->id);
+    listing_passed(m, p, agent->id);
     buffer_finish(&spec);
 }
 
@@ -218,7 +222,7 @@ static bool list_agents(struct master_core *m, struct page *p)
     struct agent key = {.id = p->at + 1};
     struct agent *agent = RB_NFIND(agent_tree, &m->state->agents, &key);
 
-    for (; agent != NULL && !pauses(m, p);
+    for (; agent != NULL && !listing_pauses(m, p);
          agent = RB_NEXT(agent_tree, &m->state->agents, agent))
         put_agent(m, p, agent);
     return agent != NULL;
@@ -254,11 +258,11 @@ static bool list_usage(struct master_core *m, struct page *p)
     struct attempt key = {.id = p->at + 1};
     struct attempt *a = RB_NFIND(attempt_tree, &m->state->attempts, &key);
 
-    for (; a != NULL && !pauses(m, p);
+    for (; a != NULL && !listing_pauses(m, p);
          a = RB_NEXT(attempt_tree, &m->state->attempts, a)) {
         if (runs(a))
             put_usage(m, p, a);
-        passed(m, p, a->id);
+        listing_passed(m, p, a->id);
     }
     return a != NULL;
 }
@@ -298,7 +302,7 @@ static void put_role(struct master_core *m, struct page *p, const struct role *r
     role_change_pack(&all, &spec);
     info.spec = buffer_view(&spec);
     role_info_pack(&p->w, &info);
-    passed(m, p, role->id + 1);
+    listing_passed(m, p, role->id + 1);
     buffer_finish(&spec);
 }
 
@@ -316,7 +320,7 @@ static bool list_roles(struct master_core *m, struct page *p)
 {
     const struct role *role = role_from(m->state, p->at);
 
-    for (; role != NULL && !pauses(m, p); role = role_from(m->state, p->at))
+    for (; role != NULL && !listing_pauses(m, p); role = role_from(m->state, p->at))
         put_role(m, p, role);
     return role != NULL;
 }
@@ -384,10 +388,15 @@ static bool go_on(struct master_core *m, struct page *p, const struct job *of)
         return list_usage(m, p);
     case METHOD_SPEC:
         spec_info_pack(&p->w, &(struct spec_info){of->id, of->spec});
-        passed(m, p, of->id);
+        listing_passed(m, p, of->id);
         break;
     case METHOD_ROLES:
         return list_roles(m, p);
+    case METHOD_FAILURES:
+        return list_failures(m, p);
+    case METHOD_FAILURE_SUMS:
+        list_failure_sums(m, p);
+        break;
     default:
         put_master(m, p);
         break;

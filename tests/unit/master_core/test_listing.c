@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "raft_fsm/state.h"
+#include "wire/message_failure.h"
 
 #include <string.h>
 
@@ -156,6 +157,125 @@ START_TEST(test_what_is_in_use_of_an_agent)
     ck_assert_uint_eq(agent.custom_count, 1);
     ck_assert_int_eq(memcmp(agent.custom[0].name.data, "licence", 7), 0);
     ck_assert_uint_eq(agent.custom[0].amount, 2000);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Ids of the failures that are listed, in pages of so many. */
+static unsigned list_failures(struct rig *rig, struct list_request q, uint64_t ids[8])
+{
+    struct list_result page;
+    struct failure_info f;
+    unsigned count = 0;
+
+    do {
+        struct command_cursor at = {0};
+
+        rig_list(rig, CLIENT, METHOD_FAILURES, q);
+        rig_settle(rig);
+        ck_assert_int_eq(
+            list_result_unpack(&page, METHOD_FAILURES, rig->answer.params, NULL), 0);
+        ck_assert(q.limit == 0 || page.count <= q.limit);
+        while (failure_info_next(&page, &at, &f)) {
+            ck_assert_uint_lt(count, 8);
+            ids[count++] = f.id;
+        }
+        ck_assert(page.next == 0 || page.next > q.after);
+        q.after = page.next;
+    } while (page.next != 0);
+    return count;
+}
+
+static void report(struct rig *rig, uint64_t attempt, enum task_state state)
+{
+    rig_report(rig, 2, 1, attempt, state);
+    rig_settle(rig);
+}
+
+/* Of two jobs on one agent tasks are lost by turns: the newest is the first. */
+START_TEST(test_failures_in_pages_and_by_what_is_asked)
+{
+    struct failure_type unknown = {false, TASK_REASON_NONE};
+    struct list_request q = {.limit = 1};
+    uint64_t ids[8];
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    rig_open(&rig, 2, HELLO_AGENT);
+    rig_register(&rig, 2, 0, 1);
+    ck_assert_uint_eq(list_failures(&rig, q, ids), 0);
+    for (unsigned job = 1; job <= 3; job++) {
+        rig_submit(&rig, CLIENT, 1);
+        rig_settle(&rig);
+        report(&rig, job, TASK_FAILED);
+    }
+    for (q.limit = 0; q.limit < 5; q.limit++) {
+        ck_assert_uint_eq(list_failures(&rig, q, ids), 3);
+        ck_assert(ids[0] == 3 && ids[1] == 2 && ids[2] == 1);
+    }
+    ck_assert_uint_eq(list_failures(&rig, (struct list_request){.of = 2}, ids), 1);
+    ck_assert_uint_eq(ids[0], 2);
+    ck_assert_uint_eq(list_failures(&rig, (struct list_request){.agent = 1}, ids), 3);
+    ck_assert_uint_eq(list_failures(&rig, (struct list_request){.agent = 2}, ids), 0);
+    q = (struct list_request){.type = failure_type_number(unknown)};
+    ck_assert_uint_eq(list_failures(&rig, q, ids), 3);
+    unknown.of_agent = true;
+    q.type = failure_type_number(unknown);
+    ck_assert_uint_eq(list_failures(&rig, q, ids), 0);
+    q = (struct list_request){.since_us = UINT64_MAX};
+    ck_assert_uint_eq(list_failures(&rig, q, ids), 0);
+    q = (struct list_request){.after = UINT64_MAX}; /* nobody says so */
+    ck_assert_uint_eq(list_failures(&rig, q, ids), 0);
+    rig_finish(&rig);
+}
+END_TEST
+
+START_TEST(test_sums_of_failures)
+{
+    struct failure_sum_info sum;
+    struct command_cursor at = {0};
+    struct list_result page;
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    rig_open(&rig, 2, HELLO_AGENT);
+    rig_register(&rig, 2, 0, 1);
+    rig_submit(&rig, CLIENT, 1);
+    rig_settle(&rig);
+    report(&rig, 1, TASK_FAILED);
+    rig_list(&rig, CLIENT, METHOD_FAILURE_SUMS, (struct list_request){0});
+    rig_settle(&rig);
+    ck_assert_int_eq(
+        list_result_unpack(&page, METHOD_FAILURE_SUMS, rig.answer.params, NULL), 0);
+    ck_assert(failure_sum_info_next(&page, &at, &sum));
+    ck_assert(!sum.type.of_agent && sum.type.reason == TASK_REASON_NONE);
+    ck_assert_uint_eq(sum.count, 1);
+    ck_assert_uint_eq(sum.open + sum.recovered, 0);
+    ck_assert(!failure_sum_info_next(&page, &at, &sum));
+    rig_finish(&rig);
+}
+END_TEST
+
+/* A job that says nothing takes as long as its role says. */
+START_TEST(test_what_is_expected_of_a_job)
+{
+    struct command_cursor at = {0};
+    struct job_summary job;
+    struct list_result page;
+    struct rig rig;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    rig_submit(&rig, CLIENT, 1);
+    rig_list(&rig, CLIENT, METHOD_JOBS, (struct list_request){0});
+    rig_settle(&rig);
+    ck_assert_int_eq(list_result_unpack(&page, METHOD_JOBS, rig.answer.params, NULL),
+                     0);
+    ck_assert(job_summary_next(&page, &at, &job));
+    ck_assert_uint_eq(job.expected_ms, 3600000);
+    ck_assert_int_eq(job.expected_from, EXPECTED_OF_ROLE);
     rig_finish(&rig);
 }
 END_TEST
@@ -330,7 +450,10 @@ UNIT_MAIN("master listings",
                     test_pages_of_jobs,
                     test_pages_of_tasks,
                     test_addresses_of_a_task,
-                    test_what_is_in_use_of_an_agent),
+                    test_what_is_in_use_of_an_agent,
+                    test_failures_in_pages_and_by_what_is_asked,
+                    test_sums_of_failures,
+                    test_what_is_expected_of_a_job),
           unit_case("parts",
                     test_many_reads_at_once,
                     test_parts_by_bytes,

@@ -37,6 +37,8 @@ static const struct job_summary SUMMARY = {
     .tasks = {1, 0, 0, 3, 0, 6, 0, 0, 0, 0},
     .submitted_us = 1717763696000001,
     .why = LITERAL("no agent has 64 cpus"),
+    .expected_ms = 67379,
+    .expected_from = EXPECTED_OF_HISTORY,
 };
 
 START_TEST(test_job_summary)
@@ -45,9 +47,10 @@ START_TEST(test_job_summary)
         json_job_summary(&SUMMARY),
         "{\"id\": 17, \"name\": \"hash\", \"state\": \"RUNNING\", \"instances\": 10,"
         " \"tasks\": {\"TASK_PENDING\": 1, \"TASK_RUNNING\": 3, \"TASK_FINISHED\": 6},"
-        " \"priority\": -3, \"kind\": \"batch\", \"submitted\": "
-        "\"2024-06-07T12:34:56.000001Z\","
-        " \"ended\": null, \"why\": \"no agent has 64 cpus\"}");
+        " \"priority\": -3, \"kind\": \"batch\","
+        " \"submitted\": \"2024-06-07T12:34:56.000001Z\","
+        " \"ended\": null, \"why\": \"no agent has 64 cpus\","
+        " \"estimate\": 67.379, \"estimate_from\": \"history\"}");
 }
 END_TEST
 
@@ -59,12 +62,14 @@ START_TEST(test_ended_job)
     memset(j.tasks, 0, sizeof(j.tasks));
     j.ended_us = 1;
     j.why.size = 0;
+    j.expected_ms = 0; /* an older master does not tell */
     check_json(
         json_job_summary(&j),
         "{\"id\": 17, \"name\": \"hash\", \"state\": \"COMPLETE\", \"instances\": 10,"
         " \"tasks\": {}, \"priority\": -3, \"kind\": \"batch\","
         " \"submitted\": \"2024-06-07T12:34:56.000001Z\","
-        " \"ended\": \"1970-01-01T00:00:00.000001Z\", \"why\": null}");
+        " \"ended\": \"1970-01-01T00:00:00.000001Z\", \"why\": null,"
+        " \"estimate\": null, \"estimate_from\": null}");
 }
 END_TEST
 
@@ -241,6 +246,75 @@ static const struct {
     {4350, "4.35"},
 };
 
+START_TEST(test_failure_of_a_task)
+{
+    struct failure_info f = {.id = 3,
+                             .type = {false, TASK_REASON_MEMORY_LIMIT},
+                             .stamp_us = 2000000,
+                             .down_us = 1000000,
+                             .recovered_us = 3500000,
+                             .job = 17,
+                             .agent = 4,
+                             .next_agent = 5,
+                             .instance = 2,
+                             .attempt = 1,
+                             .exit_code = 137,
+                             .task_state = TASK_FAILED,
+                             .deed = FAILURE_RETRIED,
+                             .state = FAILURE_IS_RECOVERED};
+
+    check_json(json_failure(&f),
+               "{\"id\": 3, \"type\": \"memory-limit\", \"of\": \"task\","
+               " \"time\": \"1970-01-01T00:00:02.000000Z\","
+               " \"down\": \"1970-01-01T00:00:01.000000Z\","
+               " \"job\": 17, \"task\": \"17.2\", \"attempt\": 1, \"agent_id\": 4,"
+               " \"task_state\": \"TASK_FAILED\", \"exit_code\": 137,"
+               " \"done\": \"retried\", \"retry\": null, \"moved\": null,"
+               " \"state\": \"recovered\","
+               " \"recovered\": \"1970-01-01T00:00:03.500000Z\", \"recovery\": 2.5,"
+               " \"next_agent_id\": 5}");
+}
+END_TEST
+
+START_TEST(test_failure_of_an_agent)
+{
+    struct failure_info f = {.id = 3,
+                             .type = {true, TASK_REASON_AGENT_UNREACHABLE},
+                             .stamp_us = 1000000,
+                             .down_us = 1000000,
+                             .agent = 4,
+                             .moved = 6,
+                             .deed = FAILURE_MOVED};
+
+    check_json(json_failure(&f),
+               "{\"id\": 3, \"type\": \"unreachable\", \"of\": \"agent\","
+               " \"time\": \"1970-01-01T00:00:01.000000Z\","
+               " \"down\": \"1970-01-01T00:00:01.000000Z\","
+               " \"job\": null, \"task\": null, \"attempt\": null, \"agent_id\": 4,"
+               " \"task_state\": null, \"exit_code\": null,"
+               " \"done\": \"moved\", \"retry\": null, \"moved\": 6,"
+               " \"state\": \"open\", \"recovered\": null, \"recovery\": null,"
+               " \"next_agent_id\": null}");
+}
+END_TEST
+
+START_TEST(test_sum_of_failures)
+{
+    struct failure_sum_info f = {.type = {true, TASK_REASON_AGENT_GONE}, .count = 2};
+
+    check_json(json_failure_sum(&f),
+               "{\"type\": \"gone\", \"of\": \"agent\", \"count\": 2, \"open\": 0,"
+               " \"recovered\": 0, \"mean\": null, \"longest\": null}");
+    buffer_clear(&out);
+    f.recovered = 2;
+    f.recovery_us = 5000000;
+    f.longest_us = 4000000;
+    check_json(json_failure_sum(&f),
+               "{\"type\": \"gone\", \"of\": \"agent\", \"count\": 2, \"open\": 0,"
+               " \"recovered\": 2, \"mean\": 2.5, \"longest\": 4}");
+}
+END_TEST
+
 START_TEST(test_cpus_text)
 {
     const struct agent_info a = {.allocated = {{CPUS[_i].milli, 0, 0, 0}}};
@@ -288,6 +362,9 @@ int main(void)
     tcase_add_test(t, test_agent);
     tcase_add_test(t, test_master);
     tcase_add_test(t, test_unreachable_master);
+    tcase_add_test(t, test_failure_of_a_task);
+    tcase_add_test(t, test_failure_of_an_agent);
+    tcase_add_test(t, test_sum_of_failures);
     tcase_add_loop_test(t, test_cpus_text, 0, COUNT(CPUS));
     tcase_add_test(t, test_write);
     return unit_run("json", &t, 1);

@@ -1,5 +1,6 @@
 /* test_message_client.c - what clients ask and masters answer. */
 #include "wire/message_client.h"
+#include "wire/message_failure.h"
 #include "wire/message_role.h"
 
 #include "base/limits.h"
@@ -187,6 +188,16 @@ START_TEST(test_list_request)
     ck_assert_uint_eq(got.after, 1000000);
     ck_assert_uint_eq(got.limit, 500);
     ck_assert(got.stale);
+    ck_assert_uint_eq(got.agent + got.type + got.since_us, 0);
+    buffer_clear(&out);
+    r.agent = 7;
+    r.type = 8;
+    r.since_us = UINT64_MAX;
+    list_pack(METHOD_FAILURES, &r, 9, &out);
+    ck_assert_int_eq(list_unpack(&got, params(RPC_REQUEST, METHOD_FAILURES), &err), 0);
+    ck_assert_uint_eq(got.agent, 7);
+    ck_assert_uint_eq(got.type, 8);
+    ck_assert_uint_eq(got.since_us, UINT64_MAX);
 }
 END_TEST
 
@@ -225,7 +236,9 @@ START_TEST(test_jobs)
                             .submitted_us = 1700000000000000,
                             .ended_us = 0,
                             .changed = 99,
-                            .why = LITERAL("no agent has 64 cpus")};
+                            .why = LITERAL("no agent has 64 cpus"),
+                            .expected_ms = 67379,
+                            .expected_from = EXPECTED_OF_HISTORY};
     struct job_summary got;
 
     list_begin(&writer, &out, 9, 42);
@@ -245,6 +258,8 @@ START_TEST(test_jobs)
     ck_assert_uint_eq(got.ended_us, 0);
     ck_assert_uint_eq(got.changed, 99);
     ck_assert_bytes_eq(got.why, j.why);
+    ck_assert_uint_eq(got.expected_ms, 67379);
+    ck_assert_int_eq(got.expected_from, EXPECTED_OF_HISTORY);
     ck_assert(job_summary_next(&list, &at, &got));
     ck_assert_uint_eq(got.id, 6);
     ck_assert(!job_summary_next(&list, &at, &got));
@@ -355,6 +370,79 @@ START_TEST(test_masters)
 }
 END_TEST
 
+START_TEST(test_failures)
+{
+    struct failure_info f = {.id = 5,
+                             .type = {false, TASK_REASON_EXITED},
+                             .stamp_us = 20,
+                             .down_us = 10,
+                             .retry_us = 30,
+                             .recovered_us = 40,
+                             .job = 6,
+                             .agent = 7,
+                             .next_agent = 8,
+                             .instance = 9,
+                             .attempt = 10,
+                             .moved = 11,
+                             .exit_code = -12,
+                             .task_state = TASK_LOST,
+                             .deed = FAILURE_RECLAIMED,
+                             .state = FAILURE_IS_WITHDRAWN};
+    struct failure_info got;
+
+    list_begin(&writer, &out, 9, 42);
+    failure_info_pack(&writer, &f);
+    f.type = (struct failure_type){true, TASK_REASON_AGENT_GONE};
+    failure_info_pack(&writer, &f);
+    list_end(&writer, UINT64_MAX);
+    read_list(METHOD_FAILURES, 2, UINT64_MAX);
+    ck_assert(failure_info_next(&list, &at, &got));
+    ck_assert_uint_eq(got.id, 5);
+    ck_assert(!got.type.of_agent && got.type.reason == TASK_REASON_EXITED);
+    ck_assert_uint_eq(got.stamp_us, 20);
+    ck_assert_uint_eq(got.down_us, 10);
+    ck_assert_uint_eq(got.retry_us, 30);
+    ck_assert_uint_eq(got.recovered_us, 40);
+    ck_assert_uint_eq(got.job, 6);
+    ck_assert_uint_eq(got.agent, 7);
+    ck_assert_uint_eq(got.next_agent, 8);
+    ck_assert_uint_eq(got.instance, 9);
+    ck_assert_uint_eq(got.attempt, 10);
+    ck_assert_uint_eq(got.moved, 11);
+    ck_assert_int_eq(got.exit_code, -12);
+    ck_assert_int_eq(got.task_state, TASK_LOST);
+    ck_assert_int_eq(got.deed, FAILURE_RECLAIMED);
+    ck_assert_int_eq(got.state, FAILURE_IS_WITHDRAWN);
+    ck_assert(failure_info_next(&list, &at, &got));
+    ck_assert(got.type.of_agent && got.type.reason == TASK_REASON_AGENT_GONE);
+    ck_assert(!failure_info_next(&list, &at, &got));
+}
+END_TEST
+
+START_TEST(test_sums_of_failures)
+{
+    struct failure_sum_info f = {.type = {true, TASK_REASON_AGENT_UNREACHABLE},
+                                 .count = 5,
+                                 .open = 2,
+                                 .recovered = 3,
+                                 .recovery_us = 600,
+                                 .longest_us = 500};
+    struct failure_sum_info got;
+
+    list_begin(&writer, &out, 9, 42);
+    failure_sum_info_pack(&writer, &f);
+    list_end(&writer, 0);
+    read_list(METHOD_FAILURE_SUMS, 1, 0);
+    ck_assert(failure_sum_info_next(&list, &at, &got));
+    ck_assert(got.type.of_agent && got.type.reason == TASK_REASON_AGENT_UNREACHABLE);
+    ck_assert_uint_eq(got.count, 5);
+    ck_assert_uint_eq(got.open, 2);
+    ck_assert_uint_eq(got.recovered, 3);
+    ck_assert_uint_eq(got.recovery_us, 600);
+    ck_assert_uint_eq(got.longest_us, 500);
+}
+END_TEST
+
 START_TEST(test_empty_list)
 {
     struct job_summary j;
@@ -439,6 +527,10 @@ int main(void)
     tcase_add_test(t, test_tasks);
     tcase_add_test(t, test_agents);
     tcase_add_test(t, test_masters);
+    tcase_add_test(t, test_failures);
+    tcase_add_test(t, test_sums_of_failures);
+    tcase_add_test(t, test_failures);
+    tcase_add_test(t, test_sums_of_failures);
     tcase_add_test(t, test_empty_list);
     tcase_add_test(t, test_full_page);
     tcase_add_test(t, test_long_texts_are_cut);
