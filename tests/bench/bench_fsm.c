@@ -3,9 +3,10 @@
  *     make tests/bench/bench_fsm && tests/bench/bench_fsm [JOBS]
  *
  * Entries are made before the clock starts and hold 64 commands each, as a busy leader
- * makes them.  First one job of a million tasks is placed on 1,000 agents in batches; then
- * JOBS (default 200,000) single-task jobs with a spec of about 250 bytes are submitted,
- * placed and reported RUNNING and FINISHED, snapshot and purged. */
+ * makes them.  First one job of a million tasks is placed on 1,000 agents in batches, a tenth
+ * of it runs and finishes, and agents are lost; then JOBS (default 200,000) single-task jobs
+ * with a spec of about 250 bytes, each of a name of its own, are submitted, placed and
+ * reported RUNNING and FINISHED, snapshot and purged. */
 #include "base/mem.h"
 #include "base/rng.h"
 #include "raft_fsm/fsm.h"
@@ -21,6 +22,7 @@
 #define AGENTS      1000
 #define BATCH       64
 #define ARRAY_TASKS 1000000
+#define ARRAY_RUNS  100000 /* of it */
 #define PLACE_BATCH 1000
 #define SLICE_BYTES (64 * 1024)
 #define BENCH_STAMP 1700000000000000ull
@@ -196,16 +198,26 @@ static void bench_array(struct bench *b)
         add_place(b, 1, i, PLACE_BATCH);
     b->commands = ARRAY_TASKS;
     run(b, "place in batches of 1,000");
+    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
+        add_update(b, i, TASK_RUNNING);
+    run(b, "array: update RUNNING");
+    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
+        add_update(b, i, TASK_FINISHED);
+    run(b, "array: update FINISHED");
+    run_one(
+        b,
+        "agent with 900 unreachable",
+        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {1}});
     run_one(b,
             "kill 1,000,000 live tasks",
             &(struct command){.kind = COMMAND_KILL, .kill = {1}});
     run_one(
         b,
-        "agent with 1,000 unreachable",
-        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {1}});
+        "likewise, of a killed job",
+        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {2}});
     for (uint64_t i = 1; i <= AGENTS; i++)
         add(b, &(struct command){.kind = COMMAND_AGENT_GONE, .agent_gone = {i}});
-    run(b, "agent with 1,000 gone");
+    run(b, "agent with 900 gone");
     run_one(b,
             "purge 1,000,000 tasks",
             &(struct command){.kind = COMMAND_PURGE, .purge = {1}});
