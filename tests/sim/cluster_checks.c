@@ -532,6 +532,17 @@ bool check_busy(const struct cluster *c)
     return false;
 }
 
+/* All tasks have ended, so nothing that failed waits for them to run again. */
+static void check_failures_closed(struct cluster *c, const struct state *s)
+{
+    for (int r = 0; r < TASK_REASON_COUNT; r++)
+        if (s->failures.open[0][r] > 0)
+            world_fail(&c->world,
+                       "%llu failures of tasks (%s) are open at the end",
+                       (unsigned long long)s->failures.open[0][r],
+                       task_reason_name((enum task_reason)r));
+}
+
 /* After the faults: everything runnable has finished, everybody agrees, nothing is left. */
 void check_end(struct cluster *c)
 {
@@ -554,6 +565,7 @@ void check_end(struct cluster *c)
             check_ended(c, job);
         if (!RB_EMPTY(&s->attempts))
             world_fail(&c->world, "an attempt is left at the end");
+        check_failures_closed(c, s);
     }
     if (highest < c->known_index)
         world_fail(&c->world,
