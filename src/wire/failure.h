@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 /* What was done.  Numbers are on the wire and on disk. */
-#define FAILURE_DEEDS(X)                                              \
-    X(0, ENDED, "ended")         /* the task; an agent had nothing */ \
-    X(1, RETRIED, "retried")     /* it failed: by its reschedule */   \
-    X(2, RESTARTED, "restarted") /* it was lost, or told to end */    \
-    X(3, RECLAIMED, "reclaimed") /* the agent came back with it */    \
+#define FAILURE_DEEDS(X)                                            \
+    X(0, ENDED, "ended")         /* its task with it */             \
+    X(1, RETRIED, "retried")     /* it failed: by its reschedule */ \
+    X(2, RESTARTED, "restarted") /* it was lost, or told to end */  \
+    X(3, RECLAIMED, "reclaimed") /* the agent came back with it */  \
     X(4, MOVED, "moved")         /* the tasks of an agent */
 
 enum failure_deed {

@@ -569,7 +569,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         run_ms = j->service || j->scheduled ? rng_between(&r, 1, 2000) : ENDLESS_MS;
 
     job_spec_init(&spec);
-    snprintf(text, sizeof(text), "job-%llu", (unsigned long long)j->key);
+    /* Few names, so that some are predicted. */
+    snprintf(text, sizeof(text), "job-%u", (unsigned)(j->key % 5));
     spec.name = mem_strdup(text);
     spec.instances = j->instances;
     spec.priority = (int32_t)rng_between(&r, 0, 2);
