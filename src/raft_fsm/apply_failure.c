@@ -5,7 +5,6 @@
  * what was written down is closed by any entry. */
 #include "raft_fsm/apply.h"
 
-#include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "wire/job.h"

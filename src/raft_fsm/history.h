@@ -3,7 +3,8 @@
  * An object of the state for each role and name.  Times are kept as one byte each, so all
  * of it is small and a run that ends costs no more than another object that changes.
  *
- * Source of the percentile: nearest rank, as in NIST/SEMATECH e-Handbook, 7.2.5.2.
+ * Source of the percentile: nearest rank; Hyndman & Fan, Sample Quantiles in Statistical
+ * Packages, The American Statistician 50, 1996, definition 1.
  */
 #ifndef RAFT_FSM_HISTORY_H
 #define RAFT_FSM_HISTORY_H

@@ -23,7 +23,8 @@ static void set_role(void)
 }
 
 /* Role default is set; agent 1 with a live attempt of job 1, agent 2 with a superseded one of job 2, which is
- * killed, and the tombstone of job 3.  What is broken afterwards cannot be freed safely,
+ * killed, and the tombstone of job 3.  Failure 1 is that of agent 2, failure 2 that of task
+ * 1.0, both open; task 1.3 has finished, 1.2 was never placed.  What is broken afterwards cannot be freed safely,
  * so nothing is. */
 static void setup(void)
 {
@@ -41,6 +42,10 @@ static void setup(void)
     ck_done(fsm_kill(&f, 3), 3);
     ck_done(fsm_purge(&f, 3), 3);
     set_role();
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_update(&f, 1, 3, TASK_LOST), 1);
+    ck_done(fsm_place(&f, 1, 3, 1), 1);
+    ck_done(fsm_update(&f, 1, 4, TASK_FINISHED), 1);
 }
 
 static struct agent *agent(uint64_t id)
@@ -73,6 +78,16 @@ static struct role *role(void)
     return state_role(f.state, ROLE_DEFAULT);
 }
 
+static struct failure *failure(uint64_t id)
+{
+    return state_failure(f.state, id);
+}
+
+static struct history *history(void)
+{
+    return f.state->histories[0];
+}
+
 static struct tombstone *tombstone(void)
 {
     return state_tombstone(f.state, (struct bytes){(const uint8_t *)"third", 5});
@@ -93,6 +108,24 @@ static struct tombstone *tombstone(void)
     X(f.state->jobs_by_state[JOB_RUNNING] += 1, "by state")        \
     X(f.state->agents_by_state[AGENT_ACTIVE] += 1, "by state")     \
     X(f.state->digest.high ^= 1, "digest")                         \
+    X(f.state->failures.open[0][0] += 1, "open failures")          \
+    X(f.state->failures.sums[0][0].count += 1, "sums")             \
+    X(f.state->failures.sums[0][0].recovered = 1, "sums")          \
+    X(failure(1)->state = FAILURE_IS_OVER, "open failures")        \
+    X(failure(1)->deed = FAILURE_RETRIED, "of none")               \
+    X(failure(2)->recovered_us = 1, "stamps")                      \
+    X(failure(2)->down_us += 1, "stamps")                          \
+    X(failure(2)->agent = 3, "no agent")                           \
+    X(failure(2)->deed = FAILURE_ENDED, "not over")                \
+    X(failure(2)->exit_code = 1, "digest")                         \
+    X(job_task(job(1), 0)->extras->failure = 0, "does not have")   \
+    X(task_extras(live_task())->failure = 2, "its open one")       \
+    X(job(1)->open_failures->all = 2, "open failures")             \
+    X(history()->runs = 0, "runs")                                 \
+    X(history()->next = 2, "runs")                                 \
+    X(history()->used_us = UINT64_MAX, "future")                   \
+    X(history()->name[0] = 'x', "not found")                       \
+    X(history()->took[0] += 1, "digest")                           \
     X(agent(1)->capacity.amount[0] += 1, "digest")                 \
     X(agent(1)->capacity.amount[0] = UINT64_MAX, "capacity")       \
     X(agent(1)->allocated.amount[0] += 1, "allocated")             \
@@ -139,7 +172,7 @@ static struct tombstone *tombstone(void)
     X(live_task()->changed = UINT64_MAX, "changed")                \
     X(live_task()->exit_code = 1, "digest")                        \
     X(task_set_empty_message(live_task()), "message")              \
-    X(job_task(job(1), 0)->state = TASK_ERROR, "never placed")     \
+    X(job_task(job(1), 2)->state = TASK_ERROR, "never placed")     \
     X(live()->number = 2, "without its attempt")                   \
     X(live()->state = TASK_STAGING, "without its attempt")         \
     X(live()->superseded = true, "superseded")                     \
