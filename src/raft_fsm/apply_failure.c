@@ -221,7 +221,7 @@ static uint32_t free_history(struct state *s)
 
     if (s->history_count < LIMIT_HISTORIES)
         return (uint32_t)s->history_count;
-    oldest = RB_MIN(history_use_tree, &s->histories_by_use);
+    oldest = state_history_oldest(s);
     id = oldest->id;
     state_remove(s, object_history(oldest));
     return id;

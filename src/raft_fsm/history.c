@@ -4,7 +4,6 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "raft_fsm/state.h"
 #include "wire/job.h"
 
@@ -22,8 +21,15 @@ static int by_name(const struct history *a, const struct history *b)
     return order != 0 ? order : strcmp(a->name, b->name);
 }
 
+bool history_is_young(const struct history *h)
+{
+    return h->runs < HISTORY_NEEDS;
+}
+
 static int by_use(const struct history *a, const struct history *b)
 {
+    if (history_is_young(a) != history_is_young(b))
+        return history_is_young(a) ? -1 : 1;
     if (a->used_us != b->used_us)
         return a->used_us < b->used_us ? -1 : 1;
     return (a->id > b->id) - (a->id < b->id);
@@ -44,18 +50,20 @@ static uint64_t hash_of_names(const char *role, const char *name)
 
 struct history *history_create(const char *role, struct bytes name)
 {
-    struct history *h = mem_zalloc(sizeof(*h));
+    size_t role_size = strlen(role) + 1;
+    struct history *h = mem_zalloc(sizeof(*h) + role_size + name.size + 1);
 
-    h->role = mem_strdup(role);
-    h->name = text_copy(name);
+    h->role = (char *)(h + 1);
+    memcpy(h->role, role, role_size);
+    h->name = h->role + role_size;
+    if (name.size > 0)
+        memcpy(h->name, name.data, name.size);
     h->hash = hash_of_names(h->role, h->name);
     return h;
 }
 
 void history_destroy(struct history *h)
 {
-    mem_free(h->role);
-    mem_free(h->name);
     mem_free(h);
 }
 
@@ -74,6 +82,19 @@ state_history(const struct state *s, const char *role, struct bytes name)
 struct history *state_history_of(const struct state *s, const struct job *j)
 {
     return state_history(s, j->owner->role->name, job_spec_name(j->spec));
+}
+
+/* Names that come once must not drive out what is known: only a quarter is for the young, unless
+ * the others leave more. */
+struct history *state_history_oldest(const struct state *s)
+{
+    struct history_use_tree *tree = (struct history_use_tree *)&s->histories_by_use;
+    struct history known = {.runs = HISTORY_NEEDS};
+    struct history *oldest = NULL;
+
+    if (s->young_histories <= LIMIT_HISTORIES / 4)
+        oldest = RB_NFIND(history_use_tree, tree, &known);
+    return oldest != NULL ? oldest : RB_MIN(history_use_tree, tree);
 }
 
 /* ---- times ---- */
@@ -137,7 +158,7 @@ uint64_t history_predict_ms(const struct history *h)
 {
     uint64_t lost = h->lost_ms, ms;
 
-    if (h->runs < HISTORY_NEEDS)
+    if (history_is_young(h))
         return 0;
     for (unsigned i = 0; i < h->runs; i++)
         lost += history_time(h->lost[i]);

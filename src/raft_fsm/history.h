@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 
 #include <bsd/sys/tree.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct job;
@@ -24,8 +25,8 @@ struct state;
 struct history {
     uint32_t id; /* below LIMIT_HISTORIES; given again */
     uint64_t changed;
-    char *role;
-    char *name;
+    char *role; /* behind it, in the same block */
+    char *name; /* likewise */
     uint64_t used_us;
     uint64_t lost_ms;           /* since the last run that finished */
     uint8_t runs;               /* that are remembered */
@@ -52,6 +53,9 @@ uint64_t history_time(uint8_t code);
 struct history *history_create(const char *role, struct bytes name);
 void history_destroy(struct history *h);
 
+/* It knows too little yet. */
+bool history_is_young(const struct history *h);
+
 /* Inside an edit of it. */
 void history_finished(struct history *h, uint64_t ms);
 
@@ -65,5 +69,7 @@ uint64_t history_predict_ms(const struct history *h);
 struct history *
 state_history(const struct state *s, const char *role, struct bytes name);
 struct history *state_history_of(const struct state *s, const struct job *j);
+/* The one to go when there is no room for one more. */
+struct history *state_history_oldest(const struct state *s);
 
 #endif

@@ -266,7 +266,10 @@ struct state {
     uint64_t tombstone_count;
     uint64_t history_count;
     struct history_tree histories_by_name;
-    struct history_use_tree histories_by_use;  /* the least recently used first */
+    struct history_use_tree
+        histories_by_use; /* the young ones first, and of them and of the
+                                               * others the least recently used */
+    uint64_t young_histories;
     uint64_t tasks_by_state[TASK_STATE_COUNT]; /* as job_task_state() shows them */
     uint64_t jobs_by_state[JOB_STATE_COUNT];
     uint64_t agents_by_state[AGENT_STATE_COUNT];

@@ -122,6 +122,7 @@ void state_count(struct state *s, struct object o)
         break;
     case TABLE_HISTORIES:
         RB_INSERT(history_use_tree, &s->histories_by_use, o.history);
+        s->young_histories += history_is_young(o.history);
         break;
     case TABLE_NONE:
     case TABLE_GLOBALS:
@@ -160,6 +161,7 @@ static void uncount(struct state *s, struct object o)
         break;
     case TABLE_HISTORIES:
         RB_REMOVE(history_use_tree, &s->histories_by_use, o.history);
+        s->young_histories -= history_is_young(o.history);
         break;
     case TABLE_NONE:
     case TABLE_GLOBALS:

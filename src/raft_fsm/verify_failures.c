@@ -195,6 +195,8 @@ int verify_failures(const struct state *s, struct sums *sums, struct error *err)
 
 int verify_histories(const struct state *s, struct sums *sums, struct error *err)
 {
+    uint64_t young = 0;
+
     for (uint64_t id = 0; id < s->history_count; id++) {
         struct history *h = s->histories[id];
 
@@ -215,7 +217,9 @@ int verify_histories(const struct state *s, struct sums *sums, struct error *err
                  h->used_us <= s->globals.last_stamp_us,
              "history %" PRIu64 " is from the future",
              id);
+        young += history_is_young(h);
         sums->digest = hash128_add(sums->digest, hash_of(object_history(h)));
     }
+    RULE(young == s->young_histories, "young histories are not as counted");
     return 0;
 }

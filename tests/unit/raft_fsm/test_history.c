@@ -188,36 +188,46 @@ END_TEST
 
 /* ---- as many as may be ---- */
 
+/* A job of that name is submitted and finishes, without a look at the whole state. */
 static void finish_one(const char *name)
 {
-    struct job *j = submit(name, NULL, 0, 0);
-    struct placement p = {.job = j->id, .attempt = 1, .agent = 1};
+    struct buffer bytes = {0};
+    char key[32];
+    struct placement p = {.job = ++jobs, .attempt = 1, .agent = 1};
     struct task_update u = {.attempt = f.state->globals.last_attempt_id + 1,
                             .state = TASK_FINISHED};
     struct command c[] = {
+        {.kind = COMMAND_SUBMIT},
         {.kind = COMMAND_PLACE, .place = {.placements = &p, .count = 1}},
         {.kind = COMMAND_TASK_UPDATE,
          .task_update = {.agent = 1, .updates = &u, .count = 1}},
     };
 
-    fsm_entry_fast(&f, c, 2);
+    snprintf(key, sizeof(key), "key %u", (unsigned)jobs);
+    job_bytes(&bytes, name, 1, 1);
+    c[0].submit.key = text_view(key);
+    c[0].submit.spec = buffer_view(&bytes);
+    ck_done(fsm_entry_fast(&f, c, 3), 1);
+    buffer_finish(&bytes);
 }
 
-/* Puts histories in by hand: as many jobs through the decoder would only take time. */
-static void fill(void)
+/* Puts histories in by hand, up to so many: as many jobs through the decoder would only take time.
+ * They were used one after the other. */
+static void fill(const char *name, uint32_t count, unsigned runs)
 {
     state_edit(f.state, object_globals(f.state));
-    f.state->globals.last_stamp_us = f.now_us;
+    f.state->globals.last_stamp_us = f.now_us += count * 1000ull;
     state_edited(f.state, object_globals(f.state));
-    for (uint32_t id = (uint32_t)f.state->history_count; id < LIMIT_HISTORIES; id++) {
-        char name[16];
+    for (uint32_t id = (uint32_t)f.state->history_count; id < count; id++) {
+        char text[32];
         struct history *h;
 
-        snprintf(name, sizeof(name), "full %u", (unsigned)id);
-        h = history_create(ROLE_DEFAULT, text_view(name));
+        snprintf(text, sizeof(text), "%s %u", name, (unsigned)id);
+        h = history_create(ROLE_DEFAULT, text_view(text));
         h->id = id;
-        h->used_us = f.now_us;
-        history_finished(h, 1000);
+        h->used_us = f.now_us - (count - id) * 1000ull;
+        for (unsigned i = 0; i < runs; i++)
+            history_finished(h, 1000);
         state_add(f.state, object_history(h));
     }
     state_check(f.state);
@@ -231,7 +241,7 @@ START_TEST(test_the_one_goes_that_was_not_used_for_longest)
 
     finish_one("first");
     finish_one("second");
-    fill();
+    fill("once", LIMIT_HISTORIES, 1);
     id = history("second")->id;
     f.now_us += 100 * SECOND_US;
     finish_one("first"); /* so `second` is the one */
@@ -244,10 +254,40 @@ START_TEST(test_the_one_goes_that_was_not_used_for_longest)
     fsm_snapshot(f.state, &bytes);
     copy = fsm_restored(buffer_view(&bytes));
     ck_assert(hash128_equal(copy->digest, f.state->digest));
-    ck_assert_uint_eq(RB_MIN(history_use_tree, &copy->histories_by_use)->id,
-                      RB_MIN(history_use_tree, &f.state->histories_by_use)->id);
+    ck_assert_uint_eq(state_history_oldest(copy)->id,
+                      state_history_oldest(f.state)->id);
     state_destroy(copy);
     buffer_finish(&bytes);
+}
+END_TEST
+
+#define YOUNG (LIMIT_HISTORIES / 4)
+
+static const struct history *numbered(const char *name, unsigned number)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%s %u", name, number);
+    return history(text);
+}
+
+/* What is known goes, the oldest first, until a quarter is young; then the young ones go. */
+START_TEST(test_names_that_come_once_leave_what_is_known)
+{
+    char name[32];
+
+    fill("known", LIMIT_HISTORIES, HISTORY_NEEDS);
+    for (unsigned i = 0; i < YOUNG + 100; i++) {
+        snprintf(name, sizeof(name), "once %u", i);
+        finish_one(name);
+    }
+    state_check(f.state);
+    ck_assert_uint_eq(f.state->young_histories, YOUNG + 1);
+    ck_assert_ptr_null(numbered("known", 0));
+    ck_assert_ptr_null(numbered("known", YOUNG));
+    ck_assert_ptr_nonnull(numbered("known", YOUNG + 1));
+    ck_assert_ptr_null(numbered("once", 0));
+    ck_assert_ptr_nonnull(numbered("once", YOUNG + 99));
 }
 END_TEST
 
@@ -282,7 +322,8 @@ int main(void)
                   test_what_ended_its_task_is_not_lost,
                   test_where_an_expectation_is_from,
                   test_only_what_is_left_is_predicted_again,
-                  test_the_one_goes_that_was_not_used_for_longest),
+                  test_the_one_goes_that_was_not_used_for_longest,
+                  test_names_that_come_once_leave_what_is_known),
         unit_case("times", test_times_are_right_within_a_sixteenth),
     };
 

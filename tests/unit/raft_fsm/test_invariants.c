@@ -22,10 +22,10 @@ static void set_role(void)
     buffer_finish(&packed);
 }
 
-/* Role default is set; agent 1 with a live attempt of job 1, agent 2 with a superseded one of job 2, which is
- * killed, and the tombstone of job 3.  Failure 1 is that of agent 2, failure 2 that of task
- * 1.0, both open; task 1.3 has finished, 1.2 was never placed.  What is broken afterwards cannot be freed safely,
- * so nothing is. */
+/* Role default is set; agent 1 with a live attempt of job 1, agent 2 with a superseded one of
+ * job 2, which is killed, and the tombstone of job 3.  Failure 1 is that of agent 2, failure 2
+ * that of task 1.0, both open; task 1.3 has finished, 1.2 was never placed.  What is broken
+ * afterwards cannot be freed safely, so nothing is. */
 static void setup(void)
 {
     fsm_setup(&f);
