@@ -25,7 +25,7 @@
 #define LIMIT_ANSWERS_BYTES        (1 * MIB) /* queued to a client; then it is not read */
 #define LIMIT_LISTED_BYTES         (16 * KIB) /* of listings, made in one turn of a master */
 #define LIMIT_LISTED_ELEMENTS      100        /* looked at for them */
-#define LIMIT_LISTED_PAUSE_MS      2 /* to the next ones while commands wait */
+#define LIMIT_LISTED_PAUSE_MS      2          /* to the next ones while commands wait */
 #define LIMIT_TURN_RANK_US         2000 /* to read, and to write, for one rank in a turn */
 #define LIMIT_PEER_OUT_BYTES       (64 * MIB) /* queued to another master; then dropped */
 #define LIMIT_CONNECT_MS           5000       /* to resolve a name and connect */

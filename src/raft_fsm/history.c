@@ -48,6 +48,11 @@ static uint64_t hash_of_names(const char *role, const char *name)
     return hash128_of((struct bytes){text, role_size + name_size}).low;
 }
 
+struct history_tree *history_tree_of(const struct state *s, uint64_t hash)
+{
+    return (struct history_tree *)&s->histories_by_name[hash % LIMIT_HISTORIES];
+}
+
 struct history *history_create(const char *role, struct bytes name)
 {
     size_t role_size = strlen(role) + 1;
@@ -76,7 +81,7 @@ state_history(const struct state *s, const char *role, struct bytes name)
     if (name.size > 0)
         memcpy(text, name.data, name.size);
     wanted.hash = hash_of_names(role, text);
-    return RB_FIND(history_tree, (struct history_tree *)&s->histories_by_name, &wanted);
+    return RB_FIND(history_tree, history_tree_of(s, wanted.hash), &wanted);
 }
 
 struct history *state_history_of(const struct state *s, const struct job *j)

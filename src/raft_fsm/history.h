@@ -65,6 +65,8 @@ void history_lost(struct history *h, uint64_t ms);
 /* Milliseconds; 0 when it knows too little. */
 uint64_t history_predict_ms(const struct history *h);
 
+/* The one of many small trees that has names of this hash. */
+struct history_tree *history_tree_of(const struct state *s, uint64_t hash);
 /* NULL when there is none. */
 struct history *
 state_history(const struct state *s, const char *role, struct bytes name);

@@ -265,7 +265,7 @@ struct state {
     uint64_t role_count; /* that are set */
     uint64_t tombstone_count;
     uint64_t history_count;
-    struct history_tree histories_by_name;
+    struct history_tree histories_by_name[LIMIT_HISTORIES]; /* as keys, by their hash */
     struct history_use_tree
         histories_by_use; /* the young ones first, and of them and of the
                                                * others the least recently used */

@@ -223,14 +223,14 @@ static void link_history(struct state *s, struct history *h)
     s->histories[h->id] = h;
     if (h->id == s->history_count)
         s->history_count++;
-    RB_INSERT(history_tree, &s->histories_by_name, h);
+    RB_INSERT(history_tree, history_tree_of(s, h->hash), h);
 }
 
 /* Another one takes its place at once. */
 static void unlink_history(struct state *s, struct history *h)
 {
     s->histories[h->id] = NULL;
-    RB_REMOVE(history_tree, &s->histories_by_name, h);
+    RB_REMOVE(history_tree, history_tree_of(s, h->hash), h);
 }
 
 void state_link(struct state *s, struct object o)
@@ -538,7 +538,6 @@ void state_start(struct state *s)
     RB_INIT(&s->templates);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
-    RB_INIT(&s->histories_by_name);
     RB_INIT(&s->histories_by_use);
     role_get(&s->roles, ROLE_DEFAULT);
     commit(s, &(struct object){.table = TABLE_GLOBALS, .globals = &s->globals});
