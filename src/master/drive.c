@@ -16,6 +16,7 @@
 #define ZONES "/usr/share/zoneinfo"
 
 static void take_turn(void *user);
+static void tell_zone(void *user);
 
 /* ---- actions of the replica ---- */
 
@@ -116,14 +117,14 @@ static void say(const struct master_action *a)
     log_write(LEVELS[a->level], "master", "%s", a->text);
 }
 
-/* What the core wants to hear when all actions are carried out. */
-struct answers {
-    bool founded;
-    char zone[sizeof(((struct master_action *)0)->text)]; /* that it asked for, or "" */
-};
+/* Answered in a turn of its own: the core asks for the next one when it has this. */
+static void ask_zone(struct master *m, const struct master_action *a)
+{
+    snprintf(m->zone, sizeof(m->zone), "%s", a->text);
+    loop_defer(m->loop, &m->zone_turn, tell_zone, m);
+}
 
-static void
-carry_out(struct master *m, const struct master_action *a, struct answers *out)
+static void carry_out(struct master *m, const struct master_action *a, bool *founded)
 {
     switch (a->kind) {
     case MASTER_SEND:
@@ -134,7 +135,7 @@ carry_out(struct master *m, const struct master_action *a, struct answers *out)
         break;
     case MASTER_FOUND:
         found(m, a);
-        out->founded = true;
+        *founded = true;
         break;
     case MASTER_CLUSTER_ID:
         storage_cluster_id(m->storage, a->cluster_id);
@@ -145,7 +146,7 @@ carry_out(struct master *m, const struct master_action *a, struct answers *out)
         say(a);
         break;
     case MASTER_READ_ZONE:
-        snprintf(out->zone, sizeof(out->zone), "%s", a->text);
+        ask_zone(m, a);
         break;
     case MASTER_EXIT:
         loop_stop(m->loop);
@@ -168,10 +169,13 @@ static void read_zone(struct buffer *out, const char *name)
     fclose(file);
 }
 
-static void tell_zone(struct master *m, const char *name)
+static void tell_zone(void *user)
 {
+    struct master *m = user;
     struct buffer file = {0};
+    char name[sizeof(m->zone)]; /* another one may be asked for by the answer */
 
+    memcpy(name, m->zone, sizeof(name));
     read_zone(&file, name);
     drive(m,
           &(struct master_event){.kind = MASTER_ZONE,
@@ -200,7 +204,7 @@ static void on_timer(void *user)
 
 void drive(struct master *m, struct master_event *event)
 {
-    struct answers answers = {.founded = false};
+    bool founded = false; /* answered when all actions are carried out */
 
     event->now_ms = loop_now_ms();
     event->wall_us = clock_wall_us();
@@ -210,13 +214,11 @@ void drive(struct master *m, struct master_event *event)
         carry_out_replica(m, &m->actions.replica.items[i]);
     storage_submit(m->storage);
     for (size_t i = 0; i < m->actions.count; i++)
-        carry_out(m, &m->actions.items[i], &answers);
+        carry_out(m, &m->actions.items[i], &founded);
     timer_set_at(m->loop, &m->timer, m->actions.deadline_ms, on_timer, m);
     if (event->kind != MASTER_TURN || m->actions.again)
         loop_defer(m->loop, &m->turn, take_turn, m);
-    if (answers.zone[0] != '\0')
-        tell_zone(m, answers.zone);
-    if (answers.founded)
+    if (founded)
         drive(m, &(struct master_event){.kind = MASTER_FOUNDED});
 }
 
@@ -234,4 +236,5 @@ void drive_stop(struct master *m)
 {
     timer_stop(m->loop, &m->timer);
     deferred_cancel(m->loop, &m->turn);
+    deferred_cancel(m->loop, &m->zone_turn);
 }

@@ -52,6 +52,8 @@ struct master {
     struct web *web;
     struct loop_timer timer;
     struct deferred turn;
+    struct deferred zone_turn;
+    char zone[sizeof(((struct master_action *)0)->text)]; /* that it is to tell of */
     struct session_log session_log;
 };
 
