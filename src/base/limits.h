@@ -114,6 +114,7 @@
 #define LIMIT_CRON_BYTES       255   /* of the fields of a schedule */
 #define LIMIT_ZONE_BYTES       64    /* a name of a time zone */
 #define LIMIT_ZONE_FILE_BYTES  65536 /* what is read of one */
+#define LIMIT_ZONES            4096  /* that a leader reads */
 #define LIMIT_SLOT_LATE_MS     60000 /* later it was missed */
 #define LIMIT_SLOTS_MADE_UP    100   /* of those that were */
 #define LIMIT_RELEASES         4096  /* jobs told in one entry of one that ended */

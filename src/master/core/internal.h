@@ -210,7 +210,7 @@ struct leading {
     uint64_t purge_cursor;
     unsigned purges_flying;
     unsigned repeats_flying;
-    bool releasing; /* a command for it is on its way */
+    bool releasing;   /* a command for it is on its way */
     uint64_t time_us; /* our time (leader.c) at the last tick … */
     uint64_t time_ms; /* … and when that was */
 };
@@ -224,14 +224,22 @@ struct job_to_stop {
 RB_HEAD(zone_view_tree, zone_view);
 RB_HEAD(slot_job_tree, slot_view);
 RB_HEAD(slot_time_tree, slot_view);
+TAILQ_HEAD(zone_view_list, zone_view);
+TAILQ_HEAD(slot_list, slot_view);
 
 /* Schedules and their zones, while we lead (schedules.c). */
 struct schedules {
-    struct zone_view_tree zones;
+    uint64_t taken_up; /* templates up to this id; UINT64_MAX: all of them */
     struct slot_job_tree by_job;
-    struct slot_time_tree by_time;
+    struct slot_time_tree by_time; /* those that wait for their time */
+    struct slot_list stale;        /* whose next slot is to be computed */
+    struct slot_list no_room;      /* for their job: tried again, the first one first */
+    uint64_t jobs_flying, tasks_flying; /* at most so many come of what was proposed */
+    struct zone_view_tree zones;
+    struct zone_view_list to_ask; /* of those that are read, the longest ago first */
+    unsigned zones_read;
+    bool zones_full_said;
     bool asking; /* the shell for a zone */
-    bool has_refused;
 };
 
 struct master_core {
@@ -367,7 +375,6 @@ void schedules_end(struct master_core *m);
 /* If it has a schedule: it is new, its last slot is another one, or it is killed. */
 void schedules_changed(struct master_core *m, uint64_t job);
 void schedules_zone(struct master_core *m, const char *name, struct bytes file);
-void schedules_tick(struct master_core *m);
 void schedules_turn(struct master_core *m);
 void schedules_fired(struct master_core *m, uint64_t job, const struct result *r);
 /* Of a job of which others are made: when, and how many so far. */

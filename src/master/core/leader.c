@@ -330,7 +330,6 @@ void leader_time(struct master_core *m)
     silence_tick(m);
     drains_tick(m);
     repeats_tick(m);
-    schedules_tick(m);
     purge_old_jobs(m);
     expire_keys(m);
 }

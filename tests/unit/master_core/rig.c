@@ -110,8 +110,10 @@ void rig_step(struct rig *rig, struct master_event *event)
             memcpy(rig->warning, a->text, sizeof(rig->warning));
             rig->warnings++;
         }
-        if (a->kind == MASTER_READ_ZONE)
+        if (a->kind == MASTER_READ_ZONE) {
             snprintf(rig->zone, sizeof(rig->zone), "%s", a->text);
+            rig->zones++;
+        }
         founding |= a->kind == MASTER_FOUND;
     }
     master_actions_finish(&actions);
@@ -395,6 +397,26 @@ void rig_list(struct rig *rig,
 
     list_pack(method, &request, ++rig->last_rpc, &frame);
     rig_frame(rig, session, &frame);
+}
+
+void rig_expect_why(struct rig *rig, uint64_t session, uint64_t job, const char *words)
+{
+    struct list_result list;
+    struct command_cursor at = {0};
+    struct job_summary summary;
+    char why[256];
+
+    rig_list(rig, session, METHOD_JOBS, (struct list_request){.of = job, .limit = 1});
+    rig_settle(rig);
+    ck_assert_int_eq(list_result_unpack(&list, METHOD_JOBS, rig->answer.params, NULL),
+                     0);
+    ck_assert(job_summary_next(&list, &at, &summary));
+    snprintf(why,
+             sizeof(why),
+             "%.*s",
+             (int)summary.why.size,
+             (const char *)summary.why.data);
+    ck_assert_msg(strstr(why, words) != NULL, "\"%s\" has no \"%s\"", why, words);
 }
 
 static void by_id(struct rig *rig, uint64_t session, enum method method, uint64_t job)

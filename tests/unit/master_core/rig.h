@@ -42,6 +42,7 @@ struct rig {
     unsigned warnings;
     char warning[200]; /* the last one */
     char zone[200];    /* that was asked for last */
+    unsigned zones;    /* that were asked for */
 };
 
 /* Founded and leading. */
@@ -82,6 +83,8 @@ void rig_list(struct rig *rig,
               uint64_t session,
               enum method method,
               struct list_request request);
+/* A listing says it of the job, among other things. */
+void rig_expect_why(struct rig *rig, uint64_t session, uint64_t job, const char *words);
 void rig_heartbeat(struct rig *rig, uint64_t session, uint64_t agent);
 /* One that says more; nothing is settled. */
 void rig_send_heartbeat(struct rig *rig, uint64_t session, struct heartbeat heartbeat);

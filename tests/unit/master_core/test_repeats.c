@@ -64,22 +64,6 @@ static void pass(struct rig *rig, unsigned ms)
     rig_heartbeat(rig, AGENT_SESSION, 1);
 }
 
-static void expect_why(struct rig *rig, const char *words)
-{
-    struct list_result list;
-    struct command_cursor at = {0};
-    struct job_summary job;
-    char why[256];
-
-    rig_list(rig, CLIENT, METHOD_JOBS, (struct list_request){.of = 1, .limit = 1});
-    rig_settle(rig);
-    ck_assert_int_eq(list_result_unpack(&list, METHOD_JOBS, rig->answer.params, NULL),
-                     0);
-    ck_assert(job_summary_next(&list, &at, &job));
-    snprintf(why, sizeof(why), "%.*s", (int)job.why.size, (const char *)job.why.data);
-    ck_assert_msg(strstr(why, words) != NULL, "\"%s\" has no \"%s\"", why, words);
-}
-
 /* Of task 0 of job 1. */
 static void expect_why_of_task(struct rig *rig, const char *text)
 {
@@ -111,7 +95,7 @@ START_TEST(test_a_failed_task_is_tried_again_when_it_is_due)
     rig_submit_spec(&rig, CLIENT, &spec);
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
     ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
-    expect_why(&rig, "1 task waits to be tried again, the first in 2 s");
+    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 2 s");
     expect_why_of_task(&rig, "retry 1 of 1 in 2 s");
     pass(&rig, 1700);
     ck_assert_uint_eq(rig.launches[2], 0);
@@ -240,8 +224,11 @@ START_TEST(test_an_exclusive_run_is_waited_for)
     start_exclusive(&rig);
     rig_pass(&rig, 3400);
     ck_assert_int_eq(state_agent(master_state(rig.core), 1)->state, AGENT_UNREACHABLE);
-    expect_why(&rig,
-               "task 0 is waiting for the lease of attempt 1 on agent 1 to run out");
+    rig_expect_why(
+        &rig,
+        CLIENT,
+        1,
+        "task 0 is waiting for the lease of attempt 1 on agent 1 to run out");
     rig_pass(&rig, LAPSE_MS - 1000);
     expect_why_of_task(
         &rig, "waiting for the lease of attempt 1 on agent 1 to run out, at most 1 s");
@@ -269,7 +256,7 @@ START_TEST(test_what_waits_for_time_is_told_beside_what_waits_for_room)
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
     rig_settle(&rig);
     ck_assert_uint_eq(rig.launches[2], 1);
-    expect_why(&rig, "1 task waits to be tried again, the first in 5 s");
+    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 5 s");
     rig_report(&rig, AGENT_SESSION, 1, 2, TASK_RUNNING);
     expect_why_of_task(&rig, "retry 1 in 5 s");
     rig_finish(&rig);
@@ -295,7 +282,8 @@ START_TEST(test_a_task_that_is_restarted_again_and_again_is_told)
     update_pack(1, &run, 1, &frame);
     rig_frame(&rig, AGENT_SESSION, &frame);
     rig_settle(&rig);
-    expect_why(&rig, "task 0 was restarted 3 times: exited with status 1");
+    rig_expect_why(
+        &rig, CLIENT, 1, "task 0 was restarted 3 times: exited with status 1");
     rig_finish(&rig);
 }
 END_TEST
