@@ -243,11 +243,14 @@ START_TEST(test_slots_of_the_calendar)
 {
     const int64_t leap[] = {utc(2096, 2, 29, 0, 0), utc(2104, 2, 29, 0, 0)},
                   ends[] = {utc(2026, 1, 31, 0, 0), utc(2026, 3, 31, 0, 0)},
+                  sunday[] = {utc(2088, 2, 29, 0, 0), utc(2128, 2, 29, 0, 0)},
                   friday[] = {utc(2026, 11, 27, 0, 0), utc(2026, 12, 4, 0, 0)};
 
     zone_finish(&zone);
     use_cron("0 0 29 2 *");
     check_slots(utc(2092, 3, 1, 0, 0), leap, 2);
+    cron.week_days = 1; /* both must match as long as one is `*` */
+    check_slots(utc(2060, 3, 1, 0, 0), sunday, 2);
     use_cron("0 0 31 * *");
     check_slots(utc(2026, 1, 1, 0, 0), ends, 2);
     use_cron("0 0 * * fri");
@@ -371,6 +374,39 @@ START_TEST(test_slots_are_those_of_each_minute)
 }
 END_TEST
 
+/* Whatever lies before the next slot, it is the next one from there on too: far away, and where
+ * clocks change. */
+START_TEST(test_slots_far_away)
+{
+    static const char *const FAR[] = {
+        "0 2 29 2 *", "30 2 * 3 sun", "*/20 * 31 1,10 *", "0 0 1 1 *", "10 3 29 2 *"};
+    static const char *const RULES[] = {TZ_BERLIN, TZ_SYDNEY, "AAA0BBB-20,J58,J60"};
+    struct rng r = seeded((uint64_t)_i);
+    int64_t at = utc(2020 + (int)rng_below(&r, 90), 1, 1, 0, 0);
+
+    use_rule(RULES[rng_below(&r, 3)]);
+    use_cron(FAR[_i]);
+    for (int n = 0; n < 40; n++) {
+        int64_t next = slot_after(&cron, &zone, at), change = at;
+
+        ck_assert_int_gt(next, at);
+        for (int i = 0; i < 20; i++) {
+            int64_t from = at + (int64_t)rng_below(&r, (uint64_t)(next - at));
+
+            ck_assert_int_eq(slot_after(&cron, &zone, from), next);
+        }
+        while ((change = zone_next_change(&zone, change)) < next)
+            for (int hours = -60; hours <= 60; hours += 4) {
+                int64_t from = change + hours * HOUR;
+
+                if (from >= at && from < next)
+                    ck_assert_int_eq(slot_after(&cron, &zone, from), next);
+            }
+        at = next;
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("slots",
@@ -383,5 +419,6 @@ int main(void)
     tcase_add_checked_fixture(c, NULL, teardown);
     tcase_add_loop_test(c, test_zones_are_those_of_libc, 0, PLACE_COUNT);
     tcase_add_loop_test(c, test_slots_are_those_of_each_minute, 0, 4);
+    tcase_add_loop_test(c, test_slots_far_away, 0, 5);
     return unit_run("slots", &c, 1);
 }
