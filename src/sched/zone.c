@@ -8,6 +8,9 @@
 
 #define DAY_S     86400
 #define HEAD_SIZE 44
+/* Either way from 1970, in seconds; RFC 8536, 3.2: nothing is known before this.  Beyond it sums
+ * of times would have no room. */
+#define TIME_LIMIT ((int64_t)1 << 59)
 
 /* ---- the calendar ----
  * Source: H. Hinnant, "chrono-compatible low-level date algorithms": years begin in March, so
@@ -204,7 +207,8 @@ static bool read_changes(struct zone *z, const uint8_t *at, const struct counts 
             return false;
         z->changes[i] = (struct zone_change){big_i64(at + 8 * i),
                                              (int32_t)big_u32(types + 6 * indices[i])};
-        if (i > 0 && z->changes[i].at <= z->changes[i - 1].at)
+        if (z->changes[i].at < -TIME_LIMIT || z->changes[i].at > TIME_LIMIT ||
+            (i > 0 && z->changes[i].at <= z->changes[i - 1].at))
             return false;
     }
     return true;

@@ -127,6 +127,53 @@ START_TEST(test_what_is_no_zone)
 }
 END_TEST
 
+/* Of one transition, and then the rule. */
+static void tzif_of_change(struct buffer *out, int64_t at, const char *rule)
+{
+    struct buffer all = {0};
+    size_t second = 44 + 10, data = second + 44; /* of the block of 64 bits */
+
+    tzif_of_rule(&all, rule);
+    all.data[second + 35] = 1; /* transitions */
+    buffer_append(out, all.data, data);
+    for (int shift = 56; shift >= 0; shift -= 8)
+        buffer_append_u8(out, (uint8_t)((uint64_t)at >> shift));
+    buffer_append_u8(out, 0); /* the type from then on */
+    buffer_append(out, all.data + data, all.size - data);
+    buffer_finish(&all);
+}
+
+/* Sums of times have room, as the sanitizer says. */
+START_TEST(test_changes_at_the_ends_of_time)
+{
+    static const int64_t END = (int64_t)1 << 59;
+    static const struct {
+        int64_t at;
+        bool right;
+    } CASES[] = {{END, true},
+                 {-END, true},
+                 {END + 1, false},
+                 {-END - 1, false},
+                 {INT64_MAX, false},
+                 {INT64_MIN, false}};
+    struct buffer file = {0};
+
+    use_cron("0 0 1 1 *");
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        buffer_clear(&file);
+        tzif_of_change(&file, CASES[i].at, TZ_BERLIN);
+        zone_finish(&zone);
+        ck_assert_int_eq(zone_read(&zone, buffer_view(&file), NULL) == 0,
+                         CASES[i].right);
+        ck_assert_int_gt(zone_next_change(&zone, 0), 0);
+        ck_assert_int_gt(zone_next_change(&zone, CASES[i].right ? END : 0), 0);
+        ck_assert_int_eq(slot_after(&cron, &zone, utc(2026, 5, 5, 0, 0)) / DAY,
+                         days_of_date(2027, 1, 1) - (CASES[i].at == -END));
+    }
+    buffer_finish(&file);
+}
+END_TEST
+
 static const char *const PLACES[] = {"Europe/Berlin",
                                      "America/New_York",
                                      "Australia/Lord_Howe",
@@ -421,6 +468,7 @@ int main(void)
                          test_days_and_dates,
                          test_the_rule_of_a_zone,
                          test_what_is_no_zone,
+                         test_changes_at_the_ends_of_time,
                          test_slots_where_clocks_change,
                          test_slots_of_the_calendar);
 
