@@ -60,7 +60,7 @@ START_TEST(test_days_and_dates)
     ck_assert_int_eq(days_of_date(1969, 12, 31), -1);
     ck_assert_uint_eq(week_day_of(20783), 4);
     ck_assert_uint_eq(week_day_of(-1), 3);
-    for (int64_t n = -800000; n < 800000; n += 13) {
+    for (int64_t n = -800000; n < 800000; n += 97) {
         date_of_days(n, &year, &month, &day);
         ck_assert_int_eq(days_of_date(year, month, day), n);
     }
@@ -229,12 +229,12 @@ START_TEST(test_zones_are_those_of_libc)
         struct tm local;
 
         localtime_r(&at, &local);
-        ck_assert_msg(zone_offset(&zone, at) == local.tm_gmtoff,
-                      "%s at %lld: %d, libc has %ld",
-                      PLACES[_i],
-                      (long long)at,
-                      zone_offset(&zone, at),
-                      local.tm_gmtoff);
+        if (zone_offset(&zone, at) != local.tm_gmtoff)
+            ck_abort_msg("%s at %lld: %d, libc has %ld",
+                         PLACES[_i],
+                         (long long)at,
+                         zone_offset(&zone, at),
+                         local.tm_gmtoff);
     }
     for (int n = 0; n < 300; n++) { /* nothing changes between changes */
         int64_t change = zone_next_change(&zone, next);
@@ -416,12 +416,13 @@ START_TEST(test_slots_are_those_of_each_minute)
         end = at + 4 * DAY;
         next = slot_after(&cron, &zone, at - 1);
         for (; at < end; at += MINUTE) {
-            ck_assert_msg(is_slot(at) == (at == next),
-                          "%s in %s: %lld is %s slot",
-                          text,
-                          rule,
-                          (long long)at,
-                          at == next ? "a" : "no");
+            if (is_slot(at) !=
+                (at == next)) /* each assertion is a call of the system */
+                ck_abort_msg("%s in %s: %lld is %s slot",
+                             text,
+                             rule,
+                             (long long)at,
+                             at == next ? "a" : "no");
             if (at == next)
                 next = slot_after(&cron, &zone, at);
         }
