@@ -1,4 +1,5 @@
-/* verify_links.c - what must hold of jobs that wait for others, or are made of them, from scratch. */
+/* verify_links.c - what must hold of jobs that wait for others, or are made of them, from
+ * scratch. */
 #include "raft_fsm/verify.h"
 
 #include "base/limits.h"
@@ -62,6 +63,21 @@ int verify_links(const struct state *s, const struct job *j, struct error *err)
     return rc != 0 ? rc : check_dependents(s, j, err);
 }
 
+/* Its spec says so, too. */
+static bool is_template(const struct job *j)
+{
+    struct job_spec spec;
+    bool right;
+
+    if (job_spec_unpack(&spec, j->spec, NULL) != 0)
+        return true; /* a later version has another opinion of it */
+    right = j->made->is_dispatched ? spec.parameter_count > 0
+                                   : spec.schedule.cron != NULL &&
+                                         j->made->overlap == spec.schedule.overlap;
+    job_spec_finish(&spec);
+    return right;
+}
+
 int verify_template(const struct state *s, const struct job *j, struct error *err)
 {
     const struct job_template *t = j->made;
@@ -74,6 +90,9 @@ int verify_template(const struct state *s, const struct job *j, struct error *er
     RULE(t->job == j && t->last_us >= j->submitted_us &&
              (t->child == 0) == (t->fired == 0) && t->child <= s->globals.last_job_id,
          "job %" PRIu64 ": slots that cannot be",
+         j->id);
+    RULE(is_template(j),
+         "job %" PRIu64 " is one of which others are made, and its spec says otherwise",
          j->id);
     RULE((RB_FIND(template_tree,
                   (struct template_tree *)&s->templates,

@@ -5,7 +5,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "raft_fsm/state.h"
+#include "raft_fsm/state_edit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -421,6 +421,29 @@ START_TEST(test_killed_while_it_is_fired)
 }
 END_TEST
 
+/* A snapshot that says what no command does is refused. */
+START_TEST(test_a_template_without_a_schedule)
+{
+    struct state *s = (struct state *)(uintptr_t)master_state(rig.core);
+    struct job_spec spec;
+    struct job *job;
+    struct error err;
+    uint64_t id;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("dispatched");
+    job_spec_add_arg(&spec, "true");
+    job_spec_add_parameter(&spec, "NAME", NULL);
+    id = rig_submit_spec(&rig, CLIENT, &spec);
+    job = state_job(s, id);
+    state_edit(s, object_job(job));
+    job->made->is_dispatched = false;
+    state_edited(s, object_job(job));
+    ck_assert_int_ne(state_verify(s, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "its spec says otherwise"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("schedules",
@@ -440,7 +463,8 @@ int main(void)
                          test_no_room_for_the_job,
                          test_a_refused_slot,
                          test_room_for_some,
-                         test_killed_while_it_is_fired);
+                         test_killed_while_it_is_fired,
+                         test_a_template_without_a_schedule);
 
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("schedules", &c, 1);

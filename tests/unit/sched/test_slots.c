@@ -416,14 +416,15 @@ START_TEST(test_slots_are_those_of_each_minute)
         end = at + 4 * DAY;
         next = slot_after(&cron, &zone, at - 1);
         for (; at < end; at += MINUTE) {
-            if (is_slot(at) !=
-                (at == next)) /* each assertion is a call of the system */
+            bool is_next = at == next;
+
+            if (is_slot(at) != is_next) /* each assertion is a call of the system */
                 ck_abort_msg("%s in %s: %lld is %s slot",
                              text,
                              rule,
                              (long long)at,
-                             at == next ? "a" : "no");
-            if (at == next)
+                             is_next ? "a" : "no");
+            if (is_next)
                 next = slot_after(&cron, &zone, at);
         }
     }
