@@ -21,8 +21,9 @@
 #include <string.h>
 
 #define FIRES_PER_TURN 256u
-#define LOOKS_PER_TURN 1024u   /* schedules taken up and slots computed, … */
-#define LOOKS_AT_ONCE  512u    /* … but for those of one schedule that were missed */
+#define LOOKS_PER_TURN 2048u   /* at slots that were missed, of all schedules … */
+#define LOOKS_AT_ONCE  1024u   /* … and of one, when it is its turn */
+#define SCHEDULE_LOOKS 4u      /* what else is done of a schedule counts as so many */
 #define ROOM_AGAIN_MS  2000u   /* from one look whether there is room to the next */
 #define ZONE_AGAIN_MS  600000u /* from one look at the file of a zone to the next */
 #define SECOND_US      1000000ull
@@ -328,7 +329,8 @@ static void take_up(struct master_core *m, unsigned *looks)
 {
     struct schedules *s = &m->schedules;
 
-    for (; *looks < LOOKS_PER_TURN && s->taken_up != UINT64_MAX; ++*looks) {
+    for (; *looks < LOOKS_PER_TURN && s->taken_up != UINT64_MAX;
+         *looks += SCHEDULE_LOOKS) {
         struct job after = {.id = s->taken_up + 1};
         struct job_template key = {.job = &after},
                             *t = RB_NFIND(template_tree, &m->state->templates, &key);
@@ -345,7 +347,8 @@ static void compute(struct master_core *m, unsigned *looks)
     struct schedules *s = &m->schedules;
     struct slot_view *v;
 
-    for (; *looks < LOOKS_PER_TURN && (v = TAILQ_FIRST(&s->stale)) != NULL; ++*looks) {
+    for (; *looks < LOOKS_PER_TURN && (v = TAILQ_FIRST(&s->stale)) != NULL;
+         *looks += SCHEDULE_LOOKS) {
         const struct job_template *t = state_job(m->state, v->job)->made;
         uint64_t from_us = t->last_us;
 
@@ -457,7 +460,7 @@ static void fire_due(struct master_core *m, unsigned *looks)
 
     for (unsigned n = 0;
          n < FIRES_PER_TURN && *looks < LOOKS_PER_TURN && propose_has_room(m);
-         n++, ++*looks) {
+         n++, *looks += SCHEDULE_LOOKS) {
         struct slot_view *v = RB_MIN(slot_time_tree, &s->by_time);
 
         if (v == NULL || v->next > now)
@@ -473,7 +476,7 @@ static void try_again(struct master_core *m, unsigned *looks)
 
     for (; *looks < LOOKS_PER_TURN && (v = TAILQ_FIRST(&s->no_room)) != NULL &&
            v->again_ms <= m->now_ms;
-         ++*looks)
+         *looks += SCHEDULE_LOOKS)
         change(s, v, SLOT_STALE);
 }
 

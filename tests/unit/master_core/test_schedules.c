@@ -16,7 +16,7 @@ enum { CLIENT = 1 };
 #define HOUR_MS   3600000u
 
 /* As schedules.c has them. */
-#define LOOKS_PER_TURN 1024u
+#define TAKEN_PER_TURN 512u
 #define ROOM_AGAIN_MS  2000u
 #define ZONE_AGAIN_MS  600000u
 
@@ -310,7 +310,7 @@ START_TEST(test_schedules_are_taken_up_in_slices)
     do
         rig_turn(&rig);
     while (++turns < 1000 && rig.again);
-    ck_assert_uint_ge(turns, 2 * COUNT / LOOKS_PER_TURN);
+    ck_assert_uint_ge(turns, 2 * COUNT / TAKEN_PER_TURN);
     rig_pass(&rig, MINUTE_MS);
     for (uint64_t job = 1; job <= COUNT; job++)
         ck_assert_uint_ge(template(job)->fired, 1);
