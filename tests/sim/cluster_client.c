@@ -555,6 +555,20 @@ static void add_policy(struct job_spec *spec, struct rng *r, bool exclusive)
         };
 }
 
+/* Many slots may be made up at once when masters come back, and what is made of them ends in
+ * the time after the faults as other jobs do: it wants nothing that few have, and runs once. */
+static void be_template(struct job_spec *spec, struct rng *r)
+{
+    spec->schedule = (struct job_schedule){
+        .cron = mem_strdup("* * * * *"),
+        .timezone = rng_percent(r, 50) ? mem_strdup(SIM_ZONE) : NULL,
+        .missed = (enum job_missed)rng_below(r, JOB_MISSED_COUNT),
+        .overlap = (enum job_overlap)rng_below(r, JOB_OVERLAP_COUNT)};
+    spec->ports.fixed_count = 0;
+    custom_resources_finish(&spec->custom);
+    spec->restart = spec->reschedule = (struct job_retry){0};
+}
+
 /* The spec follows from the key alone, so that a repeat has the same body. */
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
@@ -566,7 +580,9 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
     if (j->endless)
-        run_ms = j->service || j->scheduled ? rng_between(&r, 1, 2000) : ENDLESS_MS;
+        run_ms = j->service ? rng_between(&r, 1, 2000) : ENDLESS_MS;
+    if (j->scheduled)
+        run_ms = rng_between(&r, 1, 300);
 
     job_spec_init(&spec);
     /* Few names, so that some are predicted. */
@@ -620,11 +636,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
     }
     if (j->scheduled)
-        spec.schedule = (struct job_schedule){
-            .cron = mem_strdup("* * * * *"),
-            .timezone = rng_percent(&r, 50) ? mem_strdup(SIM_ZONE) : NULL,
-            .missed = (enum job_missed)rng_below(&r, JOB_MISSED_COUNT),
-            .overlap = (enum job_overlap)rng_below(&r, JOB_OVERLAP_COUNT)};
+        be_template(&spec, &r);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
@@ -695,8 +707,10 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot].endless =
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
-        if (!c->jobs[slot].endless && chance(w, 8))
+        if (!c->jobs[slot].endless && chance(w, 8)) {
             c->jobs[slot].scheduled = c->jobs[slot].endless = true;
+            c->jobs[slot].instances = 1;
+        }
         if (chance(w, 20) && !c->jobs[slot].scheduled)
             wait_for(c, &c->jobs[slot]);
         ask_submit(x, slot, false);
