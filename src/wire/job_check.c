@@ -119,11 +119,18 @@ static bool is_env_entry(const char *entry)
 
 static int check_env(const struct job_spec *spec, struct error *err)
 {
-    if (spec->env_count > LIMIT_ARGS)
+    /* A template has room for what the jobs made of it get besides. */
+    size_t count =
+        spec->env_count + spec->parameter_count + (spec->schedule.cron != NULL);
+
+    if (count > LIMIT_ARGS)
         return error_set(err,
                          ERROR_TOO_LARGE,
-                         "env: %zu variables; the most is %d",
-                         spec->env_count,
+                         "env: %zu variables%s; the most is %d",
+                         count,
+                         count == spec->env_count      ? ""
+                         : spec->schedule.cron != NULL ? " with " JOB_ENV_SLOT
+                                                       : " with the parameters",
                          LIMIT_ARGS);
     for (size_t i = 0; i < spec->env_count; i++) {
         const char *entry = spec->env[i];
@@ -148,12 +155,12 @@ static int check_env(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
-/* What the kernel will have to copy for exec. */
 static size_t length(const char *text)
 {
     return text == NULL ? 0 : strlen(text);
 }
 
+/* What the kernel will have to copy for exec. */
 static int check_exec_bytes(const struct job_spec *spec, struct error *err)
 {
     size_t size = 0;
@@ -823,26 +830,11 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
 int job_spec_check(const struct job_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
-        check_name,
-        check_numbers,
-        check_role,
-        check_resources,
-        check_argv,
-        check_env,
-        check_exec_bytes,
-        check_image,
-        check_user,
-        check_ports,
-        check_custom,
-        check_artifacts,
-        check_volumes,
-        check_times,
-        check_checks,
-        check_lease,
-        check_going_on,
-        check_after,
-        check_schedule,
-        check_parameters,
+        check_name,       check_numbers, check_role,       check_resources,
+        check_argv,       check_env,     check_exec_bytes, check_image,
+        check_user,       check_ports,   check_custom,     check_artifacts,
+        check_volumes,    check_times,   check_checks,     check_lease,
+        check_going_on,   check_after,   check_schedule,   check_parameters,
         check_text_bytes,
     };
     struct error unused;

@@ -457,6 +457,39 @@ START_TEST(test_the_last_job_is_replaced)
 }
 END_TEST
 
+/* With room for exactly what it gets: the slot, or the values. */
+START_TEST(test_what_is_made_of_the_largest_is_valid)
+{
+    struct job_spec spec;
+    char text[32];
+
+    for (int dispatched = 0; dispatched < 2; dispatched++) {
+        init(&spec);
+        if (dispatched)
+            job_spec_add_parameter(&spec, "A", NULL);
+        else
+            spec.schedule.cron = mem_strdup("@hourly");
+        for (int i = 0; i < LIMIT_ARGS - 1; i++) {
+            snprintf(text, sizeof(text), "V%04d=", i);
+            job_spec_add_env(&spec, text);
+        }
+        ck_assert_int_eq(job_spec_check(&spec, NULL), 0);
+        job_spec_add_env(&spec, "W=");
+        ck_assert_int_eq(job_spec_check(&spec, NULL), -ERROR_TOO_LARGE);
+        mem_free(spec.env[--spec.env_count]);
+        spec.env[spec.env_count] = NULL;
+        if (dispatched)
+            ck_assert_int_eq(
+                job_spec_with(&spec, (const char *const[]){"A=1"}, 1, NULL), 0);
+        else
+            job_spec_at_slot(&spec, SLOT_US(1));
+        ck_assert_uint_eq(spec.env_count, LIMIT_ARGS);
+        ck_assert_int_eq(job_spec_check(&spec, NULL), 0);
+        job_spec_finish(&spec);
+    }
+}
+END_TEST
+
 /* ---- parameters ---- */
 
 static struct result
@@ -562,6 +595,7 @@ int main(void)
                          test_a_slot_is_decided_once,
                          test_the_last_job_still_runs,
                          test_the_last_job_is_replaced,
+                         test_what_is_made_of_the_largest_is_valid,
                          test_a_job_is_made_with_values,
                          test_a_dispatch_has_a_key,
                          test_what_cannot_be_dispatched);
