@@ -89,8 +89,8 @@ struct result apply_fire(struct apply *a, const struct command *c)
         child = make_at(a, template, c->fire.slot_us);
         if (child == NULL)
             return result_rejected(ERROR_BUSY);
-        if (last != NULL && t->overlap == OVERLAP_REPLACE)
-            job_kill(a, last);
+        if (last != NULL && last->kill_index == 0 && t->overlap == OVERLAP_REPLACE)
+            job_kill(a, last); /* once: who was killed keeps when that was */
     }
     state_edit(a->state, object_job(template));
     t->last_us = c->fire.slot_us;

@@ -188,9 +188,9 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (kind % 3 == 0 && kind % 7 < 3)
         spec->kind = JOB_SERVICE;
-    if (kind % 5 == 2) {
+    if (kind % 5 == 4) {
         spec->schedule.cron = mem_strdup("@hourly");
-        spec->schedule.overlap = (enum job_overlap)(kind % 3);
+        spec->schedule.overlap = (enum job_overlap)((kind / 5 + 1) % JOB_OVERLAP_COUNT);
     } else if (kind % 5 == 3) {
         job_spec_add_parameter(spec, "A", NULL);
         job_spec_add_parameter(spec, "B", "1");
@@ -273,9 +273,24 @@ static uint64_t agent_id(struct workload *w, const struct state *s)
     return recent_id(w, s->globals.last_agent_id);
 }
 
+/* One of the newest, or the last that a template made: so that some of those run, or still end
+ * when they were killed, at the next slot. */
+static uint64_t job_or_child(struct workload *w, const struct state *s)
+{
+    struct job_template *t;
+    uint64_t job = recent_id(w, s->globals.last_job_id);
+
+    if (!percent(w, 30))
+        return job;
+    RB_FOREACH (t, template_tree, (struct template_tree *)&s->templates)
+        if (t->child != 0 && percent(w, 50))
+            job = t->child;
+    return job;
+}
+
 static void placement(struct workload *w, const struct state *s, struct placement *p)
 {
-    struct job *j = state_job(s, recent_id(w, s->globals.last_job_id));
+    struct job *j = state_job(s, job_or_child(w, s));
     uint32_t from = 0;
 
     if (percent(w, 60))
@@ -500,7 +515,7 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         append_list(w, s, &c, entry);
         return;
     case COMMAND_KILL:
-        c.kill.job = recent_id(w, s->globals.last_job_id);
+        c.kill.job = job_or_child(w, s);
         break;
     case COMMAND_AGENT_UNREACHABLE:
         c.agent_unreachable.agent = agent_id(w, s);

@@ -457,6 +457,22 @@ START_TEST(test_the_last_job_is_replaced)
 }
 END_TEST
 
+/* Who was killed before stays killed then, while it still ends. */
+START_TEST(test_a_killed_job_is_replaced)
+{
+    uint64_t killed;
+
+    submit_template(OVERLAP_REPLACE);
+    ck_done(fire(SLOT_US(1), 0, true), 2);
+    ck_done(fsm_place(&f, 2, 0, 1), 1);
+    ck_done(fsm_kill(&f, 2), 2);
+    killed = f.state->index;
+    ck_done(fire(SLOT_US(2), 0, true), 3);
+    ck_assert_uint_eq(state_job(f.state, 2)->kill_index, killed);
+    ck_assert_uint_eq(fsm_kill(&f, 2).index, killed);
+}
+END_TEST
+
 /* With room for exactly what it gets: the slot, or the values. */
 START_TEST(test_what_is_made_of_the_largest_is_valid)
 {
@@ -595,6 +611,7 @@ int main(void)
                          test_a_slot_is_decided_once,
                          test_the_last_job_still_runs,
                          test_the_last_job_is_replaced,
+                         test_a_killed_job_is_replaced,
                          test_what_is_made_of_the_largest_is_valid,
                          test_a_job_is_made_with_values,
                          test_a_dispatch_has_a_key,
