@@ -149,10 +149,12 @@ static int take_field(struct reader *r, uint64_t *bits, bool *is_any)
 {
     int rc;
 
-    *is_any = r->at[0] == '*' && is_end(r->at[1]);
-    do {
+    *is_any = r->at[0] == '*'; /* with a step as well: so Vixie */
+    rc = take_part(r, bits);
+    while (rc == 0 && *r->at == ',') {
+        r->at++;
         rc = take_part(r, bits);
-    } while (rc == 0 && *r->at == ',' && *++r->at != '\0');
+    }
     if (rc == 0 && !is_end(*r->at))
         rc = wrong(r, "something unexpected");
     return rc;
@@ -190,7 +192,7 @@ static bool has_a_day(const struct cron *c)
 
 int cron_parse(struct cron *c, const char *text, struct error *err)
 {
-    struct reader r = {.at = skip_blanks(expand(text)), .err = err};
+    struct reader r = {.at = skip_blanks(expand(skip_blanks(text))), .err = err};
     uint64_t bits[FIELD_COUNT] = {0};
     bool any[FIELD_COUNT];
 

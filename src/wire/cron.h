@@ -18,7 +18,7 @@ struct cron {
     uint32_t days;     /* bit n: day n of the month, from 1 */
     uint16_t months;   /* bit n: month n, from 1 */
     uint8_t week_days; /* bit n: 0 is Sunday */
-    bool any_day;      /* the days of the month are `*`, … */
+    bool any_day;      /* the days of the month begin with `*`, … */
     bool any_week_day; /* … of the week; if none is, one of both is enough */
 };
 

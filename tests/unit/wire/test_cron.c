@@ -22,6 +22,17 @@ START_TEST(test_fields)
 }
 END_TEST
 
+static void ck_same(const struct cron *other)
+{
+    ck_assert_uint_eq(c.minutes, other->minutes);
+    ck_assert_uint_eq(c.hours, other->hours);
+    ck_assert_uint_eq(c.days, other->days);
+    ck_assert_uint_eq(c.months, other->months);
+    ck_assert_uint_eq(c.week_days, other->week_days);
+    ck_assert_int_eq(c.any_day, other->any_day);
+    ck_assert_int_eq(c.any_week_day, other->any_week_day);
+}
+
 START_TEST(test_names_of_schedules)
 {
     static const struct {
@@ -36,10 +47,14 @@ START_TEST(test_names_of_schedules)
 
     for (size_t i = 0; i < sizeof(SAME) / sizeof(SAME[0]); i++) {
         struct cron other;
+        char text[32];
 
-        ck_assert_int_eq(cron_parse(&c, SAME[i].name, &err), 0);
+        snprintf(text, sizeof(text), " \t%s", SAME[i].name);
         ck_assert_int_eq(cron_parse(&other, SAME[i].fields, &err), 0);
-        ck_assert_mem_eq(&c, &other, sizeof(c));
+        ck_assert_int_eq(cron_parse(&c, SAME[i].name, &err), 0);
+        ck_same(&other);
+        ck_assert_int_eq(cron_parse(&c, text, &err), 0);
+        ck_same(&other);
     }
 }
 END_TEST
@@ -58,6 +73,14 @@ START_TEST(test_days)
     ck_assert_int_eq(cron_parse(&c, "0 0 * * fri", &err), 0);
     ck_assert(cron_has_day(&c, 14, 2, 5));
     ck_assert(!cron_has_day(&c, 13, 2, 1));
+    /* A field that begins with * is not given, whatever its step. */
+    ck_assert_int_eq(cron_parse(&c, "0 0 */2 * mon", &err), 0);
+    ck_assert(cron_has_day(&c, 13, 2, 1));
+    ck_assert(!cron_has_day(&c, 14, 2, 1));
+    ck_assert(!cron_has_day(&c, 13, 2, 2));
+    ck_assert_int_eq(cron_parse(&c, "0 0 1-31/2 * mon", &err), 0);
+    ck_assert(cron_has_day(&c, 14, 2, 1));
+    ck_assert(cron_has_day(&c, 13, 2, 2));
     ck_assert_int_eq(cron_parse(&c, "0 0 30,31 2 mon", &err), 0);
     ck_assert_int_eq(cron_parse(&c, "0 0 29 2 *", &err), 0);
 }
@@ -81,6 +104,7 @@ START_TEST(test_wrong)
         {"*/0 * * * *", "minute: a step that is no number above 0"},
         {"5/10 * * * *", "minute: a step of one number"},
         {"5, * * * *", "minute: no number at ' * * * *'"},
+        {"* * * * 1,", "day of the week: no number at ''"},
         {"1-2-3 * * * *", "minute: something unexpected at '-3 * * * *'"},
         {"99999999999 * * * *", "out of range"},
         {"0 0 30 feb *", "no month of it has such a day"},
