@@ -19,17 +19,20 @@ static void tombstone_add(struct apply *a, const struct job *j)
 struct result apply_purge(struct apply *a, const struct command *c)
 {
     struct job *j = state_job(a->state, c->purge.job);
+    bool is_to_remember; /* nobody can send a key of the masters again */
 
     if (j == NULL)
         return result_rejected(ERROR_NOT_FOUND);
     if (!job_state_is_final(job_state(j)))
         return result_rejected(ERROR_INVALID);
+    is_to_remember = !key_is_of_masters(j->key);
     if (j->attempts > 0 || (j->links != NULL && j->links->is_ending) ||
-        a->state->tombstone_count >= LIMIT_TOMBSTONES)
+        (is_to_remember && a->state->tombstone_count >= LIMIT_TOMBSTONES))
         return result_rejected(ERROR_BUSY);
     a->work += j->touched / TASK_CHUNK;
 #ifndef MUTANT_PURGE_FORGETS_KEY
-    tombstone_add(a, j);
+    if (is_to_remember)
+        tombstone_add(a, j);
 #endif
     state_remove(a->state, object_job(j));
     return result_done(a, c->purge.job);

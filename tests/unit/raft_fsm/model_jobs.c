@@ -359,6 +359,7 @@ struct result m_purge(struct model *m, const struct command *c)
         return m_refused(ERROR_BUSY);
     j->purged = true;
     j->purged_us = m->stamp;
+    j->forgotten = j->key.data[0] == '\0'; /* what no client can ask for again */
     return m_done(m, j->id);
 }
 

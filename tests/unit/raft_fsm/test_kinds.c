@@ -410,7 +410,11 @@ START_TEST(test_a_slot_makes_a_job)
     ck_assert_int_eq(state_of(1), JOB_KILLED);
     ck_rejected(fire(SLOT_US(2), 0, true), ERROR_INVALID);
     ck_assert_int_eq(state_of(2), JOB_PENDING);
+    ck_done(fsm_kill(&f, 2), 2);
+    ck_done(fsm_purge(&f, 2), 2);
+    ck_assert_uint_eq(f.state->tombstone_count, 0); /* nobody can send its key */
     ck_done(fsm_purge(&f, 1), 1);
+    ck_assert_uint_eq(f.state->tombstone_count, 1);
     check_restored();
 }
 END_TEST
