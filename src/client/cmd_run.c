@@ -29,7 +29,8 @@ static const struct option_row rows[] = {
     {.name = "after",
      .kind = OPTION_LIST,
      .argument = "JOB[:END]",
-     .help = "begin when this job has ended with success (the default), failure or any"},
+     .help =
+         "begin when this job has ended with success (the default), failure or any"},
     {.name = "schedule",
      .kind = OPTION_TEXT,
      .argument = "CRON",
@@ -283,7 +284,7 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     spec->estimate_ms = options_duration_ms(s->options, "estimate");
     take_policies(s, spec);
     spec->schedule.cron = take_text(s, "schedule");
-    spec->schedule.timezone = take_text(s, "timezone");
+    job_spec_set_timezone(spec, options_text(s->options, "timezone"));
     rc = take_kind(s, spec, err);
     if (rc == 0)
         rc = take_after(s, spec, err);

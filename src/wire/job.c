@@ -102,6 +102,13 @@ void job_spec_set_role(struct job_spec *spec, const char *role)
         role == NULL || strcmp(role, ROLE_DEFAULT) == 0 ? NULL : mem_strdup(role);
 }
 
+void job_spec_set_timezone(struct job_spec *spec, const char *name)
+{
+    mem_free(spec->schedule.timezone);
+    spec->schedule.timezone =
+        name == NULL || strcmp(name, "UTC") == 0 ? NULL : mem_strdup(name);
+}
+
 void job_spec_complete(struct job_spec *spec)
 {
     if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)

@@ -236,6 +236,8 @@ void job_spec_finish(struct job_spec *spec); /* frees what it owns; zeroed is fi
 void job_spec_complete(struct job_spec *spec);
 /* Who names the default role says no more than who names none; so does NULL. */
 void job_spec_set_role(struct job_spec *spec, const char *role);
+/* Likewise UTC. */
+void job_spec_set_timezone(struct job_spec *spec, const char *name);
 void job_spec_add_arg(struct job_spec *spec, const char *arg);
 /* Keeps the order; the same job twice is for job_spec_check() to find. */
 void job_spec_add_after(struct job_spec *spec, struct job_after after);

@@ -681,13 +681,13 @@ static int check_after(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
-/* As a name of a file in the tz database. */
+/* As a name of a file in the tz database: no dots, and one way to write each. */
 static bool is_zone(const char *name)
 {
     size_t size = strlen(name);
 
     return size > 0 && size <= LIMIT_ZONE_BYTES && name[0] != '/' &&
-           strstr(name, "..") == NULL &&
+           name[size - 1] != '/' && strstr(name, "//") == NULL &&
            strspn(
                name,
                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-_/") ==

@@ -114,13 +114,13 @@ JOB_FIELD(read_cron, job_read_text, struct job_schedule, cron)
 
 static int read_timezone(struct job_reader *r, const json_t *value, void *part)
 {
-    struct job_schedule *s = part;
-    int rc = job_read_text(r, value, &s->timezone);
+    char *name = NULL;
+    int rc = job_read_text(r, value, &name);
 
-    if (rc == 0 && strcmp(s->timezone, "UTC") == 0) { /* it says no more than none */
-        mem_free(s->timezone);
-        s->timezone = NULL;
-    }
+    (void)part;
+    if (rc == 0)
+        job_spec_set_timezone(r->spec, name);
+    mem_free(name);
     return rc;
 }
 

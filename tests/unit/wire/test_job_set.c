@@ -134,6 +134,34 @@ START_TEST(test_what_is_wrong)
 }
 END_TEST
 
+/* Names as in the tz database; UTC says no more than none. */
+START_TEST(test_time_zones)
+{
+    static const char *const WRONG[] = {"/Europe/Berlin",
+                                        "Europe/",
+                                        "Europe//Berlin",
+                                        "../UTC",
+                                        "Europe/Ber lin",
+                                        "''"};
+    char text[128];
+
+    ck_assert_done(
+        parse("{name: a, command: x, schedule: {cron: '@daily', timezone: Etc/GMT+1}}"),
+        err);
+    ck_assert_str_eq(set.specs[0].schedule.timezone, "Etc/GMT+1");
+    ck_assert_done(
+        parse("{name: a, command: x, schedule: {cron: '@daily', timezone: UTC}}"), err);
+    ck_assert_ptr_null(set.specs[0].schedule.timezone);
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        snprintf(text,
+                 sizeof(text),
+                 "{name: a, command: x, schedule: {cron: '@daily', timezone: %s}}",
+                 WRONG[i]);
+        check_refused(text, ERROR_INVALID, "is no name of a time zone");
+    }
+}
+END_TEST
+
 START_TEST(test_a_service_has_a_policy)
 {
     ck_assert_done(parse("{name: a, command: x, kind: service}"), err);
@@ -156,7 +184,8 @@ int main(void)
                          test_a_cycle_is_refused_with_its_path,
                          test_the_longest_chain,
                          test_what_is_wrong,
-                         test_a_service_has_a_policy);
+                         test_a_service_has_a_policy,
+                         test_time_zones);
 
     tcase_add_checked_fixture(c, NULL, teardown);
     return unit_run("job_set", &c, 1);
