@@ -51,6 +51,20 @@ static int read_file(const char *path, struct buffer *text, struct error *err)
     return rc;
 }
 
+static int
+check(struct session *s, const char *path, const struct job_set *set, struct error *err)
+{
+    int rc = submit_check(set, err);
+
+    if (rc != 0)
+        return rc;
+    if (set->count == 1)
+        session_note(s, "%s: a valid job", path);
+    else
+        session_note(s, "%s: %zu valid jobs", path, set->count);
+    return 0;
+}
+
 static int run(struct session *s, struct error *err)
 {
     const char *path = options_operand(s->options, 0);
@@ -65,10 +79,8 @@ static int run(struct session *s, struct error *err)
         return rc;
     if (!options_flag(s->options, "check"))
         rc = submit_set(s, &set, err);
-    else if (set.count == 1)
-        session_note(s, "%s: a valid job", path);
     else
-        session_note(s, "%s: %zu valid jobs", path, set.count);
+        rc = check(s, path, &set, err);
     job_set_finish(&set);
     return rc;
 }

@@ -295,19 +295,19 @@ static void on_signal(void *user, int signum)
     end(w, SIGNAL_STATUS + signum);
 }
 
-static int verdict(struct wait *w, struct error *err)
+static void take_end(struct wait *w, struct job_summary *ended)
 {
     write_line(w);
-    if (w->job.state == JOB_COMPLETE)
-        return EXIT_SUCCESS;
-    return failures_tell(w->session, &w->job, err);
+    *ended = w->job;
+    ended->name = ended->why = (struct bytes){0};
 }
 
-int job_wait(struct session *s,
-             uint64_t job,
-             bool exists,
-             struct screen *progress,
-             struct error *err)
+int job_wait_end(struct session *s,
+                 uint64_t job,
+                 bool exists,
+                 struct screen *progress,
+                 struct job_summary *ended,
+                 struct error *err)
 {
     struct wait w = {
         .session = s, .screen = progress, .id = job, .exists = exists, .status = -1};
@@ -327,10 +327,22 @@ int job_wait(struct session *s,
     timer_stop(s->loop, &w.draw);
     erase(&w);
     if (w.status == 0)
-        w.status = verdict(&w, err);
+        take_end(&w, ended);
     else if (w.status < 0)
         *err = w.err;
     buffer_finish(&w.page);
     mem_free(w.why);
     return w.status;
+}
+
+int job_wait(struct session *s,
+             uint64_t job,
+             bool exists,
+             struct screen *progress,
+             struct error *err)
+{
+    struct job_summary ended;
+    int rc = job_wait_end(s, job, exists, progress, &ended, err);
+
+    return rc != 0 || ended.state == JOB_COMPLETE ? rc : failures_tell(s, &ended, err);
 }

@@ -9,8 +9,17 @@
 
 #include "client/session.h"
 
-/* Exit status: 0 only if every task finished well; or a negative error.  A job that exists
- * for sure is waited for without any master, too. */
+/* Until it has ended: 0, and *ended is how it did, without texts.  Else the exit status of who was
+ * interrupted, or a negative error.  A job that exists for sure is waited for without any
+ * master, too. */
+int job_wait_end(struct session *s,
+                 uint64_t job,
+                 bool exists,
+                 struct screen *progress,
+                 struct job_summary *ended,
+                 struct error *err);
+
+/* The same, and a job that did not end well is an error that tells of its tasks. */
 int job_wait(struct session *s,
              uint64_t job,
              bool exists,

@@ -4,6 +4,7 @@
 #include "base/entropy.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "client/failures.h"
 #include "client/job_wait.h"
 
 #include <inttypes.h>
@@ -11,6 +12,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ZONES     "/usr/share/zoneinfo"
@@ -55,40 +57,75 @@ static const char *user_name(char out[LIMIT_OWNER_BYTES + 1])
     return out;
 }
 
+/* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
+ * seen here, where the tz database is the same or none. */
+static int check_zone(const struct job_spec *spec, struct error *err)
+{
+    char path[PATH_MAX];
+    struct stat file;
+
+    if (spec->schedule.timezone == NULL || access(ZONES, F_OK) != 0)
+        return 0;
+    snprintf(path, sizeof(path), ZONES "/%s", spec->schedule.timezone);
+    if (stat(path, &file) == 0 && S_ISREG(file.st_mode))
+        return 0;
+    return error_set(err,
+                     ERROR_INVALID,
+                     "schedule: timezone: there is no '%s' in " ZONES
+                     "; give a file of it, as Europe/Berlin",
+                     spec->schedule.timezone);
+}
+
+/* As masters take them. */
+static int pack_set(const struct job_set *set, struct buffer *packed, struct error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < set->count; i++)
+        rc = check_zone(&set->specs[i], err);
+    if (rc != 0)
+        return rc;
+    if (set->is_list)
+        job_specs_pack(set->specs, set->count, packed);
+    else
+        job_spec_pack(set->specs, packed);
+    if (packed->size > LIMIT_SPEC_BYTES)
+        return error_set(
+            err,
+            ERROR_TOO_LARGE,
+            "jobs: %zu bytes together; the most is %lu: submit them in parts",
+            packed->size,
+            LIMIT_SPEC_BYTES);
+    return 0;
+}
+
+int submit_check(const struct job_set *set, struct error *err)
+{
+    struct buffer packed = {0};
+    int rc = pack_set(set, &packed, err);
+
+    buffer_finish(&packed);
+    return rc;
+}
+
 /* All of them or none; *job is the first. */
 static int send_jobs(struct session *s,
                      const struct job_set *set,
+                     const struct buffer *packed,
                      const char *key,
                      struct submit_result *job,
                      struct error *err)
 {
-    struct buffer packed = {0}, frame = {0}, result = {0};
     char user[LIMIT_OWNER_BYTES + 1];
-    struct submit_request request;
-    int rc = 0;
+    struct submit_request request = {
+        text_view(key), buffer_view(packed), text_view(user_name(user)), set->is_list};
+    struct buffer frame = {0}, result = {0};
+    int rc;
 
-    if (set->is_list)
-        job_specs_pack(set->specs, set->count, &packed);
-    else
-        job_spec_pack(set->specs, &packed);
-    if (packed.size > LIMIT_SPEC_BYTES) {
-        rc =
-            error_set(err,
-                      ERROR_TOO_LARGE,
-                      "jobs: %zu bytes together; the most is %lu: submit them in parts",
-                      packed.size,
-                      LIMIT_SPEC_BYTES);
-    } else {
-        request = (struct submit_request){text_view(key),
-                                          buffer_view(&packed),
-                                          text_view(user_name(user)),
-                                          set->is_list};
-        submit_pack(&request, 0, &frame);
-        rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
-    }
+    submit_pack(&request, 0, &frame);
+    rc = session_call(s, buffer_view(&frame), CLIENT_LEADER, &result, NULL, err);
     if (rc == 0)
         rc = submit_result_unpack(job, buffer_view(&result), err);
-    buffer_finish(&packed);
     buffer_finish(&frame);
     buffer_finish(&result);
     return rc;
@@ -104,76 +141,104 @@ static void print_ids(struct session *s, const uint64_t *ids, size_t count)
     buffer_finish(&lines);
 }
 
-/* One after the other; the status of the first that did not end well. */
-static int
-wait_for_all(struct session *s, uint64_t first, size_t count, struct error *err)
+/* In the order of the file. */
+static void print_set(struct session *s, const struct job_set *set, uint64_t first)
 {
+    uint64_t *ids = mem_alloc(set->count * sizeof(*ids));
+
+    for (size_t i = 0; i < set->count; i++)
+        ids[set->place[i]] = first + i;
+    print_ids(s, ids, set->count);
+    mem_free(ids);
+}
+
+/* It never began, as its `after` asks: the others of the set ended so, and that is no failure of
+ * this one. */
+static bool is_left_out(const struct job_set *set, size_t i, const enum job_state *ends)
+{
+    for (size_t k = 0; k < set->specs[i].after_count; k++) {
+        struct job_after after = set->specs[i].after[k];
+        bool well;
+
+        if (after.job > 0) /* none of the set */
+            continue;
+        well = ends[-1 - after.job] == JOB_COMPLETE;
+        if (ends[i] == JOB_KILLED && after.on != JOB_ON_ANY &&
+            well != (after.on == JOB_ON_SUCCESS))
+            return true;
+    }
+    return false;
+}
+
+/* One after the other; the first that did not end well is the error, and of others is told. */
+static int wait_for_all(struct session *s,
+                        const struct job_set *set,
+                        uint64_t first,
+                        struct error *err)
+{
+    enum job_state *ends = mem_alloc(set->count * sizeof(*ends));
+    struct job_summary ended;
+    struct error why;
     int worst = EXIT_SUCCESS;
 
-    for (size_t i = 0; i < count; i++) {
-        int rc = job_wait(s, first + i, true, &s->err, err);
+    for (size_t i = 0; i < set->count; i++) {
+        int rc = job_wait_end(s, first + i, true, &s->err, &ended, err);
 
-        if (rc < 0)
-            return rc;
-        if (worst == EXIT_SUCCESS)
+        if (rc != 0) {
             worst = rc;
+            break;
+        }
+        ends[i] = ended.state;
+        if (ended.state == JOB_COMPLETE || is_left_out(set, i, ends))
+            continue;
+        if (worst != EXIT_SUCCESS) {
+            failures_tell(s, &ended, &why);
+            session_note(s, "%s", why.text);
+        } else {
+            worst = failures_tell(s, &ended, err);
+        }
     }
+    mem_free(ends);
     return worst;
 }
 
-/* In this order; they are waited for in that of their ids, from the first on. */
-static int told(struct session *s,
-                const uint64_t *ids,
-                size_t count,
-                uint64_t first,
-                struct error *err)
+/* What is a template ends when it is killed. */
+static int check_wait(struct session *s, const struct job_set *set, struct error *err)
 {
-    print_ids(s, ids, count);
-    if (options_flag(s->options, "wait"))
-        return wait_for_all(s, first, count, err);
-    return EXIT_SUCCESS;
-}
-
-/* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
- * seen here, where the tz database is the same or none. */
-static int check_zone(const struct job_spec *spec, struct error *err)
-{
-    char path[PATH_MAX];
-
-    if (spec->schedule.timezone == NULL || access(ZONES, F_OK) != 0)
-        return 0;
-    snprintf(path, sizeof(path), ZONES "/%s", spec->schedule.timezone);
-    if (access(path, F_OK) == 0)
-        return 0;
-    return error_set(err,
-                     ERROR_INVALID,
-                     "schedule: timezone: there is no '%s' in " ZONES
-                     "; give one of those, as Europe/Berlin",
-                     spec->schedule.timezone);
+    for (size_t i = 0; options_flag(s->options, "wait") && i < set->count; i++)
+        if (job_is_template(&set->specs[i]))
+            return options_refuse(
+                s->options,
+                "wait",
+                err,
+                "'%.40s' does not end: jobs are made of it until it is killed; leave "
+                "this option out",
+                set->specs[i].name);
+    return 0;
 }
 
 int submit_set(struct session *s, const struct job_set *set, struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
+    struct buffer packed = {0};
     struct submit_result job;
-    uint64_t *ids;
     const char *key;
     int rc = take_key(s, &key, drawn, err);
 
-    for (size_t i = 0; rc == 0 && i < set->count; i++)
-        rc = check_zone(&set->specs[i], err);
+    if (rc == 0)
+        rc = check_wait(s, set, err);
+    if (rc == 0)
+        rc = pack_set(set, &packed, err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0)
-        rc = send_jobs(s, set, key, &job, err);
+        rc = send_jobs(s, set, &packed, key, &job, err);
+    buffer_finish(&packed);
     if (rc != 0)
         return rc;
-    ids = mem_alloc(set->count * sizeof(*ids));
-    for (size_t i = 0; i < set->count; i++)
-        ids[set->place[i]] = job.id + i;
-    rc = told(s, ids, set->count, job.id, err);
-    mem_free(ids);
-    return rc;
+    print_set(s, set, job.id);
+    return options_flag(s->options, "wait") ? wait_for_all(s, set, job.id, err)
+                                            : EXIT_SUCCESS;
 }
 
 static int send_dispatch(struct session *s,
@@ -213,7 +278,11 @@ int submit_dispatch(struct session *s,
         rc = send_dispatch(s, &request, &made, err);
     }
     buffer_finish(&packed);
-    return rc == 0 ? told(s, &(uint64_t){made.id}, 1, made.id, err) : rc;
+    if (rc != 0)
+        return rc;
+    print_ids(s, &made.id, 1);
+    return options_flag(s->options, "wait") ? job_wait(s, made.id, true, &s->err, err)
+                                            : EXIT_SUCCESS;
 }
 
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err)

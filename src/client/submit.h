@@ -25,6 +25,8 @@
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
 /* The same of a job file; the ids of several jobs are printed in the order of the file. */
 int submit_set(struct session *s, const struct job_set *set, struct error *err);
+/* What can be said of them before they are sent: of zones, and of what they take together. */
+int submit_check(const struct job_set *set, struct error *err);
 /* The same of a job that is made of another one with these values ("NAME=value"); the session is
  * open. */
 int submit_dispatch(struct session *s,

@@ -123,12 +123,18 @@ def pipeline(run):
     """The second adds what the first wrote; the third is for another day."""
     path = run.folder / "job.yaml"
     path.write_text(run.text, encoding="utf-8")
-    ids = [int(line) for line in run.client("submit", path).splitlines()]
+    # The alarm never begins, and so it was meant: status 0.
+    ids = [int(line) for line in run.client("submit", "--wait", path).splitlines()]
     assert ids == sorted(ids)
     states = {j["name"]: j["state"] for j in map(run.cluster.wait_job, ids)}
     assert states == {"extract": "COMPLETE", "sum": "COMPLETE", "alarm": "KILLED"}
     assert run.client("logs", ids[1]) == "55\n"
     assert f"never began: job {ids[0]} " in run.client.job(ids[2])["why"]
+    path.write_text(run.text.replace("seq 10", "false"), encoding="utf-8")
+    done = run.client.run("submit", "--wait", path)
+    ids = [int(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1 and f"job {ids[0]} FAILED" in done.stderr, done.stderr
+    assert [run.client.job(i)["state"] for i in ids] == ["FAILED", "KILLED", "COMPLETE"]
 
 
 def nightly(run):

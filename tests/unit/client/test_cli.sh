@@ -174,6 +174,31 @@ is "run --wait of a failure: status 1" "$status" 1
 contains "a failure says where to look" "$err" "triarch logs --both 5.0"
 contains "a failure says which and why" "$err" "5.0 TASK_FAILED (exited with "
 is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
+run run --schedule @daily --wait -- true
+is "run --wait of a schedule: status 2" "$status" 2
+contains "run --wait of a schedule: why" "$err" "--wait: 'true' does not end"
+run run --schedule @daily --timezone Europe/ -- true
+is "a timezone that is no name: status 2" "$status" 2
+contains "a timezone that is no name: why" "$err" "'Europe/' is no name of a time zone"
+printf 'name: x\ncommand: x\nschedule: {cron: "@daily", timezone: Europe}\n' >"$work/zone.yaml"
+if [ -d /usr/share/zoneinfo/Europe ]; then
+    run submit --check "$work/zone.yaml"
+    is "a directory is no timezone: status 1" "$status" 1
+    contains "a directory is no timezone: why" "$err" "there is no 'Europe' in /usr/share/zoneinfo"
+else
+    echo "# no tz database here: a directory of it is not tried"
+fi
+{
+    echo "jobs:"
+    n=0
+    while [ $n -lt 3 ]; do
+        n=$((n + 1))
+        printf '  - {name: j%s, command: "%s"}\n' $n "$(head -c 50000 /dev/zero | tr '\0' x)"
+    done
+} >"$work/large.yaml"
+run submit --check "$work/large.yaml"
+is "submit --check of too many bytes: status 1" "$status" 1
+contains "submit --check of too many bytes: why" "$err" "submit them in parts"
 printf 'name: from-file\ncommand: "true"\ninstances: 2\n' >"$work/job.yaml"
 run submit --wait "$work/job.yaml"
 is "submit: status 0" "$status" 0
@@ -222,8 +247,10 @@ contains "show: what it is" "$out" '"false"'
 cp "$work/out" "$work/shown.json"
 run submit --check "$work/shown.json"
 is "show: a job file" "$status" 0
-run run --priority -5 --kill-grace 1500ms --reschedule 2 -- true
+run run --priority -5 --kill-grace 1500ms --reschedule 2 --schedule @daily --timezone UTC -- true
 run show "$out"
+is "run --timezone UTC says no more than none" "$(grep -c timezone "$work/out")" 0
+contains "run --schedule" "$out" '"@daily"'
 contains "run --priority" "$out" '"priority": -5'
 contains "run --kill-grace" "$out" '"kill_grace": "1500ms"'
 contains "run --reschedule" "$(echo "$out" | tr -d ' \n')" '"reschedule":{"attempts":2'
