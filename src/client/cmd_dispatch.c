@@ -22,7 +22,8 @@ static const char **values_of(const struct session *s, size_t *count)
     return values;
 }
 
-/* Masters only say that something is wrong; here is known what. */
+/* Masters only say that something is wrong; here is known what.  Of what was purged they may
+ * still know the key of who asks again. */
 static int check(struct session *s,
                  uint64_t job,
                  const char *const *values,
@@ -32,6 +33,8 @@ static int check(struct session *s,
     struct job_spec spec;
     int rc = session_job_spec(s, job, &spec, err);
 
+    if (rc == -(int)ERROR_NOT_FOUND && options_given(s->options, "key"))
+        return 0;
     if (rc != 0)
         return rc;
     if (spec.parameter_count == 0)

@@ -163,6 +163,10 @@ def encode(run):
         assert done.returncode == 1 and part in done.stderr, done.stderr
     assert "1 so far" in run.client.job(job)["why"]
     run.kill(job)
+    run.client("purge", job)
+    assert int(run.client(*dispatch)) == made  # the key outlives the job
+    done = run.client.run("dispatch", job, "INPUT=a")
+    assert done.returncode == 1 and f"there is no job {job}" in done.stderr, done.stderr
 
 
 def artifact(run):
