@@ -48,13 +48,15 @@ static struct role *role_of(const struct state *s, const struct job_spec *spec)
 }
 
 /* Of what is submitted together, the spec is that at `position`: the jobs before it are the
- * only ones that it may wait for by their positions. */
-static enum error_code
-may_submit(const struct state *s, const struct job_spec *spec, size_t position)
+ * only ones that it may wait for by their positions, and so many of them have a schedule. */
+static enum error_code may_submit(const struct state *s,
+                                  const struct job_spec *spec,
+                                  size_t position,
+                                  size_t schedules)
 {
     if (role_of(s, spec) == NULL)
         return ERROR_NOT_FOUND;
-    if (spec->schedule.cron != NULL && s->template_count + position >= LIMIT_SCHEDULES)
+    if (spec->schedule.cron != NULL && s->template_count + schedules >= LIMIT_SCHEDULES)
         return ERROR_BUSY;
     for (size_t i = 0; i < spec->after_count; i++) {
         int64_t job = spec->after[i].job;
@@ -134,7 +136,7 @@ struct result apply_submit(struct apply *a, const struct command *c)
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return result_rejected(-rc);
-    code = job_has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0)
+    code = job_has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0, 0)
                                                      : ERROR_BUSY;
     if (code != ERROR_NONE) {
         job_spec_finish(&spec);
@@ -166,6 +168,7 @@ read_submission(const struct state *s, struct bytes packed, struct submission *o
 {
     struct job_specs_reader r;
     uint64_t tasks = 0;
+    size_t schedules = 0;
     struct bytes spec;
 
     job_specs_open(&r, packed);
@@ -185,9 +188,10 @@ read_submission(const struct state *s, struct bytes packed, struct submission *o
             return (enum error_code) - rc;
         out->count++;
         tasks += one->instances;
-        code = may_submit(s, one, out->count - 1);
+        code = may_submit(s, one, out->count - 1, schedules);
         if (code != ERROR_NONE)
             return code;
+        schedules += one->schedule.cron != NULL;
     }
     return job_has_room(s, out->count, tasks) ? ERROR_NONE : ERROR_BUSY;
 }

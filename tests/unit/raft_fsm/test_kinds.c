@@ -419,6 +419,43 @@ START_TEST(test_a_slot_makes_a_job)
 }
 END_TEST
 
+/* Each is one that has a schedule; other jobs that come with them take no room of theirs. */
+static struct result submit_some(const char *key, const bool *scheduled, size_t count)
+{
+    struct command c = {.kind = COMMAND_SUBMIT_ALL, .submit.key = text_view(key)};
+    struct job_spec specs[8];
+    struct buffer packed = {0};
+    struct result r;
+
+    for (size_t i = 0; i < count; i++) {
+        init(&specs[i]);
+        if (scheduled[i])
+            specs[i].schedule.cron = mem_strdup("@hourly");
+    }
+    job_specs_pack(specs, count, &packed);
+    for (size_t i = 0; i < count; i++)
+        job_spec_finish(&specs[i]);
+    c.submit.spec = buffer_view(&packed);
+    r = fsm_entry_fast(&f, &c, 1);
+    buffer_finish(&packed);
+    return r;
+}
+
+START_TEST(test_the_limit_of_schedules)
+{
+    f.state->template_count += LIMIT_SCHEDULES - 2;
+    ck_rejected(submit_some("a", (bool[]){true, false, true, true}, 4), ERROR_BUSY);
+    ck_done(submit_some("b", (bool[]){false, false, true, true}, 4), 1);
+    ck_rejected(submit_some("c", (bool[]){true}, 1), ERROR_BUSY);
+    ck_done(
+        fsm_entry_fast(&f, &(struct command){.kind = COMMAND_KILL, .kill.job = 3}, 1),
+        3);
+    ck_done(submit_some("c", (bool[]){true}, 1), 5);
+    f.state->template_count -= LIMIT_SCHEDULES - 2;
+    state_check(f.state);
+}
+END_TEST
+
 START_TEST(test_a_slot_is_decided_once)
 {
     submit_template(OVERLAP_ALLOW);
@@ -612,6 +649,7 @@ int main(void)
                          test_a_service_goes_on,
                          test_a_service_with_a_limit_ends,
                          test_a_slot_makes_a_job,
+                         test_the_limit_of_schedules,
                          test_a_slot_is_decided_once,
                          test_the_last_job_still_runs,
                          test_the_last_job_is_replaced,
