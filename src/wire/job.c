@@ -156,7 +156,7 @@ static unsigned number_of(const char *const *names, unsigned count, const char *
 
 const char *job_kind_name(enum job_kind kind)
 {
-    return KIND_NAMES[kind];
+    return kind < JOB_KIND_COUNT ? KIND_NAMES[kind] : "unknown";
 }
 
 const char *job_on_name(enum job_on on)

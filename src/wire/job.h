@@ -109,7 +109,7 @@ enum job_kind {
         JOB_KIND_COUNT
 };
 
-const char *job_kind_name(enum job_kind kind);
+const char *job_kind_name(enum job_kind kind); /* of another number: "unknown" */
 
 /* How another job must end. */
 #define JOB_ENDS(X)              \

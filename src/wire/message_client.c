@@ -286,6 +286,7 @@ void job_summary_pack(struct list_writer *w, const struct job_summary *j)
 static void read_job_summary(struct unpack *u, void *out)
 {
     struct job_summary *j = out;
+    uint64_t kind;
 
     unpack_enter(u);
     j->id = unpack_uint(u);
@@ -301,7 +302,8 @@ static void read_job_summary(struct unpack *u, void *out)
     j->ended_us = unpack_uint(u);
     j->changed = unpack_uint(u);
     j->why = unpack_bytes(u, LIMIT_MESSAGE_BYTES);
-    j->kind = (enum job_kind)unpack_uint_max(u, JOB_KIND_COUNT - 1);
+    kind = unpack_uint(u); /* of later masters maybe one that is not known here */
+    j->kind = kind < JOB_KIND_COUNT ? (enum job_kind)kind : JOB_KIND_COUNT;
     j->expected_ms = unpack_uint(u);
     j->expected_from = (enum expectation)unpack_uint_max(u, EXPECTATION_COUNT - 1);
     unpack_leave(u);

@@ -266,6 +266,25 @@ START_TEST(test_jobs)
 }
 END_TEST
 
+/* Of a later master: the others are listed, and it is, too. */
+START_TEST(test_a_kind_that_is_not_known)
+{
+    struct job_summary j = {.id = 5, .name = LITERAL("hash"), .kind = 77}, got;
+
+    list_begin(&writer, &out, 9, 42);
+    job_summary_pack(&writer, &j);
+    j.id = 6;
+    j.kind = JOB_SERVICE;
+    job_summary_pack(&writer, &j);
+    list_end(&writer, UINT64_MAX);
+    read_list(METHOD_JOBS, 2, UINT64_MAX);
+    ck_assert(job_summary_next(&list, &at, &got));
+    ck_assert_str_eq(job_kind_name(got.kind), "unknown");
+    ck_assert(job_summary_next(&list, &at, &got));
+    ck_assert_str_eq(job_kind_name(got.kind), "service");
+}
+END_TEST
+
 START_TEST(test_tasks)
 {
     const struct task_info t = {.instance = 999999,
@@ -524,6 +543,7 @@ int main(void)
     tcase_add_test(t, test_roles);
     tcase_add_test(t, test_list_request);
     tcase_add_test(t, test_jobs);
+    tcase_add_test(t, test_a_kind_that_is_not_known);
     tcase_add_test(t, test_tasks);
     tcase_add_test(t, test_agents);
     tcase_add_test(t, test_masters);
