@@ -48,13 +48,10 @@ static int wrong(struct reader *r, const char *why)
 {
     return error_set(r->err,
                      ERROR_INVALID,
-                     "%s: %s at '%.20s'; give *, numbers from %u to %u, ranges like "
-                     "%u-%u, lists with commas, or steps like */2",
+                     "%s: %s at '%.10s'; give * or %u-%u, as 1-5, 1,5, */2",
                      r->field->what,
                      why,
                      r->at,
-                     r->field->first,
-                     r->field->last,
                      r->field->first,
                      r->field->last);
 }
@@ -86,7 +83,7 @@ static int take_number(struct reader *r, unsigned *number)
     while (isdigit((unsigned char)*at) && n < 1000)
         n = 10 * n + (unsigned)(*at++ - '0');
     if (n < r->field->first || n > r->field->last)
-        return wrong(r, "a number out of range");
+        return wrong(r, "out of range");
     r->at = at;
     *number = n;
     return 0;
@@ -104,7 +101,7 @@ static int take_step(struct reader *r, unsigned *step)
     while (isdigit((unsigned char)*r->at) && n < 1000)
         n = 10 * n + (unsigned)(*r->at++ - '0');
     if (n == 0)
-        return wrong(r, "a step that is no number above 0");
+        return wrong(r, "no step above 0");
     *step = n;
     return 0;
 }
@@ -131,7 +128,7 @@ static int take_part(struct reader *r, uint64_t *bits)
     if (rc != 0)
         return rc;
     if (from > to)
-        return wrong(r, "a range that ends before it begins");
+        return wrong(r, "backward range");
     if (is_one && *r->at == '/')
         return wrong(r, "a step of one number");
     rc = take_step(r, &step);
@@ -156,7 +153,7 @@ static int take_field(struct reader *r, uint64_t *bits, bool *is_any)
         rc = take_part(r, bits);
     }
     if (rc == 0 && !is_end(*r->at))
-        rc = wrong(r, "something unexpected");
+        rc = wrong(r, "unexpected");
     return rc;
 }
 
@@ -202,9 +199,8 @@ int cron_parse(struct cron *c, const char *text, struct error *err)
             return error_set(
                 err,
                 ERROR_INVALID,
-                "'%.40s' has %d fields; give five (minute, hour, day, month, "
-                "day of the week), or @hourly, @daily, @weekly, @monthly, "
-                "@yearly",
+                "'%.20s' has %d fields; give five (minute hour day month weekday), or "
+                "as @daily",
                 text,
                 i);
         if (take_field(&r, &bits[i], &any[i]) != 0)
