@@ -132,7 +132,8 @@ struct result apply_place(struct apply *a, const struct command *c)
 /* ---- reports ---- */
 
 /* What ended because it was lost, or was told to end, is repeated unless its job is killed.
- * What failed is repeated as the job wants it; so is what ended well of a service.  Inside an edit of the task. */
+ * What failed is repeated as the job wants it; so is what ended well of a service.  Inside
+ * an edit of the task. */
 static enum task_state state_after(const struct apply *a,
                                    struct job *j,
                                    struct task *t,

@@ -1,5 +1,5 @@
-/* apply_template.c - jobs that are made of others: at the slots of a schedule, and when somebody
- * asks for one (docs/spec/14-kinds.md). */
+/* apply_template.c - jobs that are made of others: at the slots of a schedule, and when
+ * somebody asks for one (docs/spec/14-kinds.md). */
 #include "raft_fsm/apply.h"
 
 #include "base/limits.h"

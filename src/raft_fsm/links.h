@@ -33,10 +33,10 @@ struct job_links {
     uint64_t
         stopped_by;     /* the job that did not end as this one wanted, so that it never
                           * begins; 0: none */
-    struct hash128 set;  /* of what was asked with its key, where that is not its spec
+    struct hash128 set; /* of what was asked with its key, where that is not its spec
                           * alone: of all jobs that were submitted with it, or of the
                           * values it was made with; else 0 */
-    uint64_t parent;     /* the job that it was made of; 0: none */
+    uint64_t parent;    /* the job that it was made of; 0: none */
     /* derived */
     struct job *job;
     struct dependency_list dependents;

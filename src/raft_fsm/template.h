@@ -21,7 +21,7 @@ struct job_template {
     bool is_dispatched;              /* when somebody asks: it has no slots */
     /* derived */
     struct job *job;
-    RB_ENTRY(job_template) by_job; /* in the state's of schedules, while it is not killed */
+    RB_ENTRY(job_template) by_job; /* of schedules that are not killed */
 };
 
 RB_HEAD(template_tree, job_template);
