@@ -217,6 +217,26 @@ static int check_wait(struct session *s, const struct job_set *set, struct error
     return 0;
 }
 
+/* Something that the jobs name is not there: which job, if it is one. */
+static int
+which_is_missing(struct session *s, const struct job_set *set, struct error *err)
+{
+    struct buffer page = {0};
+    struct job_summary job;
+    struct error why;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < set->count; i++)
+        for (size_t k = 0; rc == 0 && k < set->specs[i].after_count; k++)
+            if (set->specs[i].after[k].job > 0)
+                rc = session_job(
+                    s, (uint64_t)set->specs[i].after[k].job, &page, &job, &why);
+    buffer_finish(&page);
+    if (rc == -(int)ERROR_NOT_FOUND)
+        return error_set(err, why.code, "after: %s", why.text);
+    return -(int)err->code;
+}
+
 int submit_set(struct session *s, const struct job_set *set, struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
@@ -233,6 +253,8 @@ int submit_set(struct session *s, const struct job_set *set, struct error *err)
         rc = session_open(s, err);
     if (rc == 0)
         rc = send_jobs(s, set, &packed, key, &job, err);
+    if (rc == -(int)ERROR_NOT_FOUND)
+        rc = which_is_missing(s, set, err);
     buffer_finish(&packed);
     if (rc != 0)
         return rc;

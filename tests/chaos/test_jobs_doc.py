@@ -135,6 +135,8 @@ def pipeline(run):
     ids = [int(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1 and f"job {ids[0]} FAILED" in done.stderr, done.stderr
     assert [run.client.job(i)["state"] for i in ids] == ["FAILED", "KILLED", "COMPLETE"]
+    done = run.client.run("run", "--after", ids[0], "--after", 99, "--", "true")
+    assert done.returncode == 1 and "after: there is no job 99" in done.stderr, done.stderr
 
 
 def nightly(run):
