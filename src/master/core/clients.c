@@ -229,9 +229,8 @@ static const char *explain(enum method method, enum error_code code)
             return "a run of the job may go on on an unreachable agent, others that "
                    "wait for it are just told, or the cluster remembers as many keys "
                    "as it may; repeat it later";
-        return "the cluster keeps as many jobs, tasks or keys as it may; purge or "
-               "wait, then "
-               "repeat";
+        return "the cluster keeps as many jobs, tasks, schedules or keys as it may; "
+               "purge, kill or wait, then repeat";
     case ERROR_TOO_LARGE:
         return "this is more than the cluster may hold; ask for fewer tasks";
     case ERROR_INVALID:
