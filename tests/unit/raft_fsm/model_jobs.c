@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <check.h>
+
 #define DAY_US (24ull * 3600 * 1000000)
 
 /* Somebody used the key already. */
@@ -177,6 +179,7 @@ static uint64_t m_make(struct model *m, const struct m_job *template, uint64_t s
 
     job_spec_unpack(&spec, template->body, NULL);
     job_spec_at_slot(&spec, slot_us);
+    ck_assert_int_eq(job_spec_check(&spec, NULL), 0);
     job_spec_pack(&spec, &body);
     buffer_append(&key, "\0triarch", 8);
     buffer_append_u64(&key, parent);
