@@ -9,9 +9,9 @@
 
 #include "client/session.h"
 
-/* Until it has ended: 0, and *ended is how it did, without texts.  Else the exit status of who was
- * interrupted, or a negative error.  A job that exists for sure is waited for without any
- * master, too. */
+/* Until it has ended: 0, and *ended is how it did, without texts.  Else the exit status of
+ * who was interrupted, or a negative error.  A job that exists for sure is waited for
+ * without any master, too. */
 int job_wait_end(struct session *s,
                  uint64_t job,
                  bool exists,

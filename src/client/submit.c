@@ -152,8 +152,8 @@ static void print_set(struct session *s, const struct job_set *set, uint64_t fir
     mem_free(ids);
 }
 
-/* It never began, as its `after` asks: the others of the set ended so, and that is no failure of
- * this one. */
+/* It never began, as its `after` asks: the others of the set ended so, and that is no
+ * failure of this one. */
 static bool is_left_out(const struct job_set *set, size_t i, const enum job_state *ends)
 {
     for (size_t k = 0; k < set->specs[i].after_count; k++) {
@@ -170,7 +170,8 @@ static bool is_left_out(const struct job_set *set, size_t i, const enum job_stat
     return false;
 }
 
-/* One after the other; the first that did not end well is the error, and of others is told. */
+/* One after the other; the first that did not end well is the error, and others are told
+ * of. */
 static int wait_for_all(struct session *s,
                         const struct job_set *set,
                         uint64_t first,

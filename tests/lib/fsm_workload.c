@@ -273,8 +273,8 @@ static uint64_t agent_id(struct workload *w, const struct state *s)
     return recent_id(w, s->globals.last_agent_id);
 }
 
-/* One of the newest, or the last that a template made: so that some of those run, or still end
- * when they were killed, at the next slot. */
+/* One of the newest, or the last that a template made: so that some of those run, or still
+ * end when they were killed, at the next slot. */
 static uint64_t job_or_child(struct workload *w, const struct state *s)
 {
     struct job_template *t;

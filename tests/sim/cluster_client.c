@@ -555,8 +555,9 @@ static void add_policy(struct job_spec *spec, struct rng *r, bool exclusive)
         };
 }
 
-/* Many slots may be made up at once when masters come back, and what is made of them ends in
- * the time after the faults as other jobs do: it wants nothing that few have, and runs once. */
+/* Many slots may be made up at once when masters come back, and what is made of them ends
+ * in the time after the faults as other jobs do: it wants nothing that few have, and runs
+ * once. */
 static void be_template(struct job_spec *spec, struct rng *r)
 {
     spec->schedule = (struct job_schedule){
