@@ -81,8 +81,9 @@ struct result fsm_found(struct fsm *f)
 
 struct result fsm_submit_spec(struct fsm *f, const char *key, struct bytes spec)
 {
-    struct command c = {.kind = COMMAND_SUBMIT,
-                        .submit = {{(const uint8_t *)key, strlen(key)}, spec}};
+    struct command c = {
+        .kind = COMMAND_SUBMIT,
+        .submit = {.key = {(const uint8_t *)key, strlen(key)}, .spec = spec}};
 
     return fsm_run(f, &c);
 }

@@ -119,7 +119,8 @@ END_TEST
 START_TEST(test_submit_rules)
 {
     static const uint8_t LONG_KEY[LIMIT_KEY_BYTES + 1] = {1};
-    struct command c = {.kind = COMMAND_SUBMIT, .submit = {{0}, LITERAL("s")}};
+    struct command c = {.kind = COMMAND_SUBMIT,
+                        .submit = {.key = {0}, .spec = LITERAL("s")}};
 
     command_pack(&c, &out);
     ck_assert_error(
