@@ -119,7 +119,7 @@ static int visit(struct sorting *s, uint32_t root, struct error *err)
     while (s->depth > 0) {
         uint32_t job = s->path[s->depth - 1];
         const struct job_spec *spec = &s->specs[job];
-        const struct job_after *after = &spec->after[s->next[job]];
+        const struct job_after *after;
 
         if (s->next[job] == spec->after_count) {
             s->visits[job] = DONE;
@@ -127,7 +127,7 @@ static int visit(struct sorting *s, uint32_t root, struct error *err)
             s->depth--;
             continue;
         }
-        s->next[job]++;
+        after = &spec->after[s->next[job]++];
         if (after->job > 0)
             continue;
         if (s->visits[-1 - after->job] == BELOW)
