@@ -174,10 +174,12 @@ static int64_t big_i64(const uint8_t *at)
 static bool
 read_head(struct bytes tzif, size_t at, size_t width, struct counts *c, size_t *size)
 {
-    const uint8_t *head = tzif.data + at;
+    const uint8_t *head;
 
-    if (tzif.size < HEAD_SIZE || at > tzif.size - HEAD_SIZE ||
-        memcmp(head, "TZif", 4) != 0 || head[4] < '2')
+    if (tzif.size < HEAD_SIZE || at > tzif.size - HEAD_SIZE)
+        return false;
+    head = tzif.data + at;
+    if (memcmp(head, "TZif", 4) != 0 || head[4] < '2')
         return false;
     *c = (struct counts){
         .is_utc = big_u32(head + 20),
