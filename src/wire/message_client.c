@@ -10,7 +10,7 @@
 #include "wire/message_usage.h"
 #include "wire/pack.h"
 
-/* ---- submit, kill, purge, agent_gone ---- */
+/* ---- submit, dispatch, kill, purge, agent_gone ---- */
 
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out)
 {
@@ -24,6 +24,17 @@ void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out
     rpc_end(out, begin);
 }
 
+/* Who asks for a new job, and with which key. */
+static void check_sender(struct unpack *u, struct bytes key, struct bytes owner)
+{
+    if (!text_is_printable(owner))
+        unpack_fail(u, "the owner is no printable text");
+    if (key.size == 0)
+        unpack_fail(u, "the key is missing");
+    else if (key_is_of_masters(key))
+        unpack_fail(u, "the key is one of the masters'");
+}
+
 int submit_unpack(struct submit_request *out, struct bytes params, struct error *err)
 {
     struct unpack u;
@@ -34,12 +45,7 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
     out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
     out->spec = unpack_bytes(&u, LIMIT_SPEC_BYTES);
     out->owner = unpack_text(&u, LIMIT_OWNER_BYTES);
-    if (!text_is_printable(out->owner))
-        unpack_fail(&u, "the owner is no printable text");
-    if (out->key.size == 0)
-        unpack_fail(&u, "the key is missing");
-    else if (key_is_of_masters(out->key))
-        unpack_fail(&u, "the key is one of the masters'");
+    check_sender(&u, out->key, out->owner);
     if (out->spec.size == 0)
         unpack_fail(&u, "the job is missing");
     unpack_leave(&u);
@@ -71,12 +77,7 @@ int dispatch_unpack(struct dispatch_request *out,
     out->job = unpack_uint(&u);
     out->values = unpack_bytes(&u, LIMIT_SPEC_BYTES);
     out->owner = unpack_text(&u, LIMIT_OWNER_BYTES);
-    if (!text_is_printable(out->owner))
-        unpack_fail(&u, "the owner is no printable text");
-    if (out->key.size == 0)
-        unpack_fail(&u, "the key is missing");
-    else if (key_is_of_masters(out->key))
-        unpack_fail(&u, "the key is one of the masters'");
+    check_sender(&u, out->key, out->owner);
     if (out->values.size == 0)
         unpack_fail(&u, "the values are missing");
     unpack_leave(&u);
