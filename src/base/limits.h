@@ -124,6 +124,14 @@
 #define LIMIT_CHECKS           8
 #define LIMIT_CHECK_FAILURES   1000
 #define LIMIT_CHECK_TIMEOUT_MS 60000 /* of one check */
+#define LIMIT_CONSTRAINTS      16
+#define LIMIT_AFFINITIES       16
+#define LIMIT_SPREADS          4
+#define LIMIT_APARTS           16    /* names in anti_affinity */
+#define LIMIT_CONDITION_VALUES 64    /* of `in` */
+#define LIMIT_WEIGHT           100   /* of an affinity and the like */
+#define LIMIT_REGEXP_STEPS     10000 /* of one search for a regular expression */
+#define LIMIT_DISTINCT_TASKS   65536 /* of a job with `distinct` or `spread` */
 #define LIMIT_LEASE_MIN_MS     2000  /* four heartbeats */
 #define LIMIT_LEASE_GRACE_MS   1000  /* at least: twice what a leader may oversleep */
 #define LIMIT_RESTART_MS       100   /* from one restart to the next, on the average */

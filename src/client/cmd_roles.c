@@ -43,6 +43,14 @@ static const struct option_row rows[] = {
      .kind = OPTION_TEXT,
      .argument = "TIME",
      .help = "of a task of which nobody knows how long it takes"},
+    {.name = "placement",
+     .kind = OPTION_TEXT,
+     .argument = "HOW",
+     .help = "binpack fills agents up, spread takes empty ones first"},
+    {.name = "alpha",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .help = "of 1000 parts of a score, how many are affinity; the rest is placement"},
 };
 
 /* ---- one option of a change each ---- */
@@ -104,6 +112,32 @@ static int take_length(struct role_spec *spec, const char *text, struct error *e
     return text_parse_duration_ms(&spec->length_ms, text, err);
 }
 
+static int take_alpha(struct role_spec *spec, const char *text, struct error *err)
+{
+    uint64_t value;
+
+    if (!text_parse_u64(&value, text) || value > ROLE_ALPHA_MAX)
+        return error_set(err,
+                         ERROR_USAGE,
+                         "'%.40s' is no part of a thousand; give a whole number from 0 "
+                         "to %u",
+                         text,
+                         ROLE_ALPHA_MAX);
+    spec->alpha = (uint32_t)value;
+    return 0;
+}
+
+static int take_balance(struct role_spec *spec, const char *text, struct error *err)
+{
+    for (int i = 0; i < ROLE_BALANCE_COUNT; i++) {
+        spec->balance = (enum role_balance)i;
+        if (strcmp(text, role_balance_name(spec->balance)) == 0)
+            return 0;
+    }
+    return error_set(
+        err, ERROR_USAGE, "'%.40s' is no placement; give binpack or spread", text);
+}
+
 /* Amounts as an agent's --resources; a kind that is not named stays at this. */
 #define NOT_GIVEN UINT64_MAX
 
@@ -155,6 +189,8 @@ static const struct {
     {"max", ROLE_HAS_MAX, take_max},
     {"aging", ROLE_HAS_AGING, take_aging},
     {"length", ROLE_HAS_LENGTH, take_length},
+    {"alpha", ROLE_HAS_ALPHA, take_alpha},
+    {"placement", ROLE_HAS_BALANCE, take_balance},
 };
 #define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
 
@@ -254,6 +290,7 @@ static int remove_role(struct session *s, const char *name, struct error *err)
 static const struct column columns[] = {
     {"NAME", COLUMN_TEXT},
     {"ORDER", COLUMN_TEXT},
+    {"PLACEMENT", COLUMN_TEXT},
     {"PRIORITY", COLUMN_NUMBER},
     {"WEIGHT", COLUMN_NUMBER},
     {"JOBS", COLUMN_NUMBER},
@@ -358,6 +395,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
             return rc;
         table_cell(t, STYLE_PLAIN, "%s", all.name);
         table_cell(t, STYLE_PLAIN, "%s", role_order_name(all.spec.order));
+        table_cell(t, STYLE_PLAIN, "%s", role_balance_name(all.spec.balance));
         table_cell(t, STYLE_PLAIN, "%" PRId32, all.spec.priority);
         cell_thousandths(t, all.spec.weight);
         table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);

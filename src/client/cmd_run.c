@@ -121,6 +121,23 @@ static const struct option_row rows[] = {
      .argument = "N",
      .fallback = "0",
      .help = "from -1000 to 1000; a higher one is placed first"},
+    {.name = "constraint",
+     .kind = OPTION_LIST,
+     .argument = "CONDITION",
+     .help =
+         "only agents of which it holds, as 'rack = a', 'gen >= 3', 'host distinct'"},
+    {.name = "affinity",
+     .kind = OPTION_LIST,
+     .argument = "CONDITION[:WEIGHT]",
+     .help = "rather agents of which it holds, as 'zone = b:50'"},
+    {.name = "spread",
+     .kind = OPTION_LIST,
+     .argument = "ATTRIBUTE[:WEIGHT]",
+     .help = "as many tasks on each value of it, as rack"},
+    {.name = "anti-affinity",
+     .kind = OPTION_LIST,
+     .argument = "JOB[:WEIGHT]",
+     .help = "never, or with a weight rather not, where tasks of JOB are"},
     {.name = "exclusive",
      .kind = OPTION_FLAG,
      .help = "never let two runs of a task overlap"},
@@ -268,6 +285,63 @@ static int take_after(const struct session *s, struct job_spec *spec, struct err
     return 0;
 }
 
+/* Each text of a list option is read into a new part of what the job says. */
+static int take_each(const struct session *s,
+                     const char *name,
+                     struct match *m,
+                     int (*take)(struct match *m, const char *text, struct error *err),
+                     struct error *err)
+{
+    struct error why;
+
+    for (size_t i = 0; i < options_list_count(s->options, name); i++)
+        if (take(m, options_list_at(s->options, name, i), &why) != 0)
+            return options_refuse(s->options, name, err, "%s", why.text);
+    return 0;
+}
+
+static int take_constraint(struct match *m, const char *text, struct error *err)
+{
+    return condition_parse(match_add_constraint(m), text, err);
+}
+
+static int take_affinity(struct match *m, const char *text, struct error *err)
+{
+    return affinity_parse(match_add_affinity(m), text, err);
+}
+
+static int take_spread(struct match *m, const char *text, struct error *err)
+{
+    return spread_parse(match_add_spread(m), text, err);
+}
+
+static int take_apart(struct match *m, const char *text, struct error *err)
+{
+    return apart_parse(match_add_apart(m), text, err);
+}
+
+static int take_match(const struct session *s, struct match *m, struct error *err)
+{
+    int rc = take_each(s, "constraint", m, take_constraint, err);
+
+    if (rc == 0)
+        rc = take_each(s, "affinity", m, take_affinity, err);
+    if (rc == 0)
+        rc = take_each(s, "spread", m, take_spread, err);
+    if (rc == 0)
+        rc = take_each(s, "anti-affinity", m, take_apart, err);
+    return rc;
+}
+
+/* All of it stood on the command line. */
+static int check_spec(const struct job_spec *spec, struct error *err)
+{
+    if (job_spec_check(spec, err) == 0 && match_check_regexps(&spec->match, err) == 0)
+        return 0;
+    err->code = ERROR_USAGE;
+    return -(int)ERROR_USAGE;
+}
+
 static int take_spec(const struct session *s, struct job_spec *spec, struct error *err)
 {
     const char *name = options_text(s->options, "name");
@@ -294,11 +368,9 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
         rc = take_resources(s, spec, err);
     if (rc == 0)
         rc = take_priority(s, &spec->priority, err);
-    if (rc == 0 && job_spec_check(spec, err) != 0) {
-        err->code = ERROR_USAGE; /* all of it stood on the command line */
-        rc = -(int)ERROR_USAGE;
-    }
-    return rc;
+    if (rc == 0)
+        rc = take_match(s, &spec->match, err);
+    return rc == 0 ? check_spec(spec, err) : rc;
 }
 
 static int run(struct session *s, struct error *err)

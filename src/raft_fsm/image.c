@@ -318,6 +318,8 @@ code_role(struct coder *c, bool reading, struct role *role, struct record *r)
     code_u32(c, reading, &s->weight);
     code_u64(c, reading, &s->aging_ms);
     code_u64(c, reading, &s->length_ms);
+    code_u32(c, reading, &s->alpha);
+    CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
     code_bound(c, reading, &s->min);
     code_bound(c, reading, &s->max);
     if (!reading)

@@ -144,7 +144,7 @@ static const char *take_links(struct state *s, struct record *r, struct job *j)
 
 static const char *take_job(struct state *s, struct record *r)
 {
-    struct bytes key, spec;
+    struct bytes key, spec, match;
     struct job *j;
 
     if (state_job_by_key(s, r->job.key) != NULL)
@@ -152,6 +152,7 @@ static const char *take_job(struct state *s, struct record *r)
     j = job_create(r->job.key, r->job.spec);
     key = j->key;
     spec = j->spec;
+    match = j->match;
     *j = r->job;
     r->job.extras = NULL;
     r->job.policy = NULL;
@@ -161,6 +162,7 @@ static const char *take_job(struct state *s, struct record *r)
     j->links = NULL;
     j->key = key;
     j->spec = spec;
+    j->match = match;
     j->owner = owner_of(s, r);
     state_link(s, object_job(j));
     return take_links(s, r, j);

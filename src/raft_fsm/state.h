@@ -113,6 +113,8 @@ struct job {
     uint8_t expected_from; /* enum expectation */
     struct job_template *made; /* of it jobs are made; owned; NULL: it runs itself */
     struct job_links *links; /* owned; NULL: it waits for none, and none for it */
+    struct bytes match; /* derived: which agents (wire/match.h), packed, a view of `spec`;
+                         * empty: any */
     uint32_t instances;
     int32_t priority;
     uint8_t kind; /* enum job_kind */

@@ -367,6 +367,7 @@ struct job *job_create(struct bytes key, struct bytes spec)
     memcpy(block + key.size, spec.data, spec.size);
     j->key = (struct bytes){block, key.size};
     j->spec = (struct bytes){block + key.size, spec.size};
+    j->match = job_spec_match(j->spec);
     return j;
 }
 

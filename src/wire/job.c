@@ -92,6 +92,7 @@ void job_spec_finish(struct job_spec *spec)
     free_volumes(spec);
     free_checks(spec);
     free_parameters(spec);
+    match_finish(&spec->match);
     *spec = (struct job_spec){0};
 }
 

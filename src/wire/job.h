@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "wire/custom.h"
+#include "wire/match.h"
 #include "wire/pack.h"
 #include "wire/resources.h"
 
@@ -220,6 +221,7 @@ struct job_spec {
     struct job_schedule schedule;
     struct job_parameter *parameters; /* in order of the names, distinct */
     size_t parameter_count;
+    struct match match;   /* which agents */
 };
 
 /* Nothing of it runs: jobs are made of it. */
@@ -311,5 +313,7 @@ void job_spec_pack_agent_part(struct bytes spec, struct buffer *out);
 /* Only the name of a packed spec, as a view into it; empty when it does not decode.  A
  * whole spec may be thousands of strings: too much for each line of a listing. */
 struct bytes job_spec_name(struct bytes bytes);
+/* Only its struct match, packed, as such a view; empty when it takes any agent. */
+struct bytes job_spec_match(struct bytes bytes);
 
 #endif

@@ -658,6 +658,21 @@ static int check_lease(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
+static int check_match(const struct job_spec *spec, struct error *err)
+{
+    bool counts = spec->match.spread_count > 0;
+
+    for (size_t i = 0; i < spec->match.constraint_count; i++)
+        counts |= spec->match.constraints[i].op == MATCH_DISTINCT;
+    if (counts && spec->instances > LIMIT_DISTINCT_TASKS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "instances: %u; with distinct or spread the most is %d",
+                         spec->instances,
+                         LIMIT_DISTINCT_TASKS);
+    return match_check(&spec->match, err);
+}
+
 /* Whether it is there is for the masters, and whether a position may be waited for, too. */
 static int check_after(const struct job_spec *spec, struct error *err)
 {
@@ -804,7 +819,8 @@ static int check_going_on(const struct job_spec *spec, struct error *err)
 
 static int check_text_bytes(const struct job_spec *spec, struct error *err)
 {
-    size_t size = length(spec->image.source) + length(spec->user);
+    size_t size = length(spec->image.source) + length(spec->user) +
+                  match_text_bytes(&spec->match);
 
     for (size_t i = 0; i < spec->custom.count; i++)
         size += length(spec->custom.items[i].name);
@@ -818,12 +834,13 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
             size += strlen(spec->checks[i].argv[k]) + 5;
     }
     if (size > LIMIT_JOB_TEXT_BYTES)
-        return error_set(err,
-                         ERROR_TOO_LARGE,
-                         "artifacts, volumes and checks: %zu bytes of text together; "
-                         "the most is %lu",
-                         size,
-                         LIMIT_JOB_TEXT_BYTES);
+        return error_set(
+            err,
+            ERROR_TOO_LARGE,
+            "artifacts, volumes, checks and constraints: %zu bytes of text together; "
+            "the most is %lu",
+            size,
+            LIMIT_JOB_TEXT_BYTES);
     return 0;
 }
 
@@ -835,6 +852,7 @@ int job_spec_check(const struct job_spec *spec, struct error *err)
         check_user,       check_ports,   check_custom,     check_artifacts,
         check_volumes,    check_times,   check_checks,     check_lease,
         check_going_on,   check_after,   check_schedule,   check_parameters,
+        check_match,
         check_text_bytes,
     };
     struct error unused;

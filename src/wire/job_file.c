@@ -228,6 +228,10 @@ static const struct job_field JOB_FIELDS[] = {
     {"readiness", job_read_readiness},
     {"on_disconnect", job_read_on_disconnect},
     {"exclusive", job_read_exclusive},
+    {"constraints", job_read_constraints},
+    {"affinities", job_read_affinities},
+    {"spread", job_read_spread},
+    {"anti_affinity", job_read_anti_affinity},
     {NULL, NULL},
 };
 
@@ -263,7 +267,8 @@ static int check(struct job_reader *r, const json_t *value)
     char field[FIELD_PATH_MAX];
     const char *map = "";
 
-    if (job_spec_check(r->spec, &why) == 0)
+    if (job_spec_check(r->spec, &why) == 0 &&
+        match_check_regexps(&r->spec->match, &why) == 0)
         return 0;
     snprintf(field, sizeof(field), "%.*s", (int)strcspn(why.text, ":"), why.text);
     if (job_field_is_known(RESOURCE_FIELDS, field))

@@ -283,6 +283,77 @@ static void put_parameters(json_t *o, const struct job_spec *spec)
     json_object_set_new(o, "parameters", map);
 }
 
+/* ---- which agents ---- */
+
+static json_t *conditions(const struct condition *list, size_t count, bool has_weight)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        const struct condition *c = &list[i];
+        json_t *o = json_object(), *values = json_array();
+
+        put_text(o, "attribute", c->attribute);
+        put_text(o, "op", match_op_name(c->op));
+        for (size_t k = 0; k < c->count; k++)
+            json_array_append_new(values, text(c->values[k]));
+        if (c->op == MATCH_IN || c->op == MATCH_NOT_IN)
+            json_object_set(o, "value", values);
+        else if (c->op == MATCH_DISTINCT)
+            put_number(o, "value", c->most);
+        else if (c->count > 0)
+            put_text(o, "value", c->values[0]);
+        json_decref(values);
+        if (has_weight)
+            json_object_set_new(o, "weight", json_integer(c->weight));
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+static json_t *spreads(const struct match *m)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < m->spread_count; i++) {
+        json_t *o = json_object();
+
+        put_text(o, "attribute", m->spreads[i].attribute);
+        put_number(o, "weight", m->spreads[i].weight);
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+static json_t *aparts(const struct match *m)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < m->apart_count; i++) {
+        json_t *o = json_object();
+
+        put_text(o, "job", m->aparts[i].job);
+        if (m->aparts[i].weight > 0)
+            put_number(o, "weight", m->aparts[i].weight);
+        json_array_append_new(all, o);
+    }
+    return all;
+}
+
+static void put_match(json_t *o, const struct match *m)
+{
+    if (m->constraint_count > 0)
+        json_object_set_new(
+            o, "constraints", conditions(m->constraints, m->constraint_count, false));
+    if (m->affinity_count > 0)
+        json_object_set_new(
+            o, "affinities", conditions(m->affinities, m->affinity_count, true));
+    if (m->spread_count > 0)
+        json_object_set_new(o, "spread", spreads(m));
+    if (m->apart_count > 0)
+        json_object_set_new(o, "anti_affinity", aparts(m));
+}
+
 /* ---- the job ---- */
 
 json_t *job_spec_to_json(const struct job_spec *spec)
@@ -321,5 +392,6 @@ json_t *job_spec_to_json(const struct job_spec *spec)
     put_checks(o, "health", spec, CHECK_HEALTH);
     put_checks(o, "readiness", spec, CHECK_READINESS);
     put_disconnect(o, spec);
+    put_match(o, &spec->match);
     return o;
 }

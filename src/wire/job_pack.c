@@ -5,7 +5,7 @@
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
  *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
  *      [role, estimate_ms, kind, [[job, on]…], [cron, timezone, missed, overlap],
- *       [[name, value?]…]]]
+ *       [[name, value?]…], match]]
  *
  * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
@@ -34,7 +34,8 @@ _Static_assert(LIMIT_ARGV_ENV_BYTES + 2 * 2 * LIMIT_ARGS +
                        LIMIT_JOB_TEXT_BYTES + LIMIT_CUSTOM * 16 +
                        (LIMIT_ARTIFACTS + LIMIT_VOLUMES) * 112 + LIMIT_CHECKS * 80 +
                        LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + LIMIT_CRON_BYTES +
-                       LIMIT_ZONE_BYTES + 256 <=
+                       LIMIT_ZONE_BYTES +
+ (LIMIT_CONSTRAINTS + LIMIT_AFFINITIES + LIMIT_SPREADS + LIMIT_APARTS) * 16 + 256 <=
                    LIMIT_SPEC_BYTES,
                "a job spec that keeps the rules fits its limit");
 
@@ -231,6 +232,11 @@ static void pack_parameters(const struct job_spec *spec, struct buffer *out)
     }
 }
 
+static void pack_match(const struct job_spec *spec, struct buffer *out)
+{
+    match_pack(&spec->match, out);
+}
+
 typedef void pack_field(const struct job_spec *spec, struct buffer *out);
 
 /* How many fields stand in the bytes: up to the last that is given. */
@@ -243,7 +249,9 @@ static uint32_t count_given(const bool *given, uint32_t n)
 
 /* Of masters alone; what may be left out, in order. */
 static pack_field *const SCHEDULING[] = {
-    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule, pack_parameters};
+    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule, pack_parameters, pack_match};
+
+#define SCHEDULING_OF_MATCH 6 /* before it */
 
 static uint32_t count_scheduling(const struct job_spec *spec)
 {
@@ -254,6 +262,7 @@ static uint32_t count_scheduling(const struct job_spec *spec)
         spec->after_count > 0,
         spec->schedule.cron != NULL,
         spec->parameter_count > 0,
+        !match_is_empty(&spec->match),
     };
 
     _Static_assert(sizeof(given) / sizeof(given[0]) ==
@@ -563,6 +572,7 @@ static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
     unpack_after(spec, u);
     unpack_schedule(spec, u);
     unpack_parameters(spec, u);
+    match_unpack(&spec->match, u);
     unpack_leave_known(u);
 }
 
@@ -681,4 +691,21 @@ struct bytes job_spec_name(struct bytes bytes)
     unpack_init(&u, bytes);
     unpack_enter(&u);
     return unpack_text(&u, LIMIT_NAME_BYTES);
+}
+
+struct bytes job_spec_match(struct bytes bytes)
+{
+    struct bytes none = {0};
+    struct unpack u;
+
+    unpack_init(&u, bytes);
+    if (unpack_enter(&u) <= FIELDS_OF_AGENTS)
+        return none;
+    for (uint32_t i = 0; i < FIELDS_OF_AGENTS; i++)
+        unpack_skip(&u);
+    if (unpack_enter(&u) <= SCHEDULING_OF_MATCH)
+        return none;
+    for (uint32_t i = 0; i < SCHEDULING_OF_MATCH; i++)
+        unpack_skip(&u);
+    return unpack_ok(&u) ? unpack_array_view(&u) : none;
 }

@@ -1,5 +1,5 @@
-/* job_read.h - reading the values of a job file (private to job_file.c, job_hint.c and
- * job_read*.c).
+/* job_read.h - reading the values of a job file (private to job_file.c, job_hint.c,
+ * job_read*.c and match_read.c).
  *
  * A map is a table of fields: a name and a function that reads the value.  Each read_
  * function returns 0 or the error that it filled; after an error the path stays where the
@@ -133,5 +133,11 @@ job_read_fn job_read_health;
 job_read_fn job_read_readiness;
 job_read_fn job_read_on_disconnect;
 job_read_fn job_read_exclusive;
+
+/* Of match_read.c. */
+job_read_fn job_read_constraints;
+job_read_fn job_read_affinities;
+job_read_fn job_read_spread;
+job_read_fn job_read_anti_affinity;
 
 #endif

@@ -1,7 +1,8 @@
 /* role.c - what a role says: its rules, and the bytes of a change.
  *
  *     [name, order, priority, weight, aging_ms, length_ms,
- *      [[amount…], kinds, [[custom name, amount]…]], the same]            min, max
+ *      [[amount…], kinds, [[custom name, amount]…]], the same,            min, max
+ *      alpha, balance]               may be left out together
  *
  * A field that is not to change is nil.
  */
@@ -23,6 +24,20 @@ const char *role_order_name(enum role_order order)
         ROLE_ORDERS(X)
 #undef X
     case ROLE_ORDER_COUNT:
+        break;
+    }
+    return "unknown";
+}
+
+const char *role_balance_name(enum role_balance balance)
+{
+    switch (balance) {
+#define X(number, name, text) \
+    case BALANCE_##name:      \
+        return text;
+        ROLE_BALANCES(X)
+#undef X
+    case ROLE_BALANCE_COUNT:
         break;
     }
     return "unknown";
@@ -51,6 +66,7 @@ void role_spec_init(struct role_spec *spec)
         .weight = ROLE_WEIGHT_DEFAULT,
         .aging_ms = ROLE_AGING_MS,
         .length_ms = ROLE_LENGTH_MS,
+        .alpha = ROLE_ALPHA_DEFAULT,
     };
 }
 
@@ -90,7 +106,8 @@ bool role_spec_equal(const struct role_spec *a, const struct role_spec *b)
 {
     return a->order == b->order && a->priority == b->priority &&
            a->weight == b->weight && a->aging_ms == b->aging_ms &&
-           a->length_ms == b->length_ms && role_bound_equal(&a->min, &b->min) &&
+           a->length_ms == b->length_ms && a->alpha == b->alpha &&
+           a->balance == b->balance && role_bound_equal(&a->min, &b->min) &&
            role_bound_equal(&a->max, &b->max);
 }
 
@@ -121,6 +138,8 @@ void role_change_apply(const struct role_change *c, struct role_spec *spec)
     TAKE(ROLE_HAS_WEIGHT, weight);
     TAKE(ROLE_HAS_AGING, aging_ms);
     TAKE(ROLE_HAS_LENGTH, length_ms);
+    TAKE(ROLE_HAS_ALPHA, alpha);
+    TAKE(ROLE_HAS_BALANCE, balance);
 #undef TAKE
     if ((c->given & ROLE_HAS_MIN) != 0)
         take_bound(&spec->min, &from->min);
@@ -214,6 +233,12 @@ int role_spec_check(const struct role_spec *spec, struct error *err)
     if (spec->length_ms == 0 || spec->length_ms > LIMIT_JOB_TIME_MS)
         return error_set(
             err, ERROR_INVALID, "length: give a time above 0, of at most 365d");
+    if (spec->alpha > ROLE_ALPHA_MAX)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "alpha: %u; give a number from 0 to %u",
+                         spec->alpha,
+                         ROLE_ALPHA_MAX);
     rc = check_bound(&spec->min, "min", err);
     if (rc == 0)
         rc = check_min(spec, err);
@@ -260,7 +285,8 @@ static void unpack_bound(struct role_bound *b, struct unpack *u)
     unpack_leave_known(u);
 }
 
-#define FIELDS 8
+#define FIELDS       8 /* then come those that may be left out */
+#define SCORE_FIELDS (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
 
 void role_change_pack(const struct role_change *c, struct buffer *out)
 {
@@ -273,7 +299,7 @@ void role_change_pack(const struct role_change *c, struct buffer *out)
         else                         \
             pack_nil(out);           \
     } while (0)
-    pack_array(out, FIELDS);
+    pack_array(out, (c->given & SCORE_FIELDS) != 0 ? FIELDS + 2 : FIELDS);
     pack_text(out, c->name);
     FIELD(ROLE_HAS_ORDER, pack_uint(out, s->order));
     FIELD(ROLE_HAS_PRIORITY, pack_int(out, s->priority));
@@ -282,10 +308,14 @@ void role_change_pack(const struct role_change *c, struct buffer *out)
     FIELD(ROLE_HAS_LENGTH, pack_uint(out, s->length_ms));
     FIELD(ROLE_HAS_MIN, pack_bound(&s->min, out));
     FIELD(ROLE_HAS_MAX, pack_bound(&s->max, out));
+    if ((c->given & SCORE_FIELDS) != 0) {
+        FIELD(ROLE_HAS_ALPHA, pack_uint(out, s->alpha));
+        FIELD(ROLE_HAS_BALANCE, pack_uint(out, s->balance));
+    }
 #undef FIELD
 }
 
-static void unpack_fields(struct role_change *c, struct unpack *u)
+static void unpack_fields(struct role_change *c, uint32_t fields, struct unpack *u)
 {
     struct role_spec *s = &c->spec;
 
@@ -306,20 +336,28 @@ static void unpack_fields(struct role_change *c, struct unpack *u)
     FIELD(ROLE_HAS_LENGTH, s->length_ms = unpack_uint(u));
     FIELD(ROLE_HAS_MIN, unpack_bound(&s->min, u));
     FIELD(ROLE_HAS_MAX, unpack_bound(&s->max, u));
+    if (fields > FIELDS) {
+        FIELD(ROLE_HAS_ALPHA, s->alpha = (uint32_t)unpack_uint_max(u, UINT32_MAX));
+        FIELD(ROLE_HAS_BALANCE,
+              s->balance =
+                  (enum role_balance)unpack_uint_max(u, ROLE_BALANCE_COUNT - 1));
+    }
 #undef FIELD
 }
 
 int role_change_unpack(struct role_change *c, struct bytes bytes, struct error *err)
 {
     struct unpack u;
+    uint32_t fields;
     int rc;
 
     *c = (struct role_change){0};
     unpack_init(&u, bytes);
-    if (unpack_enter(&u) < FIELDS)
+    fields = unpack_enter(&u);
+    if (fields != FIELDS && fields < FIELDS + 2)
         unpack_fail(&u, "fields are missing");
     c->name = text_copy(unpack_text(&u, LIMIT_ROLE_BYTES));
-    unpack_fields(c, &u);
+    unpack_fields(c, fields, &u);
     unpack_leave_known(&u);
     rc = unpack_finish(&u, "role", err);
     if (rc == 0)

@@ -36,6 +36,21 @@ enum role_order {
 
 const char *role_order_name(enum role_order order);
 
+/* Which of the agents that have room is better, where a job does not say more: the one that is
+ * full after the task, or the one that is empty.  Numbers are in the log for ever. */
+#define ROLE_BALANCES(X)     \
+    X(0, BINPACK, "binpack") \
+    X(1, SPREAD, "spread")
+
+enum role_balance {
+#define X(number, name, text) BALANCE_##name = number,
+    ROLE_BALANCES(X)
+#undef X
+        ROLE_BALANCE_COUNT
+};
+
+const char *role_balance_name(enum role_balance balance);
+
 /* Amounts of kinds; of a maximum only those in `kinds` count, and a custom resource that is
  * not named has none. */
 struct role_bound {
@@ -48,6 +63,8 @@ struct role_bound {
 #define ROLE_WEIGHT_DEFAULT 1000u
 #define ROLE_AGING_MS       3600000ull
 #define ROLE_LENGTH_MS      3600000ull
+#define ROLE_ALPHA_MAX      1000u
+#define ROLE_ALPHA_DEFAULT  500u
 #define ROLE_NEVER          UINT64_MAX /* aging_ms */
 
 struct role_spec {
@@ -56,6 +73,8 @@ struct role_spec {
     uint32_t weight;    /* thousandths */
     uint64_t aging_ms;  /* of waiting, for a point of priority or twice the length */
     uint64_t length_ms; /* of a task of which nobody knows more */
+    uint32_t alpha; /* thousandths of a score that are affinity; the rest is balance */
+    enum role_balance balance;
     struct role_bound min, max;
 };
 
@@ -68,7 +87,9 @@ enum role_field {
     ROLE_HAS_LENGTH = 1u << 4,
     ROLE_HAS_MIN = 1u << 5,
     ROLE_HAS_MAX = 1u << 6,
-    ROLE_HAS_ALL = (1u << 7) - 1,
+    ROLE_HAS_ALPHA = 1u << 7,
+    ROLE_HAS_BALANCE = 1u << 8,
+    ROLE_HAS_ALL = (1u << 9) - 1,
 };
 
 struct role_change {

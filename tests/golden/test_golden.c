@@ -8,6 +8,7 @@
  * A file here never changes.  GOLDEN_WRITE=1 writes the files that do not exist yet. */
 #include "tests/lib/unit.h"
 #include "tests/lib/wire_values.h"
+#include "wire/role.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +108,15 @@ START_TEST(job_spec_of_a_role)
 }
 END_TEST
 
+START_TEST(job_spec_that_is_choosy)
+{
+    struct job_spec sample;
+
+    choosy_job_spec(&sample);
+    check_job_spec(&sample, "job_spec_choosy.v3");
+}
+END_TEST
+
 /* What an exclusive job may not say. */
 START_TEST(job_spec_that_stops)
 {
@@ -191,6 +201,20 @@ START_TEST(update_with_health)
 }
 END_TEST
 
+START_TEST(role_with_a_score)
+{
+    struct role_change change = {
+        .name = "batch",
+        .given = ROLE_HAS_WEIGHT | ROLE_HAS_ALPHA | ROLE_HAS_BALANCE,
+        .spec = {.weight = 500, .alpha = 300, .balance = BALANCE_SPREAD}};
+    struct command sample = {.kind = COMMAND_ROLE_SET};
+
+    role_change_pack(&change, &spec);
+    sample.role_set.change = buffer_view(&spec);
+    check_command(&sample, "command_role_set_score.v2");
+}
+END_TEST
+
 #define ENTRY_KINDS 11 /* that there were when the file was made */
 
 /* An entry with one command of each kind. */
@@ -233,7 +257,9 @@ int main(void)
     tcase_add_test(t, job_spec);
     tcase_add_test(t, job_spec_with_all);
     tcase_add_test(t, job_spec_of_a_role);
+    tcase_add_test(t, job_spec_that_is_choosy);
     tcase_add_test(t, job_spec_that_stops);
+    tcase_add_test(t, role_with_a_score);
     tcase_add_test(t, agent_spec);
     tcase_add_test(t, agent_spec_with_all);
     tcase_add_loop_test(t, command, 0, KIND_COUNT);

@@ -188,6 +188,10 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (kind % 3 == 0 && kind % 7 < 3)
         spec->kind = JOB_SERVICE;
+    if (kind % 5 == 2)
+        condition_parse(match_add_constraint(&spec->match), "rack distinct", NULL);
+    if (kind % 7 == 3)
+        affinity_parse(match_add_affinity(&spec->match), "zone = b:-9", NULL);
     if (kind % 5 == 4) {
         spec->schedule.cron = mem_strdup("@hourly");
         spec->schedule.overlap = (enum job_overlap)((kind / 5 + 1) % JOB_OVERLAP_COUNT);
@@ -483,6 +487,8 @@ static void append_role(struct workload *w, struct command *c, struct buffer *en
     spec->priority = (int32_t)workload_choose(w, 3) - 1;
     spec->weight = (uint32_t)workload_choose(w, 3) * 500;
     spec->length_ms = 1;
+    spec->alpha = (uint32_t)workload_choose(w, 3) * 600; /* 1200 is too much */
+    spec->balance = (enum role_balance)workload_choose(w, ROLE_BALANCE_COUNT);
     spec->min.kinds = spec->max.kinds = 1u << RESOURCE_CPUS;
     spec->min.amount.amount[RESOURCE_CPUS] = workload_choose(w, 3) * 1000;
     spec->max.amount.amount[RESOURCE_CPUS] = workload_choose(w, 8) * 1000;

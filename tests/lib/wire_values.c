@@ -105,6 +105,25 @@ void newest_job_spec(struct job_spec *spec)
                                            .overlap = OVERLAP_REPLACE};
 }
 
+void choosy_job_spec(struct job_spec *spec)
+{
+    static const char *const CONSTRAINTS[] = {"rack in a, b",
+                                              "gen >= 3",
+                                              "os regexp ^deb",
+                                              "kernel version >= 5.10, < 7",
+                                              "ssd is_set",
+                                              "rack distinct 2"};
+    struct match *m = &spec->match;
+
+    sample_job_spec(spec);
+    for (size_t i = 0; i < sizeof(CONSTRAINTS) / sizeof(*CONSTRAINTS); i++)
+        condition_parse(match_add_constraint(m), CONSTRAINTS[i], NULL);
+    affinity_parse(match_add_affinity(m), "zone = b:-70", NULL);
+    spread_parse(match_add_spread(m), "rack:20", NULL);
+    apart_parse(match_add_apart(m), "database", NULL);
+    apart_parse(match_add_apart(m), "cache:30", NULL);
+}
+
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
 {
     size_t n = spec->attribute_count++;
@@ -169,7 +188,7 @@ static void full_role_change(struct role_change *c)
 {
     *c = (struct role_change){
         .name = mem_strdup("batch.night"),
-        .given = ROLE_HAS_ALL,
+        .given = ROLE_HAS_ALL & ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE),
         .spec =
             {
                 .order = ROLE_FAIR,
@@ -356,6 +375,23 @@ static char *random_text(struct rng *r, size_t min, size_t max, bool wide)
     return text;
 }
 
+static void random_match(struct rng *r, struct match *m)
+{
+    static const char *const CONDITIONS[] = {
+        "a = b", "rack in x, y ✓", "n < -1.5", "v version ~> 1.2"};
+
+    while (rng_percent(r, 60) && m->constraint_count < LIMIT_CONSTRAINTS)
+        condition_parse(match_add_constraint(m), CONDITIONS[rng_below(r, 4)], NULL);
+    while (rng_percent(r, 40) && m->affinity_count < LIMIT_AFFINITIES) {
+        affinity_parse(match_add_affinity(m), CONDITIONS[rng_below(r, 4)], NULL);
+        m->affinities[m->affinity_count - 1].weight = 1 + (int32_t)rng_below(r, 100);
+    }
+    while (rng_percent(r, 20) && m->spread_count < LIMIT_SPREADS)
+        spread_parse(match_add_spread(m), "rack", NULL);
+    while (rng_percent(r, 20) && m->apart_count < LIMIT_APARTS)
+        apart_parse(match_add_apart(m), rng_percent(r, 50) ? "db" : "db:9", NULL);
+}
+
 void random_job_spec(struct rng *r, struct job_spec *spec)
 {
     uint64_t args = rng_between(r, 1, rng_percent(r, 5) ? 500 : 8),
@@ -397,6 +433,10 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
         spec->role = random_text(r, 1, LIMIT_ROLE_BYTES, false);
     if (rng_percent(r, 30))
         spec->estimate_ms = rng_below(r, LIMIT_JOB_TIME_MS + 1);
+    if (rng_percent(r, 30))
+        random_match(r, &spec->match);
+    if (spec->match.spread_count > 0 && spec->instances > LIMIT_DISTINCT_TASKS)
+        spec->instances = LIMIT_DISTINCT_TASKS;
     if (rng_percent(r, 20)) {
         spec->schedule.cron = mem_strdup("*/5 2-4 * * mon");
         if (rng_percent(r, 50))
@@ -531,6 +571,8 @@ static struct bytes pack_random_role(struct rng *r, struct buffer *out)
     SET(ROLE_HAS_WEIGHT, weight, 1 + (uint32_t)rng_below(r, 1000000));
     SET(ROLE_HAS_AGING, aging_ms, rng_below(r, LIMIT_JOB_TIME_MS + 1));
     SET(ROLE_HAS_LENGTH, length_ms, 1 + rng_below(r, LIMIT_JOB_TIME_MS));
+    SET(ROLE_HAS_ALPHA, alpha, (uint32_t)rng_below(r, ROLE_ALPHA_MAX + 1));
+    SET(ROLE_HAS_BALANCE, balance, (enum role_balance)rng_below(r, ROLE_BALANCE_COUNT));
 #undef SET
     if ((c.given & ROLE_HAS_MIN) != 0)
         random_bound(r, &s->min);
@@ -676,6 +718,19 @@ static bool afters_equal(const struct job_spec *a, const struct job_spec *b)
     return true;
 }
 
+static bool matches_equal(const struct match *a, const struct match *b)
+{
+    struct buffer x = {0}, y = {0};
+    bool equal;
+
+    match_pack(a, &x);
+    match_pack(b, &y);
+    equal = x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+    buffer_finish(&x);
+    buffer_finish(&y);
+    return equal;
+}
+
 bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
 {
     return strcmp(a->name, b->name) == 0 && a->instances == b->instances &&
@@ -689,7 +744,8 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            texts_equal(a->schedule.cron, b->schedule.cron) &&
            texts_equal(a->schedule.timezone, b->schedule.timezone) &&
            a->schedule.missed == b->schedule.missed &&
-           a->schedule.overlap == b->schedule.overlap;
+           a->schedule.overlap == b->schedule.overlap &&
+           matches_equal(&a->match, &b->match);
 }
 
 static bool attributes_equal(const struct agent_spec *a, const struct agent_spec *b)

@@ -20,6 +20,8 @@ void sample_job_spec(struct job_spec *spec);
 void full_job_spec(struct job_spec *spec);
 /* And with what came after that. */
 void newest_job_spec(struct job_spec *spec);
+/* And one that does not take any agent. */
+void choosy_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
 /* Likewise with what the first version did not have. */
 void full_agent_spec(struct agent_spec *spec);

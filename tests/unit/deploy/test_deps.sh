@@ -210,7 +210,7 @@ is "a broken source of somebody else does not stop it" "$status" 0
 
 machine
 for name in autoconf automake gcc make libc6-dev pkg-config xz-utils libuv1-dev liblmdb-dev \
-    libmsgpack-dev libjansson-dev libyaml-dev libbsd-dev uthash-dev libmicrohttpd-dev \
+    libmsgpack-dev libjansson-dev libyaml-dev libpcre2-dev libbsd-dev uthash-dev libmicrohttpd-dev \
     libxxhash-dev libcurl4-gnutls-dev libarchive-dev nettle-dev; do
     echo "$name 1.0"
 done >"$work/installed"

@@ -143,7 +143,8 @@ static const struct {
      "role, "
      "estimate, command, argv, env, resources, kill_grace, image, user, artifacts, "
      "volumes, max_runtime, "
-     "restart, reschedule, health, readiness, on_disconnect, exclusive"},
+     "restart, reschedule, health, readiness, on_disconnect, exclusive, "
+     "constraints, affinities, spread, anti_affinity"},
     {"name: x\nresources:\n  cpu: 3\n",
      "j.yaml:3: resources.cpu: unknown field; did you mean cpus?"},
     {"name: x\ncommand: x\nresources: {cpus: -1}\n",
@@ -221,7 +222,8 @@ static const struct {
      "schedule, parameters, instances, priority, "
      "role, estimate, command, argv, env, resources, kill_grace, image, user, "
      "artifacts, volumes, max_runtime, restart, reschedule, health, readiness, "
-     "on_disconnect, exclusive"},
+     "on_disconnect, exclusive, "
+     "constraints, affinities, spread, anti_affinity"},
 };
 
 START_TEST(test_wrong)

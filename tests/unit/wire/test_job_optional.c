@@ -13,6 +13,8 @@ static struct error err;
 static void setup(void)
 {
     newest_job_spec(&spec);
+    condition_parse(match_add_constraint(&spec.match), "rack = a", &err);
+    affinity_parse(match_add_affinity(&spec.match), "rack = a", &err);
 }
 
 static void teardown(void)
@@ -160,8 +162,7 @@ START_TEST(test_fields_of_a_newer_version)
                  {19, false},  /* exclusive */
                  {20, false}}; /* of masters alone */
 
-    drop_schedule(&spec); /* what comes last stands instead */
-    job_spec_add_parameter(&spec, "FILE", NULL);
+    condition_parse(match_add_constraint(&spec.match), "ssd is_set", NULL); /* the last */
     job_spec_pack(&spec, &out);
     for (int i = 0; i < COUNT(WHERE); i++) {
         struct buffer newer = {0};

@@ -71,6 +71,10 @@ START_TEST(test_numbers)
     ck_assert_broken("weight: ");
     spec.weight = 1000000;
     ck_assert_valid();
+    spec.alpha = 1001;
+    ck_assert_broken("alpha: 1001; give a number from 0 to 1000");
+    spec.alpha = 1000;
+    ck_assert_valid();
 }
 END_TEST
 
@@ -166,6 +170,30 @@ START_TEST(test_only_what_is_given_changes)
 }
 END_TEST
 
+/* The fields of the score came later: bytes without them are what they were. */
+START_TEST(test_the_fields_of_the_score_stand_behind)
+{
+    struct role_change seen;
+
+    change.given = ROLE_HAS_PRIORITY;
+    ck_assert_done(copied(&seen), err);
+    ck_assert_uint_eq(out.data[0], 0x98);
+    role_change_apply(&seen, &spec);
+    ck_assert_uint_eq(spec.alpha, ROLE_ALPHA_DEFAULT);
+    ck_assert_int_eq(spec.balance, BALANCE_BINPACK);
+    role_change_finish(&seen);
+    change.given = ROLE_HAS_BALANCE;
+    change.spec.balance = BALANCE_SPREAD;
+    ck_assert_done(copied(&seen), err);
+    ck_assert_uint_eq(out.data[0], 0x9a);
+    ck_assert_uint_eq(seen.given, ROLE_HAS_BALANCE);
+    role_change_apply(&seen, &spec);
+    ck_assert_uint_eq(spec.alpha, ROLE_ALPHA_DEFAULT);
+    ck_assert_int_eq(spec.balance, BALANCE_SPREAD);
+    role_change_finish(&seen);
+}
+END_TEST
+
 START_TEST(test_wrong_changes_are_refused)
 {
     struct role_change seen;
@@ -182,6 +210,7 @@ START_TEST(test_wrong_bytes_are_refused)
 {
     struct role_change seen;
 
+    change.given = ROLE_HAS_ALPHA;
     ck_assert_done(copied(&seen), err);
     role_change_finish(&seen);
     for (size_t n = 0; n < out.size; n++)
@@ -206,6 +235,7 @@ int main(void)
                          test_bounds,
                          test_custom_bounds,
                          test_only_what_is_given_changes,
+                         test_the_fields_of_the_score_stand_behind,
                          test_wrong_changes_are_refused,
                          test_wrong_bytes_are_refused);
 
