@@ -15,7 +15,7 @@ static unsigned number_of(const char *name)
 
 static struct fit_signature sign(unsigned number, uint64_t amount)
 {
-    struct fit_signature s = {0};
+    struct fit_signature s = {.set = fit_set_all()};
 
     s.number[number] = fit_number_of_need(amount);
     return s;
@@ -59,7 +59,7 @@ struct caps_wanted caps_wanted(const struct bound_room *room,
 
 struct caps_wanted caps_all(void)
 {
-    return (struct caps_wanted){.count = 1};
+    return (struct caps_wanted){.of = {{.set = fit_set_all()}}, .count = 1};
 }
 
 struct fit_node *caps_find(const struct fit_tree *capped,

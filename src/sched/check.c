@@ -2,6 +2,7 @@
 #include "sched/internal.h"
 
 #include "base/assert.h"
+#include "sched/seek.h"
 #include "sched/turn.h"
 
 #include <string.h>
@@ -41,18 +42,26 @@ bool sched_refuses(const struct sched *s, uint64_t agent)
     return a != NULL && a->refuses;
 }
 
-/* No agent has room for it. */
+/* No agent has room for it, of those that it may have. */
 static void check_asleep(const struct sched *s,
                          const struct shape *shape,
+                         const struct role *role,
                          const struct state *state)
 {
     const struct job as = {.resources = shape->demand.need,
                            .extras = (struct extra_needs *)shape->demand.extras};
+    const struct job *j = state_job(state, shape_first(shape)->rank.second);
+    struct fleet *fleet = (struct fleet *)&s->fleet;
     struct agent *agent;
+    unsigned asked = 0;
+    struct seek k;
 
+    seek_begin(&k, fleet, state, role, &shape->demand);
+    seek_count(&k, j, NULL, 0, &asked);
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
-               !agent_has_room(agent, &as));
+               !agent_has_room(agent, &as) ||
+               !seek_matches(&k, fleet_agent(fleet, agent->id)));
 }
 
 /* It waits, and its shape rests for a reason that holds. */
@@ -137,7 +146,7 @@ void sched_check(const struct sched *s, const struct state *state)
             check_lane(s, lane, state_role(state, role->name));
             RB_FOREACH (shape, shape_tree, &lane->queue.shapes)
                 if (shape->at == SHAPE_ASLEEP)
-                    check_asleep(s, shape, state);
+                    check_asleep(s, shape, state_role(state, role->name), state);
         }
     }
 }

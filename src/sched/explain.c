@@ -7,6 +7,7 @@
  * up, only what is needed is told.
  */
 #include "sched/internal.h"
+#include "sched/seek.h"
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -168,22 +169,25 @@ static void say_needs(struct text *t, const struct demand *d)
  * are not looks enough. */
 static bool count(const struct sched *s,
                   struct shape *shape,
-                  const struct demand *d,
+                  const struct seek *k,
                   unsigned *looks,
                   struct census *out)
 {
-    if (shape != NULL && shape->census_version == s->fleet.sizes_version) {
+    uint64_t version =
+        seek_depends_on_tasks(k) ? s->fleet.version : s->fleet.sizes_version;
+
+    if (shape != NULL && shape->census_version == version) {
         *out = *shape->census;
         return true;
     }
     if (*looks > 0)
-        *out = fleet_census(&s->fleet, d, looks);
+        *out = fleet_census(&s->fleet, k, looks);
     if (*looks == 0)
         return false;
     if (shape != NULL) {
         mem_free(shape->census);
         shape->census = mem_dup(out, sizeof(*out));
-        shape->census_version = s->fleet.sizes_version;
+        shape->census_version = version;
     }
     return true;
 }
@@ -191,7 +195,7 @@ static bool count(const struct sched *s,
 /* Asked once for each shape as long as nothing of an agent changes; likewise. */
 static bool ask(const struct sched *s,
                 struct shape *shape,
-                const struct demand *d,
+                const struct seek *k,
                 unsigned *looks,
                 struct room *out)
 {
@@ -203,10 +207,10 @@ static bool ask(const struct sched *s,
         return true;
     }
     if (*looks > 0)
-        out->is_there = fleet_best(&s->fleet, NULL, d, &asked) != NULL;
+        out->is_there = seek_best(k, NULL, &asked) != NULL;
     *looks -= asked < *looks ? asked : *looks;
     if (*looks > 0 && !out->is_there)
-        out->taken_port = fleet_taken_port(&s->fleet, d, looks, &out->taken_on);
+        out->taken_port = fleet_taken_port(&s->fleet, k->demand, looks, &out->taken_on);
     if (*looks == 0)
         return out->is_there;
     if (shape != NULL) {
@@ -286,6 +290,8 @@ static void say_nowhere(struct text *t, const struct census *c, const struct dem
         return;
     say(t, "no agent has all of ");
     say_needs(t, d);
+    if (c->matching > 0)
+        say(t, " that keeps its constraints");
 }
 
 static void say_taken(struct text *t, uint16_t port, uint64_t agents)
@@ -353,22 +359,61 @@ static bool is_anyone_able(const struct census *c)
     return false;
 }
 
+/* ": rack = a rejects 7 of 10 agents, host distinct rejects 2" */
+static void say_rejections(struct text *t,
+                           const struct match *m,
+                           const struct census *c,
+                           const char *before)
+{
+    bool is_first = true;
+
+    for (size_t i = 0; i <= m->constraint_count; i++) {
+        struct buffer what = {0};
+
+        if (c->rejected[i] == 0)
+            continue;
+        if (i < m->constraint_count)
+            condition_print(&m->constraints[i], &what);
+        else
+            buffer_printf(&what, "anti_affinity");
+        say(t,
+            "%s%.80s rejects %llu",
+            is_first ? before : ", ",
+            (const char *)what.data,
+            (unsigned long long)c->rejected[i]);
+        if (is_first)
+            say(t,
+                " of %llu agent%s",
+                (unsigned long long)c->open,
+                c->open == 1 ? "" : "s");
+        is_first = false;
+        buffer_finish(&what);
+    }
+}
+
 static void say_reason(struct text *t,
                        const struct state *state,
                        const struct census *c,
                        const struct room *room,
-                       const struct demand *d)
+                       const struct seek *k)
 {
+    const struct demand *d = k->demand;
+    const struct match *m = k->matcher == NULL ? NULL : &k->matcher->match;
+
     if (state->agents_by_state[AGENT_ACTIVE] +
             state->agents_by_state[AGENT_UNREACHABLE] ==
         0)
         say(t, "no agent is registered");
+    else if (!is_anyone_able(c) && m != NULL && c->matching == 0)
+        say(t, "no agent keeps its constraints");
     else if (!is_anyone_able(c))
         say_nowhere(t, c, d);
     else if (c->able[STANDS_OPEN] > 0 && room->taken_port != 0)
         say_taken(t, room->taken_port, room->taken_on);
     else
         say_waiting(t, c, d);
+    if (m != NULL)
+        say_rejections(t, m, c, c->matching == 0 ? ": " : "; ");
 }
 
 static uint64_t listed(unsigned __int128 used)
@@ -426,12 +471,27 @@ static void say_maximum(struct text *t, const struct job *job)
     const struct role_bound *max = &role->spec.max;
     bool is_said = false;
 
-    say_waiting_for(t, &(struct demand){job->resources, job->extras});
+    say_waiting_for(t, &(struct demand){.need = job->resources, .extras = job->extras});
     say(t, ": role %s", role->name);
     for (int k = 0; k < RESOURCE_KINDS && !is_said; k++)
         is_said = say_maximum_of_kind(t, role, job, k);
     for (size_t i = 0; i < max->custom.count && !is_said; i++)
         is_said = say_maximum_of_custom(t, role, job, &max->custom.items[i]);
+}
+
+/* Nothing that the scheduler knows is changed by a search but what it keeps to be quick. */
+static void begin_seek(const struct sched *s,
+                       const struct state *state,
+                       const struct job *job,
+                       const struct demand *d,
+                       unsigned *looks,
+                       struct seek *k)
+{
+    unsigned asked = 0;
+
+    seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d);
+    seek_count(k, job, NULL, 0, &asked);
+    *looks -= asked < *looks ? asked : *looks;
 }
 
 void sched_explain(const struct sched *s,
@@ -443,25 +503,28 @@ void sched_explain(const struct sched *s,
 {
     const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
     struct shape *shape = w == NULL ? NULL : w->shape;
+    const struct role *role = job->owner->role;
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
     struct text t = {out, size};
     struct room room;
     struct census c;
     bool is_known;
+    struct seek k;
 
     say(&t, "%s", "");
     if (pending == 0)
         return;
-    if (!bound_has_room(&job->owner->role->spec.max, &job->owner->role->use, job)) {
+    if (!bound_has_room(&role->spec.max, &role->use, job)) {
         say_maximum(&t, job);
         return;
     }
-    is_known = ask(s, shape, &d, looks, &room);
+    begin_seek(s, state, job, &d, looks, &k);
+    is_known = ask(s, shape, &k, looks, &room);
     if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
-    else if (is_known && count(s, shape, &d, looks, &c))
-        say_reason(&t, state, &c, &room, &d);
+    else if (is_known && count(s, shape, &k, looks, &c))
+        say_reason(&t, state, &c, &room, &k);
     else
         say_waiting_for(&t, &d);
 }

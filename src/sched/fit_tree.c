@@ -45,7 +45,8 @@ static uint16_t lesser(int a, int b, int price)
 static void sign(const struct fit_tree *t,
                  struct fit_signature *s,
                  const struct resources *r,
-                 uint64_t bits)
+                 uint64_t bits,
+                 struct fit_set set)
 {
     int cpus = log_of(r->amount[RESOURCE_CPUS]);
     int mem = log_of(r->amount[RESOURCE_MEM]);
@@ -54,6 +55,11 @@ static void sign(const struct fit_tree *t,
     int i = 0;
 
     s->bits = bits;
+    s->set = set;
+    if (!t->of_needs)
+        fit_set_add(&s->set, FIT_SET_BITS);
+    else if ((set.word[0] | set.word[1]) == 0)
+        s->set = fit_set_all();
     s->number[i++] = (uint16_t)cpus;
     s->number[i++] = (uint16_t)mem;
     s->number[i++] = (uint16_t)disk;
@@ -71,7 +77,8 @@ static void sign(const struct fit_tree *t,
 /* Whether something with this signature may fit. */
 static bool may_fit(const struct fit_signature *s, const struct fit_signature *asked)
 {
-    unsigned short_of = (asked->bits & ~s->bits) != 0;
+    unsigned short_of =
+        (asked->bits & ~s->bits) != 0 || !fit_sets_meet(&s->set, &asked->set);
 
     for (int i = 0; i < FIT_NUMBERS; i++)
         short_of |= s->number[i] < asked->number[i];
@@ -83,6 +90,8 @@ static void raise_to(struct fit_signature *s, const struct fit_node *below)
     if (below == NULL)
         return;
     s->bits |= below->all.bits;
+    s->set.word[0] |= below->all.set.word[0];
+    s->set.word[1] |= below->all.set.word[1];
     for (int i = 0; i < FIT_NUMBERS; i++)
         s->number[i] =
             s->number[i] > below->all.number[i] ? s->number[i] : below->all.number[i];
@@ -209,7 +218,7 @@ void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
 {
     struct fit_signature s;
 
-    sign(t, &s, &n->vector, n->bits);
+    sign(t, &s, &n->vector, n->bits, n->set);
     fit_tree_insert_signed(t, n, &s);
 }
 
@@ -276,11 +285,24 @@ struct search {
     unsigned asked;
 };
 
+static bool meets_all(const struct search *s, const struct fit_signature *crowd)
+{
+    for (size_t i = 0; s->need != NULL && i < s->need->set_count; i++)
+        if (!fit_sets_meet(&crowd->set, &s->need->sets[i]))
+            return false;
+    return true;
+}
+
+static bool may_hold(const struct search *s, const struct fit_signature *crowd)
+{
+    return may_fit(crowd, &s->signature) && meets_all(s, crowd);
+}
+
 static bool fits(struct search *s, const struct fit_node *n)
 {
     if (s->need == NULL)
         return may_fit(&n->own, &s->signature);
-    if ((s->need->bits & ~n->bits) != 0 ||
+    if ((s->need->bits & ~n->bits) != 0 || !meets_all(s, &n->own) ||
         !resources_contain(&n->vector, s->need->vector))
         return false;
     if (s->need->holds == NULL || s->need->holds(n->owner, s->need->context))
@@ -293,7 +315,7 @@ static struct fit_node *find_below(struct search *s, struct fit_node *at)
 {
     struct fit_node *found;
 
-    while (at != NULL && may_fit(&at->all, &s->signature)) {
+    while (at != NULL && may_hold(s, &at->all)) {
         if (fit_key_compare(&at->key, &s->from) >= 0) {
             found = find_below(s, at->left);
             if (found != NULL)
@@ -315,11 +337,97 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
     struct fit_node *found;
 
     ASSERT(!t->of_needs);
-    sign(t, &s.signature, need->vector, need->bits);
+    sign(t, &s.signature, need->vector, need->bits, fit_set_all());
     found = find_below(&s, t->root);
     if (asked != NULL)
         *asked += s.asked;
     return found;
+}
+
+/* ---- the best ---- */
+
+#define VISITS_PER_ASKED 8
+
+struct contest {
+    struct search s;
+    const struct fit_wish *wish;
+    struct fit_node *best;
+    uint64_t score; /* of the best; 0 before there is one */
+    unsigned visits;
+};
+
+static void compete(struct contest *c, struct fit_node *n)
+{
+    uint64_t score;
+
+    if (fit_key_compare(&n->key, &c->s.from) < 0 || !fits(&c->s, n))
+        return;
+    score = c->wish->score(n->owner, n->key.first, c->wish->context);
+    if (score <= c->score)
+        return;
+    c->score = score;
+    c->best = n;
+}
+
+/* From the better end on, so that of equal scores the first is found.  `first` is the best
+ * key.first that anything below may have. */
+static void contest_below(struct contest *c, struct fit_node *at, uint64_t first)
+{
+    const struct fit_wish *w = c->wish;
+
+    while (at != NULL && may_hold(&c->s, &at->all) &&
+           w->bound(&at->all, first, w->context) > c->score) {
+        bool is_in = fit_key_compare(&at->key, &c->s.from) >= 0;
+
+        c->visits++;
+        if (w->from_end || is_in)
+            contest_below(c, w->from_end ? at->right : at->left, first);
+        compete(c, at);
+        first = at->key.first;
+        at = !w->from_end ? at->right : is_in ? at->left : NULL;
+    }
+}
+
+/* From the end on the highest key.second comes first: of those that are equal else, the lowest
+ * is wanted. */
+static struct fit_node *lowest_equal(struct contest *c, struct fit_node *at)
+{
+    struct fit_node *found;
+
+    for (; at != NULL && may_hold(&c->s, &at->all); at = at->right) {
+        if (fit_key_compare(&at->key, &c->s.from) < 0)
+            continue;
+        c->visits++;
+        found = lowest_equal(c, at->left);
+        if (found != NULL)
+            return found;
+        if (at->key.first > c->s.from.first)
+            return NULL;
+        if (fits(&c->s, at) &&
+            c->wish->score(at->owner, at->key.first, c->wish->context) == c->score)
+            return at;
+    }
+    return NULL;
+}
+
+struct fit_node *fit_tree_best(const struct fit_tree *t,
+                               struct fit_key from,
+                               const struct fit_need *need,
+                               const struct fit_wish *wish,
+                               unsigned *asked)
+{
+    struct contest c = {.s = {.from = from, .need = need}, .wish = wish};
+
+    ASSERT(!t->of_needs);
+    sign(t, &c.s.signature, need->vector, need->bits, fit_set_all());
+    contest_below(&c, t->root, wish->from_end ? UINT64_MAX : from.first);
+    if (c.best != NULL && wish->from_end) {
+        c.s.from = (struct fit_key){c.best->key.first, 0};
+        c.best = lowest_equal(&c, t->root);
+        ASSERT(c.best != NULL);
+    }
+    *asked += c.s.asked + c.visits / VISITS_PER_ASKED;
+    return c.best;
 }
 
 struct fit_node *fit_tree_find_signed(const struct fit_tree *t,

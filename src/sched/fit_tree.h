@@ -10,6 +10,10 @@
  * memory for several prices of memory.  Without the latter a crowd in which some have
  * cpus left and others memory would look as if one had both.
  *
+ * Besides amounts there are bits of which all that are asked for must be there, and *sets*
+ * of bits of which one must: of what holds, its own; of what is to be held, those that do.  A
+ * crowd has the bits of all in it, so one in which nobody has a wanted bit is left out.
+ *
  * Changes are O(log n).  So are searches, but for crowds that miss by less than a step
  * between two prices, some in one kind and some in another.
  *
@@ -31,24 +35,49 @@ struct fit_key {
 
 #define FIT_NUMBERS 16
 
+#define FIT_SET_BITS 127 /* the last bit of the words is in every set of what holds */
+
+struct fit_set {
+    uint64_t word[2];
+};
+
+static inline void fit_set_add(struct fit_set *s, unsigned bit)
+{
+    s->word[bit / 64] |= 1ull << bit % 64;
+}
+
+static inline bool fit_sets_meet(const struct fit_set *a, const struct fit_set *b)
+{
+    return ((a->word[0] & b->word[0]) | (a->word[1] & b->word[1])) != 0;
+}
+
+static inline struct fit_set fit_set_all(void)
+{
+    return (struct fit_set){{UINT64_MAX, UINT64_MAX}};
+}
+
 /* Beside the numbers a signature has bits: of a vector that holds, those of all that it
  * offers besides amounts; of one that is to be held, those of all that it asks for.  What
  * lacks a bit cannot hold what has it (fleet.c). */
 struct fit_signature {
     uint16_t number[FIT_NUMBERS];
     uint64_t bits;
+    struct fit_set set;
 };
 
+/* What a search reads of a node that it leaves out comes first: it is as good as always not in
+ * the cache. */
 struct fit_node {
     struct fit_key key;
-    struct resources vector;
-    struct fit_signature own;
-    struct fit_signature all; /* here and below */
     struct fit_node *left;
     struct fit_node *right;
+    struct fit_signature all; /* here and below */
+    int height;               /* 0: in no tree */
     void *owner;
-    uint64_t bits; /* of the vector */
-    int height;    /* 0: in no tree */
+    struct resources vector;
+    uint64_t bits;      /* of the vector */
+    struct fit_set set; /* likewise; of what is to be held none is any */
+    struct fit_signature own;
 };
 
 struct fit_tree {
@@ -73,7 +102,7 @@ static inline int resources_compare(const struct resources *a,
     return 0;
 }
 
-/* The caller has set key, vector, bits and owner. */
+/* The caller has set key, vector, bits, set and owner. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 /* The caller has set key and owner; the node stands for all that is in `inner`, which is not
  * empty.  When that changes, it is to be removed and inserted again. */
@@ -98,6 +127,8 @@ struct fit_node *fit_tree_from(const struct fit_tree *t, struct fit_key from);
 struct fit_need {
     const struct resources *vector;
     uint64_t bits;
+    const struct fit_set *sets; /* each is met by what holds it */
+    size_t set_count;
     bool (*holds)(const void *owner, const void *context);
     const void *context;
 };
@@ -107,6 +138,27 @@ struct fit_need {
 struct fit_node *fit_tree_find(const struct fit_tree *t,
                                struct fit_key from,
                                const struct fit_need *need,
+                               unsigned *asked);
+
+/* Of what holds a need, one is best: with the highest score; of equal ones that with the lower
+ * key.first, or with the higher one, as in `from_end`; of those that with the lower
+ * key.second.  `score` is that of an owner with this key.first, above 0; `bound` at least that
+ * of any which is in such a crowd and has this key.first or one that is less good. */
+struct fit_wish {
+    bool from_end;
+    uint64_t (*score)(const void *owner, uint64_t first, const void *context);
+    uint64_t (*bound)(const struct fit_signature *crowd,
+                      uint64_t first,
+                      const void *context);
+    const void *context;
+};
+
+/* The best one with a key of at least `from`, or NULL.  Likewise; of what was looked at without
+ * being asked a part counts as well. */
+struct fit_node *fit_tree_best(const struct fit_tree *t,
+                               struct fit_key from,
+                               const struct fit_need *need,
+                               const struct fit_wish *wish,
                                unsigned *asked);
 
 /* The first need with a key of at least `from` that something in `room` may hold, or NULL:

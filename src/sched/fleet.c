@@ -24,6 +24,13 @@ void fleet_init(struct fleet *f)
     *f = (struct fleet){.sizes_version = 1, .version = 1};
     RB_INIT(&f->agents);
     RB_INIT(&f->sizes);
+    values_init(&f->values);
+}
+
+struct demand job_demand(const struct job *j)
+{
+    return (struct demand){
+        j->resources, j->extras, j->match, match_bytes_distinct(j->match) ? j->id : 0};
 }
 
 enum standing agent_standing(const struct agent *agent)
@@ -76,8 +83,24 @@ static void size_leave(struct fleet *f, struct fleet_agent *a)
     for (int s = 0; s < STANDINGS; s++)
         if (size->agents[s] > 0)
             return;
+    if (worth(&size->capacity) == f->most)
+        f->most_is_known = false;
     RB_REMOVE(size_tree, &f->sizes, size);
     mem_free(size);
+}
+
+uint64_t fleet_most(struct fleet *f)
+{
+    struct size_class *size;
+
+    if (f->most_is_known)
+        return f->most;
+    f->most = 1;
+    RB_FOREACH (size, size_tree, &f->sizes)
+        if (worth(&size->capacity) > f->most)
+            f->most = worth(&size->capacity);
+    f->most_is_known = true;
+    return f->most;
 }
 
 static void
@@ -90,6 +113,8 @@ size_enter(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
         size = mem_zalloc(sizeof(*size));
         size->capacity = agent->capacity;
         RB_INSERT(size_tree, &f->sizes, size);
+        if (worth(&size->capacity) > f->most)
+            f->most = worth(&size->capacity);
     }
     f->sizes_version++;
     a->size = size;
@@ -105,142 +130,20 @@ size_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     if (a->size != NULL && a->standing == standing_of(a, agent) &&
         resources_equal(&a->size->capacity, &agent->capacity))
         return;
+    /* Who is away has no tasks that count. */
+    f->regrouped |=
+        (a->standing == STANDS_AWAY) != (standing_of(a, agent) == STANDS_AWAY);
     size_leave(f, a);
     size_enter(f, a, agent);
 }
 
-static void take_larger(struct resources *largest, const struct resources *r)
-{
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if (r->amount[k] > largest->amount[k])
-            largest->amount[k] = r->amount[k];
-}
-
-/* One more may be looked at; *looks is 0 when they were not enough. */
-static bool spend(unsigned *looks)
-{
-    *looks -= *looks > 0;
-    return *looks > 0;
-}
-
-static bool is_offered(const struct fleet *f, uint16_t port, unsigned *looks)
-{
-    struct fleet_agent *a;
-
-    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
-        if (!spend(looks))
-            break;
-        if (extra_port_is_offered(&fleet_extras_of(a)->offered, port))
-            return true;
-    }
-    return false;
-}
-
-static void find_port_nowhere(struct census *c,
-                              const struct fleet *f,
-                              const struct extra_needs *n,
-                              unsigned *looks)
-{
-    for (size_t i = 0; i < n->fixed_count; i++)
-        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++)
-            if (c->port_nowhere == 0 && !is_offered(f, (uint16_t)p, looks))
-                c->port_nowhere = (uint16_t)p;
-}
-
-static void count_extras(struct census *c,
-                         const struct fleet *f,
-                         const struct demand *d,
-                         unsigned *looks)
-{
-    const struct extra_needs *n = d->extras;
-    struct fleet_agent *a;
-
-    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
-        if (!spend(looks))
-            return;
-        const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
-        uint32_t ports = extra_ports_offered(offered);
-        uint32_t missing = n->features & ~offered->features;
-
-        if (resources_contain(&a->size->capacity, &d->need)) {
-            if (extra_is_able(offered, n))
-                c->able[a->standing]++;
-            if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
-                c->missing = missing;
-        }
-        c->most_ports = ports > c->most_ports ? ports : c->most_ports;
-        c->features |= offered->features;
-        for (size_t i = 0; i < n->custom.count; i++) {
-            uint64_t amount =
-                custom_resources_amount(&offered->custom, n->custom.items[i].name);
-
-            c->most_custom[i] = amount > c->most_custom[i] ? amount : c->most_custom[i];
-        }
-    }
-    find_port_nowhere(c, f, n, looks);
-}
-
-/* How many agents that take work offer the port; 0 if it is free on one of them. */
-static uint64_t taken_on(const struct fleet *f, uint16_t port, unsigned *looks)
-{
-    struct fleet_agent *a;
-    uint64_t count = 0;
-
-    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
-        if (!spend(looks))
-            return 0;
-        if (a->standing != STANDS_OPEN ||
-            !extra_port_is_offered(&fleet_extras_of(a)->offered, port))
-            continue;
-        if (!extra_port_is_used(&fleet_extras_of(a)->used, port))
-            return 0;
-        count++;
-    }
-    return count;
-}
-
-uint16_t fleet_taken_port(const struct fleet *f,
-                          const struct demand *d,
-                          unsigned *looks,
-                          uint64_t *agents)
-{
-    const struct extra_needs *n = d->extras;
-
-    for (size_t i = 0; n != NULL && i < n->fixed_count; i++)
-        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++) {
-            *agents = taken_on(f, (uint16_t)p, looks);
-            if (*agents > 0)
-                return (uint16_t)p;
-        }
-    return 0;
-}
-
-struct census
-fleet_census(const struct fleet *f, const struct demand *d, unsigned *looks)
-{
-    struct census c = {0};
-    struct size_class *size;
-
-    RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
-        if (!spend(looks))
-            return c;
-        for (int s = 0; s < STANDINGS; s++)
-            if (d->extras == NULL && resources_contain(&size->capacity, &d->need))
-                c.able[s] += size->agents[s];
-        take_larger(&c.largest, &size->capacity);
-    }
-    if (d->extras != NULL)
-        count_extras(&c, f, d, looks);
-    return c;
-}
-
 const struct fleet_extras fleet_no_extras;
 
-static bool holds_extras(const void *owner, const void *context)
+bool fleet_has_extras(const struct fleet_agent *a, const struct extra_needs *n)
 {
-    const struct fleet_extras *e = fleet_extras_of(owner);
+    const struct fleet_extras *e = fleet_extras_of(a);
 
-    return extra_has_room(&e->offered, &e->used, context);
+    return n == NULL || extra_has_room(&e->offered, &e->used, n);
 }
 
 /* ---- bits: what may hold what, besides amounts ----
@@ -314,12 +217,14 @@ static void enter(struct fit_tree *t,
                   struct fit_node *n,
                   struct fit_key key,
                   const struct resources *free,
+                  struct fit_set set,
                   struct fleet_agent *owner)
 {
     leave(t, n);
     n->key = key;
     n->vector = *free;
     n->bits = offered_bits(owner);
+    n->set = set;
     n->owner = owner;
     fit_tree_insert(t, n);
 }
@@ -335,9 +240,19 @@ static void open_agent(struct fleet *f,
                        const struct resources *free,
                        bool grew)
 {
-    enter(&f->open, &a->fit, (struct fit_key){worth(free), a->id}, free, a);
+    enter(&f->open,
+          &a->fit,
+          (struct fit_key){worth(free), a->id},
+          free,
+          attributes_set(&a->attributes),
+          a);
     if (grew || a->growth.height > 0)
-        enter(&f->grown, &a->growth, (struct fit_key){0, a->id}, free, a);
+        enter(&f->grown,
+              &a->growth,
+              (struct fit_key){0, a->id},
+              free,
+              attributes_text_set(&a->attributes),
+              a);
 }
 
 /* True when they changed; then the agent may have more of something than before. */
@@ -363,13 +278,35 @@ extras_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent
     return true;
 }
 
+/* Likewise, of what its constraints are about: what it registered with. */
+static bool
+attributes_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
+{
+    struct hash128 hash = hash128_of(agent->spec);
+    bool is_new = a->attributes.count == 0, changed;
+    struct agent_spec spec;
+
+    if (hash128_equal(hash, a->spec))
+        return false;
+    a->spec = hash;
+    if (agent_spec_unpack(&spec, agent->spec, NULL) != 0)
+        return false;
+    changed = values_set(&f->values, &a->attributes, &spec, a->id, a);
+    agent_spec_finish(&spec);
+    if (changed)
+        f->sizes_version++;
+    f->regrouped |= changed && !is_new;
+    return changed;
+}
+
 static bool
 free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
     struct resources free = agent->capacity;
     bool was_open = a->fit.height > 0;
-    bool extras_changed = extras_refresh(f, a, agent);
-    bool grew;
+    bool changed = attributes_refresh(f, a, agent), grew;
+
+    changed |= extras_refresh(f, a, agent);
 
     if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
@@ -379,9 +316,9 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 #ifndef MUTANT_OVER_COMMIT
     resources_subtract(&free, &agent->allocated);
 #endif
-    if (was_open && !extras_changed && resources_equal(&a->fit.vector, &free))
+    if (was_open && !changed && resources_equal(&a->fit.vector, &free))
         return false;
-    grew = !was_open || extras_changed || !resources_contain(&a->fit.vector, &free);
+    grew = !was_open || changed || !resources_contain(&a->fit.vector, &free);
     open_agent(f, a, &free, grew);
     return grew;
 }
@@ -393,7 +330,7 @@ bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct dema
     if (!resources_contain(left, &d->need))
         return false;
     if (d->extras != NULL) {
-        if (!holds_extras(a, d->extras))
+        if (!fleet_has_extras(a, d->extras))
             return false;
         extra_choose(&a->extras->offered, &a->extras->used, d->extras, ports);
         extra_take(&a->extras->used, d->extras, ports, extra_needs_ports(d->extras));
@@ -421,6 +358,8 @@ static void drop_agent(struct fleet *f, struct fleet_agent *a)
     close_agent(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
+    values_clear(&f->values, &a->attributes);
+    f->regrouped = true;
     if (a->extras != NULL) {
         extra_capacity_finish(&a->extras->offered);
         extra_use_finish(&a->extras->used);
@@ -436,15 +375,16 @@ void fleet_finish(struct fleet *f)
     RB_FOREACH_SAFE (a, fleet_tree, &f->agents, next)
         drop_agent(f, a);
     mem_free(f->taken);
+    matchers_finish(&f->matchers);
     use_finish(&f->total);
     *f = (struct fleet){0};
 }
 
-static struct fleet_agent *find(struct fleet *f, uint64_t id)
+struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id)
 {
     struct fleet_agent wanted = {.id = id};
 
-    return RB_FIND(fleet_tree, &f->agents, &wanted);
+    return RB_FIND(fleet_tree, (struct fleet_tree *)&f->agents, &wanted);
 }
 
 static struct fleet_agent *add(struct fleet *f, uint64_t id)
@@ -460,7 +400,7 @@ static struct fleet_agent *add(struct fleet *f, uint64_t id)
 static struct fleet_agent *
 follow(struct fleet *f, const struct agent *agent, uint64_t id)
 {
-    struct fleet_agent *a = find(f, id);
+    struct fleet_agent *a = fleet_agent(f, id);
 
     if (agent != NULL && agent->state != AGENT_GONE)
         return a != NULL ? a : add(f, id);
@@ -485,7 +425,7 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
 bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool refuses)
 {
 #ifdef MUTANT_REFUSAL_OF_NEW_LOST
-    struct fleet_agent *a = find(f, id);
+    struct fleet_agent *a = fleet_agent(f, id);
 #else
     struct fleet_agent *a = follow(f, state_agent(s, id), id);
 #endif
@@ -501,7 +441,7 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s)
     bool grew = false;
 
     for (size_t i = 0; i < f->taken_count; i++) {
-        struct fleet_agent *a = find(f, f->taken[i]);
+        struct fleet_agent *a = fleet_agent(f, f->taken[i]);
 
         if (a != NULL)
             a->is_taken = false;
@@ -509,35 +449,4 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s)
     }
     f->taken_count = 0;
     return grew;
-}
-
-static struct fit_need fit_need_of(const struct demand *d)
-{
-    return (struct fit_need){.vector = &d->need,
-                             .bits = demand_bits(d),
-                             .holds = d->extras == NULL ? NULL : holds_extras,
-                             .context = d->extras};
-}
-
-struct fleet_agent *fleet_best(const struct fleet *f,
-                               const struct fit_key *from,
-                               const struct demand *d,
-                               unsigned *asked)
-{
-    /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
-    struct fit_key least = {worth(&d->need), 0};
-    struct fit_need need = fit_need_of(d);
-    struct fit_node *n =
-        fit_tree_find(&f->open, from == NULL ? least : *from, &need, asked);
-
-    return n == NULL ? NULL : n->owner;
-}
-
-bool fleet_grown_has_room(const struct fleet *f,
-                          const struct demand *d,
-                          unsigned *asked)
-{
-    struct fit_need need = fit_need_of(d);
-
-    return fit_tree_find(&f->grown, (struct fit_key){0}, &need, asked) != NULL;
 }

@@ -14,6 +14,8 @@
 #include "raft_fsm/role.h"
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
+#include "sched/matcher.h"
+#include "sched/values.h"
 
 #include <bsd/sys/tree.h>
 
@@ -33,37 +35,15 @@ struct size_class {
     RB_ENTRY(size_class) by_capacity;
 };
 
-/* How many agents are large enough for a task, and the most there is of each kind; with
- * extras also of each of those. */
-struct census {
-    uint64_t able[STANDINGS]; /* large enough when empty */
-    struct resources largest;
-    uint32_t most_ports;
-    uint64_t most_custom[LIMIT_CUSTOM]; /* in the order of the needs */
-    uint16_t port_nowhere;              /* fixed, and offered by no agent; 0: none */
-    uint32_t features;                  /* that one agent at least has */
-    uint64_t
-        unable; /* agents that take work and are large enough, but without these: */
-    uint32_t missing; /* features; those of the first such agent */
-};
-
-/* Whether a task has room at this moment; if not, a fixed port may be the reason. */
-struct room {
-    bool is_there;
-    uint16_t taken_port; /* on each of the agents that take work and offer it; or 0 */
-    uint64_t taken_on;   /* so many */
-};
-
-/* What one task needs, of amounts and besides. */
+/* What one task needs, of amounts and besides, and which agents it may have. */
 struct demand {
     struct resources need;
     const struct extra_needs *extras; /* NULL: nothing */
+    struct bytes match;               /* a packed struct match; empty: any agent */
+    uint64_t job; /* tasks of this one count for each other; 0: they do not */
 };
 
-static inline struct demand job_demand(const struct job *j)
-{
-    return (struct demand){j->resources, j->extras};
-}
+struct demand job_demand(const struct job *j);
 
 /* Extras of an agent, as the state has them and the running round planned. */
 struct fleet_extras {
@@ -80,6 +60,10 @@ struct fleet_agent {
     bool is_taken;           /* its id is in `taken` */
     struct fit_node growth;  /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
+    struct attributes attributes;
+    struct hash128 spec;  /* that they were read from */
+    uint32_t apart;       /* names that the running round planned on it (seek.c) … */
+    uint64_t apart_count; /* … at this count of `values` */
     RB_ENTRY(fleet_agent) by_id;
 };
 
@@ -99,13 +83,18 @@ RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
 struct fleet {
     struct fleet_tree agents;
     struct fit_tree open;
-    struct fit_tree grown; /* by id */
+    struct fit_tree grown; /* by id; attributes are there by their texts */
     struct size_tree sizes;
     struct use total;       /* of agents that are not away */
     bool total_changed;     /* for who looks, and takes it back */
     uint64_t sizes_version; /* from 1; grows when something in `sizes` changes */
     uint64_t version;       /* from 1; grows when something of an agent may change */
-    uint64_t *taken;        /* ids of the agents that the last round placed on */
+    struct values values;
+    struct matchers matchers;
+    uint64_t most;      /* worth of the largest agent … */
+    bool most_is_known; /* … unless it left */
+    bool regrouped;  /* an agent has other attributes, or went; for who takes it back */
+    uint64_t *taken; /* ids of the agents that the last round placed on */
     size_t taken_count, taken_capacity;
 };
 
@@ -123,29 +112,12 @@ bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool ref
 /* Read all that the last round placed on.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
-/* The best agent for a task: of those with a key of at least `from` (NULL: of all) that
- * have room, the one that is worth least.  NULL when there is none.  *asked as in
- * fit_tree_find(). */
-struct fleet_agent *fleet_best(const struct fleet *f,
-                               const struct fit_key *from,
-                               const struct demand *d,
-                               unsigned *asked);
-/* True if an agent that has grown has room. */
-bool fleet_grown_has_room(const struct fleet *f,
-                          const struct demand *d,
-                          unsigned *asked);
-
-/* O(sizes), of which there are up to as many as agents; with extras O(agents), for each fixed
- * port.  *looks is taken down by one for each of them, and what is returned is nothing when
- * it is 0 at the end. */
-struct census
-fleet_census(const struct fleet *f, const struct demand *d, unsigned *looks);
-/* A fixed port that is in use on each of the agents that take work and offer it, of which
- * there are *agents > 0; 0: none is.  O(agents) for each port; *looks as above. */
-uint16_t fleet_taken_port(const struct fleet *f,
-                          const struct demand *d,
-                          unsigned *looks,
-                          uint64_t *agents);
+/* NULL: there is none, or it is gone. */
+struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id);
+/* The worth of the largest agent, empty; above 0. */
+uint64_t fleet_most(struct fleet *f);
+/* Whether it has all of these free; NULL: nothing is needed. */
+bool fleet_has_extras(const struct fleet_agent *a, const struct extra_needs *n);
 
 /* Plan one task more: what is left of *left, and of the agent's extras.  False when it does
  * not fit. */

@@ -27,6 +27,11 @@ struct sched {
     size_t drained_count, drained_capacity;
     uint64_t round; /* its number */
 
+    /* Jobs whose tasks count for each other, of which the last round planned some: if those are
+     * not applied, others have a place again. */
+    uint64_t *counted;
+    size_t counted_count, counted_capacity;
+
     /* Jobs that waited when leading began: those behind this one are not loaded yet. */
     bool is_loading;
     int32_t load_priority;

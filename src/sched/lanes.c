@@ -25,6 +25,7 @@ void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree 
     *l = (struct lanes){.total = total, .grown = grown, .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
+    LIST_INIT(&l->distinct);
 }
 
 /* ---- finding ---- */
@@ -362,7 +363,7 @@ static struct lane *add_lane(struct lanes *l,
 
     lane->role = r;
     lane->owner = mem_strdup(owner);
-    queue_init(&lane->queue, lane, &l->jobs);
+    queue_init(&lane->queue, lane, &l->jobs, &l->distinct);
     for (int p = 0; p < SHAPE_PLACES; p++)
         lane->at[p].owner = lane;
     read_lane(l, lane, role);
@@ -459,6 +460,32 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j)
     if (lane == NULL)
         lane = add_lane(l, r, role, lane_name(j->owner));
     add_job(l, s, lane, j);
+}
+
+static void wake(struct lanes *l, const struct state *s, struct shape *shape)
+{
+    struct lane *lane = shape->queue->owner;
+
+    if (shape->at != SHAPE_ASLEEP)
+        return;
+    queue_move(&lane->queue, shape, SHAPE_READY);
+    settle(l, s, lane);
+}
+
+void lanes_wake(struct lanes *l, const struct state *s, uint64_t job)
+{
+    struct waiting *w = waiting_find(&l->jobs, job);
+
+    if (w != NULL && w->shape->demand.job != 0)
+        wake(l, s, w->shape);
+}
+
+void lanes_wake_distinct(struct lanes *l, const struct state *s)
+{
+    struct shape *shape;
+
+    LIST_FOREACH (shape, &l->distinct, distinct)
+        wake(l, s, shape);
 }
 
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job)
@@ -609,12 +636,11 @@ struct pick lanes_first(const struct lanes *l)
     return p;
 }
 
-bool lanes_may_take(const struct pick *p, const struct role *role, const struct job *j)
+bool lanes_may_take(const struct pick *p, const struct role *role)
 {
-    struct demand d = job_demand(j);
     struct fit_signature cap;
 
-    return !cap_of(&p->role->room, &role->spec.max, &d, &cap);
+    return !cap_of(&p->role->room, &role->spec.max, &p->shape->demand, &cap);
 }
 
 void lanes_take(struct lanes *l,

@@ -100,6 +100,7 @@ RB_PROTOTYPE(role_lanes_tree, role_lanes, by_name, )
 struct lanes {
     struct role_lanes_tree roles;
     struct waiting_job_tree jobs;  /* that wait, of all of them */
+    struct shape_list distinct;    /* that wait, whose tasks count for each other */
     struct fit_tree ready, asleep; /* of roles */
     struct cursor cursor;          /* of those that are asleep */
     const struct use *total;       /* of all agents that are active */
@@ -124,6 +125,10 @@ void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree 
 void lanes_finish(struct lanes *l);
 
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j);
+/* What kept tasks of this job, or of all whose tasks count for each other, away from agents may
+ * have changed: if they sleep, they are to be tried again. */
+void lanes_wake(struct lanes *l, const struct state *s, uint64_t job);
+void lanes_wake_distinct(struct lanes *l, const struct state *s);
 /* Nothing happens when it does not wait. */
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 
@@ -142,7 +147,7 @@ void lanes_review(struct lanes *l, const struct state *s, unsigned *looks);
 /* The first shape that is ready. */
 struct pick lanes_first(const struct lanes *l);
 /* True if one task more keeps the maximum of the role, which is that of the pick. */
-bool lanes_may_take(const struct pick *p, const struct role *role, const struct job *j);
+bool lanes_may_take(const struct pick *p, const struct role *role);
 /* One task more of this job is planned. */
 void lanes_take(struct lanes *l,
                 const struct pick *p,

@@ -4,6 +4,8 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
+#include <string.h>
+
 static int waiting_by_rank(const struct waiting *a, const struct waiting *b)
 {
     return fit_key_compare(&a->rank, &b->rank);
@@ -16,9 +18,16 @@ static int waiting_by_job(const struct waiting *a, const struct waiting *b)
 
 static int shape_by_need(const struct shape *a, const struct shape *b)
 {
-    int order = resources_compare(&a->demand.need, &b->demand.need);
+    const struct demand *x = &a->demand, *y = &b->demand;
+    int order = resources_compare(&x->need, &y->need);
 
-    return order != 0 ? order : extra_needs_compare(a->demand.extras, b->demand.extras);
+    if (order == 0)
+        order = extra_needs_compare(x->extras, y->extras);
+    if (order == 0 && x->match.size != y->match.size)
+        order = x->match.size < y->match.size ? -1 : 1;
+    if (order == 0 && x->match.size > 0)
+        order = memcmp(x->match.data, y->match.data, x->match.size);
+    return order != 0 ? order : (x->job > y->job) - (x->job < y->job);
 }
 
 RB_GENERATE(waiting_tree, waiting, by_rank, waiting_by_rank)
@@ -26,9 +35,12 @@ RB_GENERATE(waiting_age_tree, waiting, by_age, waiting_by_job)
 RB_GENERATE(waiting_job_tree, waiting, by_job, waiting_by_job)
 RB_GENERATE(shape_tree, shape, by_need, shape_by_need)
 
-void queue_init(struct queue *q, void *owner, struct waiting_job_tree *all)
+void queue_init(struct queue *q,
+                void *owner,
+                struct waiting_job_tree *all,
+                struct shape_list *distinct)
 {
-    *q = (struct queue){.owner = owner, .all = all};
+    *q = (struct queue){.owner = owner, .all = all, .distinct = distinct};
     q->at[SHAPE_ASLEEP].of_needs = true;
     q->at[SHAPE_CAPPED].of_needs = true;
     RB_INIT(&q->shapes);
@@ -48,6 +60,9 @@ static void drop_shape(struct queue *q, struct shape *shape)
     leave(q, shape);
     RB_REMOVE(shape_tree, &q->shapes, shape);
     extra_needs_destroy((struct extra_needs *)shape->demand.extras);
+    mem_free((void *)shape->demand.match.data);
+    if (shape->demand.job != 0)
+        LIST_REMOVE(shape, distinct);
     mem_free(shape->census);
     mem_free(shape);
 }
@@ -77,17 +92,37 @@ struct shape *queue_shape(const struct queue *q, const struct job *j)
     return RB_FIND(shape_tree, (struct shape_tree *)&q->shapes, &wanted);
 }
 
+/* Its own copies of what the demand of a job points to. */
+static void take_demand(struct shape *shape, const struct job *j)
+{
+    struct demand d = job_demand(j);
+    struct match match = {0};
+    struct unpack u;
+
+    d.extras = extra_needs_copy(d.extras);
+    if (d.match.size > 0) {
+        unpack_init(&u, d.match);
+        match_unpack(&match, &u);
+        shape->place.set = match_set(&match);
+        match_finish(&match);
+        d.match.data = mem_dup(d.match.data, d.match.size);
+    }
+    shape->demand = d;
+}
+
 static struct shape *add_shape(struct queue *q, const struct job *j)
 {
     struct shape *shape = mem_zalloc(sizeof(*shape));
 
     shape->queue = q;
-    shape->demand = (struct demand){j->resources, extra_needs_copy(j->extras)};
+    take_demand(shape, j);
     shape->place.vector = j->resources;
     shape->place.bits = demand_bits(&shape->demand);
     shape->place.owner = shape;
     RB_INIT(&shape->jobs);
     RB_INSERT(shape_tree, &q->shapes, shape);
+    if (shape->demand.job != 0)
+        LIST_INSERT_HEAD(q->distinct, shape, distinct);
     return shape;
 }
 

@@ -14,9 +14,11 @@
 #define SCHED_QUEUE_H
 
 #include "raft_fsm/state.h"
+#include "sched/census.h"
 #include "sched/fit_tree.h"
 #include "sched/fleet.h"
 
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
 enum place { SHAPE_READY, SHAPE_ASLEEP, SHAPE_CAPPED, SHAPE_PLACES };
@@ -37,7 +39,7 @@ RB_HEAD(waiting_job_tree, waiting);
 
 struct shape {
     struct queue *queue;
-    struct demand demand;     /* owns its extras */
+    struct demand demand;     /* owns its extras and match */
     struct waiting_tree jobs; /* never empty */
     enum place at;
     struct fit_node place;    /* there; key = rank of the first job */
@@ -48,9 +50,11 @@ struct shape {
     struct room room;        /* as found at … */
     uint64_t room_version;   /* … this version of the fleet */
     RB_ENTRY(shape) by_need;
+    LIST_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
 };
 
 RB_HEAD(shape_tree, shape);
+LIST_HEAD(shape_list, shape);
 
 RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
 RB_PROTOTYPE(waiting_age_tree, waiting, by_age, )
@@ -60,12 +64,16 @@ RB_PROTOTYPE(shape_tree, shape, by_need, )
 struct queue {
     void *owner;
     struct waiting_job_tree *all; /* jobs of all queues */
+    struct shape_list *distinct;  /* shapes of all queues */
     struct shape_tree shapes;
     struct waiting_age_tree jobs;
     struct fit_tree at[SHAPE_PLACES]; /* those that are not ready as trees of needs */
 };
 
-void queue_init(struct queue *q, void *owner, struct waiting_job_tree *all);
+void queue_init(struct queue *q,
+                void *owner,
+                struct waiting_job_tree *all,
+                struct shape_list *distinct);
 void queue_finish(struct queue *q);
 static inline bool queue_is_empty(const struct queue *q)
 {

@@ -10,7 +10,9 @@
  *
  * On 3: worth is additive (worth.h).  So the agent that just took a task is still the
  * best for the next one of the same needs, and when it is full the next best comes behind
- * where it was: one walk over the index serves the whole job.
+ * where it was: one walk over the index serves the whole job.  Where that is not so, since
+ * empty agents are better or tasks of the job count for each other, each task is a search of
+ * its own (seek.h).
  *
  * On 2: as long as no agent has grown, sleeping shapes are not looked at, and when one has,
  * the index of sleeping shapes names those that it may hold.  So what fits nowhere costs
@@ -20,10 +22,10 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "sched/seek.h"
 #include "sched/turn.h"
 
-#define ASKED_PER_LOOK \
-    16 /* agents whose extras were looked at cost as much as a search */
+#define ASKED_PER_LOOK 16 /* agents that were asked cost as much as a search */
 
 /* Of the looks of a round. */
 #define REVIEW_PART    2
@@ -57,6 +59,7 @@ static void clear(struct sched *s)
     fleet_finish(&s->fleet);
     lanes_finish(&s->lanes);
     s->drained_count = 0;
+    s->counted_count = 0;
     s->waking.was_cut = false;
     s->waking.again = false;
 }
@@ -67,6 +70,7 @@ void sched_destroy(struct sched *s)
         return;
     clear(s);
     mem_free(s->drained);
+    mem_free(s->counted);
     mem_free(s);
 }
 
@@ -119,20 +123,23 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
     const struct job *j = state_job(state, job);
 
     /* What ended may be purged already. */
-    if (j != NULL && job_pending(j) > 0)
-        lanes_add(&s->lanes, state, j);
-    else
+    if (j == NULL || job_pending(j) == 0) {
         lanes_remove(&s->lanes, state, job);
+        return;
+    }
+    lanes_add(&s->lanes, state, j);
 }
 
 void sched_freed(struct sched *s, const struct state *state, uint64_t job)
 {
     const struct job *j = state_job(state, job);
 
-    if (j == NULL)
+    if (j == NULL) {
         lanes_all_changed(&s->lanes); /* purged at once: whose it was is not known */
-    else
-        lanes_freed(&s->lanes, state, j);
+        return;
+    }
+    lanes_freed(&s->lanes, state, j);
+    lanes_wake(&s->lanes, state, job);
 }
 
 uint64_t sched_share(const struct sched *s, const struct role *role)
@@ -196,10 +203,16 @@ static bool refresh(struct round *r)
     if (s->fleet.total_changed)
         lanes_all_changed(&s->lanes);
     s->fleet.total_changed = false;
+    if (s->fleet.regrouped)
+        lanes_wake_distinct(&s->lanes, r->state);
+    s->fleet.regrouped = false;
     lanes_refresh(&s->lanes, r->state);
     for (size_t i = 0; i < s->drained_count; i++)
         sched_job_changed(s, r->state, s->drained[i]);
     s->drained_count = 0;
+    for (size_t i = 0; i < s->counted_count; i++)
+        lanes_wake(&s->lanes, r->state, s->counted[i]);
+    s->counted_count = 0;
     s->round++;
     review(r);
     r->uncapping_looks = uncapping_looks(r);
@@ -216,17 +229,33 @@ static void pay(struct round *r, unsigned asked)
     r->looks -= looks < r->looks ? looks : r->looks;
 }
 
-/* Of all agents only those that have grown may have room for what sleeps: where extras are
- * to be asked for one by one, no others are. */
-static bool has_grown_room(struct round *r, const struct demand *d)
+static void begin_seek(struct round *r,
+                       const struct shape *shape,
+                       const struct job *j,
+                       struct seek *k)
 {
-    const struct fleet *fleet = &r->sched->fleet;
+    const struct lane *lane = shape->queue->owner;
     unsigned asked = 0;
+
+    seek_begin(k,
+               &r->sched->fleet,
+               r->state,
+               state_role(r->state, lane->role->name),
+               &shape->demand);
+    if (j != NULL)
+        seek_count(k, j, r->out, r->count, &asked);
+    pay(r, asked);
+}
+
+/* Of all agents only those that have grown may have room for what sleeps. */
+static bool has_grown_room(struct round *r, const struct shape *shape)
+{
+    unsigned asked = 0;
+    struct seek k;
     bool has;
 
-    if (d->extras == NULL)
-        return fleet_best(fleet, NULL, d, NULL) != NULL;
-    has = fleet_grown_has_room(fleet, d, &asked);
+    begin_seek(r, shape, state_job(r->state, shape_first(shape)->rank.second), &k);
+    has = seek_grown(&k, &asked);
     pay(r, asked);
     return has;
 }
@@ -304,7 +333,7 @@ find_asleep(struct round *r, struct role_lanes *role, struct pick *ready)
         }
         if (!is_earlier_in_lane(ready, lane, shape))
             return NOT_EARLIER;
-        if (has_grown_room(r, &shape->demand)) {
+        if (has_grown_room(r, shape)) {
             *ready = (struct pick){role, lane, shape};
             return FOUND;
         }
@@ -463,31 +492,34 @@ enum filled {
 };
 
 /* As many tasks as fit on this agent and are due. */
-static enum filled
-fill(struct round *r, struct fleet_agent *a, const struct pick *p, struct tasks *t)
+static enum filled fill(struct round *r,
+                        struct seek *k,
+                        struct fleet_agent *a,
+                        const struct pick *p,
+                        struct tasks *t)
 {
     struct lanes *l = &r->sched->lanes;
     struct resources left = a->fit.vector;
-    struct demand d = job_demand(t->job);
     bool has_grown = is_waking(r);
     enum filled why = FULL;
 
     t->next.agent = a->id;
     for (;;) {
-        if (!lanes_may_take(p, t->role, t->job)) {
+        if (!lanes_may_take(p, t->role)) {
             why = AT_MAXIMUM;
             break;
         }
-        if (!fleet_plan(a, &left, &d))
+        if (!fleet_plan(a, &left, k->demand))
             break;
         r->out[r->count++] = t->next;
         lanes_take(l, p, t->role, t->job);
+        seek_took(k, a, t->job);
         tasks_step(t, t->next.instance + 1);
         why = !t->any                                     ? ALL_PLACED
               : r->count == r->max                        ? OUT_OF_ROOM
               : !lanes_is_first(l, t->role, p, has_grown) ? OTHERS_TURN
                                                           : FULL;
-        if (why != FULL)
+        if (why != FULL || k->is_single)
             break;
     }
     fleet_take(&r->sched->fleet, a, &left);
@@ -528,13 +560,25 @@ static void drain(struct round *r, const struct pick *p, uint64_t job)
     s->drained[s->drained_count++] = job;
 }
 
+/* Some of it is planned. */
+static void remember_counted(struct sched *s, const struct demand *d)
+{
+    if (d->job == 0 ||
+        (s->counted_count > 0 && s->counted[s->counted_count - 1] == d->job))
+        return;
+    MEM_GROW(s->counted, s->counted_capacity, s->counted_count + 1);
+    s->counted[s->counted_count++] = d->job;
+}
+
 static enum filled place_tasks(struct round *r, const struct pick *p, struct tasks *t)
 {
-    struct sched *s = r->sched;
     struct fit_key full; /* agents before this one have no room */
     const struct fit_key *from = NULL;
     enum filled filled = t->any ? FULL : ALL_PLACED;
+    struct seek k;
 
+    if (t->any)
+        begin_seek(r, p->shape, t->job, &k);
     while (filled == FULL) {
         struct fleet_agent *a;
         unsigned asked = 0;
@@ -542,13 +586,15 @@ static enum filled place_tasks(struct round *r, const struct pick *p, struct tas
         if (r->looks == 0)
             return OUT_OF_ROOM;
         r->looks--;
-        a = fleet_best(&s->fleet, from, &p->shape->demand, &asked);
+        a = seek_best(&k, from, &asked);
         pay(r, asked);
         if (a == NULL)
             return FULL;
         full = a->fit.key;
+        filled = fill(r, &k, a, p, t);
+        remember_counted(r->sched, k.demand);
+        full = seek_after(&k, full, a);
         from = &full;
-        filled = fill(r, a, p, t);
     }
     return filled;
 }

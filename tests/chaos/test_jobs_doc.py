@@ -91,6 +91,12 @@ def resources(run):
     run.ends()
 
 
+def where(run):
+    lines, tasks = run.ends()
+    assert len(lines) == 2
+    assert {task["agent_id"] for task in tasks} == {1, 2}
+
+
 def ports(run):
     lines, _ = run.ends()
     assert lines == ["I may listen on 31000 and 31001, all are 31000,31001"]
@@ -264,6 +270,7 @@ RUNS = {
         argv,
         env,
         resources,
+        where,
         ports,
         service,
         retry,
@@ -306,10 +313,10 @@ def test_each_example_has_a_run():
 def test_example_runs(name, make_cluster):
     if name in AS_ROOT and os.geteuid() != 0:
         pytest.skip(AS_ROOT[name])
-    cluster = make_cluster(
-        masters=1, agents=2 if name in ("drain", "exclusive") else 1, resources=RESOURCES
-    )
-    for agent in cluster.agents:
+    two = name in ("drain", "exclusive", "where")
+    cluster = make_cluster(masters=1, agents=2 if two else 1, resources=RESOURCES)
+    for agent, rack in zip(cluster.agents, "ab"):
+        agent.argv += ["--attributes", f"rack:{rack}"]
         if name in AS_ROOT:
             agent.argv += ["--users", "nobody"]
         agent.argv += ["--volumes", str(cluster.folder)]

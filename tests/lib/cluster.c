@@ -97,7 +97,8 @@ agent_spec_of(struct cluster *c, uint64_t agent, const struct agent_spec *like)
 {
     struct agent_spec spec = *like;
 
-    spec.hostname = "host";
+    if (spec.hostname == NULL)
+        spec.hostname = "host";
     spec.http_address = "";
     memcpy(spec.key, &agent, sizeof(agent));
     buffer_clear(&c->spec);
@@ -185,7 +186,8 @@ cluster_submit_of(struct cluster *c, const struct job_spec *like, const char *ow
     char *argv[] = {"true", NULL};
     char key[32];
 
-    spec.name = "a job";
+    if (spec.name == NULL)
+        spec.name = "a job";
     spec.argv = argv;
     spec.argc = 1;
     buffer_clear(&c->spec);

@@ -39,7 +39,7 @@ struct resources amounts(uint64_t milli, uint64_t mem, uint64_t disk, uint64_t g
 
 uint64_t cluster_add_agent(struct cluster *c, struct resources r); /* its id */
 void cluster_resize_agent(struct cluster *c, uint64_t agent, struct resources r);
-/* Resources, ports, custom resources and features are those of `like`. */
+/* All of `like` but key and address; its host is called "host" when it has no name. */
 uint64_t cluster_add_agent_like(struct cluster *c, const struct agent_spec *like);
 void cluster_resize_agent_like(struct cluster *c,
                                uint64_t agent,
@@ -53,7 +53,7 @@ uint64_t cluster_submit(struct cluster *c,
                         struct resources need,
                         uint32_t instances,
                         int32_t priority);
-/* What a task needs, and how many there are, is as in `like`; so is the priority. */
+/* All of `like` but its command; it is called "a job" when it has no name. */
 uint64_t cluster_submit_like(struct cluster *c, const struct job_spec *like);
 uint64_t
 cluster_submit_of(struct cluster *c, const struct job_spec *like, const char *owner);

@@ -571,6 +571,23 @@ static void be_template(struct job_spec *spec, struct rng *r)
 }
 
 /* The spec follows from the key alone, so that a repeat has the same body. */
+/* Nothing that could keep a task from ever being placed.  Drawn beside the rest, which stays as it
+ * is without it. */
+static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
+{
+    struct match *m = &spec->match;
+    struct rng *r = &beside;
+
+    if (rng_percent(r, 15))
+        affinity_parse(match_add_affinity(m), "agent <= 2:20", NULL);
+    if (rng_percent(r, 15))
+        spread_parse(match_add_spread(m), "agent", NULL);
+    if (rng_percent(r, 10))
+        apart_parse(match_add_apart(m), "other:30", NULL);
+    if (is_short && rng_percent(r, 30))
+        condition_parse(match_add_constraint(m), "agent distinct", NULL);
+}
+
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
     struct rng r = {.state = j->key};
@@ -614,6 +631,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     add_extras(&spec, &r);
     if (j->in_batch)
         job_spec_set_role(&spec, "batch");
+    add_match(&spec, r, !j->endless && j->instances < 4 && run_ms < 1000);
     if (rng_percent(&r, 30))
         spec.estimate_ms = rng_between(&r, 1, 10000);
     /* Tasks that come one after the other have no time for pauses. */

@@ -50,12 +50,22 @@ static uint64_t any_bits(void)
     return rng_percent(&rng, 30) ? rng_next(&rng) & rng_next(&rng) & 0xff : 0;
 }
 
+/* Of a few bits, and sometimes none. */
+static struct fit_set any_set(void)
+{
+    struct fit_set set = {{rng_next(&rng) & rng_next(&rng) & 0x15, 0}};
+
+    set.word[1] = rng_next(&rng) & rng_next(&rng) & 0x3;
+    return set;
+}
+
 /* Keys share their first half now and then; the second one makes them unique. */
 static void insert_any(struct fit_tree *t, struct fit_node *n)
 {
     n->key = (struct fit_key){rng_below(&rng, 50), (uint64_t)(n - nodes)};
     n->vector = any_vector();
     n->bits = any_bits();
+    n->set = any_set();
     fit_tree_insert(t, n);
 }
 
@@ -114,6 +124,8 @@ static bool holds(const struct fit_node *n, const struct fit_need *need)
 {
     return resources_contain(&n->vector, need->vector) &&
            (n->bits & need->bits) == need->bits &&
+           (need->set_count < 1 || fit_sets_meet(&n->set, &need->sets[0])) &&
+           (need->set_count < 2 || fit_sets_meet(&n->set, &need->sets[1])) &&
            (need->holds == NULL || is_even(n, NULL));
 }
 
@@ -140,8 +152,8 @@ START_TEST(test_it_finds_what_a_list_finds)
     for (int step = 0; step < STEPS; step++) {
         struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
         struct resources vector = any_vector(), zero = {0};
-        struct fit_need need = {&vector, any_bits(), NULL, NULL},
-                        nothing = {&zero, 0, NULL, NULL};
+        struct fit_need need = {.vector = &vector, .bits = any_bits()},
+                        nothing = {.vector = &zero};
         unsigned asked = 0;
 
         if (rng_percent(&rng, 30))
@@ -164,12 +176,94 @@ START_TEST(test_it_finds_what_a_list_finds)
 }
 END_TEST
 
+/* Points for bits, less for the first half of the key, or more. */
+static uint64_t points(const struct fit_set *set, uint64_t first, bool from_end)
+{
+    uint64_t bits = (set->word[0] & 1) * 30 + (set->word[0] >> 2 & 1) * 20;
+
+    return 1 + bits + (from_end ? first / 10 : 10 - first / 10);
+}
+
+static uint64_t score(const void *owner, uint64_t first, const void *from_end)
+{
+    return points(
+        &((const struct fit_node *)owner)->set, first, *(const bool *)from_end);
+}
+
+static uint64_t
+bound(const struct fit_signature *crowd, uint64_t first, const void *from_end)
+{
+    return points(&crowd->set, first < 100 ? first : 99, *(const bool *)from_end);
+}
+
+static bool is_better(const struct fit_node *a, const struct fit_node *b, bool from_end)
+{
+    uint64_t x = score(a, a->key.first, &from_end);
+    uint64_t y = score(b, b->key.first, &from_end);
+
+    if (x != y)
+        return x > y;
+    if (a->key.first != b->key.first)
+        return (a->key.first < b->key.first) != from_end;
+    return a->key.second < b->key.second;
+}
+
+static const struct fit_node *
+slow_best(struct fit_key from, const struct fit_need *need, bool from_end)
+{
+    const struct fit_node *best = NULL;
+
+    for (int i = 0; i < NODES; i++) {
+        const struct fit_node *n = &nodes[i];
+
+        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
+            (best == NULL || is_better(n, best, from_end)))
+            best = n;
+    }
+    return best;
+}
+
+START_TEST(test_the_best_is_that_of_a_list)
+{
+    struct fit_tree t = {0};
+
+    begin(_i);
+    for (int step = 0; step < STEPS; step++) {
+        struct fit_key from = {rng_below(&rng, 60), 0};
+        struct resources vector = any_vector();
+        struct fit_set sets[] = {any_set(), any_set()};
+        struct fit_need need = {.vector = &vector,
+                                .bits = any_bits(),
+                                .sets = sets,
+                                .set_count = rng_below(&rng, 3)};
+        bool from_end = rng_percent(&rng, 50);
+        struct fit_wish wish = {from_end, score, bound, &from_end};
+        unsigned asked = 0;
+
+        if (rng_percent(&rng, 30))
+            need.holds = is_even;
+        if (rng_percent(&rng, 50))
+            vector = (struct resources){0};
+        if (rng_percent(&rng, 50))
+            from = (struct fit_key){0};
+        change_any(&t);
+        ck_assert_seed(fit_tree_best(&t, from, &need, &wish, &asked) ==
+                           slow_best(from, &need, from_end),
+                       seed);
+        ck_assert_seed(fit_tree_find(&t, from, &need, NULL) == slow_find(from, &need),
+                       seed);
+    }
+}
+END_TEST
+
 /* The first half of the nodes are needs, the rest is room. */
 static bool is_held(const struct fit_node *need)
 {
     for (int i = NODES / 2; i < NODES; i++)
         if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector) &&
-            (nodes[i].bits & need->bits) == need->bits)
+            (nodes[i].bits & need->bits) == need->bits &&
+            ((need->set.word[0] | need->set.word[1]) == 0 ||
+             fit_sets_meet(&nodes[i].set, &need->set)))
             return true;
     return false;
 }
@@ -236,7 +330,7 @@ START_TEST(test_an_empty_tree_has_nothing)
 {
     struct fit_tree needs = {.of_needs = true}, room = {0};
     struct resources vector = {{1}};
-    struct fit_need need = {&vector, 0, NULL, NULL};
+    struct fit_need need = {.vector = &vector};
 
     ck_assert_ptr_null(fit_tree_first(&room));
     ck_assert_ptr_null(fit_tree_find(&room, (struct fit_key){0}, &need, NULL));
@@ -250,6 +344,7 @@ int main(void)
         "fit_tree", test_an_empty_tree_has_nothing, test_two_halves_are_not_a_whole);
 
     tcase_add_loop_test(c, test_it_finds_what_a_list_finds, 0, RUNS);
+    tcase_add_loop_test(c, test_the_best_is_that_of_a_list, 0, RUNS);
     tcase_add_loop_test(c, test_no_need_that_is_held_is_passed_over, 0, RUNS);
     return unit_run("fit_tree", &c, 1);
 }

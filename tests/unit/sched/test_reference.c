@@ -9,6 +9,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/sched/sched_test.h"
+#include "tests/unit/sched/slow_match.h"
 
 #include <string.h>
 
@@ -20,7 +21,8 @@
 static struct cluster c;
 static struct rng rng;
 static uint64_t seed;
-static bool is_wide; /* amounts from all over the range, not just some round ones */
+static bool is_choosy; /* jobs do not take any agent */
+static bool is_wide;   /* amounts from all over the range, not just some round ones */
 
 static struct {
     unsigned planned, empty, full, cut;
@@ -52,6 +54,7 @@ struct slow_need {
 };
 
 static struct slow_agent agents[AGENTS_MAX];
+static struct slow_place places[AGENTS_MAX]; /* the same agents */
 static size_t agent_count;
 
 static void read_spec(struct slow_agent *a, const struct agent *agent)
@@ -92,6 +95,8 @@ static void read_agents(void)
     struct agent *a;
     struct attempt *t;
 
+    for (size_t i = 0; i < AGENTS_MAX; i++)
+        slow_place_finish(&places[i]);
     agent_count = 0;
     ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
     RB_FOREACH (a, agent_tree, &c.state->agents) {
@@ -100,12 +105,15 @@ static void read_agents(void)
             .capacity = a->capacity,
             .takes_work = a->state == AGENT_ACTIVE && a->mode == AGENT_NORMAL};
         read_spec(&agents[agent_count - 1], a);
+        slow_place_read(&places[agent_count - 1], a);
     }
     RB_FOREACH (t, attempt_tree, &c.state->attempts) {
         for (size_t i = 0; i < agent_count; i++) {
             if (agents[i].id != t->agent->id)
                 continue;
             agents[i].takes_work &= !t->superseded;
+            if (!t->superseded)
+                slow_place_add(&places[i], t->job);
             for (int k = 0; k < RESOURCE_KINDS; k++)
                 agents[i].used.amount[k] += t->job->resources.amount[k];
             for (int p = 0; p < t->port_count; p++)
@@ -171,16 +179,28 @@ left_after(const struct slow_agent *a, const struct slow_need *need, uint64_t *l
     return true;
 }
 
-static struct slow_agent *slow_best(const struct slow_need *need)
+/* The highest score; then the least, or with `spread` the most, that is left. */
+static struct slow_agent *
+slow_best(const struct job *j, const struct match *m, const struct slow_need *need)
 {
+    bool most_left = j->owner->role->spec.balance == BALANCE_SPREAD;
     struct slow_agent *best = NULL;
-    uint64_t least = 0, left;
+    uint64_t best_left = 0, best_score = 0;
 
     for (size_t i = 0; i < agent_count; i++) {
-        if (!left_after(&agents[i], need, &left) || (best != NULL && left >= least))
+        uint64_t left, score;
+
+        if (!left_after(&agents[i], need, &left) ||
+            !slow_may_be(m, j, places, agent_count, i))
+            continue;
+        score = slow_score(m, j, places, agent_count, i, left);
+        if (best != NULL && (score < best_score ||
+                             (score == best_score &&
+                              (most_left ? left <= best_left : left >= best_left))))
             continue;
         best = &agents[i];
-        least = left;
+        best_left = left;
+        best_score = score;
     }
     return best;
 }
@@ -206,6 +226,7 @@ struct slow_role {
 struct slow_job {
     const struct job *job;
     struct slow_need need;
+    struct job_spec spec;
     struct slow_role *role;
     unsigned owner;
     uint32_t next;
@@ -297,6 +318,8 @@ static void read_jobs(void)
 
         use(role_of(t->job), owner_of(t->job), &need);
     }
+    for (size_t i = 0; i < job_count; i++)
+        job_spec_finish(&jobs[i].spec);
     job_count = 0;
     RB_FOREACH (j, job_tree, &c.state->jobs) {
         struct slow_job *slow = &jobs[job_count];
@@ -304,9 +327,13 @@ static void read_jobs(void)
         if (job_pending(j) == 0)
             continue;
         ck_assert_seed(job_count < JOBS_MAX, seed);
-        *slow = (struct slow_job){j, need_of(j), role_of(j), owner_of(j), 0, 0, 0};
+        *slow = (struct slow_job){
+            .job = j, .need = need_of(j), .role = role_of(j), .owner = owner_of(j)};
         step_on(slow, 0);
-        job_count += !slow->is_over;
+        if (slow->is_over)
+            continue;
+        ck_assert_int_eq(job_spec_unpack(&slow->spec, j->spec, NULL), 0);
+        job_count++;
     }
 }
 
@@ -442,7 +469,7 @@ static struct slow_job *slow_next(void)
 
         if (j->is_over || j->fits_nowhere || at_maximum(j->role, &j->need))
             continue;
-        if (slow_best(&j->need) == NULL) {
+        if (slow_best(j->job, &j->spec.match, &j->need) == NULL) {
             j->fits_nowhere = true; /* nothing grows while we plan */
             continue;
         }
@@ -466,9 +493,10 @@ static size_t slow_plan(struct placement *plan, size_t max)
     read_jobs();
     while (count < max && (j = slow_next()) != NULL) {
         const struct task *t = job_task(j->job, j->next);
-        struct slow_agent *a = slow_best(&j->need);
+        struct slow_agent *a = slow_best(j->job, &j->spec.match, &j->need);
 
         take(a, &j->need);
+        slow_place_add(&places[a - agents], j->job);
         use(j->role, j->owner, &j->need);
         plan[count++] = (struct placement){
             j->job->id, j->next, t == NULL ? 1 : t->attempt + 1, a->id};
@@ -551,7 +579,10 @@ static struct custom_resources any_custom(struct custom_resource list[NAMES])
 /* `list` holds its custom resources. */
 static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
 {
+    static struct attribute attributes[SLOW_ATTRIBUTES];
     struct agent_spec spec = {.resources = any_vector(8)};
+
+    any_attributes(&rng, &spec, attributes);
 
     if (rng_percent(&rng, 90))
         spec.features = AGENT_FEATURE_JOBS_2;
@@ -591,6 +622,9 @@ static struct job_spec any_job_spec(struct custom_resource list[NAMES])
         spec.role = NULL;
     if (rng_percent(&rng, 50))
         spec.estimate_ms = rng_below(&rng, 10000);
+    spec.name = any_job_name(&rng);
+    if (is_choosy && rng_percent(&rng, 70))
+        spec.match = any_match(&rng);
     return spec;
 }
 
@@ -625,6 +659,8 @@ static void change_role(void)
         .weight = 500 * (1 + (uint32_t)rng_below(&rng, 4)),
         .aging_ms = AGING[rng_below(&rng, 6)],
         .length_ms = 1 + rng_below(&rng, 5000),
+        .alpha = (uint32_t)rng_below(&rng, 5) * 250,
+        .balance = (enum role_balance)rng_below(&rng, ROLE_BALANCE_COUNT),
         .min = any_bound(least, 1),
         .max = any_bound(most, 8),
     };
@@ -758,7 +794,8 @@ START_TEST(test_rounds_plan_what_the_reference_says)
 {
     seed = test_seed(_i);
     rng = (struct rng){seed};
-    is_wide = _i % 2 == 1;
+    is_wide = seed % 2 == 1;
+    is_choosy = seed % 4 >= 2;
     cluster_init(&c);
     for (int i = 0; i < STEPS; i++)
         step();

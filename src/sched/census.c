@@ -1,0 +1,160 @@
+/* census.c - how many agents could have a task, for explanations. */
+#include "sched/census.h"
+
+#include "sched/seek.h"
+
+static void take_larger(struct resources *largest, const struct resources *r)
+{
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (r->amount[k] > largest->amount[k])
+            largest->amount[k] = r->amount[k];
+}
+
+/* One more may be looked at; *looks is 0 when they were not enough. */
+static bool spend(unsigned *looks)
+{
+    *looks -= *looks > 0;
+    return *looks > 0;
+}
+
+static bool is_offered(const struct fleet *f, uint16_t port, unsigned *looks)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            break;
+        if (extra_port_is_offered(&fleet_extras_of(a)->offered, port))
+            return true;
+    }
+    return false;
+}
+
+static void find_port_nowhere(struct census *c,
+                              const struct fleet *f,
+                              const struct extra_needs *n,
+                              unsigned *looks)
+{
+    for (size_t i = 0; i < n->fixed_count; i++)
+        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++)
+            if (c->port_nowhere == 0 && !is_offered(f, (uint16_t)p, looks))
+                c->port_nowhere = (uint16_t)p;
+}
+
+/* False when a constraint that does not depend on other tasks rejects it. */
+static bool
+count_match(struct census *c, const struct seek *k, const struct fleet_agent *a)
+{
+    bool is_open = a->standing == STANDS_OPEN;
+    size_t count;
+
+    if (k->matcher == NULL)
+        return true;
+    count = k->matcher->match.constraint_count;
+    c->open += is_open;
+    for (size_t i = 0; is_open && i <= count; i++)
+        c->rejected[i] += !seek_keeps(k, a, i);
+    if (!matcher_holds(k->matcher, &a->attributes))
+        return false;
+    c->matching++;
+    return true;
+}
+
+static void count_extras_of(struct census *c,
+                            const struct fleet_agent *a,
+                            const struct demand *d,
+                            bool matches)
+{
+    static const struct extra_needs NONE;
+    const struct extra_needs *n = d->extras == NULL ? &NONE : d->extras;
+    const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
+    uint32_t ports = extra_ports_offered(offered);
+    uint32_t missing = n->features & ~offered->features;
+
+    if (matches && resources_contain(&a->size->capacity, &d->need)) {
+        if (extra_is_able(offered, n))
+            c->able[a->standing]++;
+        if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
+            c->missing = missing;
+    }
+    c->most_ports = ports > c->most_ports ? ports : c->most_ports;
+    c->features |= offered->features;
+    for (size_t i = 0; i < n->custom.count; i++) {
+        uint64_t amount =
+            custom_resources_amount(&offered->custom, n->custom.items[i].name);
+
+        c->most_custom[i] = amount > c->most_custom[i] ? amount : c->most_custom[i];
+    }
+}
+
+/* Who needs more than amounts has each agent asked. */
+static void count_each(struct census *c,
+                       const struct fleet *f,
+                       const struct seek *k,
+                       unsigned *looks)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            return;
+        count_extras_of(c, a, k->demand, count_match(c, k, a));
+    }
+    if (k->demand->extras != NULL)
+        find_port_nowhere(c, f, k->demand->extras, looks);
+}
+
+/* How many agents that take work offer the port; 0 if it is free on one of them. */
+static uint64_t taken_on(const struct fleet *f, uint16_t port, unsigned *looks)
+{
+    struct fleet_agent *a;
+    uint64_t count = 0;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
+        if (!spend(looks))
+            return 0;
+        if (a->standing != STANDS_OPEN ||
+            !extra_port_is_offered(&fleet_extras_of(a)->offered, port))
+            continue;
+        if (!extra_port_is_used(&fleet_extras_of(a)->used, port))
+            return 0;
+        count++;
+    }
+    return count;
+}
+
+uint16_t fleet_taken_port(const struct fleet *f,
+                          const struct demand *d,
+                          unsigned *looks,
+                          uint64_t *agents)
+{
+    const struct extra_needs *n = d->extras;
+
+    for (size_t i = 0; n != NULL && i < n->fixed_count; i++)
+        for (uint32_t p = n->fixed[i].first; p <= n->fixed[i].last; p++) {
+            *agents = taken_on(f, (uint16_t)p, looks);
+            if (*agents > 0)
+                return (uint16_t)p;
+        }
+    return 0;
+}
+
+struct census fleet_census(const struct fleet *f, const struct seek *k, unsigned *looks)
+{
+    const struct demand *d = k->demand;
+    bool is_plain = d->extras == NULL && k->matcher == NULL;
+    struct census c = {0};
+    struct size_class *size;
+
+    RB_FOREACH (size, size_tree, (struct size_tree *)&f->sizes) {
+        if (!spend(looks))
+            return c;
+        for (int s = 0; s < STANDINGS; s++)
+            if (is_plain && resources_contain(&size->capacity, &d->need))
+                c.able[s] += size->agents[s];
+        take_larger(&c.largest, &size->capacity);
+    }
+    if (!is_plain)
+        count_each(&c, f, k, looks);
+    return c;
+}

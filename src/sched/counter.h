@@ -1,0 +1,39 @@
+/* counter.h - tasks of one job by the values of one attribute: for `distinct` and for `spread`.
+ *
+ * Beside the counts, which are in the values (values.h), it knows the least and the most of
+ * them, and which bits values have that are at the least (spread), or may have one more task
+ * (distinct).  One task more is O(1), but for the last value that leaves the least: O(values),
+ * which is once for as many tasks.
+ */
+#ifndef SCHED_COUNTER_H
+#define SCHED_COUNTER_H
+
+#include "sched/values.h"
+
+struct counter {
+    const char *attribute; /* not owned */
+    uint32_t limit;        /* of distinct; 0: it is of spread */
+    uint32_t least, most, at_least;
+    uint32_t with_bit[FIT_SET_BITS]; /* values behind each bit of `set` */
+    struct fit_set set;
+};
+
+/* Of the count that goes on. */
+void counter_begin(struct counter *c, const struct values *v);
+/* A task more is counted on an agent with these. */
+void counter_add(struct counter *c,
+                 const struct values *v,
+                 const struct attributes *of);
+
+/* Distinct: whether an agent may have a task more. */
+bool counter_may_add(const struct counter *c,
+                     const struct values *v,
+                     const struct attributes *of);
+/* Spread, from 0 to 1000 (docs/spec/7-scheduling.md, "Score"): of an agent, and the most of any
+ * in a crowd. */
+uint64_t counter_score(const struct counter *c,
+                       const struct values *v,
+                       const struct attributes *of);
+uint64_t counter_bound(const struct counter *c, const struct fit_set *crowd);
+
+#endif

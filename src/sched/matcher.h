@@ -1,0 +1,68 @@
+/* matcher.h - a struct match (wire/match.h), ready to be asked about agents.
+ *
+ * A few are kept, with their regular expressions compiled, and found by their bytes; which those
+ * are changes no answer.  Of each condition a matcher knows a set of bits (fit_tree.h) that each
+ * agent meets of which it holds: for = and in by the values that are named, for comparisons and
+ * the like by those that agents have at this time, if they are few.
+ */
+#ifndef SCHED_MATCHER_H
+#define SCHED_MATCHER_H
+
+#include "base/hash.h"
+#include "sched/counter.h"
+#include "sched/values.h"
+#include "wire/match.h"
+
+/* Conditions are shared among those that have them. */
+struct rule {
+    struct hash128 of; /* of its bytes */
+    unsigned users;
+    struct condition condition; /* owned */
+    struct regexp *re;          /* likewise */
+    struct fit_set set;         /* all: any agent may keep it … */
+    uint64_t version;           /* … as of this version of the values; 0: not yet */
+};
+
+struct matcher {
+    struct hash128 bytes; /* of what it is made from */
+    uint64_t used;        /* when, by the clock of the others; 0: it is empty */
+    struct match match;
+    struct rule **constraints,
+        **affinities; /* as many as in `match`, but for DISTINCT */
+    size_t constraint_count;
+    struct counter *distincts, *spreads;
+    size_t distinct_count;
+    uint64_t weights; /* sum of all, without signs */
+};
+
+#define MATCHERS 256
+#define WAYS     4 /* of them may have the same last bits of their hashes */
+#define RULES    256
+
+struct matchers {
+    struct matcher of[MATCHERS];
+    struct rule *rules[RULES]; /* NULL, or one with these last bits of its hash */
+    uint64_t clock;
+};
+
+void matchers_finish(struct matchers *m);
+/* Ours for these bytes, which job_spec_match() gave; good until the next one is asked for. */
+struct matcher *
+matchers_get(struct matchers *m, const struct values *v, struct bytes packed);
+
+/* Whether an agent with these keeps a condition; all constraints but distinct. */
+bool rule_holds(const struct rule *r, const struct attributes *of);
+bool matcher_holds(const struct matcher *m, const struct attributes *of);
+/* The sum of the weights of what such an agent has of what is wished, of counters too; and
+ * the most of any in a crowd.  Times 1000.  Without anti-affinities. */
+uint64_t matcher_wishes(const struct matcher *m,
+                        const struct values *v,
+                        const struct attributes *of);
+uint64_t matcher_wishes_bound(const struct matcher *m, const struct fit_set *crowd);
+
+/* What does not depend on the agents that there are: bits that each agent meets that keeps the
+ * constraints; all when nothing is known.  And whether tasks of the job count for each other. */
+struct fit_set match_set(const struct match *m);
+bool match_is_distinct(const struct match *m);
+
+#endif

@@ -1,0 +1,492 @@
+/* test_match.c - docs/spec/7-scheduling.md: which agents a job may have, and which is best. */
+#include "tests/lib/cluster.h"
+#include "tests/lib/unit.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static struct cluster c;
+static struct job_spec spec;
+static char why[SCHED_WHY_BYTES];
+
+static void setup(void)
+{
+    cluster_init(&c);
+    job_spec_init(&spec);
+    spec.resources = amounts(1000, 0, 0, 0);
+}
+
+static void teardown(void)
+{
+    job_spec_finish(&spec);
+    cluster_finish(&c);
+}
+
+/* "rack:a;zone:b" */
+static struct agent_spec agent_like(struct resources r, const char *attributes)
+{
+    struct agent_spec like = {.resources = r, .features = AGENT_FEATURES_JOBS};
+
+    ck_assert_int_eq(agent_spec_parse_attributes(&like, attributes, NULL), 0);
+    return like;
+}
+
+static void forget(struct agent_spec *like)
+{
+    like->hostname = NULL;
+    agent_spec_finish(like);
+}
+
+static uint64_t add(struct resources r, const char *attributes)
+{
+    struct agent_spec like = agent_like(r, attributes);
+    uint64_t id = cluster_add_agent_like(&c, &like);
+
+    forget(&like);
+    return id;
+}
+
+static void change(uint64_t agent, struct resources r, const char *attributes)
+{
+    struct agent_spec like = agent_like(r, attributes);
+
+    cluster_resize_agent_like(&c, agent, &like);
+    forget(&like);
+}
+
+static void constrain(const char *text)
+{
+    ck_assert_int_eq(condition_parse(match_add_constraint(&spec.match), text, NULL), 0);
+}
+
+static void prefer(const char *text)
+{
+    ck_assert_int_eq(affinity_parse(match_add_affinity(&spec.match), text, NULL), 0);
+}
+
+static void spread_over(const char *text)
+{
+    ck_assert_int_eq(spread_parse(match_add_spread(&spec.match), text, NULL), 0);
+}
+
+static void keep_apart(const char *text)
+{
+    ck_assert_int_eq(apart_parse(match_add_apart(&spec.match), text, NULL), 0);
+}
+
+/* The job as it was said so far; the next one takes any agent again. */
+static uint64_t submit(uint32_t instances)
+{
+    uint64_t job;
+
+    spec.instances = instances;
+    job = cluster_submit_like(&c, &spec);
+    match_finish(&spec.match);
+    return job;
+}
+
+static void set_role(uint32_t alpha, enum role_balance balance)
+{
+    struct role_change role = {.name = ROLE_DEFAULT,
+                               .given = ROLE_HAS_ALPHA | ROLE_HAS_BALANCE,
+                               .spec = {.alpha = alpha, .balance = balance}};
+
+    cluster_set_role(&c, &role);
+}
+
+/* A round places `count` tasks of the job on these agents, in order, and no more. */
+static void expect(uint64_t job, size_t count, ...)
+{
+    va_list agents;
+
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, count);
+    va_start(agents, count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_uint_eq(c.plan[i].job, job);
+        ck_assert_uint_eq(c.plan[i].agent, (uint64_t)va_arg(agents, int));
+    }
+    va_end(agents);
+    ck_assert_uint_eq(cluster_place(&c), count);
+    sched_check(c.sched, c.state);
+}
+
+static uint64_t attempt_of(uint64_t job, uint32_t instance)
+{
+    return job_task(state_job(c.state, job), instance)->attempt_id;
+}
+
+static const char *explain(uint64_t job)
+{
+    unsigned looks = SCHED_EXPLAIN_LOOKS;
+
+    cluster_settle(&c);
+    sched_explain(c.sched, c.state, state_job(c.state, job), &looks, why, sizeof(why));
+    return why;
+}
+
+/* ---- constraints ---- */
+
+START_TEST(test_a_task_goes_where_its_constraints_hold)
+{
+    add(amounts(1000, 0, 0, 0), "rack:a;gen:2");
+    add(amounts(4000, 0, 0, 0), "rack:b;gen:3");
+    add(amounts(2000, 0, 0, 0), "rack:b;gen:10");
+    constrain("rack = b");
+    expect(submit(1), 1, 3);
+    constrain("gen < 10");
+    constrain("rack in b, c");
+    expect(submit(1), 1, 2);
+    constrain("rack regexp ^[^b]$");
+    expect(submit(1), 1, 1);
+    constrain("agent = 3");
+    expect(submit(1), 1, 3);
+    constrain("rack = c");
+    expect(submit(1), 0);
+}
+END_TEST
+
+START_TEST(test_versions)
+{
+    add(amounts(1000, 0, 0, 0), "kernel:6.1.0-13-amd64");
+    add(amounts(2000, 0, 0, 0), "kernel:6.6.1");
+    add(amounts(3000, 0, 0, 0), "kernel:new");
+    constrain("kernel version >= 6.1, < 7");
+    expect(submit(3), 2, 2, 2);
+}
+END_TEST
+
+/* Agents without the attribute. */
+START_TEST(test_what_is_not_set)
+{
+    add(amounts(1000, 0, 0, 0), "");
+    add(amounts(2000, 0, 0, 0), "ssd:yes");
+    constrain("ssd != no");
+    expect(submit(1), 1, 1);
+    constrain("ssd is_not_set");
+    expect(submit(1), 0);
+    constrain("ssd is_set");
+    expect(submit(1), 1, 2);
+}
+END_TEST
+
+START_TEST(test_it_wakes_when_an_agent_gets_the_attribute)
+{
+    uint64_t job;
+
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    add(amounts(2000, 0, 0, 0), "rack:c");
+    constrain("rack = b");
+    job = submit(1);
+    expect(job, 0);
+    change(2, amounts(2000, 0, 0, 0), "rack:b");
+    expect(job, 1, 2);
+}
+END_TEST
+
+START_TEST(test_an_agent_that_is_no_match_wakes_nobody)
+{
+    uint64_t job;
+
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    constrain("rack regexp b");
+    job = submit(1);
+    expect(job, 0);
+    add(amounts(4000, 0, 0, 0), "rack:c");
+    expect(job, 0);
+    add(amounts(4000, 0, 0, 0), "rack:ab");
+    expect(job, 1, 3);
+}
+END_TEST
+
+/* ---- distinct ---- */
+
+START_TEST(test_each_task_on_another_agent)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 3; i++)
+        add(amounts(4000, 0, 0, 0), "");
+    constrain("agent distinct");
+    job = submit(4);
+    expect(job, 3, 1, 2, 3);
+    cluster_report(&c, attempt_of(job, 1), TASK_FINISHED);
+    expect(job, 1, 2);
+}
+END_TEST
+
+START_TEST(test_two_in_each_rack)
+{
+    add(amounts(8000, 0, 0, 0), "rack:a");
+    add(amounts(8000, 0, 0, 0), "rack:b");
+    add(amounts(1000, 0, 0, 0), "");
+    constrain("rack distinct 2");
+    expect(submit(9), 4, 1, 1, 2, 2);
+}
+END_TEST
+
+/* No agent has grown: what ended was on one that takes no work. */
+START_TEST(test_an_end_on_a_cordoned_agent_wakes_it)
+{
+    uint64_t job;
+
+    add(amounts(1000, 0, 0, 0), "rack:a");
+    add(amounts(2000, 0, 0, 0), "rack:a");
+    constrain("rack distinct");
+    job = submit(2);
+    expect(job, 1, 1);
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    expect(job, 0);
+    cluster_report(&c, attempt_of(job, 0), TASK_FINISHED);
+    expect(job, 1, 2);
+}
+END_TEST
+
+START_TEST(test_an_agent_that_is_away_does_not_count)
+{
+    uint64_t job;
+
+    add(amounts(1000, 0, 0, 0), "rack:a");
+    add(amounts(2000, 0, 0, 0), "rack:a");
+    constrain("rack distinct");
+    job = submit(2);
+    expect(job, 1, 1);
+    cluster_agent_unreachable(&c, 1);
+    expect(job, 1, 2);
+}
+END_TEST
+
+/* What was planned is free again for others, and they for it. */
+START_TEST(test_a_batch_that_is_lost_wakes_it)
+{
+    uint64_t first, job;
+
+    add(amounts(1000, 0, 0, 0), "rack:a");
+    add(amounts(2000, 0, 0, 0), "rack:a");
+    constrain("rack distinct");
+    job = submit(2);
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, 1);
+    spec.priority = 1;
+    first = submit(1);
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, 2);
+    ck_assert_uint_eq(c.plan[0].job, first);
+    ck_assert_uint_eq(c.plan[0].agent, 1);
+    ck_assert_uint_eq(c.plan[1].job, job);
+    ck_assert_uint_eq(c.plan[1].agent, 2);
+    ck_assert_uint_eq(cluster_place(&c), 2);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
+/* ---- anti-affinity ---- */
+
+START_TEST(test_not_where_a_task_of_that_job_is)
+{
+    uint64_t db, web;
+
+    add(amounts(2000, 0, 0, 0), "");
+    add(amounts(4000, 0, 0, 0), "");
+    spec.name = "db";
+    db = submit(1);
+    expect(db, 1, 1);
+    spec.name = "web";
+    keep_apart("db");
+    web = submit(1);
+    expect(web, 1, 2);
+    /* Both in one round. */
+    add(amounts(500, 0, 0, 0), "");
+    spec.resources = amounts(500, 0, 0, 0);
+    spec.name = "db";
+    spec.priority = 1;
+    submit(1);
+    spec.name = "web";
+    spec.priority = 0;
+    keep_apart("db");
+    submit(1);
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, 2);
+    ck_assert_uint_eq(c.plan[0].agent, 3);
+    ck_assert_uint_eq(c.plan[1].agent, 2);
+    cluster_place(&c);
+    spec.name = NULL;
+}
+END_TEST
+
+START_TEST(test_apart_from_itself)
+{
+    add(amounts(2000, 0, 0, 0), "");
+    add(amounts(4000, 0, 0, 0), "");
+    spec.name = "web";
+    keep_apart("web");
+    expect(submit(3), 2, 1, 2);
+    spec.name = NULL;
+}
+END_TEST
+
+/* ---- scores ---- */
+
+static void add_example(void)
+{
+    add(amounts(4000, 8192, 0, 0), "zone:a");
+    add(amounts(4000, 8192, 0, 0), "zone:a");
+    add(amounts(2000, 4096, 0, 0), "zone:b");
+    add(amounts(2000, 4096, 0, 0), "zone:b");
+    spec.resources = amounts(2000, 4096, 0, 0);
+}
+
+/* Balance: 500, 500, 1000, 1000. */
+START_TEST(test_the_example_with_binpack)
+{
+    add_example();
+    set_role(500, BALANCE_BINPACK);
+    expect(submit(6), 6, 3, 4, 1, 1, 2, 2);
+}
+END_TEST
+
+/* Balance: 500, 500, 0, 0; then 0, 500, 0, 0; then 0 everywhere. */
+START_TEST(test_the_example_with_spread)
+{
+    add_example();
+    set_role(500, BALANCE_SPREAD);
+    expect(submit(6), 6, 1, 2, 1, 2, 3, 4);
+}
+END_TEST
+
+static void expect_alone(uint64_t agent)
+{
+    uint64_t job = submit(1);
+
+    expect(job, 1, (int)agent);
+    cluster_report(&c, attempt_of(job, 0), TASK_FINISHED);
+}
+
+/* Affinity: 1000, 1000, 0, 0.  Scores at alpha 500: 750, 750, 500, 500; at 300: 650, 650, 700, 700. */
+START_TEST(test_the_example_with_an_affinity)
+{
+    add_example();
+    prefer("zone = a");
+    set_role(500, BALANCE_BINPACK);
+    expect_alone(1);
+    prefer("zone = a");
+    set_role(300, BALANCE_BINPACK);
+    expect_alone(3);
+    prefer("zone = b:-1");
+    set_role(1000, BALANCE_BINPACK);
+    expect_alone(1);
+}
+END_TEST
+
+/* Racks a, a, b, c; the fourth task finds one in each, and of equal ones the least is left on 1. */
+START_TEST(test_the_example_of_spread)
+{
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    add(amounts(4000, 0, 0, 0), "rack:b");
+    add(amounts(4000, 0, 0, 0), "rack:c");
+    spread_over("rack");
+    set_role(1000, BALANCE_BINPACK);
+    expect(submit(5), 5, 1, 3, 4, 1, 3);
+}
+END_TEST
+
+START_TEST(test_it_would_rather_be_apart)
+{
+    add(amounts(2000, 0, 0, 0), "");
+    spec.name = "db";
+    expect(submit(1), 1, 1);
+    add(amounts(4000, 0, 0, 0), "");
+    spec.name = "web";
+    keep_apart("db:50");
+    expect(submit(4), 4, 2, 2, 2, 2);
+    keep_apart("db:50");
+    expect(submit(1), 1, 1);
+    spec.name = NULL;
+}
+END_TEST
+
+/* ---- why ---- */
+
+START_TEST(test_which_constraint_rejects_how_many)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 3; i++)
+        add(amounts(1000, 0, 0, 0), i == 0 ? "rack:a;gen:1" : "rack:b;gen:2");
+    constrain("rack = a");
+    constrain("gen >= 1");
+    job = submit(2);
+    ck_assert_str_eq(explain(job),
+                     "waiting for 1 cpu: 1 agent has room when its tasks end; rack = a "
+                     "rejects 2 of 3 agents");
+    constrain("rack = c");
+    constrain("gen > 1");
+    job = submit(1);
+    ck_assert_str_eq(explain(job),
+                     "no agent keeps its constraints: rack = c rejects 3 of 3 agents, "
+                     "gen > 1 rejects 1");
+    constrain("agent distinct");
+    job = submit(4);
+    ck_assert_str_eq(
+        explain(job),
+        "waiting for 1 cpu: 3 agents have room when their tasks end; agent "
+        "distinct rejects 2 of 3 agents");
+    constrain("rack = a");
+    spec.resources = amounts(2000, 0, 0, 0);
+    add(amounts(4000, 0, 0, 0), "rack:b");
+    job = submit(1);
+    ck_assert_str_eq(explain(job),
+                     "no agent has all of 2 cpus that keeps its constraints; rack = a "
+                     "rejects 3 of 4 agents");
+}
+END_TEST
+
+START_TEST(test_anti_affinity_is_named)
+{
+    uint64_t job;
+
+    add(amounts(4000, 0, 0, 0), "");
+    spec.name = "db";
+    expect(submit(1), 1, 1);
+    spec.name = "web";
+    keep_apart("db");
+    job = submit(1);
+    ck_assert_str_eq(explain(job),
+                     "waiting for 1 cpu: 1 agent has room when its tasks end; "
+                     "anti_affinity rejects 1 of 1 agent");
+    spec.name = NULL;
+}
+END_TEST
+
+int main(void)
+{
+    TCase *cases[] = {
+        unit_case("constraints",
+                  test_a_task_goes_where_its_constraints_hold,
+                  test_versions,
+                  test_what_is_not_set,
+                  test_it_wakes_when_an_agent_gets_the_attribute,
+                  test_an_agent_that_is_no_match_wakes_nobody),
+        unit_case("distinct",
+                  test_each_task_on_another_agent,
+                  test_two_in_each_rack,
+                  test_an_end_on_a_cordoned_agent_wakes_it,
+                  test_an_agent_that_is_away_does_not_count,
+                  test_a_batch_that_is_lost_wakes_it),
+        unit_case(
+            "apart", test_not_where_a_task_of_that_job_is, test_apart_from_itself),
+        unit_case("scores",
+                  test_the_example_with_binpack,
+                  test_the_example_with_spread,
+                  test_the_example_with_an_affinity,
+                  test_the_example_of_spread,
+                  test_it_would_rather_be_apart),
+        unit_case(
+            "why", test_which_constraint_rejects_how_many, test_anti_affinity_is_named),
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        tcase_add_checked_fixture(cases[i], setup, teardown);
+    return unit_run("match", cases, sizeof(cases) / sizeof(*cases));
+}
