@@ -1,14 +1,20 @@
 /* bench_sched.c - what a round costs, by the number of agents.
  *
- *     bench_sched [--json] [AGENTS…]          100, 1000 and 10000 when none is given
+ *     bench_sched [--json] [--only MEASURE] [AGENTS…]     100, 1000 and 10000 when none is given
  *
- * Agents have nine sizes, with a few MiB of difference each, and run four tasks each
- * before anything is measured.  Only sched_round() is timed, in cpu time; everything that
+ * Agents have nine sizes, with a few MiB of difference each, are in 4 zones of 25 racks and of 5
+ * generations, and run four tasks each before anything is measured.  Only sched_round() is timed, in cpu time; everything that
  * it plans is applied by the state machine.  Medians of five.
  *
  *     array      jobs of 500 equal tasks
  *     distinct   jobs of one task, 432 shapes, five priorities
  *     unequal    the same, nearly each of a shape of its own
+ *     choosy     as array, each job with one or two constraints
+ *     mixed      as distinct, each with one or two constraints
+ *     affine     as distinct, each with a constraint and an affinity
+ *     spread     jobs of 50 tasks, each on a host of its own, spread over racks
+ *     pinned     as distinct, each for one host
+ *     empty      as array, in a role that takes empty agents first
  *     churn      unequal jobs wait, ten for each agent; a tenth of what runs ends, and what
  *                then fits is placed
  *     idle       the round after a small agent came, while those wait: nothing is placed
@@ -20,6 +26,7 @@
 #include "base/rng.h"
 #include "tests/lib/cluster.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +80,95 @@ static struct resources any_task(bool unequal)
                    rng_below(&rng, 40) == 0);
 }
 
+/* ---- which agents ---- */
+
+#define ZONES       4
+#define RACKS       100
+#define GENERATIONS 5
+
+static char words[64][32]; /* of the agent or job that is made */
+static size_t word_count;
+
+__attribute__((format(printf, 1, 2))) static char *word(const char *format, ...)
+{
+    char *at = words[word_count++ % 64];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(at, sizeof(words[0]), format, args);
+    va_end(args);
+    return at;
+}
+
+static void add_agent(uint64_t number)
+{
+    uint64_t rack = rng_below(&rng, RACKS);
+    struct attribute attributes[] = {
+        {"gen", word("%llu", 1 + (unsigned long long)rng_below(&rng, GENERATIONS))},
+        {"os", word("6.%llu.0", (unsigned long long)rng_below(&rng, 12))},
+        {"rack", word("r%llu", (unsigned long long)rack)},
+        {"zone", word("z%llu", (unsigned long long)(rack % ZONES))},
+    };
+    struct agent_spec spec = {.resources = any_agent(),
+                              .features = AGENT_FEATURES_JOBS,
+                              .hostname = word("h%llu", (unsigned long long)number),
+                              .attributes = attributes,
+                              .attribute_count = 4};
+
+    cluster_add_agent_like(&c, &spec);
+}
+
+/* One of those that people write. */
+static struct condition any_condition(char **values)
+{
+    static const struct {
+        const char *attribute;
+        enum match_op op;
+    } KINDS[] = {{"zone", MATCH_EQUAL},
+                 {"gen", MATCH_AT_LEAST},
+                 {"os", MATCH_VERSION},
+                 {"rack", MATCH_REGEXP},
+                 {"rack", MATCH_IN}};
+    uint64_t kind = rng_below(&rng, 5);
+    unsigned long long n = rng_below(&rng, RACKS);
+
+    values[0] = kind == 0   ? word("z%llu", n % ZONES)
+                : kind == 1 ? word("%llu", 1 + n % GENERATIONS)
+                : kind == 2 ? word(">= 6.%llu", n % 12)
+                : kind == 3 ? word("^r[%llu-9]", n % 10)
+                            : word("r%llu", n);
+    for (int i = 1; kind == 4 && i < 8; i++)
+        values[i] = word("r%llu", (unsigned long long)rng_below(&rng, RACKS));
+    return (struct condition){.attribute = (char *)KINDS[kind].attribute,
+                              .op = KINDS[kind].op,
+                              .values = values,
+                              .count = kind == 4 ? 8 : 1};
+}
+
+static void submit_choosy(struct resources need,
+                          uint32_t instances,
+                          unsigned constraints,
+                          unsigned affinities)
+{
+    char *values[4][8];
+    struct condition conditions[4];
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.resources = need;
+    spec.instances = instances;
+    spec.priority = (int32_t)rng_below(&rng, 5);
+    for (unsigned i = 0; i < constraints + affinities; i++) {
+        conditions[i] = any_condition(values[i]);
+        conditions[i].weight = i < constraints ? 0 : 50;
+    }
+    spec.match.constraints = conditions;
+    spec.match.constraint_count = constraints;
+    spec.match.affinities = conditions + constraints;
+    spec.match.affinity_count = affinities;
+    cluster_submit_like(&c, &spec);
+}
+
 static void submit(uint64_t jobs, uint32_t instances, bool unequal)
 {
     for (uint64_t i = 0; i < jobs; i++)
@@ -104,7 +200,7 @@ static void start(uint64_t agents, uint64_t seed)
     rng = (struct rng){seed};
     cluster_init(&c);
     for (uint64_t i = 0; i < agents; i++)
-        cluster_add_agent(&c, any_agent());
+        add_agent(i);
     submit(4 * agents, 1, true);
     place_all();
 }
@@ -145,6 +241,77 @@ static double measure_unequal(uint64_t agents, uint64_t seed)
 {
     start(agents, seed);
     submit(4 * agents, 1, true);
+    return per_placement(place_all());
+}
+
+static double measure_choosy(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    for (uint64_t i = 0; i < agents / 100 + 1; i++)
+        submit_choosy(any_task(false), 500, 1 + (unsigned)(i % 2), 0);
+    return per_placement(place_all());
+}
+
+static double measure_mixed(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    for (uint64_t i = 0; i < 4 * agents; i++)
+        submit_choosy(any_task(false), 1, 1 + (unsigned)(i % 2), 0);
+    return per_placement(place_all());
+}
+
+static double measure_affine(uint64_t agents, uint64_t seed)
+{
+    start(agents, seed);
+    for (uint64_t i = 0; i < 4 * agents; i++)
+        submit_choosy(any_task(false), 1, 1, 1);
+    return per_placement(place_all());
+}
+
+static double measure_spread(uint64_t agents, uint64_t seed)
+{
+    struct spread over = {"rack", 50};
+    struct condition apart = {.attribute = "host", .op = MATCH_DISTINCT, .most = 1};
+    struct job_spec spec;
+
+    start(agents, seed);
+    job_spec_init(&spec);
+    spec.instances = 50;
+    spec.match = (struct match){&apart, 1, NULL, 0, &over, 1, NULL, 0};
+    for (uint64_t i = 0; i < agents / 25 + 1; i++) {
+        spec.resources = any_task(false);
+        cluster_submit_like(&c, &spec);
+    }
+    return per_placement(place_all());
+}
+
+static double measure_pinned(uint64_t agents, uint64_t seed)
+{
+    char *value;
+    struct condition here = {
+        .attribute = "host", .op = MATCH_EQUAL, .values = &value, .count = 1};
+    struct job_spec spec;
+
+    start(agents, seed);
+    job_spec_init(&spec);
+    spec.match = (struct match){&here, 1, NULL, 0, NULL, 0, NULL, 0};
+    for (uint64_t i = 0; i < agents; i++) {
+        value = word("h%llu", (unsigned long long)rng_below(&rng, agents));
+        spec.resources = any_task(false);
+        cluster_submit_like(&c, &spec);
+    }
+    return per_placement(place_all());
+}
+
+static double measure_empty(uint64_t agents, uint64_t seed)
+{
+    struct role_change change = {.name = ROLE_DEFAULT,
+                                 .given = ROLE_HAS_BALANCE,
+                                 .spec.balance = BALANCE_SPREAD};
+
+    start(agents, seed);
+    cluster_set_role(&c, &change);
+    submit(agents / 100 + 1, 500, false);
     return per_placement(place_all());
 }
 
@@ -254,6 +421,12 @@ static const struct measure {
     {"array", "ns per placement", measure_array, 1, true},
     {"distinct", "ns per placement", measure_distinct, 1, true},
     {"unequal", "ns per placement", measure_unequal, 1, true},
+    {"choosy", "ns per placement", measure_choosy, 1, true},
+    {"mixed", "ns per placement", measure_mixed, 1, true},
+    {"affine", "ns per placement", measure_affine, 1, true},
+    {"spread", "ns per placement", measure_spread, 1, true},
+    {"pinned", "ns per placement", measure_pinned, 1, true},
+    {"empty", "ns per placement", measure_empty, 1, true},
     {"churn", "ns per placement", measure_churn, 1, true},
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
@@ -306,13 +479,19 @@ int main(int argc, char **argv)
 {
     static char *sizes[] = {"100", "1000", "10000", NULL};
     char **at = argc > 0 ? argv + 1 : argv;
+    const char *only = NULL;
     bool json = *at != NULL && strcmp(*at, "--json") == 0;
 
     at += json;
+    if (*at != NULL && strcmp(*at, "--only") == 0 && at[1] != NULL) {
+        only = at[1];
+        at += 2;
+    }
     if (*at == NULL)
         at = sizes;
     for (; *at != NULL; at++)
         for (size_t i = 0; i < sizeof(MEASURES) / sizeof(*MEASURES); i++)
-            report(&MEASURES[i], strtoull(*at, NULL, 10), json);
+            if (only == NULL || strcmp(only, MEASURES[i].name) == 0)
+                report(&MEASURES[i], strtoull(*at, NULL, 10), json);
     return 0;
 }
