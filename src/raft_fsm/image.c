@@ -181,18 +181,19 @@ INLINE uint8_t code_groups(struct coder *c,
     return c->fault ? 0 : present;
 }
 
-#define AGENT_HAS_MODE    1 /* groups of an agent */
-#define AGENT_HAS_EXTRAS  2
-#define JOB_HAS_EXTRAS    1 /* groups of a job */
-#define JOB_HAS_POLICY    2
-#define JOB_HAS_ROLE      4
-#define JOB_HAS_EXPECTED  8
-#define JOB_HAS_KIND      16
-#define JOB_HAS_LINKS     32
-#define JOB_IS_TEMPLATE   64
-#define JOB_GROUPS                                                                 \
-    (JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE | JOB_HAS_EXPECTED | JOB_HAS_KIND | \
-     JOB_HAS_LINKS | JOB_IS_TEMPLATE)
+#define AGENT_HAS_MODE   1 /* groups of an agent */
+#define AGENT_HAS_EXTRAS 2
+#define JOB_HAS_EXTRAS   1 /* groups of a job */
+#define JOB_HAS_POLICY   2
+#define JOB_HAS_ROLE     4
+#define JOB_HAS_EXPECTED 8
+#define JOB_HAS_KIND     16
+#define JOB_HAS_LINKS    32
+#define JOB_IS_TEMPLATE  64
+#define JOB_GROUPS                                                       \
+    (JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE | JOB_HAS_EXPECTED | \
+     JOB_HAS_KIND | JOB_HAS_LINKS | JOB_IS_TEMPLATE)
+#define ROLE_HAS_SCORE    1 /* groups of a role */
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -302,6 +303,23 @@ static void code_bound(struct coder *c, bool reading, struct role_bound *b)
             (field) = number;                           \
     } while (0)
 
+/* What agents are best, if that is not as it was before a role could say it. */
+static void code_score(struct coder *c, bool reading, struct role_spec *s)
+{
+    uint8_t has = s->alpha != ROLE_ALPHA_DEFAULT || s->balance != ROLE_BALANCE_DEFAULT
+                      ? ROLE_HAS_SCORE
+                      : 0;
+
+    has = code_groups(c, reading, has, ROLE_HAS_SCORE);
+    if (has & ROLE_HAS_SCORE) {
+        code_u32(c, reading, &s->alpha);
+        CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
+    } else if (reading) {
+        s->alpha = ROLE_ALPHA_DEFAULT;
+        s->balance = ROLE_BALANCE_DEFAULT;
+    }
+}
+
 static void
 code_role(struct coder *c, bool reading, struct role *role, struct record *r)
 {
@@ -318,10 +336,9 @@ code_role(struct coder *c, bool reading, struct role *role, struct record *r)
     code_u32(c, reading, &s->weight);
     code_u64(c, reading, &s->aging_ms);
     code_u64(c, reading, &s->length_ms);
-    code_u32(c, reading, &s->alpha);
-    CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
     code_bound(c, reading, &s->min);
     code_bound(c, reading, &s->max);
+    code_score(c, reading, s);
     if (!reading)
         return;
     r->name = name;

@@ -67,6 +67,7 @@ void role_spec_init(struct role_spec *spec)
         .aging_ms = ROLE_AGING_MS,
         .length_ms = ROLE_LENGTH_MS,
         .alpha = ROLE_ALPHA_DEFAULT,
+        .balance = ROLE_BALANCE_DEFAULT,
     };
 }
 

@@ -65,6 +65,7 @@ struct role_bound {
 #define ROLE_LENGTH_MS      3600000ull
 #define ROLE_ALPHA_MAX      1000u
 #define ROLE_ALPHA_DEFAULT  500u
+#define ROLE_BALANCE_DEFAULT BALANCE_BINPACK
 #define ROLE_NEVER          UINT64_MAX /* aging_ms */
 
 struct role_spec {

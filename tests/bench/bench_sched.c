@@ -110,7 +110,7 @@ static void add_agent(uint64_t number)
         {"zone", word("z%llu", (unsigned long long)(rack % ZONES))},
     };
     struct agent_spec spec = {.resources = any_agent(),
-                              .features = AGENT_FEATURES_JOBS,
+                              .features = AGENT_FEATURE_JOBS_2,
                               .hostname = word("h%llu", (unsigned long long)number),
                               .attributes = attributes,
                               .attribute_count = 4};

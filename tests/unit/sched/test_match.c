@@ -25,7 +25,7 @@ static void teardown(void)
 /* "rack:a;zone:b" */
 static struct agent_spec agent_like(struct resources r, const char *attributes)
 {
-    struct agent_spec like = {.resources = r, .features = AGENT_FEATURES_JOBS};
+    struct agent_spec like = {.resources = r, .features = AGENT_FEATURE_JOBS_2};
 
     ck_assert_int_eq(agent_spec_parse_attributes(&like, attributes, NULL), 0);
     return like;

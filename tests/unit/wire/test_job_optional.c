@@ -191,6 +191,7 @@ static void check_agent_part(struct job_spec *s)
     s->kind = JOB_BATCH;
     s->after_count = 0;
     drop_schedule(s);
+    match_finish(&s->match);
     buffer_clear(&out);
     job_spec_pack(s, &out);
     unpack_init(&u, buffer_view(&part));
@@ -212,6 +213,7 @@ START_TEST(test_agents_get_their_part)
     simple.kind = JOB_SERVICE;
     simple.reschedule.attempts = 1;
     job_spec_add_after(&simple, (struct job_after){7, JOB_ON_ANY});
+    spread_parse(match_add_spread(&simple.match), "rack", NULL);
     check_agent_part(&simple);
     job_spec_finish(&simple);
 }
