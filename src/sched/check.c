@@ -58,9 +58,16 @@ static void check_asleep(const struct sched *s,
 
     seek_begin(&k, fleet, state, role, &shape->demand);
     seek_count(&k, j, NULL, 0, &asked);
+    k.refused = claims_against(
+        &s->claims,
+        fleet,
+        &s->lanes,
+        state,
+        &(struct claimant){.job = j, .demand = &shape->demand, .now_us = s->now_us});
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
                !agent_has_room(agent, &as) ||
+               (fleet_agent(fleet, agent->id)->claims & k.refused) != 0 ||
                !seek_matches(&k, fleet_agent(fleet, agent->id)));
 }
 
@@ -119,6 +126,27 @@ check_lane(const struct sched *s, const struct lane *lane, const struct role *ro
     ASSERT(!queue_is_empty(&lane->queue) || lane->is_touched);
 }
 
+static void check_claims(const struct sched *s)
+{
+    uint64_t set = s->claims.used;
+    struct fleet_agent *a;
+
+    while (set != 0) {
+        const struct claim *c = &s->claims.of[claim_next(&set)];
+
+        a = fleet_agent(&s->fleet, c->agent);
+        ASSERT(a != NULL && (a->claims & 1ull << (c - s->claims.of)) != 0);
+        ASSERT(waiting_find(&s->lanes.jobs, c->job) != NULL);
+    }
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
+        for (set = a->claims; set != 0;) {
+            int i = claim_next(&set);
+
+            ASSERT((s->claims.used & 1ull << i) != 0);
+            ASSERT(s->claims.of[i].agent == a->id);
+        }
+}
+
 void sched_check(const struct sched *s, const struct state *state)
 {
     struct role_lanes *role;
@@ -132,6 +160,8 @@ void sched_check(const struct sched *s, const struct state *state)
     ASSERT(!s->is_loading && s->lanes.reviews == 0);
     ASSERT(s->fleet.grown.root == NULL);
     ASSERT(lanes_first(&s->lanes).role == NULL);
+    ASSERT(!s->lanes.was_passed || s->claims.used == 0);
+    check_claims(s);
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         check_agent(&s->fleet, agent);
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)

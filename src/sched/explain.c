@@ -491,6 +491,12 @@ static void begin_seek(const struct sched *s,
 
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d);
     seek_count(k, job, NULL, 0, &asked);
+    k->refused = claims_against(
+        &s->claims,
+        &s->fleet,
+        &s->lanes,
+        state,
+        &(struct claimant){.job = job, .demand = d, .now_us = s->now_us});
     *looks -= asked < *looks ? asked : *looks;
 }
 

@@ -27,10 +27,24 @@ void fleet_init(struct fleet *f)
     values_init(&f->values);
 }
 
+/* Rounded up to four bits, so that jobs with nearly the same time are of one shape. */
+static uint64_t rounded_ms(uint64_t ms)
+{
+    int extra = ms < 16 ? 0 : 60 - __builtin_clzll(ms);
+    uint64_t step = 1ull << extra;
+
+    return ms > LIMIT_RESOURCE ? ms : (ms + step - 1) / step * step;
+}
+
 struct demand job_demand(const struct job *j)
 {
     return (struct demand){
-        j->resources, j->extras, j->match, match_bytes_distinct(j->match) ? j->id : 0};
+        .need = j->resources,
+        .extras = j->extras,
+        .match = j->match,
+        .job = match_bytes_distinct(j->match) ? j->id : 0,
+        .lasts_ms = rounded_ms(j->expected_ms),
+    };
 }
 
 enum standing agent_standing(const struct agent *agent)
@@ -307,7 +321,8 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     bool changed = attributes_refresh(f, a, agent), grew;
 
     changed |= extras_refresh(f, a, agent);
-
+    changed |= a->is_relaxed;
+    a->is_relaxed = false;
     if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         close_agent(f, a);
@@ -339,15 +354,28 @@ bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct dema
     return true;
 }
 
-void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
+static void read_later(struct fleet *f, struct fleet_agent *a)
 {
-    f->version++;
-    open_agent(f, a, left, false);
     if (a->is_taken)
         return;
     a->is_taken = true;
     MEM_GROW(f->taken, f->taken_capacity, f->taken_count + 1);
     f->taken[f->taken_count++] = a->id;
+}
+
+void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
+{
+    f->version++;
+    open_agent(f, a, left, false);
+    read_later(f, a);
+}
+
+void fleet_relax(struct fleet *f, struct fleet_agent *a)
+{
+    f->version++;
+    f->has_relaxed = true;
+    a->is_relaxed = true;
+    read_later(f, a);
 }
 
 /* ---- agents ---- */
@@ -448,5 +476,6 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s)
         grew |= fleet_refresh(f, s, f->taken[i]);
     }
     f->taken_count = 0;
+    f->has_relaxed = false;
     return grew;
 }

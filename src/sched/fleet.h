@@ -40,7 +40,8 @@ struct demand {
     struct resources need;
     const struct extra_needs *extras; /* NULL: nothing */
     struct bytes match;               /* a packed struct match; empty: any agent */
-    uint64_t job; /* tasks of this one count for each other; 0: they do not */
+    uint64_t job;      /* tasks of this one count for each other; 0: they do not */
+    uint64_t lasts_ms; /* at most, as far as that is known; 0: it is not */
 };
 
 struct demand job_demand(const struct job *j);
@@ -58,7 +59,9 @@ struct fleet_agent {
     enum standing standing;  /* how it is counted there */
     bool refuses;            /* it said so itself: the state does not know */
     bool is_taken;           /* its id is in `taken` */
-    struct fit_node growth;  /* in `grown`; the same vector */
+    bool is_relaxed; /* a claim lets more in: it counts as grown when it is read */
+    uint64_t claims; /* bits of those on it (claims.h) */
+    struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;
     struct hash128 spec;  /* that they were read from */
@@ -94,8 +97,9 @@ struct fleet {
     uint64_t most;      /* worth of the largest agent … */
     bool most_is_known; /* … unless it left */
     bool regrouped;  /* an agent has other attributes, or went; for who takes it back */
-    uint64_t *taken; /* ids of the agents that the last round placed on */
+    uint64_t *taken; /* ids of the agents that are to be read when a round begins */
     size_t taken_count, taken_capacity;
+    bool has_relaxed; /* some of them were */
 };
 
 /* The bits of fit_need: 0 for most. */
@@ -109,7 +113,9 @@ void fleet_finish(struct fleet *f);
 bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id);
 /* An agent takes no new work, or does again.  True when it grew. */
 bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool refuses);
-/* Read all that the last round placed on.  True when one grew. */
+/* A claim on it lets more in than before. */
+void fleet_relax(struct fleet *f, struct fleet_agent *a);
+/* Read all that the last round placed on, or that was relaxed.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
 /* NULL: there is none, or it is gone. */

@@ -2,6 +2,7 @@
 #ifndef SCHED_INTERNAL_H
 #define SCHED_INTERNAL_H
 
+#include "sched/claims.h"
 #include "sched/fleet.h"
 #include "sched/lanes.h"
 #include "sched/round.h"
@@ -10,6 +11,8 @@ struct sched {
     unsigned looks;     /* that each round has */
     struct fleet fleet; /* where */
     struct lanes lanes; /* what */
+    struct claims claims;
+    uint64_t now_us; /* of the last round */
 
     /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
      * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,

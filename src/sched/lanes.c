@@ -20,9 +20,13 @@ static int role_by_name(const struct role_lanes *a, const struct role_lanes *b)
 RB_GENERATE(lane_tree, lane, by_owner, lane_by_owner)
 RB_GENERATE(role_lanes_tree, role_lanes, by_name, role_by_name)
 
-void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree *grown)
+void lanes_init(struct lanes *l,
+                const struct use *total,
+                const struct fit_tree *grown,
+                const uint64_t *claims)
 {
-    *l = (struct lanes){.total = total, .grown = grown, .asleep = {.of_needs = true}};
+    *l = (struct lanes){
+        .total = total, .grown = grown, .claims = claims, .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
     LIST_INIT(&l->distinct);
@@ -254,6 +258,37 @@ static void count_uncapping(struct lanes *l, struct role_lanes *r)
     r->uncapping.is_counted = counts;
 }
 
+/* Another one is between the two. */
+static bool
+is_between(const struct fit_tree *t, const struct fit_key *a, const struct fit_key *b)
+{
+    bool is_up = fit_key_compare(a, b) < 0;
+    struct fit_key low = is_up ? *a : *b;
+    const struct fit_node *n;
+
+    low.second++; /* the ends are its own */
+    n = fit_tree_from(t, low);
+    return n != NULL && fit_key_compare(&n->key, is_up ? b : a) < 0;
+}
+
+/* Whose turn it is is different; *turn is as it was. */
+static void pass(struct lanes *l,
+                 const struct fit_tree *ready,
+                 const struct fit_tree *asleep,
+                 struct fit_key *turn,
+                 struct fit_key now)
+{
+    if (*l->claims != 0 && fit_key_compare(turn, &now) != 0)
+        l->was_passed |=
+            is_between(ready, turn, &now) || is_between(asleep, turn, &now);
+    *turn = now;
+}
+
+static struct fit_key role_key(const struct role_lanes *r, const struct role *role)
+{
+    return (struct fit_key){role_turn(&role->spec, r->is_owed, r->share), role->id};
+}
+
 static void order_role(struct lanes *l, struct role_lanes *r, const struct role *role)
 {
     bool is_ready = r->at[SHAPE_READY].root != NULL ||
@@ -264,10 +299,11 @@ static void order_role(struct lanes *l, struct role_lanes *r, const struct role 
     if (role == NULL)
         is_ready = is_asleep = false;
     else
-        key = (struct fit_key){role_turn(&role->spec, r->is_owed, r->share), role->id};
+        key = role_key(r, role);
     place_node(&l->ready, &r->ready, key, is_ready, NULL);
     place_node(&l->asleep, &r->asleep, key, is_asleep, &r->at[SHAPE_ASLEEP]);
     count_uncapping(l, r);
+    pass(l, &l->ready, &l->asleep, &r->turn, key);
     if (is_asleep && is_passed_by(&l->cursor, &key) && role_has_uncompared(l, r))
         l->cursor.from = key;
 }
@@ -293,6 +329,7 @@ static void order_lane(struct lanes *l, struct lane *lane, const struct role *ro
             has_uncompared(l, lane, (enum place)p))
             r->cursor[p].from = key;
     }
+    pass(l, &r->at[SHAPE_READY], &r->at[SHAPE_ASLEEP], &lane->turn, key);
 }
 
 /* ---- reviews ---- */
@@ -426,7 +463,19 @@ void lanes_finish(struct lanes *l)
 
 /* ---- jobs ---- */
 
-/* With its rank of now, in the lane where it belongs now. */
+/* Of a shape that is asleep another job may come before somebody now. */
+static bool leads_otherwise(const struct shape *shape,
+                            const struct waiting *w,
+                            const struct fit_key *rank)
+{
+    if (w != NULL && fit_key_compare(&w->rank, rank) != 0)
+        return true;
+    return shape != NULL && shape->at == SHAPE_ASLEEP &&
+           fit_key_compare(rank, &shape->place.key) < 0;
+}
+
+/* With its rank of now, in the lane and shape where it belongs now.  One that is of another
+ * shape now, since it is expected to take another time, is tried again. */
 static void
 add_job(struct lanes *l, const struct state *s, struct lane *lane, const struct job *j)
 {
@@ -434,16 +483,20 @@ add_job(struct lanes *l, const struct state *s, struct lane *lane, const struct 
     struct waiting *w = waiting_find(&l->jobs, j->id);
     struct lane *old = w == NULL ? lane : w->shape->queue->owner;
     const struct shape *shape = queue_shape(&lane->queue, j);
-    bool wake;
+    bool is_moving = w != NULL && w->shape != shape, wake;
 
+    if (*l->claims != 0)
+        l->was_passed |= is_moving || leads_otherwise(shape, w, &rank);
     if (shape == NULL && w != NULL)
         shape = w->shape;
     wake = shape != NULL && is_comparing(l, lane->role, shape->at);
-    if (old == lane) {
+    wake |= is_moving && old == lane && w->shape->at == SHAPE_ASLEEP;
+    if (!is_moving) {
         queue_add(&lane->queue, j, rank, wake);
     } else {
         queue_take_over(&lane->queue, w, j, rank, wake);
-        settle(l, s, old);
+        if (old != lane)
+            settle(l, s, old);
     }
     settle(l, s, lane);
 }
@@ -714,6 +767,32 @@ bool lanes_is_first(const struct lanes *l,
     key.first = role_turn(&role->spec, r->is_owed, r->share);
     return !is_passed(&l->ready, r, none, key) &&
            (!has_grown || !is_passed(&l->asleep, r, l->cursor.from, key));
+}
+
+/* A job that waits by the rank of now; of another lane by the turn of that. */
+bool lanes_comes_before(const struct lanes *l,
+                        const struct job *j,
+                        const struct job *other)
+{
+    const struct waiting *w = waiting_find(&l->jobs, j->id);
+    const struct waiting *v = other == NULL ? NULL : waiting_find(&l->jobs, other->id);
+    const struct lane *x, *y;
+    struct fit_key a, b;
+
+    if (w == NULL || v == NULL)
+        return true;
+    x = w->shape->queue->owner;
+    y = v->shape->queue->owner;
+    if (x == y)
+        return fit_key_compare(&w->rank, &v->rank) < 0;
+    if (x->role == y->role) {
+        a = (struct fit_key){x->share, queue_oldest(&x->queue)};
+        b = (struct fit_key){y->share, queue_oldest(&y->queue)};
+    } else {
+        a = role_key(x->role, j->owner->role);
+        b = role_key(y->role, other->owner->role);
+    }
+    return fit_key_compare(&a, &b) < 0;
 }
 
 void lanes_settle(struct lanes *l, const struct state *s, const struct pick *p)

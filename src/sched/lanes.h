@@ -37,6 +37,7 @@ struct lane {
     struct use planned; /* in this round */
     uint64_t share; /* dominant, of the owner in a fair role, with what is planned */
     struct fit_node at[SHAPE_PLACES]; /* in that of the role while the queue has some */
+    struct fit_key turn;              /* as it was put in order last */
     struct cursor cursor[SHAPE_PLACES];
     bool is_touched;
     RB_ENTRY(lane) by_owner;
@@ -83,6 +84,7 @@ struct role_lanes {
     struct bound_room room;           /* under its maximum */
     struct fit_tree at[SHAPE_PLACES]; /* of lanes */
     struct fit_node ready, asleep;    /* in those of struct lanes */
+    struct fit_key turn;              /* as it was put in order last */
     struct cursor cursor[SHAPE_PLACES];
     struct uncapping uncapping;
     struct role_bound max; /* as capped shapes were compared with */
@@ -112,6 +114,9 @@ struct lanes {
     size_t reviews;   /* roles that are read again */
     size_t uncapping; /* roles of which capped shapes are to be compared */
     bool is_cut;      /* a comparison of capped shapes goes on in the next round */
+    const uint64_t *claims; /* while it is not 0 somebody has to know … */
+    bool was_passed; /* … that who waits comes before another now, and did not; for who
+                      * looks, and takes it back */
 };
 
 /* A shape, and whose it is; shape NULL: none. */
@@ -121,7 +126,10 @@ struct pick {
     struct shape *shape;
 };
 
-void lanes_init(struct lanes *l, const struct use *total, const struct fit_tree *grown);
+void lanes_init(struct lanes *l,
+                const struct use *total,
+                const struct fit_tree *grown,
+                const uint64_t *claims);
 void lanes_finish(struct lanes *l);
 
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j);
@@ -159,6 +167,11 @@ bool lanes_is_first(const struct lanes *l,
                     const struct role *role,
                     const struct pick *p,
                     bool has_grown);
+/* True if this job comes before the other in the order of turns, or that does not wait (or is
+ * NULL). */
+bool lanes_comes_before(const struct lanes *l,
+                        const struct job *j,
+                        const struct job *other);
 /* Put everything in order again after lanes_take(). */
 void lanes_settle(struct lanes *l, const struct state *s, const struct pick *p);
 void lanes_move(struct lanes *l,

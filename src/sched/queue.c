@@ -27,7 +27,10 @@ static int shape_by_need(const struct shape *a, const struct shape *b)
         order = x->match.size < y->match.size ? -1 : 1;
     if (order == 0 && x->match.size > 0)
         order = memcmp(x->match.data, y->match.data, x->match.size);
-    return order != 0 ? order : (x->job > y->job) - (x->job < y->job);
+    if (order == 0)
+        order = (x->job > y->job) - (x->job < y->job);
+    return order != 0 ? order
+                      : (x->lasts_ms > y->lasts_ms) - (x->lasts_ms < y->lasts_ms);
 }
 
 RB_GENERATE(waiting_tree, waiting, by_rank, waiting_by_rank)

@@ -50,7 +50,7 @@ struct sched *sched_create(unsigned looks)
 
     s->looks = looks;
     fleet_init(&s->fleet);
-    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown);
+    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown, &s->claims.used);
     return s;
 }
 
@@ -62,6 +62,7 @@ static void clear(struct sched *s)
     s->counted_count = 0;
     s->waking.was_cut = false;
     s->waking.again = false;
+    s->claims.used = 0;
 }
 
 void sched_destroy(struct sched *s)
@@ -80,7 +81,7 @@ void sched_reset(struct sched *s, const struct state *state)
 
     clear(s);
     fleet_init(&s->fleet);
-    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown);
+    lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown, &s->claims.used);
     RB_FOREACH (a, agent_tree, (struct agent_tree *)&state->agents)
         fleet_refresh(&s->fleet, state, a->id);
     s->is_loading = true;
@@ -194,6 +195,17 @@ static unsigned uncapping_looks(const struct round *r)
     return each > 0 ? each : 1;
 }
 
+/* Who was refused by a claim may not be any more. */
+static void refresh_claims(struct round *r)
+{
+    struct sched *s = r->sched;
+
+    claims_refresh(&s->claims, &s->fleet, &s->lanes, s->lanes.was_passed);
+    s->lanes.was_passed = false;
+    if (s->fleet.has_relaxed && fleet_refresh_taken(&s->fleet, r->state))
+        grown(s);
+}
+
 static bool refresh(struct round *r)
 {
     struct sched *s = r->sched;
@@ -215,6 +227,7 @@ static bool refresh(struct round *r)
     s->counted_count = 0;
     s->round++;
     review(r);
+    refresh_claims(r);
     r->uncapping_looks = uncapping_looks(r);
     return load(r);
 }
@@ -227,6 +240,16 @@ static void pay(struct round *r, unsigned asked)
     unsigned looks = asked / ASKED_PER_LOOK;
 
     r->looks -= looks < r->looks ? looks : r->looks;
+}
+
+/* Which claims are in its way: those of who comes before it, at this moment. */
+static void look_at_claims(struct round *r, const struct job *j, struct seek *k)
+{
+    const struct sched *s = r->sched;
+    struct claimant who = {j, k->demand, s->now_us};
+
+    if (s->claims.used != 0)
+        k->refused = claims_against(&s->claims, &s->fleet, &s->lanes, r->state, &who);
 }
 
 static void begin_seek(struct round *r,
@@ -242,8 +265,10 @@ static void begin_seek(struct round *r,
                r->state,
                state_role(r->state, lane->role->name),
                &shape->demand);
-    if (j != NULL)
-        seek_count(k, j, r->out, r->count, &asked);
+    if (j == NULL)
+        return;
+    seek_count(k, j, r->out, r->count, &asked);
+    look_at_claims(r, j, k);
     pay(r, asked);
 }
 
@@ -491,6 +516,21 @@ enum filled {
     OUT_OF_ROOM /* for placements */
 };
 
+/* One is planned there. */
+static void take_claimed(struct round *r,
+                         struct fleet_agent *a,
+                         const struct job *j,
+                         struct seek *k)
+{
+    struct sched *s = r->sched;
+    struct claimant who = {j, k->demand, s->now_us};
+
+    if (s->claims.used == 0)
+        return;
+    claims_take(&s->claims, &s->fleet, a, &who);
+    look_at_claims(r, j, k);
+}
+
 /* As many tasks as fit on this agent and are due. */
 static enum filled fill(struct round *r,
                         struct seek *k,
@@ -509,11 +549,12 @@ static enum filled fill(struct round *r,
             why = AT_MAXIMUM;
             break;
         }
-        if (!fleet_plan(a, &left, k->demand))
+        if ((a->claims & k->refused) != 0 || !fleet_plan(a, &left, k->demand))
             break;
         r->out[r->count++] = t->next;
         lanes_take(l, p, t->role, t->job);
         seek_took(k, a, t->job);
+        take_claimed(r, a, t->job, k);
         tasks_step(t, t->next.instance + 1);
         why = !t->any                                     ? ALL_PLACED
               : r->count == r->max                        ? OUT_OF_ROOM
@@ -548,6 +589,7 @@ static void be_capped(struct round *r, const struct pick *p)
 
     is_capped = lanes_cap(&r->sched->lanes, r->state, p->lane, p->shape);
     ASSERT(is_capped);
+    claims_refresh(&r->sched->claims, &r->sched->fleet, &r->sched->lanes, false);
 }
 
 /* No task of the first job is left to plan in this round. */
@@ -635,6 +677,7 @@ static void place_first_job(struct round *r, const struct pick *p)
 
 size_t sched_round(struct sched *s,
                    const struct state *state,
+                   uint64_t now_us,
                    struct placement *out,
                    size_t max,
                    bool *more)
@@ -642,6 +685,7 @@ size_t sched_round(struct sched *s,
     struct round r = {
         .sched = s, .state = state, .out = out, .max = max, .looks = s->looks};
 
+    s->now_us = now_us;
     *more = true;
     if (!refresh(&r))
         return 0;
@@ -650,7 +694,7 @@ size_t sched_round(struct sched *s,
 
         if (p.shape == NULL) {
             *more = r.looks == 0 || r.is_compared || s->lanes.is_cut ||
-                    s->lanes.reviews > 0;
+                    s->lanes.reviews > 0 || s->lanes.was_passed || s->fleet.has_relaxed;
             break;
         }
         place_first_job(&r, &p);

@@ -230,7 +230,8 @@ static bool holds(const void *owner, const void *context)
     const struct seek *k = context;
     const struct fleet_agent *a = owner;
 
-    return fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
+    return (a->claims & k->refused) == 0 && fleet_has_extras(a, k->demand->extras) &&
+           seek_matches(k, a);
 }
 
 /* ---- scores ---- */
@@ -383,7 +384,7 @@ static struct fit_need need_of(const struct seek *k, struct fit_set sets[SETS_MO
                             .holds = holds,
                             .context = k};
 
-    if (m == NULL && k->demand->extras == NULL)
+    if (m == NULL && k->demand->extras == NULL && k->refused == 0)
         need.holds = NULL;
     if (m == NULL)
         return need;

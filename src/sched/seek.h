@@ -28,6 +28,7 @@ struct seek {
     bool is_single;          /* another agent may be better after each task */
     uint64_t need, most;     /* worth of a task; and of the largest agent, not 0 */
     uint64_t alpha;
+    uint64_t refused; /* claims that keep it away from their agents: at first none */
 };
 
 /* *demand stays as long as the seek; it is good until another begins. */

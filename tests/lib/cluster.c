@@ -261,7 +261,7 @@ void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state)
 size_t cluster_plan(struct cluster *c, size_t max)
 {
     ASSERT(max <= LIMIT_PLACEMENTS);
-    c->planned = sched_round(c->sched, c->state, c->plan, max, &c->more);
+    c->planned = sched_round(c->sched, c->state, c->now_us, c->plan, max, &c->more);
     return c->planned;
 }
 
