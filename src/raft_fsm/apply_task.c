@@ -413,6 +413,8 @@ struct result apply_lapse(struct apply *a, const struct command *c)
         return result_rejected(ERROR_INVALID);
     attempt_lose(a, t, TASK_REASON_AGENT_UNREACHABLE, true);
     failure_agent_moves(a, t->agent);
+    /* Of what it held only its place: where tasks of a job are counted (`distinct`). */
+    apply_effect(a, EFFECT_FREED, t->job->id, t->agent->id);
     apply_effect(a, EFFECT_KILL, t->id, t->agent->id);
     return result_done(a, t->id);
 }

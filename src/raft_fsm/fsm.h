@@ -29,8 +29,9 @@ enum effect_kind {
     EFFECT_AGENT,   /* agent changed its state or spec */
     EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again,
                      * or none any more */
-    EFFECT_FREED,   /* id = job: resources of an attempt of it are free again */
-    EFFECT_ROLE,    /* id = role: it was set, or is gone */
+    EFFECT_FREED, /* id = job: resources of an attempt of it are free again, or its lease ran
+                     * out, which gives back its place alone */
+    EFFECT_ROLE, /* id = role: it was set, or is gone */
 };
 
 struct effect {

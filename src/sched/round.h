@@ -52,7 +52,7 @@ void sched_agent_refuses(struct sched *s,
 /* Something of this job changed: it has tasks to place, or none any more (EFFECT_JOB). */
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job);
 
-/* Resources of an attempt of this job are free again (EFFECT_FREED). */
+/* Resources of an attempt of this job are free again, or its place (EFFECT_FREED). */
 void sched_freed(struct sched *s, const struct state *state, uint64_t job);
 
 /* A role was set or removed (EFFECT_ROLE).  Where its jobs have other ranks now, they get

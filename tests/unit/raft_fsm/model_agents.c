@@ -219,6 +219,7 @@ struct result m_lapse(struct model *m, const struct command *c)
     t->state = TASK_LOST;
     t->superseded = true;
     m_agent_moves(m, t->agent);
+    m_effect(m, EFFECT_FREED, t->job, t->agent);
     m_effect(m, EFFECT_KILL, t->id, t->agent);
     return m_done(m, t->id);
 }

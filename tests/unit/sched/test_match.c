@@ -256,6 +256,27 @@ START_TEST(test_an_agent_that_is_away_does_not_count)
 }
 END_TEST
 
+/* An exclusive task counts until its lease has run out, which frees nothing. */
+START_TEST(test_a_lease_that_lapses_wakes_it)
+{
+    uint64_t job, agent = add(amounts(4000, 0, 0, 0), "rack:a");
+    struct command lapse = {.kind = COMMAND_LAPSE};
+
+    spec.lease_ms = 10000;
+    spec.lease_grace_ms = 10000;
+    constrain("rack distinct");
+    job = submit(2);
+    expect(job, 1, 1);
+    lapse.lapse.attempt = attempt_of(job, 0);
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    expect(job, 0);
+    cluster_agent_unreachable(&c, agent);
+    expect(job, 0);
+    ck_assert_int_eq(cluster_apply(&c, &lapse).code, ERROR_NONE);
+    expect(job, 1, 2);
+}
+END_TEST
+
 /* What was planned is free again for others, and they for it. */
 START_TEST(test_a_batch_that_is_lost_wakes_it)
 {
@@ -473,6 +494,7 @@ int main(void)
                   test_two_in_each_rack,
                   test_an_end_on_a_cordoned_agent_wakes_it,
                   test_an_agent_that_is_away_does_not_count,
+                  test_a_lease_that_lapses_wakes_it,
                   test_a_batch_that_is_lost_wakes_it),
         unit_case(
             "apart", test_not_where_a_task_of_that_job_is, test_apart_from_itself),
