@@ -155,11 +155,12 @@ static int check_condition(const char *list,
                          ERROR_INVALID,
                          "%s: missing; give =, !=, <, in, regexp, …",
                          place_of(list, index, "op").text);
-    if ((c->op == MATCH_DISTINCT) != (c->most > 0))
+    if ((c->op == MATCH_DISTINCT) != (c->most > 0) || c->most > LIMIT_TASKS_PER_JOB)
         return error_set(err,
                          ERROR_INVALID,
-                         "%s: how many tasks at most is for distinct, and above 0",
-                         place_of(list, index, "value").text);
+                         "%s: how many tasks at most is for distinct, from 1 to %d",
+                         place_of(list, index, "value").text,
+                         LIMIT_TASKS_PER_JOB);
     return check_values(list, index, c, err);
 }
 

@@ -377,6 +377,7 @@ START_TEST(test_what_is_wrong_is_told)
          "2 values; = takes one"},
         {"constraints: [{attribute: a, op: distinct, value: x}]\n",
          "constraints[0].value: "},
+        {"constraints: [rack distinct 1000001]\n", "from 1 to 1000000"},
         {"constraints: [{attribute: a b, op: is_set}]\n", "have no spaces"},
         {"constraints: ['os regexp a(']\n",
          "j.yaml:3: constraints[0].value: 'a(' is no regular expression"},
@@ -412,6 +413,11 @@ START_TEST(test_limits)
     for (int i = 0; i <= LIMIT_CONDITION_VALUES; i++)
         condition_add_value(c, mem_strdup("b"));
     ck_assert_error(match_check(&m, &err), err, ERROR_TOO_LARGE, "65 values");
+    match_finish(&m);
+    c = match_add_constraint(&m);
+    *c = (struct condition){
+        .attribute = mem_strdup("a"), .op = MATCH_DISTINCT, .most = UINT32_MAX};
+    ck_assert_error(match_check(&m, &err), err, ERROR_INVALID, "from 1 to 1000000");
     match_finish(&m);
 }
 END_TEST
