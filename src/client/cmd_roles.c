@@ -302,6 +302,17 @@ static const struct column columns[] = {
     {"MAX", COLUMN_BELOW},
 };
 
+/* "binpack", "spread, alpha 800" */
+static void cell_placement(struct table *t, const struct role_spec *spec)
+{
+    const char *balance = role_balance_name(spec->balance);
+
+    if (spec->alpha == ROLE_ALPHA_DEFAULT)
+        table_cell(t, STYLE_PLAIN, "%s", balance);
+    else
+        table_cell(t, STYLE_PLAIN, "%s, alpha %u", balance, spec->alpha);
+}
+
 static void append_thousandths(struct buffer *out, uint64_t value)
 {
     buffer_printf(out, "%" PRIu64, value / 1000);
@@ -395,7 +406,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
             return rc;
         table_cell(t, STYLE_PLAIN, "%s", all.name);
         table_cell(t, STYLE_PLAIN, "%s", role_order_name(all.spec.order));
-        table_cell(t, STYLE_PLAIN, "%s", role_balance_name(all.spec.balance));
+        cell_placement(t, &all.spec);
         table_cell(t, STYLE_PLAIN, "%" PRId32, all.spec.priority);
         cell_thousandths(t, all.spec.weight);
         table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);

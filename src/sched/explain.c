@@ -14,11 +14,27 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#define MORE            "…"
+#define CONDITION_BYTES 80 /* of one that is told */
 
 struct text {
     char *at;
     size_t room; /* with the zero at the end */
 };
+
+/* The text, which is longer, ends before the first character that is not whole within so many
+ * bytes, and an ellipsis says so; its size. */
+static size_t cut(char *text, size_t max)
+{
+    size_t size = max > sizeof(MORE) - 1 ? max - (sizeof(MORE) - 1) : 0;
+
+    while (size > 0 && (text[size] & 0xc0) == 0x80)
+        size--;
+    memcpy(text + size, MORE, size + sizeof(MORE) - 1 <= max ? sizeof(MORE) : 1);
+    return strlen(text);
+}
 
 __attribute__((format(printf, 2, 3))) static void
 say(struct text *t, const char *format, ...)
@@ -32,7 +48,7 @@ say(struct text *t, const char *format, ...)
     if (n < 0 || t->room == 0)
         return;
     if ((size_t)n >= t->room)
-        n = (int)t->room - 1; /* cut short */
+        n = (int)cut(t->at, t->room - 1);
     t->at += n;
     t->room -= (size_t)n;
 }
@@ -322,9 +338,20 @@ static void say_waiting_for(struct text *t, const struct demand *d)
     say_needs(t, d);
 }
 
-static void say_who_is_able(struct text *t, const struct census *c)
+/* Where tasks of other jobs, or of its own, keep it away, room is not what it waits for. */
+static void
+say_who_is_able(struct text *t, const struct census *c, const struct match *m)
 {
-    if (c->able[STANDS_OPEN] == 1)
+    bool is_kept_away = m != NULL && c->rejected[m->constraint_count] > 0;
+
+    for (size_t i = 0; m != NULL && i < m->constraint_count; i++)
+        is_kept_away |= m->constraints[i].op == MATCH_DISTINCT && c->rejected[i] > 0;
+    if (is_kept_away && c->able[STANDS_OPEN] > 0)
+        say(t,
+            ": %llu agent%s large enough",
+            (unsigned long long)c->able[STANDS_OPEN],
+            c->able[STANDS_OPEN] == 1 ? " is" : "s are");
+    else if (c->able[STANDS_OPEN] == 1)
         say(t, ": 1 agent has room when its tasks end");
     else if (c->able[STANDS_OPEN] > 1)
         say(t,
@@ -339,10 +366,13 @@ static void say_who_is_able(struct text *t, const struct census *c)
 }
 
 /* Who waits sees agents with room, so it is told why they do not count. */
-static void say_waiting(struct text *t, const struct census *c, const struct demand *d)
+static void say_waiting(struct text *t,
+                        const struct census *c,
+                        const struct demand *d,
+                        const struct match *m)
 {
     say_waiting_for(t, d);
-    say_who_is_able(t, c);
+    say_who_is_able(t, c, m);
     if (c->unable > 0)
         say(t,
             "; %llu agent%s cannot %s",
@@ -376,8 +406,10 @@ static void say_rejections(struct text *t,
             condition_print(&m->constraints[i], &what);
         else
             buffer_printf(&what, "anti_affinity");
+        if (what.size > CONDITION_BYTES)
+            cut((char *)what.data, CONDITION_BYTES);
         say(t,
-            "%s%.80s rejects %llu",
+            "%s%s rejects %llu",
             is_first ? before : ", ",
             (const char *)what.data,
             (unsigned long long)c->rejected[i]);
@@ -411,7 +443,7 @@ static void say_reason(struct text *t,
     else if (c->able[STANDS_OPEN] > 0 && room->taken_port != 0)
         say_taken(t, room->taken_port, room->taken_on);
     else
-        say_waiting(t, c, d);
+        say_waiting(t, c, d, m);
     if (m != NULL)
         say_rejections(t, m, c, c->matching == 0 ? ": " : "; ");
 }

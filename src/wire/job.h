@@ -221,7 +221,7 @@ struct job_spec {
     struct job_schedule schedule;
     struct job_parameter *parameters; /* in order of the names, distinct */
     size_t parameter_count;
-    struct match match;   /* which agents */
+    struct match match; /* which agents */
 };
 
 /* Nothing of it runs: jobs are made of it. */

@@ -847,13 +847,12 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
 int job_spec_check(const struct job_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
-        check_name,       check_numbers, check_role,       check_resources,
-        check_argv,       check_env,     check_exec_bytes, check_image,
-        check_user,       check_ports,   check_custom,     check_artifacts,
-        check_volumes,    check_times,   check_checks,     check_lease,
-        check_going_on,   check_after,   check_schedule,   check_parameters,
-        check_match,
-        check_text_bytes,
+        check_name,     check_numbers,    check_role,       check_resources,
+        check_argv,     check_env,        check_exec_bytes, check_image,
+        check_user,     check_ports,      check_custom,     check_artifacts,
+        check_volumes,  check_times,      check_checks,     check_lease,
+        check_going_on, check_after,      check_schedule,   check_parameters,
+        check_match,    check_text_bytes,
     };
     struct error unused;
 

@@ -29,15 +29,16 @@
 
 /* With every text at its limit and a head on each, a spec fits.  A head has two bytes, and up to
  * three more for texts of 256 bytes or more, of which there are few. */
-_Static_assert(LIMIT_ARGV_ENV_BYTES + 2 * 2 * LIMIT_ARGS +
-                       3 * (LIMIT_ARGV_ENV_BYTES / 256) + LIMIT_NAME_BYTES + 128 +
-                       LIMIT_JOB_TEXT_BYTES + LIMIT_CUSTOM * 16 +
-                       (LIMIT_ARTIFACTS + LIMIT_VOLUMES) * 112 + LIMIT_CHECKS * 80 +
-                       LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + LIMIT_CRON_BYTES +
-                       LIMIT_ZONE_BYTES +
- (LIMIT_CONSTRAINTS + LIMIT_AFFINITIES + LIMIT_SPREADS + LIMIT_APARTS) * 16 + 256 <=
-                   LIMIT_SPEC_BYTES,
-               "a job spec that keeps the rules fits its limit");
+_Static_assert(
+    LIMIT_ARGV_ENV_BYTES + 2 * 2 * LIMIT_ARGS + 3 * (LIMIT_ARGV_ENV_BYTES / 256) +
+            LIMIT_NAME_BYTES + 128 + LIMIT_JOB_TEXT_BYTES + LIMIT_CUSTOM * 16 +
+            (LIMIT_ARTIFACTS + LIMIT_VOLUMES) * 112 + LIMIT_CHECKS * 80 +
+            LIMIT_PORT_RANGES * 8 + LIMIT_AFTER * 11 + LIMIT_CRON_BYTES +
+            LIMIT_ZONE_BYTES +
+            (LIMIT_CONSTRAINTS + LIMIT_AFFINITIES + LIMIT_SPREADS + LIMIT_APARTS) * 16 +
+            256 <=
+        LIMIT_SPEC_BYTES,
+    "a job spec that keeps the rules fits its limit");
 
 /* ---- writing ---- */
 
@@ -248,8 +249,13 @@ static uint32_t count_given(const bool *given, uint32_t n)
 }
 
 /* Of masters alone; what may be left out, in order. */
-static pack_field *const SCHEDULING[] = {
-    pack_role, pack_estimate, pack_kind, pack_after, pack_schedule, pack_parameters, pack_match};
+static pack_field *const SCHEDULING[] = {pack_role,
+                                         pack_estimate,
+                                         pack_kind,
+                                         pack_after,
+                                         pack_schedule,
+                                         pack_parameters,
+                                         pack_match};
 
 #define SCHEDULING_OF_MATCH 6 /* before it */
 

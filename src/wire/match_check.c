@@ -59,12 +59,14 @@ check_attribute(const char *list, size_t i, const char *name, struct error *err)
     struct place place = place_of(list, i, "attribute");
     int rc = check_word(place, name, LIMIT_ATTRIBUTE_BYTES, false, err);
 
-    if (rc == 0 && strchr(name, ' ') != NULL)
-        return error_set(err,
-                         ERROR_INVALID,
-                         "%s: '%.40s': names of attributes have no spaces",
-                         place.text,
-                         name);
+    if (rc == 0 && strpbrk(name, " :") != NULL)
+        return error_set(
+            err,
+            ERROR_INVALID,
+            "%s: '%.40s': names of attributes have no spaces and no colons, "
+            "and a weight behind one is a whole number",
+            place.text,
+            name);
     return rc;
 }
 
@@ -72,7 +74,8 @@ check_attribute(const char *list, size_t i, const char *name, struct error *err)
 static int
 check_value(struct place place, enum match_op op, const char *value, struct error *err)
 {
-    int rc = check_word(place, value, LIMIT_ATTRIBUTE_BYTES, true, err);
+    bool may_be_empty = op != MATCH_IN && op != MATCH_NOT_IN;
+    int rc = check_word(place, value, LIMIT_ATTRIBUTE_BYTES, may_be_empty, err);
 
     if (rc != 0)
         return rc;

@@ -54,6 +54,7 @@ static void take_list(struct condition *c, const char *at, const char *end)
 /* How many tasks at most; 1 where nothing stands. */
 static int take_most(struct condition *c, const char *at, struct error *err)
 {
+    const char *text = at;
     uint64_t most = 1;
 
     at += strspn(at, " ");
@@ -63,7 +64,7 @@ static int take_most(struct condition *c, const char *at, struct error *err)
                          ERROR_INVALID,
                          "'%.40s': behind distinct stands how many tasks at most there "
                          "are on one value",
-                         at);
+                         text);
     c->most = (uint32_t)most;
     return 0;
 }

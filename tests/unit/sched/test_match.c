@@ -1,4 +1,5 @@
 /* test_match.c - docs/spec/7-scheduling.md: which agents a job may have, and which is best. */
+#include "base/text.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
@@ -449,10 +450,9 @@ START_TEST(test_which_constraint_rejects_how_many)
                      "gen > 1 rejects 1");
     constrain("agent distinct");
     job = submit(4);
-    ck_assert_str_eq(
-        explain(job),
-        "waiting for 1 cpu: 3 agents have room when their tasks end; agent "
-        "distinct rejects 2 of 3 agents");
+    ck_assert_str_eq(explain(job),
+                     "waiting for 1 cpu: 3 agents are large enough; agent distinct "
+                     "rejects 2 of 3 agents");
     constrain("rack = a");
     spec.resources = amounts(2000, 0, 0, 0);
     add(amounts(4000, 0, 0, 0), "rack:b");
@@ -460,6 +460,24 @@ START_TEST(test_which_constraint_rejects_how_many)
     ck_assert_str_eq(explain(job),
                      "no agent has all of 2 cpus that keeps its constraints; rack = a "
                      "rejects 3 of 4 agents");
+}
+END_TEST
+
+/* At a character. */
+START_TEST(test_long_texts_are_cut)
+{
+    char text[160] = "rack = ";
+
+    add(amounts(1000, 0, 0, 0), "rack:a");
+    for (int i = 0; i < 60; i++)
+        strcat(text, "\xc3\xa4");
+    constrain(text);
+    ck_assert_ptr_nonnull(
+        strstr(explain(submit(1)), "\xa4\xe2\x80\xa6 rejects 1 of 1"));
+    ck_assert(text_is_utf8(text_view(why)));
+    for (int i = 0; i < 3; i++)
+        constrain(text);
+    ck_assert(text_is_utf8(text_view(explain(submit(1)))));
 }
 END_TEST
 
@@ -474,8 +492,8 @@ START_TEST(test_anti_affinity_is_named)
     keep_apart("db");
     job = submit(1);
     ck_assert_str_eq(explain(job),
-                     "waiting for 1 cpu: 1 agent has room when its tasks end; "
-                     "anti_affinity rejects 1 of 1 agent");
+                     "waiting for 1 cpu: 1 agent is large enough; anti_affinity "
+                     "rejects 1 of 1 agent");
     spec.name = NULL;
 }
 END_TEST
@@ -504,8 +522,10 @@ int main(void)
                   test_the_example_with_an_affinity,
                   test_the_example_of_spread,
                   test_it_would_rather_be_apart),
-        unit_case(
-            "why", test_which_constraint_rejects_how_many, test_anti_affinity_is_named),
+        unit_case("why",
+                  test_which_constraint_rejects_how_many,
+                  test_long_texts_are_cut,
+                  test_anti_affinity_is_named),
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)

@@ -83,10 +83,13 @@ START_TEST(test_texts_that_are_no_conditions)
         {"gen < 1.", "is no decimal number"},
         {"kernel version 5.x", "is no range of versions"},
         {"kernel version >= 1,", "is no range of versions"},
-        {"rack distinct 0", "behind distinct"},
+        {"rack distinct 0", "' 0': behind distinct"},
         {"rack distinct two", "behind distinct"},
         {"ssd is_set yes", "is_set has none"},
         {"rack in a,\x01", "printable"},
+        {"rack in", "missing"},
+        {"rack in a,,b", "missing"},
+        {"ra:ck = a", "no colons"},
     };
 
     for (int i = 0; i < COUNT(TEXTS); i++) {
@@ -112,6 +115,13 @@ START_TEST(test_weights)
     ck_assert_int_eq(spread_parse(match_add_spread(&m), "rack:20", &err), 0);
     ck_assert_str_eq(m.spreads[0].attribute, "rack");
     ck_assert_uint_eq(m.spreads[0].weight, 20);
+    ck_assert_int_eq(spread_parse(match_add_spread(&m), "rack:1.5", &err), 0);
+    ck_assert_error(
+        match_check(&m, &err),
+        err,
+        ERROR_INVALID,
+        "spread[1].attribute: 'rack:1.5': names of attributes have no spaces");
+    mem_free(m.spreads[--m.spread_count].attribute);
     ck_assert_int_eq(apart_parse(match_add_apart(&m), "my db", &err), 0);
     ck_assert_uint_eq(m.aparts[0].weight, 0);
     ck_assert_int_eq(apart_parse(match_add_apart(&m), "db:9", &err), 0);
