@@ -31,7 +31,8 @@
     X(12, WRONG_CLUSTER, "wrong_cluster") /* a member of another cluster */            \
     X(13, VERSION, "version")             /* a format or protocol we do not speak */   \
     X(14, USAGE, "usage")                 /* wrong command line: exit status 2 */      \
-    X(15, INTERNAL, "internal")           /* a bug that was contained */
+    X(15, INTERNAL, "internal")           /* a bug that was contained */               \
+    X(16, CHANGED, "changed")             /* not as it was when somebody looked */
 
 enum error_code {
     ERROR_NONE = 0,

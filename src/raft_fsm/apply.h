@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define RULES_OF_CHECKS 3 /* version of an entry that stamps what plans rest on */
+
 struct apply {
     struct state *state;
     uint64_t stamp_us;   /* of the entry */

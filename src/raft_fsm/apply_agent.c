@@ -21,6 +21,14 @@ agent_take_spec(struct agent *agent, const struct agent_spec *spec, struct bytes
     extra_capacity_take(&agent->extras, spec);
 }
 
+/* What was planned for the agents as they were may be wrong now. */
+static void agent_changed(struct apply *a, const struct agent *agent)
+{
+    if (a->version >= RULES_OF_CHECKS)
+        a->state->globals.agents_changed = a->state->index;
+    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+}
+
 /* Those that are gone are kept to be seen, as long as there is room. */
 static bool agent_make_room(struct state *s)
 {
@@ -53,7 +61,7 @@ agent_add(struct apply *a, const struct agent_spec *spec, struct bytes bytes)
     agent_take_spec(agent, spec, bytes);
     RB_INIT(&agent->attempts);
     state_add(a->state, object_agent(agent));
-    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    agent_changed(a, agent);
     return result_done(a, agent->id);
 }
 
@@ -92,7 +100,7 @@ static struct result agent_return(struct apply *a,
     agent_take_spec(agent, spec, bytes);
     agent_move(a, agent, AGENT_ACTIVE);
     state_edited(a->state, object_agent(agent));
-    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    agent_changed(a, agent);
     return result_done(a, agent->id);
 }
 
@@ -134,7 +142,7 @@ static void agent_leave(struct apply *a, struct agent *agent, enum agent_state s
     state_edit(a->state, object_agent(agent));
     agent_move(a, agent, state);
     state_edited(a->state, object_agent(agent));
-    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    agent_changed(a, agent);
 }
 
 struct result apply_agent_unreachable(struct apply *a, const struct command *c)
@@ -204,7 +212,7 @@ struct result apply_agent_mode(struct apply *a, const struct command *c)
     if (mode == AGENT_DRAINING)
         agent->drain_us = a->stamp_us + c->agent_mode.deadline_ms * 1000;
     state_edited(a->state, object_agent(agent));
-    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    agent_changed(a, agent);
     return result_done(a, agent->id);
 }
 
@@ -223,7 +231,7 @@ struct result apply_drain_due(struct apply *a, const struct command *c)
     state_edit(a->state, object_agent(agent));
     agent->drain_due = true;
     state_edited(a->state, object_agent(agent));
-    apply_effect(a, EFFECT_AGENT, agent->id, agent->id);
+    agent_changed(a, agent);
     RB_FOREACH (t, agent_attempts, &agent->attempts)
         if (!t->superseded && t->stop == TASK_REASON_NONE)
             attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);

@@ -47,15 +47,29 @@ static struct role *role_of(const struct state *s, const struct job_spec *spec)
     return state_role(s, spec->role == NULL ? ROLE_DEFAULT : spec->role);
 }
 
+/* Agents and jobs of the role are what they were at this index. */
+static bool plan_holds(const struct state *s, const struct role *role, uint64_t index)
+{
+    uint64_t changed = role->is_set ? role->changed : s->globals.default_changed;
+
+    return s->globals.agents_changed <= index && changed <= index;
+}
+
 /* Of what is submitted together, the spec is that at `position`: the jobs before it are the
- * only ones that it may wait for by their positions, and so many of them have a schedule. */
+ * only ones that it may wait for by their positions, and so many of them have a schedule.
+ * `check`: a plan of that index is to hold still; 0: none. */
 static enum error_code may_submit(const struct state *s,
                                   const struct job_spec *spec,
+                                  uint64_t check,
                                   size_t position,
                                   size_t schedules)
 {
-    if (role_of(s, spec) == NULL)
+    const struct role *role = role_of(s, spec);
+
+    if (role == NULL)
         return ERROR_NOT_FOUND;
+    if (check > 0 && !plan_holds(s, role, check))
+        return ERROR_CHANGED;
     if (spec->schedule.cron != NULL && s->template_count + schedules >= LIMIT_SCHEDULES)
         return ERROR_BUSY;
     for (size_t i = 0; i < spec->after_count; i++) {
@@ -117,8 +131,24 @@ struct job *job_add(struct apply *a,
     return j;
 }
 
+/* What was planned for jobs of its role may be wrong now. */
+static void role_touched(struct apply *a, const struct job *j)
+{
+    struct role *role = j->owner->role;
+
+    if (a->version < RULES_OF_CHECKS)
+        return;
+    if (!role->is_set) {
+        a->state->globals.default_changed = a->state->index;
+        return;
+    }
+    state_edit(a->state, object_role(role));
+    state_edited(a->state, object_role(role));
+}
+
 void job_added(struct apply *a, struct job *j)
 {
+    role_touched(a, j);
     state_add(a->state, object_job(j));
     apply_effect(a, EFFECT_JOB, j->id, 0);
 }
@@ -136,8 +166,9 @@ struct result apply_submit(struct apply *a, const struct command *c)
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return result_rejected(-rc);
-    code = job_has_room(a->state, 1, spec.instances) ? may_submit(a->state, &spec, 0, 0)
-                                                     : ERROR_BUSY;
+    code = job_has_room(a->state, 1, spec.instances)
+               ? may_submit(a->state, &spec, c->submit.check, 0, 0)
+               : ERROR_BUSY;
     if (code != ERROR_NONE) {
         job_spec_finish(&spec);
         return result_rejected((int)code);
@@ -164,14 +195,14 @@ static void submission_finish(struct submission *s)
 
 /* All of them keep the rules, or why one does not. */
 static enum error_code
-read_submission(const struct state *s, struct bytes packed, struct submission *out)
+read_submission(const struct state *s, const struct command *c, struct submission *out)
 {
     struct job_specs_reader r;
     uint64_t tasks = 0;
     size_t schedules = 0;
     struct bytes spec;
 
-    job_specs_open(&r, packed);
+    job_specs_open(&r, c->submit.spec);
     if (r.left == 0)
         return ERROR_INVALID;
     if (r.left > LIMIT_SET_JOBS)
@@ -188,7 +219,7 @@ read_submission(const struct state *s, struct bytes packed, struct submission *o
             return (enum error_code) - rc;
         out->count++;
         tasks += one->instances;
-        code = may_submit(s, one, out->count - 1, schedules);
+        code = may_submit(s, one, c->submit.check, out->count - 1, schedules);
         if (code != ERROR_NONE)
             return code;
         schedules += one->schedule.cron != NULL;
@@ -248,7 +279,7 @@ struct result apply_submit_all(struct apply *a, const struct command *c)
 
     if (was_submitted(a->state, c, &answer))
         return answer;
-    code = read_submission(a->state, c->submit.spec, &s);
+    code = read_submission(a->state, c, &s);
     if (code == ERROR_NONE)
         add_all(a, c, &s);
     a->work += s.count;
@@ -261,6 +292,7 @@ void job_kill(struct apply *a, struct job *j)
     bool was_runnable = j->is_runnable;
     enum job_state before = job_open(a, j);
 
+    role_touched(a, j);
     j->kill_index = a->state->index;
     links_clear(a->state, j);
     failures_withdraw(a->state, j);

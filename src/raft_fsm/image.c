@@ -181,6 +181,7 @@ INLINE uint8_t code_groups(struct coder *c,
     return c->fault ? 0 : present;
 }
 
+#define GLOBALS_HAVE_CHECKS 1 /* groups of the globals */
 #define AGENT_HAS_MODE   1 /* groups of an agent */
 #define AGENT_HAS_EXTRAS 2
 #define JOB_HAS_EXTRAS   1 /* groups of a job */
@@ -432,6 +433,9 @@ static void code_ports(struct coder *c, bool reading, struct attempt *t)
 
 INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
 {
+    uint8_t groups =
+        g->agents_changed > 0 || g->default_changed > 0 ? GLOBALS_HAVE_CHECKS : 0;
+
     code_u64(c, reading, &g->changed);
     code_bool(c, reading, &g->founded);
     code_raw(c, reading, g->cluster_id, CLUSTER_ID_BYTES);
@@ -439,6 +443,11 @@ INLINE void code_globals(struct coder *c, bool reading, struct globals *g)
     code_u64(c, reading, &g->last_agent_id);
     code_u64(c, reading, &g->last_attempt_id);
     code_u64(c, reading, &g->last_stamp_us);
+    groups = code_groups(c, reading, groups, GLOBALS_HAVE_CHECKS);
+    if (groups & GLOBALS_HAVE_CHECKS) {
+        code_u64(c, reading, &g->agents_changed);
+        code_u64(c, reading, &g->default_changed);
+    }
 }
 
 INLINE void code_agent_groups(struct coder *c, bool reading, struct agent *a)

@@ -228,6 +228,9 @@ struct globals {
     uint64_t last_agent_id;
     uint64_t last_attempt_id;
     uint64_t last_stamp_us;
+    /* What plans rest on (spec 16), as the indexes of the last changes: of agents, that came, went
+     * or became others; of jobs, that came or were killed, of a `default` that nobody set. */
+    uint64_t agents_changed, default_changed;
 };
 
 struct snapshot_walk;

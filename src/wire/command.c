@@ -132,11 +132,17 @@ void command_pack(const struct command *c, struct buffer *out)
         return;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
-        pack_kind(out, c->kind, c->submit.owner.size > 0 ? 3 : 2);
+        pack_kind(out,
+                  c->kind,
+                  c->submit.check > 0        ? 4
+                  : c->submit.owner.size > 0 ? 3
+                                             : 2);
         pack_bytes(out, c->submit.key);
         pack_bytes(out, c->submit.spec);
-        if (c->submit.owner.size > 0)
+        if (c->submit.owner.size > 0 || c->submit.check > 0)
             pack_text_view(out, c->submit.owner);
+        if (c->submit.check > 0)
+            pack_uint(out, c->submit.check);
         return;
     case COMMAND_KILL:
         pack_kind(out, c->kind, 1);
@@ -277,6 +283,7 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         c->submit.key = unpack_key(u);
         c->submit.spec = unpack_spec(u);
         c->submit.owner = unpack_owner(u);
+        c->submit.check = unpack_uint(u);
         return true;
     case COMMAND_KILL:
         c->kill.job = unpack_uint(u);

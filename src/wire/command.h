@@ -23,7 +23,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ENTRY_VERSION      2 /* 1: makes no failures, histories and predictions (spec 13) */
+/* 1: makes no failures, histories and predictions (spec 13); 2: stamps nothing that plans rest on
+ * (spec 16) */
+#define ENTRY_VERSION      3
 #define ENTRY_HEADER_BYTES 9
 #define CLUSTER_ID_BYTES   16
 
@@ -93,6 +95,7 @@ struct command {
                                  * (job_specs_pack()) */
             struct bytes owner; /* who submits: at most LIMIT_OWNER_BYTES of text; may
                                  * be empty */
+            uint64_t check;     /* index of a plan: it is to hold still; 0: none */
         } submit; /* and submit_all */
         struct {
             uint64_t job;

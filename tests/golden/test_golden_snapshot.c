@@ -168,6 +168,7 @@ static void set_default(void)
 static void make_third(void)
 {
     fsm_setup(&f);
+    f.version = 2;
     ck_done(fsm_register(&f, 'a', 8), 1);
     ck_done(fsm_register(&f, 'b', 8), 2);
     set_default();

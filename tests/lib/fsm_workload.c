@@ -367,6 +367,8 @@ static void append_with_spec(struct workload *w,
         (c->kind == COMMAND_SUBMIT ? job_spec : job_set)(w, s, c->submit.key, &spec);
         c->submit.spec = buffer_view(&spec);
         c->submit.owner = text_view(OWNERS[workload_choose(w, COUNT(OWNERS))]);
+        if (percent(w, 10))
+            c->submit.check = s->index - workload_choose(w, s->index < 8 ? s->index : 8);
     } else if (c->kind == COMMAND_AGENT_REGISTER) {
         agent_spec(w, NULL, &spec);
         c->agent_register.spec = buffer_view(&spec);

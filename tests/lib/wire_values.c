@@ -622,6 +622,8 @@ void random_command(struct rng *r,
         c->submit.spec = pack_random_job(r, spec);
         c->submit.owner =
             text_view(OWNERS[rng_below(r, sizeof(OWNERS) / sizeof(OWNERS[0]))]);
+        if (rng_percent(r, 30))
+            c->submit.check = rng_next(r) >> rng_below(r, 64);
         break;
     case COMMAND_AGENT_REGISTER:
         c->agent_register.spec = pack_random_agent(r, spec);
@@ -829,7 +831,8 @@ bool commands_equal(const struct command *c, const struct command *decoded)
     case COMMAND_SUBMIT_ALL:
         return bytes_equal(c->submit.key, decoded->submit.key) &&
                bytes_equal(c->submit.spec, decoded->submit.spec) &&
-               bytes_equal(c->submit.owner, decoded->submit.owner);
+               bytes_equal(c->submit.owner, decoded->submit.owner) &&
+               c->submit.check == decoded->submit.check;
     case COMMAND_AGENT_REGISTER:
         return bytes_equal(c->agent_register.spec, decoded->agent_register.spec);
     case COMMAND_AGENT_REREGISTER:

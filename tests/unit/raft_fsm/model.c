@@ -53,6 +53,8 @@ struct result m_refused(int code)
 void m_effect(struct model *m, enum effect_kind kind, uint64_t id, uint64_t agent)
 {
     outcome_add_effect(m->out, (struct effect){kind, id, agent});
+    if (kind == EFFECT_AGENT && m->version >= 3)
+        m->agents_changed = m->index;
 }
 
 void m_end(struct model *m, struct m_attempt *t)

@@ -32,11 +32,30 @@ m_answer_again(const struct model *m, const struct command *c, struct result *an
     return m_key_was_used(m, c->submit.key, c->submit.spec, answer);
 }
 
-/* A number below 0 is one of the `position` jobs before it. */
-static int m_check(struct model *m, const struct job_spec *spec, int64_t position)
+static struct m_role *m_role_of(struct model *m, const struct job_spec *spec)
 {
-    if (spec->role != NULL && m_find_role(m, spec->role) == NULL)
+    return m_find_role(m, spec->role == NULL ? ROLE_DEFAULT : spec->role);
+}
+
+/* One of its jobs came, or was killed. */
+static void m_touch(struct model *m, const struct m_job *j)
+{
+    if (m->version >= 3)
+        m_role_of(m, &j->spec)->changed = m->index;
+}
+
+/* A number below 0 is one of the `position` jobs before it. */
+static int m_check(struct model *m,
+                   const struct job_spec *spec,
+                   uint64_t plan,
+                   int64_t position)
+{
+    const struct m_role *role = m_role_of(m, spec);
+
+    if (role == NULL)
         return ERROR_NOT_FOUND;
+    if (plan > 0 && (m->agents_changed > plan || role->changed > plan))
+        return ERROR_CHANGED;
     for (size_t i = 0; i < spec->after_count; i++) {
         int64_t job = spec->after[i].job;
 
@@ -94,6 +113,7 @@ static void m_add(struct model *m,
     j->tasks = mem_zalloc((j->spec.instances + 1) * sizeof(struct m_task));
     m_expect(m, j);
     m_wait(m, j);
+    m_touch(m, j);
     m_effect(m, EFFECT_JOB, j->id, 0);
 }
 
@@ -108,7 +128,7 @@ struct result m_submit(struct model *m, const struct command *c)
     rc = -job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return m_refused(rc);
-    rc = m_check(m, &spec, 0);
+    rc = m_check(m, &spec, c->submit.check, 0);
     if (rc != 0) {
         job_spec_finish(&spec);
         return m_refused(rc);
@@ -158,7 +178,7 @@ struct result m_submit_all(struct model *m, const struct command *c)
         rc = -job_spec_unpack(&specs[count], job_specs_next(&r), NULL);
         if (rc != 0)
             break;
-        rc = m_check(m, &specs[count], count);
+        rc = m_check(m, &specs[count], c->submit.check, count);
         count++;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -340,6 +360,7 @@ struct result m_kill(struct model *m, const struct command *c)
         return (struct result){.id = j->id, .index = j->changed};
     is_to_place = m_count_placeable(j) > 0;
     j->kill_index = m->index;
+    m_touch(m, j);
     j->changed = m->index;
     j->wait_count = 0;
     if (!job_state_is_final(m_state_of(j)) && !is_to_place)

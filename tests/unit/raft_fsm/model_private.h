@@ -95,6 +95,7 @@ struct model {
     uint8_t cluster_id[CLUSTER_ID_BYTES];
     uint64_t index, stamp;
     uint8_t version;    /* of the entry */
+    uint64_t agents_changed;
     struct m_job *jobs; /* id - 1; also those that are gone */
     size_t job_count, job_capacity;
     struct m_attempt *attempts;

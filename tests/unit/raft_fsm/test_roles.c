@@ -68,9 +68,12 @@ static struct result remove_role(const char *name)
                                      .role_remove = {text_view(name)}});
 }
 
-/* Tasks of one cpu each. */
-static struct result
-submit(const char *key, const char *role, const char *owner, uint32_t instances)
+/* Tasks of one cpu each, if a plan of index `check` holds still. */
+static struct result submit_checked(const char *key,
+                                    const char *role,
+                                    const char *owner,
+                                    uint32_t instances,
+                                    uint64_t check)
 {
     struct job_spec spec;
     struct buffer packed = {0};
@@ -87,9 +90,15 @@ submit(const char *key, const char *role, const char *owner, uint32_t instances)
         &f,
         &(struct command){
             .kind = COMMAND_SUBMIT,
-            .submit = {text_view(key), buffer_view(&packed), text_view(owner)}});
+            .submit = {text_view(key), buffer_view(&packed), text_view(owner), check}});
     buffer_finish(&packed);
     return r;
+}
+
+static struct result
+submit(const char *key, const char *role, const char *owner, uint32_t instances)
+{
+    return submit_checked(key, role, owner, instances, 0);
 }
 
 static const struct role *role(const char *name)
@@ -340,6 +349,100 @@ START_TEST(test_a_walk_sees_roles_as_they_were)
 }
 END_TEST
 
+/* ---- what was planned still holds ---- */
+
+/* A plan of now, for a job of `night`. */
+static void ck_holds(uint64_t plan)
+{
+    static unsigned count;
+    char key[24];
+
+    snprintf(key, sizeof(key), "holds %u", count++);
+    ck_assert_int_eq(submit_checked(key, "night", "", 1, plan).code, ERROR_NONE);
+}
+
+static void ck_changed(uint64_t plan)
+{
+    ck_changes_nothing(
+        &f, ck_rejected(submit_checked("no", "night", "", 1, plan), ERROR_CHANGED));
+}
+
+START_TEST(test_a_plan_holds_while_other_things_change)
+{
+    uint64_t plan;
+
+    ck_done(set_weight("night", 7), 0);
+    ck_done(submit("a", "night", "", 2), 1);
+    plan = f.state->index;
+    ck_done(submit("other", "default", "", 1), 2);
+    ck_done(fsm_kill(&f, 2), 2);
+    ck_done(set_weight("day", 7), 0);
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_update(&f, 1, 1, TASK_FINISHED), 1);
+    ck_holds(plan);
+    ck_changed(plan); /* by that one */
+    ck_holds(f.state->index);
+}
+END_TEST
+
+START_TEST(test_a_plan_ends_with_what_it_rests_on)
+{
+    uint64_t plan;
+
+    ck_done(set_weight("night", 7), 0);
+    ck_done(submit("a", "night", "", 2), 1);
+    plan = f.state->index;
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_changed(plan);
+    plan = f.state->index;
+    ck_done(set_weight("night", 8), 0);
+    ck_changed(plan);
+    plan = f.state->index;
+    ck_done(fsm_mode(&f, 1, AGENT_CORDONED, 0), 1);
+    ck_changed(plan);
+    plan = f.state->index;
+    ck_done(fsm_register_able(&f, 'c', 4, AGENT_FEATURE_JOBS_2), 3);
+    ck_changed(plan);
+    plan = f.state->index;
+    ck_done(fsm_unreachable(&f, 3), 3);
+    ck_changed(plan);
+    plan = f.state->index;
+    ck_done(fsm_gone(&f, 3), 3);
+    ck_changed(plan);
+    ck_holds(f.state->index);
+}
+END_TEST
+
+/* It is no object of the state. */
+START_TEST(test_a_plan_of_a_role_that_nobody_set)
+{
+    uint64_t plan = f.state->index;
+
+    ck_done(submit_checked("a", ROLE_DEFAULT, "", 1, plan), 1);
+    ck_rejected(submit_checked("b", ROLE_DEFAULT, "", 1, plan), ERROR_CHANGED);
+    ck_done(submit_checked("a", ROLE_DEFAULT, "", 1, plan), 1); /* it was */
+    plan = f.state->index;
+    ck_done(fsm_kill(&f, 1), 1);
+    ck_rejected(submit_checked("c", ROLE_DEFAULT, "", 1, plan), ERROR_CHANGED);
+}
+END_TEST
+
+/* Masters that apply entries of an older version write nothing of it. */
+START_TEST(test_old_entries_stamp_nothing)
+{
+    struct fsm old;
+
+    fsm_setup_empty(&old);
+    old.version = 2;
+    ck_done(fsm_found(&old), 0);
+    ck_done(fsm_register(&old, 'a', 4), 1);
+    ck_done(fsm_submit(&old, "k", 1), 1);
+    ck_assert_uint_eq(old.state->globals.agents_changed, 0);
+    ck_assert_uint_eq(old.state->globals.default_changed, 0);
+    fsm_teardown(&old);
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("roles",
@@ -356,7 +459,11 @@ int main(void)
                          test_a_role_stays_while_something_of_an_ended_job_is_left,
                          test_a_removed_role_is_remembered_and_may_come_back,
                          test_roles_are_in_snapshots,
-                         test_a_walk_sees_roles_as_they_were);
+                         test_a_walk_sees_roles_as_they_were,
+                         test_a_plan_holds_while_other_things_change,
+                         test_a_plan_ends_with_what_it_rests_on,
+                         test_a_plan_of_a_role_that_nobody_set,
+                         test_old_entries_stamp_nothing);
 
     tcase_add_checked_fixture(c, setup, teardown);
     return unit_run("roles", &c, 1);

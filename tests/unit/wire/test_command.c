@@ -253,7 +253,7 @@ START_TEST(test_entry)
     entry_append(&out, LITERAL("abc"));
     entry_append(&out, LITERAL("d"));
     ck_assert_bytes_eq(buffer_view(&out),
-                       LITERAL("\x02\x08\x07\x06\x05\x04\x03\x02\x01\x03\0\0\0"
+                       LITERAL("\x03\x08\x07\x06\x05\x04\x03\x02\x01\x03\0\0\0"
                                "abc\x01\0\0\0"
                                "d"));
     ck_assert_int_eq(entry_open(&r, buffer_view(&out), &err), 0);
@@ -283,9 +283,9 @@ END_TEST
 START_TEST(test_entry_rules)
 {
     entry_begin(&out, 1);
-    out.data[0] = 3;
+    out.data[0] = ENTRY_VERSION + 1;
     ck_assert_error(
-        open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 3");
+        open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 4");
     out.data[0] = 0;
     ck_assert_error(
         open_entry(buffer_view(&out), &err), err, ERROR_VERSION, "format version 0");
