@@ -118,6 +118,9 @@
 #define LIMIT_SLOT_LATE_MS     60000 /* later it was missed */
 #define LIMIT_SLOTS_MADE_UP    100   /* of those that were */
 #define LIMIT_RELEASES         4096  /* jobs told in one entry of one that ended */
+#define LIMIT_PLAN_REMOVALS    64    /* kinds of agents that one plan leaves out */
+#define LIMIT_PLAN_WHY_BYTES   512   /* of a text in an answer */
+#define LIMIT_PLAN_MS          20000 /* that making one may take */
 #define LIMIT_ARTIFACTS        32
 #define LIMIT_ARTIFACT_BYTES   (1ull << 40)
 #define LIMIT_VOLUMES          32

@@ -10,6 +10,7 @@
 static const struct subcommand *const commands[] = {
     &subcommand_run,
     &subcommand_submit,
+    &subcommand_plan,
     &subcommand_dispatch,
     &subcommand_wait,
     &subcommand_status,

@@ -28,7 +28,7 @@ struct subcommand {
 extern const struct subcommand subcommand_run, subcommand_submit, subcommand_wait,
     subcommand_status, subcommand_show, subcommand_kill, subcommand_purge,
     subcommand_logs, subcommand_files, subcommand_top, subcommand_exec,
-    subcommand_agents, subcommand_dispatch, subcommand_roles, subcommand_failures,
+    subcommand_agents, subcommand_plan, subcommand_dispatch, subcommand_roles, subcommand_failures,
     subcommand_masters, subcommand_version, subcommand_dev;
 
 /* Loop and client for the masters that the user named. */

@@ -7,6 +7,7 @@
 #include "client/failures.h"
 #include "client/job_wait.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
@@ -44,8 +45,7 @@ static int take_key(struct session *s, const char **key, char *drawn, struct err
     return 0;
 }
 
-/* Who we are, for the shares of a `fair` role. */
-static const char *user_name(char out[LIMIT_OWNER_BYTES + 1])
+const char *submit_user(char out[LIMIT_OWNER_BYTES + 1])
 {
     const struct passwd *entry = getpwuid(getuid());
 
@@ -74,6 +74,55 @@ static int check_zone(const struct job_spec *spec, struct error *err)
                      "schedule: timezone: there is no '%s' in " ZONES
                      "; give a file of it, as Europe/Berlin",
                      spec->schedule.timezone);
+}
+
+/* ---- job files ---- */
+
+static int
+read_all(FILE *file, const char *name, struct buffer *text, struct error *err)
+{
+    size_t got;
+
+    do {
+        got = fread(buffer_reserve(text, KIB), 1, KIB, file);
+        text->size += got;
+    } while (got > 0 && !feof(file) && /* a terminal has one end for each Ctrl-D */
+             text->size <= LIMIT_JOB_FILE_BYTES); /* no more is read */
+    if (ferror(file))
+        return error_set(err, ERROR_IO, "read %s: %s", name, strerror(errno));
+    if (text->size > LIMIT_JOB_FILE_BYTES)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "%s: a job file has at most %lu KiB",
+                         name,
+                         LIMIT_JOB_FILE_BYTES / KIB);
+    return 0;
+}
+
+static int read_file(const char *path, struct buffer *text, struct error *err)
+{
+    FILE *file;
+    int rc;
+
+    if (strcmp(path, "-") == 0)
+        return read_all(stdin, "standard input", text, err);
+    file = fopen(path, "re");
+    if (file == NULL)
+        return error_set(err, ERROR_IO, "open %s: %s", path, strerror(errno));
+    rc = read_all(file, path, text, err);
+    fclose(file);
+    return rc;
+}
+
+int submit_read(struct job_set *set, const char *path, struct error *err)
+{
+    struct buffer text = {0};
+    int rc = read_file(path, &text, err);
+
+    if (rc == 0)
+        rc = job_set_parse(set, path, buffer_view(&text), err);
+    buffer_finish(&text);
+    return rc;
 }
 
 /* As masters take them. */
@@ -113,12 +162,16 @@ static int send_jobs(struct session *s,
                      const struct job_set *set,
                      const struct buffer *packed,
                      const char *key,
+                     uint64_t check,
                      struct submit_result *job,
                      struct error *err)
 {
     char user[LIMIT_OWNER_BYTES + 1];
-    struct submit_request request = {
-        text_view(key), buffer_view(packed), text_view(user_name(user)), set->is_list};
+    struct submit_request request = {.key = text_view(key),
+                                     .spec = buffer_view(packed),
+                                     .owner = text_view(submit_user(user)),
+                                     .is_set = set->is_list,
+                                     .check = check};
     struct buffer frame = {0}, result = {0};
     int rc;
 
@@ -238,7 +291,10 @@ which_is_missing(struct session *s, const struct job_set *set, struct error *err
     return -(int)err->code;
 }
 
-int submit_set(struct session *s, const struct job_set *set, struct error *err)
+int submit_set(struct session *s,
+               const struct job_set *set,
+               uint64_t check,
+               struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1];
     struct buffer packed = {0};
@@ -253,7 +309,7 @@ int submit_set(struct session *s, const struct job_set *set, struct error *err)
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0)
-        rc = send_jobs(s, set, &packed, key, &job, err);
+        rc = send_jobs(s, set, &packed, key, check, &job, err);
     if (rc == -(int)ERROR_NOT_FOUND)
         rc = which_is_missing(s, set, err);
     buffer_finish(&packed);
@@ -288,7 +344,8 @@ int submit_dispatch(struct session *s,
                     struct error *err)
 {
     char drawn[2 * KEY_BYTES + 1], user[LIMIT_OWNER_BYTES + 1];
-    struct dispatch_request request = {.job = job, .owner = text_view(user_name(user))};
+    struct dispatch_request request = {.job = job,
+                                       .owner = text_view(submit_user(user))};
     struct buffer packed = {0};
     struct submit_result made;
     const char *key;
@@ -315,5 +372,5 @@ int submit_job(struct session *s, const struct job_spec *spec, struct error *err
         .specs = (struct job_spec *)(uintptr_t)spec, .place = &place, .count = 1};
     int rc = job_spec_check(spec, err);
 
-    return rc == 0 ? submit_set(s, &set, err) : rc;
+    return rc == 0 ? submit_set(s, &set, 0, err) : rc;
 }

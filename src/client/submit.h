@@ -23,8 +23,16 @@
 /* Submit, print the id alone on stdout, and wait if --wait says so.  Returns the exit
  * status or a negative error. */
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
-/* The same of a job file; the ids of several jobs are printed in the order of the file. */
-int submit_set(struct session *s, const struct job_set *set, struct error *err);
+/* The same of a job file; the ids of several jobs are printed in the order of the file.  `check` is
+ * the index of a plan that is to hold still, or 0. */
+int submit_set(struct session *s,
+               const struct job_set *set,
+               uint64_t check,
+               struct error *err);
+/* The jobs of a file; "-" is standard input. */
+int submit_read(struct job_set *set, const char *path, struct error *err);
+/* Who we are, for the shares of a `fair` role. */
+const char *submit_user(char out[LIMIT_OWNER_BYTES + 1]);
 /* What can be said of them before they are sent: of zones, and of what they take together. */
 int submit_check(const struct job_set *set, struct error *err);
 /* The same of a job that is made of another one with these values ("NAME=value"); the session is

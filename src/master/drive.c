@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "master/planner.h"
 #include "master/storage.h"
 #include "master/transfers.h"
 
@@ -147,6 +148,12 @@ static void carry_out(struct master *m, const struct master_action *a, bool *fou
         break;
     case MASTER_READ_ZONE:
         ask_zone(m, a);
+        break;
+    case MASTER_PLAN:
+        planner_ask(m->planner,
+                    a->plan.session,
+                    a->plan.rpc,
+                    (struct bytes){m->actions.bytes.data + a->plan.offset, a->plan.size});
         break;
     case MASTER_EXIT:
         loop_stop(m->loop);

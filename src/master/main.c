@@ -5,6 +5,7 @@
 #include "base/options.h"
 #include "base/standard_files.h"
 #include "master/master.h"
+#include "master/planner.h"
 #include "master/storage.h"
 #include "master/transfers.h"
 #include "master/web.h"
@@ -216,6 +217,7 @@ static int start(struct master *m,
     m->loop = loop_create();
     m->core = master_create(config);
     m->transfers = transfers_create(m);
+    m->planner = planner_create(m);
     if (storage_open(&m->storage, m, options_text(o, "data-dir"), err) != 0 ||
         sessions_start(m, err) != 0 ||
         (m->has_http && web_start(&m->web, m, err) != 0) ||
@@ -241,6 +243,7 @@ static void stop(struct master *m)
     if (m->server != NULL)
         sessions_stop(m);
     transfers_destroy(m->transfers);
+    planner_destroy(m->planner);
     storage_close(m->storage);
     master_destroy(m->core);
     master_actions_finish(&m->actions);

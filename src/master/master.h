@@ -5,6 +5,7 @@
  *   peers      connections to the other masters; transfers of snapshots beside them
  *   server     sessions of agents and clients
  *   web        /health and /metrics
+ *   planner    what would happen, in a copy of the process
  *
  * One thread runs the loop and everything here.  An event of any part goes into drive(), which
  * steps the core and carries its actions out; at the end of each turn of the loop drive_turn()
@@ -19,6 +20,7 @@
 #include "net/peer.h"
 #include "net/server.h"
 
+struct planner;
 struct storage;
 struct transfers;
 struct web;
@@ -50,6 +52,7 @@ struct master {
     struct server *server;
     struct peers *peers;
     struct web *web;
+    struct planner *planner;
     struct loop_timer timer;
     struct deferred turn;
     struct deferred zone_turn;

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "wire/list.h"
 #include "wire/message_failure.h"
+#include "wire/message_plan.h"
 #include "wire/message_role.h"
 #include "wire/message_usage.h"
 #include "wire/pack.h"
@@ -17,10 +18,12 @@ void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out
     enum method method = r->is_set ? METHOD_SUBMIT_ALL : METHOD_SUBMIT;
     size_t begin = rpc_begin_request(out, id, method);
 
-    pack_array(out, 3);
+    pack_array(out, r->check > 0 ? 4 : 3);
     pack_bytes(out, r->key);
     pack_bytes(out, r->spec);
     pack_text_view(out, r->owner);
+    if (r->check > 0)
+        pack_uint(out, r->check);
     rpc_end(out, begin);
 }
 
@@ -45,6 +48,7 @@ int submit_unpack(struct submit_request *out, struct bytes params, struct error 
     out->key = unpack_bytes(&u, LIMIT_KEY_BYTES);
     out->spec = unpack_bytes(&u, LIMIT_SPEC_BYTES);
     out->owner = unpack_text(&u, LIMIT_OWNER_BYTES);
+    out->check = unpack_uint(&u);
     check_sender(&u, out->key, out->owner);
     if (out->spec.size == 0)
         unpack_fail(&u, "the job is missing");
@@ -526,6 +530,8 @@ static list_read *element_reader(enum method method)
         return failure_info_read;
     case METHOD_FAILURE_SUMS:
         return failure_sum_info_read;
+    case METHOD_PLAN:
+        return plan_row_read;
     default:
         return NULL;
     }
@@ -547,6 +553,7 @@ int list_result_unpack(struct list_result *out,
         struct role_info role;
         struct failure_info failure;
         struct failure_sum_info failure_sum;
+        struct plan_row plan_row;
     } scratch;
     struct unpack u;
 

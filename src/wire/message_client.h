@@ -22,6 +22,7 @@ struct submit_request {
     struct bytes spec;  /* of a set: all of them, job_specs_pack() */
     struct bytes owner; /* who submits it; may be empty */
     bool is_set;        /* pack: submit_all, of several jobs */
+    uint64_t check;     /* index of a plan (message_plan.h) that is to hold still; 0: none */
 };
 void submit_pack(const struct submit_request *r, uint32_t id, struct buffer *out);
 int submit_unpack(struct submit_request *out, struct bytes params, struct error *err);

@@ -54,6 +54,7 @@
     X(ROLE_REMOVE, "role_remove")                                              \
     X(FAILURES, "failures") /* message_failure.h; so is the next */            \
     X(FAILURE_SUMS, "failure_sums")                                            \
+    X(PLAN, "plan") /* message_plan.h */                                       \
     /* agent to master */                                                      \
     X(REGISTER, "register")   /* request */                                    \
     X(RUNS, "runs")           /* request: all runs, when the digest differs */ \

@@ -405,6 +405,7 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
         world_in(
             &c->world, pick(&c->world, 1, 50 * MS), zone_told, m, m->incarnation, 0);
         break;
+    case MASTER_PLAN: /* nobody asks for one */
     case MASTER_ROLE:
         break;
     case MASTER_LOG:

@@ -54,7 +54,7 @@ static bool is_listing(const struct request *r)
            r->method == METHOD_AGENTS || r->method == METHOD_MASTERS ||
            r->method == METHOD_USAGE || r->method == METHOD_SPEC ||
            r->method == METHOD_ROLES || r->method == METHOD_FAILURES ||
-           r->method == METHOD_FAILURE_SUMS;
+           r->method == METHOD_FAILURE_SUMS || r->method == METHOD_PLAN;
 }
 
 /* "27101 answers, but no master leads": the others may be those that were not listed. */

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "wire/message_plan.h"
 #include "wire/message_role.h"
 
 static int compare_reads(const struct read_request *a, const struct read_request *b)
@@ -90,6 +91,7 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
     command.submit.key = q.key;
     command.submit.spec = q.spec;
     command.submit.owner = q.owner;
+    command.submit.check = q.check;
     propose_for(m, session, rpc, &command);
 }
 
@@ -204,8 +206,7 @@ static const char *explain_role(enum method method, enum error_code code)
     }
 }
 
-/* What a rejected command means to the one who sent it. */
-static const char *explain(enum method method, enum error_code code)
+const char *clients_explain(enum method method, enum error_code code)
 {
     const char *why = NULL;
 
@@ -239,6 +240,9 @@ static const char *explain(enum method method, enum error_code code)
                    "tells what it takes";
         return method == METHOD_PURGE ? "the job has not ended yet; kill it first"
                                       : "the job is not valid";
+    case ERROR_CHANGED:
+        return "agents, or jobs of the role, are not as they were when that was planned; "
+               "plan again";
     case ERROR_VERSION:
         return "the job says what this version of the masters does not know; leave it "
                "out, or upgrade the masters";
@@ -260,7 +264,7 @@ void clients_result(struct master_core *m,
                     origin->rpc,
                     r->code,
                     "%s",
-                    explain(origin->method, r->code));
+                    clients_explain(origin->method, r->code));
         return;
     }
     begin = core_begin(m);
@@ -296,13 +300,44 @@ static struct read_request *read_add(struct master_core *m,
     return q;
 }
 
+/* NULL when it is refused. */
+static struct read_request *begin_read(struct master_core *m,
+                                       const struct session *session,
+                                       const struct rpc *rpc,
+                                       const struct list_request *list)
+{
+    if (!list->stale && !m->leading.active) {
+        core_not_leader(m, session->number, rpc->id);
+        return NULL;
+    }
+    if (!is_founded(m, session, rpc))
+        return NULL;
+    if (m->read_count >= LIMIT_REQUESTS_WAITING) {
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_BUSY,
+                    "%u reads wait already, the limit; try again",
+                    LIMIT_REQUESTS_WAITING);
+        return NULL;
+    }
+    return read_add(m, session, rpc, list);
+}
+
+/* A majority is to confirm that we lead. */
+static void confirm_read(struct master_core *m, const struct read_request *q)
+{
+    struct replica_event event = {.kind = REPLICA_READ, .read.ticket = q->ticket};
+
+    core_replica(m, &event);
+}
+
 static void
 handle_list(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
     struct list_request list;
     struct error err;
     struct read_request *q;
-    struct replica_event event = {.kind = REPLICA_READ};
 
     if (list_unpack(&list, rpc->params, &err) != 0) {
         core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
@@ -312,35 +347,94 @@ handle_list(struct master_core *m, struct session *session, const struct rpc *rp
         answer_masters(m, session, rpc);
         return;
     }
-    if (!list.stale && !m->leading.active) {
-        core_not_leader(m, session->number, rpc->id);
+    q = begin_read(m, session, rpc, &list);
+    if (q == NULL)
         return;
-    }
-    if (!is_founded(m, session, rpc))
-        return;
-    if (m->read_count >= LIMIT_REQUESTS_WAITING) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_BUSY,
-                    "%u reads wait already, the limit; try again",
-                    LIMIT_REQUESTS_WAITING);
-        return;
-    }
-    q = read_add(m, session, rpc, &list);
-    if (list.stale) {
+    if (list.stale)
         clients_read(m, q->ticket, true);
+    else
+        confirm_read(m, q);
+}
+
+/* ---- plans ---- */
+
+static void
+handle_plan(struct master_core *m, struct session *session, const struct rpc *rpc)
+{
+    const struct list_request list = {0};
+    struct plan_request request;
+    struct error err;
+    struct read_request *q;
+
+    if (plan_unpack(&request, rpc->params, &err) != 0) {
+        core_refuse(m, session->number, rpc->id, err.code, "%s", err.text);
         return;
     }
-    event.read.ticket = q->ticket;
-    core_replica(m, &event);
+    q = begin_read(m, session, rpc, &list);
+    if (q == NULL)
+        return;
+    buffer_append(&q->plan, rpc->params.data, rpc->params.size);
+    confirm_read(m, q);
 }
+
+/* As of now; the shell makes it. */
+static void plan(struct master_core *m, const struct read_request *q)
+{
+    struct master_action *a;
+
+    if (!m->leading.active) {
+        core_not_leader(m, q->session, q->page.rpc);
+        return;
+    }
+    if (m->planning) {
+        core_refuse(m,
+                    q->session,
+                    q->page.rpc,
+                    ERROR_BUSY,
+                    "another plan is being made; try again");
+        return;
+    }
+    m->planning = true;
+    a = core_act(m, MASTER_PLAN);
+    a->plan.session = q->session;
+    a->plan.rpc = q->page.rpc;
+    a->plan.offset = core_out(m)->size;
+    a->plan.size = q->plan.size;
+    buffer_append(core_out(m), q->plan.data, q->plan.size);
+}
+
+void clients_planned(struct master_core *m,
+                     uint64_t session,
+                     uint32_t rpc,
+                     struct bytes answer)
+{
+    size_t begin;
+
+    m->planning = false;
+    if (answer.size == 0) {
+        core_refuse(
+            m,
+            session,
+            rpc,
+            ERROR_UNAVAILABLE,
+            "the plan was not made in %d s, or the master has no memory for it; "
+            "ask for less, or again later",
+            LIMIT_PLAN_MS / 1000);
+        return;
+    }
+    begin = core_begin(m);
+    buffer_append(core_out(m), answer.data, answer.size);
+    core_end(m, session, begin);
+}
+
+/* ---- reads that are confirmed ---- */
 
 static void read_finish(struct master_core *m, struct read_request *q)
 {
     RB_REMOVE(read_tree, &m->reads, q);
     m->read_count--;
     buffer_finish(&q->page.bytes);
+    buffer_finish(&q->plan);
     mem_free(q);
 }
 
@@ -379,7 +473,9 @@ void clients_turn(struct master_core *m)
     m->listed = (struct listed){0};
     m->listed_ms = m->now_ms;
     while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL && !listing_is_enough(m)) {
-        if (q->session != 0 && !listing_go_on(m, q->session, &q->page))
+        if (q->session != 0 && q->page.method == METHOD_PLAN)
+            plan(m, q);
+        else if (q->session != 0 && !listing_go_on(m, q->session, &q->page))
             break;
         STAILQ_REMOVE_HEAD(&m->ready_reads, ready_link);
         read_finish(m, q);
@@ -450,6 +546,9 @@ void clients_frame(struct master_core *m,
     case METHOD_USAGE:
     case METHOD_SPEC:
         handle_list(m, session, rpc);
+        break;
+    case METHOD_PLAN:
+        handle_plan(m, session, rpc);
         break;
     default:
         core_refuse(m,

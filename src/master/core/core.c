@@ -466,6 +466,10 @@ static void handle(struct master_core *m, const struct master_event *event)
     case MASTER_ZONE:
         schedules_zone(m, event->zone.name, event->zone.file);
         break;
+    case MASTER_PLANNED:
+        clients_planned(
+            m, event->planned.session, event->planned.rpc, event->planned.answer);
+        break;
     case MASTER_SESSION_CLOSED:
         session_closed(m, event->closed);
         break;

@@ -15,6 +15,7 @@
  *   renewals   answers to agents with exclusive runs
  *   orders     what an agent is to launch, stop and forget (joint 9)
  *   clients    requests of clients; listings (linearizable or stale)
+ *   plan       what would happen, in a copy of all this
  *
  * The shell feeds MASTER_TURN at the end of each turn of its loop: then batches are proposed,
  * orders go out and rounds run, so that whatever arrived together travels together.
@@ -84,6 +85,7 @@ enum master_event_kind {
     MASTER_SESSION_FRAME,  /* one frame, without its size word */
     MASTER_SESSION_CLOSED,
     MASTER_ZONE,     /* what MASTER_READ_ZONE asked for, soon after it */
+    MASTER_PLANNED,  /* what MASTER_PLAN asked for */
     MASTER_SHUTDOWN, /* SIGTERM: hand over, then MASTER_EXIT */
 };
 
@@ -129,6 +131,11 @@ struct master_event {
             const char *name;
             struct bytes file; /* empty: there is none */
         } zone;
+        struct {
+            uint64_t session;
+            uint32_t rpc;
+            struct bytes answer; /* of master_plan(), a whole frame; empty: there is none */
+        } planned;
     };
 };
 
@@ -143,6 +150,8 @@ enum master_action_kind {
     MASTER_LOG,        /* a line for the operator */
     MASTER_READ_ZONE,  /* the file of a time zone, whose name is the text: at most one in
                         * a step; answer MASTER_ZONE */
+    MASTER_PLAN,       /* call master_plan() in a copy of all this; one at a time; answer
+                        * MASTER_PLANNED */
     MASTER_EXIT,       /* stop in good order */
 };
 
@@ -156,6 +165,11 @@ struct master_action {
             size_t offset;
             size_t size;
         } send;
+        struct {
+            uint64_t session;
+            uint32_t rpc;
+            size_t offset, size; /* of the request, in actions.bytes */
+        } plan;
         uint64_t close;
         struct blob *configuration; /* of entry 1; owned */
         uint8_t cluster_id[CLUSTER_ID_BYTES];
@@ -202,6 +216,13 @@ int master_check_hello(const struct master_core *m,
 
 /* Invariants between the leader's indexes and the state (assertions), for tests and simulation. */
 void master_verify(const struct master_core *m);
+
+/* The answer to a plan (wire/message_plan.h), a whole frame.  It is found by doing what is asked,
+ * so nothing of this core is of use for anything else afterwards. */
+void master_plan(struct master_core *m,
+                 uint32_t rpc,
+                 struct bytes request,
+                 struct buffer *answer);
 
 /* ---- looking in ---- */
 

@@ -166,6 +166,7 @@ struct read_request {
     uint64_t ticket;
     uint64_t session; /* 0: it closed */
     struct page page;
+    struct buffer plan; /* of a plan: what is asked */
 };
 
 RB_HEAD(read_tree, read_request);
@@ -285,6 +286,7 @@ struct master_core {
     size_t read_count;
     struct listed listed;
     uint64_t listed_ms; /* when there was something the last time */
+    bool planning;      /* MASTER_PLANNED is to come */
     struct job_to_stop *jobs_to_stop;
     size_t jobs_to_stop_count, jobs_to_stop_capacity;
 
@@ -367,6 +369,8 @@ void leader_turn(struct master_core *m);
 void leader_round_applied(struct master_core *m);
 void leader_purge_applied(struct master_core *m, const struct result *r);
 void leader_effect(struct master_core *m, const struct effect *effect);
+/* The part of it that concerns the scheduler. */
+void leader_tell_sched(struct master_core *m, const struct effect *effect);
 uint64_t leader_deadline(const struct master_core *m);
 
 /* schedules.c */
@@ -481,6 +485,12 @@ void clients_turn(struct master_core *m);
 uint64_t clients_deadline(const struct master_core *m); /* of the next part */
 void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);
+/* What a rejected command means to the one who sent it. */
+const char *clients_explain(enum method method, enum error_code code);
+void clients_planned(struct master_core *m,
+                     uint64_t session,
+                     uint32_t rpc,
+                     struct bytes answer);
 
 /* listing.c */
 bool listing_is_enough(const struct master_core *m); /* for this turn */

@@ -106,7 +106,6 @@ static void agent_changed(struct master_core *m, uint64_t id)
 {
     const struct agent *agent = state_agent(m->state, id);
 
-    sched_agent_changed(m->sched, m->state, id);
     if (agent == NULL || agent->state == AGENT_GONE) {
         agents_gone(m, id); /* another one of the entry may have its place already */
         return;
@@ -127,14 +126,48 @@ static void attempt_to_end(struct master_core *m, const struct effect *effect)
         orders_add(m, v, ORDER_STOP, effect->id);
 }
 
+void leader_tell_sched(struct master_core *m, const struct effect *effect)
+{
+    switch (effect->kind) {
+    case EFFECT_LAUNCH:
+    case EFFECT_AGENT:
+    case EFFECT_UPDATED:
+        sched_agent_changed(m->sched, m->state, effect->agent);
+        break;
+    case EFFECT_JOB:
+        sched_job_changed(m->sched, m->state, effect->id);
+        break;
+    case EFFECT_FREED:
+        sched_freed(m->sched, m->state, effect->id);
+        break;
+    case EFFECT_ROLE:
+        sched_role_changed(m->sched, m->state, effect->id);
+        break;
+    case EFFECT_KILL:
+        break;
+    }
+}
+
+/* Attempts of a killed job are to end. */
+static void job_changed(struct master_core *m, uint64_t id)
+{
+    const struct job *job = state_job(m->state, id);
+
+    schedules_changed(m, id);
+    if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
+        return;
+    MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
+    m->jobs_to_stop[m->jobs_to_stop_count++] = (struct job_to_stop){.job = id};
+}
+
 void leader_effect(struct master_core *m, const struct effect *effect)
 {
     struct agent_view *v;
 
     m->leading.round_due = true;
+    leader_tell_sched(m, effect);
     switch (effect->kind) {
     case EFFECT_LAUNCH:
-        sched_agent_changed(m->sched, m->state, effect->agent);
         v = agents_view(m, effect->agent);
         if (v != NULL && v->synced)
             orders_add(m, v, ORDER_LAUNCH, effect->id);
@@ -145,27 +178,12 @@ void leader_effect(struct master_core *m, const struct effect *effect)
     case EFFECT_AGENT:
         agent_changed(m, effect->agent);
         break;
-    case EFFECT_JOB: {
-        const struct job *job = state_job(m->state, effect->id);
-
-        sched_job_changed(m->sched, m->state, effect->id);
-        schedules_changed(m, effect->id);
-        if (job == NULL || job->kill_index == 0 || job_live(job) == 0)
-            break;
-        MEM_GROW(m->jobs_to_stop, m->jobs_to_stop_capacity, m->jobs_to_stop_count + 1);
-        m->jobs_to_stop[m->jobs_to_stop_count++] =
-            (struct job_to_stop){.job = effect->id};
+    case EFFECT_JOB:
+        job_changed(m, effect->id);
         break;
-    }
     case EFFECT_FREED:
-        sched_freed(m->sched, m->state, effect->id);
-        break;
     case EFFECT_ROLE:
-        sched_role_changed(m->sched, m->state, effect->id);
-        break;
-    case EFFECT_UPDATED:
-        /* The reports themselves are acknowledged: agents.c. */
-        sched_agent_changed(m->sched, m->state, effect->agent);
+    case EFFECT_UPDATED: /* the reports themselves are acknowledged: agents.c */
         break;
     }
 }

@@ -114,6 +114,15 @@ void rig_step(struct rig *rig, struct master_event *event)
             snprintf(rig->zone, sizeof(rig->zone), "%s", a->text);
             rig->zones++;
         }
+        if (a->kind == MASTER_PLAN) {
+            ck_assert(!rig->plan.asked);
+            rig->plan.asked = true;
+            rig->plan.session = a->plan.session;
+            rig->plan.rpc = a->plan.rpc;
+            buffer_clear(&rig->plan.request);
+            buffer_append(
+                &rig->plan.request, actions.bytes.data + a->plan.offset, a->plan.size);
+        }
         founding |= a->kind == MASTER_FOUND;
     }
     master_actions_finish(&actions);
@@ -229,6 +238,7 @@ void rig_finish(struct rig *rig)
 {
     master_destroy(rig->core);
     buffer_finish(&rig->answer_bytes);
+    buffer_finish(&rig->plan.request);
 }
 
 /* ---- sessions ---- */

@@ -43,6 +43,12 @@ struct rig {
     char warning[200]; /* the last one */
     char zone[200];    /* that was asked for last */
     unsigned zones;    /* that were asked for */
+    struct {
+        bool asked; /* and not told */
+        uint64_t session;
+        uint32_t rpc;
+        struct buffer request;
+    } plan;
 };
 
 /* Founded and leading. */

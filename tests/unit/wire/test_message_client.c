@@ -37,7 +37,7 @@ static int decode_submit(struct bytes bytes, struct error *e)
 
 START_TEST(test_submit)
 {
-    struct submit_request r = {LITERAL("key"), LITERAL("spec"), LITERAL("ann"), false},
+    struct submit_request r = {LITERAL("key"), LITERAL("spec"), LITERAL("ann"), false, 7},
                           got;
 
     submit_pack(&r, 9, &out);
@@ -46,6 +46,7 @@ START_TEST(test_submit)
     ck_assert_bytes_eq(got.key, r.key);
     ck_assert_bytes_eq(got.spec, r.spec);
     ck_assert_bytes_eq(got.owner, r.owner);
+    ck_assert_uint_eq(got.check, r.check);
     check_every_cut(rpc.params, decode_submit);
     ck_assert_error(
         decode_submit(LITERAL("\x90"), &err), err, ERROR_INVALID, "key is missing");
