@@ -14,6 +14,7 @@ be_copy(struct master_core *core, int fd, uint32_t rpc, struct bytes request)
     struct buffer answer = {0};
 
     master_plan(core, rpc, request, &answer);
+    state_check(master_state(core));
     for (size_t at = 0; at < answer.size;) {
         ssize_t put = write(fd, answer.data + at, answer.size - at);
 

@@ -287,6 +287,7 @@ struct cluster {
     struct network net;
     unsigned masters, agents, clients;
     struct plan plan;
+    struct rng plans; /* for what would happen, which changes nothing */
     bool healing;
     uint64_t healed_us;
     struct sim_master master[MASTERS_MAX];
@@ -365,6 +366,8 @@ void check_launch(struct cluster *c,
                   uint64_t term);
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
+/* Now and then, of a leader. */
+void sim_plan(struct cluster *c);
 void check_sweep(struct cluster *c);      /* now and then: whole states */
 bool check_busy(const struct cluster *c); /* some job is not over */
 void check_end(struct cluster *c);

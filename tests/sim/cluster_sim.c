@@ -270,6 +270,7 @@ static void nemesis(struct world *w, void *context, uint64_t a, uint64_t b)
 static void sweep(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     check_sweep(context);
+    sim_plan(context);
     world_in(w, 1500 * MS, sweep, context, a, b);
 }
 
@@ -283,6 +284,7 @@ static struct cluster *setup(uint64_t seed, int trace)
                            ~seed}; /* what came later: other seeds stay as they are */
 
     world_init(w, seed, trace);
+    c->plans.state = seed;
     c->masters = chance(w, 70) ? 3 : chance(w, 80) ? 5 : 1;
     c->agents = (unsigned)pick(w, 1, chance(w, 20) ? AGENTS_MAX : 5);
     c->clients = (unsigned)pick(w, 1, CLIENTS_MAX);
