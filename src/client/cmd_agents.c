@@ -92,16 +92,18 @@ static void append_state(struct table *t,
     };
     bool is_there = agent->state == AGENT_ACTIVE;
     bool is_low = is_there && (agent->flags & AGENT_FLAG_LOW_DISK) != 0;
+    bool is_damped = is_there && (agent->flags & AGENT_FLAG_DAMPED) != 0;
     bool is_free = is_there && (spec->features & AGENT_FEATURE_LIMITS) == 0;
     bool is_normal = agent->mode == AGENT_NORMAL || agent->state == AGENT_GONE;
-    bool is_odd = is_there && (is_low || is_free || !is_normal);
+    bool is_odd = is_there && (is_low || is_damped || is_free || !is_normal);
 
     table_cell(t,
                is_odd ? STYLE_WARN : style_of(agent->state),
-               "%s%s%s%s",
+               "%s%s%s%s%s",
                agent_state_name(agent->state),
                is_normal ? "" : MODES[agent->mode],
                is_low ? ", disk low" : "",
+               is_damped ? ", damped" : "",
                is_free ? ", no limits" : "");
 }
 

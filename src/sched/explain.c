@@ -358,7 +358,7 @@ say_who_is_able(struct text *t, const struct census *c, const struct match *m)
             ": %llu agents have room when their tasks end",
             (unsigned long long)c->able[STANDS_OPEN]);
     else if (c->able[STANDS_REFUSING] > 0)
-        say_large_enough(t, c->able[STANDS_REFUSING], "short of disk");
+        say_large_enough(t, c->able[STANDS_REFUSING], "short of disk or damped");
     else if (c->able[STANDS_CLOSED] > 0)
         say_large_enough(t, c->able[STANDS_CLOSED], "cordoned or draining");
     else

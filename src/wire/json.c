@@ -256,6 +256,7 @@ json_t *json_agent(const struct agent_info *a, struct error *err)
     json_object_set_new(o, "deadline", time_or_null(a->drain_us));
     json_object_set_new(
         o, "disk_low", json_boolean((a->flags & AGENT_FLAG_LOW_DISK) != 0));
+    json_object_set_new(o, "damped", json_boolean((a->flags & AGENT_FLAG_DAMPED) != 0));
     json_object_set_new(o, "resources", offered);
     json_object_set_new(o, "allocated", allocated(a));
     json_object_set_new(o, "attributes", attributes(&spec));

@@ -37,6 +37,8 @@ struct run_report {
 uint64_t run_digest(uint64_t attempt, enum task_state state);
 
 #define AGENT_FLAG_LOW_DISK 1u /* takes no new work: its disk is nearly full */
+#define AGENT_FLAGS_SAID    AGENT_FLAG_LOW_DISK /* that an agent says of itself */
+#define AGENT_FLAG_DAMPED   2u /* takes no new work: the leader sees tasks fail there */
 
 struct register_request {
     uint64_t agent; /* 0: none yet */

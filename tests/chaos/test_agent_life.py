@@ -326,7 +326,7 @@ def test_disk_low(small_disk, make_cluster):
     assert "disk low" in cluster.client("agents")
     waits = cluster.client.submit("true")
     why = wait_until("it waits", lambda: cluster.client.job(waits)["why"])
-    assert "the 1 agent that is large enough is short of disk" in why
+    assert "the 1 agent that is large enough is short of disk or damped" in why
     assert cluster.client.states(waits) == ["TASK_PENDING"]
     assert cluster.client.states(runs) == ["TASK_RUNNING"]
     fill.unlink()

@@ -75,6 +75,7 @@ static void drop_view(struct master_core *m, struct agent_view *v)
     detach(m, v);
     silence_forget(m, v);
     drains_forget(v);
+    damping_forget(m, v);
     repeats_forget(v);
     RB_REMOVE(view_tree, &m->views, v);
     mem_free(v);
@@ -101,20 +102,22 @@ void agents_verify(const struct master_core *m)
     struct agent_view *v;
     uint64_t heard_ms = 0;
     size_t views = 0;
+    uint64_t damped = 0;
 
     RB_FOREACH (agent, agent_tree, &m->state->agents) {
         if (agent->state == AGENT_GONE)
             continue;
         v = agents_view(here, agent->id);
         ASSERT(v != NULL);
-        ASSERT(sched_refuses(m->sched, v->id) ==
-               ((v->flags & AGENT_FLAG_LOW_DISK) != 0));
+        ASSERT(sched_refuses(m->sched, v->id) == agents_refuses(v));
         ASSERT(v->active == (agent->state == AGENT_ACTIVE));
         ASSERT(v->lapses || v->active ||
                agent->attempts_count == agent->superseded_count);
         ASSERT(v->drain_us == (agent->drain_due ? 0 : agent->drain_us));
         views++;
+        damped += v->damping.is_on;
     }
+    ASSERT(damped == m->damped);
     RB_FOREACH (v, view_tree, &here->views)
         views--;
     ASSERT(views == 0);
@@ -233,13 +236,19 @@ static void expected_runs(const struct agent *agent, uint64_t *digest, uint32_t 
     }
 }
 
+bool agents_refuses(const struct agent_view *v)
+{
+    return (v->flags & AGENT_FLAG_LOW_DISK) != 0 || v->damping.is_on;
+}
+
 /* Its disk is low, or not any more: not for the log, it changes by itself. */
 static void take_flags(struct master_core *m, struct agent_view *v, uint32_t flags)
 {
+    flags &= AGENT_FLAGS_SAID;
     if (v->flags == flags)
         return;
     v->flags = flags;
-    sched_agent_refuses(m->sched, m->state, v->id, (flags & AGENT_FLAG_LOW_DISK) != 0);
+    sched_agent_refuses(m->sched, m->state, v->id, agents_refuses(v));
     m->leading.round_due = true;
 }
 

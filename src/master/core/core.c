@@ -228,6 +228,7 @@ struct master_core *master_create(const struct master_config *config)
     TAILQ_INIT(&m->heard);
     LIST_INIT(&m->lapsing);
     LIST_INIT(&m->draining);
+    LIST_INIT(&m->damping);
     TAILQ_INIT(&m->dirty);
     RB_INIT(&m->sessions);
     RB_INIT(&m->reads);

@@ -9,6 +9,7 @@
  *   propose    the only door to the log: commands gather into entries (DESIGN 2.2)
  *   machine    entries -> state machine -> results to whoever waits
  *   leader     what begins and ends with leading; scheduling rounds; housekeeping
+ *   damping    agents where tasks keep failing
  *   agents     registration, silence (joint 10), re-attaching
  *   repeats    when tasks that failed go on, and when a lease has run out
  *   waits      what is told of them
@@ -240,6 +241,8 @@ bool master_leads(const struct master_core *m);
     X(outcomes_unknown, "Requests in the log when leadership was lost.")            \
     X(agents_silent, "Agents that it declared unreachable.")                        \
     X(agents_held, "Silent agents that it did not declare, because too many were.") \
+    X(agents_damped,                                                                \
+      "Agents that got no new work for a while, since tasks kept failing there.")     \
     X(agents_attached, "Registrations of agents that it answered.")                 \
     X(agents_reconciled, "Agents that had to send all their runs.")                 \
     X(loop_gaps,                                                                    \

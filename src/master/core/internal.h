@@ -75,6 +75,25 @@ struct kept_usage {
 
 /* What the leader knows of an agent beyond the state; forgotten when that is gone, or when we
  * stop leading. */
+/* Agents on which tasks keep failing (damping.c). */
+#define DAMPING_FAILURES     5u
+#define DAMPING_JOBS         3u /* at least, that those are of */
+#define DAMPING_WINDOW_US    (300ull * 1000000)
+#define DAMPING_US           (60ull * 1000000) /* twice as long each time … */
+#define DAMPING_LEVELS       5u                /* … so often */
+#define DAMPING_FORGOTTEN_US (1800ull * 1000000) /* without another time */
+#define DAMPING_PART         4u /* of the active agents, at most, at one time */
+
+struct damping {
+    struct damping_failure {
+        uint64_t stamp_us, job;
+    } last[DAMPING_FAILURES]; /* since it was damped, the oldest at count % */
+    unsigned count;
+    unsigned level;
+    uint64_t until_us;
+    bool is_on;
+};
+
 struct agent_view {
     RB_ENTRY(agent_view) link;
     uint64_t id;
@@ -96,6 +115,8 @@ struct agent_view {
     uint64_t drain_us;    /* the deadline that we wait for, or 0 */
     uint64_t drain_at_ms; /* when it is reached; UINT64_MAX: `drain_due` is proposed */
     LIST_ENTRY(agent_view) drain_link;
+    struct damping damping;
+    LIST_ENTRY(agent_view) damping_link; /* while that is on */
     uint32_t next_part;      /* of `runs` */
     uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
     uint64_t *reported;      /* those of them that are on it, in order */
@@ -273,6 +294,9 @@ struct master_core {
     struct view_tree views;
     TAILQ_HEAD(heard_list, agent_view) heard; /* active, longest ago first */
     LIST_HEAD(, agent_view) lapsing;          /* unreachable, with leases (repeats.c) */
+    LIST_HEAD(, agent_view) damping;          /* takes no new work (damping.c) */
+    uint64_t damped;                          /* so many */
+    uint64_t damping_seen;                    /* failures up to this one are noted */
     LIST_HEAD(, agent_view) draining;         /* not due yet (drains.c) */
     size_t usage_count;                       /* of all views */
     TAILQ_HEAD(, agent_view) dirty;
@@ -397,6 +421,8 @@ void agents_updated(struct master_core *m,
                     const struct origin *origin,
                     const struct result *r);
 struct agent_view *agents_view(struct master_core *m, uint64_t agent); /* or NULL */
+/* It takes no new work, whatever the state says. */
+bool agents_refuses(const struct agent_view *v);
 struct agent_view *agents_view_of(struct master_core *m,
                                   uint64_t agent); /* made if new */
 /* NULL: the state has none of this number on that agent. */
@@ -423,6 +449,12 @@ void drains_begin(struct master_core *m); /* after repeats_begin() */
 void drains_agent(struct master_core *m, const struct agent *agent); /* it changed */
 void drains_tick(struct master_core *m);
 void drains_forget(struct agent_view *v);
+
+/* damping.c */
+void damping_begin(struct master_core *m); /* behind agents_begin() */
+void damping_forget(struct master_core *m, struct agent_view *v);
+void damping_turn(struct master_core *m);
+void damping_tick(struct master_core *m);
 
 /* usages.c */
 void usages_frame(struct master_core *m, struct agent_view *v, const struct rpc *rpc);

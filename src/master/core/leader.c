@@ -68,6 +68,7 @@ void leader_begin(struct master_core *m, uint64_t term)
     agents_begin(m, term);
     repeats_begin(m);
     drains_begin(m);
+    damping_begin(m);
     schedules_begin(m);
     m->found_proposed = false;
     founding_leading(m);
@@ -352,6 +353,7 @@ void leader_time(struct master_core *m)
         return;
     silence_tick(m);
     drains_tick(m);
+    damping_tick(m);
     repeats_tick(m);
     purge_old_jobs(m);
     expire_keys(m);
@@ -362,6 +364,7 @@ void leader_turn(struct master_core *m)
     if (!m->leading.active)
         return;
     agents_tell(m);
+    damping_turn(m);
     stop_killed_jobs(m);
     release_jobs(m);
     schedules_turn(m);

@@ -195,6 +195,12 @@ static void put_used(const struct extra_use *used, struct agent_info *info)
 }
 
 /* Without the key that the agent is known by. */
+/* What it says of itself, and what we see. */
+static uint32_t flags_of(const struct agent_view *v)
+{
+    return v->flags | (v->damping.is_on ? AGENT_FLAG_DAMPED : 0);
+}
+
 static void put_agent(struct master_core *m, struct page *p, const struct agent *agent)
 {
     const struct agent_view *v = agents_view(m, agent->id);
@@ -205,7 +211,7 @@ static void put_agent(struct master_core *m, struct page *p, const struct agent 
                               .superseded = agent->superseded_count,
                               .mode = (enum agent_mode)agent->mode,
                               .drain_us = agent->drain_us,
-                              .flags = v != NULL ? v->flags : 0};
+                              .flags = v != NULL ? flags_of(v) : 0};
     struct buffer spec = {0};
 
     buffer_append(&spec, agent->spec.data, agent->spec.size);

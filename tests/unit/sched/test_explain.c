@@ -141,11 +141,11 @@ START_TEST(test_agents_short_of_disk)
     job = cluster_submit(&c, amounts(2000, 4096, 0, 0), 1, 0);
     ck_assert_str_eq(explain_settled(job),
                      "waiting for 2 cpus, 4096 MiB: the 2 agents that are large enough "
-                     "are short of disk");
+                     "are short of disk or damped");
     cluster_agent_gone(&c, 2);
     ck_assert_str_eq(explain_settled(job),
                      "waiting for 2 cpus, 4096 MiB: the 1 agent that is large enough "
-                     "is short of disk");
+                     "is short of disk or damped");
     sched_agent_refuses(c.sched, c.state, 3, false);
     ck_assert_str_eq(explain(job), "1 task waits; placed next");
 }

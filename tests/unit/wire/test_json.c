@@ -180,7 +180,7 @@ START_TEST(test_agent)
         "\"192.0.2.7:5051\","
         " \"rpc_address\": \"\", \"state\": \"UNREACHABLE\","
         " \"mode\": \"DRAINING\", \"deadline\": \"1970-01-01T00:00:01.000000Z\","
-        " \"disk_low\": true,"
+        " \"disk_low\": true,\"damped\": false,"
         " \"resources\": {\"cpus\": 32, \"mem\": 65536, \"disk\": 1048576, \"gpus\": 2,"
         "                 \"ports\": [\"31000-32000\", \"33000-33010\"],"
         "                 \"custom\": {\"licence\": 1.5}},"
