@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,11 @@ char *mem_strdup(const char *text)
 void mem_free(void *old)
 {
     free(old);
+}
+
+void mem_merge_at_once(void)
+{
+    mallopt(M_MXFAST, 0);
 }
 
 void mem_grow(void *array_address, size_t *capacity, size_t need, size_t size)

@@ -16,6 +16,9 @@ void *mem_realloc(void *old, size_t size)
 void *mem_dup(const void *bytes, size_t size) __attribute__((malloc, returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 void mem_free(void *old);
+/* For who has millions of small things and may not pause: what is free is merged at once.  The
+ * C library else gathers small pieces, and merges all of them when some large one is freed. */
+void mem_merge_at_once(void);
 
 /* Make room for at least `need` elements of `size` bytes in a growing array; doubles. */
 void mem_grow(void *array_address, size_t *capacity, size_t need, size_t size);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/options.h"
 #include "base/standard_files.h"
 #include "master/master.h"
@@ -280,6 +281,7 @@ int main(int argc, char **argv)
     struct buffer text = {0};
     int status = 0;
 
+    mem_merge_at_once();
     standard_files_reserve();
     if (options_parse(o, argc, argv, &wish, &err) != 0) {
         fprintf(stderr, "triarch-master: %s\n", err.text);

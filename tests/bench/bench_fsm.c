@@ -302,6 +302,7 @@ int main(int argc, char **argv)
     uint64_t jobs = argc > 1 ? strtoull(argv[1], NULL, 10) : 200000;
     struct bench b;
 
+    mem_merge_at_once();
     begin(&b);
     run(&b, "agent_register");
     bench_array(&b);

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
@@ -68,6 +69,19 @@ START_TEST(array_of_more_bytes_than_there_are)
 }
 END_TEST
 
+START_TEST(small_pieces_are_not_gathered)
+{
+    void *pieces[1000];
+
+    mem_merge_at_once();
+    for (int i = 0; i < 1000; i++)
+        pieces[i] = mem_alloc(40);
+    for (int i = 0; i < 1000; i++)
+        mem_free(pieces[i]);
+    ck_assert_uint_eq(mallinfo2().fsmblks, 0);
+}
+END_TEST
+
 START_TEST(blob_lives_until_its_last_reference)
 {
     struct blob *b = blob_copy((struct bytes){(const uint8_t *)"payload", 7});
@@ -113,11 +127,14 @@ START_TEST(blob_is_counted_by_many_threads)
 }
 END_TEST
 
-UNIT_MAIN(
-    "mem",
-    unit_case("mem", no_bytes_are_a_pointer_too, zeroed_and_copied, arrays_double),
-    unit_case_aborts("mistakes", array_of_more_bytes_than_there_are),
-    unit_case("blob",
-              blob_lives_until_its_last_reference,
-              no_blob_is_empty,
-              blob_is_counted_by_many_threads))
+UNIT_MAIN("mem",
+          unit_case("mem",
+                    no_bytes_are_a_pointer_too,
+                    zeroed_and_copied,
+                    arrays_double,
+                    small_pieces_are_not_gathered),
+          unit_case_aborts("mistakes", array_of_more_bytes_than_there_are),
+          unit_case("blob",
+                    blob_lives_until_its_last_reference,
+                    no_blob_is_empty,
+                    blob_is_counted_by_many_threads))
