@@ -59,7 +59,7 @@ agent_add(struct apply *a, const struct agent_spec *spec, struct bytes bytes)
     agent->since_us = a->stamp_us;
     memcpy(agent->key, spec->key, sizeof(agent->key));
     agent_take_spec(agent, spec, bytes);
-    RB_INIT(&agent->attempts);
+    TAILQ_INIT(&agent->attempts);
     state_add(a->state, object_agent(agent));
     agent_changed(a, agent);
     return result_done(a, agent->id);
@@ -73,7 +73,7 @@ static void reclaim_all(struct apply *a, struct agent *agent)
     if (agent->drain_due)
         return;
     a->work += agent->attempts_count;
-    RB_FOREACH (t, agent_attempts, &agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (t->superseded)
             attempt_reclaim(a, t);
 }
@@ -157,7 +157,7 @@ struct result apply_agent_unreachable(struct apply *a, const struct command *c)
         return result_rejected(ERROR_INVALID);
     a->work += agent->attempts_count;
     agent_leave(a, agent, AGENT_UNREACHABLE);
-    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         if (t->superseded)
             continue;
 #ifndef MUTANT_LEASE_IGNORED
@@ -182,7 +182,7 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
         return result_rejected(ERROR_NOT_FOUND);
     a->work += agent->attempts_count;
     agent_leave(a, agent, AGENT_GONE);
-    RB_FOREACH_SAFE (t, agent_attempts, &agent->attempts, next) {
+    TAILQ_FOREACH_SAFE (t, &agent->attempts, by_agent, next) {
         if (t->superseded) {
             attempt_end(a, t);
         } else {
@@ -232,7 +232,7 @@ struct result apply_drain_due(struct apply *a, const struct command *c)
     agent->drain_due = true;
     state_edited(a->state, object_agent(agent));
     agent_changed(a, agent);
-    RB_FOREACH (t, agent_attempts, &agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (!t->superseded && t->stop == TASK_REASON_NONE)
             attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
     return result_done(a, agent->id);

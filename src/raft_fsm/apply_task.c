@@ -41,15 +41,13 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
 /* The ports of an attempt: its own from now until it is removed. */
 static void take_ports(struct attempt *t)
 {
-    const struct extra_needs *needs = t->job->extras;
+    uint16_t *ports = attempt_ports(t);
 
-    if (needs == NULL || extra_needs_ports(needs) == 0)
+    if (t->port_count == 0)
         return;
-    t->port_count = (uint8_t)extra_needs_ports(needs);
-    t->ports = mem_alloc(t->port_count * sizeof(*t->ports));
-    extra_choose(&t->agent->extras, &t->agent->extras_used, needs, t->ports);
+    extra_choose(&t->agent->extras, &t->agent->extras_used, t->job->extras, ports);
 #ifdef MUTANT_PORT_TWICE
-    t->ports[t->port_count - 1] = t->agent->extras.ports[0].first;
+    ports[t->port_count - 1] = t->agent->extras.ports[0].first;
 #endif
 }
 
@@ -65,7 +63,8 @@ static struct attempt *attempt_add(struct apply *a,
                                    struct agent *agent,
                                    const struct placement *p)
 {
-    struct attempt *t = mem_zalloc(sizeof(*t));
+    uint32_t ports = j->extras == NULL ? 0 : extra_needs_ports(j->extras);
+    struct attempt *t = attempt_create((uint8_t)ports);
 
     t->id = ++a->state->globals.last_attempt_id;
     t->placed_us = a->stamp_us;

@@ -416,17 +416,15 @@ static void code_task_extras(struct coder *c, bool reading, struct task_extras *
         c->fault = true;
 }
 
-static void code_ports(struct coder *c, bool reading, struct attempt *t)
+static void code_ports(struct coder *c, bool reading, uint8_t *count, uint16_t *ports)
 {
-    code_u8(c, reading, &t->port_count);
-    if (t->port_count == 0 || t->port_count > LIMIT_TASK_PORTS)
+    code_u8(c, reading, count);
+    if (*count == 0 || *count > LIMIT_TASK_PORTS)
         c->fault = true;
     if (c->fault)
         return;
-    if (reading)
-        t->ports = mem_zalloc(t->port_count * sizeof(*t->ports));
-    for (uint8_t i = 0; i < t->port_count; i++)
-        code_u16(c, reading, &t->ports[i]);
+    for (uint8_t i = 0; i < *count; i++)
+        code_u16(c, reading, &ports[i]);
 }
 
 /* ---- the tables ---- */
@@ -692,7 +690,7 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
             c->fault = true;
     }
     if ((present & ATTEMPT_HAS_PORTS) != 0)
-        code_ports(c, reading, t);
+        code_ports(c, reading, &t->port_count, reading ? r->ports : attempt_ports(t));
     if (reading) {
         r->job_id = job_id;
         r->agent_id = agent_id;
@@ -1003,8 +1001,7 @@ void record_finish(struct record *r)
         mem_free(r->job.policy);
         job_links_destroy(&r->job);
         mem_free(r->job.made);
-    } else if (r->table == TABLE_ATTEMPTS)
-        mem_free(r->attempt.ports);
+    }
     *r = (struct record){0};
 }
 

@@ -139,7 +139,7 @@ struct record_after {
 };
 
 /* What a record of a snapshot holds.  Views point into the record; members that a
- * reader derives are zero, and references are ids.  Extras and ports are owned. */
+ * reader derives are zero, and references are ids.  Extras are owned. */
 struct record {
     enum table table;
     union {
@@ -148,7 +148,10 @@ struct record {
         struct role role; /* owns what its spec owns */
         struct job job;
         struct task task;
-        struct attempt attempt;
+        struct {
+            struct attempt attempt;
+            uint16_t ports[LIMIT_TASK_PORTS]; /* of it */
+        };
         struct tombstone tombstone;
         struct failure_sum failure_sum;
         struct failure failure;
@@ -161,8 +164,8 @@ struct record {
     struct bytes
         name; /* of a role, and of the role of a job or history; of a job: empty is
                         * `default` */
-    struct bytes owner;    /* of a job */
-    struct bytes job_name; /* of a history */
+    struct bytes owner;                     /* of a job */
+    struct bytes job_name;                  /* of a history */
     struct record_after after[LIMIT_AFTER]; /* what a job waits for */
     uint8_t after_count;
 };

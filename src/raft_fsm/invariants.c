@@ -36,10 +36,12 @@ static int check_extras(const struct agent *a, struct error *err)
     struct attempt *t;
     bool right = true;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&a->attempts) {
-        right = right && extra_may_take(&used, t->job->extras, t->ports, t->port_count);
+    TAILQ_FOREACH (t, &a->attempts, by_agent) {
+        const uint16_t *ports = attempt_ports(t);
+
+        right = right && extra_may_take(&used, t->job->extras, ports, t->port_count);
         if (right && t->job->extras != NULL)
-            extra_take(&used, t->job->extras, t->ports, t->port_count);
+            extra_take(&used, t->job->extras, ports, t->port_count);
     }
     right = right && extra_use_equal(&used, &a->extras_used);
     extra_use_finish(&used);
@@ -57,7 +59,7 @@ static int check_allocated(const struct agent *a, struct error *err)
     uint32_t count = 0, superseded = 0;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&a->attempts) {
+    TAILQ_FOREACH (t, &a->attempts, by_agent) {
         resources_add(&sum, &t->job->resources);
         RULE(t->agent == a, "attempt %" PRIu64 " is on two agents", t->id);
         superseded += t->superseded;
@@ -391,7 +393,8 @@ static int check_attempts(const struct state *s, struct sums *sums, struct error
     struct attempt *t;
     int rc;
 
-    RB_FOREACH (t, attempt_tree, (struct attempt_tree *)&s->attempts) {
+    for (t = state_next_attempt(s, 0); t != NULL;
+         t = state_next_attempt(s, t->id + 1)) {
         rc = check_attempt(s, t, err);
         if (rc != 0)
             return rc;

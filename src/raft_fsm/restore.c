@@ -82,7 +82,7 @@ static const char *take_agent(struct state *s, struct record *r)
     r->agent.extras = (struct extra_capacity){0};
     a->spec = (struct bytes){0};
     bytes_assign(&a->spec, r->agent.spec);
-    RB_INIT(&a->attempts);
+    TAILQ_INIT(&a->attempts);
     state_link(s, object_agent(a));
     state_count(s, object_agent(a));
     return NULL;
@@ -202,11 +202,11 @@ static const char *take_attempt(struct state *s, struct record *r)
         if (j->resources.amount[i] > LIMIT_RESOURCE - agent->allocated.amount[i])
             return "an agent has more allocated than the limit of a resource";
     if (!extra_may_take(
-            &agent->extras_used, j->extras, r->attempt.ports, r->attempt.port_count))
+            &agent->extras_used, j->extras, r->ports, r->attempt.port_count))
         return "an attempt has not the ports that it needs, or those of another";
-    t = mem_alloc(sizeof(*t));
+    t = attempt_create(r->attempt.port_count);
     *t = r->attempt;
-    r->attempt.ports = NULL;
+    memcpy(attempt_ports(t), r->ports, t->port_count * sizeof(r->ports[0]));
     t->job = j;
     t->agent = agent;
     state_link(s, object_attempt(t));

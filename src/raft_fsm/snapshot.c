@@ -158,7 +158,6 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     bool tasks = key.table == TABLE_TASKS;
     uint64_t id = key.major + (key.minor > (tasks ? UINT32_MAX : 0));
     struct tombstone old = {.purged_us = key.major, .job_id = key.minor};
-    struct attempt attempt = {.id = id};
     struct agent agent = {.id = id};
     struct job job = {.id = id};
 
@@ -179,7 +178,7 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
             place_task(o, o->job->id > key.major ? 0 : key.minor);
         return o->job != NULL;
     case TABLE_ATTEMPTS:
-        o->attempt = RB_NFIND(attempt_tree, &s->attempts, &attempt);
+        o->attempt = state_next_attempt(s, id);
         return o->attempt != NULL;
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NFIND(tombstone_age_tree, &s->tombstones_by_age, &old);
@@ -229,7 +228,7 @@ static bool step(struct state *s, struct object *o)
     case TABLE_TASKS:
         return step_task(o);
     case TABLE_ATTEMPTS:
-        o->attempt = RB_NEXT(attempt_tree, NULL, o->attempt);
+        o->attempt = state_next_attempt(s, o->attempt->id + 1);
         return o->attempt != NULL;
     case TABLE_TOMBSTONES:
         o->tombstone = RB_NEXT(tombstone_age_tree, NULL, o->tombstone);

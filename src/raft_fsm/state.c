@@ -56,11 +56,6 @@ static int task_by_retry(const struct task_extras *a, const struct task_extras *
     return order != 0 ? order : compare_u64(a->instance, b->instance);
 }
 
-static int attempt_by_id(const struct attempt *a, const struct attempt *b)
-{
-    return compare_u64(a->id, b->id);
-}
-
 static int agent_by_id(const struct agent *a, const struct agent *b)
 {
     return compare_u64(a->id, b->id);
@@ -96,8 +91,6 @@ RB_GENERATE(job_key_tree, job, by_key, job_by_key)
 RB_GENERATE(job_order_tree, job, by_order, job_by_order)
 RB_GENERATE(task_retry_tree, task_extras, by_retry, task_by_retry)
 RB_GENERATE(job_retry_tree, job, by_retry, job_by_retry)
-RB_GENERATE(attempt_tree, attempt, by_id, attempt_by_id)
-RB_GENERATE(agent_attempts, attempt, by_agent, attempt_by_id)
 RB_GENERATE(agent_tree, agent, by_id, agent_by_id)
 RB_GENERATE(agent_key_tree, agent, by_key, agent_by_key)
 RB_GENERATE(tombstone_tree, tombstone, by_key, tombstone_by_key)
@@ -137,9 +130,12 @@ struct job *state_job_by_key(const struct state *s, struct bytes key)
 
 struct attempt *state_attempt(const struct state *s, uint64_t id)
 {
-    struct attempt wanted = {.id = id};
+    return id_map_find(&s->attempts, id);
+}
 
-    return RB_FIND(attempt_tree, (struct attempt_tree *)&s->attempts, &wanted);
+struct attempt *state_next_attempt(const struct state *s, uint64_t id)
+{
+    return id_map_next(&s->attempts, id);
 }
 
 struct agent *state_agent(const struct state *s, uint64_t id)
@@ -174,6 +170,11 @@ struct role *state_role(const struct state *s, const char *name)
 bool job_has_role(const struct job *j)
 {
     return j->attempts > 0 || !job_state_is_final(job_state(j));
+}
+
+uint16_t *attempt_ports(const struct attempt *t)
+{
+    return (uint16_t *)(uintptr_t)(t + 1);
 }
 
 bool attempt_is_to_end(const struct attempt *t)

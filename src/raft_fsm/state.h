@@ -1,7 +1,7 @@
 /* state.h - the replicated state: tables of jobs, tasks, attempts, agents and keys.
  *
  * Every master holds the same state at the same index.  So: integers, tables ordered by
- * id (red-black trees), no pointer, hash or wall-clock order, no floats.
+ * id (trees), no pointer, hash or wall-clock order, no floats.
  *
  *   agent     its spec's bytes, capacity and what is allocated of it
  *   job       the spec's bytes, counters of its tasks, its key
@@ -29,6 +29,7 @@
 
 #include "base/buffer.h"
 #include "base/hash.h"
+#include "base/id_map.h"
 #include "raft_fsm/extras.h"
 #include "raft_fsm/failure.h"
 #include "raft_fsm/history.h"
@@ -40,6 +41,7 @@
 #include "wire/resources.h"
 #include "wire/task.h"
 
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -108,11 +110,11 @@ struct job {
     struct resources resources; /* of one task */
     struct extra_needs *extras; /* likewise, owned; NULL: none */
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
-    struct owner *owner;   /* and its role; in the canonical bytes by their names */
-    uint64_t expected_ms;  /* of one task; 0: as long as the role says */
-    uint8_t expected_from; /* enum expectation */
+    struct owner *owner;       /* and its role; in the canonical bytes by their names */
+    uint64_t expected_ms;      /* of one task; 0: as long as the role says */
+    uint8_t expected_from;     /* enum expectation */
     struct job_template *made; /* of it jobs are made; owned; NULL: it runs itself */
-    struct job_links *links; /* owned; NULL: it waits for none, and none for it */
+    struct job_links *links;   /* owned; NULL: it waits for none, and none for it */
     struct bytes match; /* derived: which agents (wire/match.h), packed, a view of `spec`;
                          * empty: any */
     uint32_t instances;
@@ -136,27 +138,25 @@ struct job {
     RB_ENTRY(job) by_order; /* runnable queue: priority down, then id */
 };
 
-/* Its job and its agent outlive it: a job with an attempt left cannot be purged. */
+/* Its job and its agent outlive it: a job with an attempt left cannot be purged.  Its ports
+ * stand behind it: attempt_ports(). */
 struct attempt {
     uint64_t id;
-    RB_ENTRY(attempt) by_id;    /* derived */
-    RB_ENTRY(attempt) by_agent; /* derived; in the agent's tree, by id */
     uint64_t changed;
     uint64_t placed_us;
+    TAILQ_ENTRY(attempt) by_agent; /* derived */
+    struct job *job;               /* in the canonical bytes by its id */
+    struct agent *agent;           /* likewise */
     uint32_t instance;
     uint32_t number;
     uint8_t state;   /* STAGING, STARTING, RUNNING; LOST while superseded (see below) */
     bool superseded; /* its agent was unreachable: the task went on without it; it holds
                       * resources until the agent says that it is over, or is gone */
-    uint8_t port_count;
-    uint16_t *ports; /* owned; in use on its agent as long as it exists */
     uint8_t stop; /* enum task_reason: it is to end, and its task to go on elsewhere */
-    struct job *job;     /* in the canonical bytes by its id */
-    struct agent *agent; /* likewise */
+    uint8_t port_count;
 };
 
-RB_HEAD(attempt_tree, attempt);
-RB_HEAD(agent_attempts, attempt);
+TAILQ_HEAD(agent_attempts, attempt); /* by id: they are placed in that order */
 
 struct agent {
     uint64_t id;
@@ -213,8 +213,6 @@ RB_PROTOTYPE(job_key_tree, job, by_key, )
 RB_PROTOTYPE(job_order_tree, job, by_order, )
 RB_PROTOTYPE(job_retry_tree, job, by_retry, )
 RB_PROTOTYPE(task_retry_tree, task_extras, by_retry, )
-RB_PROTOTYPE(attempt_tree, attempt, by_id, )
-RB_PROTOTYPE(agent_attempts, attempt, by_agent, )
 RB_PROTOTYPE(agent_tree, agent, by_id, )
 RB_PROTOTYPE(agent_key_tree, agent, by_key, )
 RB_PROTOTYPE(tombstone_tree, tombstone, by_key, )
@@ -246,7 +244,7 @@ struct state {
     struct hash128 digest; /* sum over all objects of the hash of their images */
 
     struct job_tree jobs;
-    struct attempt_tree attempts;
+    struct id_map attempts; /* state_attempt(), state_next_attempt() */
     struct agent_tree agents;
     struct role_tree roles;                /* also those that are not set (role.h) */
     struct role *roles_by_id[LIMIT_ROLES]; /* NULL where none is set */
@@ -287,12 +285,16 @@ void state_destroy(struct state *s); /* NULL is fine */
 struct job *state_job(const struct state *s, uint64_t id);
 struct job *state_job_by_key(const struct state *s, struct bytes key);
 struct attempt *state_attempt(const struct state *s, uint64_t id);
+/* The one with the lowest id from this one on, or NULL. */
+struct attempt *state_next_attempt(const struct state *s, uint64_t id);
 struct agent *state_agent(const struct state *s, uint64_t id);
 struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16]);
 struct tombstone *state_tombstone(const struct state *s, struct bytes key);
 /* `default` also when nobody set it; NULL when there is no such role. */
 struct role *state_role(const struct state *s, const char *name);
 
+/* In use on its agent as long as it exists. */
+uint16_t *attempt_ports(const struct attempt *t);
 /* True if the agent is to end it: it is superseded, its job is killed, or it is to go on
  * elsewhere. */
 bool attempt_is_to_end(const struct attempt *t);

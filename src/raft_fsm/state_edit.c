@@ -181,24 +181,29 @@ static void uncount(struct state *s, struct object o)
 
 static void link_attempt(struct state *s, struct attempt *t)
 {
-    RB_INSERT(attempt_tree, &s->attempts, t);
-    RB_INSERT(agent_attempts, &t->agent->attempts, t);
+    struct attempt *last = TAILQ_LAST(&t->agent->attempts, agent_attempts);
+
+    ASSERT(last == NULL || last->id < t->id);
+    TAILQ_INSERT_TAIL(&t->agent->attempts, t, by_agent);
+    id_map_add(&s->attempts, t->id, t);
     t->agent->attempts_count++;
     resources_add(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
-        extra_take(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
+        extra_take(
+            &t->agent->extras_used, t->job->extras, attempt_ports(t), t->port_count);
     owner_take(t->job->owner, t->job);
     t->job->attempts++;
 }
 
 static void unlink_attempt(struct state *s, struct attempt *t)
 {
-    RB_REMOVE(attempt_tree, &s->attempts, t);
-    RB_REMOVE(agent_attempts, &t->agent->attempts, t);
+    id_map_remove(&s->attempts, t->id);
+    TAILQ_REMOVE(&t->agent->attempts, t, by_agent);
     t->agent->attempts_count--;
     resources_subtract(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
-        extra_give(&t->agent->extras_used, t->job->extras, t->ports, t->port_count);
+        extra_give(
+            &t->agent->extras_used, t->job->extras, attempt_ports(t), t->port_count);
     owner_give(t->job->owner, t->job);
     t->job->attempts--;
     /* Outside of an edit of the job: it had its role for this one alone. */
@@ -379,6 +384,14 @@ struct tombstone *tombstone_create(struct bytes key)
     return t;
 }
 
+struct attempt *attempt_create(uint8_t port_count)
+{
+    struct attempt *t = mem_zalloc(sizeof(*t) + port_count * sizeof(uint16_t));
+
+    t->port_count = port_count;
+    return t;
+}
+
 static uint32_t chunk_count(uint32_t tasks)
 {
     return (tasks + TASK_CHUNK - 1) / TASK_CHUNK;
@@ -419,7 +432,6 @@ static void object_destroy(struct state *s, struct object o)
         job_destroy(s, o.job);
         break;
     case TABLE_ATTEMPTS:
-        mem_free(o.attempt->ports);
         mem_free(o.attempt);
         break;
     case TABLE_TOMBSTONES:
@@ -530,7 +542,6 @@ void state_remove(struct state *s, struct object o)
 void state_start(struct state *s)
 {
     RB_INIT(&s->jobs);
-    RB_INIT(&s->attempts);
     RB_INIT(&s->agents);
     RB_INIT(&s->roles);
     RB_INIT(&s->tombstones_by_age);
@@ -546,14 +557,14 @@ void state_start(struct state *s)
 
 void state_clear(struct state *s)
 {
-    struct attempt *attempt, *next_attempt;
+    struct attempt *attempt;
     struct tombstone *tombstone, *next_tombstone;
     struct agent *agent, *next_agent;
     struct job *job, *next_job;
     struct role *role, *next_role;
 
-    RB_FOREACH_SAFE (attempt, attempt_tree, &s->attempts, next_attempt) {
-        RB_REMOVE(attempt_tree, &s->attempts, attempt);
+    while ((attempt = state_next_attempt(s, 0)) != NULL) {
+        id_map_remove(&s->attempts, attempt->id);
         object_destroy(s, object_attempt(attempt));
     }
     RB_FOREACH_SAFE (
@@ -565,7 +576,8 @@ void state_clear(struct state *s)
         RB_REMOVE(agent_tree, &s->agents, agent);
         object_destroy(s, object_agent(agent));
     }
-    RB_FOREACH_REVERSE_SAFE (job, job_tree, &s->jobs, next_job) { /* what waits first */
+    RB_FOREACH_REVERSE_SAFE(job, job_tree, &s->jobs, next_job)
+    { /* what waits first */
         RB_REMOVE(job_tree, &s->jobs, job);
         object_destroy(s, object_job(job));
     }

@@ -41,6 +41,8 @@ struct task_extras *task_extras(struct task *t);
 /* A new job with its own copies of key and spec. */
 struct job *job_create(struct bytes key, struct bytes spec);
 struct tombstone *tombstone_create(struct bytes key);
+/* A new attempt, zeroed; its ports are to be filled in. */
+struct attempt *attempt_create(uint8_t port_count);
 
 /* ---- for restore, where digest and indexes are given ---- */
 

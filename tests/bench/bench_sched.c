@@ -320,8 +320,8 @@ static void end_some(uint64_t attempts)
     uint64_t last = c.state->globals.last_attempt_id;
 
     for (uint64_t i = 0; i < attempts; i++) {
-        struct attempt wanted = {.id = 1 + rng_below(&rng, last)};
-        const struct attempt *t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted);
+        const struct attempt *t =
+            state_next_attempt(c.state, 1 + rng_below(&rng, last));
 
         if (t != NULL)
             cluster_report(&c, t->id, TASK_FINISHED);

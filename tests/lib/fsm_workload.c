@@ -333,7 +333,7 @@ static void update(struct workload *w,
     *u = (struct task_update){.attempt = recent_id(w, s->globals.last_attempt_id)};
     if (agent != NULL && agent->attempts_count > 0 && percent(w, 85)) {
         n = workload_choose(w, agent->attempts_count);
-        RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+        TAILQ_FOREACH (t, &agent->attempts, by_agent)
             if (n-- == 0)
                 break;
         u->attempt = t->id;

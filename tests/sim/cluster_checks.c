@@ -59,7 +59,8 @@ void check_leading(struct cluster *c, struct sim_master *m)
 
     if (!master_leads(m->core) || replica_term(master_replica(m->core)) != c->last_term)
         return;
-    RB_FOREACH (a, attempt_tree, &s->attempts) {
+    for (a = state_next_attempt(s, 0); a != NULL;
+         a = state_next_attempt(s, a->id + 1)) {
         struct attempt_record key = {.attempt = a->id};
 
         if (RB_FIND(attempt_records, &c->forgotten, &key) != NULL)
@@ -180,8 +181,7 @@ check_capacity(struct cluster *c, struct sim_master *m, const struct agent *a)
 static void check_closed(struct cluster *c, struct sim_master *m, const struct agent *a)
 {
     const struct state *s = master_state(m->core);
-    struct attempt *newest =
-        RB_MAX(agent_attempts, (struct agent_attempts *)(uintptr_t)&a->attempts);
+    struct attempt *newest = TAILQ_LAST(&a->attempts, agent_attempts);
 
     if (a->id >= AGENT_IDS_MAX)
         return;
@@ -414,7 +414,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
 
         check_drain(c, m, agent);
         c->totals.superseded_seen += agent->superseded_count;
-        RB_FOREACH (a, agent_attempts, &agent->attempts)
+        TAILQ_FOREACH (a, &agent->attempts, by_agent)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
     }
     RB_FOREACH (job, job_tree, &s->jobs) {
@@ -563,7 +563,7 @@ void check_end(struct cluster *c)
             world_fail(&c->world, "master %u is not at the index of the others", i + 1);
         RB_FOREACH (job, job_tree, &s->jobs)
             check_ended(c, job);
-        if (!RB_EMPTY(&s->attempts))
+        if (state_next_attempt(s, 0) != NULL)
             world_fail(&c->world, "an attempt is left at the end");
         check_failures_closed(c, s);
     }

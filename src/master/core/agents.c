@@ -229,8 +229,7 @@ static void expected_runs(const struct agent *agent, uint64_t *digest, uint32_t 
 
     *digest = 0;
     *count = 0;
-    RB_FOREACH (
-        a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts) {
+    TAILQ_FOREACH (a, &agent->attempts, by_agent) {
         *digest += run_digest(a->id, (enum task_state)a->state);
         (*count)++;
     }

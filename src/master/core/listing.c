@@ -129,7 +129,7 @@ put_attempt(struct master_core *m, const struct task *t, struct task_info *info)
     if (a == NULL || a->superseded)
         return;
     info->placed_us = a->placed_us;
-    info->ports = a->ports;
+    info->ports = attempt_ports(a);
     info->port_count = a->port_count;
 }
 
@@ -261,11 +261,10 @@ static void put_usage(struct master_core *m, struct page *p, const struct attemp
 
 static bool list_usage(struct master_core *m, struct page *p)
 {
-    struct attempt key = {.id = p->at + 1};
-    struct attempt *a = RB_NFIND(attempt_tree, &m->state->attempts, &key);
+    struct attempt *a = state_next_attempt(m->state, p->at + 1);
 
     for (; a != NULL && !listing_pauses(m, p);
-         a = RB_NEXT(attempt_tree, &m->state->attempts, a)) {
+         a = state_next_attempt(m->state, p->at + 1)) {
         if (runs(a))
             put_usage(m, p, a);
         listing_passed(m, p, a->id);

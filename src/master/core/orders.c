@@ -84,8 +84,7 @@ void orders_derive(struct master_core *m, struct agent_view *v, bool knows_all)
 
     if (agent == NULL)
         return;
-    RB_FOREACH (
-        a, agent_attempts, (struct agent_attempts *)(uintptr_t)&agent->attempts) {
+    TAILQ_FOREACH (a, &agent->attempts, by_agent) {
         bool known = knows_all;
 
         /* Both are in order of the attempts. */
@@ -116,7 +115,7 @@ static bool launch_of(const struct master_core *m, uint64_t id, struct launch *o
                            .instance = a->instance,
                            .number = a->number,
                            .spec = a->job->spec,
-                           .ports = a->ports,
+                           .ports = attempt_ports(a),
                            .port_count = a->port_count};
     return true;
 }

@@ -77,7 +77,7 @@ static void lapse_attempts(struct master_core *m, struct agent_view *v)
     uint64_t next_ms = UINT64_MAX;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         struct command command = {.kind = COMMAND_LAPSE, .lapse.attempt = t->id};
         uint64_t at_ms;
 

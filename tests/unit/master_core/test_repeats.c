@@ -336,12 +336,11 @@ static void fail_all(struct rig *rig)
     struct attempt *t;
     uint32_t count = 0;
 
-    RB_FOREACH (t, agent_attempts, &agent->attempts) {
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         struct buffer frame = {0};
 
         runs[count++] = (struct run_report){.attempt = t->id, .state = TASK_FAILED};
-        if (count < LIMIT_UPDATES &&
-            RB_NEXT(agent_attempts, &agent->attempts, t) != NULL)
+        if (count < LIMIT_UPDATES && TAILQ_NEXT(t, by_agent) != NULL)
             continue;
         update_pack(2, runs, count, &frame);
         rig_frame(rig, OTHER_SESSION, &frame);

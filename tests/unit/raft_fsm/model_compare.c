@@ -119,7 +119,7 @@ static void compare_jobs(const struct model *m, const struct state *s)
 
 static void compare_attempts(const struct model *m, const struct state *s)
 {
-    struct attempt *seen = RB_MIN(attempt_tree, (struct attempt_tree *)&s->attempts);
+    struct attempt *seen = state_next_attempt(s, 0);
 
     for (size_t i = 0; i < m->attempt_count; i++) {
         const struct m_attempt *t = &m->attempts[i];
@@ -137,8 +137,8 @@ static void compare_attempts(const struct model *m, const struct state *s)
         SAME(seen->superseded, t->superseded);
         SAME(seen->stop, t->stop);
         for (int p = 0; p < LIMIT_TASK_PORTS; p++)
-            SAME(p < seen->port_count ? seen->ports[p] : 0, t->ports[p]);
-        seen = RB_NEXT(attempt_tree, &s->attempts, seen);
+            SAME(p < seen->port_count ? attempt_ports(seen)[p] : 0, t->ports[p]);
+        seen = state_next_attempt(s, seen->id + 1);
     }
     SAME(seen, NULL);
     SAME(s->globals.last_attempt_id, m->attempt_count);

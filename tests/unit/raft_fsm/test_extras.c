@@ -84,7 +84,7 @@ static void check_ports(uint64_t attempt, const char *expected)
 
     ck_assert_ptr_nonnull(t);
     for (int i = 0; i < t->port_count; i++)
-        buffer_printf(&text, "%s%u", i == 0 ? "" : " ", t->ports[i]);
+        buffer_printf(&text, "%s%u", i == 0 ? "" : " ", attempt_ports(t)[i]);
     buffer_append_u8(&text, 0);
     ck_assert_str_eq((char *)text.data, expected);
     buffer_finish(&text);

@@ -448,7 +448,7 @@ static unsigned rounds_to_place(uint64_t job, void (*event)(unsigned round))
 
 static void finish_first(unsigned round)
 {
-    struct attempt *t = RB_MIN(attempt_tree, &c.state->attempts);
+    struct attempt *t = state_next_attempt(c.state, 0);
 
     (void)round;
     if (t != NULL)

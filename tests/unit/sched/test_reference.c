@@ -107,7 +107,8 @@ static void read_agents(void)
         read_spec(&agents[agent_count - 1], a);
         slow_place_read(&places[agent_count - 1], a);
     }
-    RB_FOREACH (t, attempt_tree, &c.state->attempts) {
+    for (t = state_next_attempt(c.state, 0); t != NULL;
+         t = state_next_attempt(c.state, t->id + 1)) {
         for (size_t i = 0; i < agent_count; i++) {
             if (agents[i].id != t->agent->id)
                 continue;
@@ -117,7 +118,7 @@ static void read_agents(void)
             for (int k = 0; k < RESOURCE_KINDS; k++)
                 agents[i].used.amount[k] += t->job->resources.amount[k];
             for (int p = 0; p < t->port_count; p++)
-                agents[i].taken[t->ports[p] - FIRST_PORT] = true;
+                agents[i].taken[attempt_ports(t)[p] - FIRST_PORT] = true;
             for (int n = 0; n < NAMES; n++)
                 agents[i].custom_used[n] += need_of(t->job).custom[n];
         }
@@ -313,7 +314,8 @@ static void read_jobs(void)
     struct attempt *t;
     struct job *j;
 
-    RB_FOREACH (t, attempt_tree, &c.state->attempts) {
+    for (t = state_next_attempt(c.state, 0); t != NULL;
+         t = state_next_attempt(c.state, t->id + 1)) {
         struct slow_need need = need_of(t->job);
 
         use(role_of(t->job), owner_of(t->job), &need);
@@ -736,9 +738,8 @@ static void report_any(void)
                                              TASK_FAILED,
                                              TASK_KILLED,
                                              TASK_LOST};
-    struct attempt wanted = {.id =
-                                 rng_below(&rng, c.state->globals.last_attempt_id + 1)};
-    const struct attempt *t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted);
+    const struct attempt *t = state_next_attempt(
+        c.state, rng_below(&rng, c.state->globals.last_attempt_id + 1));
 
     if (t != NULL)
         cluster_report(&c, t->id, STATES[rng_below(&rng, 7)]);
