@@ -189,40 +189,6 @@ static void run_one(struct bench *b, const char *what, const struct command *c)
     forget_entries(b);
 }
 
-static void bench_array(struct bench *b)
-{
-    add_submit(b, 1, ARRAY_TASKS);
-    printf("%-28s %9.1f us\n", "submit 1,000,000 tasks", apply_all(b) * 1e6);
-    forget_entries(b);
-    for (uint32_t i = 0; i < ARRAY_TASKS; i += PLACE_BATCH)
-        add_place(b, 1, i, PLACE_BATCH);
-    b->commands = ARRAY_TASKS;
-    run(b, "place in batches of 1,000");
-    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
-        add_update(b, i, TASK_RUNNING);
-    run(b, "array: update RUNNING");
-    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
-        add_update(b, i, TASK_FINISHED);
-    run(b, "array: update FINISHED");
-    run_one(
-        b,
-        "agent with 900 unreachable",
-        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {1}});
-    run_one(b,
-            "kill 1,000,000 live tasks",
-            &(struct command){.kind = COMMAND_KILL, .kill = {1}});
-    run_one(
-        b,
-        "likewise, of a killed job",
-        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {2}});
-    for (uint64_t i = 1; i <= AGENTS; i++)
-        add(b, &(struct command){.kind = COMMAND_AGENT_GONE, .agent_gone = {i}});
-    run(b, "agent with 900 gone");
-    run_one(b,
-            "purge 1,000,000 tasks",
-            &(struct command){.kind = COMMAND_PURGE, .purge = {1}});
-}
-
 static _Noreturn void die(const struct error *err)
 {
     fprintf(stderr, "%s\n", err->text);
@@ -272,6 +238,41 @@ static void bench_snapshot(struct bench *b)
     state_destroy(s);
     buffer_finish(&all);
     buffer_finish(&out);
+}
+
+static void bench_array(struct bench *b)
+{
+    add_submit(b, 1, ARRAY_TASKS);
+    printf("%-28s %9.1f us\n", "submit 1,000,000 tasks", apply_all(b) * 1e6);
+    forget_entries(b);
+    for (uint32_t i = 0; i < ARRAY_TASKS; i += PLACE_BATCH)
+        add_place(b, 1, i, PLACE_BATCH);
+    b->commands = ARRAY_TASKS;
+    run(b, "place in batches of 1,000");
+    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
+        add_update(b, i, TASK_RUNNING);
+    run(b, "array: update RUNNING");
+    for (uint64_t i = 1; i <= ARRAY_RUNS; i++)
+        add_update(b, i, TASK_FINISHED);
+    run(b, "array: update FINISHED");
+    bench_snapshot(b);
+    run_one(
+        b,
+        "agent with 900 unreachable",
+        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {1}});
+    run_one(b,
+            "kill 1,000,000 live tasks",
+            &(struct command){.kind = COMMAND_KILL, .kill = {1}});
+    run_one(
+        b,
+        "likewise, of a killed job",
+        &(struct command){.kind = COMMAND_AGENT_UNREACHABLE, .agent_unreachable = {2}});
+    for (uint64_t i = 1; i <= AGENTS; i++)
+        add(b, &(struct command){.kind = COMMAND_AGENT_GONE, .agent_gone = {i}});
+    run(b, "agent with 900 gone");
+    run_one(b,
+            "purge 1,000,000 tasks",
+            &(struct command){.kind = COMMAND_PURGE, .purge = {1}});
 }
 
 static void bench_purge(struct bench *b, uint64_t jobs)
