@@ -237,7 +237,8 @@ check_tasks(const struct state *s, struct job *j, struct sums *sums, struct erro
              j->id,
              i);
         RULE(!task_waits(t) ||
-                 RB_FIND(task_retry_tree, &j->retries, t->extras) == t->extras,
+                 (j->retries != NULL &&
+                  RB_FIND(task_retry_tree, &j->retries->tasks, t->extras) == t->extras),
              "task %" PRIu64 ".%u waits and is not in its job's queue",
              j->id,
              i);
@@ -248,11 +249,11 @@ check_tasks(const struct state *s, struct job *j, struct sums *sums, struct erro
     RULE(memcmp(by_state, j->tasks, sizeof(by_state)) == 0,
          "job %" PRIu64 ": its tasks are not in the states that it counts",
          j->id);
-    RULE(waiting == j->waiting,
+    RULE(waiting == job_waiting(j),
          "job %" PRIu64 ": %u tasks wait to be repeated, it counts %u",
          j->id,
          waiting,
-         j->waiting);
+         job_waiting(j));
     RULE(hash128_equal(digest, j->task_digest),
          "job %" PRIu64 ": the digest of its tasks is wrong",
          j->id);
@@ -324,8 +325,10 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
                   j),
          "job %" PRIu64 ": wrong in the queue of runnable jobs",
          j->id);
-    if (j->waiting > 0 && j->kill_index == 0)
-        RULE(RB_FIND(job_retry_tree, (struct job_retry_tree *)&s->retrying, j) == j,
+    if (job_waiting(j) > 0 && j->kill_index == 0)
+        RULE(RB_FIND(job_retry_tree,
+                     (struct job_retry_tree *)&s->retrying,
+                     j->retries) == j->retries,
              "job %" PRIu64 " is not among those with tasks that wait",
              j->id);
     for (int i = 0; i < TASK_STATE_COUNT; i++) {

@@ -39,14 +39,12 @@ static int job_by_order(const struct job *a, const struct job *b)
     return compare_u64(a->id, b->id);
 }
 
-static int job_by_retry(const struct job *a, const struct job *b)
+static int retries_by_first(const struct job_retries *a, const struct job_retries *b)
 {
-    struct task_retry_tree *x = (struct task_retry_tree *)&a->retries;
-    struct task_retry_tree *y = (struct task_retry_tree *)&b->retries;
-    int order = compare_u64(RB_MIN(task_retry_tree, x)->retry_us,
-                            RB_MIN(task_retry_tree, y)->retry_us);
+    int order = compare_u64(job_first_retry(a->job)->retry_us,
+                            job_first_retry(b->job)->retry_us);
 
-    return order != 0 ? order : compare_u64(a->id, b->id);
+    return order != 0 ? order : compare_u64(a->job->id, b->job->id);
 }
 
 static int task_by_retry(const struct task_extras *a, const struct task_extras *b)
@@ -90,7 +88,7 @@ RB_GENERATE(job_tree, job, by_id, job_by_id)
 RB_GENERATE(job_key_tree, job, by_key, job_by_key)
 RB_GENERATE(job_order_tree, job, by_order, job_by_order)
 RB_GENERATE(task_retry_tree, task_extras, by_retry, task_by_retry)
-RB_GENERATE(job_retry_tree, job, by_retry, job_by_retry)
+RB_GENERATE(job_retry_tree, job_retries, by_first, retries_by_first)
 RB_GENERATE(agent_tree, agent, by_id, agent_by_id)
 RB_GENERATE(agent_key_tree, agent, by_key, agent_by_key)
 RB_GENERATE(tombstone_tree, tombstone, by_key, tombstone_by_key)
@@ -239,7 +237,18 @@ const struct custom_resources *job_custom(const struct job *j)
 
 uint32_t job_pending(const struct job *j)
 {
-    return j->kill_index != 0 || job_is_blocked(j) ? 0 : job_unplaced(j) - j->waiting;
+    return j->kill_index != 0 || job_is_blocked(j) ? 0
+                                                   : job_unplaced(j) - job_waiting(j);
+}
+
+uint32_t job_waiting(const struct job *j)
+{
+    return j->retries == NULL ? 0 : j->retries->count;
+}
+
+struct task_extras *job_first_retry(const struct job *j)
+{
+    return j->retries == NULL ? NULL : RB_MIN(task_retry_tree, &j->retries->tasks);
 }
 
 bool job_has_lease(const struct job *j)

@@ -65,6 +65,14 @@ struct task_extras {
 
 RB_HEAD(task_retry_tree, task_extras);
 
+/* The tasks of a job that wait for `retry`. */
+struct job_retries {
+    struct job *job;
+    struct task_retry_tree tasks;   /* by retry_us */
+    RB_ENTRY(job_retries) by_first; /* by that of the first of them */
+    uint32_t count;
+};
+
 struct task {
     uint64_t attempt_id; /* of the current or last attempt; 0 before the first */
     uint64_t agent_id;   /* of that attempt */
@@ -112,25 +120,23 @@ struct job {
     struct job_policy *policy;  /* of the spec, owned; NULL: all zero */
     struct owner *owner;       /* and its role; in the canonical bytes by their names */
     uint64_t expected_ms;      /* of one task; 0: as long as the role says */
-    uint8_t expected_from;     /* enum expectation */
     struct job_template *made; /* of it jobs are made; owned; NULL: it runs itself */
     struct job_links *links;   /* owned; NULL: it waits for none, and none for it */
     struct bytes match; /* derived: which agents (wire/match.h), packed, a view of `spec`;
                          * empty: any */
     uint32_t instances;
     int32_t priority;
-    uint8_t kind; /* enum job_kind */
+    uint8_t kind;          /* enum job_kind */
+    uint8_t expected_from; /* enum expectation */
 
     /* derived */
+    bool is_runnable; /* in the state's queue of jobs with tasks to place */
     uint32_t touched; /* tasks [0, touched) have memory; the rest is pending.  More than
                        * 0: one was placed */
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
-    bool is_runnable;  /* in the state's queue of jobs with tasks to place */
     struct failure_counts *open_failures; /* of its tasks, owned; NULL: none */
-    uint32_t waiting;                     /* tasks that wait for `retry` */
-    struct task_retry_tree retries;       /* those, by retry_us */
-    RB_ENTRY(job) by_retry; /* by that of the first of them; not when killed */
+    struct job_retries *retries;          /* owned; NULL: none ever waited */
     struct task_chunk *chunks;
     struct hash128 task_digest; /* the part of the digest that its tasks have */
     uint64_t key_hash;
@@ -202,7 +208,7 @@ struct tombstone {
 RB_HEAD(job_tree, job);
 RB_HEAD(job_key_tree, job);
 RB_HEAD(job_order_tree, job);
-RB_HEAD(job_retry_tree, job);
+RB_HEAD(job_retry_tree, job_retries);
 RB_HEAD(agent_tree, agent);
 RB_HEAD(agent_key_tree, agent);
 RB_HEAD(tombstone_tree, tombstone);
@@ -211,7 +217,7 @@ RB_HEAD(tombstone_age_tree, tombstone);
 RB_PROTOTYPE(job_tree, job, by_id, )
 RB_PROTOTYPE(job_key_tree, job, by_key, )
 RB_PROTOTYPE(job_order_tree, job, by_order, )
-RB_PROTOTYPE(job_retry_tree, job, by_retry, )
+RB_PROTOTYPE(job_retry_tree, job_retries, by_first, )
 RB_PROTOTYPE(task_retry_tree, task_extras, by_retry, )
 RB_PROTOTYPE(agent_tree, agent, by_id, )
 RB_PROTOTYPE(agent_key_tree, agent, by_key, )
@@ -259,7 +265,7 @@ struct state {
     struct template_tree templates; /* with schedules, that are not killed */
     uint64_t template_count;        /* of those */
     struct ending_tree ending;      /* jobs that ended and have others to tell of it */
-    struct job_retry_tree retrying; /* jobs with tasks that wait for `retry` */
+    struct job_retry_tree retrying; /* of jobs with such tasks that are not killed */
     struct agent_key_tree agents_by_key;
     uint64_t job_count;
     uint64_t task_count; /* sum of instances */
@@ -324,6 +330,9 @@ const struct custom_resources *job_custom(const struct job *j);
 uint32_t job_live(const struct job *j);
 /* Tasks that have not ended. */
 uint32_t job_unfinished(const struct job *j);
+/* Tasks that wait for `retry`, and the one that is due first, or NULL. */
+uint32_t job_waiting(const struct job *j);
+struct task_extras *job_first_retry(const struct job *j);
 /* Tasks that could be placed now. */
 uint32_t job_pending(const struct job *j);
 /* The lowest instance to place at or after `from`: *instance and the attempt number it

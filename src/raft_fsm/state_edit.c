@@ -63,7 +63,7 @@ static bool is_scheduled(const struct job *j)
 
 static bool is_retrying(const struct job *j)
 {
-    return j->waiting > 0 && j->kill_index == 0;
+    return job_waiting(j) > 0 && j->kill_index == 0;
 }
 
 /* Sums are mod 2^64, so that adding and taking away is one path. */
@@ -75,6 +75,19 @@ static void count_job(struct state *s, const struct job *j, uint64_t sign)
     j->owner->role->open += job_has_role(j) ? sign : 0;
 }
 
+static void count_retry(struct job *j, struct task_extras *x, bool add)
+{
+    if (j->retries == NULL) {
+        j->retries = mem_zalloc(sizeof(*j->retries));
+        j->retries->job = j;
+    }
+    if (add)
+        RB_INSERT(task_retry_tree, &j->retries->tasks, x);
+    else
+        RB_REMOVE(task_retry_tree, &j->retries->tasks, x);
+    j->retries->count += add ? 1 : UINT32_MAX;
+}
+
 static void count_task(struct job *j, const struct task *t, bool add)
 {
     uint64_t bit = 1ull << (t->instance % TASK_CHUNK);
@@ -83,11 +96,7 @@ static void count_task(struct job *j, const struct task *t, bool add)
     j->tasks[t->state] += add ? 1 : UINT32_MAX;
     if (task_waits(t)) {
         t->extras->instance = t->instance;
-        if (add)
-            RB_INSERT(task_retry_tree, &j->retries, t->extras);
-        else
-            RB_REMOVE(task_retry_tree, &j->retries, t->extras);
-        j->waiting += add ? 1 : UINT32_MAX;
+        count_retry(j, t->extras, add);
     }
     if (add && t->state == TASK_PENDING && !task_waits(t))
         chunk->pending |= bit;
@@ -107,7 +116,7 @@ void state_count(struct state *s, struct object o)
         count_job(s, o.job, 1);
         queue_job(s, o.job);
         if (is_retrying(o.job))
-            RB_INSERT(job_retry_tree, &s->retrying, o.job);
+            RB_INSERT(job_retry_tree, &s->retrying, o.job->retries);
         links_count(s, o.job);
         if (is_scheduled(o.job)) {
             RB_INSERT(template_tree, &s->templates, o.job->made);
@@ -146,7 +155,7 @@ static void uncount(struct state *s, struct object o)
     case TABLE_JOBS:
         count_job(s, o.job, UINT64_MAX);
         if (is_retrying(o.job))
-            RB_REMOVE(job_retry_tree, &s->retrying, o.job);
+            RB_REMOVE(job_retry_tree, &s->retrying, o.job->retries);
         links_uncount(s, o.job);
         if (is_scheduled(o.job)) {
             RB_REMOVE(template_tree, &s->templates, o.job->made);
@@ -411,6 +420,7 @@ static void job_destroy(struct state *s, struct job *j)
     job_links_destroy(j);
     mem_free(j->made);
     mem_free(j->open_failures);
+    mem_free(j->retries);
     owner_leave(&s->roles, j->owner);
     mem_free((void *)j->key.data);
     mem_free(j);

@@ -433,14 +433,16 @@ static unsigned choose_kind(struct workload *w)
 /* Mostly the next one that waits. */
 static void choose_retry(struct workload *w, const struct state *s, struct command *c)
 {
-    struct job *j = RB_MIN(job_retry_tree, (struct job_retry_tree *)&s->retrying);
+    struct job_retries *first =
+        RB_MIN(job_retry_tree, (struct job_retry_tree *)&s->retrying);
     const struct task *t;
 
-    c->retry.job = j != NULL ? j->id : recent_id(w, s->globals.last_job_id);
-    if (j == NULL)
+    c->retry.job =
+        first != NULL ? first->job->id : recent_id(w, s->globals.last_job_id);
+    if (first == NULL)
         return;
-    c->retry.instance = RB_MIN(task_retry_tree, &j->retries)->instance;
-    t = job_task(j, c->retry.instance);
+    c->retry.instance = job_first_retry(first->job)->instance;
+    t = job_task(first->job, c->retry.instance);
     c->retry.attempt = t->attempt + percent(w, 10);
 }
 

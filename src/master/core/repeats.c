@@ -37,7 +37,7 @@ static void retry_job(struct master_core *m, struct job *j)
 {
     struct task_extras *x;
 
-    RB_FOREACH (x, task_retry_tree, &j->retries) {
+    RB_FOREACH (x, task_retry_tree, &j->retries->tasks) {
         struct command command = {.kind = COMMAND_RETRY,
                                   .retry = {.job = j->id, .instance = x->instance}};
 
@@ -50,13 +50,12 @@ static void retry_job(struct master_core *m, struct job *j)
 
 static void retry_tasks(struct master_core *m)
 {
-    struct job *j;
+    struct job_retries *r;
 
-    RB_FOREACH (j, job_retry_tree, &m->state->retrying) {
-        if (RB_MIN(task_retry_tree, &j->retries)->retry_us > m->leading.time_us ||
-            !may_propose(m))
+    RB_FOREACH (r, job_retry_tree, &m->state->retrying) {
+        if (job_first_retry(r->job)->retry_us > m->leading.time_us || !may_propose(m))
             return;
-        retry_job(m, j);
+        retry_job(m, r->job);
     }
 }
 

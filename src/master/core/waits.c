@@ -146,9 +146,7 @@ static void say_after(const struct job *job, char *why, size_t size)
 
 void waits_job(struct master_core *m, const struct job *job, char *why, size_t size)
 {
-    struct task_retry_tree *retries =
-        (struct task_retry_tree *)(uintptr_t)&job->retries;
-    const struct task_extras *first = RB_MIN(task_retry_tree, retries);
+    const struct task_extras *first = job_first_retry(job);
     char more[SCHED_WHY_BYTES] = "";
 
     say_after(job, why, size);
@@ -158,8 +156,8 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
         say(more,
             sizeof(more),
             "%u task%s to be tried again, the first in %llu s",
-            job->waiting,
-            job->waiting == 1 ? " waits" : "s wait",
+            job_waiting(job),
+            job_waiting(job) == 1 ? " waits" : "s wait",
             seconds(repeats_due_ms(m, first->retry_us)));
     if (more[0] != 0)
         say(why, size, "%s%s", why[0] != 0 ? "; " : "", more);

@@ -167,14 +167,16 @@ START_TEST(test_tries_are_in_the_snapshot)
 {
     struct buffer bytes = {0};
     struct state *restored;
+    const struct job_retries *retries;
     const struct job *j;
 
     ck_assert_uint_eq(fail_once(1, TASK_FAILED), 1000);
     fsm_snapshot(f.state, &bytes);
     restored = fsm_restored(buffer_view(&bytes));
-    j = RB_MIN(job_retry_tree, &restored->retrying);
-    ck_assert_ptr_nonnull(j);
-    ck_assert_uint_eq(j->waiting, 1);
+    retries = RB_MIN(job_retry_tree, &restored->retrying);
+    ck_assert_ptr_nonnull(retries);
+    j = retries->job;
+    ck_assert_uint_eq(job_waiting(j), 1);
     ck_assert_uint_eq(j->policy->reschedule.delay_ms, 1000);
     ck_assert_uint_eq(job_task(j, 0)->extras->retries, 1);
     ck_assert_uint_eq(job_task(j, 0)->extras->retry_us, task(0)->extras->retry_us);

@@ -747,10 +747,10 @@ static void report_any(void)
 
 static void retry_first(void)
 {
-    struct job *j = RB_MIN(job_retry_tree, &c.state->retrying);
+    struct job_retries *r = RB_MIN(job_retry_tree, &c.state->retrying);
 
-    if (j != NULL)
-        cluster_retry(&c, j->id, RB_MIN(task_retry_tree, &j->retries)->instance);
+    if (r != NULL)
+        cluster_retry(&c, r->job->id, job_first_retry(r->job)->instance);
 }
 
 static void live(unsigned changes)
