@@ -87,7 +87,7 @@ static uint32_t aparts_on(const struct seek *k, const struct fleet_agent *a)
     uint32_t bits = a->apart_count == k->fleet->values.count ? a->apart : 0;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, &agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         bits |= apart_bits(k, t->job);
     return bits;
 }

@@ -127,9 +127,9 @@ static void end_all(struct plan *p)
 /* What is ending anyway has ended. */
 static void end_what_stops(struct plan *p)
 {
-    struct attempt *t;
+    struct attempt *t = NULL;
 
-    RB_FOREACH (t, attempt_tree, &p->m->state->attempts)
+    while ((t = state_next_attempt(p->m->state, t == NULL ? 0 : t->id + 1)) != NULL)
         if (!t->superseded && t->agent->state == AGENT_ACTIVE &&
             (t->stop != TASK_REASON_NONE || t->job->kill_index != 0))
             end_later(p, t->id);
@@ -191,7 +191,7 @@ static void note_tasks(struct plan *p, struct agent *a, const struct agent_spec 
         .kind = PLAN_REMOVED, .agent = a->id, .host = text_view(spec->hostname)};
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, &a->attempts) {
+    TAILQ_FOREACH (t, &a->attempts, by_agent) {
         if (t->superseded || t->job->kill_index != 0)
             continue;
         MEM_GROW(p->moved, p->moved_capacity, p->moved_count + 1);
