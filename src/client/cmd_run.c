@@ -26,6 +26,9 @@ static const struct option_row rows[] = {
      .argument = "KIND",
      .fallback = "batch",
      .help = "batch, or service: its tasks are repeated however they end"},
+    {.name = "gang",
+     .kind = OPTION_FLAG,
+     .help = "start all its tasks at once, or none"},
     {.name = "after",
      .kind = OPTION_LIST,
      .argument = "JOB[:END]",
@@ -350,6 +353,7 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     spec->name =
         mem_strdup(name != NULL ? name : base_name(options_operand(s->options, 0)));
     spec->instances = (uint32_t)options_number(s->options, "instances");
+    spec->gang = options_flag(s->options, "gang");
     for (size_t i = 0; i < options_operand_count(s->options); i++)
         job_spec_add_arg(spec, options_operand(s->options, i));
     spec->image.source = take_text(s, "image");

@@ -74,12 +74,12 @@ enum job_state job_open(struct apply *a, struct job *j)
 void job_close(struct apply *a, struct job *j, enum job_state before)
 {
     enum job_state now = job_state(j);
-    bool was_runnable = j->is_runnable;
+    bool was_runnable = j->is_runnable, was_whole = j->was_whole;
 
     if (job_state_is_final(now) && j->ended_us == 0)
         j->ended_us = a->stamp_us;
     state_edited(a->state, object_job(j));
-    if (now != before || j->is_runnable != was_runnable)
+    if (now != before || j->is_runnable != was_runnable || j->was_whole != was_whole)
         apply_effect(a, EFFECT_JOB, j->id, 0);
 }
 

@@ -40,8 +40,9 @@ apply_handler apply_agent_unreachable;
 apply_handler apply_agent_gone;
 apply_handler apply_agent_mode;
 apply_handler apply_drain_due;
-/* apply_task.c */
+/* apply_place.c */
 apply_handler apply_place;
+/* apply_task.c */
 apply_handler apply_task_update;
 apply_handler apply_retry;
 apply_handler apply_lapse;
@@ -83,6 +84,9 @@ void job_kill(struct apply *a, struct job *j);
 void job_wait_for(struct apply *a, struct job *j, const struct job_spec *spec);
 /* Jobs that ended tell those that wait for them, some in each entry. */
 void release_jobs(struct apply *a);
+
+/* Inside an edit of a task: what was said of an attempt before does not count any more. */
+void task_begin_staging(struct task *t);
 
 /* An attempt is over, and what it held is free. */
 void attempt_end(struct apply *a, struct attempt *t);

@@ -1,85 +1,9 @@
-/* apply_task.c - placements and reports: the life of attempts
- * (docs/spec/3-task-states.md). */
+/* apply_task.c - reports: the life of attempts (docs/spec/3-task-states.md). */
 #include "raft_fsm/apply.h"
 
-#include "base/limits.h"
-#include "base/mem.h"
 #include "raft_fsm/retry.h"
 
-/* ---- place ---- */
-
-static bool
-may_place(const struct job *j, const struct agent *agent, const struct placement *p)
-{
-    const struct task *t;
-
-    if (j == NULL || agent == NULL)
-        return false;
-    if (j->kill_index != 0 || p->instance >= j->instances ||
-#ifndef MUTANT_BLOCKED_IS_PLACED
-        job_is_blocked(j) ||
-#endif
-        p->instance >= (uint64_t)j->touched + LIMIT_PLACE_AHEAD)
-        return false;
-    if (!agent_takes_work(agent))
-        return false;
-#if !defined(MUTANT_PLACE_UNCHECKED) && !defined(MUTANT_OVER_COMMIT)
-    if (!agent_has_room(agent, j))
-        return false;
-#endif
-#ifndef MUTANT_ROLE_MAX_UNCHECKED
-    if (!bound_has_room(&j->owner->role->spec.max, &j->owner->role->use, j))
-        return false;
-#endif
-    t = job_task(j, p->instance);
-    if (t == NULL)
-        return p->attempt == 1;
-    return t->state == TASK_PENDING && !task_waits(t) &&
-           p->attempt == t->attempt + 1ull;
-}
-
-/* The ports of an attempt: its own from now until it is removed. */
-static void take_ports(struct attempt *t)
-{
-    uint16_t *ports = attempt_ports(t);
-
-    if (t->port_count == 0)
-        return;
-    extra_choose(&t->agent->extras, &t->agent->extras_used, t->job->extras, ports);
-#ifdef MUTANT_PORT_TWICE
-    ports[t->port_count - 1] = t->agent->extras.ports[0].first;
-#endif
-}
-
-/* It is over, and what it held is free. */
-void attempt_end(struct apply *a, struct attempt *t)
-{
-    apply_effect(a, EFFECT_FREED, t->job->id, t->agent->id);
-    state_remove(a->state, object_attempt(t));
-}
-
-static struct attempt *attempt_add(struct apply *a,
-                                   struct job *j,
-                                   struct agent *agent,
-                                   const struct placement *p)
-{
-    uint32_t ports = j->extras == NULL ? 0 : extra_needs_ports(j->extras);
-    struct attempt *t = attempt_create((uint8_t)ports);
-
-    t->id = ++a->state->globals.last_attempt_id;
-    t->placed_us = a->stamp_us;
-    t->instance = p->instance;
-    t->number = p->attempt;
-    t->state = TASK_STAGING;
-    t->job = j;
-    t->agent = agent;
-    take_ports(t);
-    state_add(a->state, object_attempt(t));
-    return t;
-}
-
-/* What was said of an attempt before does not count any more. */
-static void begin_staging(struct task *t)
+void task_begin_staging(struct task *t)
 {
     t->state = TASK_STAGING;
     t->reason = TASK_REASON_NONE;
@@ -91,41 +15,11 @@ static void begin_staging(struct task *t)
     }
 }
 
-static bool place(struct apply *a, const struct placement *p)
+/* It is over, and what it held is free. */
+void attempt_end(struct apply *a, struct attempt *t)
 {
-    struct job *j = state_job(a->state, p->job);
-    struct agent *agent = state_agent(a->state, p->agent);
-    enum job_state before;
-    struct attempt *attempt;
-    struct task *t;
-
-    if (!may_place(j, agent, p))
-        return false;
-    before = job_open(a, j);
-    attempt = attempt_add(a, j, agent, p);
-    state_touch(a->state, j, p->instance);
-    t = job_task(j, p->instance);
-    state_edit(a->state, object_task(j, t));
-    t->attempt_id = attempt->id;
-    t->agent_id = agent->id;
-    t->attempt = p->attempt;
-    begin_staging(t);
-    state_edited(a->state, object_task(j, t));
-    job_close(a, j, before);
-    apply_effect(a, EFFECT_LAUNCH, attempt->id, agent->id);
-    return true;
-}
-
-struct result apply_place(struct apply *a, const struct command *c)
-{
-    struct command_cursor at = {0};
-    struct placement p;
-    uint64_t accepted = 0;
-
-    a->work += c->place.count;
-    while (command_next_placement(c, &at, &p))
-        accepted += place(a, &p);
-    return result_done(a, accepted);
+    apply_effect(a, EFFECT_FREED, t->job->id, t->agent->id);
+    state_remove(a->state, object_attempt(t));
 }
 
 /* ---- reports ---- */
@@ -269,7 +163,7 @@ void attempt_reclaim(struct apply *a, struct attempt *t)
         return;
     before = job_open(a, j);
     state_edit(a->state, object_task(j, task));
-    begin_staging(task);
+    task_begin_staging(task);
     state_edited(a->state, object_task(j, task));
     failure_reclaimed(a, task);
     state_edit(a->state, object_attempt(t));

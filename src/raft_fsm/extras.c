@@ -314,6 +314,28 @@ bool extra_has_room(const struct extra_capacity *c,
            custom_is_there(c, u, n);
 }
 
+uint32_t extra_room(const struct extra_capacity *c,
+                    const struct extra_use *u,
+                    const struct extra_needs *n,
+                    uint32_t most)
+{
+    uint32_t ports = extra_needs_ports(n);
+
+    if (n->fixed_count > 0)
+        return most < 1 ? most : 1;
+    if (ports > 0 && extra_ports_free(c, u) / ports < most)
+        most = extra_ports_free(c, u) / ports;
+    for (size_t i = 0; i < n->custom.count; i++) {
+        const struct custom_resource *need = &n->custom.items[i];
+        uint64_t free = custom_resources_amount(&c->custom, need->name) -
+                        custom_resources_amount(&u->custom, need->name);
+
+        if (free / need->amount < most)
+            most = (uint32_t)(free / need->amount);
+    }
+    return most;
+}
+
 bool extra_may_take(const struct extra_use *u,
                     const struct extra_needs *n,
                     const uint16_t *ports,

@@ -78,6 +78,12 @@ bool extra_has_room(const struct extra_capacity *c,
                     const struct extra_use *u,
                     const struct extra_needs *n);
 
+/* How many tasks have room together, of one that has: at most `most`. */
+uint32_t extra_room(const struct extra_capacity *c,
+                    const struct extra_use *u,
+                    const struct extra_needs *n,
+                    uint32_t most);
+
 /* The ports of a task that has room: the fixed ones in order, then the lowest free ones,
  * ascending.  `ports` has room for extra_needs_ports(). */
 void extra_choose(const struct extra_capacity *c,

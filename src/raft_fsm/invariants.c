@@ -282,6 +282,9 @@ check_job_ranges(const struct state *s, const struct job *j, struct error *err)
              j->instances <= LIMIT_TASKS_PER_JOB && j->touched <= j->instances,
          "job %" PRIu64 ": instances out of range",
          j->id);
+    RULE(!j->is_gang || j->touched == 0 || j->touched == j->instances,
+         "job %" PRIu64 ": a part of a gang was placed",
+         j->id);
     RULE(j->submit_index > 0 && j->submit_index <= j->changed &&
              j->changed <= g->changed,
          "job %" PRIu64 ": changed in the future",
@@ -319,7 +322,7 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
     RULE(job_state_is_final(job_state(j)) == (j->ended_us != 0),
          "job %" PRIu64 ": ended and is not final, or the other way",
          j->id);
-    RULE(j->is_runnable == (job_pending(j) > 0) &&
+    RULE(j->was_whole == job_is_whole(j) && j->is_runnable == (job_pending(j) > 0) &&
              j->is_runnable ==
                  (RB_FIND(job_order_tree, (struct job_order_tree *)&s->runnable, j) ==
                   j),

@@ -146,6 +146,7 @@ static const char *take_job(struct state *s, struct record *r)
 {
     struct bytes key, spec, match;
     struct job *j;
+    bool is_gang;
 
     if (state_job_by_key(s, r->job.key) != NULL)
         return "two jobs have one key";
@@ -153,6 +154,7 @@ static const char *take_job(struct state *s, struct record *r)
     key = j->key;
     spec = j->spec;
     match = j->match;
+    is_gang = j->is_gang;
     *j = r->job;
     r->job.extras = NULL;
     r->job.policy = NULL;
@@ -163,6 +165,7 @@ static const char *take_job(struct state *s, struct record *r)
     j->key = key;
     j->spec = spec;
     j->match = match;
+    j->is_gang = is_gang;
     j->owner = owner_of(s, r);
     state_link(s, object_job(j));
     return take_links(s, r, j);

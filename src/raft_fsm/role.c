@@ -160,25 +160,29 @@ void bound_room_take(struct bound_room *room,
 
 static bool custom_has_room(const struct role_bound *max,
                             const struct use *used,
-                            const struct custom_resource *need)
+                            const struct custom_resource *need,
+                            uint32_t tasks)
 {
     uint64_t most = custom_resources_amount(&max->custom, need->name);
 
-    return most == 0 || need->amount <= left(most, use_of(used, need->name));
+    return most == 0 ||
+           need->amount <= left(most, use_of(used, need->name)) / tasks;
 }
 
 bool bound_has_room(const struct role_bound *max,
                     const struct use *used,
-                    const struct job *j)
+                    const struct job *j,
+                    uint32_t tasks)
 {
     const struct custom_resources *custom = job_custom(j);
 
     for (int k = 0; k < RESOURCE_KINDS; k++)
         if ((max->kinds & 1u << k) != 0 &&
-            j->resources.amount[k] > left(max->amount.amount[k], used->amount[k]))
+            j->resources.amount[k] >
+                left(max->amount.amount[k], used->amount[k]) / tasks)
             return false;
     for (size_t i = 0; i < custom->count && max->custom.count > 0; i++)
-        if (!custom_has_room(max, used, &custom->items[i]))
+        if (!custom_has_room(max, used, &custom->items[i], tasks))
             return false;
     return true;
 }

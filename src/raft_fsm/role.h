@@ -85,9 +85,10 @@ struct bound_room bound_room(const struct role_bound *max, const struct use *use
 void bound_room_take(struct bound_room *room,
                      const struct role_bound *max,
                      const struct job *j);
-/* True if one more task of the job keeps this maximum. */
+/* True if so many more tasks of the job keep this maximum. */
 bool bound_has_room(const struct role_bound *max,
                     const struct use *used,
-                    const struct job *j);
+                    const struct job *j,
+                    uint32_t tasks);
 
 #endif

@@ -237,8 +237,9 @@ const struct custom_resources *job_custom(const struct job *j)
 
 uint32_t job_pending(const struct job *j)
 {
-    return j->kill_index != 0 || job_is_blocked(j) ? 0
-                                                   : job_unplaced(j) - job_waiting(j);
+    if (j->kill_index != 0 || job_is_blocked(j) || (job_is_whole(j) && job_waiting(j) > 0))
+        return 0;
+    return job_unplaced(j) - job_waiting(j);
 }
 
 uint32_t job_waiting(const struct job *j)
@@ -249,6 +250,11 @@ uint32_t job_waiting(const struct job *j)
 struct task_extras *job_first_retry(const struct job *j)
 {
     return j->retries == NULL ? NULL : RB_MIN(task_retry_tree, &j->retries->tasks);
+}
+
+bool job_is_whole(const struct job *j)
+{
+    return j->is_gang && job_live(j) == 0;
 }
 
 bool job_has_lease(const struct job *j)
@@ -303,7 +309,7 @@ bool job_next_pending(const struct job *j,
 {
     uint32_t at = from;
 
-    if (j->kill_index != 0 || job_is_blocked(j))
+    if (job_pending(j) == 0)
         return false;
     if (j->tasks[TASK_PENDING] == 0)
         at = j->touched;
@@ -339,4 +345,21 @@ bool agent_has_room(const struct agent *a, const struct job *j)
         if (a->allocated.amount[i] + j->resources.amount[i] > a->capacity.amount[i])
             return false;
     return j->extras == NULL || extra_has_room(&a->extras, &a->extras_used, j->extras);
+}
+
+uint32_t agent_room(const struct agent *a, const struct job *j, uint32_t most)
+{
+    uint32_t runs = LIMIT_AGENT_RUNS - a->attempts_count;
+
+    if (!agent_has_room(a, j))
+        return 0;
+    most = most < runs ? most : runs;
+    for (int i = 0; i < RESOURCE_KINDS; i++) {
+        uint64_t free = a->capacity.amount[i] - a->allocated.amount[i];
+
+        if (j->resources.amount[i] > 0 && free / j->resources.amount[i] < most)
+            most = (uint32_t)(free / j->resources.amount[i]);
+    }
+    return j->extras == NULL ? most
+                             : extra_room(&a->extras, &a->extras_used, j->extras, most);
 }

@@ -128,6 +128,7 @@ struct job {
     int32_t priority;
     uint8_t kind;          /* enum job_kind */
     uint8_t expected_from; /* enum expectation */
+    bool is_gang;          /* derived, of `spec` */
 
     /* derived */
     bool is_runnable; /* in the state's queue of jobs with tasks to place */
@@ -135,6 +136,7 @@ struct job {
                        * 0: one was placed */
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
+    bool was_whole; /* as of the last edit, of job_is_whole() */
     struct failure_counts *open_failures; /* of its tasks, owned; NULL: none */
     struct job_retries *retries;          /* owned; NULL: none ever waited */
     struct task_chunk *chunks;
@@ -335,6 +337,10 @@ uint32_t job_waiting(const struct job *j);
 struct task_extras *job_first_retry(const struct job *j);
 /* Tasks that could be placed now. */
 uint32_t job_pending(const struct job *j);
+/* A gang of which nothing is live begins as a whole: all of its tasks that are pending are
+ * placed by one command, or none.  Then that is so, and until none of them waits for `retry`
+ * there are none that could be placed. */
+bool job_is_whole(const struct job *j);
 /* The lowest instance to place at or after `from`: *instance and the attempt number it
  * will have; false when there is none. */
 bool job_next_pending(const struct job *j,
@@ -347,6 +353,8 @@ bool job_next_pending(const struct job *j,
 bool agent_takes_work(const struct agent *a);
 /* True if one more task of the job fits: never while more is allocated than there is. */
 bool agent_has_room(const struct agent *a, const struct job *j);
+/* How many tasks of the job fit together, at most `most`. */
+uint32_t agent_room(const struct agent *a, const struct job *j, uint32_t most);
 
 /* Every invariant across the tables, and counters and digest from scratch.  O(state).
  * Returns 0 or ERROR_CORRUPT with the first rule that is broken. */

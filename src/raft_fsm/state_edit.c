@@ -47,6 +47,7 @@ static void queue_job(struct state *s, struct job *j)
 {
     bool runnable = job_pending(j) > 0;
 
+    j->was_whole = job_is_whole(j);
     if (runnable == j->is_runnable)
         return;
     if (runnable)
@@ -382,6 +383,7 @@ struct job *job_create(struct bytes key, struct bytes spec)
     j->key = (struct bytes){block, key.size};
     j->spec = (struct bytes){block + key.size, spec.size};
     j->match = job_spec_match(j->spec);
+    j->is_gang = job_spec_gang(j->spec);
     return j;
 }
 

@@ -84,7 +84,7 @@ static void check_job(const struct sched *s, const struct job *j)
     ASSERT(w->rank.first == job_rank(&role->spec, j).first);
     ASSERT(fit_key_compare(&shape->place.key, &w->rank) <= 0);
     ASSERT(shape->at != SHAPE_CAPPED ||
-           !bound_has_room(&role->spec.max, &role->use, j));
+           !bound_has_room(&role->spec.max, &role->use, j, 1));
 }
 
 /* What waits is there, and has something to place. */

@@ -553,7 +553,7 @@ void sched_explain(const struct sched *s,
     say(&t, "%s", "");
     if (pending == 0)
         return;
-    if (!bound_has_room(&role->spec.max, &role->use, job)) {
+    if (!bound_has_room(&role->spec.max, &role->use, job, 1)) {
         say_maximum(&t, job);
         return;
     }

@@ -222,6 +222,7 @@ struct job_spec {
     struct job_parameter *parameters; /* in order of the names, distinct */
     size_t parameter_count;
     struct match match; /* which agents */
+    bool gang;          /* its tasks begin all at once, or none (spec 14) */
 };
 
 /* Nothing of it runs: jobs are made of it. */
@@ -315,5 +316,7 @@ void job_spec_pack_agent_part(struct bytes spec, struct buffer *out);
 struct bytes job_spec_name(struct bytes bytes);
 /* Only its struct match, packed, as such a view; empty when it takes any agent. */
 struct bytes job_spec_match(struct bytes bytes);
+/* Only whether it is a gang. */
+bool job_spec_gang(struct bytes bytes);
 
 #endif

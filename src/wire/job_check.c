@@ -817,6 +817,18 @@ static int check_going_on(const struct job_spec *spec, struct error *err)
     return 0;
 }
 
+static int check_gang(const struct job_spec *spec, struct error *err)
+{
+    if (spec->gang && spec->instances > LIMIT_GANG_TASKS)
+        return error_set(err,
+                         ERROR_TOO_LARGE,
+                         "gang: %u instances; at most %d can start at once: make them "
+                         "fewer and larger, or leave gang out",
+                         spec->instances,
+                         LIMIT_GANG_TASKS);
+    return 0;
+}
+
 static int check_text_bytes(const struct job_spec *spec, struct error *err)
 {
     size_t size = length(spec->image.source) + length(spec->user) +
@@ -847,12 +859,12 @@ static int check_text_bytes(const struct job_spec *spec, struct error *err)
 int job_spec_check(const struct job_spec *spec, struct error *err)
 {
     static int (*const CHECKS[])(const struct job_spec *, struct error *) = {
-        check_name,     check_numbers,    check_role,       check_resources,
-        check_argv,     check_env,        check_exec_bytes, check_image,
-        check_user,     check_ports,      check_custom,     check_artifacts,
-        check_volumes,  check_times,      check_checks,     check_lease,
-        check_going_on, check_after,      check_schedule,   check_parameters,
-        check_match,    check_text_bytes,
+        check_name,     check_numbers, check_role,       check_resources,
+        check_argv,     check_env,     check_exec_bytes, check_image,
+        check_user,     check_ports,   check_custom,     check_artifacts,
+        check_volumes,  check_times,   check_checks,     check_lease,
+        check_going_on, check_after,   check_schedule,   check_parameters,
+        check_match,    check_gang,    check_text_bytes,
     };
     struct error unused;
 

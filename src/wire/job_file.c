@@ -21,6 +21,7 @@
 
 JOB_FIELD(read_name, job_read_text, struct job_spec, name)
 JOB_FIELD(read_user, job_read_text, struct job_spec, user)
+JOB_FIELD(read_gang, job_read_bool, struct job_spec, gang)
 JOB_FIELD(read_estimate, job_read_time, struct job_spec, estimate_ms)
 JOB_FIELD(read_kill_grace, job_read_time, struct job_spec, kill_grace_ms)
 JOB_FIELD(read_max_runtime, job_read_time, struct job_spec, max_runtime_ms)
@@ -209,6 +210,7 @@ static const struct job_field JOB_FIELDS[] = {
     {"schedule", job_read_schedule},
     {"parameters", job_read_parameters},
     {"instances", read_instances},
+    {"gang", read_gang},
     {"priority", read_priority},
     {"role", read_role},
     {"estimate", read_estimate},

@@ -5,7 +5,7 @@
  *      cpu_hard, [artifact…], [volume…], max_runtime_ms, restart, reschedule, [check…],
  *      stop_after_ms, [lease_ms, drift_permille, lease_grace_ms],
  *      [role, estimate_ms, kind, [[job, on]…], [cron, timezone, missed, overlap],
- *       [[name, value?]…], match]]
+ *       [[name, value?]…], match, gang]]
  *
  * The last one is what masters alone need: agents get the rest (job_spec_pack_agent_part()).
  *
@@ -238,6 +238,11 @@ static void pack_match(const struct job_spec *spec, struct buffer *out)
     match_pack(&spec->match, out);
 }
 
+static void pack_gang(const struct job_spec *spec, struct buffer *out)
+{
+    pack_bool(out, spec->gang);
+}
+
 typedef void pack_field(const struct job_spec *spec, struct buffer *out);
 
 /* How many fields stand in the bytes: up to the last that is given. */
@@ -255,9 +260,11 @@ static pack_field *const SCHEDULING[] = {pack_role,
                                          pack_after,
                                          pack_schedule,
                                          pack_parameters,
-                                         pack_match};
+                                         pack_match,
+                                         pack_gang};
 
 #define SCHEDULING_OF_MATCH 6 /* before it */
+#define SCHEDULING_OF_GANG  7 /* likewise */
 
 static uint32_t count_scheduling(const struct job_spec *spec)
 {
@@ -269,6 +276,7 @@ static uint32_t count_scheduling(const struct job_spec *spec)
         spec->schedule.cron != NULL,
         spec->parameter_count > 0,
         !match_is_empty(&spec->match),
+        spec->gang,
     };
 
     _Static_assert(sizeof(given) / sizeof(given[0]) ==
@@ -579,6 +587,7 @@ static void unpack_scheduling(struct job_spec *spec, struct unpack *u)
     unpack_schedule(spec, u);
     unpack_parameters(spec, u);
     match_unpack(&spec->match, u);
+    spec->gang = unpack_bool(u);
     unpack_leave_known(u);
 }
 
@@ -699,19 +708,34 @@ struct bytes job_spec_name(struct bytes bytes)
     return unpack_text(&u, LIMIT_NAME_BYTES);
 }
 
+/* *u stands at one of the fields of masters; false when the bytes do not have it. */
+static bool find_scheduling(struct unpack *u, struct bytes bytes, uint32_t field)
+{
+    unpack_init(u, bytes);
+    if (unpack_enter(u) <= FIELDS_OF_AGENTS)
+        return false;
+    for (uint32_t i = 0; i < FIELDS_OF_AGENTS; i++)
+        unpack_skip(u);
+    if (unpack_enter(u) <= field)
+        return false;
+    for (uint32_t i = 0; i < field; i++)
+        unpack_skip(u);
+    return unpack_ok(u);
+}
+
 struct bytes job_spec_match(struct bytes bytes)
 {
     struct bytes none = {0};
     struct unpack u;
 
-    unpack_init(&u, bytes);
-    if (unpack_enter(&u) <= FIELDS_OF_AGENTS)
+    if (!find_scheduling(&u, bytes, SCHEDULING_OF_MATCH))
         return none;
-    for (uint32_t i = 0; i < FIELDS_OF_AGENTS; i++)
-        unpack_skip(&u);
-    if (unpack_enter(&u) <= SCHEDULING_OF_MATCH)
-        return none;
-    for (uint32_t i = 0; i < SCHEDULING_OF_MATCH; i++)
-        unpack_skip(&u);
-    return unpack_ok(&u) ? unpack_array_view(&u) : none;
+    return unpack_array_view(&u);
+}
+
+bool job_spec_gang(struct bytes bytes)
+{
+    struct unpack u;
+
+    return find_scheduling(&u, bytes, SCHEDULING_OF_GANG) && unpack_bool(&u);
 }

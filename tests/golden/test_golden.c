@@ -117,6 +117,15 @@ START_TEST(job_spec_that_is_choosy)
 }
 END_TEST
 
+START_TEST(job_spec_of_a_gang)
+{
+    struct job_spec sample;
+
+    gang_job_spec(&sample);
+    check_job_spec(&sample, "job_spec_gang.v4");
+}
+END_TEST
+
 /* What an exclusive job may not say. */
 START_TEST(job_spec_that_stops)
 {
@@ -258,6 +267,7 @@ int main(void)
     tcase_add_test(t, job_spec_with_all);
     tcase_add_test(t, job_spec_of_a_role);
     tcase_add_test(t, job_spec_that_is_choosy);
+    tcase_add_test(t, job_spec_of_a_gang);
     tcase_add_test(t, job_spec_that_stops);
     tcase_add_test(t, role_with_a_score);
     tcase_add_test(t, agent_spec);

@@ -17,6 +17,7 @@
 #define FIRST_PORT   31000
 #define SET_MAX      4 /* jobs submitted together */
 #define ELEMENTS_MAX 8 /* placements or updates in a command */
+#define GANG_MAX     5
 
 static const uint32_t INSTANCES[] = {1, 1, 2, 3, 5, 17, 64, 65, 130, 1500};
 
@@ -188,6 +189,7 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
     if (kind % 3 == 0 && kind % 7 < 3)
         spec->kind = JOB_SERVICE;
+    spec->gang = kind % 4 == 2 && spec->instances <= GANG_MAX;
     if (kind % 5 == 2)
         condition_parse(match_add_constraint(&spec->match), "rack distinct", NULL);
     if (kind % 7 == 3)
@@ -311,6 +313,29 @@ static void placement(struct workload *w, const struct state *s, struct placemen
         p->instance = (uint32_t)workload_choose(w, j->instances);
 }
 
+/* All of a gang that may begin, in order, mostly on two agents; 0 when there is none. */
+static uint32_t
+gang(struct workload *w, const struct state *s, struct placement of[ELEMENTS_MAX])
+{
+    uint64_t agents[2] = {agent_id(w, s), agent_id(w, s)};
+    struct job *j = NULL, *other;
+    uint32_t n = 0, from = 0;
+
+    RB_FOREACH (other, job_order_tree, (struct job_order_tree *)&s->runnable)
+        if (job_is_whole(other) && (j == NULL || percent(w, 30)))
+            j = other;
+    while (j != NULL && n < ELEMENTS_MAX &&
+           job_next_pending(j, from, &of[n].instance, &of[n].attempt)) {
+        from = of[n].instance + 1;
+        of[n].job = j->id;
+        of[n].agent = percent(w, 90) ? agents[n % 2] : agent_id(w, s);
+        n++;
+    }
+    if (n > 1 && percent(w, 10)) /* not all, or not in order */
+        of[n - 1] = of[n - 2];
+    return n > 1 && percent(w, 10) ? n - 1 : n;
+}
+
 static void update(struct workload *w,
                    const struct agent *agent,
                    const struct state *s,
@@ -392,7 +417,10 @@ static void append_list(struct workload *w,
     struct task_update updates[ELEMENTS_MAX];
 
     if (c->kind == COMMAND_PLACE) {
-        for (uint32_t i = 0; i < count; i++)
+        uint32_t first = percent(w, 25) ? gang(w, s, placements) : 0;
+
+        count = first > count ? first : count;
+        for (uint32_t i = first; i < count; i++)
             placement(w, s, &placements[i]);
         c->place.placements = placements;
         c->place.count = count;

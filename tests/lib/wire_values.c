@@ -124,6 +124,12 @@ void choosy_job_spec(struct job_spec *spec)
     apart_parse(match_add_apart(m), "cache:30", NULL);
 }
 
+void gang_job_spec(struct job_spec *spec)
+{
+    sample_job_spec(spec);
+    spec->gang = true;
+}
+
 static void add_attribute(struct agent_spec *spec, const char *name, const char *value)
 {
     size_t n = spec->attribute_count++;
@@ -437,6 +443,7 @@ void random_job_spec(struct rng *r, struct job_spec *spec)
         random_match(r, &spec->match);
     if (spec->match.spread_count > 0 && spec->instances > LIMIT_DISTINCT_TASKS)
         spec->instances = LIMIT_DISTINCT_TASKS;
+    spec->gang = spec->instances <= LIMIT_GANG_TASKS && rng_percent(r, 50);
     if (rng_percent(r, 20)) {
         spec->schedule.cron = mem_strdup("*/5 2-4 * * mon");
         if (rng_percent(r, 50))
@@ -742,8 +749,8 @@ bool job_specs_equal(const struct job_spec *a, const struct job_spec *b)
            strings_equal(a->argv, a->argc, b->argv, b->argc) &&
            strings_equal(a->env, a->env_count, b->env, b->env_count) &&
            texts_equal(a->role, b->role) && a->estimate_ms == b->estimate_ms &&
-           a->kind == b->kind && afters_equal(a, b) && parameters_equal(a, b) &&
-           texts_equal(a->schedule.cron, b->schedule.cron) &&
+           a->kind == b->kind && a->gang == b->gang && afters_equal(a, b) &&
+           parameters_equal(a, b) && texts_equal(a->schedule.cron, b->schedule.cron) &&
            texts_equal(a->schedule.timezone, b->schedule.timezone) &&
            a->schedule.missed == b->schedule.missed &&
            a->schedule.overlap == b->schedule.overlap &&

@@ -22,6 +22,8 @@ void full_job_spec(struct job_spec *spec);
 void newest_job_spec(struct job_spec *spec);
 /* And one that does not take any agent. */
 void choosy_job_spec(struct job_spec *spec);
+/* And one whose tasks begin all at once. */
+void gang_job_spec(struct job_spec *spec);
 void sample_agent_spec(struct agent_spec *spec);
 /* Likewise with what the first version did not have. */
 void full_agent_spec(struct agent_spec *spec);

@@ -127,12 +127,12 @@ static struct result run(struct model *m, const struct command *c)
 
 struct view {
     enum job_state state;
-    bool to_place;
+    bool to_place, whole;
 };
 
 static struct view view_of(const struct m_job *j)
 {
-    return (struct view){m_state_of(j), m_count_placeable(j) > 0};
+    return (struct view){m_state_of(j), m_count_placeable(j) > 0, m_is_whole(j)};
 }
 
 /* A command, and an effect for each job that it moved to another state or that has tasks
@@ -154,7 +154,8 @@ static struct result run_and_watch(struct model *m, struct bytes bytes)
 
         if (now.state != before[i].state && job_state_is_final(now.state))
             j->ended_us = m->stamp;
-        if (now.state != before[i].state || now.to_place != before[i].to_place)
+        if (now.state != before[i].state || now.to_place != before[i].to_place ||
+            now.whole != before[i].whole)
             m_effect(m, EFFECT_JOB, j->id, 0);
     }
     mem_free(before);

@@ -43,10 +43,25 @@ enum task_state m_shown(const struct m_job *j, uint32_t i)
     return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
 }
 
+bool m_is_whole(const struct m_job *j)
+{
+    for (uint32_t i = 0; i < j->spec.instances; i++)
+        if (j->tasks[i].state > TASK_PENDING && j->tasks[i].state < TASK_FINISHED)
+            return false;
+    return j->spec.gang;
+}
+
+static bool m_waits(const struct m_job *j, uint32_t i)
+{
+    return m_shown(j, i) == TASK_PENDING && j->tasks[i].tries.retry_us != 0;
+}
+
 bool m_can_be_placed(const struct m_job *j, uint32_t i)
 {
-    return m_shown(j, i) == TASK_PENDING && j->tasks[i].tries.retry_us == 0 &&
-           j->wait_count == 0;
+    for (uint32_t k = 0; m_is_whole(j) && k < j->spec.instances; k++)
+        if (m_waits(j, k))
+            return false;
+    return m_shown(j, i) == TASK_PENDING && !m_waits(j, i) && j->wait_count == 0;
 }
 
 uint32_t m_count_placeable(const struct m_job *j)

@@ -119,6 +119,8 @@ struct m_job *m_find_job(struct model *m, uint64_t id);
 struct m_agent *m_find_agent(struct model *m, uint64_t id);
 struct m_attempt *m_find_attempt(struct model *m, uint64_t id);
 enum task_state m_shown(const struct m_job *j, uint32_t i);
+/* A gang of which nothing runs: it is placed as a whole. */
+bool m_is_whole(const struct m_job *j);
 bool m_can_be_placed(const struct m_job *j, uint32_t i);
 uint32_t m_count_placeable(const struct m_job *j);
 uint32_t m_count_shown(const struct m_job *j, enum task_state state);

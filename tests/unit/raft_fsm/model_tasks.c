@@ -102,34 +102,42 @@ struct result m_retry(struct model *m, const struct command *c)
     return m_done(m, j->id);
 }
 
-static bool m_place_one(struct model *m, const struct placement *p)
+static bool m_may_place(struct model *m, const struct placement *p, uint16_t *ports)
 {
     struct m_job *j = m_find_job(m, p->job);
     struct m_agent *a = m_find_agent(m, p->agent);
-    struct m_attempt *t;
-    struct m_task *task;
     struct resources sum;
-    uint16_t ports[LIMIT_TASK_PORTS] = {0};
 
     if (j == NULL || a == NULL || p->instance >= j->spec.instances ||
         p->instance >= m_touched(j) + LIMIT_PLACE_AHEAD)
         return false;
-    task = &j->tasks[p->instance];
-    if (!m_can_be_placed(j, p->instance) || p->attempt != task->attempt + 1)
+    if (!m_can_be_placed(j, p->instance) ||
+        p->attempt != j->tasks[p->instance].attempt + 1)
         return false;
     if (a->state != AGENT_ACTIVE || a->mode != AGENT_NORMAL ||
         m_has_superseded(m, a->id))
         return false;
     sum = m_allocated(m, a->id);
     resources_add(&sum, &j->spec.resources);
-    if (!resources_contain(&a->spec.resources, &sum) ||
-        !m_has_extras(m, a, &j->spec, ports) || !m_role_has_room(m, j))
+    return resources_contain(&a->spec.resources, &sum) &&
+           m_has_extras(m, a, &j->spec, ports) && m_role_has_room(m, j);
+}
+
+static bool m_place_one(struct model *m, const struct placement *p)
+{
+    uint16_t ports[LIMIT_TASK_PORTS] = {0};
+    struct m_job *j = m_find_job(m, p->job);
+    struct m_attempt *t;
+    struct m_task *task;
+
+    if (!m_may_place(m, p, ports))
         return false;
+    task = &j->tasks[p->instance];
     MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
     t = &m->attempts[m->attempt_count++];
     *t = (struct m_attempt){.id = m->attempt_count,
                             .job = j->id,
-                            .agent = a->id,
+                            .agent = p->agent,
                             .placed_us = m->stamp,
                             .instance = p->instance,
                             .number = p->attempt,
@@ -138,23 +146,78 @@ static bool m_place_one(struct model *m, const struct placement *p)
     *task = (struct m_task){.state = TASK_STAGING,
                             .attempt = p->attempt,
                             .attempt_id = t->id,
-                            .agent_id = a->id,
+                            .agent_id = p->agent,
                             .changed = m->index,
                             .tries = task->tries};
     j->changed = m->index;
-    m_effect(m, EFFECT_LAUNCH, t->id, a->id);
+    m_effect(m, EFFECT_LAUNCH, t->id, p->agent);
     return true;
+}
+
+#define GANG_MAX 64
+
+/* They would be placed one after the other, all that it has: tried on a copy of what counts. */
+static bool m_may_place_gang(struct model *m, const struct placement *of, uint32_t n)
+{
+    struct m_job *j = m_find_job(m, of[0].job);
+    size_t attempts = m->attempt_count;
+    struct m_task tasks[GANG_MAX];
+    uint64_t changed = j->changed;
+    struct outcome *out = m->out;
+    bool may = n == m_count_placeable(j);
+
+    for (uint32_t i = 1; i < n; i++)
+        may = may && of[i - 1].instance < of[i].instance;
+    memcpy(tasks, j->tasks, j->spec.instances * sizeof(*tasks));
+    j->spec.gang = false; /* each by itself */
+    m->out = NULL;
+    for (uint32_t i = 0; i < n && may; i++)
+        may = m_place_one(m, &of[i]);
+    m->out = out;
+    j->spec.gang = true;
+    memcpy(j->tasks, tasks, j->spec.instances * sizeof(*tasks));
+    m->attempt_count = attempts;
+    j->changed = changed;
+    return may;
+}
+
+static uint64_t m_place_gang(struct model *m, const struct placement *of, uint32_t n)
+{
+    struct m_job *j = m_find_job(m, of[0].job);
+    uint64_t placed = 0;
+
+    if (!m_may_place_gang(m, of, n))
+        return 0;
+    j->spec.gang = false;
+    for (uint32_t i = 0; i < n; i++)
+        placed += m_place_one(m, &of[i]);
+    j->spec.gang = true;
+    return placed;
 }
 
 struct result m_place(struct model *m, const struct command *c)
 {
+    struct placement of[GANG_MAX], next = {0};
     struct command_cursor at = {0};
-    struct placement p;
-    uint64_t n = 0;
+    uint32_t n = 0;
+    uint64_t placed = 0;
+    bool any = command_next_placement(c, &at, &next);
 
-    while (command_next_placement(c, &at, &p))
-        n += m_place_one(m, &p);
-    return m_done(m, n);
+    while (any) {
+        const struct m_job *j = m_find_job(m, next.job);
+
+        if (j == NULL || !m_is_whole(j)) {
+            placed += m_place_one(m, &next);
+            any = command_next_placement(c, &at, &next);
+            continue;
+        }
+        for (n = 0; any && next.job == j->id; n++) {
+            of[n] = next;
+            any = command_next_placement(c, &at, &next);
+        }
+        placed += m_place_gang(m, of, n);
+    }
+    return m_done(m, placed);
 }
 
 static bool m_update_one(struct model *m, uint64_t agent, const struct task_update *u)

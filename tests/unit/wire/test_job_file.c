@@ -138,7 +138,7 @@ static const struct {
      "j.yaml:2: instnces: unknown field; did you mean instances?"},
     {"name: x\nfoo: 3\n",
      "j.yaml:2: foo: unknown field; there are name, kind, after, schedule, "
-     "parameters, instances, "
+     "parameters, instances, gang, "
      "priority, "
      "role, "
      "estimate, command, argv, env, resources, kill_grace, image, user, artifacts, "
@@ -219,7 +219,7 @@ static const struct {
     {"[1]\n", "j.yaml: a job is a map of fields (name, command, …), this is a list"},
     {"\"\\e[31m\": 1\n",
      "j.yaml:1: \xef\xbf\xbd[31m: unknown field; there are name, kind, after, "
-     "schedule, parameters, instances, priority, "
+     "schedule, parameters, instances, gang, priority, "
      "role, estimate, command, argv, env, resources, kill_grace, image, user, "
      "artifacts, volumes, max_runtime, restart, reschedule, health, readiness, "
      "on_disconnect, exclusive, "

@@ -162,7 +162,7 @@ START_TEST(test_fields_of_a_newer_version)
                  {19, false},  /* exclusive */
                  {20, false}}; /* of masters alone */
 
-    condition_parse(match_add_constraint(&spec.match), "ssd is_set", NULL); /* the last */
+    spec.gang = true; /* the last */
     job_spec_pack(&spec, &out);
     for (int i = 0; i < COUNT(WHERE); i++) {
         struct buffer newer = {0};
@@ -192,6 +192,7 @@ static void check_agent_part(struct job_spec *s)
     s->after_count = 0;
     drop_schedule(s);
     match_finish(&s->match);
+    s->gang = false;
     buffer_clear(&out);
     job_spec_pack(s, &out);
     unpack_init(&u, buffer_view(&part));
@@ -214,6 +215,8 @@ START_TEST(test_agents_get_their_part)
     simple.reschedule.attempts = 1;
     job_spec_add_after(&simple, (struct job_after){7, JOB_ON_ANY});
     spread_parse(match_add_spread(&simple.match), "rack", NULL);
+    check_agent_part(&simple);
+    simple.gang = true;
     check_agent_part(&simple);
     job_spec_finish(&simple);
 }

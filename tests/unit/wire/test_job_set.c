@@ -176,6 +176,20 @@ START_TEST(test_a_service_has_a_policy)
 }
 END_TEST
 
+START_TEST(test_a_gang)
+{
+    ck_assert_done(parse("{name: a, command: x, instances: 1024, gang: true}"), err);
+    ck_assert(set.specs[0].gang);
+    ck_assert_done(parse("{name: a, command: x, gang: false}"), err);
+    ck_assert(!set.specs[0].gang);
+    check_refused("{name: a, command: x, gang: 8}", ERROR_INVALID, "gang: ");
+    check_refused("{name: a, command: x, instances: 1025, gang: true}",
+                  ERROR_TOO_LARGE,
+                  "gang: 1025 instances; at most 1024 can start at once: make them "
+                  "fewer and larger, or leave gang out");
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("job_set",
@@ -185,6 +199,7 @@ int main(void)
                          test_the_longest_chain,
                          test_what_is_wrong,
                          test_a_service_has_a_policy,
+                         test_a_gang,
                          test_time_zones);
 
     tcase_add_checked_fixture(c, NULL, teardown);
