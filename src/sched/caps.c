@@ -27,14 +27,16 @@ bool cap_of(const struct bound_room *room,
             struct fit_signature *cap)
 {
     for (unsigned k = 0; k < RESOURCE_KINDS; k++) {
-        if (d->need.amount[k] <= room->kind[k])
+        uint64_t need = d->need.amount[k] * d->at_once; /* up to 2^63 */
+
+        if (need <= room->kind[k])
             continue;
-        *cap = sign(k, d->need.amount[k]);
+        *cap = sign(k, need);
         return true;
     }
     for (size_t i = 0; d->extras != NULL && i < max->custom.count; i++) {
         const char *name = max->custom.items[i].name;
-        uint64_t need = custom_resources_amount(&d->extras->custom, name);
+        uint64_t need = custom_resources_amount(&d->extras->custom, name) * d->at_once;
 
         if (need <= room->custom[i])
             continue;

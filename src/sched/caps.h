@@ -21,7 +21,7 @@ struct caps_wanted {
     unsigned count;
 };
 
-/* False when all that is needed is left. */
+/* False when all that is needed is left, by as many tasks as are placed at once. */
 bool cap_of(const struct bound_room *room,
             const struct role_bound *max,
             const struct demand *d,

@@ -42,6 +42,23 @@ bool sched_refuses(const struct sched *s, uint64_t agent)
     return a != NULL && a->refuses;
 }
 
+/* All together they have no room for it. */
+static void
+check_asleep_gang(const struct sched *s, const struct seek *k, const struct job *j)
+{
+    uint32_t room = 0, most = k->demand->at_once;
+    struct agent *agent;
+
+    if (seek_depends_on_tasks(k))
+        return;
+    RB_FOREACH (agent, agent_tree, (struct agent_tree *)&k->state->agents)
+        if (!sched_refuses(s, agent->id) && agent_takes_work(agent) &&
+            (fleet_agent(k->fleet, agent->id)->claims & k->refused) == 0 &&
+            seek_matches(k, fleet_agent(k->fleet, agent->id)))
+            room += agent_room(agent, j, most);
+    ASSERT(room < most);
+}
+
 /* No agent has room for it, of those that it may have. */
 static void check_asleep(const struct sched *s,
                          const struct shape *shape,
@@ -64,6 +81,10 @@ static void check_asleep(const struct sched *s,
         &s->lanes,
         state,
         &(struct claimant){.job = j, .demand = &shape->demand, .now_us = s->now_us});
+    if (shape->demand.at_once > 1) {
+        check_asleep_gang(s, &k, j);
+        return;
+    }
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
                !agent_has_room(agent, &as) ||
@@ -81,10 +102,11 @@ static void check_job(const struct sched *s, const struct job *j)
     ASSERT(w != NULL);
     shape = w->shape;
     ASSERT(shape->at != SHAPE_READY);
+    ASSERT(shape->demand.at_once == job_demand(j).at_once);
     ASSERT(w->rank.first == job_rank(&role->spec, j).first);
     ASSERT(fit_key_compare(&shape->place.key, &w->rank) <= 0);
     ASSERT(shape->at != SHAPE_CAPPED ||
-           !bound_has_room(&role->spec.max, &role->use, j, 1));
+           !bound_has_room(&role->spec.max, &role->use, j, shape->demand.at_once));
 }
 
 /* What waits is there, and has something to place. */

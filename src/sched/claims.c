@@ -145,6 +145,8 @@ uint64_t claims_against(const struct claims *c,
 #ifdef MUTANT_BACKFILL_IGNORES_CLAIM
     return 0;
 #endif
+    if (who->demand->at_once > 1)
+        return set & ~claims_of(c, who->job->id);
     while (set != 0) {
         int i = claim_next(&set);
         const struct claim *claim = &c->of[i];

@@ -81,7 +81,7 @@ void claims_drop_set(struct claims *c, struct fleet *f, uint64_t set);
 
 /* Those of a job. */
 uint64_t claims_of(const struct claims *c, uint64_t job);
-/* Those that keep this job away from their agents. */
+/* Those that keep this job away from their agents: a gang that begins, all but its own. */
 uint64_t claims_against(const struct claims *c,
                         const struct fleet *f,
                         const struct lanes *l,

@@ -335,7 +335,11 @@ static void say_large_enough(struct text *t, uint64_t agents, const char *what)
 static void say_waiting_for(struct text *t, const struct demand *d)
 {
     say(t, "waiting for ");
+    if (d->at_once > 1)
+        say(t, "%u x ", d->at_once);
     say_needs(t, d);
+    if (d->at_once > 1)
+        say(t, " at once");
 }
 
 /* Where tasks of other jobs, or of its own, keep it away, room is not what it waits for. */
@@ -453,14 +457,14 @@ static uint64_t listed(unsigned __int128 used)
     return used < LIMIT_RESOURCE ? (uint64_t)used : LIMIT_RESOURCE;
 }
 
-/* False when one task more keeps the maximum of this kind. */
+/* False when one task more, or all of a gang, keep the maximum of this kind. */
 static bool say_maximum_of_kind(struct text *t,
                                 const struct role *role,
-                                const struct job *job,
+                                const struct demand *d,
                                 int k)
 {
     const struct role_bound *max = &role->spec.max;
-    uint64_t most = max->amount.amount[k], need = job->resources.amount[k];
+    uint64_t most = max->amount.amount[k], need = d->need.amount[k] * d->at_once;
 
     if ((max->kinds & 1u << k) == 0 || need == 0 || role->use.amount[k] + need <= most)
         return false;
@@ -478,11 +482,14 @@ static bool say_maximum_of_kind(struct text *t,
 
 static bool say_maximum_of_custom(struct text *t,
                                   const struct role *role,
-                                  const struct job *job,
+                                  const struct demand *d,
                                   const struct custom_resource *most)
 {
     unsigned __int128 used = use_of(&role->use, most->name);
-    uint64_t need = custom_resources_amount(job_custom(job), most->name);
+    uint64_t need =
+        d->extras == NULL
+            ? 0
+            : custom_resources_amount(&d->extras->custom, most->name) * d->at_once;
     struct custom_resource has = {most->name, listed(used)};
 
     if (need == 0 || used + need <= most->amount)
@@ -497,18 +504,17 @@ static bool say_maximum_of_custom(struct text *t,
 }
 
 /* Its role has its maximum: of the first kind, or custom resource, that would pass it. */
-static void say_maximum(struct text *t, const struct job *job)
+static void say_maximum(struct text *t, const struct role *role, const struct demand *d)
 {
-    const struct role *role = job->owner->role;
     const struct role_bound *max = &role->spec.max;
     bool is_said = false;
 
-    say_waiting_for(t, &(struct demand){.need = job->resources, .extras = job->extras});
+    say_waiting_for(t, d);
     say(t, ": role %s", role->name);
     for (int k = 0; k < RESOURCE_KINDS && !is_said; k++)
-        is_said = say_maximum_of_kind(t, role, job, k);
+        is_said = say_maximum_of_kind(t, role, d, k);
     for (size_t i = 0; i < max->custom.count && !is_said; i++)
-        is_said = say_maximum_of_custom(t, role, job, &max->custom.items[i]);
+        is_said = say_maximum_of_custom(t, role, d, &max->custom.items[i]);
 }
 
 /* Nothing that the scheduler knows is changed by a search but what it keeps to be quick. */
@@ -532,6 +538,45 @@ static void begin_seek(const struct sched *s,
     *looks -= asked < *looks ? asked : *looks;
 }
 
+/* How many tasks of a gang have room now; false when they count for each other, or there are not
+ * looks enough. */
+static bool
+count_room(const struct job *job, const struct seek *k, unsigned *looks, uint32_t *room)
+{
+    uint32_t most = k->demand->at_once;
+    struct fleet_agent *a;
+
+    *room = 0;
+    if (seek_depends_on_tasks(k))
+        return false;
+    RB_FOREACH (a, fleet_tree, &k->fleet->agents) {
+        if (*looks == 0)
+            return false;
+        --*looks;
+        if (a->fit.height > 0 && *room < most && (a->claims & k->refused) == 0 &&
+            seek_matches(k, a))
+            *room += agent_room(state_agent(k->state, a->id), job, most - *room);
+    }
+    return true;
+}
+
+/* One of them has room. */
+static void
+say_room(struct text *t, const struct job *job, const struct seek *k, unsigned *looks)
+{
+    const struct demand *d = k->demand;
+    uint32_t room;
+    bool is_known = count_room(job, k, looks, &room);
+
+    if (is_known && room == d->at_once) {
+        say(t, "%u tasks wait; placed next", d->at_once);
+        return;
+    }
+    say_waiting_for(t, d);
+    if (is_known)
+        say(t, ": room for %u now", room);
+}
+
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    const struct job *job,
@@ -553,13 +598,15 @@ void sched_explain(const struct sched *s,
     say(&t, "%s", "");
     if (pending == 0)
         return;
-    if (!bound_has_room(&role->spec.max, &role->use, job, 1)) {
-        say_maximum(&t, job);
+    if (!bound_has_room(&role->spec.max, &role->use, job, d.at_once)) {
+        say_maximum(&t, role, &d);
         return;
     }
     begin_seek(s, state, job, &d, looks, &k);
     is_known = ask(s, shape, &k, looks, &room);
-    if (room.is_there)
+    if (room.is_there && d.at_once > 1)
+        say_room(&t, job, &k, looks);
+    else if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
     else if (is_known && count(s, shape, &k, looks, &c))
         say_reason(&t, state, &c, &room, &k);

@@ -1,6 +1,7 @@
 /* fleet.c - the agents as the scheduler sees them. */
 #include "sched/fleet.h"
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -42,8 +43,9 @@ struct demand job_demand(const struct job *j)
         .need = j->resources,
         .extras = j->extras,
         .match = j->match,
-        .job = match_bytes_distinct(j->match) ? j->id : 0,
+        .job = j->is_gang || match_bytes_distinct(j->match) ? j->id : 0,
         .lasts_ms = rounded_ms(j->expected_ms),
+        .at_once = job_is_whole(j) ? job_pending(j) : 1,
     };
 }
 
@@ -323,6 +325,7 @@ free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
     changed |= extras_refresh(f, a, agent);
     changed |= a->is_relaxed;
     a->is_relaxed = false;
+    a->runs = agent->attempts_count;
     if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
         close_agent(f, a);
@@ -342,7 +345,7 @@ bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct dema
 {
     uint16_t ports[LIMIT_TASK_PORTS];
 
-    if (!resources_contain(left, &d->need))
+    if (a->runs == LIMIT_AGENT_RUNS || !resources_contain(left, &d->need))
         return false;
     if (d->extras != NULL) {
         if (!fleet_has_extras(a, d->extras))
@@ -351,6 +354,7 @@ bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct dema
         extra_take(&a->extras->used, d->extras, ports, extra_needs_ports(d->extras));
     }
     resources_subtract(left, &d->need);
+    a->runs++;
     return true;
 }
 
@@ -366,7 +370,10 @@ static void read_later(struct fleet *f, struct fleet_agent *a)
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left)
 {
     f->version++;
-    open_agent(f, a, left, false);
+    if (a->runs < LIMIT_AGENT_RUNS)
+        open_agent(f, a, left, false);
+    else
+        close_agent(f, a);
     read_later(f, a);
 }
 
@@ -376,6 +383,52 @@ void fleet_relax(struct fleet *f, struct fleet_agent *a)
     f->has_relaxed = true;
     a->is_relaxed = true;
     read_later(f, a);
+}
+
+/* As it is in the state. */
+static void reread(struct fleet *f, const struct state *s, struct fleet_agent *a)
+{
+    const struct agent *agent = state_agent(s, a->id);
+    struct resources free = agent->capacity;
+
+    if (a->is_reread)
+        return;
+    a->is_reread = true;
+    a->runs = agent->attempts_count;
+    if (a->extras != NULL)
+        extra_use_copy(&a->extras->used, &agent->extras_used);
+    resources_subtract(&free, &agent->allocated);
+    open_agent(f, a, &free, false);
+}
+
+static void
+plan_again(struct fleet *f, const struct state *s, const struct placement *p)
+{
+    struct fleet_agent *a = fleet_agent(f, p->agent);
+    struct demand d = job_demand(state_job(s, p->job));
+    struct resources left = a->fit.vector;
+    bool fits;
+
+    if (!a->is_reread)
+        return;
+    fits = fleet_plan(a, &left, &d);
+    ASSERT(fits);
+    fleet_take(f, a, &left);
+}
+
+void fleet_forget(struct fleet *f,
+                  const struct state *s,
+                  const struct placement *planned,
+                  size_t kept,
+                  size_t count)
+{
+    f->version++;
+    for (size_t i = kept; i < kept + count; i++)
+        reread(f, s, fleet_agent(f, planned[i].agent));
+    for (size_t i = 0; i < kept; i++)
+        plan_again(f, s, &planned[i]);
+    for (size_t i = kept; i < kept + count; i++)
+        fleet_agent(f, planned[i].agent)->is_reread = false;
 }
 
 /* ---- agents ---- */

@@ -42,6 +42,7 @@ struct demand {
     struct bytes match;               /* a packed struct match; empty: any agent */
     uint64_t job;      /* tasks of this one count for each other; 0: they do not */
     uint64_t lasts_ms; /* at most, as far as that is known; 0: it is not */
+    uint32_t at_once; /* so many are placed, or none: 1, or all of a gang that begins */
 };
 
 struct demand job_demand(const struct job *j);
@@ -61,6 +62,8 @@ struct fleet_agent {
     bool is_taken;           /* its id is in `taken` */
     bool is_relaxed; /* a claim lets more in: it counts as grown when it is read */
     uint64_t claims; /* bits of those on it (claims.h) */
+    bool is_reread;  /* for fleet_forget() */
+    uint32_t runs;   /* attempts on it, and what is planned */
     struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;
@@ -128,6 +131,13 @@ bool fleet_has_extras(const struct fleet_agent *a, const struct extra_needs *n);
 /* Plan one task more: what is left of *left, and of the agent's extras.  False when it does
  * not fit. */
 bool fleet_plan(struct fleet_agent *a, struct resources *left, const struct demand *d);
+/* The last `count` of these placements are not planned any more, the `kept` before them still
+ * are: agents are as they were without them, and none has grown by that. */
+void fleet_forget(struct fleet *f,
+                  const struct state *s,
+                  const struct placement *planned,
+                  size_t kept,
+                  size_t count);
 /* All of them are planned, and leave it with this. */
 void fleet_take(struct fleet *f, struct fleet_agent *a, const struct resources *left);
 

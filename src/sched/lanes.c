@@ -501,6 +501,20 @@ add_job(struct lanes *l, const struct state *s, struct lane *lane, const struct 
     settle(l, s, lane);
 }
 
+/* A gang began, or is to begin again: another number of its tasks is placed at once. */
+static void renew(struct lanes *l, const struct state *s, const struct job *j)
+{
+    struct shape *shape = waiting_find(&l->jobs, j->id)->shape;
+    struct lane *lane = shape->queue->owner;
+    uint32_t at_once = job_demand(j).at_once;
+
+    if (shape->demand.at_once == at_once)
+        return;
+    shape->demand.at_once = at_once;
+    queue_move(&lane->queue, shape, SHAPE_READY);
+    settle(l, s, lane);
+}
+
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j)
 {
     const struct role *role = j->owner->role;
@@ -513,6 +527,8 @@ void lanes_add(struct lanes *l, const struct state *s, const struct job *j)
     if (lane == NULL)
         lane = add_lane(l, r, role, lane_name(j->owner));
     add_job(l, s, lane, j);
+    if (j->is_gang)
+        renew(l, s, j);
 }
 
 static void wake(struct lanes *l, const struct state *s, struct shape *shape)

@@ -154,7 +154,8 @@ void lanes_review(struct lanes *l, const struct state *s, unsigned *looks);
 
 /* The first shape that is ready. */
 struct pick lanes_first(const struct lanes *l);
-/* True if one task more keeps the maximum of the role, which is that of the pick. */
+/* True if one task more, or all of a gang that begins, keep the maximum of the role, which is that
+ * of the pick. */
 bool lanes_may_take(const struct pick *p, const struct role *role);
 /* One task more of this job is planned. */
 void lanes_take(struct lanes *l,

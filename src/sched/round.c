@@ -8,6 +8,10 @@
  *      best, until it is another one's turn or the job has none left (back to 2), or no
  *      agent has room (the shape sleeps), or its role has its maximum (it is capped)
  *
+ * A gang that begins is planned as a whole: what was planned of it is forgotten when the last of
+ * its tasks has no place.  It is begun only when the round has room for all of them, and then goes
+ * on to its end, whatever looks are left: LIMIT_GANG_TASKS searches at most.
+ *
  * On 3: worth is additive (worth.h).  So the agent that just took a task is still the
  * best for the next one of the same needs, and when it is full the next best comes behind
  * where it was: one walk over the index serves the whole job.  Where that is not so, since
@@ -26,6 +30,7 @@
 #include "sched/turn.h"
 
 #define ASKED_PER_LOOK 16 /* agents that were asked cost as much as a search */
+#define GANG_ASKED     (16 * SCHED_LOOKS) /* agents that are asked in vain for one */
 
 /* Of the looks of a round. */
 #define REVIEW_PART    2
@@ -42,6 +47,7 @@ struct round {
     /* All that sleeps was compared, but not with all that grew meanwhile: that comes in the
      * next round, after who is ready now. */
     bool is_compared;
+    bool is_full; /* a gang that is next has no room among its placements */
 };
 
 struct sched *sched_create(unsigned looks)
@@ -500,6 +506,8 @@ struct tasks {
     const struct role *role; /* of the job */
     struct placement next;   /* the first one that has no place yet */
     bool any;
+    bool is_gang;   /* all of them, or none */
+    unsigned asked; /* for it */
 };
 
 static void tasks_step(struct tasks *t, uint32_t from)
@@ -545,18 +553,21 @@ static enum filled fill(struct round *r,
 
     t->next.agent = a->id;
     for (;;) {
-        if (!lanes_may_take(p, t->role)) {
+        if (!t->is_gang && !lanes_may_take(p, t->role)) {
             why = AT_MAXIMUM;
             break;
         }
         if ((a->claims & k->refused) != 0 || !fleet_plan(a, &left, k->demand))
             break;
         r->out[r->count++] = t->next;
-        lanes_take(l, p, t->role, t->job);
+        if (!t->is_gang)
+            lanes_take(l, p, t->role, t->job);
         seek_took(k, a, t->job);
-        take_claimed(r, a, t->job, k);
+        if (!t->is_gang)
+            take_claimed(r, a, t->job, k);
         tasks_step(t, t->next.instance + 1);
         why = !t->any                                     ? ALL_PLACED
+              : t->is_gang                                ? FULL
               : r->count == r->max                        ? OUT_OF_ROOM
               : !lanes_is_first(l, t->role, p, has_grown) ? OTHERS_TURN
                                                           : FULL;
@@ -612,6 +623,14 @@ static void remember_counted(struct sched *s, const struct demand *d)
     s->counted[s->counted_count++] = d->job;
 }
 
+/* The next search may be made. */
+static bool may_go_on(struct round *r, const struct tasks *t)
+{
+    if (t->is_gang)
+        return t->asked < GANG_ASKED;
+    return r->looks > 0;
+}
+
 static enum filled place_tasks(struct round *r, const struct pick *p, struct tasks *t)
 {
     struct fit_key full; /* agents before this one have no room */
@@ -625,19 +644,54 @@ static enum filled place_tasks(struct round *r, const struct pick *p, struct tas
         struct fleet_agent *a;
         unsigned asked = 0;
 
-        if (r->looks == 0)
-            return OUT_OF_ROOM;
-        r->looks--;
+        if (!may_go_on(r, t))
+            return t->is_gang ? FULL : OUT_OF_ROOM;
+        r->looks -= r->looks > 0;
         a = seek_best(&k, from, &asked);
         pay(r, asked);
+        t->asked += asked;
         if (a == NULL)
             return FULL;
         full = a->fit.key;
         filled = fill(r, &k, a, p, t);
-        remember_counted(r->sched, k.demand);
+        if (!t->is_gang || filled == ALL_PLACED)
+            remember_counted(r->sched, k.demand);
         full = seek_after(&k, full, a);
         from = &full;
     }
+    return filled;
+}
+
+/* All of it is planned. */
+static void
+take_gang(struct round *r, const struct pick *p, const struct tasks *t, size_t begin)
+{
+    struct sched *s = r->sched;
+    struct claimant who = {t->job, &p->shape->demand, s->now_us};
+
+    for (size_t i = begin; i < r->count; i++) {
+        lanes_take(&s->lanes, p, t->role, t->job);
+        claims_take(
+            &s->claims, &s->fleet, fleet_agent(&s->fleet, r->out[i].agent), &who);
+    }
+}
+
+static enum filled place_gang(struct round *r, const struct pick *p, struct tasks *t)
+{
+    struct sched *s = r->sched;
+    size_t begin = r->count;
+    enum filled filled = FULL;
+
+    if (!lanes_may_take(p, t->role))
+        return AT_MAXIMUM;
+    filled = place_tasks(r, p, t);
+    if (filled == ALL_PLACED) {
+        take_gang(r, p, t, begin);
+        return ALL_PLACED;
+    }
+    fleet_forget(&s->fleet, r->state, r->out, begin, r->count - begin);
+    r->count = begin;
+    tasks_step(t, 0);
     return filled;
 }
 
@@ -653,9 +707,14 @@ static void place_first_job(struct round *r, const struct pick *p)
     r->looks--;
     if (t.job != NULL) {
         t.role = t.job->owner->role;
+        t.is_gang = p->shape->demand.at_once > 1;
         tasks_step(&t, from);
     }
-    filled = place_tasks(r, p, &t);
+    if (t.is_gang && p->shape->demand.at_once > r->max - r->count) {
+        r->is_full = true;
+        return;
+    }
+    filled = t.is_gang ? place_gang(r, p, &t) : place_tasks(r, p, &t);
     w->round = s->round;
     w->planned = t.next.instance;
     switch (filled) {
@@ -689,7 +748,7 @@ size_t sched_round(struct sched *s,
     *more = true;
     if (!refresh(&r))
         return 0;
-    while (r.count < r.max && r.looks > 0) {
+    while (r.count < r.max && r.looks > 0 && !r.is_full) {
         struct pick p = next_pick(&r);
 
         if (p.shape == NULL) {

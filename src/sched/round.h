@@ -62,8 +62,9 @@ void sched_role_changed(struct sched *s, const struct state *state, uint64_t rol
 /* The dominant share of a role, by its weight, in 10^-12. */
 uint64_t sched_share(const struct sched *s, const struct role *role);
 
-/* Now it is `now_us`.  At most `max` placements, in the order in which they are to be applied; returns how
- * many.  *more: the round ended by its budget, call it again when this batch is applied.
+/* Now it is `now_us`.  At most `max` placements, in the order in which they are to be applied by one
+ * command; returns how many.  A gang with more tasks than `max` is never among them.  *more: the round
+ * ended by its budget, call it again when this batch is applied.
  * Otherwise nothing that waits fits anywhere until something changes. */
 size_t sched_round(struct sched *s,
                    const struct state *state,

@@ -24,6 +24,8 @@
 #define PURGE_LOOKS      4096u /* jobs looked at in one tick */
 #define TIME_LAG         16u   /* our time loses one part of these while it is ahead */
 
+_Static_assert(ROUND_PLACEMENTS >= LIMIT_GANG_TASKS, "a gang is placed by one round");
+
 /* ---- our time ---- */
 
 uint64_t leader_now_us(const struct master_core *m)
