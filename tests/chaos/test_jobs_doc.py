@@ -125,6 +125,10 @@ def retry(run):
     assert lines == ["attempt 2 restart 0", "attempt 2 restart 1"]
 
 
+def gang(run):
+    assert sorted(run.ends()[0]) == [f"rank {i} of 4" for i in range(4)]
+
+
 def pipeline(run):
     """The second adds what the first wrote; the third is for another day."""
     path = run.folder / "job.yaml"

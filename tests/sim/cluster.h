@@ -243,6 +243,7 @@ struct sim_job {
     X(blocked)     /* jobs that were seen to wait for others */                  \
     X(stopped)     /* those that never began */                                  \
     X(slots)       /* of schedules that were seen to be decided */               \
+    X(gangs)       /* changes of some that had begun */                          \
     X(purges)                                                                    \
     X(purged_seen)
 

@@ -232,6 +232,20 @@ static void check_drain(struct cluster *c, struct sim_master *m, const struct ag
                    (unsigned long long)a->id);
 }
 
+/* All of its tasks begin with one entry. */
+static void
+check_gang(struct cluster *c, const struct sim_master *m, const struct job *job)
+{
+    c->totals.gangs += job->touched > 0;
+    if (job->touched > 0 && job->touched < job->instances)
+        world_fail(&c->world,
+                   "master %u: %u of %u tasks of gang %llu began",
+                   m->number + 1,
+                   job->touched,
+                   job->instances,
+                   (unsigned long long)job->id);
+}
+
 /* What the entries since the last look may have broken. */
 static void check_applied(struct cluster *c, struct sim_master *m)
 {
@@ -241,8 +255,11 @@ static void check_applied(struct cluster *c, struct sim_master *m)
 
     check_digest(c, m);
     RB_FOREACH (job, job_tree, &s->jobs)
-        if (job->changed > m->looked_to)
+        if (job->changed > m->looked_to) {
             check_finals(c, job);
+            if (job->is_gang)
+                check_gang(c, m, job);
+        }
     RB_FOREACH (agent, agent_tree, &s->agents) {
         check_capacity(c, m, agent);
         check_closed(c, m, agent);

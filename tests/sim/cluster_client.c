@@ -588,6 +588,21 @@ static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
         condition_parse(match_add_constraint(m), "agent distinct", NULL);
 }
 
+static bool is_gang(const struct sim_job *j)
+{
+    return j->key >> 32 & 1 && j->instances > 1 && j->instances <= 4 && !j->scheduled;
+}
+
+/* All of it fits on the smallest agent, if that is empty. */
+static void be_gang(struct job_spec *spec)
+{
+    spec->gang = true;
+    spec->resources.amount[RESOURCE_CPUS] = 200;
+    spec->resources.amount[RESOURCE_MEM] = 64 * MIB;
+    spec->ports = (struct job_ports){0};
+    custom_resources_finish(&spec->custom);
+}
+
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
     struct rng r = {.state = j->key};
@@ -631,7 +646,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     add_extras(&spec, &r);
     if (j->in_batch)
         job_spec_set_role(&spec, "batch");
-    add_match(&spec, r, !j->endless && j->instances < 4 && run_ms < 1000);
+    add_match(
+        &spec, r, !j->endless && !is_gang(j) && j->instances < 4 && run_ms < 1000);
     if (rng_percent(&r, 30))
         spec.estimate_ms = rng_between(&r, 1, 10000);
     /* Tasks that come one after the other have no time for pauses. */
@@ -656,6 +672,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     }
     if (j->scheduled)
         be_template(&spec, &r);
+    if (is_gang(j))
+        be_gang(&spec);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
