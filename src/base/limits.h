@@ -111,6 +111,7 @@
 #define LIMIT_SET_JOBS         1024  /* submitted as one */
 #define LIMIT_PARAMETERS       64    /* of a job of which others are made */
 #define LIMIT_SCHEDULES        65536
+#define LIMIT_SYSTEM_JOBS      256   /* each may have a task on every agent */
 #define LIMIT_CRON_BYTES       255   /* of the fields of a schedule */
 #define LIMIT_ZONE_BYTES       64    /* a name of a time zone */
 #define LIMIT_ZONE_FILE_BYTES  65536 /* what is read of one */

@@ -25,7 +25,8 @@ static const struct option_row rows[] = {
      .kind = OPTION_TEXT,
      .argument = "KIND",
      .fallback = "batch",
-     .help = "batch, or service: its tasks are repeated however they end"},
+     .help = "batch; service: its tasks are repeated however they end; system: one on "
+             "each agent"},
     {.name = "gang",
      .kind = OPTION_FLAG,
      .help = "start all its tasks at once, or none"},
@@ -258,9 +259,11 @@ static int take_kind(const struct session *s, struct job_spec *spec, struct erro
     const char *kind = options_text(s->options, "kind");
 
     if (!job_kind_of(&spec->kind, kind))
-        return options_refuse(
-            s->options, "kind", err, "'%.40s' is no kind; give batch or service", kind);
-    job_spec_complete(spec);
+        return options_refuse(s->options,
+                              "kind",
+                              err,
+                              "'%.40s' is no kind; give batch, service or system",
+                              kind);
     return 0;
 }
 
@@ -374,7 +377,10 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
         rc = take_priority(s, &spec->priority, err);
     if (rc == 0)
         rc = take_match(s, &spec->match, err);
-    return rc == 0 ? check_spec(spec, err) : rc;
+    if (rc != 0)
+        return rc;
+    job_spec_complete(spec);
+    return check_spec(spec, err);
 }
 
 static int run(struct session *s, struct error *err)

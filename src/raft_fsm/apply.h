@@ -103,6 +103,8 @@ void failure_of_task(struct apply *a,
 void failure_recovered(struct apply *a,
                        const struct attempt *attempt,
                        const struct task *t);
+/* It is over without another attempt. */
+void failure_over(struct apply *a, const struct task *t);
 /* Its last attempt is its own again. */
 void failure_reclaimed(struct apply *a, const struct task *t);
 
@@ -124,6 +126,13 @@ void history_of_loss(struct apply *a, const struct job *j, uint64_t us);
 void job_expect(const struct apply *a, struct job *j, const struct job_spec *spec);
 /* It is predicted again, unless the job said it; h may be NULL. */
 void job_predict(struct job *j, const struct history *h);
+
+/* ---- apply_system.c ---- */
+
+/* Tasks of system jobs that belong to an agent which is gone are over. */
+void systems_agent_gone(struct apply *a, const struct agent *agent);
+/* On an agent that is drained they are told to end when nothing else is left there. */
+void systems_drain(struct apply *a, struct agent *agent);
 
 /* A live attempt is lost with its agent: its task waits for a successor, or is KILLED
  * if the job is.  With `superseded` it holds its resources until the agent speaks

@@ -190,6 +190,7 @@ struct result apply_agent_gone(struct apply *a, const struct command *c)
             moved++;
         }
     }
+    systems_agent_gone(a, agent);
     failure_of_agent(a, agent, TASK_REASON_AGENT_GONE, moved);
     return result_done(a, agent->id);
 }
@@ -233,7 +234,8 @@ struct result apply_drain_due(struct apply *a, const struct command *c)
     state_edited(a->state, object_agent(agent));
     agent_changed(a, agent);
     TAILQ_FOREACH (t, &agent->attempts, by_agent)
-        if (!t->superseded && t->stop == TASK_REASON_NONE)
+        if (!t->superseded && t->stop == TASK_REASON_NONE && t->job->system == NULL)
             attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
+    systems_drain(a, agent);
     return result_done(a, agent->id);
 }

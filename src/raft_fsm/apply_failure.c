@@ -157,6 +157,14 @@ void failure_recovered(struct apply *a,
         recover(a, f, attempt->agent->id);
 }
 
+void failure_over(struct apply *a, const struct task *t)
+{
+    struct failure *f = open_of(a, t);
+
+    if (f != NULL)
+        close_as(a, f, FAILURE_IS_OVER);
+}
+
 void failure_reclaimed(struct apply *a, const struct task *t)
 {
     struct failure *f = open_of(a, t);

@@ -58,14 +58,17 @@ static bool plan_holds(const struct state *s, const struct role *role, uint64_t 
     return s->globals.agents_changed <= index && changed <= index;
 }
 
-/* Of what is submitted together, the spec is that at `position`: the jobs before it are the
- * only ones that it may wait for by their positions, and so many of them have a schedule.
- * `check`: a plan of that index is to hold still; 0: none. */
+/* Of jobs that are submitted together: how many come before one, and how many of those are such. */
+struct before {
+    size_t jobs, schedules, systems;
+};
+
+/* By their positions it may wait for jobs that come before it alone.  `check`: a plan of that
+ * index is to hold still; 0: none. */
 static enum error_code may_submit(const struct state *s,
                                   const struct job_spec *spec,
                                   uint64_t check,
-                                  size_t position,
-                                  size_t schedules)
+                                  const struct before *before)
 {
     const struct role *role = role_of(s, spec);
 
@@ -73,12 +76,16 @@ static enum error_code may_submit(const struct state *s,
         return ERROR_NOT_FOUND;
     if (check > 0 && !plan_holds(s, role, check))
         return ERROR_CHANGED;
-    if (spec->schedule.cron != NULL && s->template_count + schedules >= LIMIT_SCHEDULES)
+    if (spec->schedule.cron != NULL &&
+        s->template_count + before->schedules >= LIMIT_SCHEDULES)
+        return ERROR_BUSY;
+    if (spec->kind == JOB_SYSTEM &&
+        s->system_count + before->systems >= LIMIT_SYSTEM_JOBS)
         return ERROR_BUSY;
     for (size_t i = 0; i < spec->after_count; i++) {
         int64_t job = spec->after[i].job;
 
-        if (job < -(int64_t)position)
+        if (job < -(int64_t)before->jobs)
             return ERROR_INVALID;
         if (job > 0 && state_job(s, (uint64_t)job) == NULL)
             return ERROR_NOT_FOUND;
@@ -120,7 +127,7 @@ struct job *job_add(struct apply *a,
     j->submitted_us = a->stamp_us;
     j->body = hash128_of(packed);
     j->made = template_of(j, spec);
-    j->instances = j->made == NULL ? spec->instances : 0;
+    j->instances = j->made == NULL && spec->kind != JOB_SYSTEM ? spec->instances : 0;
     j->priority = spec->priority;
     j->resources = spec->resources;
     j->extras = extra_needs_of(spec);
@@ -130,6 +137,8 @@ struct job *job_add(struct apply *a,
     j->owner = owner_join(role_of(s, spec), owner_name);
     job_expect(a, j, spec);
     j->kind = (uint8_t)spec->kind;
+    if (spec->kind == JOB_SYSTEM)
+        job_system_create(j);
     job_wait_for(a, j, spec);
     return j;
 }
@@ -170,7 +179,7 @@ struct result apply_submit(struct apply *a, const struct command *c)
     if (rc != 0)
         return result_rejected(-rc);
     code = job_has_room(a->state, 1, spec.instances)
-               ? may_submit(a->state, &spec, c->submit.check, 0, 0)
+               ? may_submit(a->state, &spec, c->submit.check, &(struct before){0})
                : ERROR_BUSY;
     if (code != ERROR_NONE) {
         job_spec_finish(&spec);
@@ -201,8 +210,8 @@ static enum error_code
 read_submission(const struct state *s, const struct command *c, struct submission *out)
 {
     struct job_specs_reader r;
+    struct before before = {0};
     uint64_t tasks = 0;
-    size_t schedules = 0;
     struct bytes spec;
 
     job_specs_open(&r, c->submit.spec);
@@ -222,10 +231,12 @@ read_submission(const struct state *s, const struct command *c, struct submissio
             return (enum error_code) - rc;
         out->count++;
         tasks += one->instances;
-        code = may_submit(s, one, c->submit.check, out->count - 1, schedules);
+        code = may_submit(s, one, c->submit.check, &before);
         if (code != ERROR_NONE)
             return code;
-        schedules += one->schedule.cron != NULL;
+        before.jobs++;
+        before.schedules += one->schedule.cron != NULL;
+        before.systems += one->kind == JOB_SYSTEM;
     }
     return job_has_room(s, out->count, tasks) ? ERROR_NONE : ERROR_BUSY;
 }

@@ -13,19 +13,52 @@
 
 /* ---- one ---- */
 
+/* The task waits for this attempt. */
+static bool is_next(const struct task *t, const struct placement *p)
+{
+    return t->state == TASK_PENDING && !task_waits(t) &&
+           p->attempt == t->attempt + 1ull;
+}
+
+/* Its task on that agent is this one; 0.0 asks for one where it has none. */
 static bool
-may_place(const struct job *j, const struct agent *agent, const struct placement *p)
+is_due_there(const struct state *s, const struct job *j, const struct placement *p)
+{
+    const struct task *t = system_task(j, p->agent);
+
+#ifndef MUTANT_SYSTEM_TWICE
+    if (t != NULL)
+        return p->instance == t->instance && is_next(t, p);
+#endif
+    return p->instance == 0 && p->attempt == 0 &&
+           (j->tasks[TASK_LOST] > 0 || s->task_count < LIMIT_TASKS);
+}
+
+static bool
+is_due(const struct state *s, const struct job *j, const struct placement *p)
 {
     const struct task *t;
 
-    if (j == NULL || agent == NULL)
-        return false;
-    if (j->kill_index != 0 || p->instance >= j->instances ||
-#ifndef MUTANT_BLOCKED_IS_PLACED
-        job_is_blocked(j) ||
-#endif
+    if (j->system != NULL)
+        return is_due_there(s, j, p);
+    if (p->instance >= j->instances ||
         p->instance >= (uint64_t)j->touched + LIMIT_PLACE_AHEAD)
         return false;
+    t = job_task(j, p->instance);
+    return t == NULL ? p->attempt == 1 : is_next(t, p);
+}
+
+static bool may_place(const struct state *s,
+                      const struct job *j,
+                      const struct agent *agent,
+                      const struct placement *p)
+{
+    if (j == NULL || agent == NULL || j->kill_index != 0)
+        return false;
+#ifndef MUTANT_BLOCKED_IS_PLACED
+    if (job_is_blocked(j))
+        return false;
+#endif
     if (!agent_takes_work(agent))
         return false;
 #if !defined(MUTANT_PLACE_UNCHECKED) && !defined(MUTANT_OVER_COMMIT)
@@ -36,11 +69,7 @@ may_place(const struct job *j, const struct agent *agent, const struct placement
     if (!bound_has_room(&j->owner->role->spec.max, &j->owner->role->use, j, 1))
         return false;
 #endif
-    t = job_task(j, p->instance);
-    if (t == NULL)
-        return p->attempt == 1;
-    return t->state == TASK_PENDING && !task_waits(t) &&
-           p->attempt == t->attempt + 1ull;
+    return is_due(s, j, p);
 }
 
 /* The ports of an attempt: its own from now until it is removed. */
@@ -76,23 +105,40 @@ static struct attempt *attempt_add(struct apply *a,
     return t;
 }
 
-/* It may be. */
-static void place(struct apply *a, const struct placement *p)
+/* An agent gets its task of a system job, inside an edit of that: which one it is. */
+static struct placement
+choose_instance(struct apply *a, struct job *j, const struct placement *p)
 {
-    struct job *j = state_job(a->state, p->job);
-    struct agent *agent = state_agent(a->state, p->agent);
-    enum job_state before;
-    struct attempt *attempt;
+    struct placement chosen = *p;
+
+    chosen.instance = system_next(j);
+    if (chosen.instance == j->instances)
+        state_grow(a->state, j);
+    state_touch(a->state, j, chosen.instance);
+    chosen.attempt = job_task(j, chosen.instance)->attempt + 1;
+    system_bind(j, p->agent, chosen.instance);
+    return chosen;
+}
+
+/* It may be. */
+static void place(struct apply *a, const struct placement *asked)
+{
+    struct job *j = state_job(a->state, asked->job);
+    struct agent *agent = state_agent(a->state, asked->agent);
+    enum job_state before = job_open(a, j);
+    struct placement p = asked->attempt == 0 ? choose_instance(a, j, asked) : *asked;
+    struct attempt *attempt = attempt_add(a, j, agent, &p);
     struct task *t;
 
-    before = job_open(a, j);
-    attempt = attempt_add(a, j, agent, p);
-    state_touch(a->state, j, p->instance);
-    t = job_task(j, p->instance);
+    state_touch(a->state, j, p.instance);
+    t = job_task(j, p.instance);
     state_edit(a->state, object_task(j, t));
+    if (t->agent_id != agent->id && j->system != NULL)
+        task_forget_tries(t);
     t->attempt_id = attempt->id;
     t->agent_id = agent->id;
-    t->attempt = p->attempt;
+    t->attempt = p.attempt;
+    t->started_us = t->ended_us = 0;
     task_begin_staging(t);
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
@@ -101,7 +147,9 @@ static void place(struct apply *a, const struct placement *p)
 
 static bool place_one(struct apply *a, const struct placement *p)
 {
-    if (!may_place(state_job(a->state, p->job), state_agent(a->state, p->agent), p))
+    const struct state *s = a->state;
+
+    if (!may_place(s, state_job(s, p->job), state_agent(s, p->agent), p))
         return false;
     place(a, p);
     return true;
@@ -155,7 +203,7 @@ static bool agents_have_room(const struct state *s, const struct gang *g)
         const struct agent *agent = state_agent(s, of[i].agent);
 
         for (next = i; next < g->count && of[next].agent == of[i].agent; next++)
-            if (!may_place(g->job, agent, &of[next]))
+            if (!may_place(s, g->job, agent, &of[next]))
                 return false;
         if (agent_room(agent, g->job, next - i) < next - i)
             return false;

@@ -18,15 +18,20 @@ void task_begin_staging(struct task *t)
 /* It is over, and what it held is free. */
 void attempt_end(struct apply *a, struct attempt *t)
 {
-    apply_effect(a, EFFECT_FREED, t->job->id, t->agent->id);
+    struct agent *agent = t->agent;
+    bool is_system = t->job->system != NULL;
+
+    apply_effect(a, EFFECT_FREED, t->job->id, agent->id);
     state_remove(a->state, object_attempt(t));
+    if (!is_system)
+        systems_drain(a, agent);
 }
 
 /* ---- reports ---- */
 
 /* What ended because it was lost, or was told to end, is repeated unless its job is killed.
- * What failed is repeated as the job wants it; so is what ended well of a service.  Inside
- * an edit of the task. */
+ * What failed is repeated as the job wants it; so is what ended well of a service.  A task that
+ * belongs to an agent is over with it.  Inside an edit of the task. */
 static enum task_state state_after(const struct apply *a,
                                    struct job *j,
                                    struct task *t,
@@ -37,14 +42,17 @@ static enum task_state state_after(const struct apply *a,
 
     switch (u->state) {
     case TASK_FINISHED:
-        if (j->kind == JOB_SERVICE && j->kill_index == 0 &&
+        if (job_goes_on((enum job_kind)j->kind) && j->kill_index == 0 &&
             retry_failed(j, t, a->stamp_us))
             return TASK_PENDING;
         return u->state;
     case TASK_LOST:
         if (j->kill_index == 0 && !agent_lost)
             retry_lost(t, a->stamp_us);
-        return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
+        if (j->kill_index != 0)
+            return TASK_KILLED;
+        return j->system != NULL && u->reason == TASK_REASON_AGENT_GONE ? TASK_LOST
+                                                                        : TASK_PENDING;
     case TASK_KILLED:
         return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
     case TASK_FAILED:
@@ -293,6 +301,8 @@ struct result apply_retry(struct apply *a, const struct command *c)
     t->extras->retry_us = 0;
     state_edited(a->state, object_task(j, t));
     job_close(a, j, before);
+    if (j->system != NULL)
+        apply_effect(a, EFFECT_JOB, j->id, t->agent_id); /* where it is to be placed */
     return result_done(a, j->id);
 }
 

@@ -56,25 +56,28 @@ static int check_extras(const struct agent *a, struct error *err)
 static int check_allocated(const struct agent *a, struct error *err)
 {
     struct resources sum = {0};
-    uint32_t count = 0, superseded = 0;
+    uint32_t count = 0, superseded = 0, systems = 0;
     struct attempt *t;
 
     TAILQ_FOREACH (t, &a->attempts, by_agent) {
         resources_add(&sum, &t->job->resources);
         RULE(t->agent == a, "attempt %" PRIu64 " is on two agents", t->id);
         superseded += t->superseded;
+        systems += t->job->system != NULL;
         count++;
         RULE(a->state != AGENT_UNREACHABLE || t->superseded || job_has_lease(t->job),
              "attempt %" PRIu64 " is live on an unreachable agent, without a lease",
              t->id);
-        RULE(!a->drain_due || t->superseded || t->stop != TASK_REASON_NONE,
+        RULE(!a->drain_due || t->superseded || t->stop != TASK_REASON_NONE ||
+                 (t->job->system != NULL && a->attempts_count > a->systems_count),
              "attempt %" PRIu64 " stays on an agent that is drained",
              t->id);
     }
     RULE(resources_equal(&sum, &a->allocated),
          "agent %" PRIu64 ": allocated is not the sum of its attempts",
          a->id);
-    RULE(count == a->attempts_count && superseded == a->superseded_count,
+    RULE(count == a->attempts_count && superseded == a->superseded_count &&
+             systems == a->systems_count,
          "agent %" PRIu64 ": %u attempts, %u superseded; it counts %u and %u",
          a->id,
          count,
@@ -176,7 +179,7 @@ static int check_task(const struct state *s,
 {
     bool final = task_state_is_final(t->state);
 
-    RULE(t->state != TASK_KILLING && t->state != TASK_LOST,
+    RULE(t->state != TASK_KILLING && (t->state != TASK_LOST || j->system != NULL),
          "task %" PRIu64 ".%u: a state that is not stored",
          j->id,
          t->instance);
@@ -278,8 +281,11 @@ check_job_ranges(const struct state *s, const struct job *j, struct error *err)
     RULE(j->spec.size > 0 && resources_in_limits(&j->resources),
          "job %" PRIu64 ": spec or resources out of range",
          j->id);
-    RULE((j->instances > 0) == (j->made == NULL) &&
-             j->instances <= LIMIT_TASKS_PER_JOB && j->touched <= j->instances,
+    RULE((j->instances > 0) == (j->made == NULL && j->system == NULL) ||
+             (j->system != NULL && j->instances == j->touched),
+         "job %" PRIu64 ": instances of no task",
+         j->id);
+    RULE(j->instances <= LIMIT_TASKS_PER_JOB && j->touched <= j->instances,
          "job %" PRIu64 ": instances out of range",
          j->id);
     RULE(!j->is_gang || j->touched == 0 || j->touched == j->instances,
@@ -312,6 +318,8 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
         rc = verify_links(s, j, err);
     if (rc == 0)
         rc = verify_template(s, j, err);
+    if (rc == 0)
+        rc = verify_system(s, j, err);
     if (rc != 0)
         return rc;
     RULE(job_live(j) <= j->attempts,
@@ -322,7 +330,7 @@ check_job(const struct state *s, struct job *j, struct sums *sums, struct error 
     RULE(job_state_is_final(job_state(j)) == (j->ended_us != 0),
          "job %" PRIu64 ": ended and is not final, or the other way",
          j->id);
-    RULE(j->was_whole == job_is_whole(j) && j->is_runnable == (job_pending(j) > 0) &&
+    RULE(j->was_whole == job_is_whole(j) && j->is_runnable == job_may_place(j) &&
              j->is_runnable ==
                  (RB_FIND(job_order_tree, (struct job_order_tree *)&s->runnable, j) ==
                   j),
@@ -361,6 +369,7 @@ static int check_jobs(const struct state *s, struct sums *sums, struct error *er
         sums->jobs_attempts += j->attempts;
         sums->jobs_by_state[job_state(j)]++;
         sums->runnable += j->is_runnable;
+        sums->systems += j->system != NULL && j->kill_index == 0;
     }
     return 0;
 }
@@ -464,6 +473,8 @@ static int check_sums(const struct state *s, const struct sums *sums, struct err
     RB_FOREACH (j, job_order_tree, (struct job_order_tree *)&s->runnable)
         runnable++;
     RULE(s->template_count <= LIMIT_SCHEDULES, "more schedules than the limit");
+    RULE(s->system_count == sums->systems && s->system_count <= LIMIT_SYSTEM_JOBS,
+         "system jobs are more than the limit, or not as counted");
     RULE(sums->jobs == s->job_count && sums->tasks == s->task_count &&
              sums->agents == s->agent_count && sums->roles == s->role_count &&
              sums->tombstones == s->tombstone_count && sums->runnable == runnable,

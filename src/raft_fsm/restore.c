@@ -166,6 +166,8 @@ static const char *take_job(struct state *s, struct record *r)
     j->spec = spec;
     j->match = match;
     j->is_gang = is_gang;
+    if (j->kind == JOB_SYSTEM)
+        job_system_create(j);
     j->owner = owner_of(s, r);
     state_link(s, object_job(j));
     return take_links(s, r, j);
@@ -185,6 +187,11 @@ static const char *take_task(struct state *s, struct record *r)
     t = job_extend(j);
     *t = r->task;
     r->task.extras = NULL;
+    if (j->system != NULL && t->state != TASK_LOST) {
+        if (system_task(j, t->agent_id) != NULL)
+            return "two tasks of a system job belong to one agent";
+        system_bind(j, t->agent_id, t->instance);
+    }
     task_set_message(t, r->message);
     o = object_task(j, t);
     image_write(&image, &o);

@@ -252,6 +252,12 @@ struct task_extras *job_first_retry(const struct job *j)
     return j->retries == NULL ? NULL : RB_MIN(task_retry_tree, &j->retries->tasks);
 }
 
+bool job_may_place(const struct job *j)
+{
+    return job_pending(j) > 0 ||
+           (j->system != NULL && j->kill_index == 0 && !job_is_blocked(j));
+}
+
 bool job_is_whole(const struct job *j)
 {
     return j->is_gang && job_live(j) == 0;
@@ -293,7 +299,9 @@ enum job_state job_state(const struct job *j)
 
     if (j->made != NULL)
         return j->kill_index != 0 ? JOB_KILLED : JOB_PENDING;
-    if (job_live(j) > 0 || job_tasks_in(j, TASK_PENDING) > 0)
+    if (j->system != NULL && j->kill_index != 0)
+        return job_live(j) > 0 ? JOB_RUNNING : JOB_KILLED;
+    if (job_live(j) > 0 || job_tasks_in(j, TASK_PENDING) > 0 || j->system != NULL)
         return j->touched == 0 ? JOB_PENDING : JOB_RUNNING;
     if (j->kill_index != 0 && killed > 0)
         return JOB_KILLED;

@@ -35,6 +35,7 @@
 #include "raft_fsm/history.h"
 #include "raft_fsm/links.h"
 #include "raft_fsm/role.h"
+#include "raft_fsm/system.h"
 #include "raft_fsm/template.h"
 #include "wire/agent.h"
 #include "wire/command.h"
@@ -131,12 +132,13 @@ struct job {
     bool is_gang;          /* derived, of `spec` */
 
     /* derived */
-    bool is_runnable; /* in the state's queue of jobs with tasks to place */
+    bool is_runnable; /* in the state's queue of jobs that may have tasks to place */
     uint32_t touched; /* tasks [0, touched) have memory; the rest is pending.  More than
                        * 0: one was placed */
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
     bool was_whole; /* as of the last edit, of job_is_whole() */
+    struct job_system *system; /* of its kind: one task on each agent; owned, or NULL */
     struct failure_counts *open_failures; /* of its tasks, owned; NULL: none */
     struct job_retries *retries;          /* owned; NULL: none ever waited */
     struct task_chunk *chunks;
@@ -182,6 +184,7 @@ struct agent {
     /* derived */
     struct resources allocated;
     uint32_t attempts_count;
+    uint32_t systems_count;    /* of those, attempts of system jobs */
     uint32_t superseded_count; /* > 0: takes no new work (joint 10, I-15) */
     struct agent_attempts attempts;
     RB_ENTRY(agent) by_id;
@@ -263,9 +266,11 @@ struct state {
     /* derived */
     struct job_key_tree jobs_by_key[KEY_TREES]; /* state_job_by_key() */
     struct tombstone_tree tombstones_by_key[KEY_TREES];
-    struct job_order_tree runnable; /* jobs with tasks to place: priority down, id up */
+    struct job_order_tree runnable; /* job_may_place(): priority down, id up */
     struct template_tree templates; /* with schedules, that are not killed */
     uint64_t template_count;        /* of those */
+    struct system_tree systems;     /* jobs with a task on each agent, not killed */
+    uint64_t system_count;          /* of those */
     struct ending_tree ending;      /* jobs that ended and have others to tell of it */
     struct job_retry_tree retrying; /* of jobs with such tasks that are not killed */
     struct agent_key_tree agents_by_key;
@@ -337,6 +342,8 @@ uint32_t job_waiting(const struct job *j);
 struct task_extras *job_first_retry(const struct job *j);
 /* Tasks that could be placed now. */
 uint32_t job_pending(const struct job *j);
+/* It has such tasks, or is a system job, which may get one with each agent. */
+bool job_may_place(const struct job *j);
 /* A gang of which nothing is live begins as a whole: all of its tasks that are pending are
  * placed by one command, or none.  Then that is so, and until none of them waits for `retry`
  * there are none that could be placed. */

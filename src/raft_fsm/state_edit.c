@@ -45,7 +45,7 @@ static void commit(struct state *s, const struct object *o)
 
 static void queue_job(struct state *s, struct job *j)
 {
-    bool runnable = job_pending(j) > 0;
+    bool runnable = job_may_place(j);
 
     j->was_whole = job_is_whole(j);
     if (runnable == j->is_runnable)
@@ -60,6 +60,11 @@ static void queue_job(struct state *s, struct job *j)
 static bool is_scheduled(const struct job *j)
 {
     return j->made != NULL && !j->made->is_dispatched && j->kill_index == 0;
+}
+
+static bool is_system(const struct job *j)
+{
+    return j->system != NULL && j->kill_index == 0;
 }
 
 static bool is_retrying(const struct job *j)
@@ -119,6 +124,10 @@ void state_count(struct state *s, struct object o)
         if (is_retrying(o.job))
             RB_INSERT(job_retry_tree, &s->retrying, o.job->retries);
         links_count(s, o.job);
+        if (is_system(o.job)) {
+            RB_INSERT(system_tree, &s->systems, o.job->system);
+            s->system_count++;
+        }
         if (is_scheduled(o.job)) {
             RB_INSERT(template_tree, &s->templates, o.job->made);
             s->template_count++;
@@ -158,6 +167,10 @@ static void uncount(struct state *s, struct object o)
         if (is_retrying(o.job))
             RB_REMOVE(job_retry_tree, &s->retrying, o.job->retries);
         links_uncount(s, o.job);
+        if (is_system(o.job)) {
+            RB_REMOVE(system_tree, &s->systems, o.job->system);
+            s->system_count--;
+        }
         if (is_scheduled(o.job)) {
             RB_REMOVE(template_tree, &s->templates, o.job->made);
             s->template_count--;
@@ -197,6 +210,7 @@ static void link_attempt(struct state *s, struct attempt *t)
     TAILQ_INSERT_TAIL(&t->agent->attempts, t, by_agent);
     id_map_add(&s->attempts, t->id, t);
     t->agent->attempts_count++;
+    t->agent->systems_count += t->job->system != NULL;
     resources_add(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
         extra_take(
@@ -210,6 +224,7 @@ static void unlink_attempt(struct state *s, struct attempt *t)
     id_map_remove(&s->attempts, t->id);
     TAILQ_REMOVE(&t->agent->attempts, t, by_agent);
     t->agent->attempts_count--;
+    t->agent->systems_count -= t->job->system != NULL;
     resources_subtract(&t->agent->allocated, &t->job->resources);
     if (t->job->extras != NULL)
         extra_give(
@@ -373,6 +388,15 @@ struct task_extras *task_extras(struct task *t)
     return t->extras;
 }
 
+void task_forget_tries(struct task *t)
+{
+    if (t->extras == NULL)
+        return;
+    t->extras->retry_us = t->extras->since_us = t->extras->lost_us = 0;
+    t->extras->retries = t->extras->losses = t->extras->restarts = 0;
+    t->extras->health = HEALTH_UNKNOWN;
+}
+
 struct job *job_create(struct bytes key, struct bytes spec)
 {
     struct job *j = mem_zalloc(sizeof(*j));
@@ -420,6 +444,7 @@ static void job_destroy(struct state *s, struct job *j)
     extra_needs_destroy(j->extras);
     mem_free(j->policy);
     job_links_destroy(j);
+    job_system_destroy(j);
     mem_free(j->made);
     mem_free(j->open_failures);
     mem_free(j->retries);
@@ -470,7 +495,7 @@ static void object_destroy(struct state *s, struct object o)
 static struct task_chunk *extend_chunks(struct job *j)
 {
     uint32_t n = chunk_count(j->touched);
-    uint32_t left = j->instances - j->touched;
+    uint32_t left = j->system != NULL ? TASK_CHUNK : j->instances - j->touched;
 
     if ((n & (n - 1)) == 0)
         j->chunks = mem_realloc(j->chunks, (n == 0 ? 1 : 2 * n) * sizeof(*j->chunks));
@@ -549,6 +574,12 @@ void state_remove(struct state *s, struct object o)
     object_destroy(s, o);
 }
 
+void state_grow(struct state *s, struct job *j)
+{
+    j->instances++;
+    s->task_count++;
+}
+
 /* ---- begin and end ---- */
 
 void state_start(struct state *s)
@@ -560,6 +591,7 @@ void state_start(struct state *s)
     RB_INIT(&s->runnable);
     RB_INIT(&s->ending);
     RB_INIT(&s->templates);
+    RB_INIT(&s->systems);
     RB_INIT(&s->retrying);
     RB_INIT(&s->agents_by_key);
     RB_INIT(&s->histories_by_use);

@@ -30,6 +30,9 @@ void state_remove(struct state *s, struct object o);
  */
 void state_touch(struct state *s, struct job *j, uint32_t instance);
 
+/* A system job has one task more, inside an edit of it; it is to be touched there, too. */
+void state_grow(struct state *s, struct job *j);
+
 /* Replace owned bytes by a copy. */
 void bytes_assign(struct bytes *to, struct bytes from);
 /* Up to the first zero byte, if there is one. */
@@ -37,6 +40,9 @@ void task_set_message(struct task *t, struct bytes message);
 
 /* Those of the task, made if it has none. */
 struct task_extras *task_extras(struct task *t);
+
+/* Inside an edit of a task: another agent begins with it. */
+void task_forget_tries(struct task *t);
 
 /* A new job with its own copies of key and spec. */
 struct job *job_create(struct bytes key, struct bytes spec);

@@ -16,7 +16,7 @@ struct sums {
     struct hash128 digest;
     uint64_t jobs, tasks, agents, roles, attempts, tombstones;
     uint64_t agents_attempts, jobs_attempts; /* as agents and jobs count them */
-    uint64_t runnable;
+    uint64_t runnable, systems;
     uint64_t tasks_by_state[TASK_STATE_COUNT];
     uint64_t jobs_by_state[JOB_STATE_COUNT];
     uint64_t agents_by_state[AGENT_STATE_COUNT];
@@ -34,6 +34,8 @@ static inline struct hash128 hash_of(struct object o)
 int verify_links(const struct state *s, const struct job *j, struct error *err);
 
 int verify_template(const struct state *s, const struct job *j, struct error *err);
+/* Whose task is whose. */
+int verify_system(const struct state *s, const struct job *j, struct error *err);
 
 /* verify_roles.c: roles as objects; then, of roles and owners, jobs and use, when jobs and
  * attempts are known to be right. */

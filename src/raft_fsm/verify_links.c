@@ -103,3 +103,58 @@ int verify_template(const struct state *s, const struct job *j, struct error *er
          j->id);
     return 0;
 }
+
+/* ---- system jobs ---- */
+
+static int verify_task_of_agent(const struct state *s,
+                                const struct job *j,
+                                const struct task *t,
+                                struct error *err)
+{
+    const struct agent *agent = state_agent(s, t->agent_id);
+
+    if (t->state == TASK_LOST) {
+        RULE(t->instance >= j->system->no_vacant_below,
+             "task %" PRIu64 ".%u is vacant and is not found",
+             j->id,
+             t->instance);
+        return 0;
+    }
+    RULE(system_task(j, t->agent_id) == t,
+         "task %" PRIu64 ".%u is not the one of agent %" PRIu64,
+         j->id,
+         t->instance,
+         t->agent_id);
+    RULE(j->kill_index != 0 || (agent != NULL && agent->state != AGENT_GONE),
+         "task %" PRIu64 ".%u belongs to an agent that is gone",
+         j->id,
+         t->instance);
+    return 0;
+}
+
+int verify_system(const struct state *s, const struct job *j, struct error *err)
+{
+    const struct job_system *y = j->system;
+
+    RULE((y != NULL) == (j->kind == JOB_SYSTEM),
+         "job %" PRIu64 " is a system job and has no table, or the other way",
+         j->id);
+    if (y == NULL)
+        return 0;
+    RULE(y->job == j && y->count == j->touched - j->tasks[TASK_LOST],
+         "job %" PRIu64 ": %u tasks belong to agents",
+         j->id,
+         y->count);
+    RULE((RB_FIND(system_tree,
+                  (struct system_tree *)&s->systems,
+                  (struct job_system *)y) == y) == (j->kill_index == 0),
+         "job %" PRIu64 " is wrong among the system jobs",
+         j->id);
+    for (uint32_t i = 0; i < j->touched; i++) {
+        int rc = verify_task_of_agent(s, j, job_task(j, i), err);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

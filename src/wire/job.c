@@ -112,7 +112,7 @@ void job_spec_set_timezone(struct job_spec *spec, const char *name)
 
 void job_spec_complete(struct job_spec *spec)
 {
-    if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
+    if (job_goes_on(spec->kind) && spec->reschedule.attempts == 0)
         spec->reschedule = (struct job_retry){JOB_UNLIMITED,
                                               JOB_RETRY_INTERVAL_MS,
                                               JOB_RETRY_DELAY_MS,

@@ -99,9 +99,10 @@ struct job_check {
 };
 
 /* How a job goes on when a task of it ends. */
-#define JOB_KINDS(X)      \
-    X(JOB_BATCH, "batch") \
-    X(JOB_SERVICE, "service")
+#define JOB_KINDS(X)          \
+    X(JOB_BATCH, "batch")     \
+    X(JOB_SERVICE, "service") \
+    X(JOB_SYSTEM, "system")
 
 enum job_kind {
 #define X(name, text) name,
@@ -181,7 +182,7 @@ struct job_parameter {
 
 struct job_spec {
     char *name;                 /* 1 to LIMIT_NAME_BYTES of printable UTF-8 */
-    uint32_t instances;         /* 1 to LIMIT_TASKS_PER_JOB */
+    uint32_t instances;         /* 1 to LIMIT_TASKS_PER_JOB; of a system job 1 */
     int32_t priority;           /* higher first; 0 by default */
     struct resources resources; /* of each task; cpus > 0 */
     uint64_t kill_grace_ms;     /* from TERM to KILL */
@@ -224,6 +225,12 @@ struct job_spec {
     struct match match; /* which agents */
     bool gang;          /* its tasks begin all at once, or none (spec 14) */
 };
+
+/* It runs until it is killed: what ends of it is repeated, however it ended. */
+static inline bool job_goes_on(enum job_kind kind)
+{
+    return kind == JOB_SERVICE || kind == JOB_SYSTEM;
+}
 
 /* Nothing of it runs: jobs are made of it. */
 static inline bool job_is_template(const struct job_spec *spec)

@@ -735,11 +735,11 @@ static int check_schedule(const struct job_spec *spec, struct error *err)
                          "schedule: timezone: '%.80s' is no name of a time zone; give "
                          "one like Europe/Berlin",
                          s->timezone);
-    if (spec->kind == JOB_SERVICE)
-        return error_set(
-            err,
-            ERROR_INVALID,
-            "schedule: a service goes on by itself; leave one of both out");
+    if (job_goes_on(spec->kind))
+        return error_set(err,
+                         ERROR_INVALID,
+                         "schedule: a %s goes on by itself; leave one of both out",
+                         spec->kind == JOB_SERVICE ? "service" : "system job");
     if (spec->after_count > 0)
         return error_set(
             err,
@@ -798,22 +798,60 @@ static int check_parameters(const struct job_spec *spec, struct error *err)
                              "parameters: '%.40s' is there twice, or in env as well",
                              name);
     }
-    if (spec->schedule.cron != NULL || spec->kind == JOB_SERVICE ||
-        spec->after_count > 0)
+    if (spec->schedule.cron != NULL || job_goes_on(spec->kind) || spec->after_count > 0)
         return error_set(
             err,
             ERROR_INVALID,
             "parameters: a job that is made when asked for has no schedule, "
-            "is no service and waits for no other");
+            "is no service or system job, and waits for no other");
     return 0;
 }
 
 static int check_going_on(const struct job_spec *spec, struct error *err)
 {
-    if (spec->kind == JOB_SERVICE && spec->reschedule.attempts == 0)
+    if (job_goes_on(spec->kind) && spec->reschedule.attempts == 0)
         return error_set(err,
                          ERROR_INVALID,
-                         "reschedule: a service goes on: give {attempts: unlimited}");
+                         "reschedule: a %s goes on: give {attempts: unlimited}",
+                         spec->kind == JOB_SERVICE ? "service" : "system job");
+    return 0;
+}
+
+/* What would choose among agents: it has one task on each that keeps its constraints. */
+static int check_system(const struct job_spec *spec, struct error *err)
+{
+    const struct match *m = &spec->match;
+
+    if (spec->kind != JOB_SYSTEM)
+        return 0;
+    if (spec->instances != 1)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "instances: %u; a system job has one on each agent that keeps "
+                         "its constraints: leave it out",
+                         spec->instances);
+    if (spec->gang)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "gang: a system job begins on each agent when that has room: "
+                         "leave it out");
+    if (m->affinity_count > 0)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "affinities: a system job has one task on each agent: give "
+                         "constraints");
+    if (m->spread_count > 0)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "spread: a system job has one task on each agent: leave it "
+                         "out");
+    for (size_t i = 0; i < m->constraint_count; i++)
+        if (m->constraints[i].op == MATCH_DISTINCT)
+            return error_set(err,
+                             ERROR_INVALID,
+                             "constraints[%zu].op: distinct is not for a system job, "
+                             "which has one task on each agent",
+                             i);
     return 0;
 }
 
@@ -864,7 +902,7 @@ int job_spec_check(const struct job_spec *spec, struct error *err)
         check_user,     check_ports,   check_custom,     check_artifacts,
         check_volumes,  check_times,   check_checks,     check_lease,
         check_going_on, check_after,   check_schedule,   check_parameters,
-        check_match,    check_gang,    check_text_bytes,
+        check_match,    check_gang,    check_system,     check_text_bytes,
     };
     struct error unused;
 

@@ -283,6 +283,19 @@ static int check(struct job_reader *r, const json_t *value)
     return -(int)why.code;
 }
 
+/* Also one, which is what the spec of a system job has. */
+static int refuse_instances(struct job_reader *r, const json_t *map)
+{
+    if (r->spec->kind != JOB_SYSTEM || json_object_get(map, "instances") == NULL)
+        return 0;
+    field_path_enter_key(&r->path, "instances");
+    return error_set(r->err,
+                     ERROR_INVALID,
+                     "%s: a system job has one on each agent that keeps its "
+                     "constraints: leave it out",
+                     r->path.text);
+}
+
 static int read_job(struct job_reader *r, const json_t *value)
 {
     int rc;
@@ -295,6 +308,8 @@ static int read_job(struct job_reader *r, const json_t *value)
     rc = job_read_one_command(r, value);
     if (rc == 0)
         rc = job_read_fields(r, JOB_FIELDS, value, "a map of fields", r->spec);
+    if (rc == 0)
+        rc = refuse_instances(r, value);
     if (rc != 0)
         return rc;
     job_spec_complete(r->spec);

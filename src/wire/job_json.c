@@ -363,7 +363,8 @@ json_t *job_spec_to_json(const struct job_spec *spec)
     put_text(o, "name", spec->name);
     if (spec->kind != JOB_BATCH)
         put_text(o, "kind", job_kind_name(spec->kind));
-    put_number(o, "instances", spec->instances);
+    if (spec->kind != JOB_SYSTEM)
+        put_number(o, "instances", spec->instances);
     if (spec->gang)
         json_object_set_new(o, "gang", json_true());
     json_object_set_new(o, "priority", json_integer(spec->priority));

@@ -19,7 +19,7 @@ static int wrong_word(struct job_reader *r, const char *word, const char *hint)
 
 int job_read_kind(struct job_reader *r, const json_t *value, void *part)
 {
-    static const char HINT[] = "batch or service";
+    static const char HINT[] = "batch, service or system";
     const char *word = json_string_value(value);
 
     (void)part;

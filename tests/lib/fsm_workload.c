@@ -171,6 +171,17 @@ static void job_after(struct workload *w,
     }
 }
 
+/* One on each agent: without what would choose among them. */
+static void be_system(struct job_spec *spec)
+{
+    spec->kind = JOB_SYSTEM;
+    spec->instances = 1;
+    spec->gang = false;
+    match_finish(&spec->match);
+    if (spec->reschedule.attempts == 0)
+        spec->reschedule = (struct job_retry){2, 0, LIMIT_RESCHEDULE_MS, 60000};
+}
+
 static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
 {
     job_spec_init(spec);
@@ -194,13 +205,15 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         condition_parse(match_add_constraint(&spec->match), "rack distinct", NULL);
     if (kind % 7 == 3)
         affinity_parse(match_add_affinity(&spec->match), "zone = b:-9", NULL);
-    if (kind % 5 == 4) {
+    if (kind % 5 == 4 && kind % 6 != 4) {
         spec->schedule.cron = mem_strdup("@hourly");
         spec->schedule.overlap = (enum job_overlap)((kind / 5 + 1) % JOB_OVERLAP_COUNT);
-    } else if (kind % 5 == 3) {
+    } else if (kind % 5 == 3 && kind % 6 != 4) {
         job_spec_add_parameter(spec, "A", NULL);
         job_spec_add_parameter(spec, "B", "1");
     }
+    if (kind % 6 == 4)
+        be_system(spec);
     if (percent(w, 3))
         spec->instances = 0; /* against the rules */
 }
@@ -294,6 +307,15 @@ static uint64_t job_or_child(struct workload *w, const struct state *s)
     return job;
 }
 
+/* That of the agent, or its first. */
+static void system_placement(const struct job *j, struct placement *p)
+{
+    const struct task *t = system_task(j, p->agent);
+
+    p->instance = t == NULL ? 0 : t->instance;
+    p->attempt = t == NULL ? 0 : t->attempt + 1;
+}
+
 static void placement(struct workload *w, const struct state *s, struct placement *p)
 {
     struct job *j = state_job(s, job_or_child(w, s));
@@ -302,15 +324,17 @@ static void placement(struct workload *w, const struct state *s, struct placemen
     if (percent(w, 60))
         j = RB_MIN(job_order_tree, (struct job_order_tree *)&s->runnable);
     *p = (struct placement){.job = j == NULL ? 1 : j->id, .agent = agent_id(w, s)};
-    if (j != NULL && percent(w, 40))
+    if (j != NULL && j->instances > 0 && percent(w, 40))
         from = (uint32_t)workload_choose(w, j->instances);
     if (j == NULL || percent(w, 10) ||
         !job_next_pending(j, from, &p->instance, &p->attempt)) {
         p->instance = (uint32_t)workload_choose(w, 3);
         p->attempt = (uint32_t)workload_choose(w, 4);
     }
-    if (j != NULL && percent(w, 5)) /* leave tasks out */
+    if (j != NULL && j->instances > 0 && percent(w, 5)) /* leave tasks out */
         p->instance = (uint32_t)workload_choose(w, j->instances);
+    if (j != NULL && j->system != NULL && percent(w, 90))
+        system_placement(j, p);
 }
 
 /* All of a gang that may begin, in order, mostly on two agents; 0 when there is none. */

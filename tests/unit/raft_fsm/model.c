@@ -61,6 +61,8 @@ void m_end(struct model *m, struct m_attempt *t)
 {
     t->over = true;
     m_effect(m, EFFECT_FREED, t->job, t->agent);
+    if (!m_is_system(&m->jobs[t->job - 1]))
+        m_drain_systems(m, t->agent);
 }
 
 /* ---- entries ---- */
@@ -132,7 +134,7 @@ struct view {
 
 static struct view view_of(const struct m_job *j)
 {
-    return (struct view){m_state_of(j), m_count_placeable(j) > 0, m_is_whole(j)};
+    return (struct view){m_state_of(j), m_may_get_placed(j), m_is_whole(j)};
 }
 
 /* A command, and an effect for each job that it moved to another state or that has tasks

@@ -138,6 +138,25 @@ struct result m_unreachable(struct model *m, const struct command *c)
     return m_done(m, a->id);
 }
 
+/* What a system job has for an agent ends with it. */
+static void m_vacate(struct model *m, struct m_job *j, uint64_t agent)
+{
+    struct m_task *t = m_of_agent(j, agent);
+
+    if (t == NULL || j->purged || !m_is_system(j) || j->kill_index != 0)
+        return;
+    m_task_is_over(m, j->id, (uint32_t)(t - j->tasks));
+    t->state = TASK_LOST;
+    t->reason = TASK_REASON_AGENT_GONE;
+    t->exit_code = 0;
+    memset(t->message, 0, sizeof(t->message));
+    t->ended_us = m->stamp;
+    t->tries = (struct m_tries){0};
+    t->restarts = 0;
+    t->health = HEALTH_UNKNOWN;
+    t->changed = j->changed = m->index;
+}
+
 struct result m_gone(struct model *m, const struct command *c)
 {
     struct task_update lost = {.state = TASK_LOST, .reason = TASK_REASON_AGENT_GONE};
@@ -160,6 +179,8 @@ struct result m_gone(struct model *m, const struct command *c)
             m_tell_task(m, t, &lost);
         m_end(m, t);
     }
+    for (size_t i = 0; i < m->job_count; i++)
+        m_vacate(m, &m->jobs[i], a->id);
     m_agent_fails(m, a->id, TASK_REASON_AGENT_GONE, moved);
     return m_done(m, a->id);
 }
@@ -181,6 +202,30 @@ struct result m_mode(struct model *m, const struct command *c)
     return m_done(m, a->id);
 }
 
+static void m_stop(struct model *m, struct m_attempt *t)
+{
+    if (t->superseded || t->stop != TASK_REASON_NONE)
+        return;
+    t->stop = TASK_REASON_AGENT_DRAINED;
+    m->jobs[t->job - 1].changed = m->index;
+    m_effect(m, EFFECT_KILL, t->id, t->agent);
+}
+
+void m_drain_systems(struct model *m, uint64_t agent)
+{
+    const struct m_agent *a = m_find_agent(m, agent);
+
+    for (size_t i = 0; i < m->attempt_count; i++)
+        if (!m->attempts[i].over && m->attempts[i].agent == agent &&
+            !m_is_system(&m->jobs[m->attempts[i].job - 1]))
+            return;
+    if (!a->drain_due || a->state == AGENT_GONE)
+        return;
+    for (size_t i = 0; i < m->attempt_count; i++)
+        if (!m->attempts[i].over && m->attempts[i].agent == agent)
+            m_stop(m, &m->attempts[i]);
+}
+
 struct result m_drain_due(struct model *m, const struct command *c)
 {
     struct m_agent *a = m_find_agent(m, c->drain_due.agent);
@@ -195,13 +240,10 @@ struct result m_drain_due(struct model *m, const struct command *c)
     for (size_t i = 0; i < m->attempt_count; i++) {
         struct m_attempt *t = &m->attempts[i];
 
-        if (t->over || t->superseded || t->agent != a->id ||
-            t->stop != TASK_REASON_NONE)
-            continue;
-        t->stop = TASK_REASON_AGENT_DRAINED;
-        m->jobs[t->job - 1].changed = m->index;
-        m_effect(m, EFFECT_KILL, t->id, a->id);
+        if (!t->over && t->agent == a->id && !m_is_system(&m->jobs[t->job - 1]))
+            m_stop(m, t);
     }
+    m_drain_systems(m, a->id);
     return m_done(m, a->id);
 }
 

@@ -64,7 +64,7 @@ static void fails(struct model *m,
         end(m, before, FAILURE_IS_AGAIN);
     if (m->version < 2)
         return;
-    if (t->state == TASK_FAILED || t->state == TASK_ERROR) {
+    if (t->state == TASK_FAILED || t->state == TASK_ERROR || t->state == TASK_LOST) {
         f.deed = FAILURE_ENDED;
         f.state = FAILURE_IS_OVER;
     } else {
@@ -73,6 +73,14 @@ static void fails(struct model *m,
         f.retry_us = t->tries.retry_us;
     }
     add(m, &f);
+}
+
+void m_task_is_over(struct model *m, uint64_t job, uint32_t instance)
+{
+    struct m_failure *f = open_of(m, job, instance);
+
+    if (f != NULL)
+        end(m, f, FAILURE_IS_OVER);
 }
 
 void m_reclaimed(struct model *m, const struct m_attempt *at)

@@ -108,8 +108,8 @@ static void m_add(struct model *m,
                         .spec = *spec};
     j->is_template = spec->schedule.cron != NULL || spec->parameter_count > 0;
     j->last_us = m->stamp;
-    if (j->is_template)
-        j->spec.instances = 0; /* nothing of it runs */
+    if (j->is_template || m_is_system(j))
+        j->spec.instances = 0; /* nothing of it runs, yet */
     j->tasks = mem_zalloc((j->spec.instances + 1) * sizeof(struct m_task));
     m_expect(m, j);
     m_wait(m, j);
@@ -358,7 +358,7 @@ struct result m_kill(struct model *m, const struct command *c)
         return (struct result){.id = j->id, .index = j->kill_index};
     if (job_state_is_final(m_state_of(j)))
         return (struct result){.id = j->id, .index = j->changed};
-    is_to_place = m_count_placeable(j) > 0;
+    is_to_place = m_may_get_placed(j);
     j->kill_index = m->index;
     m_touch(m, j);
     j->changed = m->index;

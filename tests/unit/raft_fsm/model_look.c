@@ -43,6 +43,25 @@ enum task_state m_shown(const struct m_job *j, uint32_t i)
     return state == TASK_PENDING ? TASK_KILLED : TASK_KILLING;
 }
 
+bool m_is_system(const struct m_job *j)
+{
+    return j->spec.kind == JOB_SYSTEM;
+}
+
+struct m_task *m_of_agent(const struct m_job *j, uint64_t agent)
+{
+    for (uint32_t i = 0; i < j->spec.instances; i++)
+        if (j->tasks[i].agent_id == agent && j->tasks[i].state != TASK_LOST)
+            return &j->tasks[i];
+    return NULL;
+}
+
+bool m_may_get_placed(const struct m_job *j)
+{
+    return m_count_placeable(j) > 0 ||
+           (m_is_system(j) && j->kill_index == 0 && j->wait_count == 0);
+}
+
 bool m_is_whole(const struct m_job *j)
 {
     for (uint32_t i = 0; i < j->spec.instances; i++)
@@ -90,6 +109,10 @@ enum job_state m_state_of(const struct m_job *j)
 
     if (j->is_template)
         return j->kill_index != 0 ? JOB_KILLED : JOB_PENDING;
+    if (m_is_system(j) && j->kill_index == 0)
+        return j->spec.instances > 0 ? JOB_RUNNING : JOB_PENDING;
+    if (m_is_system(j))
+        return m_count_shown(j, TASK_KILLING) > 0 ? JOB_RUNNING : JOB_KILLED;
     if (finished + killed + failed == j->spec.instances) {
         if (killed > 0 && j->kill_index != 0)
             return JOB_KILLED;

@@ -119,6 +119,11 @@ struct m_job *m_find_job(struct model *m, uint64_t id);
 struct m_agent *m_find_agent(struct model *m, uint64_t id);
 struct m_attempt *m_find_attempt(struct model *m, uint64_t id);
 enum task_state m_shown(const struct m_job *j, uint32_t i);
+bool m_is_system(const struct m_job *j);
+/* The task that it has for an agent; NULL: none. */
+struct m_task *m_of_agent(const struct m_job *j, uint64_t agent);
+/* It has such tasks, or may get one with each agent. */
+bool m_may_get_placed(const struct m_job *j);
 /* A gang of which nothing runs: it is placed as a whole. */
 bool m_is_whole(const struct m_job *j);
 bool m_can_be_placed(const struct m_job *j, uint32_t i);
@@ -152,6 +157,8 @@ void m_keep_books(struct model *m,
                   const struct m_task *t,
                   enum task_state how,
                   uint64_t begin_us);
+/* Without another attempt. */
+void m_task_is_over(struct model *m, uint64_t job, uint32_t instance);
 void m_reclaimed(struct model *m, const struct m_attempt *at);
 void m_agent_fails(struct model *m,
                    uint64_t agent,
@@ -188,6 +195,8 @@ struct result m_gone(struct model *m, const struct command *c);
 struct result m_mode(struct model *m, const struct command *c);
 struct result m_drain_due(struct model *m, const struct command *c);
 struct result m_lapse(struct model *m, const struct command *c);
+/* The agent is drained, and nothing but system jobs is left there. */
+void m_drain_systems(struct model *m, uint64_t agent);
 void m_tell_task(struct model *m,
                  const struct m_attempt *at,
                  const struct task_update *u);

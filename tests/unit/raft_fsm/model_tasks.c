@@ -30,7 +30,7 @@ static void try_again(struct model *m,
         n->lost_us = m->stamp;
     }
     if (u->state != TASK_FAILED && u->state != TASK_ERROR &&
-        !(u->state == TASK_FINISHED && j->spec.kind == JOB_SERVICE))
+        !(u->state == TASK_FINISHED && job_goes_on(j->spec.kind)))
         return;
     if (n->retries > 0 && r->interval_ms > 0 &&
         m->stamp >= n->first_us + r->interval_ms * 1000)
@@ -71,7 +71,9 @@ void m_tell_task(struct model *m,
         try_again(m, j, t, u);
     if (u->state == TASK_LOST && j->kill_index != 0)
         t->state = TASK_KILLED;
-    if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
+    if (m_is_system(j) && u->state == TASK_LOST && u->reason == TASK_REASON_AGENT_GONE)
+        ; /* it was the agent's */
+    else if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
         t->state = TASK_PENDING;
         t->started_us = 0;
         if (u->state == TASK_KILLED && at->stop != TASK_REASON_NONE)
@@ -99,7 +101,42 @@ struct result m_retry(struct model *m, const struct command *c)
         return m_refused(ERROR_INVALID);
     t->tries.retry_us = 0;
     t->changed = j->changed = m->index;
+    if (m_is_system(j))
+        m_effect(m, EFFECT_JOB, j->id, t->agent_id);
     return m_done(m, j->id);
+}
+
+static bool m_is_due(const struct m_job *j, const struct placement *p)
+{
+    const struct m_task *t = m_is_system(j) ? m_of_agent(j, p->agent) : NULL;
+
+    if (m_is_system(j) && t == NULL)
+        return p->instance == 0 && p->attempt == 0 && m_may_get_placed(j);
+    if (t != NULL && t != &j->tasks[p->instance])
+        return false;
+    return p->instance < j->spec.instances &&
+           p->instance < m_touched(j) + LIMIT_PLACE_AHEAD &&
+           m_can_be_placed(j, p->instance) &&
+           p->attempt == j->tasks[p->instance].attempt + 1;
+}
+
+/* An agent gets a task: the first one whose agent is gone, or one more. */
+static struct placement m_choose(struct m_job *j, const struct placement *p)
+{
+    struct placement chosen = *p;
+    uint32_t i = 0;
+
+    while (i < j->spec.instances && j->tasks[i].state != TASK_LOST)
+        i++;
+    if (i == j->spec.instances) {
+        j->spec.instances++;
+        j->tasks = mem_realloc(j->tasks, (i + 2) * sizeof(*j->tasks));
+        j->tasks[i] = (struct m_task){0};
+    }
+    j->tasks[i].tries = (struct m_tries){0};
+    chosen.instance = i;
+    chosen.attempt = j->tasks[i].attempt + 1;
+    return chosen;
 }
 
 static bool m_may_place(struct model *m, const struct placement *p, uint16_t *ports)
@@ -108,11 +145,7 @@ static bool m_may_place(struct model *m, const struct placement *p, uint16_t *po
     struct m_agent *a = m_find_agent(m, p->agent);
     struct resources sum;
 
-    if (j == NULL || a == NULL || p->instance >= j->spec.instances ||
-        p->instance >= m_touched(j) + LIMIT_PLACE_AHEAD)
-        return false;
-    if (!m_can_be_placed(j, p->instance) ||
-        p->attempt != j->tasks[p->instance].attempt + 1)
+    if (j == NULL || a == NULL || !m_is_due(j, p))
         return false;
     if (a->state != AGENT_ACTIVE || a->mode != AGENT_NORMAL ||
         m_has_superseded(m, a->id))
@@ -123,15 +156,18 @@ static bool m_may_place(struct model *m, const struct placement *p, uint16_t *po
            m_has_extras(m, a, &j->spec, ports) && m_role_has_room(m, j);
 }
 
-static bool m_place_one(struct model *m, const struct placement *p)
+static bool m_place_one(struct model *m, const struct placement *asked)
 {
     uint16_t ports[LIMIT_TASK_PORTS] = {0};
-    struct m_job *j = m_find_job(m, p->job);
+    struct m_job *j = m_find_job(m, asked->job);
+    struct placement chosen = *asked, *p = &chosen;
     struct m_attempt *t;
     struct m_task *task;
 
     if (!m_may_place(m, p, ports))
         return false;
+    if (p->attempt == 0)
+        chosen = m_choose(j, asked);
     task = &j->tasks[p->instance];
     MEM_GROW(m->attempts, m->attempt_capacity, m->attempt_count + 1);
     t = &m->attempts[m->attempt_count++];

@@ -121,7 +121,7 @@ START_TEST(test_what_is_wrong)
         {"{jobs: [{name: a, command: x}], name: b}", "there are fields beside it"},
         {"jobs:\n- {command: x}\n", "dag.yaml:2: jobs[0].name: missing"},
         {"jobs:\n- {name: a, command: x, kind: deamon}\n",
-         "jobs[0].kind: 'deamon' is none of them; give batch or service"},
+         "jobs[0].kind: 'deamon' is none of them; give batch, service or system"},
         {"{name: a, command: x, after: [{on: any}]}", "after[0]: job: missing"},
         {"{name: a, command: x, after: [{job: 1, on: well}]}",
          "after[0].on: 'well' is none of them; give success, failure or any"},
@@ -176,6 +176,38 @@ START_TEST(test_a_service_has_a_policy)
 }
 END_TEST
 
+START_TEST(test_a_system_job)
+{
+    static const struct {
+        const char *with, *error;
+    } WRONG[] = {
+        {"instances: 1",
+         "instances: a system job has one on each agent that keeps its "
+         "constraints: leave it out"},
+        {"gang: true", "gang: a system job begins on each agent"},
+        {"affinities: [\"a = b\"]", "affinities: a system job has one task on each"},
+        {"spread: [rack]", "spread: a system job has one task on each agent"},
+        {"constraints: [\"rack is_set\", \"rack distinct\"]",
+         "constraints[1].op: distinct is not for a system job"},
+        {"schedule: \"@daily\"", "schedule: a system job goes on by itself"},
+        {"parameters: {required: [A]}", "is no service or system job"},
+    };
+    char text[160];
+
+    ck_assert_done(parse("{name: a, command: x, kind: system}"), err);
+    ck_assert_int_eq(set.specs[0].kind, JOB_SYSTEM);
+    ck_assert_uint_eq(set.specs[0].instances, 1);
+    ck_assert_uint_eq(set.specs[0].reschedule.attempts, JOB_UNLIMITED);
+    for (unsigned i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        snprintf(text,
+                 sizeof(text),
+                 "{name: a, command: x, kind: system, %s}",
+                 WRONG[i].with);
+        check_refused(text, ERROR_INVALID, WRONG[i].error);
+    }
+}
+END_TEST
+
 START_TEST(test_a_gang)
 {
     ck_assert_done(parse("{name: a, command: x, instances: 1024, gang: true}"), err);
@@ -200,6 +232,7 @@ int main(void)
                          test_what_is_wrong,
                          test_a_service_has_a_policy,
                          test_a_gang,
+                         test_a_system_job,
                          test_time_zones);
 
     tcase_add_checked_fixture(c, NULL, teardown);
