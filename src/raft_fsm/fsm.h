@@ -28,7 +28,7 @@ enum effect_kind {
     EFFECT_UPDATED, /* id = attempt, agent = who reported: may be acknowledged */
     EFFECT_AGENT,   /* agent changed its state or spec */
     EFFECT_JOB,     /* id = job: it changed its state, or has tasks to place again,
-                     * or none any more */
+                     * or none any more; with an agent: the one there is to be placed */
     EFFECT_FREED, /* id = job: resources of an attempt of it are free again, or its lease ran
                      * out, which gives back its place alone */
     EFFECT_ROLE, /* id = role: it was set, or is gone */

@@ -169,6 +169,26 @@ static void check_claims(const struct sched *s)
         }
 }
 
+/* No agent could have its task now. */
+static void
+check_system(const struct sched *s, const struct state *state, const struct job *j)
+{
+    struct fleet *fleet = (struct fleet *)&s->fleet;
+    struct demand d = job_demand(j);
+    struct agent *agent;
+    unsigned asked = 0;
+    struct seek k;
+
+    seek_begin(&k, fleet, state, j->owner->role, &d);
+    seek_count(&k, j, NULL, 0, &asked);
+    if (!systems_have_room(state, j))
+        return;
+    RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
+        ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
+               !agent_has_room(agent, j) || !systems_wants(j, agent->id) ||
+               !seek_matches(&k, fleet_agent(fleet, agent->id)));
+}
+
 void sched_check(const struct sched *s, const struct state *state)
 {
     struct role_lanes *role;
@@ -180,7 +200,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct job *job;
 
     ASSERT(!s->is_loading && s->lanes.reviews == 0);
-    ASSERT(s->fleet.grown.root == NULL);
+    ASSERT(s->fleet.grown.root == NULL && s->fleet.due_count == 0);
     ASSERT(lanes_first(&s->lanes).role == NULL);
     ASSERT(!s->lanes.was_passed || s->claims.used == 0);
     check_claims(s);
@@ -189,7 +209,10 @@ void sched_check(const struct sched *s, const struct state *state)
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
         ASSERT(state_agent(state, a->id) != NULL);
     RB_FOREACH (job, job_order_tree, (struct job_order_tree *)&state->runnable)
-        check_job(s, job);
+        if (job->system != NULL)
+            check_system(s, state, job);
+        else
+            check_job(s, job);
     RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->lanes.jobs)
         check_waiting(w, state);
     RB_FOREACH (role, role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles) {

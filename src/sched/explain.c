@@ -577,6 +577,113 @@ say_room(struct text *t, const struct job *job, const struct seek *k, unsigned *
         say(t, ": room for %u now", room);
 }
 
+/* ---- system jobs ---- */
+
+#define NAMED_AGENTS 3 /* in a text */
+
+/* Agents that keep its constraints and are large enough: how many there are, how many wait for room
+ * although they take work, with the first of those, and how many take none. */
+struct spread_out {
+    uint64_t agents, waiting, standing[STANDINGS];
+    uint64_t first[NAMED_AGENTS];
+};
+
+static void count_agent(struct spread_out *o,
+                        const struct job *job,
+                        const struct seek *k,
+                        const struct fleet_agent *a)
+{
+    const struct task *t = system_task(job, a->id);
+    bool is_live = t != NULL && t->state >= TASK_STAGING && t->state <= TASK_RUNNING;
+
+    if (!resources_contain(&a->size->capacity, &k->demand->need) ||
+        (k->matcher != NULL && !matcher_holds(k->matcher, &a->attributes)) ||
+        (k->demand->extras != NULL &&
+         !extra_is_able(&fleet_extras_of(a)->offered, k->demand->extras)))
+        return;
+    o->agents++;
+    if (is_live || !systems_wants(job, a->id))
+        return;
+    if (a->standing != STANDS_OPEN)
+        o->standing[a->standing]++;
+    else if (o->waiting++ < NAMED_AGENTS)
+        o->first[o->waiting - 1] = a->id;
+}
+
+static void
+say_no_room(struct text *t, const struct spread_out *o, const struct demand *d)
+{
+    say(t, "; no room for ");
+    say_needs(t, d);
+    say(t, o->waiting == 1 ? " on agent" : " on agents");
+    for (uint64_t i = 0; i < o->waiting && i < NAMED_AGENTS; i++)
+        say(t, "%s%llu", i == 0 ? " " : ", ", (unsigned long long)o->first[i]);
+    if (o->waiting > NAMED_AGENTS)
+        say(t, " and %llu more", (unsigned long long)(o->waiting - NAMED_AGENTS));
+}
+
+static void say_agents(struct text *t, uint64_t agents, const char *what)
+{
+    if (agents > 0)
+        say(t,
+            "; %llu %s %s",
+            (unsigned long long)agents,
+            agents == 1 ? "is" : "are",
+            what);
+}
+
+static void say_spread_out(struct text *t,
+                           const struct job *job,
+                           const struct spread_out *o,
+                           const struct demand *d)
+{
+    const struct role *role = job->owner->role;
+
+    say(t,
+        "on %u of %llu agent%s",
+        job_live(job),
+        (unsigned long long)o->agents,
+        o->agents == 1 ? "" : "s");
+    if (o->waiting > 0 && !bound_has_room(&role->spec.max, &role->use, job, 1)) {
+        say(t, "; ");
+        say_maximum(t, role, d);
+    } else if (o->waiting > 0) {
+        say_no_room(t, o, d);
+    }
+    say_agents(t, o->standing[STANDS_REFUSING], "short of disk");
+    say_agents(t, o->standing[STANDS_CLOSED], "cordoned or draining");
+    say_agents(t, o->standing[STANDS_AWAY], "unreachable");
+}
+
+static void explain_system(const struct sched *s,
+                           const struct state *state,
+                           const struct job *job,
+                           unsigned *looks,
+                           struct text *t)
+{
+    struct demand d = job_demand(job);
+    struct spread_out o = {0};
+    struct fleet_agent *a;
+    struct census c;
+    struct seek k;
+
+    begin_seek(s, state, job, &d, looks, &k);
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
+        if (*looks == 0) {
+            say(t, "on %u agents", job_live(job));
+            return;
+        }
+        --*looks;
+        count_agent(&o, job, &k, a);
+    }
+    if (o.agents > 0)
+        say_spread_out(t, job, &o, &d);
+    else if (count(s, NULL, &k, looks, &c))
+        say_reason(t, state, &c, &(struct room){0}, &k);
+    else
+        say_waiting_for(t, &d);
+}
+
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    const struct job *job,
@@ -596,6 +703,10 @@ void sched_explain(const struct sched *s,
     struct seek k;
 
     say(&t, "%s", "");
+    if (job->system != NULL && job_may_place(job)) {
+        explain_system(s, state, job, looks, &t);
+        return;
+    }
     if (pending == 0)
         return;
     if (!bound_has_room(&role->spec.max, &role->use, job, d.at_once)) {

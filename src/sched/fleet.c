@@ -456,6 +456,7 @@ void fleet_finish(struct fleet *f)
     RB_FOREACH_SAFE (a, fleet_tree, &f->agents, next)
         drop_agent(f, a);
     mem_free(f->taken);
+    mem_free(f->due);
     matchers_finish(&f->matchers);
     use_finish(&f->total);
     *f = (struct fleet){0};
@@ -490,16 +491,62 @@ follow(struct fleet *f, const struct agent *agent, uint64_t id)
     return NULL;
 }
 
+/* ---- who is due ---- */
+
+void fleet_make_due(struct fleet *f, struct fleet_agent *a)
+{
+    if (a->is_due)
+        return;
+    a->is_due = true;
+    MEM_GROW(f->due, f->due_capacity, f->due_count + 1);
+    f->due[f->due_count++] = a->id;
+}
+
+void fleet_all_due(struct fleet *f)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, &f->agents)
+        fleet_make_due(f, a);
+}
+
+size_t fleet_due(const struct fleet *f, struct fleet_agent **agents, size_t max)
+{
+    size_t first = f->due_count > max ? f->due_count - max : 0, count = 0;
+
+    for (size_t i = first; i < f->due_count; i++) {
+        agents[count] = fleet_agent(f, f->due[i]);
+        count += agents[count] != NULL;
+    }
+    return count;
+}
+
+void fleet_not_due(struct fleet *f, size_t max)
+{
+    for (; f->due_count > 0 && max > 0; max--) {
+        struct fleet_agent *a = fleet_agent(f, f->due[--f->due_count]);
+
+        if (a != NULL)
+            a->is_due = false;
+    }
+}
+
+/* ---- reading ---- */
+
 bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
 {
     const struct agent *agent = state_agent(s, id);
     struct fleet_agent *a = follow(f, agent, id);
+    bool grew;
 
     if (a == NULL)
         return false;
     f->version++;
     size_refresh(f, a, agent);
-    return free_refresh(f, a, agent);
+    grew = free_refresh(f, a, agent);
+    if (grew && f->is_watched)
+        fleet_make_due(f, a);
+    return grew;
 }
 
 /* Often the first word of it: what registers is answered before its effect is carried out. */

@@ -64,6 +64,7 @@ struct fleet_agent {
     uint64_t claims; /* bits of those on it (claims.h) */
     bool is_reread;  /* for fleet_forget() */
     uint32_t runs;   /* attempts on it, and what is planned */
+    bool is_due;     /* its id is in `due` */
     struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;
@@ -103,6 +104,11 @@ struct fleet {
     uint64_t *taken; /* ids of the agents that are to be read when a round begins */
     size_t taken_count, taken_capacity;
     bool has_relaxed; /* some of them were */
+    /* Agents that may have become able to hold something since system jobs were looked at; none
+     * while nobody watches. */
+    bool is_watched;
+    uint64_t *due;
+    size_t due_count, due_capacity;
 };
 
 /* The bits of fit_need: 0 for most. */
@@ -120,6 +126,14 @@ bool fleet_refuses(struct fleet *f, const struct state *s, uint64_t id, bool ref
 void fleet_relax(struct fleet *f, struct fleet_agent *a);
 /* Read all that the last round placed on, or that was relaxed.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
+
+/* An agent, or all, may be able to hold something that they were not. */
+void fleet_make_due(struct fleet *f, struct fleet_agent *a);
+void fleet_all_due(struct fleet *f);
+/* The last ones that are due, at most `max`, without those that are gone; then so many of the
+ * last are not any more. */
+size_t fleet_due(const struct fleet *f, struct fleet_agent **agents, size_t max);
+void fleet_not_due(struct fleet *f, size_t max);
 
 /* NULL: there is none, or it is gone. */
 struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id);

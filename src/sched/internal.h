@@ -6,13 +6,15 @@
 #include "sched/fleet.h"
 #include "sched/lanes.h"
 #include "sched/round.h"
+#include "sched/systems.h"
 
 struct sched {
     unsigned looks;     /* that each round has */
     struct fleet fleet; /* where */
     struct lanes lanes; /* what */
     struct claims claims;
-    uint64_t now_us; /* of the last round */
+    uint64_t now_us;        /* of the last round */
+    struct systems systems; /* and what belongs to an agent */
 
     /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
      * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,

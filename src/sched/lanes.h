@@ -140,7 +140,7 @@ void lanes_wake_distinct(struct lanes *l, const struct state *s);
 /* Nothing happens when it does not wait. */
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 
-/* Something that this job held is free. */
+/* Something that this job held is free, or it got something beside the lanes. */
 void lanes_freed(struct lanes *l, const struct state *s, const struct job *j);
 /* It was set, or is gone. */
 void lanes_role_changed(struct lanes *l, const struct state *s, uint64_t role);

@@ -1,6 +1,8 @@
 /* round.c - which task goes where next.
  *
  *   1  what the last round planned is read again from the state, as it was applied
+ *      then agents that are due get their tasks of system jobs (systems.h): if there are any,
+ *      that is all of this round
  *   2  the shape is found that is next in the order of turns (lanes.h) and may fit: the
  *      first ready one, or one at rest that an agent can hold which has grown, or that its
  *      role may have more of again
@@ -64,6 +66,7 @@ static void clear(struct sched *s)
 {
     fleet_finish(&s->fleet);
     lanes_finish(&s->lanes);
+    systems_finish(&s->systems);
     s->drained_count = 0;
     s->counted_count = 0;
     s->waking.was_cut = false;
@@ -129,12 +132,22 @@ void sched_job_changed(struct sched *s, const struct state *state, uint64_t job)
 {
     const struct job *j = state_job(state, job);
 
+    if (systems_job_changed(&s->systems, &s->fleet, state, job))
+        return;
     /* What ended may be purged already. */
     if (j == NULL || job_pending(j) == 0) {
         lanes_remove(&s->lanes, state, job);
         return;
     }
     lanes_add(&s->lanes, state, j);
+}
+
+void sched_agent_due(struct sched *s, uint64_t agent)
+{
+    struct fleet_agent *a = fleet_agent(&s->fleet, agent);
+
+    if (a != NULL && s->systems.count > 0)
+        fleet_make_due(&s->fleet, a);
 }
 
 void sched_freed(struct sched *s, const struct state *state, uint64_t job)
@@ -177,7 +190,8 @@ static bool load(struct round *r)
         r->looks--;
         s->load_priority = j->priority;
         s->load_id = j->id;
-        lanes_add(&s->lanes, r->state, j);
+        if (!systems_job_changed(&s->systems, &s->fleet, r->state, j->id))
+            lanes_add(&s->lanes, r->state, j);
     }
     s->is_loading = j != NULL;
     return !s->is_loading;
@@ -734,6 +748,23 @@ static void place_first_job(struct round *r, const struct pick *p)
     }
 }
 
+/* They pass every claim, and end those on their agents.  Whose roles use more then is read again
+ * when the next round begins. */
+static void place_systems(struct round *r)
+{
+    struct sched *s = r->sched;
+
+    r->count =
+        systems_place(&s->systems, &s->fleet, r->state, r->out, r->max, &r->looks);
+    for (size_t i = 0; i < r->count; i++) {
+        struct fleet_agent *a = fleet_agent(&s->fleet, r->out[i].agent);
+
+        claims_drop_set(&s->claims, &s->fleet, a->claims);
+        if (i == 0 || r->out[i].job != r->out[i - 1].job)
+            lanes_freed(&s->lanes, r->state, state_job(r->state, r->out[i].job));
+    }
+}
+
 size_t sched_round(struct sched *s,
                    const struct state *state,
                    uint64_t now_us,
@@ -748,6 +779,9 @@ size_t sched_round(struct sched *s,
     *more = true;
     if (!refresh(&r))
         return 0;
+    place_systems(&r);
+    if (r.count > 0 || s->fleet.due_count > 0)
+        return r.count;
     while (r.count < r.max && r.looks > 0 && !r.is_full) {
         struct pick p = next_pick(&r);
 

@@ -52,6 +52,9 @@ void sched_agent_refuses(struct sched *s,
 /* Something of this job changed: it has tasks to place, or none any more (EFFECT_JOB). */
 void sched_job_changed(struct sched *s, const struct state *state, uint64_t job);
 
+/* A task that belongs to this agent has waited long enough (EFFECT_JOB that names one). */
+void sched_agent_due(struct sched *s, uint64_t agent);
+
 /* Resources of an attempt of this job are free again, or its place (EFFECT_FREED). */
 void sched_freed(struct sched *s, const struct state *state, uint64_t job);
 
@@ -62,9 +65,10 @@ void sched_role_changed(struct sched *s, const struct state *state, uint64_t rol
 /* The dominant share of a role, by its weight, in 10^-12. */
 uint64_t sched_share(const struct sched *s, const struct role *role);
 
-/* Now it is `now_us`.  At most `max` placements, in the order in which they are to be applied by one
- * command; returns how many.  A gang with more tasks than `max` is never among them.  *more: the round
- * ended by its budget, call it again when this batch is applied.
+/* Now it is `now_us`.  At most `max` placements, in the order in which they are to be applied by
+ * one command; returns how many.  A gang with more tasks than `max` is never among them, and what
+ * system jobs get is a round of its own.  *more: the round ended by its budget, call it again when
+ * this batch is applied.
  * Otherwise nothing that waits fits anywhere until something changes. */
 size_t sched_round(struct sched *s,
                    const struct state *state,

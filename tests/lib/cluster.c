@@ -42,7 +42,10 @@ static void tell(struct cluster *c, const struct effect *e)
         sched_agent_changed(c->sched, c->state, e->agent);
         break;
     case EFFECT_JOB:
-        sched_job_changed(c->sched, c->state, e->id);
+        if (e->agent != 0)
+            sched_agent_due(c->sched, e->agent);
+        else
+            sched_job_changed(c->sched, c->state, e->id);
         break;
     case EFFECT_LAUNCH:
     case EFFECT_KILL:

@@ -138,7 +138,10 @@ void leader_tell_sched(struct master_core *m, const struct effect *effect)
         sched_agent_changed(m->sched, m->state, effect->agent);
         break;
     case EFFECT_JOB:
-        sched_job_changed(m->sched, m->state, effect->id);
+        if (effect->agent != 0)
+            sched_agent_due(m->sched, effect->agent);
+        else
+            sched_job_changed(m->sched, m->state, effect->id);
         break;
     case EFFECT_FREED:
         sched_freed(m->sched, m->state, effect->id);
@@ -182,7 +185,8 @@ void leader_effect(struct master_core *m, const struct effect *effect)
         agent_changed(m, effect->agent);
         break;
     case EFFECT_JOB:
-        job_changed(m, effect->id);
+        if (effect->agent == 0)
+            job_changed(m, effect->id);
         break;
     case EFFECT_FREED:
     case EFFECT_ROLE:

@@ -68,7 +68,7 @@ static void put_job(struct master_core *m, struct page *p, const struct job *job
 
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
-    if (m->leading.active && job_pending(job) > 0)
+    if (m->leading.active && job_may_place(job))
         sched_explain(m->sched, m->state, job, &p->looks, why, sizeof(why));
     if (m->leading.active)
         waits_job(m, job, why, sizeof(why));

@@ -25,7 +25,7 @@ static bool is_choosy; /* jobs do not take any agent */
 static bool is_wide;   /* amounts from all over the range, not just some round ones */
 
 static struct {
-    unsigned planned, empty, full, cut;
+    unsigned planned, empty, full, cut, systems;
 } seen;
 
 /* ---- the reference ---- */
@@ -347,7 +347,7 @@ static void read_jobs(void)
     RB_FOREACH (j, job_tree, &c.state->jobs) {
         struct slow_job *slow = &jobs[job_count];
 
-        if (job_pending(j) == 0)
+        if (job_pending(j) == 0 || j->system != NULL)
             continue;
         ck_assert_seed(job_count < JOBS_MAX, seed);
         *slow = (struct slow_job){
@@ -583,13 +583,83 @@ static bool has_no_room_for_gang(size_t max)
     return false;
 }
 
+/* ---- the reference: system jobs ---- */
+
+/* It may get its task there now. */
+static bool slow_wants(const struct job *j, struct slow_agent *a)
+{
+    struct slow_need need = need_of(j);
+    struct job_spec spec;
+    uint64_t left;
+    bool may;
+
+    for (uint32_t i = 0; i < j->instances; i++) {
+        const struct task *t = job_task(j, i);
+
+        if (t->agent_id == a->id && t->state != TASK_LOST &&
+            (t->state != TASK_PENDING || task_waits(t)))
+            return false;
+    }
+    ck_assert_int_eq(job_spec_unpack(&spec, j->spec, NULL), 0);
+    may = job_state(j) != JOB_KILLED && j->kill_index == 0 &&
+          !at_maximum(role_of(j), &need, 1) && left_after(a, &need, &left) &&
+          slow_may_be(&spec.match, j, places, agent_count, (size_t)(a - agents));
+    job_spec_finish(&spec);
+    return may;
+}
+
+static struct slow_agent *slow_agent(uint64_t id)
+{
+    for (size_t i = 0; i < agent_count; i++)
+        if (agents[i].id == id)
+            return &agents[i];
+    ck_abort_msg("no such agent");
+}
+
+/* Each of them may be placed, and no agent is there twice for a job.  False when there are none, and
+ * then none could be. */
+static bool check_systems(void)
+{
+    struct job *j;
+
+    for (size_t i = 0; i < c.planned; i++) {
+        const struct placement *p = &c.plan[i];
+        struct slow_need need;
+
+        j = state_job(c.state, p->job);
+        if (j->system == NULL)
+            return false;
+        need = need_of(j);
+        ck_assert_seed(slow_wants(j, slow_agent(p->agent)), seed);
+        for (size_t k = 0; k < i; k++)
+            ck_assert_seed(c.plan[k].job != p->job || c.plan[k].agent != p->agent,
+                           seed);
+        take(slow_agent(p->agent), &need);
+        use(role_of(j), owner_of(j), &need);
+        slow_place_add(&places[slow_agent(p->agent) - agents], j);
+    }
+    if (c.planned > 0) {
+        ck_assert_seed(c.more, seed);
+        seen.systems += (unsigned)c.planned;
+        return true;
+    }
+    RB_FOREACH (j, job_tree, &c.state->jobs)
+        for (size_t i = 0; i < agent_count && j->system != NULL; i++)
+            ck_assert_seed(!slow_wants(j, &agents[i]), seed);
+    return false;
+}
+
 static void check_plan(size_t max)
 {
     static struct placement expected[LIMIT_PLACEMENTS];
     bool full;
-    size_t count = slow_plan(expected, max, &full), same = 0;
+    size_t count, same = 0;
 
     cluster_plan(&c, max);
+    slow_plan(expected, 0, &full); /* reads the state */
+    if (check_systems())
+        return;
+    count = slow_plan(expected, max, &full);
     while (same < count && same < c.planned && is_same(&c.plan[same], &expected[same]))
         same++;
     ck_assert_seed(same == c.planned, seed);
@@ -702,10 +772,16 @@ static struct job_spec any_job_spec(struct custom_resource list[NAMES])
         spec.gang = true;
         spec.instances = 1 + (uint32_t)rng_below(&rng, 8);
     }
-    if (rng_percent(&rng, 15))
+    if (rng_percent(&rng, 4)) {
+        spec.kind = JOB_SYSTEM;
+        spec.instances = 1;
+        spec.gang = false;
+        spec.resources = any_vector(1);
+    }
+    if (rng_percent(&rng, 15) || spec.kind == JOB_SYSTEM)
         spec.reschedule =
             (struct job_retry){JOB_UNLIMITED, 600000, LIMIT_RESCHEDULE_MS, 60000};
-    if (is_choosy && rng_percent(&rng, 70))
+    if (is_choosy && rng_percent(&rng, 70) && spec.kind != JOB_SYSTEM)
         spec.match = any_match(&rng);
     return spec;
 }
@@ -883,6 +959,7 @@ START_TEST(test_rounds_plan_what_the_reference_says)
     ck_assert_seed(seen.planned > 100, seed);
     ck_assert_seed(seen.empty > 0, seed);
     ck_assert_seed(seen.full > 0, seed);
+    ck_assert_seed(seen.systems > 0, seed);
     cluster_finish(&c);
 }
 END_TEST
