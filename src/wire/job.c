@@ -110,6 +110,15 @@ void job_spec_set_timezone(struct job_spec *spec, const char *name)
         name == NULL || strcmp(name, "UTC") == 0 ? NULL : mem_strdup(name);
 }
 
+/* One agent that is lost should not take all of it. */
+static void spread_over_agents(struct match *m)
+{
+    struct spread *s = match_add_spread(m);
+
+    s->attribute = mem_strdup("agent");
+    s->weight = MATCH_WEIGHT;
+}
+
 void job_spec_complete(struct job_spec *spec)
 {
     if (job_goes_on(spec->kind) && spec->reschedule.attempts == 0)
@@ -117,6 +126,9 @@ void job_spec_complete(struct job_spec *spec)
                                               JOB_RETRY_INTERVAL_MS,
                                               JOB_RETRY_DELAY_MS,
                                               JOB_RETRY_MAX_DELAY_MS};
+    if (spec->kind == JOB_SERVICE && spec->instances > 1 &&
+        spec->instances <= LIMIT_DISTINCT_TASKS && spec->match.spread_count == 0)
+        spread_over_agents(&spec->match);
 }
 
 /* ---- words ---- */

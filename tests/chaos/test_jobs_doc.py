@@ -129,6 +129,13 @@ def gang(run):
     assert sorted(run.ends()[0]) == [f"rank {i} of 4" for i in range(4)]
 
 
+def system(run):
+    job = run.starts()
+    assert {task["agent_id"] for task in run.client.job(job)["tasks"]} == {1, 2}
+    assert "on 2 of 2 agents" in run.client("status", job)
+    run.kill(job)
+
+
 def pipeline(run):
     """The second adds what the first wrote; the third is for another day."""
     path = run.folder / "job.yaml"
@@ -278,6 +285,8 @@ RUNS = {
         ports,
         service,
         retry,
+        gang,
+        system,
         pipeline,
         nightly,
         encode,
@@ -317,7 +326,7 @@ def test_each_example_has_a_run():
 def test_example_runs(name, make_cluster):
     if name in AS_ROOT and os.geteuid() != 0:
         pytest.skip(AS_ROOT[name])
-    two = name in ("drain", "exclusive", "where")
+    two = name in ("drain", "exclusive", "system", "where")
     cluster = make_cluster(masters=1, agents=2 if two else 1, resources=RESOURCES)
     for agent, rack in zip(cluster.agents, "ab"):
         agent.argv += ["--attributes", f"rack:{rack}"]

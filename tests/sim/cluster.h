@@ -188,6 +188,7 @@ struct sim_job {
     uint64_t after; /* id of a job that it waits for; 0: none */
     uint8_t on;     /* how that is to end: enum job_on */
     bool waited_for;
+    bool system;    /* endless, with a task on each agent */
     bool scheduled; /* jobs are made of it, each minute */
     uint64_t asked_us;
     bool acknowledged;
@@ -243,6 +244,7 @@ struct sim_job {
     X(blocked)     /* jobs that were seen to wait for others */                  \
     X(stopped)     /* those that never began */                                  \
     X(slots)       /* of schedules that were seen to be decided */               \
+    X(systems)     /* live tasks of system jobs that were seen */               \
     X(gangs)       /* changes of some that had begun */                          \
     X(purges)                                                                    \
     X(purged_seen)

@@ -139,7 +139,7 @@ check_retries(struct cluster *c, const struct job *job, const struct task *t)
                    most);
 }
 
-/* Terminal is final. */
+/* Terminal is final; a task of a system job that is lost with its agent is for the next one. */
 static void check_finals(struct cluster *c, const struct job *job)
 {
     for (uint32_t i = 0; i < job->touched; i++) {
@@ -147,7 +147,7 @@ static void check_finals(struct cluster *c, const struct job *job)
         struct final_record *record, *known;
 
         check_retries(c, job, t);
-        if (!task_state_is_final((enum task_state)t->state))
+        if (!task_state_is_final((enum task_state)t->state) || t->state == TASK_LOST)
             continue;
         record = mem_zalloc(sizeof(*record));
         *record = (struct final_record){
@@ -246,6 +246,28 @@ check_gang(struct cluster *c, const struct sim_master *m, const struct job *job)
                    (unsigned long long)job->id);
 }
 
+/* No two live tasks of it are on one agent, and none moves while its agent is not gone. */
+static void
+check_system(struct cluster *c, const struct sim_master *m, const struct job *job)
+{
+    uint64_t seen[256] = {0};
+
+    for (uint32_t i = 0; i < job->touched; i++) {
+        const struct task *t = job_task(job, i);
+
+        if (t->state < TASK_STAGING || t->state > TASK_RUNNING)
+            continue;
+        c->totals.systems++;
+        ASSERT(t->agent_id < 256);
+        if (seen[t->agent_id]++ > 0)
+            world_fail(&c->world,
+                       "master %u: system job %llu runs twice on agent %llu",
+                       m->number + 1,
+                       (unsigned long long)job->id,
+                       (unsigned long long)t->agent_id);
+    }
+}
+
 /* What the entries since the last look may have broken. */
 static void check_applied(struct cluster *c, struct sim_master *m)
 {
@@ -259,6 +281,8 @@ static void check_applied(struct cluster *c, struct sim_master *m)
             check_finals(c, job);
             if (job->is_gang)
                 check_gang(c, m, job);
+            if (job->kind == JOB_SYSTEM)
+                check_system(c, m, job);
         }
     RB_FOREACH (agent, agent_tree, &s->agents) {
         check_capacity(c, m, agent);

@@ -590,7 +590,8 @@ static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
 
 static bool is_gang(const struct sim_job *j)
 {
-    return j->key >> 32 & 1 && j->instances > 1 && j->instances <= 4 && !j->scheduled;
+    return j->key >> 32 & 1 && j->instances > 1 && j->instances <= 4 && !j->scheduled &&
+           !j->system;
 }
 
 /* All of it fits on the smallest agent, if that is empty. */
@@ -601,6 +602,19 @@ static void be_gang(struct job_spec *spec)
     spec->resources.amount[RESOURCE_MEM] = 64 * MIB;
     spec->ports = (struct job_ports){0};
     custom_resources_finish(&spec->custom);
+}
+
+/* Small, so that all agents have room for it. */
+static void be_system(struct job_spec *spec)
+{
+    spec->kind = JOB_SYSTEM;
+    spec->priority = (int32_t)spec->instances; /* so that another body is another one */
+    spec->instances = 1;
+    spec->resources.amount[RESOURCE_CPUS] = 100;
+    spec->resources.amount[RESOURCE_MEM] = 64 * MIB;
+    spec->ports = (struct job_ports){0};
+    custom_resources_finish(&spec->custom);
+    match_finish(&spec->match);
 }
 
 static void spec_of(const struct sim_job *j, struct buffer *out)
@@ -670,6 +684,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         spec.kind = JOB_SERVICE;
         spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
     }
+    if (j->system)
+        be_system(&spec);
     if (j->scheduled)
         be_template(&spec, &r);
     if (is_gang(j))
@@ -744,6 +760,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot].endless =
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
+        c->jobs[slot].system = c->jobs[slot].service && c->jobs[slot].key >> 33 & 1;
         if (!c->jobs[slot].endless && chance(w, 8)) {
             c->jobs[slot].scheduled = c->jobs[slot].endless = true;
             c->jobs[slot].instances = 1;

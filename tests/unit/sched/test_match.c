@@ -413,6 +413,19 @@ START_TEST(test_the_example_of_spread)
 }
 END_TEST
 
+/* docs/spec/14-kinds.md, "Spread": first as many on each agent, then where least is left. */
+START_TEST(test_a_service_is_spread)
+{
+    add(amounts(8000, 0, 0, 0), "");
+    add(amounts(4000, 0, 0, 0), "");
+    add(amounts(2000, 0, 0, 0), "");
+    spec.kind = JOB_SERVICE;
+    spec.instances = 4;
+    job_spec_complete(&spec);
+    expect(submit(4), 4, 3, 2, 1, 3);
+}
+END_TEST
+
 START_TEST(test_it_would_rather_be_apart)
 {
     add(amounts(2000, 0, 0, 0), "");
@@ -521,6 +534,7 @@ int main(void)
                   test_the_example_with_spread,
                   test_the_example_with_an_affinity,
                   test_the_example_of_spread,
+                  test_a_service_is_spread,
                   test_it_would_rather_be_apart),
         unit_case("why",
                   test_which_constraint_rejects_how_many,

@@ -176,6 +176,30 @@ START_TEST(test_a_service_has_a_policy)
 }
 END_TEST
 
+START_TEST(test_a_service_is_spread)
+{
+    const struct match *m;
+
+    ck_assert_done(parse("{name: a, command: x, kind: service, instances: 2}"), err);
+    m = &set.specs[0].match;
+    ck_assert_uint_eq(m->spread_count, 1);
+    ck_assert_str_eq(m->spreads[0].attribute, "agent");
+    ck_assert_uint_eq(m->spreads[0].weight, MATCH_WEIGHT);
+    ck_assert_done(
+        parse("{name: a, command: x, kind: service, instances: 2, spread: [rack]}"),
+        err);
+    ck_assert_uint_eq(set.specs[0].match.spread_count, 1);
+    ck_assert_str_eq(set.specs[0].match.spreads[0].attribute, "rack");
+    ck_assert_done(parse("{name: a, command: x, kind: service}"), err);
+    ck_assert_uint_eq(set.specs[0].match.spread_count, 0);
+    ck_assert_done(parse("{name: a, command: x, kind: service, instances: 65537}"),
+                   err);
+    ck_assert_uint_eq(set.specs[0].match.spread_count, 0);
+    ck_assert_done(parse("{name: a, command: x, instances: 2}"), err);
+    ck_assert_uint_eq(set.specs[0].match.spread_count, 0);
+}
+END_TEST
+
 START_TEST(test_a_system_job)
 {
     static const struct {
@@ -231,6 +255,7 @@ int main(void)
                          test_the_longest_chain,
                          test_what_is_wrong,
                          test_a_service_has_a_policy,
+                         test_a_service_is_spread,
                          test_a_gang,
                          test_a_system_job,
                          test_time_zones);
