@@ -136,11 +136,11 @@
 #define LIMIT_WEIGHT           100   /* of an affinity and the like */
 #define LIMIT_REGEXP_STEPS     10000 /* of one search for a regular expression */
 #define LIMIT_DISTINCT_TASKS   65536 /* of a job with `distinct` or `spread` */
-#define LIMIT_GANG_TASKS       1024  /* that start at once; in one round and one command */
-#define LIMIT_LEASE_MIN_MS     2000  /* four heartbeats */
-#define LIMIT_LEASE_GRACE_MS   1000  /* at least: twice what a leader may oversleep */
-#define LIMIT_RESTART_MS       100   /* from one restart to the next, on the average */
-#define LIMIT_RESCHEDULE_MS    1000  /* from one new attempt to the next, likewise */
+#define LIMIT_GANG_TASKS       1024 /* that start at once; in one round and one command */
+#define LIMIT_LEASE_MIN_MS     2000 /* four heartbeats */
+#define LIMIT_LEASE_GRACE_MS   1000 /* at least: twice what a leader may oversleep */
+#define LIMIT_RESTART_MS       100  /* from one restart to the next, on the average */
+#define LIMIT_RESCHEDULE_MS    1000 /* from one new attempt to the next, likewise */
 #define LIMIT_DRIFT_PERMILLE   500
 
 /* Agent */

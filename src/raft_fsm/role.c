@@ -165,8 +165,7 @@ static bool custom_has_room(const struct role_bound *max,
 {
     uint64_t most = custom_resources_amount(&max->custom, need->name);
 
-    return most == 0 ||
-           need->amount <= left(most, use_of(used, need->name)) / tasks;
+    return most == 0 || need->amount <= left(most, use_of(used, need->name)) / tasks;
 }
 
 bool bound_has_room(const struct role_bound *max,

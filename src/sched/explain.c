@@ -32,7 +32,7 @@ static size_t cut(char *text, size_t max)
 
     while (size > 0 && (text[size] & 0xc0) == 0x80)
         size--;
-    memcpy(text + size, MORE, size + sizeof(MORE) - 1 <= max ? sizeof(MORE) : 1);
+    strcpy(text + size, size + sizeof(MORE) - 1 <= max ? MORE : "");
     return strlen(text);
 }
 

@@ -237,13 +237,8 @@ static void round_begin(struct master_core *m)
 
     if (!m->leading.round_due || m->leading.round_flying || !propose_has_room(m))
         return;
-    command.place.count =
-        (uint32_t)sched_round(m->sched,
-                              m->state,
-                              leader_now_us(m),
-                              placements,
-                              ROUND_PLACEMENTS,
-                              &more);
+    command.place.count = (uint32_t)sched_round(
+        m->sched, m->state, leader_now_us(m), placements, ROUND_PLACEMENTS, &more);
     m->counters.rounds++;
     m->leading.round_due = more;
     if (command.place.count > 0) {
