@@ -42,7 +42,7 @@ void systems_drain(struct apply *a, struct agent *agent)
     if (!agent->drain_due || agent->state == AGENT_GONE ||
         agent->attempts_count > agent->systems_count)
         return;
-    RB_FOREACH (t, agent_attempts, &agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (!t->superseded && t->stop == TASK_REASON_NONE)
             attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
 }
