@@ -126,7 +126,7 @@ def retry(run):
 
 
 def gang(run):
-    assert sorted(run.ends()[0]) == [f"rank {i} of 4" for i in range(4)]
+    assert sorted(run.ends()[0]) == [f"1.{i} | rank {i} of 4" for i in range(4)]
 
 
 def system(run):
