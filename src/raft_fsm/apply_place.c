@@ -11,6 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(LIMIT_GANG_TASKS <= LIMIT_PLACE_AHEAD &&
+                   LIMIT_GANG_TASKS <= LIMIT_PLACEMENTS,
+               "a gang is placed by one command");
+
 /* ---- one ---- */
 
 /* The task waits for this attempt. */

@@ -187,7 +187,7 @@ size_t systems_place(struct systems *s,
     uncap(s, f, state);
     if (f->due_count > 0)
         read_roles(s, state);
-    while (f->due_count > 0 && p.count<p.max && * looks> 0) {
+    while (f->due_count > 0 && *looks > 0 && p.count < p.max) {
         size_t count = fleet_due(f, agents, AT_A_TIME);
 
         p.asked = 0;
