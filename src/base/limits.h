@@ -134,7 +134,7 @@
 #define LIMIT_APARTS           16    /* names in anti_affinity */
 #define LIMIT_CONDITION_VALUES 64    /* of `in` */
 #define LIMIT_WEIGHT           100   /* of an affinity and the like */
-#define LIMIT_REGEXP_STEPS     10000 /* of one search for a regular expression */
+#define LIMIT_REGEXP_STEPS     1000  /* of one search for a regular expression */
 #define LIMIT_DISTINCT_TASKS   65536 /* of a job with `distinct` or `spread` */
 #define LIMIT_GANG_TASKS       1024 /* that start at once; in one round and one command */
 #define LIMIT_LEASE_MIN_MS     2000 /* four heartbeats */

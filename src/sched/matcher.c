@@ -45,7 +45,7 @@ static struct fit_set set_by_values(const struct rule *r, const struct values *v
          value = values_next(value)) {
         if (left-- == 0)
             return fit_set_all();
-        if (condition_holds(&r->condition, value->text, r->re))
+        if (condition_holds(&r->condition, value->text, r->re, NULL))
             fit_set_add(&set, value->bit);
     }
     return set;
@@ -231,7 +231,7 @@ bool rule_holds(const struct rule *r, const struct attributes *of)
 {
     const struct value *v = attributes_find(of, r->condition.attribute);
 
-    return condition_holds(&r->condition, v == NULL ? NULL : v->text, r->re);
+    return condition_holds(&r->condition, v == NULL ? NULL : v->text, r->re, NULL);
 }
 
 bool matcher_holds(const struct matcher *m, const struct attributes *of)

@@ -252,7 +252,8 @@ static bool is_listed(const struct condition *c, const char *value)
 
 bool condition_holds(const struct condition *c,
                      const char *value,
-                     const struct regexp *re)
+                     const struct regexp *re,
+                     unsigned *steps)
 {
     bool is_number;
 
@@ -277,7 +278,7 @@ bool condition_holds(const struct condition *c,
     case MATCH_AT_LEAST:
         return is_number && number_compare(value, c->values[0]) >= 0;
     case MATCH_REGEXP:
-        return re != NULL && regexp_finds(re, value);
+        return re != NULL && regexp_finds(re, value, steps);
     case MATCH_VERSION:
         return version_is_in(value, c->values[0]);
     case MATCH_IS_SET:

@@ -127,9 +127,10 @@ void condition_print(const struct condition *c, struct buffer *out);
 
 /* Whether an agent with this value (NULL: it has no such attribute) keeps it; `re` is its
  * regular expression, compiled, or NULL when it is none or does not compile: then nothing
- * keeps it.  Not for DISTINCT. */
+ * keeps it.  *steps as in regexp_finds().  Not for DISTINCT. */
 bool condition_holds(const struct condition *c,
                      const char *value,
-                     const struct regexp *re);
+                     const struct regexp *re,
+                     unsigned *steps);
 
 #endif

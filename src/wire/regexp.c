@@ -11,14 +11,13 @@
 
 struct regexp {
     pcre2_code *code;
-    pcre2_match_data *match;
-    pcre2_match_context *limits;
 };
 
 #define SAID_BYTES 128 /* of what PCRE2 says of a pattern */
 
 /* Nothing that calls out, reads half a character, or gives captures memory. */
-#define OPTIONS (PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE)
+#define OPTIONS \
+    (PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE | PCRE2_AUTO_CALLOUT)
 
 struct regexp *regexp_compile(const char *pattern, struct error *err)
 {
@@ -50,11 +49,6 @@ struct regexp *regexp_compile(const char *pattern, struct error *err)
     }
     r = mem_zalloc(sizeof(*r));
     r->code = code;
-    r->match = pcre2_match_data_create(1, NULL);
-    r->limits = pcre2_match_context_create(NULL);
-    ASSERT(r->match != NULL && r->limits != NULL);
-    pcre2_set_match_limit(r->limits, LIMIT_REGEXP_STEPS);
-    pcre2_set_depth_limit(r->limits, LIMIT_REGEXP_STEPS);
     return r;
 }
 
@@ -62,14 +56,30 @@ void regexp_destroy(struct regexp *r)
 {
     if (r == NULL)
         return;
-    pcre2_match_context_free(r->limits);
-    pcre2_match_data_free(r->match);
     pcre2_code_free(r->code);
     mem_free(r);
 }
 
-bool regexp_finds(const struct regexp *r, const char *text)
+static int count_step(pcre2_callout_block *at, void *steps)
 {
-    return pcre2_match(
-               r->code, (PCRE2_SPTR)text, strlen(text), 0, 0, r->match, r->limits) >= 0;
+    (void)at;
+    return ++*(unsigned *)steps > LIMIT_REGEXP_STEPS ? PCRE2_ERROR_MATCHLIMIT : 0;
+}
+
+/* What it remembers of a search goes with it: many expressions are kept, few are searched for. */
+bool regexp_finds(const struct regexp *r, const char *text, unsigned *steps)
+{
+    pcre2_match_data *match = pcre2_match_data_create(1, NULL);
+    pcre2_match_context *context = pcre2_match_context_create(NULL);
+    unsigned taken = 0;
+    int rc;
+
+    ASSERT(match != NULL && context != NULL);
+    pcre2_set_callout(context, count_step, &taken);
+    rc = pcre2_match(r->code, (PCRE2_SPTR)text, strlen(text), 0, 0, match, context);
+    pcre2_match_context_free(context);
+    pcre2_match_data_free(match);
+    if (steps != NULL)
+        *steps += taken + 1;
+    return rc >= 0;
 }

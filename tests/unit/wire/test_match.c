@@ -228,10 +228,10 @@ START_TEST(test_regular_expressions)
 {
     struct regexp *r = regexp_compile("^r[0-9]+$", &err);
 
-    ck_assert(regexp_finds(r, "r17") && !regexp_finds(r, "r17x"));
+    ck_assert(regexp_finds(r, "r17", NULL) && !regexp_finds(r, "r17x", NULL));
     regexp_destroy(r);
     r = regexp_compile("ö.$", &err);
-    ck_assert(regexp_finds(r, "xöä"));
+    ck_assert(regexp_finds(r, "xöä", NULL));
     regexp_destroy(r);
     ck_assert_ptr_null(regexp_compile("a(b", &err));
     ck_assert_int_eq(err.code, ERROR_INVALID);
@@ -240,17 +240,27 @@ START_TEST(test_regular_expressions)
 }
 END_TEST
 
-/* What would take for ever is not found. */
+/* What would take for ever is not found; wherever it may begin. */
 START_TEST(test_a_search_has_an_end)
 {
-    struct regexp *r = regexp_compile("^(a+)+$", &err);
+    static const char *const PATTERNS[] = {"^(a+)+$",
+                                           "(?:.|b?){12}[#@]",
+                                           "(?:[^c]*+c|[^d]*+d|[^e]*+e)#|q",
+                                           "(?=(a+)+[cd])"};
     char text[LIMIT_ATTRIBUTE_BYTES + 1];
 
     memset(text, 'a', LIMIT_ATTRIBUTE_BYTES - 1);
     text[LIMIT_ATTRIBUTE_BYTES - 1] = 'b';
     text[LIMIT_ATTRIBUTE_BYTES] = '\0';
-    ck_assert(!regexp_finds(r, text));
-    regexp_destroy(r);
+    for (size_t i = 0; i < sizeof(PATTERNS) / sizeof(*PATTERNS); i++) {
+        struct regexp *r = regexp_compile(PATTERNS[i], &err);
+        unsigned steps = 0;
+
+        ck_assert(!regexp_finds(r, text, &steps));
+        ck_assert_uint_gt(steps, LIMIT_REGEXP_STEPS / 2);
+        ck_assert_uint_le(steps, LIMIT_REGEXP_STEPS + 2);
+        regexp_destroy(r);
+    }
 }
 END_TEST
 
@@ -264,7 +274,7 @@ static bool holds(const char *text, const char *value)
     ck_assert_int_eq(condition_parse(c, text, &err), 0);
     if (c->op == MATCH_REGEXP)
         re = regexp_compile(c->values[0], &err);
-    result = condition_holds(c, value, re);
+    result = condition_holds(c, value, re, NULL);
     regexp_destroy(re);
     match_finish(&m);
     return result;
