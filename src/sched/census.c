@@ -42,8 +42,7 @@ static void find_port_nowhere(struct census *c,
 }
 
 /* False when a constraint that does not depend on other tasks rejects it. */
-static bool
-count_match(struct census *c, const struct seek *k, const struct fleet_agent *a)
+static bool count_match(struct census *c, struct seek *k, struct fleet_agent *a)
 {
     bool is_open = a->standing == STANDS_OPEN;
     size_t count;
@@ -54,7 +53,7 @@ count_match(struct census *c, const struct seek *k, const struct fleet_agent *a)
     c->open += is_open;
     for (size_t i = 0; is_open && i <= count; i++)
         c->rejected[i] += !seek_keeps(k, a, i);
-    if (!matcher_holds(k->matcher, &a->attributes))
+    if (!matcher_holds(k->matcher, &a->attributes, &k->effort))
         return false;
     c->matching++;
     return true;
@@ -88,17 +87,18 @@ static void count_extras_of(struct census *c,
 }
 
 /* Who needs more than amounts has each agent asked. */
-static void count_each(struct census *c,
-                       const struct fleet *f,
-                       const struct seek *k,
-                       unsigned *looks)
+static void
+count_each(struct census *c, const struct fleet *f, struct seek *k, unsigned *looks)
 {
     struct fleet_agent *a;
 
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
-        if (!spend(looks))
-            return;
+        k->effort = (struct effort){.most = *looks};
         count_extras_of(c, a, k->demand, count_match(c, k, a));
+        k->effort.spent += k->matcher == NULL ? 1 : 2 * k->matcher->price;
+        *looks -= k->effort.spent < *looks ? k->effort.spent : *looks;
+        if (*looks == 0)
+            return;
     }
     if (k->demand->extras != NULL)
         find_port_nowhere(c, f, k->demand->extras, looks);
@@ -139,7 +139,7 @@ uint16_t fleet_taken_port(const struct fleet *f,
     return 0;
 }
 
-struct census fleet_census(const struct fleet *f, const struct seek *k, unsigned *looks)
+struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *looks)
 {
     const struct demand *d = k->demand;
     bool is_plain = d->extras == NULL && k->matcher == NULL;

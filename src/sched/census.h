@@ -35,10 +35,9 @@ struct room {
 };
 
 /* O(sizes), of which there are up to as many as agents; with extras or constraints O(agents),
- * for each fixed port.  *looks is taken down by one for each of them, and what is returned is nothing when
- * it is 0 at the end. */
-struct census
-fleet_census(const struct fleet *f, const struct seek *k, unsigned *looks);
+ * for each fixed port.  *looks is taken down by what each of them costs, and what is returned is
+ * nothing when it is 0 at the end. */
+struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *looks);
 /* A fixed port that is in use on each of the agents that take work and offer it, of which
  * there are *agents > 0; 0: none is.  O(agents) for each port; *looks as above. */
 uint16_t fleet_taken_port(const struct fleet *f,

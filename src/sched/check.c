@@ -5,6 +5,7 @@
 #include "sched/seek.h"
 #include "sched/turn.h"
 
+#include <limits.h>
 #include <string.h>
 
 static void check_agent(const struct fleet *f, const struct agent *agent)
@@ -70,11 +71,10 @@ static void check_asleep(const struct sched *s,
     const struct job *j = state_job(state, shape_first(shape)->rank.second);
     struct fleet *fleet = (struct fleet *)&s->fleet;
     struct agent *agent;
-    unsigned asked = 0;
     struct seek k;
 
-    seek_begin(&k, fleet, state, role, &shape->demand);
-    seek_count(&k, j, NULL, 0, &asked);
+    seek_begin(&k, fleet, state, role, &shape->demand, UINT_MAX);
+    seek_count(&k, j, NULL, 0);
     k.refused = claims_against(
         &s->claims,
         fleet,

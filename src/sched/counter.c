@@ -21,52 +21,69 @@ static void take_out_of_set(struct counter *c, const struct value *v)
         c->set.word[v->bit / 64] &= ~(1ull << v->bit % 64);
 }
 
-static void find_bounds(struct counter *c, const struct values *v)
+/* The least is another one. */
+static void rise(struct counter *c, const struct values *v)
 {
+    struct value *value;
+
     c->least = UINT32_MAX;
-    c->most = 0;
-    for (struct value *value = values_first(v, c->attribute); value != NULL;
-         value = values_next(value)) {
+    RB_FOREACH (value, value_tree, &c->column->values) {
         uint32_t tasks = value_tasks(v, value);
 
         c->at_least = tasks < c->least ? 1 : c->at_least + (tasks == c->least);
         c->least = tasks < c->least ? tasks : c->least;
-        c->most = tasks > c->most ? tasks : c->most;
     }
-}
-
-void counter_begin(struct counter *c, const struct values *v)
-{
-    bool has_bits = values_have_bits(c->attribute);
-    struct value *value;
-
-    if (c->limit == 0)
-        find_bounds(c, v);
-    c->set = has_bits ? (struct fit_set){{0}} : fit_set_all();
-    if (!has_bits)
+    if (!c->column->has_bits)
         return;
+    c->set = (struct fit_set){{0}};
     memset(c->with_bit, 0, sizeof(c->with_bit));
-    for (value = values_first(v, c->attribute); value != NULL;
-         value = values_next(value))
+    RB_FOREACH (value, value_tree, &c->column->values)
         if (is_in_set(c, value_tasks(v, value)))
             take_into_set(c, value);
 }
 
+/* Those of all values; they are few. */
+static void read_bits(struct counter *c)
+{
+    struct value *value;
+
+    c->version = c->column->version;
+    c->all = fit_set_all();
+    if (!c->column->has_bits)
+        return;
+    c->all = (struct fit_set){{0}};
+    memset(c->behind, 0, sizeof(c->behind));
+    RB_FOREACH (value, value_tree, &c->column->values) {
+        c->behind[value->bit]++;
+        fit_set_add(&c->all, value->bit);
+    }
+}
+
+void counter_begin(struct counter *c)
+{
+    if (c->version != c->column->version)
+        read_bits(c);
+    c->least = 0;
+    c->most = 0;
+    c->at_least = c->column->count;
+    c->set = c->all;
+    if (c->column->has_bits)
+        memcpy(c->with_bit, c->behind, sizeof(c->with_bit));
+}
+
 void counter_add(struct counter *c, const struct values *v, const struct attributes *of)
 {
-    const struct value *value = attributes_find(of, c->attribute);
+    struct value *value = attributes_find(of, c->column);
     uint32_t now, before;
 
     if (value == NULL)
         return;
-    now = value_tasks(v, value);
+    now = value_count(v, value);
     before = now - 1;
     c->most = now > c->most ? now : c->most;
-    if (c->limit == 0 && before == c->least && --c->at_least == 0) {
-        counter_begin(c, v);
-        return;
-    }
-    if (values_have_bits(c->attribute) && is_in_set(c, before) && !is_in_set(c, now))
+    if (c->limit == 0 && before == c->least && --c->at_least == 0)
+        rise(c, v);
+    else if (c->column->has_bits && is_in_set(c, before) && !is_in_set(c, now))
         take_out_of_set(c, value);
 }
 
@@ -74,7 +91,7 @@ bool counter_may_add(const struct counter *c,
                      const struct values *v,
                      const struct attributes *of)
 {
-    const struct value *value = attributes_find(of, c->attribute);
+    const struct value *value = attributes_find(of, c->column);
 
     return value != NULL && value_tasks(v, value) < c->limit;
 }
@@ -90,7 +107,7 @@ uint64_t counter_score(const struct counter *c,
                        const struct values *v,
                        const struct attributes *of)
 {
-    const struct value *value = attributes_find(of, c->attribute);
+    const struct value *value = attributes_find(of, c->column);
 
     return value == NULL ? 0 : score_of(c, value_tasks(v, value));
 }

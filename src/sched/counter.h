@@ -2,8 +2,8 @@
  *
  * Beside the counts, which are in the values (values.h), it knows the least and the most of
  * them, and which bits values have that are at the least (spread), or may have one more task
- * (distinct).  One task more is O(1), but for the last value that leaves the least: O(values),
- * which is once for as many tasks.
+ * (distinct).  At first no task is counted.  One task more is O(1), but for the last value that
+ * leaves the least: O(values), which is once for as many tasks.
  */
 #ifndef SCHED_COUNTER_H
 #define SCHED_COUNTER_H
@@ -11,16 +11,19 @@
 #include "sched/values.h"
 
 struct counter {
-    const char *attribute; /* not owned */
+    struct column *column; /* of another user */
     uint32_t limit;        /* of distinct; 0: it is of spread */
     uint32_t least, most, at_least;
+    struct fit_set set;              /* all: its values have no bits */
     uint32_t with_bit[FIT_SET_BITS]; /* values behind each bit of `set` */
-    struct fit_set set;
+    uint32_t behind[FIT_SET_BITS];   /* the same of all values … */
+    struct fit_set all;
+    uint64_t version; /* … as of this version of the column; 0: not yet */
 };
 
-/* Of the count that goes on. */
-void counter_begin(struct counter *c, const struct values *v);
-/* A task more is counted on an agent with these. */
+/* Nothing is counted. */
+void counter_begin(struct counter *c);
+/* The task that is counted is on an agent with these. */
 void counter_add(struct counter *c,
                  const struct values *v,
                  const struct attributes *of);

@@ -181,11 +181,20 @@ static void say_needs(struct text *t, const struct demand *d)
 
 /* ---- reasons ---- */
 
+/* What was spent is not there any more. */
+static void pay(struct seek *k, unsigned *looks)
+{
+    unsigned spent = k->effort.spent;
+
+    *looks -= spent < *looks ? spent : *looks;
+    k->effort = (struct effort){.most = *looks};
+}
+
 /* Counted once for each shape as long as no agent comes, goes or changes; false when there
  * are not looks enough. */
 static bool count(const struct sched *s,
                   struct shape *shape,
-                  const struct seek *k,
+                  struct seek *k,
                   unsigned *looks,
                   struct census *out)
 {
@@ -211,20 +220,18 @@ static bool count(const struct sched *s,
 /* Asked once for each shape as long as nothing of an agent changes; likewise. */
 static bool ask(const struct sched *s,
                 struct shape *shape,
-                const struct seek *k,
+                struct seek *k,
                 unsigned *looks,
                 struct room *out)
 {
-    unsigned asked = 0;
-
     *out = (struct room){0};
     if (shape != NULL && shape->room_version == s->fleet.version) {
         *out = shape->room;
         return true;
     }
     if (*looks > 0)
-        out->is_there = seek_best(k, NULL, &asked) != NULL;
-    *looks -= asked < *looks ? asked : *looks;
+        out->is_there = seek_best(k, NULL) != NULL;
+    pay(k, looks);
     if (*looks > 0 && !out->is_there)
         out->taken_port = fleet_taken_port(&s->fleet, k->demand, looks, &out->taken_on);
     if (*looks == 0)
@@ -525,17 +532,15 @@ static void begin_seek(const struct sched *s,
                        unsigned *looks,
                        struct seek *k)
 {
-    unsigned asked = 0;
-
-    seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d);
-    seek_count(k, job, NULL, 0, &asked);
+    seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
+    seek_count(k, job, NULL, 0);
     k->refused = claims_against(
         &s->claims,
         &s->fleet,
         &s->lanes,
         state,
         &(struct claimant){.job = job, .demand = d, .now_us = s->now_us});
-    *looks -= asked < *looks ? asked : *looks;
+    pay(k, looks);
 }
 
 /* How many tasks of a gang have room now; false when they count for each other, or there are not

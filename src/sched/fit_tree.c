@@ -112,6 +112,7 @@ static void refresh(struct fit_node *n)
 
     n->height = 1 + (left > right ? left : right);
     n->all = n->own;
+    n->search = 0;
     raise_to(&n->all, n->left);
     raise_to(&n->all, n->right);
 }
@@ -210,6 +211,7 @@ void fit_tree_insert_signed(struct fit_tree *t,
     n->left = NULL;
     n->right = NULL;
     n->own = *s;
+    n->refused = 0;
     refresh(n);
     t->root = insert_below(t->root, n);
 }
@@ -285,47 +287,108 @@ struct search {
     unsigned asked;
 };
 
-static bool meets_all(const struct search *s, const struct fit_signature *crowd)
+static uint64_t number_of(const struct search *s)
+{
+    return s->need == NULL ? 0 : s->need->number;
+}
+
+/* Sets of all here and below that are not refused. */
+static const struct fit_set *open_set(const struct search *s, const struct fit_node *n)
+{
+    uint64_t number = number_of(s);
+
+    return number != 0 && n->search == number ? &n->open : &n->all.set;
+}
+
+static bool is_refused(const struct search *s, const struct fit_node *n)
+{
+    uint64_t number = number_of(s);
+
+    return number != 0 && n->refused == number;
+}
+
+static void open_to(struct search *s, struct fit_set *set, const struct fit_node *below)
+{
+    const struct fit_set *open;
+
+    if (below == NULL)
+        return;
+    open = open_set(s, below);
+    set->word[0] |= open->word[0];
+    set->word[1] |= open->word[1];
+}
+
+/* Something here or below may be refused since. */
+static void tell_refused(struct search *s, struct fit_node *n)
+{
+    struct fit_set set = {{0}};
+
+    if (number_of(s) == 0)
+        return;
+    if (!is_refused(s, n))
+        set = n->own.set;
+    open_to(s, &set, n->left);
+    open_to(s, &set, n->right);
+    n->open = set;
+    n->search = number_of(s);
+}
+
+static bool meets_all(const struct search *s, const struct fit_set *set)
 {
     for (size_t i = 0; s->need != NULL && i < s->need->set_count; i++)
-        if (!fit_sets_meet(&crowd->set, &s->need->sets[i]))
+        if (!fit_sets_meet(set, &s->need->sets[i]))
             return false;
     return true;
 }
 
-static bool may_hold(const struct search *s, const struct fit_signature *crowd)
+static bool may_hold(const struct search *s, const struct fit_node *crowd)
 {
-    return may_fit(crowd, &s->signature) && meets_all(s, crowd);
+    const struct fit_set *open = open_set(s, crowd);
+
+    return (open->word[0] | open->word[1]) != 0 && meets_all(s, open) &&
+           may_fit(&crowd->all, &s->signature);
 }
 
-static bool fits(struct search *s, const struct fit_node *n)
+static enum fit_answer answer(struct search *s, struct fit_node *n)
 {
+    if ((s->need->bits & ~n->bits) != 0 || !meets_all(s, &n->own.set) ||
+        !resources_contain(&n->vector, s->need->vector))
+        return FIT_NEVER;
+    if (s->need->holds == NULL)
+        return FIT_HOLDS;
+    s->asked++;
+    return s->need->holds(n->owner, s->need->context);
+}
+
+static bool fits(struct search *s, struct fit_node *n)
+{
+    enum fit_answer found;
+
     if (s->need == NULL)
         return may_fit(&n->own, &s->signature);
-    if ((s->need->bits & ~n->bits) != 0 || !meets_all(s, &n->own) ||
-        !resources_contain(&n->vector, s->need->vector))
+    if (is_refused(s, n))
         return false;
-    if (s->need->holds == NULL || s->need->holds(n->owner, s->need->context))
-        return true;
-    s->asked++;
-    return false;
+    found = answer(s, n);
+    if (found == FIT_NEVER && number_of(s) != 0)
+        n->refused = s->need->number;
+    return found == FIT_HOLDS;
 }
 
 static struct fit_node *find_below(struct search *s, struct fit_node *at)
 {
-    struct fit_node *found;
+    struct fit_node *found = NULL;
 
-    while (at != NULL && may_hold(s, &at->all)) {
-        if (fit_key_compare(&at->key, &s->from) >= 0) {
-            found = find_below(s, at->left);
-            if (found != NULL)
-                return found;
-            if (fits(s, at))
-                return at;
-        }
-        at = at->right;
+    if (at == NULL || !may_hold(s, at))
+        return NULL;
+    if (fit_key_compare(&at->key, &s->from) >= 0) {
+        found = find_below(s, at->left);
+        if (found == NULL && fits(s, at))
+            found = at;
     }
-    return NULL;
+    if (found == NULL)
+        found = find_below(s, at->right);
+    tell_refused(s, at);
+    return found;
 }
 
 struct fit_node *fit_tree_find(const struct fit_tree *t,
@@ -346,7 +409,7 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
 
 /* ---- the best ---- */
 
-#define VISITS_PER_ASKED 8
+#define VISITS_PER_ASKED 2
 
 struct contest {
     struct search s;
@@ -370,22 +433,23 @@ static void compete(struct contest *c, struct fit_node *n)
 }
 
 /* From the better end on, so that of equal scores the first is found.  `first` is the best
- * key.first that anything below may have. */
+ * key.first that anything here or below may have. */
 static void contest_below(struct contest *c, struct fit_node *at, uint64_t first)
 {
     const struct fit_wish *w = c->wish;
+    bool is_in;
 
-    while (at != NULL && may_hold(&c->s, &at->all) &&
-           w->bound(&at->all, first, w->context) > c->score) {
-        bool is_in = fit_key_compare(&at->key, &c->s.from) >= 0;
-
-        c->visits++;
-        if (w->from_end || is_in)
-            contest_below(c, w->from_end ? at->right : at->left, first);
-        compete(c, at);
-        first = at->key.first;
-        at = !w->from_end ? at->right : is_in ? at->left : NULL;
-    }
+    if (at == NULL || !may_hold(&c->s, at) ||
+        w->bound(open_set(&c->s, at), first, w->context) <= c->score)
+        return;
+    c->visits++;
+    is_in = fit_key_compare(&at->key, &c->s.from) >= 0;
+    if (w->from_end || is_in)
+        contest_below(c, w->from_end ? at->right : at->left, first);
+    compete(c, at);
+    if (!w->from_end || is_in)
+        contest_below(c, w->from_end ? at->left : at->right, at->key.first);
+    tell_refused(&c->s, at);
 }
 
 /* From the end on the highest key.second comes first: of those that are equal else, the lowest
@@ -394,7 +458,7 @@ static struct fit_node *lowest_equal(struct contest *c, struct fit_node *at)
 {
     struct fit_node *found;
 
-    for (; at != NULL && may_hold(&c->s, &at->all); at = at->right) {
+    for (; at != NULL && may_hold(&c->s, at); at = at->right) {
         if (fit_key_compare(&at->key, &c->s.from) < 0)
             continue;
         c->visits++;

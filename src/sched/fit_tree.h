@@ -72,7 +72,10 @@ struct fit_node {
     struct fit_node *left;
     struct fit_node *right;
     struct fit_signature all; /* here and below */
-    int height;               /* 0: in no tree */
+    struct fit_set open; /* those that the search of this number has not refused … */
+    uint64_t search;     /* … if that is this one */
+    uint64_t refused;    /* the last search that refused it */
+    int height;          /* 0: in no tree */
     void *owner;
     struct resources vector;
     uint64_t bits;      /* of the vector */
@@ -122,15 +125,27 @@ struct fit_node *fit_tree_first(const struct fit_tree *t);
 /* The first one with a key of at least `from`, or NULL. */
 struct fit_node *fit_tree_from(const struct fit_tree *t, struct fit_key from);
 
+enum fit_answer {
+    FIT_NEVER, /* not in this search, as long as it goes on */
+    FIT_NOT_NOW,
+    FIT_HOLDS
+};
+
 /* What is to be held.  `holds` says of an owner whose vector and bits hold it whether it
- * really does; NULL: they tell all. */
+ * really does; NULL: they tell all.
+ *
+ * A search may be one of several for the same thing, between which what is in the tree comes to
+ * hold less, never more: then they have the same number, of their own and above 0.  What one refused for good
+ * the others do not ask again, and a crowd has the sets of those alone that are not refused:
+ * all searches of a number together ask each owner in vain once. */
 struct fit_need {
     const struct resources *vector;
     uint64_t bits;
     const struct fit_set *sets; /* each is met by what holds it */
     size_t set_count;
-    bool (*holds)(const void *owner, const void *context);
-    const void *context;
+    enum fit_answer (*holds)(void *owner, void *context);
+    void *context;
+    uint64_t number; /* of the search; 0: it is for itself */
 };
 
 /* The first one with a key of at least `from` that holds `need`, or NULL.  *asked (NULL: not
@@ -146,11 +161,9 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
  * of any which is in such a crowd and has this key.first or one that is less good. */
 struct fit_wish {
     bool from_end;
-    uint64_t (*score)(const void *owner, uint64_t first, const void *context);
-    uint64_t (*bound)(const struct fit_signature *crowd,
-                      uint64_t first,
-                      const void *context);
-    const void *context;
+    uint64_t (*score)(void *owner, uint64_t first, void *context);
+    uint64_t (*bound)(const struct fit_set *crowd, uint64_t first, void *context);
+    void *context;
 };
 
 /* The best one with a key of at least `from`, or NULL.  Likewise; of what was looked at without

@@ -7,6 +7,8 @@
 #include "base/text.h"
 #include "sched/worth.h"
 
+#include <string.h>
+
 static int size_compare(const struct size_class *a, const struct size_class *b)
 {
     return resources_compare(&a->capacity, &b->capacity);
@@ -294,6 +296,25 @@ extras_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent
     return true;
 }
 
+/* All agents with this attribute are there without its bits. */
+static void lose_bits(struct fleet *f, struct column *c)
+{
+    struct value *v;
+
+    c->lost_bits = false;
+    RB_FOREACH (v, value_tree, &c->values) {
+        struct holding *h;
+
+        LIST_FOREACH (h, &v->agents, next) {
+            struct fleet_agent *a = h->agent;
+            struct resources free = a->fit.vector;
+
+            if (a->fit.height > 0)
+                open_agent(f, a, &free, false);
+        }
+    }
+}
+
 /* Likewise, of what its constraints are about: what it registered with. */
 static bool
 attributes_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
@@ -308,6 +329,9 @@ attributes_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *a
     if (agent_spec_unpack(&spec, agent->spec, NULL) != 0)
         return false;
     changed = values_set(&f->values, &a->attributes, &spec, a->id, a);
+    for (size_t i = 0; i < a->attributes.count; i++)
+        if (a->attributes.items[i].column->lost_bits)
+            lose_bits(f, a->attributes.items[i].column);
     agent_spec_finish(&spec);
     if (changed)
         f->sizes_version++;
@@ -423,6 +447,9 @@ void fleet_forget(struct fleet *f,
                   size_t count)
 {
     f->version++;
+    for (size_t i = 0; i < kept + count; i++)
+        names_forget(&fleet_agent(f, planned[i].agent)->names);
+    f->named = 0;
     for (size_t i = kept; i < kept + count; i++)
         reread(f, s, fleet_agent(f, planned[i].agent));
     for (size_t i = 0; i < kept; i++)
@@ -439,7 +466,9 @@ static void drop_agent(struct fleet *f, struct fleet_agent *a)
     close_agent(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
+    f->by_id[a->id] = NULL;
     values_clear(&f->values, &a->attributes);
+    names_forget(&a->names);
     f->regrouped = true;
     if (a->extras != NULL) {
         extra_capacity_finish(&a->extras->offered);
@@ -457,23 +486,26 @@ void fleet_finish(struct fleet *f)
         drop_agent(f, a);
     mem_free(f->taken);
     mem_free(f->due);
-    matchers_finish(&f->matchers);
+    mem_free(f->by_id);
+    matchers_finish(&f->matchers, &f->values);
     use_finish(&f->total);
     *f = (struct fleet){0};
 }
 
 struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id)
 {
-    struct fleet_agent wanted = {.id = id};
-
-    return RB_FIND(fleet_tree, (struct fleet_tree *)&f->agents, &wanted);
+    return id < f->ids ? f->by_id[id] : NULL;
 }
 
 static struct fleet_agent *add(struct fleet *f, uint64_t id)
 {
     struct fleet_agent *a = mem_zalloc(sizeof(*a));
+    size_t ids = f->ids;
 
     a->id = id;
+    MEM_GROW(f->by_id, f->ids, id + 1);
+    memset(f->by_id + ids, 0, (f->ids - ids) * sizeof(struct fleet_agent *));
+    f->by_id[id] = a;
     RB_INSERT(fleet_tree, &f->agents, a);
     return a;
 }
@@ -542,6 +574,7 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
     if (a == NULL)
         return false;
     f->version++;
+    names_forget(&a->names);
     size_refresh(f, a, agent);
     grew = free_refresh(f, a, agent);
     if (grew && f->is_watched)
@@ -576,6 +609,7 @@ bool fleet_refresh_taken(struct fleet *f, const struct state *s)
         grew |= fleet_refresh(f, s, f->taken[i]);
     }
     f->taken_count = 0;
+    f->named = 0;
     f->has_relaxed = false;
     return grew;
 }

@@ -15,6 +15,7 @@
 #include "raft_fsm/state.h"
 #include "sched/fit_tree.h"
 #include "sched/matcher.h"
+#include "sched/names.h"
 #include "sched/values.h"
 
 #include <bsd/sys/tree.h>
@@ -68,9 +69,8 @@ struct fleet_agent {
     struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;
-    struct hash128 spec;  /* that they were read from */
-    uint32_t apart;       /* names that the running round planned on it (seek.c) … */
-    uint64_t apart_count; /* … at this count of `values` */
+    struct hash128 spec; /* that they were read from */
+    struct names names;  /* with what is planned, if they are known */
     RB_ENTRY(fleet_agent) by_id;
 };
 
@@ -89,6 +89,8 @@ RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
 
 struct fleet {
     struct fleet_tree agents;
+    struct fleet_agent **by_id; /* NULL where there is none; owned */
+    size_t ids;
     struct fit_tree open;
     struct fit_tree grown; /* by id; attributes are there by their texts */
     struct size_tree sizes;
@@ -98,6 +100,8 @@ struct fleet {
     uint64_t version;       /* from 1; grows when something of an agent may change */
     struct values values;
     struct matchers matchers;
+    uint64_t seeks;     /* that began */
+    size_t named;       /* placements of the running round whose names agents have */
     uint64_t most;      /* worth of the largest agent … */
     bool most_is_known; /* … unless it left */
     bool regrouped;  /* an agent has other attributes, or went; for who takes it back */

@@ -5,17 +5,51 @@
 
 #include <string.h>
 
+/* ---- answers ---- */
+
+/* Of what one look costs, in agents that are asked (effort.h). */
+#define COMPILE_PRICE  64 /* a regular expression */
+#define REGEXP_PRICE   8  /* searching for it, without its steps */
+#define VALUE_PRICE    2
+#define LISTED_PER_ONE 4
+
+/* Unknown, and cut, when it may take long and there is no effort left. */
+static enum answer ask(struct rule *r, const struct value *v, struct effort *e)
+{
+    enum answer answer;
+    unsigned steps = 0;
+
+    if (r->re != NULL && !effort_begin(e))
+        return ANSWER_UNKNOWN;
+    answer =
+        condition_holds(&r->condition, v->text, r->re, &steps) ? ANSWER_YES : ANSWER_NO;
+    e->spent += VALUE_PRICE + steps + (unsigned)r->condition.count / LISTED_PER_ONE +
+                (r->re != NULL ? REGEXP_PRICE : 0);
+    answers_set(&r->answers, v, answer);
+    return answer;
+}
+
+static enum answer answer_of(struct rule *r, const struct value *v, struct effort *e)
+{
+    enum answer answer = answers_get(&r->answers, v);
+
+    return answer != ANSWER_UNKNOWN ? answer : ask(r, v, e);
+}
+
 /* ---- sets of bits ---- */
 
-#define VALUES_MOST 256 /* of an attribute; with more the bits would tell nothing */
+static bool is_list(const struct condition *c)
+{
+    return c->op == MATCH_EQUAL || c->op == MATCH_IN;
+}
 
-static struct fit_set set_by_list(const struct rule *r, const struct values *v)
+static struct fit_set set_by_list(const struct rule *r)
 {
     const struct condition *c = &r->condition;
     struct fit_set set = {{0}};
 
     for (size_t i = 0; i < c->count; i++) {
-        const struct value *value = values_find(v, c->attribute, c->values[i]);
+        const struct value *value = column_find(r->column, c->values[i]);
 
         if (value != NULL)
             fit_set_add(&set, value->bit);
@@ -23,39 +57,47 @@ static struct fit_set set_by_list(const struct rule *r, const struct values *v)
     return set;
 }
 
-static bool is_by_list(const struct condition *c)
+/* A value that cannot be asked now may keep it.  True when all were. */
+static bool set_by_values(struct rule *r, struct effort *e, struct fit_set *set)
 {
-    return (c->op == MATCH_EQUAL || c->op == MATCH_IN) &&
-           values_have_bits(c->attribute);
-}
+    bool are_all = true;
+    struct value *value;
 
-/* An agent without the attribute keeps it never. */
-static bool is_by_value(const struct condition *c)
-{
-    return c->op >= MATCH_LESS && c->op <= MATCH_VERSION && c->op != MATCH_NOT_IN &&
-           values_have_bits(c->attribute);
-}
+    RB_FOREACH (value, value_tree, &r->column->values) {
+        enum answer answer = answers_get(&r->answers, value);
 
-static struct fit_set set_by_values(const struct rule *r, const struct values *v)
-{
-    struct fit_set set = {{0}};
-    unsigned left = VALUES_MOST;
-
-    for (struct value *value = values_first(v, r->condition.attribute); value != NULL;
-         value = values_next(value)) {
-        if (left-- == 0)
-            return fit_set_all();
-        if (condition_holds(&r->condition, value->text, r->re, NULL))
-            fit_set_add(&set, value->bit);
+        if (answer == ANSWER_UNKNOWN && (r->re == NULL || e->spent < e->most))
+            answer = ask(r, value, e);
+        are_all &= answer != ANSWER_UNKNOWN;
+        if (answer != ANSWER_NO)
+            fit_set_add(set, value->bit);
     }
-    return set;
+    e->spent += r->column->count / LISTED_PER_ONE;
+    return are_all;
 }
 
-static struct fit_set set_of(const struct rule *r, const struct values *v)
+/* An agent without the attribute keeps these never. */
+static bool takes_value(const struct condition *c)
 {
-    if (is_by_list(&r->condition))
-        return set_by_list(r, v);
-    return is_by_value(&r->condition) ? set_by_values(r, v) : fit_set_all();
+    return is_list(c) || c->op == MATCH_REGEXP || c->op == MATCH_VERSION ||
+           (c->op >= MATCH_LESS && c->op <= MATCH_AT_LEAST);
+}
+
+static void take_set(struct rule *r, struct effort *e)
+{
+    bool is_whole = true;
+
+    if (r->version == r->column->version)
+        return;
+    r->set = fit_set_all();
+    if (takes_value(&r->condition) && r->column->has_bits) {
+        r->set = (struct fit_set){{0}};
+        if (is_list(&r->condition))
+            r->set = set_by_list(r);
+        else
+            is_whole = set_by_values(r, e, &r->set);
+    }
+    r->version = is_whole ? r->column->version : 0;
 }
 
 struct fit_set match_set(const struct match *m)
@@ -64,7 +106,8 @@ struct fit_set match_set(const struct match *m)
     struct fit_set set = {{0}};
 
     for (size_t i = 0; i < m->constraint_count; i++)
-        if (is_by_list(&m->constraints[i]) &&
+        if (is_list(&m->constraints[i]) &&
+            values_have_text_bits(m->constraints[i].attribute) &&
             (best == NULL || m->constraints[i].count < best->count))
             best = &m->constraints[i];
     if (best == NULL)
@@ -95,35 +138,63 @@ static struct hash128 hash_of(const struct condition *c)
     return hash;
 }
 
-static void rule_drop(struct rule *r)
+static void rule_drop(struct rule *r, struct values *v)
 {
     if (r == NULL || --r->users > 0)
         return;
+    answers_end(&r->answers);
+    column_release(v, r->column);
     regexp_destroy(r->re);
     condition_finish(&r->condition);
     mem_free(r);
 }
 
+static struct rule *rule_create(const struct condition *c,
+                                struct hash128 hash,
+                                struct values *v,
+                                struct effort *e)
+{
+    struct rule *r = mem_zalloc(sizeof(*r));
+
+    r->of = hash;
+    r->users = 1;
+    condition_copy(&r->condition, c);
+    r->column = column_hold(v, c->attribute);
+    answers_begin(&r->answers, r->column);
+    r->without = condition_holds(c, NULL, NULL, NULL);
+    if (c->op != MATCH_REGEXP)
+        return r;
+    r->re = regexp_compile(c->values[0], NULL);
+    e->spent += COMPILE_PRICE;
+    return r;
+}
+
 /* Ours, or a new one in place of another, which its users keep. */
-static struct rule *rule_get(struct matchers *m, const struct condition *c)
+static struct rule *rule_get(struct matchers *m,
+                             const struct condition *c,
+                             struct values *v,
+                             struct effort *e)
 {
     struct hash128 hash = hash_of(c);
     struct rule **at = &m->rules[hash.low % RULES];
 
     if (*at == NULL || !hash128_equal((*at)->of, hash)) {
-        rule_drop(*at);
-        *at = mem_zalloc(sizeof(**at));
-        (*at)->of = hash;
-        (*at)->users = 1;
-        condition_copy(&(*at)->condition, c);
-        if (c->op == MATCH_REGEXP)
-            (*at)->re = regexp_compile(c->values[0], NULL);
+        rule_drop(*at, v);
+        *at = rule_create(c, hash, v, e);
     }
     (*at)->users++;
     return *at;
 }
 
-static void compile(struct matchers *all, struct matcher *m)
+static struct counter count_by(struct values *v, const char *attribute, uint32_t limit)
+{
+    return (struct counter){.column = column_hold(v, attribute), .limit = limit};
+}
+
+#define CONDITIONS_PER_PRICE 4
+
+static void
+compile(struct matchers *all, struct matcher *m, struct values *v, struct effort *e)
 {
     const struct match *match = &m->match;
 
@@ -136,31 +207,37 @@ static void compile(struct matchers *all, struct matcher *m)
         const struct condition *c = &match->constraints[i];
 
         if (c->op == MATCH_DISTINCT)
-            m->distincts[m->distinct_count++] =
-                (struct counter){.attribute = c->attribute, .limit = c->most};
+            m->distincts[m->distinct_count++] = count_by(v, c->attribute, c->most);
         else
-            m->constraints[m->constraint_count++] = rule_get(all, c);
+            m->constraints[m->constraint_count++] = rule_get(all, c, v, e);
     }
     for (size_t i = 0; i < match->affinity_count; i++) {
         int32_t weight = match->affinities[i].weight;
 
-        m->affinities[i] = rule_get(all, &match->affinities[i]);
+        m->affinities[i] = rule_get(all, &match->affinities[i], v, e);
         m->weights += (uint64_t)(weight < 0 ? -(int64_t)weight : weight);
     }
     for (size_t i = 0; i < match->spread_count; i++) {
-        m->spreads[i] = (struct counter){.attribute = match->spreads[i].attribute};
+        m->spreads[i] = count_by(v, match->spreads[i].attribute, 0);
         m->weights += match->spreads[i].weight;
     }
     for (size_t i = 0; i < match->apart_count; i++)
         m->weights += match->aparts[i].weight;
+    m->price = 1 + (unsigned)(match->constraint_count + match->affinity_count +
+                              match->spread_count + match->apart_count) /
+                       CONDITIONS_PER_PRICE;
 }
 
-static void matcher_finish(struct matcher *m)
+static void matcher_finish(struct matcher *m, struct values *v)
 {
     for (size_t i = 0; i < m->constraint_count; i++)
-        rule_drop(m->constraints[i]);
+        rule_drop(m->constraints[i], v);
     for (size_t i = 0; i < m->match.affinity_count; i++)
-        rule_drop(m->affinities[i]);
+        rule_drop(m->affinities[i], v);
+    for (size_t i = 0; i < m->distinct_count; i++)
+        column_release(v, m->distincts[i].column);
+    for (size_t i = 0; i < m->match.spread_count; i++)
+        column_release(v, m->spreads[i].column);
     mem_free(m->constraints);
     mem_free(m->affinities);
     mem_free(m->distincts);
@@ -169,41 +246,42 @@ static void matcher_finish(struct matcher *m)
     *m = (struct matcher){0};
 }
 
-static void take_set(struct rule *r, const struct values *v)
-{
-    if (r->version == v->version)
-        return;
-    r->set = set_of(r, v);
-    r->version = v->version;
-}
-
-void matchers_finish(struct matchers *m)
+void matchers_finish(struct matchers *m, struct values *v)
 {
     for (size_t i = 0; i < MATCHERS; i++)
         if (m->of[i].used > 0)
-            matcher_finish(&m->of[i]);
+            matcher_finish(&m->of[i], v);
     for (size_t i = 0; i < RULES; i++)
-        rule_drop(m->rules[i]);
+        rule_drop(m->rules[i], v);
     *m = (struct matchers){0};
+}
+
+void matchers_keep(struct matchers *m, struct matcher *of)
+{
+    m->kept = of;
 }
 
 /* The one with these bytes; else the one of its place that was used longest ago. */
 static struct matcher *find_way(struct matchers *m, struct hash128 hash)
 {
     struct matcher *ways = &m->of[hash.low % (MATCHERS / WAYS) * WAYS];
-    struct matcher *oldest = ways;
+    struct matcher *oldest = NULL;
 
-    for (size_t i = 0; i < WAYS; i++) {
-        if (ways[i].used > 0 && hash128_equal(ways[i].bytes, hash))
-            return &ways[i];
-        if (ways[i].used < oldest->used)
-            oldest = &ways[i];
+    for (struct matcher *way = ways; way < ways + WAYS; way++) {
+        if (way->used > 0 && hash128_equal(way->bytes, hash))
+            return way;
+        if (way != m->kept && (oldest == NULL || way->used < oldest->used))
+            oldest = way;
     }
     return oldest;
 }
 
-struct matcher *
-matchers_get(struct matchers *m, const struct values *v, struct bytes packed)
+#define UNPACK_PRICE 8 /* for each condition */
+
+struct matcher *matchers_get(struct matchers *m,
+                             struct values *v,
+                             struct bytes packed,
+                             struct effort *e)
 {
     struct hash128 hash = hash128_of(packed);
     struct matcher *found = find_way(m, hash);
@@ -211,46 +289,48 @@ matchers_get(struct matchers *m, const struct values *v, struct bytes packed)
 
     if (found->used == 0 || !hash128_equal(found->bytes, hash)) {
         if (found->used > 0)
-            matcher_finish(found);
+            matcher_finish(found, v);
         found->bytes = hash;
         unpack_init(&u, packed);
         match_unpack(&found->match, &u);
-        compile(m, found);
+        compile(m, found, v, e);
+        e->spent += UNPACK_PRICE * CONDITIONS_PER_PRICE * found->price;
     }
     found->used = ++m->clock;
     for (size_t i = 0; i < found->constraint_count; i++)
-        take_set(found->constraints[i], v);
+        take_set(found->constraints[i], e);
     for (size_t i = 0; i < found->match.affinity_count; i++)
-        take_set(found->affinities[i], v);
+        take_set(found->affinities[i], e);
     return found;
 }
 
 /* ---- questions ---- */
 
-bool rule_holds(const struct rule *r, const struct attributes *of)
+bool rule_holds(struct rule *r, const struct attributes *of, struct effort *e)
 {
-    const struct value *v = attributes_find(of, r->condition.attribute);
+    const struct value *v = attributes_find(of, r->column);
 
-    return condition_holds(&r->condition, v == NULL ? NULL : v->text, r->re, NULL);
+    return v == NULL ? r->without : answer_of(r, v, e) == ANSWER_YES;
 }
 
-bool matcher_holds(const struct matcher *m, const struct attributes *of)
+bool matcher_holds(struct matcher *m, const struct attributes *of, struct effort *e)
 {
     for (size_t i = 0; i < m->constraint_count; i++)
-        if (!rule_holds(m->constraints[i], of))
+        if (!rule_holds(m->constraints[i], of, e))
             return false;
     return true;
 }
 
-uint64_t matcher_wishes(const struct matcher *m,
+uint64_t matcher_wishes(struct matcher *m,
                         const struct values *v,
-                        const struct attributes *of)
+                        const struct attributes *of,
+                        struct effort *e)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < m->match.affinity_count; i++) {
         int64_t weight = m->match.affinities[i].weight;
-        bool holds = rule_holds(m->affinities[i], of);
+        bool holds = rule_holds(m->affinities[i], of, e);
 
         if (holds == (weight > 0))
             sum += 1000 * (uint64_t)(weight > 0 ? weight : -weight);

@@ -1,15 +1,19 @@
 /* matcher.h - a struct match (wire/match.h), ready to be asked about agents.
  *
  * A few are kept, with their regular expressions compiled, and found by their bytes; which those
- * are changes no answer.  Of each condition a matcher knows a set of bits (fit_tree.h) that each
- * agent meets of which it holds: for = and in by the values that are named, for comparisons and
- * the like by those that agents have at this time, if they are few.
+ * are changes no answer.  A condition is asked once for each value, and the answer kept.  Of each
+ * a matcher knows a set of bits (fit_tree.h) that each agent meets of which it holds: for = and
+ * in by the values that are named, for comparisons and the like by those that agents have at
+ * this time, if they are few.
+ *
+ * Memory: MATCHERS times the conditions of one, with two bits for each value of the attribute.
  */
 #ifndef SCHED_MATCHER_H
 #define SCHED_MATCHER_H
 
 #include "base/hash.h"
 #include "sched/counter.h"
+#include "sched/effort.h"
 #include "sched/values.h"
 #include "wire/match.h"
 
@@ -19,8 +23,11 @@ struct rule {
     unsigned users;
     struct condition condition; /* owned */
     struct regexp *re;          /* likewise */
+    struct column *column;      /* held */
+    struct answers answers;     /* of its values */
+    bool without;               /* the answer for agents that have none */
     struct fit_set set;         /* all: any agent may keep it … */
-    uint64_t version;           /* … as of this version of the values; 0: not yet */
+    uint64_t version; /* … as of this version of the column; 0: not all were asked */
 };
 
 struct matcher {
@@ -30,9 +37,10 @@ struct matcher {
     struct rule **constraints,
         **affinities; /* as many as in `match`, but for DISTINCT */
     size_t constraint_count;
-    struct counter *distincts, *spreads;
+    struct counter *distincts, *spreads; /* hold their columns */
     size_t distinct_count;
     uint64_t weights; /* sum of all, without signs */
+    unsigned price;   /* of asking one agent (effort.h) */
 };
 
 #define MATCHERS 256
@@ -42,22 +50,28 @@ struct matcher {
 struct matchers {
     struct matcher of[MATCHERS];
     struct rule *rules[RULES]; /* NULL, or one with these last bits of its hash */
+    struct matcher *kept;      /* not to be given to another; NULL: none */
     uint64_t clock;
 };
 
-void matchers_finish(struct matchers *m);
+void matchers_finish(struct matchers *m, struct values *v);
 /* Ours for these bytes, which job_spec_match() gave; good until the next one is asked for. */
-struct matcher *
-matchers_get(struct matchers *m, const struct values *v, struct bytes packed);
+struct matcher *matchers_get(struct matchers *m,
+                             struct values *v,
+                             struct bytes packed,
+                             struct effort *e);
+/* A search with it was cut: it stays until another one is. */
+void matchers_keep(struct matchers *m, struct matcher *of);
 
 /* Whether an agent with these keeps a condition; all constraints but distinct. */
-bool rule_holds(const struct rule *r, const struct attributes *of);
-bool matcher_holds(const struct matcher *m, const struct attributes *of);
+bool rule_holds(struct rule *r, const struct attributes *of, struct effort *e);
+bool matcher_holds(struct matcher *m, const struct attributes *of, struct effort *e);
 /* The sum of the weights of what such an agent has of what is wished, of counters too; and
  * the most of any in a crowd.  Times 1000.  Without anti-affinities. */
-uint64_t matcher_wishes(const struct matcher *m,
+uint64_t matcher_wishes(struct matcher *m,
                         const struct values *v,
-                        const struct attributes *of);
+                        const struct attributes *of,
+                        struct effort *e);
 uint64_t matcher_wishes_bound(const struct matcher *m, const struct fit_set *crowd);
 
 /* What does not depend on the agents that there are: bits that each agent meets that keeps the

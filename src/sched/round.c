@@ -37,6 +37,7 @@
 /* Of the looks of a round. */
 #define REVIEW_PART    2
 #define UNCAPPING_PART 8 /* all roles together, or a look for each */
+#define HELP_PART      4
 
 struct round {
     struct sched *sched;
@@ -44,7 +45,9 @@ struct round {
     struct placement *out;
     size_t count;
     size_t max;
-    unsigned looks;           /* left */
+    unsigned looks; /* left */
+    unsigned asked; /* of which the next look is not full yet */
+    bool was_helped;
     unsigned uncapping_looks; /* that each role has */
     /* All that sleeps was compared, but not with all that grew meanwhile: that comes in the
      * next round, after who is ready now. */
@@ -254,12 +257,17 @@ static bool refresh(struct round *r)
 
 /* ---- 2: what is next ---- */
 
-/* What was asked in vain counts as well. */
-static void pay(struct round *r, unsigned asked)
+/* What a seek spent counts as well; and what it may spend until it pays again. */
+static void pay(struct round *r, struct seek *k)
 {
-    unsigned looks = asked / ASKED_PER_LOOK;
+    unsigned looks;
 
+    r->asked += k->effort.spent;
+    looks = r->asked / ASKED_PER_LOOK;
+    r->asked %= ASKED_PER_LOOK;
     r->looks -= looks < r->looks ? looks : r->looks;
+    k->effort.spent = 0;
+    k->effort.most = (r->looks + 1) * ASKED_PER_LOOK;
 }
 
 /* Which claims are in its way: those of who comes before it, at this moment. */
@@ -278,31 +286,26 @@ static void begin_seek(struct round *r,
                        struct seek *k)
 {
     const struct lane *lane = shape->queue->owner;
-    unsigned asked = 0;
 
     seek_begin(k,
                &r->sched->fleet,
                r->state,
                state_role(r->state, lane->role->name),
-               &shape->demand);
-    if (j == NULL)
-        return;
-    seek_count(k, j, r->out, r->count, &asked);
-    look_at_claims(r, j, k);
-    pay(r, asked);
+               &shape->demand,
+               (r->looks + 1) * ASKED_PER_LOOK);
+    if (j != NULL)
+        seek_count(k, j, r->out, r->count);
+    if (j != NULL)
+        look_at_claims(r, j, k);
+    pay(r, k);
 }
 
-/* Of all agents only those that have grown may have room for what sleeps. */
-static bool has_grown_room(struct round *r, const struct shape *shape)
+/* True when the looks of the round ended before it knew; it goes on in the next one. */
+static bool is_cut(struct round *r, const struct seek *k)
 {
-    unsigned asked = 0;
-    struct seek k;
-    bool has;
-
-    begin_seek(r, shape, state_job(r->state, shape_first(shape)->rank.second), &k);
-    has = seek_grown(&k, &asked);
-    pay(r, asked);
-    return has;
+    if (k->effort.is_cut)
+        matchers_keep(&r->sched->fleet.matchers, k->matcher);
+    return k->effort.is_cut;
 }
 
 enum found {
@@ -311,6 +314,18 @@ enum found {
     NOTHING,
     CUT /* the looks of the round ended before that was known */
 };
+
+/* Of all agents only those that have grown may have room for what sleeps. */
+static enum found find_grown_room(struct round *r, const struct shape *shape)
+{
+    struct seek k;
+    bool has;
+
+    begin_seek(r, shape, state_job(r->state, shape_first(shape)->rank.second), &k);
+    has = seek_grown(&k);
+    pay(r, &k);
+    return is_cut(r, &k) ? CUT : has ? FOUND : NOTHING;
+}
 
 static void begin(struct cursor *c, uint64_t epoch)
 {
@@ -363,6 +378,7 @@ find_asleep(struct round *r, struct role_lanes *role, struct pick *ready)
         struct lane *lane = n == NULL ? NULL : n->owner;
         struct cursor *in_lane;
         struct shape *shape;
+        enum found found;
 
         r->looks--;
         if (n == NULL)
@@ -378,10 +394,11 @@ find_asleep(struct round *r, struct role_lanes *role, struct pick *ready)
         }
         if (!is_earlier_in_lane(ready, lane, shape))
             return NOT_EARLIER;
-        if (has_grown_room(r, shape)) {
+        found = find_grown_room(r, shape);
+        if (found == FOUND)
             *ready = (struct pick){role, lane, shape};
-            return FOUND;
-        }
+        if (found != NOTHING)
+            return found;
         step_over(in_lane, shape->place.key);
     }
     return CUT;
@@ -637,12 +654,29 @@ static void remember_counted(struct sched *s, const struct demand *d)
     s->counted[s->counted_count++] = d->job;
 }
 
-/* The next search may be made. */
-static bool may_go_on(struct round *r, const struct tasks *t)
+/* Counting and the first search may take all looks, so once a round there are some to go on
+ * with.  False when there are none. */
+static bool has_looks(struct round *r)
 {
-    if (t->is_gang)
-        return t->asked < GANG_ASKED;
+    if (r->looks == 0 && !r->was_helped) {
+        r->was_helped = true;
+        r->looks = r->sched->looks / HELP_PART + 1;
+    }
     return r->looks > 0;
+}
+
+/* A gang is not cut: what it has planned would be for nothing. */
+static struct fleet_agent *
+search(struct round *r, struct seek *k, const struct fit_key *from, struct tasks *t)
+{
+    struct fleet_agent *a;
+
+    if (t->is_gang)
+        k->effort.most = GANG_ASKED - t->asked;
+    a = seek_best(k, from);
+    t->asked += k->effort.spent;
+    pay(r, k);
+    return a;
 }
 
 static enum filled place_tasks(struct round *r, const struct pick *p, struct tasks *t)
@@ -654,18 +688,17 @@ static enum filled place_tasks(struct round *r, const struct pick *p, struct tas
 
     if (t->any)
         begin_seek(r, p->shape, t->job, &k);
-    while (filled == FULL) {
+    if (t->any && is_cut(r, &k))
+        return OUT_OF_ROOM;
+    while (filled == FULL && !k.effort.is_cut) {
         struct fleet_agent *a;
-        unsigned asked = 0;
 
-        if (!may_go_on(r, t))
+        if (t->is_gang ? t->asked >= GANG_ASKED : !has_looks(r))
             return t->is_gang ? FULL : OUT_OF_ROOM;
         r->looks -= r->looks > 0;
-        a = seek_best(&k, from, &asked);
-        pay(r, asked);
-        t->asked += asked;
+        a = search(r, &k, from, t);
         if (a == NULL)
-            return FULL;
+            break;
         full = a->fit.key;
         filled = fill(r, &k, a, p, t);
         if (!t->is_gang || filled == ALL_PLACED)
@@ -673,7 +706,7 @@ static enum filled place_tasks(struct round *r, const struct pick *p, struct tas
         full = seek_after(&k, full, a);
         from = &full;
     }
-    return filled;
+    return filled == FULL && !t->is_gang && is_cut(r, &k) ? OUT_OF_ROOM : filled;
 }
 
 /* All of it is planned. */

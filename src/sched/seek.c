@@ -1,40 +1,24 @@
 /* seek.c - one search for an agent. */
 #include "sched/seek.h"
 
-#include "base/assert.h"
 #include "base/text.h"
 #include "sched/worth.h"
 
-#include <string.h>
+#define FEW 32 /* agents that are asked one by one instead of a search */
 
-#define FEW               32 /* agents that are asked one by one instead of a search */
-#define COUNTED_PER_ASKED 8
+/* What one of these costs (effort.h). */
+#define TASK_PRICE    2  /* one that is counted, without counters */
+#define TASKS_PER_ONE 16 /* that are looked at */
+#define ATTEMPT_PRICE 2  /* whose name is read */
+#define LISTED_PRICE  8  /* a value that is looked up */
 
 typedef unsigned __int128 u128;
 
 /* ---- beginning ---- */
 
-void seek_begin(struct seek *k,
-                struct fleet *f,
-                const struct state *s,
-                const struct role *role,
-                const struct demand *d)
+static bool has_aparts(const struct seek *k)
 {
-    *k = (struct seek){.fleet = f,
-                       .state = s,
-                       .role = role,
-                       .demand = d,
-                       .need = worth(&d->need),
-                       .most = fleet_most(f),
-                       .alpha = role->spec.alpha,
-                       .from_end = role->spec.balance == BALANCE_SPREAD};
-    k->is_single = k->from_end;
-    if (d->match.size == 0)
-        return;
-    k->matcher = matchers_get(&f->matchers, &f->values, d->match);
-    k->has_wishes = k->matcher->weights > 0 && k->alpha > 0;
-    k->is_single |= k->matcher->distinct_count > 0 ||
-                    (k->has_wishes && k->matcher->match.spread_count > 0);
+    return k->matcher != NULL && k->matcher->match.apart_count > 0;
 }
 
 static bool counts_tasks(const struct seek *k)
@@ -43,63 +27,150 @@ static bool counts_tasks(const struct seek *k)
            (k->matcher->distinct_count > 0 || k->matcher->match.spread_count > 0);
 }
 
-/* ---- anti-affinity ---- */
-
-static bool has_aparts(const struct seek *k)
-{
-    return k->matcher != NULL && k->matcher->match.apart_count > 0;
-}
-
-/* Bits of the names that this job has one of, in the same role. */
-static uint32_t apart_bits(const struct seek *k, const struct job *j)
+static void begin_aparts(struct seek *k)
 {
     const struct match *m = &k->matcher->match;
-    struct bytes name;
+
+    for (size_t i = 0; i < m->apart_count; i++) {
+        k->apart[i] = name_number(k->role, text_view(m->aparts[i].job));
+        if (m->aparts[i].weight == 0)
+            k->never_with |= 1u << i;
+    }
+}
+
+/* True if at most a few agents have what it names. */
+static bool names_few(struct seek *k, const struct rule *r)
+{
+    const struct condition *c = &r->condition;
+    size_t agents = 0;
+
+    if (c->op != MATCH_EQUAL && c->op != MATCH_IN)
+        return false;
+    for (size_t i = 0; i < c->count && agents <= FEW; i++) {
+        const struct value *v = column_find(r->column, c->values[i]);
+
+        agents += v == NULL ? 0 : v->agent_count;
+        k->effort.spent += LISTED_PRICE;
+    }
+    return agents <= FEW;
+}
+
+static const struct rule *find_few(struct seek *k)
+{
+    for (size_t i = 0; i < k->matcher->constraint_count; i++)
+        if (names_few(k, k->matcher->constraints[i]))
+            return k->matcher->constraints[i];
+    return NULL;
+}
+
+void seek_begin(struct seek *k,
+                struct fleet *f,
+                const struct state *s,
+                const struct role *role,
+                const struct demand *d,
+                unsigned effort)
+{
+    *k = (struct seek){.fleet = f,
+                       .state = s,
+                       .role = role,
+                       .demand = d,
+                       .need = worth(&d->need),
+                       .most = fleet_most(f),
+                       .alpha = role->spec.alpha,
+                       .from_end = role->spec.balance == BALANCE_SPREAD,
+                       .effort = {.most = effort}};
+    k->is_single = k->from_end;
+    if (d->match.size == 0)
+        return;
+    k->number = ++f->seeks;
+    k->matcher = matchers_get(&f->matchers, &f->values, d->match, &k->effort);
+    k->has_wishes = k->matcher->weights > 0 && k->alpha > 0;
+    k->is_single |= k->matcher->distinct_count > 0 ||
+                    (k->has_wishes && k->matcher->match.spread_count > 0);
+    k->few = find_few(k);
+    if (has_aparts(k))
+        begin_aparts(k);
+}
+
+/* ---- anti-affinity ---- */
+
+/* False when it is cut. */
+static bool read_names(struct seek *k, struct fleet_agent *a)
+{
+    const struct agent *agent;
+
+    if (a->names.are_known)
+        return true;
+    if (!effort_begin(&k->effort))
+        return false;
+    agent = state_agent(k->state, a->id);
+    names_read(&a->names, agent);
+    k->effort.spent += ATTEMPT_PRICE * (1 + agent->attempts_count);
+    return true;
+}
+
+/* Bits of the names of which there is a task on an agent. */
+static uint32_t aparts_on(struct seek *k, struct fleet_agent *a)
+{
     uint32_t bits = 0;
 
-    if (j->owner->role != k->role)
+    if (!read_names(k, a))
         return 0;
-    name = job_spec_name(j->spec);
-    for (size_t i = 0; i < m->apart_count; i++)
-        if (strlen(m->aparts[i].job) == name.size &&
-            memcmp(m->aparts[i].job, name.data, name.size) == 0)
+    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+        if (names_have(&a->names, k->apart[i]))
             bits |= 1u << i;
     return bits;
 }
 
 static bool names_itself(const struct seek *k, const struct job *j)
 {
-    return apart_bits(k, j) != 0;
+    uint64_t own = name_number_of(j);
+
+    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+        if (k->apart[i] == own)
+            return true;
+    return false;
 }
 
-static void plan_apart(struct seek *k, struct fleet_agent *a, const struct job *j)
+/* Agents know what the round planned on them up to here. */
+static void name_planned(struct seek *k, const struct placement *planned, size_t count)
 {
-    uint32_t bits = apart_bits(k, j);
+    size_t *done = &k->fleet->named;
 
-    a->apart = (a->apart_count == k->fleet->values.count ? a->apart : 0) | bits;
-    a->apart_count = k->fleet->values.count;
-}
+    for (; *done < count; ++*done) {
+        struct fleet_agent *a = fleet_agent(k->fleet, planned[*done].agent);
+        const struct job *j = state_job(k->state, planned[*done].job);
 
-/* Of which names there is a task on an agent. */
-static uint32_t aparts_on(const struct seek *k, const struct fleet_agent *a)
-{
-    struct agent *agent = state_agent(k->state, a->id);
-    uint32_t bits = a->apart_count == k->fleet->values.count ? a->apart : 0;
-    struct attempt *t;
-
-    TAILQ_FOREACH (t, &agent->attempts, by_agent)
-        bits |= apart_bits(k, t->job);
-    return bits;
+        if (a == NULL || j == NULL)
+            continue;
+        if (!read_names(k, a))
+            return;
+        names_add(&a->names, name_number_of(j));
+        k->effort.spent += TASK_PRICE;
+    }
 }
 
 /* ---- counting ---- */
+
+static void add_to_counters(struct seek *k, const struct attributes *of)
+{
+    struct matcher *m = k->matcher;
+
+    values_next_task(&k->fleet->values);
+    for (size_t i = 0; i < m->distinct_count; i++)
+        counter_add(&m->distincts[i], &k->fleet->values, of);
+    for (size_t i = 0; i < m->match.spread_count; i++)
+        counter_add(&m->spreads[i], &k->fleet->values, of);
+    k->effort.spent += (unsigned)(m->distinct_count + m->match.spread_count);
+}
 
 static void count_task(struct seek *k, uint64_t agent)
 {
     const struct fleet_agent *a = fleet_agent(k->fleet, agent);
 
     if (a != NULL)
-        values_count_task(&k->fleet->values, &a->attributes);
+        add_to_counters(k, &a->attributes);
+    k->effort.spent += TASK_PRICE;
 }
 
 static bool is_live(const struct task *t)
@@ -107,11 +178,24 @@ static bool is_live(const struct task *t)
     return t->state != TASK_PENDING && !task_state_is_final((enum task_state)t->state);
 }
 
+static void begin_counters(struct seek *k)
+{
+    struct matcher *m = k->matcher;
+
+    values_count(&k->fleet->values);
+    for (size_t i = 0; i < m->distinct_count; i++)
+        counter_begin(&m->distincts[i]);
+    for (size_t i = 0; i < m->match.spread_count; i++)
+        counter_begin(&m->spreads[i]);
+    k->effort.spent += (unsigned)(m->distinct_count + m->match.spread_count);
+}
+
 static void count_own(struct seek *k,
                       const struct job *j,
                       const struct placement *planned,
                       size_t count)
 {
+    begin_counters(k);
     for (uint32_t i = 0; i < j->touched; i++) {
         const struct task *t = job_task(j, i);
 
@@ -121,78 +205,46 @@ static void count_own(struct seek *k,
     for (size_t i = 0; i < count; i++)
         if (planned[i].job == j->id)
             count_task(k, planned[i].agent);
-    for (size_t i = 0; i < k->matcher->distinct_count; i++)
-        counter_begin(&k->matcher->distincts[i], &k->fleet->values);
-    for (size_t i = 0; i < k->matcher->match.spread_count; i++)
-        counter_begin(&k->matcher->spreads[i], &k->fleet->values);
-}
-
-static void count_planned(struct seek *k, const struct placement *planned, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct fleet_agent *a = fleet_agent(k->fleet, planned[i].agent);
-        const struct job *j = state_job(k->state, planned[i].job);
-
-        if (a != NULL && j != NULL)
-            plan_apart(k, a, j);
-    }
+    k->effort.spent += (j->touched + (unsigned)count) / TASKS_PER_ONE;
 }
 
 void seek_count(struct seek *k,
                 const struct job *j,
                 const struct placement *planned,
-                size_t count,
-                unsigned *asked)
+                size_t count)
 {
-    if (!counts_tasks(k) && !has_aparts(k))
-        return;
-    values_count(&k->fleet->values);
     if (has_aparts(k)) {
-        count_planned(k, planned, count);
         k->is_single |= names_itself(k, j);
-        *asked += (unsigned)count / COUNTED_PER_ASKED;
+        name_planned(k, planned, count);
     }
-    if (counts_tasks(k)) {
+    if (counts_tasks(k))
         count_own(k, j, planned, count);
-        *asked += (j->touched + (unsigned)count) / COUNTED_PER_ASKED;
-    }
 }
 
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j)
 {
-    if (has_aparts(k))
-        plan_apart(k, a, j);
-    if (!counts_tasks(k))
-        return;
-    values_count_task(&k->fleet->values, &a->attributes);
-    for (size_t i = 0; i < k->matcher->distinct_count; i++)
-        counter_add(&k->matcher->distincts[i], &k->fleet->values, &a->attributes);
-    for (size_t i = 0; i < k->matcher->match.spread_count; i++)
-        counter_add(&k->matcher->spreads[i], &k->fleet->values, &a->attributes);
+    if (has_aparts(k) && read_names(k, a))
+        names_add(&a->names, name_number_of(j));
+    if (counts_tasks(k))
+        add_to_counters(k, &a->attributes);
 }
 
 struct fit_key
-seek_after(const struct seek *k, struct fit_key was, const struct fleet_agent *a)
+seek_after(struct seek *k, struct fit_key was, const struct fleet_agent *a)
 {
     if (k->has_wishes || k->from_end)
         return (struct fit_key){k->need, 0};
-    return k->is_single && seek_matches(k, a) ? a->fit.key : was;
+    return k->is_single && seek_matches(k, (struct fleet_agent *)a) ? a->fit.key : was;
 }
 
 /* ---- one agent ---- */
 
-static bool keeps_apart(const struct seek *k, const struct fleet_agent *a)
+static bool keeps_apart(struct seek *k, struct fleet_agent *a)
 {
-    const struct match *m = &k->matcher->match;
-    uint32_t never = 0;
-
-    for (size_t i = 0; i < m->apart_count; i++)
-        if (m->aparts[i].weight == 0)
-            never |= 1u << i;
-    return never == 0 || (aparts_on(k, a) & never) == 0;
+    return k->never_with == 0 || (aparts_on(k, a) & k->never_with) == 0;
 }
 
-bool seek_keeps(const struct seek *k, const struct fleet_agent *a, size_t constraint)
+bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint)
 {
     const struct match *m = &k->matcher->match;
     size_t distincts = 0;
@@ -203,7 +255,8 @@ bool seek_keeps(const struct seek *k, const struct fleet_agent *a, size_t constr
         distincts += m->constraints[i].op == MATCH_DISTINCT;
     if (m->constraints[constraint].op != MATCH_DISTINCT)
         return rule_holds(k->matcher->constraints[constraint - distincts],
-                          &a->attributes);
+                          &a->attributes,
+                          &k->effort);
     return counter_may_add(
         &k->matcher->distincts[distincts], &k->fleet->values, &a->attributes);
 }
@@ -213,25 +266,31 @@ bool seek_depends_on_tasks(const struct seek *k)
     return has_aparts(k) || (k->matcher != NULL && k->matcher->distinct_count > 0);
 }
 
-bool seek_matches(const struct seek *k, const struct fleet_agent *a)
+bool seek_matches(struct seek *k, struct fleet_agent *a)
 {
-    const struct matcher *m = k->matcher;
+    struct matcher *m = k->matcher;
 
     if (m == NULL)
         return true;
     for (size_t i = 0; i < m->distinct_count; i++)
         if (!counter_may_add(&m->distincts[i], &k->fleet->values, &a->attributes))
             return false;
-    return matcher_holds(m, &a->attributes) && keeps_apart(k, a);
+    return matcher_holds(m, &a->attributes, &k->effort) && keeps_apart(k, a);
 }
 
-static bool holds(const void *owner, const void *context)
+/* What is refused for a claim may be free of it after the next task. */
+static enum fit_answer holds(void *owner, void *context)
 {
-    const struct seek *k = context;
-    const struct fleet_agent *a = owner;
+    struct fleet_agent *a = owner;
+    struct seek *k = context;
+    bool matches;
 
-    return (a->claims & k->refused) == 0 && fleet_has_extras(a, k->demand->extras) &&
-           seek_matches(k, a);
+    if (k->effort.is_cut || (a->claims & k->refused) != 0)
+        return FIT_NOT_NOW;
+    matches = fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
+    if (k->effort.is_cut)
+        return FIT_NOT_NOW;
+    return matches ? FIT_HOLDS : FIT_NEVER;
 }
 
 /* ---- scores ---- */
@@ -253,7 +312,7 @@ static uint64_t total(const struct seek *k, uint64_t wishes, uint64_t balance)
     return 1 + k->alpha * (wishes / k->matcher->weights) + (1000 - k->alpha) * balance;
 }
 
-static uint64_t apart_wishes(const struct seek *k, const struct fleet_agent *a)
+static uint64_t apart_wishes(struct seek *k, struct fleet_agent *a)
 {
     const struct match *m = &k->matcher->match;
     uint32_t there = m->apart_count > 0 ? aparts_on(k, a) : 0;
@@ -265,28 +324,28 @@ static uint64_t apart_wishes(const struct seek *k, const struct fleet_agent *a)
     return sum;
 }
 
-static uint64_t score(const void *owner, uint64_t first, const void *context)
+static uint64_t score(void *owner, uint64_t first, void *context)
 {
-    const struct fleet_agent *a = owner;
-    const struct seek *k = context;
+    struct fleet_agent *a = owner;
+    struct seek *k = context;
 
     if (!k->has_wishes)
         return 1;
-    return total(k,
-                 matcher_wishes(k->matcher, &k->fleet->values, &a->attributes) +
-                     apart_wishes(k, a),
-                 balance_of(k, first));
+    return total(
+        k,
+        matcher_wishes(k->matcher, &k->fleet->values, &a->attributes, &k->effort) +
+            apart_wishes(k, a),
+        balance_of(k, first));
 }
 
-static uint64_t
-bound(const struct fit_signature *crowd, uint64_t first, const void *context)
+static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context)
 {
     const struct seek *k = context;
     uint64_t wishes;
 
     if (!k->has_wishes)
         return 1;
-    wishes = matcher_wishes_bound(k->matcher, &crowd->set);
+    wishes = matcher_wishes_bound(k->matcher, crowd);
     for (size_t i = 0; i < k->matcher->match.apart_count; i++)
         wishes += 1000 * (uint64_t)k->matcher->match.aparts[i].weight;
     return total(k, wishes, balance_of(k, first));
@@ -294,35 +353,10 @@ bound(const struct fit_signature *crowd, uint64_t first, const void *context)
 
 /* ---- a few ---- */
 
-/* Agents that have what this condition names; SIZE_MAX when it names nothing. */
-static size_t named_agents(const struct seek *k, const struct condition *c)
-{
-    size_t count = 0;
-
-    if (c->op != MATCH_EQUAL && c->op != MATCH_IN)
-        return SIZE_MAX;
-    for (size_t i = 0; i < c->count; i++) {
-        const struct value *v =
-            values_find(&k->fleet->values, c->attribute, c->values[i]);
-
-        count += v == NULL ? 0 : v->agent_count;
-    }
-    return count;
-}
-
-/* The condition that leaves a few; NULL: none does. */
-static const struct condition *find_few(const struct seek *k)
-{
-    for (size_t i = 0; k->matcher != NULL && i < k->matcher->constraint_count; i++)
-        if (named_agents(k, &k->matcher->constraints[i]->condition) <= FEW)
-            return &k->matcher->constraints[i]->condition;
-    return NULL;
-}
-
-static bool has_room(const struct seek *k, const struct fleet_agent *a)
+static bool has_room(struct seek *k, struct fleet_agent *a)
 {
     return a->fit.height > 0 && resources_contain(&a->fit.vector, &k->demand->need) &&
-           holds(a, k);
+           holds(a, k) == FIT_HOLDS;
 }
 
 static bool is_better(const struct seek *k,
@@ -340,24 +374,24 @@ static bool is_better(const struct seek *k,
     return x.second < y.second;
 }
 
-static struct fleet_agent *
-best_of_few(const struct seek *k, const struct condition *c, unsigned *asked)
+static struct fleet_agent *best_of_few(struct seek *k)
 {
+    const struct condition *c = &k->few->condition;
     struct fleet_agent *best = NULL;
     uint64_t best_score = 0;
 
     for (size_t i = 0; i < c->count; i++) {
-        const struct value *v =
-            values_find(&k->fleet->values, c->attribute, c->values[i]);
+        const struct value *v = column_find(k->few->column, c->values[i]);
         struct holding *h;
 
+        k->effort.spent += LISTED_PRICE;
         if (v == NULL)
             continue;
         LIST_FOREACH (h, &v->agents, next) {
             struct fleet_agent *a = h->agent;
             uint64_t now;
 
-            ++*asked;
+            k->effort.spent += k->matcher->price;
             if (!has_room(k, a))
                 continue;
             now = score(a, a->fit.key.first, k);
@@ -375,14 +409,15 @@ best_of_few(const struct seek *k, const struct condition *c, unsigned *asked)
 /* Sets that each agent meets which keeps the constraints. */
 #define SETS_MOST (2 * LIMIT_CONSTRAINTS)
 
-static struct fit_need need_of(const struct seek *k, struct fit_set sets[SETS_MOST])
+static struct fit_need need_of(struct seek *k, struct fit_set sets[SETS_MOST])
 {
     const struct matcher *m = k->matcher;
     struct fit_need need = {.vector = &k->demand->need,
                             .bits = demand_bits(k->demand),
                             .sets = sets,
                             .holds = holds,
-                            .context = k};
+                            .context = k,
+                            .number = k->number};
 
     if (m == NULL && k->demand->extras == NULL && k->refused == 0)
         need.holds = NULL;
@@ -392,37 +427,45 @@ static struct fit_need need_of(const struct seek *k, struct fit_set sets[SETS_MO
         if (~(m->constraints[i]->set.word[0] & m->constraints[i]->set.word[1]) != 0)
             sets[need.set_count++] = m->constraints[i]->set;
     for (size_t i = 0; i < m->distinct_count; i++)
-        if (values_have_bits(m->distincts[i].attribute))
+        if (m->distincts[i].column->has_bits)
             sets[need.set_count++] = m->distincts[i].set;
     return need;
 }
 
-struct fleet_agent *
-seek_best(const struct seek *k, const struct fit_key *from, unsigned *asked)
+static struct fleet_agent *search(struct seek *k, const struct fit_key *from)
 {
     /* Too much for 64 bits is more of some kind than any agent has: nothing is found. */
     struct fit_key least = {k->need, 0};
     struct fit_set sets[SETS_MOST];
     struct fit_need need = need_of(k, sets);
-    const struct condition *few = find_few(k);
     struct fit_wish wish = {k->from_end, score, bound, k};
+    unsigned asked = 0;
     struct fit_node *n;
 
-    if (few != NULL)
-        return best_of_few(k, few, asked);
     if (k->has_wishes || k->from_end)
-        n = fit_tree_best(&k->fleet->open, least, &need, &wish, asked);
+        n = fit_tree_best(&k->fleet->open, least, &need, &wish, &asked);
     else
-        n = fit_tree_find(&k->fleet->open, from == NULL ? least : *from, &need, asked);
+        n = fit_tree_find(&k->fleet->open, from == NULL ? least : *from, &need, &asked);
+    k->effort.spent += asked * (k->matcher == NULL ? 1 : k->matcher->price);
     return n == NULL ? NULL : n->owner;
 }
 
-bool seek_grown(const struct seek *k, unsigned *asked)
+struct fleet_agent *seek_best(struct seek *k, const struct fit_key *from)
+{
+    struct fleet_agent *best = k->few != NULL ? best_of_few(k) : search(k, from);
+
+    return k->effort.is_cut ? NULL : best;
+}
+
+bool seek_grown(struct seek *k)
 {
     struct fit_set sets[SETS_MOST];
     struct fit_need need = need_of(k, sets);
+    struct fit_node *n;
+    unsigned asked = 0;
 
     need.set_count = 0; /* there are other bits there, and few agents */
-
-    return fit_tree_find(&k->fleet->grown, (struct fit_key){0}, &need, asked) != NULL;
+    n = fit_tree_find(&k->fleet->grown, (struct fit_key){0}, &need, &asked);
+    k->effort.spent += asked * (k->matcher == NULL ? 1 : k->matcher->price);
+    return n != NULL && !k->effort.is_cut;
 }

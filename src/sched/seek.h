@@ -5,10 +5,16 @@
  * task is (worth.h), so the first, or the last, that has room is the best.  Else it is a contest:
  * from the better end on, crowds are left out that have no bit of a constraint, or that cannot
  * be better than what is found already (fit_tree_best()).  Agents that pass are asked one by
- * one.  Where one condition leaves a few agents, only those are asked.
+ * one, and who is not taken for good is not asked again for the next task.  Where one
+ * condition leaves a few agents, only those are asked.
  *
  * What tasks of the job itself are counted for (distinct, spread) and who is on an agent
  * (anti-affinity) is in the state, and in what the running round plans.
+ *
+ * All of it is paid for as an effort (effort.h).  What is left of that bounds what may take
+ * long: regular expressions that were not asked of a value yet, and names that an agent's tasks
+ * have.  When it ends the seek is cut: nothing that it says is known then, but it is quicker
+ * the next time.
  */
 #ifndef SCHED_SEEK_H
 #define SCHED_SEEK_H
@@ -22,46 +28,52 @@ struct seek {
     const struct state *state;
     const struct role *role; /* of the job */
     const struct demand *demand;
-    struct matcher *matcher; /* NULL: any agent */
-    bool has_wishes;         /* what is left is not all that matters */
-    bool from_end;           /* the most that is left is best */
-    bool is_single;          /* another agent may be better after each task */
-    uint64_t need, most;     /* worth of a task; and of the largest agent, not 0 */
+    struct matcher *matcher;      /* NULL: any agent */
+    const struct rule *few;       /* the condition that leaves a few agents, or NULL */
+    uint64_t apart[LIMIT_APARTS]; /* names of anti-affinities (names.h) … */
+    uint32_t never_with;          /* … bits of those that are no mere wish */
+    bool has_wishes;              /* what is left is not all that matters */
+    bool from_end;                /* the most that is left is best */
+    bool is_single;               /* another agent may be better after each task */
+    uint64_t need, most;          /* worth of a task; and of the largest agent, not 0 */
     uint64_t alpha;
     uint64_t refused; /* claims that keep it away from their agents: at first none */
+    uint64_t number;  /* its own */
+    struct effort effort;
 };
 
-/* *demand stays as long as the seek; it is good until another begins. */
+/* *demand stays as long as the seek; it is good until another begins.  `effort`: what it may
+ * spend until the caller takes that back and gives it more; at least one long question is
+ * asked in each search, if it is above 0. */
 void seek_begin(struct seek *k,
                 struct fleet *f,
                 const struct state *s,
                 const struct role *role,
-                const struct demand *d);
+                const struct demand *d,
+                unsigned effort);
 /* What a job's own tasks, and placements that are planned, mean for it.  Before the first
- * question; *asked grows by what that took. */
+ * question. */
 void seek_count(struct seek *k,
                 const struct job *j,
                 const struct placement *planned,
-                size_t count,
-                unsigned *asked);
+                size_t count);
 /* One more of the job is planned. */
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
 /* Where the next search of the same job may begin when an agent with this key took some of it:
  * what is before has no place for it. */
 struct fit_key
-seek_after(const struct seek *k, struct fit_key was, const struct fleet_agent *a);
+seek_after(struct seek *k, struct fit_key was, const struct fleet_agent *a);
 
 /* The best agent; of those with a key of at least `from` (NULL: of all).  NULL when there is
- * none.  *asked as in fit_tree_find(). */
-struct fleet_agent *
-seek_best(const struct seek *k, const struct fit_key *from, unsigned *asked);
-/* True if an agent that has grown has room. */
-bool seek_grown(const struct seek *k, unsigned *asked);
+ * none, or it is cut. */
+struct fleet_agent *seek_best(struct seek *k, const struct fit_key *from);
+/* True if an agent that has grown has room, and it is not cut. */
+bool seek_grown(struct seek *k);
 /* Whether it keeps the constraint of this number; behind the last stand all anti-affinities. */
-bool seek_keeps(const struct seek *k, const struct fleet_agent *a, size_t constraint);
+bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint);
 /* What constraints say depends on where tasks are. */
 bool seek_depends_on_tasks(const struct seek *k);
 /* True if it may be there as far as it is no matter of amounts, ports and the like. */
-bool seek_matches(const struct seek *k, const struct fleet_agent *a);
+bool seek_matches(struct seek *k, struct fleet_agent *a);
 
 #endif

@@ -9,46 +9,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static int value_compare(const struct value *a, const struct value *b)
+static int value_by_text(const struct value *a, const struct value *b)
 {
-    int order = strcmp(a->name, b->name);
-
-    return order != 0 ? order : strcmp(a->text, b->text);
+    return strcmp(a->text, b->text);
 }
 
-RB_GENERATE(value_tree, value, by_text, value_compare)
+static int column_by_name(const struct column *a, const struct column *b)
+{
+    return strcmp(a->name, b->name);
+}
+
+RB_GENERATE(value_tree, value, by_text, value_by_text)
+RB_GENERATE(column_tree, column, by_name, column_by_name)
 
 void values_init(struct values *v)
 {
-    *v = (struct values){.version = 1};
-    RB_INIT(&v->tree);
-}
-
-struct value *values_find(const struct values *v, const char *name, const char *text)
-{
-    struct value wanted = {.name = (char *)name, .text = (char *)text};
-
-    return RB_FIND(value_tree, (struct value_tree *)&v->tree, &wanted);
-}
-
-struct value *values_first(const struct values *v, const char *name)
-{
-    struct value wanted = {.name = (char *)name, .text = (char *)""};
-    struct value *first = RB_NFIND(value_tree, (struct value_tree *)&v->tree, &wanted);
-
-    return first != NULL && strcmp(first->name, name) == 0 ? first : NULL;
-}
-
-struct value *values_next(const struct value *v)
-{
-    struct value *next = RB_NEXT(value_tree, NULL, (struct value *)v);
-
-    return next != NULL && strcmp(next->name, v->name) == 0 ? next : NULL;
+    *v = (struct values){0};
+    RB_INIT(&v->columns);
 }
 
 /* ---- bits ---- */
 
-bool values_have_bits(const char *name)
+bool values_have_text_bits(const char *name)
 {
     return strcmp(name, MATCH_HOST) != 0 && strcmp(name, MATCH_AGENT) != 0;
 }
@@ -64,12 +46,9 @@ struct fit_set attributes_set(const struct attributes *of)
 {
     struct fit_set set = {{0}};
 
-    for (size_t i = 0; i < of->count; i++) {
-        const struct value *v = of->items[i].value;
-
-        if (values_have_bits(v->name))
-            fit_set_add(&set, v->bit);
-    }
+    for (size_t i = 0; i < of->count; i++)
+        if (of->items[i].column->has_bits)
+            fit_set_add(&set, of->items[i].value->bit);
     return set;
 }
 
@@ -78,70 +57,156 @@ struct fit_set attributes_text_set(const struct attributes *of)
     struct fit_set set = {{0}};
 
     for (size_t i = 0; i < of->count; i++) {
-        const struct value *v = of->items[i].value;
+        const char *name = of->items[i].column->name;
 
-        if (values_have_bits(v->name))
-            fit_set_add(&set, value_bit_of_text(v->name, v->text));
+        if (values_have_text_bits(name))
+            fit_set_add(&set, value_bit_of_text(name, of->items[i].value->text));
     }
     return set;
+}
+
+static void give_bits(struct values *v, struct column *c)
+{
+    struct value *value;
+
+    RB_FOREACH (value, value_tree, &c->values)
+        v->behind[value->bit]--;
+    c->has_bits = false;
+    c->lost_bits = true;
 }
 
 /* The one that the fewest have. */
 static void take_bit(struct values *v, struct value *value)
 {
-    if (!values_have_bits(value->name))
-        return;
     for (unsigned bit = 1; bit < FIT_SET_BITS; bit++)
         if (v->behind[bit] < v->behind[value->bit])
             value->bit = bit;
     v->behind[value->bit]++;
 }
 
-static void give_bit(struct values *v, struct value *value)
+/* ---- columns ---- */
+
+static struct column *column_get(struct values *v, const char *name)
 {
-    if (values_have_bits(value->name))
-        v->behind[value->bit]--;
+    struct column wanted = {.name = (char *)name};
+    struct column *c = RB_FIND(column_tree, &v->columns, &wanted);
+
+    if (c != NULL)
+        return c;
+    c = mem_zalloc(sizeof(*c));
+    c->name = mem_strdup(name);
+    c->version = 1;
+    c->has_bits = values_have_text_bits(name);
+    RB_INIT(&c->values);
+    LIST_INIT(&c->answers);
+    RB_INSERT(column_tree, &v->columns, c);
+    return c;
 }
 
-/* ---- what an agent has ---- */
-
-struct value *attributes_find(const struct attributes *of, const char *name)
+static void drop_unused(struct values *v, struct column *c)
 {
-    size_t from = 0, to = of->count;
-
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-        int order = strcmp(of->items[middle].value->name, name);
-
-        if (order == 0)
-            return of->items[middle].value;
-        if (order < 0)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return NULL;
+    if (c->count > 0 || c->users > 0)
+        return;
+    RB_REMOVE(column_tree, &v->columns, c);
+    mem_free(c->unused);
+    mem_free(c->name);
+    mem_free(c);
 }
 
-static struct value *value_get(struct values *v, const char *name, const char *text)
+struct column *column_hold(struct values *v, const char *name)
 {
-    struct value *value = values_find(v, name, text);
+    struct column *c = column_get(v, name);
+
+    c->users++;
+    return c;
+}
+
+void column_release(struct values *v, struct column *c)
+{
+    c->users--;
+    drop_unused(v, c);
+}
+
+struct value *column_find(const struct column *c, const char *text)
+{
+    struct value wanted = {.text = (char *)text};
+
+    return RB_FIND(value_tree, (struct value_tree *)&c->values, &wanted);
+}
+
+static struct value *value_get(struct values *v, struct column *c, const char *text)
+{
+    struct value *value = column_find(c, text);
 
     if (value != NULL)
         return value;
     value = mem_zalloc(sizeof(*value));
-    value->name = mem_strdup(name);
+    value->column = c;
     value->text = mem_strdup(text);
+    value->number = c->unused_count > 0 ? c->unused[--c->unused_count] : c->count;
     LIST_INIT(&value->agents);
-    take_bit(v, value);
-    RB_INSERT(value_tree, &v->tree, value);
-    v->version++;
+    if (c->has_bits && c->count == COLUMN_BITS_MOST)
+        give_bits(v, c);
+    if (c->has_bits)
+        take_bit(v, value);
+    RB_INSERT(value_tree, &c->values, value);
+    c->count++;
+    c->version++;
     return value;
 }
 
+static void value_drop(struct values *v, struct value *value)
+{
+    struct column *c = value->column;
+    struct answers *a;
+
+    LIST_FOREACH (a, &c->answers, next)
+        answers_set(a, value, ANSWER_UNKNOWN);
+    MEM_GROW(c->unused, c->unused_capacity, c->unused_count + 1);
+    c->unused[c->unused_count++] = value->number;
+    if (c->has_bits)
+        v->behind[value->bit]--;
+    RB_REMOVE(value_tree, &c->values, value);
+    c->count--;
+    c->version++;
+    mem_free(value->text);
+    mem_free(value);
+    drop_unused(v, c);
+}
+
+/* ---- what is known of values ---- */
+
+void answers_begin(struct answers *a, struct column *c)
+{
+    *a = (struct answers){0};
+    LIST_INSERT_HEAD(&c->answers, a, next);
+}
+
+void answers_end(struct answers *a)
+{
+    LIST_REMOVE(a, next);
+    mem_free(a->of);
+}
+
+void answers_set(struct answers *a, const struct value *v, enum answer answer)
+{
+    size_t at = v->number / 4, bytes = a->bytes;
+    unsigned shift = v->number % 4 * 2;
+
+    if (at >= bytes && answer == ANSWER_UNKNOWN)
+        return;
+    if (at >= bytes) {
+        MEM_GROW(a->of, a->bytes, at + 1);
+        memset(a->of + bytes, 0, a->bytes - bytes);
+    }
+    a->of[at] = (uint8_t)((a->of[at] & ~(3u << shift)) | (unsigned)answer << shift);
+}
+
+/* ---- what an agent has ---- */
+
 static void hold(struct holding *h, struct value *value, void *agent)
 {
-    *h = (struct holding){.value = value, .agent = agent};
+    *h = (struct holding){.column = value->column, .value = value, .agent = agent};
     LIST_INSERT_HEAD(&value->agents, h, next);
     value->agent_count++;
 }
@@ -151,14 +216,8 @@ static void let_go(struct values *v, struct holding *h)
     struct value *value = h->value;
 
     LIST_REMOVE(h, next);
-    if (--value->agent_count > 0)
-        return;
-    give_bit(v, value);
-    RB_REMOVE(value_tree, &v->tree, value);
-    mem_free(value->name);
-    mem_free(value->text);
-    mem_free(value);
-    v->version++;
+    if (--value->agent_count == 0)
+        value_drop(v, value);
 }
 
 /* Those of the spec, and the two that every agent has, in order of the names. */
@@ -191,7 +250,7 @@ static bool is_same(const struct attributes *of, const struct named *all, size_t
     bool same = of->count == count;
 
     for (size_t i = 0; i < count && same; i++)
-        same = strcmp(of->items[i].value->name, all[i].name) == 0 &&
+        same = strcmp(of->items[i].column->name, all[i].name) == 0 &&
                strcmp(of->items[i].value->text, all[i].text) == 0;
     return same;
 }
@@ -213,7 +272,9 @@ bool values_set(struct values *v,
         return false;
     *of = (struct attributes){mem_alloc(count * sizeof(*of->items)), count};
     for (size_t i = 0; i < count; i++)
-        hold(&of->items[i], value_get(v, all[i].name, all[i].text), agent);
+        hold(&of->items[i],
+             value_get(v, column_get(v, all[i].name), all[i].text),
+             agent);
     values_clear(v, &had);
     return true;
 }
@@ -224,21 +285,4 @@ void values_clear(struct values *v, struct attributes *of)
         let_go(v, &of->items[i]);
     mem_free(of->items);
     *of = (struct attributes){0};
-}
-
-/* ---- counts ---- */
-
-void values_count(struct values *v)
-{
-    v->count++;
-}
-
-void values_count_task(struct values *v, const struct attributes *of)
-{
-    for (size_t i = 0; i < of->count; i++) {
-        struct value *value = of->items[i].value;
-
-        value->tasks = value_tasks(v, value) + 1;
-        value->counted = v->count;
-    }
 }

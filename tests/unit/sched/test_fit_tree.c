@@ -114,10 +114,15 @@ static void check_tree(const struct fit_tree *t)
 }
 
 /* Whom the vector and the bits do not tell apart. */
-static bool is_even(const void *owner, const void *context)
+static bool is_even(const struct fit_node *n)
+{
+    return (n - nodes) % 2 == 0;
+}
+
+static enum fit_answer hold_even(void *owner, void *context)
 {
     (void)context;
-    return ((const struct fit_node *)owner - nodes) % 2 == 0;
+    return is_even(owner) ? FIT_HOLDS : FIT_NEVER;
 }
 
 static bool holds(const struct fit_node *n, const struct fit_need *need)
@@ -126,7 +131,7 @@ static bool holds(const struct fit_node *n, const struct fit_need *need)
            (n->bits & need->bits) == need->bits &&
            (need->set_count < 1 || fit_sets_meet(&n->set, &need->sets[0])) &&
            (need->set_count < 2 || fit_sets_meet(&n->set, &need->sets[1])) &&
-           (need->holds == NULL || is_even(n, NULL));
+           (need->holds == NULL || is_even(n));
 }
 
 static const struct fit_node *slow_find(struct fit_key from,
@@ -157,7 +162,7 @@ START_TEST(test_it_finds_what_a_list_finds)
         unsigned asked = 0;
 
         if (rng_percent(&rng, 30))
-            need.holds = is_even;
+            need.holds = hold_even;
         change_any(&t);
         if (rng_percent(&rng, 50))
             from = (struct fit_key){0};
@@ -184,22 +189,21 @@ static uint64_t points(const struct fit_set *set, uint64_t first, bool from_end)
     return 1 + bits + (from_end ? first / 10 : 10 - first / 10);
 }
 
-static uint64_t score(const void *owner, uint64_t first, const void *from_end)
+static uint64_t score(void *owner, uint64_t first, void *from_end)
 {
     return points(
         &((const struct fit_node *)owner)->set, first, *(const bool *)from_end);
 }
 
-static uint64_t
-bound(const struct fit_signature *crowd, uint64_t first, const void *from_end)
+static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *from_end)
 {
-    return points(&crowd->set, first < 100 ? first : 99, *(const bool *)from_end);
+    return points(crowd, first < 100 ? first : 99, *(const bool *)from_end);
 }
 
 static bool is_better(const struct fit_node *a, const struct fit_node *b, bool from_end)
 {
-    uint64_t x = score(a, a->key.first, &from_end);
-    uint64_t y = score(b, b->key.first, &from_end);
+    uint64_t x = points(&a->set, a->key.first, from_end);
+    uint64_t y = points(&b->set, b->key.first, from_end);
 
     if (x != y)
         return x > y;
@@ -241,7 +245,7 @@ START_TEST(test_the_best_is_that_of_a_list)
         unsigned asked = 0;
 
         if (rng_percent(&rng, 30))
-            need.holds = is_even;
+            need.holds = hold_even;
         if (rng_percent(&rng, 50))
             vector = (struct resources){0};
         if (rng_percent(&rng, 50))
@@ -253,6 +257,66 @@ START_TEST(test_the_best_is_that_of_a_list)
         ck_assert_seed(fit_tree_find(&t, from, &need, NULL) == slow_find(from, &need),
                        seed);
     }
+}
+END_TEST
+
+/* Those that have been given away since, and the odd ones. */
+static struct {
+    bool is_given[NODES];
+    unsigned asked[NODES];
+} once;
+
+static enum fit_answer hold_once(void *owner, void *context)
+{
+    long i = (struct fit_node *)owner - nodes;
+
+    (void)context;
+    once.asked[i]++;
+    return once.is_given[i] || i % 2 != 0 ? FIT_NEVER : FIT_HOLDS;
+}
+
+static void give(struct fit_tree *t, struct fit_node *n)
+{
+    once.is_given[n - nodes] = true;
+    fit_tree_remove(t, n);
+    n->key.first -= n->key.first > 0;
+    fit_tree_insert(t, n);
+}
+
+/* Searches of one number for all that there is, each followed by what it found becoming less:
+ * they find what others do, and ask nobody in vain again unless it was changed. */
+START_TEST(test_who_is_refused_is_not_asked_again)
+{
+    struct fit_tree t = {0};
+    bool from_end = _i % 2 == 0, is_best = _i % 3 != 0;
+    struct fit_wish wish = {from_end, score, bound, &from_end};
+    struct resources nothing = {0};
+    struct fit_need need = {.vector = &nothing, .holds = hold_once},
+                    numbered = {.vector = &nothing, .holds = hold_once, .number = 7};
+    struct fit_node *found, *expected;
+    unsigned asked = 0, ignored = 0, given = 0;
+
+    begin(_i);
+    for (int i = 0; i < NODES; i++)
+        insert_any(&t, &nodes[i]);
+    do {
+        expected = is_best
+                       ? fit_tree_best(&t, (struct fit_key){0}, &need, &wish, &ignored)
+                       : fit_tree_find(&t, (struct fit_key){0}, &need, NULL);
+        memset(once.asked, 0, sizeof(once.asked));
+        found = is_best
+                    ? fit_tree_best(&t, (struct fit_key){0}, &numbered, &wish, &ignored)
+                    : fit_tree_find(&t, (struct fit_key){0}, &numbered, NULL);
+        ck_assert_seed(found == expected, seed);
+        for (int i = 0; i < NODES; i++)
+            asked += once.is_given[i] || i % 2 != 0 ? once.asked[i] : 0;
+        given += found != NULL;
+        if (found != NULL)
+            give(&t, found);
+    } while (found != NULL);
+    ck_assert_seed(given == NODES / 2, seed);
+    ck_assert_seed(asked <= NODES, seed);
+    check_tree(&t);
 }
 END_TEST
 
@@ -345,6 +409,7 @@ int main(void)
 
     tcase_add_loop_test(c, test_it_finds_what_a_list_finds, 0, RUNS);
     tcase_add_loop_test(c, test_the_best_is_that_of_a_list, 0, RUNS);
+    tcase_add_loop_test(c, test_who_is_refused_is_not_asked_again, 0, 6);
     tcase_add_loop_test(c, test_no_need_that_is_held_is_passed_over, 0, RUNS);
     return unit_run("fit_tree", &c, 1);
 }
