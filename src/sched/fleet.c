@@ -296,22 +296,17 @@ extras_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent
     return true;
 }
 
-/* All agents with this attribute are there without its bits. */
-static void lose_bits(struct fleet *f, struct column *c)
+/* Agents are known by other bits: once for each attribute that gets many values. */
+static void enter_anew(struct fleet *f)
 {
-    struct value *v;
+    struct fleet_agent *a;
 
-    c->lost_bits = false;
-    RB_FOREACH (v, value_tree, &c->values) {
-        struct holding *h;
+    f->values.dealt_anew = false;
+    RB_FOREACH (a, fleet_tree, &f->agents) {
+        struct resources free = a->fit.vector;
 
-        LIST_FOREACH (h, &v->agents, next) {
-            struct fleet_agent *a = h->agent;
-            struct resources free = a->fit.vector;
-
-            if (a->fit.height > 0)
-                open_agent(f, a, &free, false);
-        }
+        if (a->fit.height > 0)
+            open_agent(f, a, &free, false);
     }
 }
 
@@ -329,9 +324,8 @@ attributes_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *a
     if (agent_spec_unpack(&spec, agent->spec, NULL) != 0)
         return false;
     changed = values_set(&f->values, &a->attributes, &spec, a->id, a);
-    for (size_t i = 0; i < a->attributes.count; i++)
-        if (a->attributes.items[i].column->lost_bits)
-            lose_bits(f, a->attributes.items[i].column);
+    if (f->values.dealt_anew)
+        enter_anew(f);
     agent_spec_finish(&spec);
     if (changed)
         f->sizes_version++;

@@ -65,16 +65,6 @@ struct fit_set attributes_text_set(const struct attributes *of)
     return set;
 }
 
-static void give_bits(struct values *v, struct column *c)
-{
-    struct value *value;
-
-    RB_FOREACH (value, value_tree, &c->values)
-        v->behind[value->bit]--;
-    c->has_bits = false;
-    c->lost_bits = true;
-}
-
 /* The one that the fewest have. */
 static void take_bit(struct values *v, struct value *value)
 {
@@ -82,6 +72,23 @@ static void take_bit(struct values *v, struct value *value)
         if (v->behind[bit] < v->behind[value->bit])
             value->bit = bit;
     v->behind[value->bit]++;
+}
+
+/* Without those of this column: what it took is better used by the others. */
+static void deal_anew(struct values *v, struct column *without)
+{
+    struct column *c;
+    struct value *value;
+
+    without->has_bits = false;
+    v->dealt_anew = true;
+    memset(v->behind, 0, sizeof(v->behind));
+    RB_FOREACH (c, column_tree, &v->columns) {
+        c->version += c->has_bits;
+        RB_FOREACH (value, value_tree, &c->values)
+            if (c->has_bits)
+                take_bit(v, value);
+    }
 }
 
 /* ---- columns ---- */
@@ -146,7 +153,7 @@ static struct value *value_get(struct values *v, struct column *c, const char *t
     value->number = c->unused_count > 0 ? c->unused[--c->unused_count] : c->count;
     LIST_INIT(&value->agents);
     if (c->has_bits && c->count == COLUMN_BITS_MOST)
-        give_bits(v, c);
+        deal_anew(v, c);
     if (c->has_bits)
         take_bit(v, value);
     RB_INSERT(value_tree, &c->values, value);

@@ -84,6 +84,8 @@ struct values {
     uint64_t count;                /* the one that goes on */
     uint64_t task;                 /* that is counted */
     uint32_t behind[FIT_SET_BITS]; /* values behind each bit */
+    bool
+        dealt_anew; /* agents are known by other bits; for who looks, and takes it back */
 };
 
 /* All that an agent has, in order of the names. */
