@@ -51,6 +51,12 @@ static const struct option_row rows[] = {
      .kind = OPTION_TEXT,
      .argument = "N",
      .help = "of 1000 parts of a score, how many are affinity; the rest is placement"},
+    {.name = "reserve",
+     .kind = OPTION_TEXT,
+     .argument = "TIME",
+     .help =
+         "that who waits first has waited when room is kept for it; 0s: at once; or "
+         "off"},
 };
 
 /* ---- one option of a change each ---- */
@@ -105,6 +111,14 @@ static int take_aging(struct role_spec *spec, const char *text, struct error *er
     return strcmp(text, "never") == 0
                ? 0
                : text_parse_duration_ms(&spec->aging_ms, text, err);
+}
+
+static int take_reserve(struct role_spec *spec, const char *text, struct error *err)
+{
+    spec->reserve_ms = ROLE_NEVER;
+    return strcmp(text, "off") == 0
+               ? 0
+               : text_parse_duration_ms(&spec->reserve_ms, text, err);
 }
 
 static int take_length(struct role_spec *spec, const char *text, struct error *err)
@@ -191,6 +205,7 @@ static const struct {
     {"length", ROLE_HAS_LENGTH, take_length},
     {"alpha", ROLE_HAS_ALPHA, take_alpha},
     {"placement", ROLE_HAS_BALANCE, take_balance},
+    {"reserve", ROLE_HAS_RESERVE, take_reserve},
 };
 #define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
 
@@ -297,6 +312,7 @@ static const struct column columns[] = {
     {"SHARE", COLUMN_NUMBER},
     {"AGING", COLUMN_TEXT},
     {"LENGTH", COLUMN_TEXT},
+    {"RESERVE", COLUMN_TEXT},
     {"USED", COLUMN_BELOW},
     {"MIN", COLUMN_BELOW},
     {"MAX", COLUMN_BELOW},
@@ -382,12 +398,12 @@ static void cell_thousandths(struct table *t, uint64_t value)
     buffer_finish(&text);
 }
 
-static void cell_time(struct table *t, uint64_t ms)
+static void cell_time(struct table *t, uint64_t ms, const char *never)
 {
     char text[TEXT_SHORT_MAX];
 
     table_cell(
-        t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? "never" : text_duration(text, ms));
+        t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? never : text_duration(text, ms));
 }
 
 #define SHARE_PER_MILLE 1000000000ull /* shares are in 10^-12 */
@@ -411,8 +427,9 @@ static int append_row(void *user, const struct list_result *page, struct error *
         cell_thousandths(t, all.spec.weight);
         table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);
         cell_thousandths(t, role.share / SHARE_PER_MILLE);
-        cell_time(t, all.spec.aging_ms);
-        cell_time(t, all.spec.length_ms);
+        cell_time(t, all.spec.aging_ms, "never");
+        cell_time(t, all.spec.length_ms, "never");
+        cell_time(t, all.spec.reserve_ms, "off");
         cell_used(t, &role);
         cell_bound(t, &all.spec.min);
         cell_bound(t, &all.spec.max);

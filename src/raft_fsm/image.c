@@ -195,6 +195,7 @@ INLINE uint8_t code_groups(struct coder *c,
     (JOB_HAS_EXTRAS | JOB_HAS_POLICY | JOB_HAS_ROLE | JOB_HAS_EXPECTED | \
      JOB_HAS_KIND | JOB_HAS_LINKS | JOB_IS_TEMPLATE)
 #define ROLE_HAS_SCORE    1 /* groups of a role */
+#define ROLE_RESERVES     2
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
@@ -304,14 +305,15 @@ static void code_bound(struct coder *c, bool reading, struct role_bound *b)
             (field) = number;                           \
     } while (0)
 
-/* What agents are best, if that is not as it was before a role could say it. */
-static void code_score(struct coder *c, bool reading, struct role_spec *s)
+/* What a role could not say at first, if it is not as it is where nobody said it. */
+static void code_later(struct coder *c, bool reading, struct role_spec *s)
 {
     uint8_t has = s->alpha != ROLE_ALPHA_DEFAULT || s->balance != ROLE_BALANCE_DEFAULT
                       ? ROLE_HAS_SCORE
                       : 0;
 
-    has = code_groups(c, reading, has, ROLE_HAS_SCORE);
+    has |= s->reserve_ms != ROLE_RESERVE_MS ? ROLE_RESERVES : 0;
+    has = code_groups(c, reading, has, ROLE_HAS_SCORE | ROLE_RESERVES);
     if (has & ROLE_HAS_SCORE) {
         code_u32(c, reading, &s->alpha);
         CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
@@ -319,6 +321,10 @@ static void code_score(struct coder *c, bool reading, struct role_spec *s)
         s->alpha = ROLE_ALPHA_DEFAULT;
         s->balance = ROLE_BALANCE_DEFAULT;
     }
+    if (has & ROLE_RESERVES)
+        code_u64(c, reading, &s->reserve_ms);
+    else if (reading)
+        s->reserve_ms = ROLE_RESERVE_MS;
 }
 
 static void
@@ -339,7 +345,7 @@ code_role(struct coder *c, bool reading, struct role *role, struct record *r)
     code_u64(c, reading, &s->length_ms);
     code_bound(c, reading, &s->min);
     code_bound(c, reading, &s->max);
-    code_score(c, reading, s);
+    code_later(c, reading, s);
     if (!reading)
         return;
     r->name = name;

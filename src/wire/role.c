@@ -2,7 +2,8 @@
  *
  *     [name, order, priority, weight, aging_ms, length_ms,
  *      [[amount…], kinds, [[custom name, amount]…]], the same,            min, max
- *      alpha, balance]               may be left out together
+ *      alpha, balance,               may be left out together, with what follows
+ *      reserve_ms]
  *
  * A field that is not to change is nil.
  */
@@ -68,6 +69,7 @@ void role_spec_init(struct role_spec *spec)
         .length_ms = ROLE_LENGTH_MS,
         .alpha = ROLE_ALPHA_DEFAULT,
         .balance = ROLE_BALANCE_DEFAULT,
+        .reserve_ms = ROLE_RESERVE_MS,
     };
 }
 
@@ -108,8 +110,8 @@ bool role_spec_equal(const struct role_spec *a, const struct role_spec *b)
     return a->order == b->order && a->priority == b->priority &&
            a->weight == b->weight && a->aging_ms == b->aging_ms &&
            a->length_ms == b->length_ms && a->alpha == b->alpha &&
-           a->balance == b->balance && role_bound_equal(&a->min, &b->min) &&
-           role_bound_equal(&a->max, &b->max);
+           a->balance == b->balance && a->reserve_ms == b->reserve_ms &&
+           role_bound_equal(&a->min, &b->min) && role_bound_equal(&a->max, &b->max);
 }
 
 void role_change_finish(struct role_change *c)
@@ -141,6 +143,7 @@ void role_change_apply(const struct role_change *c, struct role_spec *spec)
     TAKE(ROLE_HAS_LENGTH, length_ms);
     TAKE(ROLE_HAS_ALPHA, alpha);
     TAKE(ROLE_HAS_BALANCE, balance);
+    TAKE(ROLE_HAS_RESERVE, reserve_ms);
 #undef TAKE
     if ((c->given & ROLE_HAS_MIN) != 0)
         take_bound(&spec->min, &from->min);
@@ -240,6 +243,9 @@ int role_spec_check(const struct role_spec *spec, struct error *err)
                          "alpha: %u; give a number from 0 to %u",
                          spec->alpha,
                          ROLE_ALPHA_MAX);
+    if (spec->reserve_ms != ROLE_NEVER && spec->reserve_ms > LIMIT_JOB_TIME_MS)
+        return error_set(
+            err, ERROR_INVALID, "reserve: give a time of at most 365d, or off");
     rc = check_bound(&spec->min, "min", err);
     if (rc == 0)
         rc = check_min(spec, err);
@@ -286,12 +292,23 @@ static void unpack_bound(struct role_bound *b, struct unpack *u)
     unpack_leave_known(u);
 }
 
-#define FIELDS       8 /* then come those that may be left out */
-#define SCORE_FIELDS (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
+/* Then come those that may be left out. */
+#define FIELDS            8
+#define FIELDS_WITH_SCORE 10
+#define FIELDS_WITH_ALL   11
+#define SCORE_FIELDS      (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
+
+static uint32_t field_count(const struct role_change *c)
+{
+    if ((c->given & ROLE_HAS_RESERVE) != 0)
+        return FIELDS_WITH_ALL;
+    return (c->given & SCORE_FIELDS) != 0 ? FIELDS_WITH_SCORE : FIELDS;
+}
 
 void role_change_pack(const struct role_change *c, struct buffer *out)
 {
     const struct role_spec *s = &c->spec;
+    const uint32_t fields = field_count(c);
 
 #define FIELD(bit, packed)           \
     do {                             \
@@ -300,7 +317,7 @@ void role_change_pack(const struct role_change *c, struct buffer *out)
         else                         \
             pack_nil(out);           \
     } while (0)
-    pack_array(out, (c->given & SCORE_FIELDS) != 0 ? FIELDS + 2 : FIELDS);
+    pack_array(out, fields);
     pack_text(out, c->name);
     FIELD(ROLE_HAS_ORDER, pack_uint(out, s->order));
     FIELD(ROLE_HAS_PRIORITY, pack_int(out, s->priority));
@@ -309,10 +326,12 @@ void role_change_pack(const struct role_change *c, struct buffer *out)
     FIELD(ROLE_HAS_LENGTH, pack_uint(out, s->length_ms));
     FIELD(ROLE_HAS_MIN, pack_bound(&s->min, out));
     FIELD(ROLE_HAS_MAX, pack_bound(&s->max, out));
-    if ((c->given & SCORE_FIELDS) != 0) {
+    if (fields >= FIELDS_WITH_SCORE) {
         FIELD(ROLE_HAS_ALPHA, pack_uint(out, s->alpha));
         FIELD(ROLE_HAS_BALANCE, pack_uint(out, s->balance));
     }
+    if (fields >= FIELDS_WITH_ALL)
+        FIELD(ROLE_HAS_RESERVE, pack_uint(out, s->reserve_ms));
 #undef FIELD
 }
 
@@ -337,12 +356,14 @@ static void unpack_fields(struct role_change *c, uint32_t fields, struct unpack 
     FIELD(ROLE_HAS_LENGTH, s->length_ms = unpack_uint(u));
     FIELD(ROLE_HAS_MIN, unpack_bound(&s->min, u));
     FIELD(ROLE_HAS_MAX, unpack_bound(&s->max, u));
-    if (fields > FIELDS) {
+    if (fields >= FIELDS_WITH_SCORE) {
         FIELD(ROLE_HAS_ALPHA, s->alpha = (uint32_t)unpack_uint_max(u, UINT32_MAX));
         FIELD(ROLE_HAS_BALANCE,
               s->balance =
                   (enum role_balance)unpack_uint_max(u, ROLE_BALANCE_COUNT - 1));
     }
+    if (fields >= FIELDS_WITH_ALL)
+        FIELD(ROLE_HAS_RESERVE, s->reserve_ms = unpack_uint(u));
 #undef FIELD
 }
 
@@ -355,7 +376,7 @@ int role_change_unpack(struct role_change *c, struct bytes bytes, struct error *
     *c = (struct role_change){0};
     unpack_init(&u, bytes);
     fields = unpack_enter(&u);
-    if (fields != FIELDS && fields < FIELDS + 2)
+    if (fields != FIELDS && fields < FIELDS_WITH_SCORE)
         unpack_fail(&u, "fields are missing");
     c->name = text_copy(unpack_text(&u, LIMIT_ROLE_BYTES));
     unpack_fields(c, fields, &u);

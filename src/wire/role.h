@@ -59,14 +59,15 @@ struct role_bound {
     struct custom_resources custom;
 };
 
-#define ROLE_PRIORITY_MAX   1000
-#define ROLE_WEIGHT_DEFAULT 1000u
-#define ROLE_AGING_MS       3600000ull
-#define ROLE_LENGTH_MS      3600000ull
-#define ROLE_ALPHA_MAX      1000u
-#define ROLE_ALPHA_DEFAULT  500u
+#define ROLE_PRIORITY_MAX    1000
+#define ROLE_WEIGHT_DEFAULT  1000u
+#define ROLE_AGING_MS        3600000ull
+#define ROLE_LENGTH_MS       3600000ull
+#define ROLE_ALPHA_MAX       1000u
+#define ROLE_ALPHA_DEFAULT   500u
 #define ROLE_BALANCE_DEFAULT BALANCE_BINPACK
-#define ROLE_NEVER          UINT64_MAX /* aging_ms */
+#define ROLE_RESERVE_MS      300000ull
+#define ROLE_NEVER           UINT64_MAX /* aging_ms, reserve_ms */
 
 struct role_spec {
     enum role_order order;
@@ -76,6 +77,7 @@ struct role_spec {
     uint64_t length_ms; /* of a task of which nobody knows more */
     uint32_t alpha; /* thousandths of a score that are affinity; the rest is balance */
     enum role_balance balance;
+    uint64_t reserve_ms; /* of waiting, before room is kept for who waits first */
     struct role_bound min, max;
 };
 
@@ -90,7 +92,8 @@ enum role_field {
     ROLE_HAS_MAX = 1u << 6,
     ROLE_HAS_ALPHA = 1u << 7,
     ROLE_HAS_BALANCE = 1u << 8,
-    ROLE_HAS_ALL = (1u << 9) - 1,
+    ROLE_HAS_RESERVE = 1u << 9,
+    ROLE_HAS_ALL = (1u << 10) - 1,
 };
 
 struct role_change {

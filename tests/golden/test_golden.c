@@ -224,6 +224,18 @@ START_TEST(role_with_a_score)
 }
 END_TEST
 
+START_TEST(role_that_reserves)
+{
+    struct role_change change = {
+        .name = "large", .given = ROLE_HAS_RESERVE, .spec = {.reserve_ms = 60000}};
+    struct command sample = {.kind = COMMAND_ROLE_SET};
+
+    role_change_pack(&change, &spec);
+    sample.role_set.change = buffer_view(&spec);
+    check_command(&sample, "command_role_set_reserve.v2");
+}
+END_TEST
+
 #define ENTRY_KINDS 11 /* that there were when the file was made */
 
 /* An entry with one command of each kind. */
@@ -270,6 +282,7 @@ int main(void)
     tcase_add_test(t, job_spec_of_a_gang);
     tcase_add_test(t, job_spec_that_stops);
     tcase_add_test(t, role_with_a_score);
+    tcase_add_test(t, role_that_reserves);
     tcase_add_test(t, agent_spec);
     tcase_add_test(t, agent_spec_with_all);
     tcase_add_loop_test(t, command, 0, KIND_COUNT);

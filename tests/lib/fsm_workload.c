@@ -545,6 +545,7 @@ static void append_role(struct workload *w, struct command *c, struct buffer *en
     spec->length_ms = 1;
     spec->alpha = (uint32_t)workload_choose(w, 3) * 600; /* 1200 is too much */
     spec->balance = (enum role_balance)workload_choose(w, ROLE_BALANCE_COUNT);
+    spec->reserve_ms = workload_choose(w, 3) * LIMIT_JOB_TIME_MS; /* likewise */
     spec->min.kinds = spec->max.kinds = 1u << RESOURCE_CPUS;
     spec->min.amount.amount[RESOURCE_CPUS] = workload_choose(w, 3) * 1000;
     spec->max.amount.amount[RESOURCE_CPUS] = workload_choose(w, 8) * 1000;

@@ -194,7 +194,8 @@ static void full_role_change(struct role_change *c)
 {
     *c = (struct role_change){
         .name = mem_strdup("batch.night"),
-        .given = ROLE_HAS_ALL & ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE),
+        .given = ROLE_HAS_ALL &
+                 ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE | ROLE_HAS_RESERVE),
         .spec =
             {
                 .order = ROLE_FAIR,
@@ -580,6 +581,7 @@ static struct bytes pack_random_role(struct rng *r, struct buffer *out)
     SET(ROLE_HAS_LENGTH, length_ms, 1 + rng_below(r, LIMIT_JOB_TIME_MS));
     SET(ROLE_HAS_ALPHA, alpha, (uint32_t)rng_below(r, ROLE_ALPHA_MAX + 1));
     SET(ROLE_HAS_BALANCE, balance, (enum role_balance)rng_below(r, ROLE_BALANCE_COUNT));
+    SET(ROLE_HAS_RESERVE, reserve_ms, rng_below(r, LIMIT_JOB_TIME_MS + 1));
 #undef SET
     if ((c.given & ROLE_HAS_MIN) != 0)
         random_bound(r, &s->min);

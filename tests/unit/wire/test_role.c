@@ -74,6 +74,9 @@ START_TEST(test_numbers)
     spec.alpha = 1001;
     ck_assert_broken("alpha: 1001; give a number from 0 to 1000");
     spec.alpha = 1000;
+    spec.reserve_ms = LIMIT_JOB_TIME_MS + 1;
+    ck_assert_broken("reserve: give a time of at most 365d, or off");
+    spec.reserve_ms = ROLE_NEVER;
     ck_assert_valid();
 }
 END_TEST
@@ -194,6 +197,23 @@ START_TEST(test_the_fields_of_the_score_stand_behind)
 }
 END_TEST
 
+START_TEST(test_reserve_stands_behind_them)
+{
+    struct role_change seen;
+
+    ck_assert_uint_eq(spec.reserve_ms, ROLE_RESERVE_MS);
+    change.given = ROLE_HAS_RESERVE;
+    change.spec.reserve_ms = ROLE_NEVER;
+    ck_assert_done(copied(&seen), err);
+    ck_assert_uint_eq(out.data[0], 0x9b);
+    ck_assert_uint_eq(seen.given, ROLE_HAS_RESERVE);
+    role_change_apply(&seen, &spec);
+    ck_assert_uint_eq(spec.reserve_ms, ROLE_NEVER);
+    ck_assert_uint_eq(spec.alpha, ROLE_ALPHA_DEFAULT);
+    role_change_finish(&seen);
+}
+END_TEST
+
 START_TEST(test_wrong_changes_are_refused)
 {
     struct role_change seen;
@@ -210,7 +230,7 @@ START_TEST(test_wrong_bytes_are_refused)
 {
     struct role_change seen;
 
-    change.given = ROLE_HAS_ALPHA;
+    change.given = ROLE_HAS_RESERVE;
     ck_assert_done(copied(&seen), err);
     role_change_finish(&seen);
     for (size_t n = 0; n < out.size; n++)
@@ -236,6 +256,7 @@ int main(void)
                          test_custom_bounds,
                          test_only_what_is_given_changes,
                          test_the_fields_of_the_score_stand_behind,
+                         test_reserve_stands_behind_them,
                          test_wrong_changes_are_refused,
                          test_wrong_bytes_are_refused);
 
