@@ -569,6 +569,7 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
         return false;
     f->version++;
     names_forget(&a->names);
+    a->changes++;
     size_refresh(f, a, agent);
     grew = free_refresh(f, a, agent);
     if (grew && f->is_watched)

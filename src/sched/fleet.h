@@ -61,11 +61,12 @@ struct fleet_agent {
     enum standing standing;  /* how it is counted there */
     bool refuses;            /* it said so itself: the state does not know */
     bool is_taken;           /* its id is in `taken` */
-    bool is_relaxed; /* a claim lets more in: it counts as grown when it is read */
-    uint64_t claims; /* bits of those on it (claims.h) */
-    bool is_reread;  /* for fleet_forget() */
-    uint32_t runs;   /* attempts on it, and what is planned */
-    bool is_due;     /* its id is in `due` */
+    bool is_relaxed;  /* a claim lets more in: it counts as grown when it is read */
+    uint64_t claims;  /* bits of those on it (claims.h) */
+    uint64_t changes; /* how often it was read */
+    bool is_reread;   /* for fleet_forget() */
+    uint32_t runs;    /* attempts on it, and what is planned */
+    bool is_due;      /* its id is in `due` */
     struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;

@@ -303,6 +303,7 @@ static void order_role(struct lanes *l, struct role_lanes *r, const struct role 
     place_node(&l->ready, &r->ready, key, is_ready, NULL);
     place_node(&l->asleep, &r->asleep, key, is_asleep, &r->at[SHAPE_ASLEEP]);
     count_uncapping(l, r);
+    l->changes++;
     pass(l, &l->ready, &l->asleep, &r->turn, key);
     if (is_asleep && is_passed_by(&l->cursor, &key) && role_has_uncompared(l, r))
         l->cursor.from = key;

@@ -114,6 +114,7 @@ struct lanes {
     size_t reviews;   /* roles that are read again */
     size_t uncapping; /* roles of which capped shapes are to be compared */
     bool is_cut;      /* a comparison of capped shapes goes on in the next round */
+    uint64_t changes; /* grows when something in it changes */
     const uint64_t *claims; /* while it is not 0 somebody has to know … */
     bool was_passed; /* … that who waits comes before another now, and did not; for who
                       * looks, and takes it back */

@@ -44,6 +44,9 @@ struct shape {
     enum place at;
     struct fit_node place;    /* there; key = rank of the first job */
     struct fit_signature cap; /* while it is capped: what holds it back (caps.h) */
+    uint64_t placed_us;       /* when a task of it was planned last; 0: never */
+    uint64_t hopeless_us; /* no agent will ever have room, as it was found then … */
+    uint64_t hopeless_version; /* … at this version of the fleet's sizes (reserve.c) */
     /* For explanations; 0: never asked. */
     struct census *census;   /* owned; as counted at … */
     uint64_t census_version; /* … this version of the fleet's sizes */

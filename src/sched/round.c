@@ -38,6 +38,7 @@
 #define REVIEW_PART    2
 #define UNCAPPING_PART 8 /* all roles together, or a look for each */
 #define HELP_PART      4
+#define RESERVE_PART   4
 
 struct round {
     struct sched *sched;
@@ -53,6 +54,8 @@ struct round {
      * next round, after who is ready now. */
     bool is_compared;
     bool is_full; /* a gang that is next has no room among its placements */
+    struct reserve_view reserve; /* has looks of its own */
+    bool is_reserved;            /* all that was to be reserved is */
 };
 
 struct sched *sched_create(unsigned looks)
@@ -60,6 +63,7 @@ struct sched *sched_create(unsigned looks)
     struct sched *s = mem_zalloc(sizeof(*s));
 
     s->looks = looks;
+    reserving_reset(&s->reserving);
     fleet_init(&s->fleet);
     lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown, &s->claims.used);
     return s;
@@ -75,6 +79,7 @@ static void clear(struct sched *s)
     s->waking.was_cut = false;
     s->waking.again = false;
     s->claims.used = 0;
+    reserving_reset(&s->reserving);
 }
 
 void sched_destroy(struct sched *s)
@@ -165,6 +170,11 @@ void sched_freed(struct sched *s, const struct state *state, uint64_t job)
     lanes_wake(&s->lanes, state, job);
 }
 
+uint64_t sched_due_us(const struct sched *s)
+{
+    return s->reserving.due_us;
+}
+
 uint64_t sched_share(const struct sched *s, const struct role *role)
 {
     return weighted_share(dominant_share(&role->spec, &role->use, &s->fleet.total),
@@ -229,6 +239,13 @@ static void refresh_claims(struct round *r)
         grown(s);
 }
 
+/* Room for who waits first, after what is planned by now. */
+static void reserve(struct round *r)
+{
+    r->reserve.outlook.planned_count = r->count;
+    r->is_reserved = reserve_all(&r->reserve);
+}
+
 static bool refresh(struct round *r)
 {
     struct sched *s = r->sched;
@@ -252,7 +269,10 @@ static bool refresh(struct round *r)
     review(r);
     refresh_claims(r);
     r->uncapping_looks = uncapping_looks(r);
-    return load(r);
+    if (!load(r))
+        return false;
+    reserve(r);
+    return true;
 }
 
 /* ---- 2: what is next ---- */
@@ -621,6 +641,8 @@ static void fall_asleep(struct round *r, const struct pick *p)
         step_over(cursor, p->shape->place.key);
     }
     lanes_move(&s->lanes, r->state, p, SHAPE_ASLEEP);
+    r->reserve.outlook.planned_count = r->count;
+    r->is_reserved &= reserve_asleep(&r->reserve, p->shape);
 }
 
 /* Its role may have no more of it.  Capped ones before it are not compared yet when that
@@ -750,6 +772,7 @@ static void place_first_job(struct round *r, const struct pick *p)
     struct tasks t = {.job = state_job(r->state, id), .next = {.job = id}};
     uint32_t from = w->round == s->round ? w->planned : 0;
     enum filled filled;
+    size_t count;
 
     r->looks--;
     if (t.job != NULL) {
@@ -761,7 +784,10 @@ static void place_first_job(struct round *r, const struct pick *p)
         r->is_full = true;
         return;
     }
+    count = r->count;
     filled = t.is_gang ? place_gang(r, p, &t) : place_tasks(r, p, &t);
+    if (r->count > count)
+        p->shape->placed_us = s->now_us;
     w->round = s->round;
     w->planned = t.next.instance;
     switch (filled) {
@@ -807,7 +833,12 @@ size_t sched_round(struct sched *s,
 {
     struct round r = {
         .sched = s, .state = state, .out = out, .max = max, .looks = s->looks};
+    uint64_t claims;
 
+    r.reserve = (struct reserve_view){
+        .sched = s,
+        .outlook = {.state = state, .now_us = now_us, .planned = out},
+        .looks = s->looks / RESERVE_PART + 1};
     s->now_us = now_us;
     *more = true;
     if (!refresh(&r))
@@ -820,11 +851,16 @@ size_t sched_round(struct sched *s,
 
         if (p.shape == NULL) {
             *more = r.looks == 0 || r.is_compared || s->lanes.is_cut ||
-                    s->lanes.reviews > 0 || s->lanes.was_passed || s->fleet.has_relaxed;
+                    s->lanes.reviews > 0 || s->lanes.was_passed ||
+                    s->fleet.has_relaxed || !r.is_reserved;
             break;
         }
+        claims = s->claims.used;
         place_first_job(&r, &p);
+        if ((claims & ~s->claims.used) != 0)
+            reserve(&r); /* who had it is served: the next one waits first */
     }
+    outlook_finish(&r.reserve.outlook);
     s->waking.was_cut = r.looks == 0 && s->fleet.grown.root != NULL;
     return r.count;
 }

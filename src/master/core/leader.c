@@ -352,6 +352,8 @@ void leader_time(struct master_core *m)
     founding_leading(m);
     if (!m->state->globals.founded)
         return;
+    if (sched_due_us(m->sched) <= leader_now_us(m))
+        m->leading.round_due = true;
     silence_tick(m);
     drains_tick(m);
     damping_tick(m);

@@ -60,6 +60,7 @@ claim(uint64_t agent, uint64_t job, uint64_t seconds, struct resources beyond)
     const struct demand d = job_demand(state_job(c.state, job));
     struct claim claim = {.agent = agent,
                           .job = job,
+                          .kind = CLAIM_PREEMPTION,
                           .at_us =
                               seconds == 0 ? CLAIM_NEVER : c.now_us + seconds * 1000000,
                           .beyond = beyond};

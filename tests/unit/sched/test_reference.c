@@ -6,6 +6,7 @@
  * never, and when another leader begins from the state alone.  Rounds of a few looks, which
  * do not get to the end of what they compare, have to end where the reference finds nothing.
  */
+#include "sched/internal.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/sched/sched_test.h"
@@ -22,10 +23,11 @@ static struct cluster c;
 static struct rng rng;
 static uint64_t seed;
 static bool is_choosy; /* jobs do not take any agent */
+static bool reserves;  /* roles keep room for who waits first */
 static bool is_wide;   /* amounts from all over the range, not just some round ones */
 
 static struct {
-    unsigned planned, empty, full, cut, systems;
+    unsigned planned, empty, full, cut, systems, reserved;
 } seen;
 
 /* ---- the reference ---- */
@@ -819,6 +821,7 @@ static void change_role(void)
         .length_ms = 1 + rng_below(&rng, 5000),
         .alpha = (uint32_t)rng_below(&rng, 5) * 250,
         .balance = (enum role_balance)rng_below(&rng, ROLE_BALANCE_COUNT),
+        .reserve_ms = reserves ? rng_below(&rng, 3) * 2000 : ROLE_NEVER,
         .min = any_bound(least, 1),
         .max = any_bound(most, 8),
     };
@@ -975,8 +978,10 @@ static void settle(void)
         cluster_place(&c);
         ck_assert_seed(++rounds < 10000, seed);
     } while (c.more);
-    ck_assert_seed(slow_plan(left, LIMIT_PLACEMENTS, &full) == 0 && !full, seed);
+    ck_assert_seed(reserves || (slow_plan(left, LIMIT_PLACEMENTS, &full) == 0 && !full),
+                   seed);
     sched_check(c.sched, c.state);
+    seen.reserved += c.sched->claims.used != 0;
 }
 
 static void short_step(void)
@@ -1011,11 +1016,34 @@ START_TEST(test_short_rounds_miss_nothing)
 }
 END_TEST
 
+/* What is kept for somebody is free, so the reference, which keeps nothing, finds more; but who
+ * sleeps does so for a reason, and rounds end. */
+START_TEST(test_rounds_that_reserve_miss_nothing)
+{
+    seed = test_seed(_i);
+    rng = (struct rng){seed};
+    is_wide = _i % 2 == 1;
+    is_choosy = seed % 4 >= 2;
+    reserves = true;
+    cluster_init_with(&c, _i % 4 < 2 ? SCHED_LOOKS : 40);
+    for (int i = 0; i < STEPS; i++) {
+        short_step();
+        if (rng_percent(&rng, 30))
+            c.now_us += rng_below(&rng, 5000000);
+    }
+    settle();
+    ck_assert_seed(seen.reserved > 0, seed);
+    state_check(c.state);
+    cluster_finish(&c);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("reference");
 
     tcase_add_loop_test(t, test_rounds_plan_what_the_reference_says, 0, RUNS);
     tcase_add_loop_test(t, test_short_rounds_miss_nothing, 0, SHORT_RUNS);
+    tcase_add_loop_test(t, test_rounds_that_reserve_miss_nothing, 0, SHORT_RUNS);
     return unit_run("reference", &t, 1);
 }
