@@ -527,11 +527,13 @@ static void say_maximum(struct text *t, const struct role *role, const struct de
 /* Nothing that the scheduler knows is changed by a search but what it keeps to be quick. */
 static void begin_seek(const struct sched *s,
                        const struct state *state,
+                       uint64_t now_us,
                        const struct job *job,
                        const struct demand *d,
                        unsigned *looks,
                        struct seek *k)
 {
+<<<<<<< HEAD
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
     seek_count(k, job, NULL, 0);
     k->refused = claims_against(
@@ -687,10 +689,139 @@ static void explain_system(const struct sched *s,
         say_reason(t, state, &c, &(struct room){0}, &k);
     else
         say_waiting_for(t, &d);
+=======
+    unsigned asked = 0;
+
+    seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d);
+    seek_count(k, job, NULL, 0, &asked);
+    k->refused =
+        claims_against(&s->claims,
+                       &s->fleet,
+                       &s->lanes,
+                       state,
+                       &(struct claimant){.job = job, .demand = d, .now_us = now_us});
+    *looks -= asked < *looks ? asked : *looks;
+>>>>>>> 9fcea93 (status: tell where and when room is reserved)
+}
+
+/* ---- what is kept ---- */
+
+bool sched_reservation(const struct sched *s,
+                       uint64_t now_us,
+                       uint64_t job,
+                       uint64_t *agent,
+                       uint64_t *at_us)
+{
+    uint64_t set = claims_of(&s->claims, job);
+    const struct claim *c;
+
+    if (set == 0)
+        return false;
+    c = &s->claims.of[claim_next(&set)];
+    *agent = c->agent;
+    *at_us = c->at_us == CLAIM_NEVER || c->at_us < now_us ? 0 : c->at_us;
+    return true;
+}
+
+/* "in 12 min", "in 40 s" */
+static void say_in(struct text *t, uint64_t us)
+{
+    uint64_t s = (us + 999999) / 1000000;
+
+    if (s <= 120)
+        say(t, " in %llu s", (unsigned long long)s);
+    else if (s <= 120 * 60)
+        say(t, " in %llu min", (unsigned long long)(s + 59) / 60);
+    else
+        say(t, " in %llu h", (unsigned long long)(s + 3599) / 3600);
+}
+
+static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t now_us)
+{
+    const struct claim *c = &s->claims.of[i];
+    uint32_t ends = s->reserving.of[i].ends;
+
+    say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
+    if (c->kind != CLAIM_RESERVATION)
+        return;
+    if (c->at_us != CLAIM_NEVER && c->at_us >= now_us)
+        say_in(t, c->at_us - now_us);
+    else if (ends == 1)
+        say(t, ", when 1 task ends");
+    else if (ends > 1)
+        say(t, ", when %u tasks end", ends);
+    if (c->at_us < now_us)
+        say(t, " that should have");
+}
+
+/* The first agent that has room for it and is kept for somebody else. */
+static void say_kept(struct text *t, const struct sched *s, const struct seek *k)
+{
+    uint64_t set = k->refused;
+
+    while (set != 0) {
+        const struct claim *c = &s->claims.of[claim_next(&set)];
+        const struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
+
+        if (a == NULL || !resources_contain(&a->fit.vector, &k->demand->need) ||
+            !fleet_has_extras(a, k->demand->extras) || !seek_matches(k, a))
+            continue;
+        say(t,
+            "; agent %llu has room and is reserved for job %llu",
+            (unsigned long long)c->agent,
+            (unsigned long long)c->job);
+        return;
+    }
+}
+
+/* Of those that nothing is kept for, if it is known and a quarter of the looks are enough. */
+static void say_soonest(struct text *t,
+                        const struct sched *s,
+                        const struct state *state,
+                        uint64_t now_us,
+                        struct shape *shape,
+                        unsigned *looks)
+{
+    unsigned some = *looks / 4, left = some;
+    const struct forecast *f = &shape->soonest;
+
+    if (shape->soonest_version != s->fleet.version) {
+        if (!reserve_soonest(
+                (struct sched *)s, state, now_us, shape, &left, &shape->soonest))
+            shape->soonest.agent = 0;
+        shape->soonest_version = s->fleet.version;
+        *looks -= some - left;
+    }
+    if (f->agent == 0 || f->at_us == FORECAST_NEVER || f->at_us < now_us)
+        return;
+    say(t, "; agent %llu may have room", (unsigned long long)f->agent);
+    say_in(t, f->at_us - now_us);
+}
+
+/* What begins when, as far as that is known. */
+static void say_when(struct text *t,
+                     const struct sched *s,
+                     const struct state *state,
+                     uint64_t now_us,
+                     const struct job *job,
+                     const struct seek *k,
+                     unsigned *looks)
+{
+    const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
+    uint64_t set = claims_of(&s->claims, job->id);
+
+    if (set != 0) {
+        say_reserved(t, s, claim_next(&set), now_us);
+        return;
+    }
+    say_kept(t, s, k);
+    if (w != NULL)
+        say_soonest(t, s, state, now_us, w->shape, looks);
 }
 
 void sched_explain(const struct sched *s,
                    const struct state *state,
+                   uint64_t now_us,
                    const struct job *job,
                    unsigned *looks,
                    char *out,
@@ -718,14 +849,16 @@ void sched_explain(const struct sched *s,
         say_maximum(&t, role, &d);
         return;
     }
-    begin_seek(s, state, job, &d, looks, &k);
+    begin_seek(s, state, now_us, job, &d, looks, &k);
     is_known = ask(s, shape, &k, looks, &room);
     if (room.is_there && d.at_once > 1)
         say_room(&t, job, &k, looks);
     else if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
-    else if (is_known && count(s, shape, &k, looks, &c))
+    else if (is_known && count(s, shape, &k, looks, &c)) {
         say_reason(&t, state, &c, &room, &k);
-    else
+        if (is_anyone_able(&c))
+            say_when(&t, s, state, now_us, job, &k, looks);
+    } else
         say_waiting_for(&t, &d);
 }

@@ -17,6 +17,7 @@
 #include "sched/census.h"
 #include "sched/fit_tree.h"
 #include "sched/fleet.h"
+#include "sched/forecast.h"
 
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
@@ -48,10 +49,12 @@ struct shape {
     uint64_t hopeless_us; /* no agent will ever have room, as it was found then … */
     uint64_t hopeless_version; /* … at this version of the fleet's sizes (reserve.c) */
     /* For explanations; 0: never asked. */
-    struct census *census;   /* owned; as counted at … */
-    uint64_t census_version; /* … this version of the fleet's sizes */
-    struct room room;        /* as found at … */
-    uint64_t room_version;   /* … this version of the fleet */
+    struct census *census;    /* owned; as counted at … */
+    uint64_t census_version;  /* … this version of the fleet's sizes */
+    struct room room;         /* as found at … */
+    uint64_t room_version;    /* … this version of the fleet */
+    struct forecast soonest;  /* likewise, … */
+    uint64_t soonest_version; /* … at this version; it may be that none was found */
     RB_ENTRY(shape) by_need;
     LIST_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
 };

@@ -164,12 +164,14 @@ static void begin_seek(struct reserve_view *v,
     seek_count(k, j, v->outlook.planned, v->outlook.planned_count, &asked);
 }
 
-/* Go on looking; true when all agents were looked at. */
-static bool
-search(struct reserve_view *v, const struct shape *shape, const struct job *j)
+/* Agents from *next on; true when all were looked at. */
+static bool look(struct reserve_view *v,
+                 const struct shape *shape,
+                 const struct job *j,
+                 uint64_t *next,
+                 struct forecast *found)
 {
-    struct reserving *r = &v->sched->reserving;
-    struct fleet_agent wanted = {.id = r->next}, *a;
+    struct fleet_agent wanted = {.id = *next}, *a;
     unsigned skipped = 0;
     struct forecast f;
     struct seek k;
@@ -178,11 +180,11 @@ search(struct reserve_view *v, const struct shape *shape, const struct job *j)
     for (a = RB_NFIND(fleet_tree, &v->sched->fleet.agents, &wanted);
          a != NULL && v->looks > 0;
          a = RB_NEXT(fleet_tree, &v->sched->fleet.agents, a)) {
-        r->next = a->id + 1;
+        *next = a->id + 1;
         if (++skipped % SKIPPED_PER_LOOK == 0)
             v->looks--;
-        if (forecast(v, &k, j, a, &f) && forecast_is_sooner(&f, &r->found))
-            r->found = f;
+        if (forecast(v, &k, j, a, &f) && forecast_is_sooner(&f, found))
+            *found = f;
     }
     return a == NULL;
 }
@@ -310,7 +312,7 @@ static bool serve(struct reserve_view *v,
         r->next = 0;
         r->found = (struct forecast){0};
     }
-    if (!search(v, shape, j))
+    if (!look(v, shape, j, &r->next, &r->found))
         return false;
     search_end(v, shape, j, claim);
     return true;
@@ -388,4 +390,24 @@ bool reserve_asleep(struct reserve_view *v, const struct shape *shape)
     if (spec->spec.reserve_ms == ROLE_NEVER || first_of_role(v->sched, role) != shape)
         return true;
     return serve_role(v, role);
+}
+
+bool reserve_soonest(struct sched *s,
+                     const struct state *state,
+                     uint64_t now_us,
+                     const struct shape *shape,
+                     unsigned *looks,
+                     struct forecast *out)
+{
+    struct reserve_view v = {
+        .sched = s, .outlook = {.state = state, .now_us = now_us}, .looks = *looks};
+    const struct job *j = state_job(state, first_job(shape));
+    uint64_t next = 0;
+    bool is_all;
+
+    *out = (struct forecast){0};
+    is_all = j != NULL && look(&v, shape, j, &next, out);
+    outlook_finish(&v.outlook);
+    *looks = v.looks;
+    return is_all && out->agent != 0;
 }

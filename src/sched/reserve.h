@@ -48,4 +48,13 @@ bool reserve_all(struct reserve_view *v);
 /* The same for one role, in which this shape fell asleep. */
 bool reserve_asleep(struct reserve_view *v, const struct shape *shape);
 
+/* Where and when there will be room for the first job of a shape, if nothing comes before it.
+ * False when *looks, which goes down, did not last, or there never is. */
+bool reserve_soonest(struct sched *s,
+                     const struct state *state,
+                     uint64_t now_us,
+                     const struct shape *shape,
+                     unsigned *looks,
+                     struct forecast *out);
+
 #endif

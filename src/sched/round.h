@@ -84,10 +84,19 @@ uint64_t sched_due_us(const struct sched *s);
 /* Agents and sizes of agents that explanations look at in one listing: some milliseconds. */
 #define SCHED_EXPLAIN_LOOKS (2 * LIMIT_AGENTS)
 
+/* Where room is kept for a task of this job.  False: nowhere.  *at_us: when it should be there; 0:
+ * that is not known, or over. */
+bool sched_reservation(const struct sched *s,
+                       uint64_t now_us,
+                       uint64_t job,
+                       uint64_t *agent,
+                       uint64_t *at_us);
+
 /* Why tasks of this job wait, as one line without an end; empty when none does.  *looks, at
  * first SCHED_EXPLAIN_LOOKS, goes down; when it is used up the text says less. */
 void sched_explain(const struct sched *s,
                    const struct state *state,
+                   uint64_t now_us,
                    const struct job *job,
                    unsigned *looks,
                    char *out,

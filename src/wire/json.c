@@ -84,6 +84,15 @@ static json_t *task_counts(const struct job_summary *j)
     return counts;
 }
 
+static json_t *reservation(const struct job_summary *j)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "agent", number(j->reserved_agent));
+    json_object_set_new(o, "at", time_or_null(j->reserved_us));
+    return o;
+}
+
 static json_t *job_with(const struct job_summary *j, json_t *tasks)
 {
     bool known = j->expected_ms != 0;
@@ -104,6 +113,8 @@ static json_t *job_with(const struct job_summary *j, json_t *tasks)
                         "estimate_from",
                         known ? json_string(expectation_name(j->expected_from))
                               : json_null());
+    json_object_set_new(
+        o, "reservation", j->reserved_agent != 0 ? reservation(j) : json_null());
     return o;
 }
 

@@ -269,7 +269,7 @@ static struct bytes cut(struct bytes text, size_t max)
 
 void job_summary_pack(struct list_writer *w, const struct job_summary *j)
 {
-    struct buffer *out = list_begin_element(w, 13);
+    struct buffer *out = list_begin_element(w, 15);
 
     pack_uint(out, j->id);
     pack_text_view(out, j->name);
@@ -286,6 +286,8 @@ void job_summary_pack(struct list_writer *w, const struct job_summary *j)
     pack_uint(out, j->kind);
     pack_uint(out, j->expected_ms);
     pack_uint(out, j->expected_from);
+    pack_uint(out, j->reserved_agent);
+    pack_uint(out, j->reserved_us);
 }
 
 static void read_job_summary(struct unpack *u, void *out)
@@ -311,6 +313,8 @@ static void read_job_summary(struct unpack *u, void *out)
     j->kind = kind < JOB_KIND_COUNT ? (enum job_kind)kind : JOB_KIND_COUNT;
     j->expected_ms = unpack_uint(u);
     j->expected_from = (enum expectation)unpack_uint_max(u, EXPECTATION_COUNT - 1);
+    j->reserved_agent = unpack_uint(u);
+    j->reserved_us = unpack_uint(u);
     unpack_leave(u);
 }
 

@@ -126,6 +126,8 @@ struct job_summary {
     enum job_kind kind;
     uint64_t expected_ms; /* that a task takes; 0: not told */
     enum expectation expected_from;
+    uint64_t reserved_agent; /* it is kept for a task of the job; 0: none is */
+    uint64_t reserved_us; /* when it should have room; 0: that is not known, or over */
 };
 void job_summary_pack(struct list_writer *w, const struct job_summary *j);
 bool job_summary_next(const struct list_result *l,

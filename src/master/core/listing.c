@@ -69,7 +69,11 @@ static void put_job(struct master_core *m, struct page *p, const struct job *job
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         s.tasks[i] = job_tasks_in(job, (enum task_state)i);
     if (m->leading.active && job_may_place(job))
-        sched_explain(m->sched, m->state, job, &p->looks, why, sizeof(why));
+        sched_explain(
+            m->sched, m->state, leader_now_us(m), job, &p->looks, why, sizeof(why));
+    if (m->leading.active)
+        sched_reservation(
+            m->sched, leader_now_us(m), job->id, &s.reserved_agent, &s.reserved_us);
     if (m->leading.active)
         waits_job(m, job, why, sizeof(why));
     s.why = text(why);

@@ -122,7 +122,8 @@ static const char *explain(uint64_t job)
     unsigned looks = SCHED_EXPLAIN_LOOKS;
 
     cluster_settle(&c);
-    sched_explain(c.sched, c.state, state_job(c.state, job), &looks, why, sizeof(why));
+    sched_explain(
+        c.sched, c.state, c.now_us, state_job(c.state, job), &looks, why, sizeof(why));
     return why;
 }
 

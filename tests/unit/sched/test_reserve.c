@@ -428,6 +428,93 @@ START_TEST(test_it_looks_at_many_agents_in_slices)
 }
 END_TEST
 
+/* ---- what is told ---- */
+
+static const char *explain(uint64_t job)
+{
+    static char why[SCHED_WHY_BYTES];
+    unsigned looks = SCHED_EXPLAIN_LOOKS;
+
+    sched_explain(
+        c.sched, c.state, c.now_us, state_job(c.state, job), &looks, why, sizeof(why));
+    return why;
+}
+
+static uint64_t told_us(uint64_t job, uint64_t agent)
+{
+    uint64_t there, at_us;
+
+    ck_assert(sched_reservation(c.sched, c.now_us, job, &there, &at_us));
+    ck_assert_uint_eq(there, agent);
+    return at_us;
+}
+
+START_TEST(test_who_waits_is_told_what_is_reserved_and_when)
+{
+    uint64_t refused, there, at_us;
+
+    begin_the_example(6);
+    c.now_us = began_us + 8 * MINUTE_US + SECOND_US;
+    ck_assert_str_eq(explain(large),
+                     "waiting for 6 cpus: 2 agents have room when their tasks end; "
+                     "agent 1 is reserved for it in 12 min");
+    ck_assert_uint_eq(told_us(large, 1), claim_of(large)->at_us);
+    run_on(2, 2, 40);
+    refused = submit(2, 40);
+    settle(0);
+    ck_assert_str_eq(explain(refused),
+                     "waiting for 2 cpus: 2 agents have room when their tasks end; "
+                     "agent 1 has room and is reserved for job 4; "
+                     "agent 2 may have room in 22 min");
+    ck_assert(!sched_reservation(c.sched, c.now_us, refused, &there, &at_us));
+    c.now_us = began_us + 20 * MINUTE_US + 10 * SECOND_US;
+    ck_assert_str_eq(explain(large),
+                     "waiting for 6 cpus: 2 agents have room when their tasks end; "
+                     "agent 1 is reserved for it, when 1 task ends that should have");
+    ck_assert_uint_eq(told_us(large, 1), 0);
+}
+END_TEST
+
+START_TEST(test_where_no_time_is_known_tasks_are_counted)
+{
+    cluster_add_agent(&c, cpus(8));
+    run_on(1, 4, 0);
+    run_on(1, 4, 0);
+    large = submit(8, 0);
+    settle(0);
+    ck_assert_str_eq(explain(large),
+                     "waiting for 8 cpus: 1 agent has room when its tasks end; "
+                     "agent 1 is reserved for it, when 2 tasks end");
+    ck_assert_uint_eq(told_us(large, 1), 0);
+}
+END_TEST
+
+/* With few looks it is not told when there may be room. */
+START_TEST(test_the_soonest_start_costs_a_part_of_the_looks)
+{
+    unsigned looks = 3;
+    char why[SCHED_WHY_BYTES];
+    uint64_t job;
+
+    set_reserve(ROLE_DEFAULT, ROLE_NEVER);
+    for (uint64_t i = 1; i <= 3; i++) {
+        cluster_add_agent(&c, cpus(8));
+        run_on(i, 8, 60 - i);
+    }
+    job = submit(4, 0);
+    settle(0);
+    sched_explain(
+        c.sched, c.state, c.now_us, state_job(c.state, job), &looks, why, sizeof(why));
+    ck_assert_str_eq(why,
+                     "waiting for 4 cpus: 3 agents have room when their tasks end");
+    cluster_add_agent(&c, cpus(2)); /* as good as nothing was asked before */
+    settle(0);
+    ck_assert_str_eq(explain(job),
+                     "waiting for 4 cpus: 3 agents have room when their tasks end; "
+                     "agent 3 may have room in 57 min");
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("reserve",
@@ -446,7 +533,10 @@ int main(void)
                          test_it_ends_when_there_is_room_elsewhere_first,
                          test_a_new_leader_reserves_the_same,
                          test_what_is_planned_ends_too,
-                         test_it_looks_at_many_agents_in_slices);
+                         test_it_looks_at_many_agents_in_slices,
+                         test_who_waits_is_told_what_is_reserved_and_when,
+                         test_where_no_time_is_known_tasks_are_counted,
+                         test_the_soonest_start_costs_a_part_of_the_looks);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("reserve", &t, 1);

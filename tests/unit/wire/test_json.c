@@ -39,6 +39,8 @@ static const struct job_summary SUMMARY = {
     .why = LITERAL("no agent has 64 cpus"),
     .expected_ms = 67379,
     .expected_from = EXPECTED_OF_HISTORY,
+    .reserved_agent = 3,
+    .reserved_us = 1717764400000000,
 };
 
 START_TEST(test_job_summary)
@@ -50,7 +52,8 @@ START_TEST(test_job_summary)
         " \"priority\": -3, \"kind\": \"batch\","
         " \"submitted\": \"2024-06-07T12:34:56.000001Z\","
         " \"ended\": null, \"why\": \"no agent has 64 cpus\","
-        " \"estimate\": 67.379, \"estimate_from\": \"history\"}");
+        " \"estimate\": 67.379, \"estimate_from\": \"history\","
+        " \"reservation\": {\"agent\": 3, \"at\": \"2024-06-07T12:46:40.000000Z\"}}");
 }
 END_TEST
 
@@ -63,13 +66,14 @@ START_TEST(test_ended_job)
     j.ended_us = 1;
     j.why.size = 0;
     j.expected_ms = 0; /* an older master does not tell */
+    j.reserved_agent = 0;
     check_json(
         json_job_summary(&j),
         "{\"id\": 17, \"name\": \"hash\", \"state\": \"COMPLETE\", \"instances\": 10,"
         " \"tasks\": {}, \"priority\": -3, \"kind\": \"batch\","
         " \"submitted\": \"2024-06-07T12:34:56.000001Z\","
         " \"ended\": \"1970-01-01T00:00:00.000001Z\", \"why\": null,"
-        " \"estimate\": null, \"estimate_from\": null}");
+        " \"estimate\": null, \"estimate_from\": null, \"reservation\": null}");
 }
 END_TEST
 

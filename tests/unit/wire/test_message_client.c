@@ -239,7 +239,9 @@ START_TEST(test_jobs)
                             .changed = 99,
                             .why = LITERAL("no agent has 64 cpus"),
                             .expected_ms = 67379,
-                            .expected_from = EXPECTED_OF_HISTORY};
+                            .expected_from = EXPECTED_OF_HISTORY,
+                            .reserved_agent = 3,
+                            .reserved_us = 1700000001000000};
     struct job_summary got;
 
     list_begin(&writer, &out, 9, 42);
@@ -261,6 +263,8 @@ START_TEST(test_jobs)
     ck_assert_bytes_eq(got.why, j.why);
     ck_assert_uint_eq(got.expected_ms, 67379);
     ck_assert_int_eq(got.expected_from, EXPECTED_OF_HISTORY);
+    ck_assert_uint_eq(got.reserved_agent, 3);
+    ck_assert_uint_eq(got.reserved_us, 1700000001000000);
     ck_assert(job_summary_next(&list, &at, &got));
     ck_assert_uint_eq(got.id, 6);
     ck_assert(!job_summary_next(&list, &at, &got));
