@@ -16,7 +16,7 @@
 
 void reserving_reset(struct reserving *r)
 {
-    *r = (struct reserving){.due_us = UINT64_MAX};
+    *r = (struct reserving){.due_us = UINT64_MAX, .made = r->made};
 }
 
 /* ---- who ---- */
@@ -211,6 +211,7 @@ static void reserve(struct reserve_view *v,
 
     if (i < 0)
         return;
+    s->reserving.made++;
     s->reserving.of[i].again_us = s->now_us + RESERVE_AGAIN_US;
     note(s, i, f);
 }

@@ -175,6 +175,11 @@ uint64_t sched_due_us(const struct sched *s)
     return s->reserving.due_us;
 }
 
+uint64_t sched_reservations(const struct sched *s)
+{
+    return s->reserving.made;
+}
+
 uint64_t sched_share(const struct sched *s, const struct role *role)
 {
     return weighted_share(dominant_share(&role->spec, &role->use, &s->fleet.total),

@@ -80,6 +80,8 @@ size_t sched_round(struct sched *s,
 /* When a round is wanted though nothing changes: somebody has waited for so long that room is to
  * be kept for it.  UINT64_MAX: not by itself. */
 uint64_t sched_due_us(const struct sched *s);
+/* How often that was done, whoever led in between. */
+uint64_t sched_reservations(const struct sched *s);
 
 /* Agents and sizes of agents that explanations look at in one listing: some milliseconds. */
 #define SCHED_EXPLAIN_LOOKS (2 * LIMIT_AGENTS)

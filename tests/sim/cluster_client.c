@@ -500,6 +500,7 @@ void sim_client_role(struct cluster *c)
                 .weight = (uint32_t)pick(w, 1, 3000),
                 .aging_ms = chance(w, 30) ? ROLE_NEVER : pick(w, 0, 60000),
                 .length_ms = pick(w, 1, 60000),
+                .reserve_ms = 0, /* at once: nobody waits for minutes here */
                 .min = {{{100 * pick(w, 1, 20)}}, 1u << RESOURCE_CPUS, {0}},
                 .max = {{{100 * pick(w, 20, 60)}}, 1u << RESOURCE_CPUS, {0}},
             },

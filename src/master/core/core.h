@@ -249,6 +249,7 @@ bool master_leads(const struct master_core *m);
       "Times that its loop stood still, and silence of agents did not count.")      \
     X(renewals_sent, "Answers to agents that a majority confirmed our leadership.") \
     X(rounds, "Scheduling rounds.")                                                 \
+    X(reservations, "Times that an agent was reserved for a task that waits.")      \
     X(placements, "Tasks placed on agents.")                                        \
     X(launches_sent, "Orders to launch a task.")                                    \
     X(stops_sent, "Orders to stop a task.")                                         \

@@ -240,6 +240,7 @@ static void round_begin(struct master_core *m)
     command.place.count = (uint32_t)sched_round(
         m->sched, m->state, leader_now_us(m), placements, ROUND_PLACEMENTS, &more);
     m->counters.rounds++;
+    m->counters.reservations = sched_reservations(m->sched);
     m->leading.round_due = more;
     if (command.place.count > 0) {
         m->leading.round_flying = true;
