@@ -45,7 +45,7 @@ bool sched_refuses(const struct sched *s, uint64_t agent)
 
 /* All together they have no room for it. */
 static void
-check_asleep_gang(const struct sched *s, const struct seek *k, const struct job *j)
+check_asleep_gang(const struct sched *s, struct seek *k, const struct job *j)
 {
     uint32_t room = 0, most = k->demand->at_once;
     struct agent *agent;
@@ -176,11 +176,10 @@ check_system(const struct sched *s, const struct state *state, const struct job 
     struct fleet *fleet = (struct fleet *)&s->fleet;
     struct demand d = job_demand(j);
     struct agent *agent;
-    unsigned asked = 0;
     struct seek k;
 
-    seek_begin(&k, fleet, state, j->owner->role, &d);
-    seek_count(&k, j, NULL, 0, &asked);
+    seek_begin(&k, fleet, state, j->owner->role, &d, UINT_MAX);
+    seek_count(&k, j, NULL, 0);
     if (!systems_have_room(state, j))
         return;
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)

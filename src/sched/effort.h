@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#define ASKED_PER_LOOK 16 /* cost as much as a search */
+
 struct effort {
     unsigned spent;
     unsigned most;

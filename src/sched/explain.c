@@ -533,7 +533,6 @@ static void begin_seek(const struct sched *s,
                        unsigned *looks,
                        struct seek *k)
 {
-<<<<<<< HEAD
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
     seek_count(k, job, NULL, 0);
     k->refused = claims_against(
@@ -541,14 +540,14 @@ static void begin_seek(const struct sched *s,
         &s->fleet,
         &s->lanes,
         state,
-        &(struct claimant){.job = job, .demand = d, .now_us = s->now_us});
+        &(struct claimant){.job = job, .demand = d, .now_us = now_us});
     pay(k, looks);
 }
 
 /* How many tasks of a gang have room now; false when they count for each other, or there are not
  * looks enough. */
 static bool
-count_room(const struct job *job, const struct seek *k, unsigned *looks, uint32_t *room)
+count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *room)
 {
     uint32_t most = k->demand->at_once;
     struct fleet_agent *a;
@@ -569,7 +568,7 @@ count_room(const struct job *job, const struct seek *k, unsigned *looks, uint32_
 
 /* One of them has room. */
 static void
-say_room(struct text *t, const struct job *job, const struct seek *k, unsigned *looks)
+say_room(struct text *t, const struct job *job, struct seek *k, unsigned *looks)
 {
     const struct demand *d = k->demand;
     uint32_t room;
@@ -597,14 +596,14 @@ struct spread_out {
 
 static void count_agent(struct spread_out *o,
                         const struct job *job,
-                        const struct seek *k,
+                        struct seek *k,
                         const struct fleet_agent *a)
 {
     const struct task *t = system_task(job, a->id);
     bool is_live = t != NULL && t->state >= TASK_STAGING && t->state <= TASK_RUNNING;
 
     if (!resources_contain(&a->size->capacity, &k->demand->need) ||
-        (k->matcher != NULL && !matcher_holds(k->matcher, &a->attributes)) ||
+        (k->matcher != NULL && !matcher_holds(k->matcher, &a->attributes, &k->effort)) ||
         (k->demand->extras != NULL &&
          !extra_is_able(&fleet_extras_of(a)->offered, k->demand->extras)))
         return;
@@ -664,6 +663,7 @@ static void say_spread_out(struct text *t,
 
 static void explain_system(const struct sched *s,
                            const struct state *state,
+                           uint64_t now_us,
                            const struct job *job,
                            unsigned *looks,
                            struct text *t)
@@ -674,7 +674,7 @@ static void explain_system(const struct sched *s,
     struct census c;
     struct seek k;
 
-    begin_seek(s, state, job, &d, looks, &k);
+    begin_seek(s, state, now_us, job, &d, looks, &k);
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
         if (*looks == 0) {
             say(t, "on %u agents", job_live(job));
@@ -689,19 +689,6 @@ static void explain_system(const struct sched *s,
         say_reason(t, state, &c, &(struct room){0}, &k);
     else
         say_waiting_for(t, &d);
-=======
-    unsigned asked = 0;
-
-    seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d);
-    seek_count(k, job, NULL, 0, &asked);
-    k->refused =
-        claims_against(&s->claims,
-                       &s->fleet,
-                       &s->lanes,
-                       state,
-                       &(struct claimant){.job = job, .demand = d, .now_us = now_us});
-    *looks -= asked < *looks ? asked : *looks;
->>>>>>> 9fcea93 (status: tell where and when room is reserved)
 }
 
 /* ---- what is kept ---- */
@@ -755,13 +742,13 @@ static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t 
 }
 
 /* The first agent that has room for it and is kept for somebody else. */
-static void say_kept(struct text *t, const struct sched *s, const struct seek *k)
+static void say_kept(struct text *t, const struct sched *s, struct seek *k)
 {
     uint64_t set = k->refused;
 
     while (set != 0) {
         const struct claim *c = &s->claims.of[claim_next(&set)];
-        const struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
+        struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
 
         if (a == NULL || !resources_contain(&a->fit.vector, &k->demand->need) ||
             !fleet_has_extras(a, k->demand->extras) || !seek_matches(k, a))
@@ -804,7 +791,7 @@ static void say_when(struct text *t,
                      const struct state *state,
                      uint64_t now_us,
                      const struct job *job,
-                     const struct seek *k,
+                     struct seek *k,
                      unsigned *looks)
 {
     const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
@@ -840,7 +827,7 @@ void sched_explain(const struct sched *s,
 
     say(&t, "%s", "");
     if (job->system != NULL && job_may_place(job)) {
-        explain_system(s, state, job, looks, &t);
+        explain_system(s, state, now_us, job, looks, &t);
         return;
     }
     if (pending == 0)

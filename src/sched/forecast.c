@@ -75,7 +75,7 @@ static size_t collect(struct outlook *o,
     size_t count = 0;
 
     *used = agent->allocated;
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         add(o, &count, ending_of(t, o->now_us));
     for (size_t i = 0; a->is_taken && i < o->planned_count; i++) {
         const struct job *j = state_job(o->state, o->planned[i].job);
@@ -120,7 +120,7 @@ static bool fits(const struct resources *capacity,
 static void end_extras(struct extra_use *use, const struct ending *e)
 {
     if (e->attempt != NULL && e->job->extras != NULL)
-        extra_give(use, e->job->extras, e->attempt->ports, e->attempt->port_count);
+        extra_give(use, e->job->extras, attempt_ports(e->attempt), e->attempt->port_count);
 }
 
 static bool walk(const struct outlook *o,

@@ -45,7 +45,7 @@ void names_read(struct names *n, const struct agent *agent)
 
     names_forget(n);
     n->are_known = true;
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts) {
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         if (t->job != last)
             append(n, name_number_of(t->job));
         last = t->job;

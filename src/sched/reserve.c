@@ -11,6 +11,8 @@
 #include "sched/internal.h"
 #include "sched/seek.h"
 
+#include <limits.h>
+
 #define SKIPPED_PER_LOOK 16 /* agents that are not asked */
 #define CANDIDATES       8  /* that are passed over in a role */
 
@@ -138,9 +140,9 @@ static struct resources promised(const struct sched *s,
 }
 
 static bool forecast(struct reserve_view *v,
-                     const struct seek *k,
+                     struct seek *k,
                      const struct job *j,
-                     const struct fleet_agent *a,
+                     struct fleet_agent *a,
                      struct forecast *out)
 {
     struct resources kept;
@@ -156,12 +158,31 @@ static bool forecast(struct reserve_view *v,
 static void begin_seek(struct reserve_view *v,
                        const struct shape *shape,
                        const struct job *j,
+                       unsigned effort,
                        struct seek *k)
 {
-    unsigned asked = 0;
+    seek_begin(k,
+               &v->sched->fleet,
+               v->outlook.state,
+               j->owner->role,
+               &shape->demand,
+               effort);
+    seek_count(k, j, v->outlook.planned, v->outlook.planned_count);
+}
 
-    seek_begin(k, &v->sched->fleet, v->outlook.state, j->owner->role, &shape->demand);
-    seek_count(k, j, v->outlook.planned, v->outlook.planned_count, &asked);
+/* What it spent counts as looks; false when it was cut. */
+static bool pay(struct reserve_view *v, struct seek *k)
+{
+    unsigned looks = k->effort.spent / ASKED_PER_LOOK;
+
+    v->looks -= looks < v->looks ? looks : v->looks;
+    k->effort.spent %= ASKED_PER_LOOK;
+    k->effort.most = (v->looks + 1) * ASKED_PER_LOOK;
+    if (k->effort.is_cut) {
+        v->looks = 0;
+        matchers_keep(&v->sched->fleet.matchers, k->matcher);
+    }
+    return !k->effort.is_cut;
 }
 
 /* Agents from *next on; true when all were looked at. */
@@ -176,14 +197,20 @@ static bool look(struct reserve_view *v,
     struct forecast f;
     struct seek k;
 
-    begin_seek(v, shape, j, &k);
+    begin_seek(v, shape, j, (v->looks + 1) * ASKED_PER_LOOK, &k);
+    if (!pay(v, &k))
+        return false;
     for (a = RB_NFIND(fleet_tree, &v->sched->fleet.agents, &wanted);
          a != NULL && v->looks > 0;
          a = RB_NEXT(fleet_tree, &v->sched->fleet.agents, a)) {
+        bool is_able = forecast(v, &k, j, a, &f);
+
+        if (!pay(v, &k))
+            return false; /* this agent is the next one again */
         *next = a->id + 1;
-        if (++skipped % SKIPPED_PER_LOOK == 0)
+        if (++skipped % SKIPPED_PER_LOOK == 0 && v->looks > 0)
             v->looks--;
-        if (forecast(v, &k, j, a, &f) && forecast_is_sooner(&f, found))
+        if (is_able && forecast_is_sooner(&f, found))
             *found = f;
     }
     return a == NULL;
@@ -222,11 +249,11 @@ search_end(struct reserve_view *v, struct shape *shape, const struct job *j, int
 {
     struct sched *s = v->sched;
     struct forecast best = s->reserving.found, now;
-    const struct fleet_agent *a = fleet_agent(&s->fleet, best.agent);
+    struct fleet_agent *a = fleet_agent(&s->fleet, best.agent);
     struct seek k;
 
     s->reserving.searching = 0;
-    begin_seek(v, shape, j, &k);
+    begin_seek(v, shape, j, UINT_MAX, &k);
     if (claim >= 0)
         s->reserving.of[claim].again_us = s->now_us + RESERVE_AGAIN_US;
     if (best.agent == 0 && claim < 0) {
@@ -326,7 +353,7 @@ static void look_again(struct reserve_view *v, int i)
 {
     struct sched *s = v->sched;
     struct claim *c = &s->claims.of[i];
-    const struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
+    struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
     const struct waiting *w = waiting_find(&s->lanes.jobs, c->job);
     const struct job *j = state_job(v->outlook.state, c->job);
     struct forecast f;
@@ -334,7 +361,7 @@ static void look_again(struct reserve_view *v, int i)
 
     if (c->kind != CLAIM_RESERVATION || a->changes == s->reserving.of[i].seen)
         return;
-    begin_seek(v, w->shape, j, &k);
+    begin_seek(v, w->shape, j, UINT_MAX, &k);
     if (!forecast(v, &k, j, a, &f)) {
         claims_drop(&s->claims, &s->fleet, i);
         return;

@@ -31,7 +31,6 @@
 #include "sched/seek.h"
 #include "sched/turn.h"
 
-#define ASKED_PER_LOOK 16 /* agents that were asked cost as much as a search */
 #define GANG_ASKED     (16 * SCHED_LOOKS) /* agents that are asked in vain for one */
 
 /* Of the looks of a round. */

@@ -5,10 +5,10 @@
 #include "base/mem.h"
 #include "sched/caps.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define AT_A_TIME      64 /* agents that are asked for one job after the other */
-#define ASKED_PER_LOOK 16
 
 void systems_finish(struct systems *s)
 {
@@ -132,14 +132,13 @@ static void place_job(struct place *p,
 {
     const struct job *j = state_job(p->state, of->id);
     struct demand d = job_demand(j);
-    unsigned asked = 0;
     struct seek k;
 
-    seek_begin(&k, p->fleet, p->state, j->owner->role, &d);
-    seek_count(&k, j, p->out, p->count, &asked);
-    p->asked += asked;
+    seek_begin(&k, p->fleet, p->state, j->owner->role, &d, UINT_MAX);
+    seek_count(&k, j, p->out, p->count);
     for (size_t i = 0; i < count && p->count < p->max; i++)
         place_on(p, of, j, &k, agents[i]);
+    p->asked += k.effort.spent;
 }
 
 /* Who waits for its role waits no more. */

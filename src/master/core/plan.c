@@ -337,7 +337,7 @@ static struct bytes explain_wait(struct plan *p, const struct job *j, char *why)
 
     why[0] = 0;
     if (job_pending(j) > 0)
-        sched_explain(p->m->sched, p->m->state, j, &looks, why, SCHED_WHY_BYTES);
+        sched_explain(p->m->sched, p->m->state, p->stamp_us, j, &looks, why, SCHED_WHY_BYTES);
     waits_job(p->m, j, why, SCHED_WHY_BYTES);
     return text_view(why);
 }
