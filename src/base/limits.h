@@ -101,6 +101,7 @@
 #define LIMIT_CUSTOM           16         /* custom resources of a task or an agent */
 #define LIMIT_CUSTOM_BYTES     64         /* a name of one */
 #define LIMIT_ROLES            1024
+#define LIMIT_VICTIMS          64    /* attempts that are preempted for one task */
 #define LIMIT_ROLE_BYTES       64    /* a name of one */
 #define LIMIT_OWNER_BYTES      64    /* a name of one */
 #define LIMIT_FAILURES         65536 /* that are remembered */

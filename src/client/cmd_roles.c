@@ -57,6 +57,11 @@ static const struct option_row rows[] = {
      .help =
          "that who waits first has waited when room is kept for it; 0s: at once; or "
          "off"},
+    {.name = "preempt",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .help = "tasks of others that it may end within a minute to take their place; or "
+             "off"},
 };
 
 /* ---- one option of a change each ---- */
@@ -152,6 +157,22 @@ static int take_balance(struct role_spec *spec, const char *text, struct error *
         err, ERROR_USAGE, "'%.40s' is no placement; give binpack or spread", text);
 }
 
+static int take_preempt(struct role_spec *spec, const char *text, struct error *err)
+{
+    uint64_t value = 0;
+
+    if (strcmp(text, "off") != 0 &&
+        (!text_parse_u64(&value, text) || value > ROLE_PREEMPT_MAX))
+        return error_set(err,
+                         ERROR_USAGE,
+                         "'%.40s' is no number of tasks; give a whole number from 0 to "
+                         "%u, or off",
+                         text,
+                         ROLE_PREEMPT_MAX);
+    spec->preempt = (uint32_t)value;
+    return 0;
+}
+
 /* Amounts as an agent's --resources; a kind that is not named stays at this. */
 #define NOT_GIVEN UINT64_MAX
 
@@ -206,6 +227,7 @@ static const struct {
     {"alpha", ROLE_HAS_ALPHA, take_alpha},
     {"placement", ROLE_HAS_BALANCE, take_balance},
     {"reserve", ROLE_HAS_RESERVE, take_reserve},
+    {"preempt", ROLE_HAS_PREEMPT, take_preempt},
 };
 #define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
 
@@ -313,6 +335,7 @@ static const struct column columns[] = {
     {"AGING", COLUMN_TEXT},
     {"LENGTH", COLUMN_TEXT},
     {"RESERVE", COLUMN_TEXT},
+    {"PREEMPT", COLUMN_NUMBER},
     {"USED", COLUMN_BELOW},
     {"MIN", COLUMN_BELOW},
     {"MAX", COLUMN_BELOW},
@@ -406,6 +429,14 @@ static void cell_time(struct table *t, uint64_t ms, const char *never)
         t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? never : text_duration(text, ms));
 }
 
+static void cell_preempt(struct table *t, uint32_t per_minute)
+{
+    if (per_minute == 0)
+        table_cell(t, STYLE_PLAIN, "off");
+    else
+        table_cell(t, STYLE_PLAIN, "%" PRIu32, per_minute);
+}
+
 #define SHARE_PER_MILLE 1000000000ull /* shares are in 10^-12 */
 
 static int append_row(void *user, const struct list_result *page, struct error *err)
@@ -430,6 +461,7 @@ static int append_row(void *user, const struct list_result *page, struct error *
         cell_time(t, all.spec.aging_ms, "never");
         cell_time(t, all.spec.length_ms, "never");
         cell_time(t, all.spec.reserve_ms, "off");
+        cell_preempt(t, all.spec.preempt);
         cell_used(t, &role);
         cell_bound(t, &all.spec.min);
         cell_bound(t, &all.spec.max);

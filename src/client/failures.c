@@ -54,15 +54,18 @@ static const char *reason_for_people(enum task_reason reason)
         return "its artifacts could not be fetched";
     case TASK_REASON_IMAGE_FAILED:
         return "its image could not be prepared";
+    case TASK_REASON_PREEMPTED:
+        return "preempted";
     }
     return "";
 }
 
-/* Its agent's message has the reason in it. */
+/* The message has the reason in it. */
 static bool says_it_all(enum task_reason reason)
 {
     return reason == TASK_REASON_MEMORY_LIMIT || reason == TASK_REASON_DISK_LIMIT ||
-           reason == TASK_REASON_MAX_RUNTIME || reason == TASK_REASON_LEASE_EXPIRED;
+           reason == TASK_REASON_MAX_RUNTIME || reason == TASK_REASON_LEASE_EXPIRED ||
+           reason == TASK_REASON_PREEMPTED;
 }
 
 /* What the agent says of an end by itself is enough; else the reason goes first. */

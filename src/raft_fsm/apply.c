@@ -46,6 +46,7 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_RELEASE] = apply_release,
     [COMMAND_FIRE] = apply_fire,
     [COMMAND_DISPATCH] = apply_dispatch,
+    [COMMAND_PREEMPT] = apply_preempt,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

@@ -235,7 +235,7 @@ struct result apply_drain_due(struct apply *a, const struct command *c)
     agent_changed(a, agent);
     TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (!t->superseded && t->stop == TASK_REASON_NONE && t->job->system == NULL)
-            attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
+            attempt_stop(a, t, TASK_REASON_AGENT_DRAINED, 0);
     systems_drain(a, agent);
     return result_done(a, agent->id);
 }

@@ -3,6 +3,8 @@
 
 #include "raft_fsm/retry.h"
 
+#include <inttypes.h>
+
 void task_begin_staging(struct task *t)
 {
     t->state = TASK_STAGING;
@@ -86,6 +88,19 @@ static void take_reason(struct task *t, const struct task_update *u)
     task_set_message(t, u->message);
 }
 
+/* It ended because we wanted that. */
+static void take_stop(struct task *t, const struct attempt *attempt)
+{
+    struct buffer text = {0};
+
+    t->reason = attempt->stop;
+    if (attempt->preempted_for == 0)
+        return;
+    buffer_printf(&text, "preempted for job %" PRIu64, attempt->preempted_for);
+    task_set_message(t, buffer_view(&text));
+    buffer_finish(&text);
+}
+
 /* What a report means for failures and histories; it ran since `begin_us`. */
 static void keep_books(struct apply *a,
                        const struct attempt *attempt,
@@ -119,7 +134,7 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     take_restarts(t, u);
     take_reason(t, u);
     if (u->state == TASK_KILLED && t->state == TASK_PENDING && attempt->stop != 0)
-        t->reason = attempt->stop;
+        take_stop(t, attempt);
     if (t->state == TASK_RUNNING)
         t->started_us = a->stamp_us;
     if (task_state_is_final(t->state))
@@ -181,13 +196,17 @@ void attempt_reclaim(struct apply *a, struct attempt *t)
     job_close(a, j, before);
 }
 
-void attempt_stop(struct apply *a, struct attempt *t, enum task_reason reason)
+void attempt_stop(struct apply *a,
+                  struct attempt *t,
+                  enum task_reason reason,
+                  uint64_t by)
 {
     struct job *j = t->job;
     enum job_state before = job_open(a, j);
 
     state_edit(a->state, object_attempt(t));
     t->stop = (uint8_t)reason;
+    t->preempted_for = by;
     state_edited(a->state, object_attempt(t));
     job_close(a, j, before);
     apply_effect(a, EFFECT_KILL, t->id, t->agent->id);

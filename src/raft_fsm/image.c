@@ -196,10 +196,12 @@ INLINE uint8_t code_groups(struct coder *c,
      JOB_HAS_KIND | JOB_HAS_LINKS | JOB_IS_TEMPLATE)
 #define ROLE_HAS_SCORE    1 /* groups of a role */
 #define ROLE_RESERVES     2
+#define ROLE_PREEMPTS     4
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
 #define ATTEMPT_HAS_PORTS 2
+#define ATTEMPT_HAS_TAKER 4
 
 /* ---- extras: rare, so not inlined; reading allocates what record_finish() frees ---- */
 
@@ -313,7 +315,8 @@ static void code_later(struct coder *c, bool reading, struct role_spec *s)
                       : 0;
 
     has |= s->reserve_ms != ROLE_RESERVE_MS ? ROLE_RESERVES : 0;
-    has = code_groups(c, reading, has, ROLE_HAS_SCORE | ROLE_RESERVES);
+    has |= s->preempt != 0 ? ROLE_PREEMPTS : 0;
+    has = code_groups(c, reading, has, ROLE_HAS_SCORE | ROLE_RESERVES | ROLE_PREEMPTS);
     if (has & ROLE_HAS_SCORE) {
         code_u32(c, reading, &s->alpha);
         CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
@@ -325,6 +328,8 @@ static void code_later(struct coder *c, bool reading, struct role_spec *s)
         code_u64(c, reading, &s->reserve_ms);
     else if (reading)
         s->reserve_ms = ROLE_RESERVE_MS;
+    if (has & ROLE_PREEMPTS)
+        code_u32(c, reading, &s->preempt);
 }
 
 static void
@@ -688,8 +693,12 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     code_enum(c, reading, &t->state, TASK_STATE_COUNT);
     code_bool(c, reading, &t->superseded);
     present = (t->stop != TASK_REASON_NONE ? ATTEMPT_HAS_STOP : 0) |
-              (t->port_count > 0 ? ATTEMPT_HAS_PORTS : 0);
-    present = code_groups(c, reading, present, ATTEMPT_HAS_STOP | ATTEMPT_HAS_PORTS);
+              (t->port_count > 0 ? ATTEMPT_HAS_PORTS : 0) |
+              (t->preempted_for != 0 ? ATTEMPT_HAS_TAKER : 0);
+    present = code_groups(c,
+                          reading,
+                          present,
+                          ATTEMPT_HAS_STOP | ATTEMPT_HAS_PORTS | ATTEMPT_HAS_TAKER);
     if ((present & ATTEMPT_HAS_STOP) != 0) {
         code_enum(c, reading, &t->stop, TASK_REASON_COUNT);
         if (t->stop == TASK_REASON_NONE)
@@ -697,6 +706,10 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     }
     if ((present & ATTEMPT_HAS_PORTS) != 0)
         code_ports(c, reading, &t->port_count, reading ? r->ports : attempt_ports(t));
+    if ((present & ATTEMPT_HAS_TAKER) != 0)
+        code_u64(c, reading, &t->preempted_for);
+    if ((t->stop == TASK_REASON_PREEMPTED) != (t->preempted_for != 0))
+        c->fault = true;
     if (reading) {
         r->job_id = job_id;
         r->agent_id = agent_id;

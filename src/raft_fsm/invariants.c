@@ -367,6 +367,7 @@ static int check_jobs(const struct state *s, struct sums *sums, struct error *er
         sums->jobs++;
         sums->tasks += j->instances;
         sums->jobs_attempts += j->attempts;
+        sums->jobs_stopped += j->stopped;
         sums->jobs_by_state[job_state(j)]++;
         sums->runnable += j->is_runnable;
         sums->systems += j->system != NULL && j->kill_index == 0;
@@ -387,6 +388,10 @@ check_attempt(const struct state *s, const struct attempt *t, struct error *err)
     RULE(t->changed > 0 && t->changed <= s->globals.changed && t->placed_us > 0 &&
              t->placed_us <= s->globals.last_stamp_us,
          "attempt %" PRIu64 ": placed or changed in the future",
+         t->id);
+    RULE((t->stop == TASK_REASON_PREEMPTED) == (t->preempted_for != 0) &&
+             t->preempted_for <= s->globals.last_job_id,
+         "attempt %" PRIu64 " is preempted for no job",
          t->id);
     RULE(task != NULL && t->number > 0 && t->number <= task->attempt,
          "attempt %" PRIu64 " is of no task",
@@ -415,6 +420,7 @@ static int check_attempts(const struct state *s, struct sums *sums, struct error
             return rc;
         sums->digest = hash128_add(sums->digest, hash_of(object_attempt(t)));
         sums->attempts++;
+        sums->stopped += t->superseded || t->stop != TASK_REASON_NONE;
     }
     return 0;
 }
@@ -485,6 +491,10 @@ static int check_sums(const struct state *s, const struct sums *sums, struct err
          sums->attempts,
          sums->agents_attempts,
          sums->jobs_attempts);
+    RULE(sums->stopped == sums->jobs_stopped,
+         "counters: %" PRIu64 " attempts are stopped, jobs have %" PRIu64,
+         sums->stopped,
+         sums->jobs_stopped);
     RULE(memcmp(sums->tasks_by_state, s->tasks_by_state, sizeof(s->tasks_by_state)) ==
                  0 &&
              memcmp(sums->jobs_by_state, s->jobs_by_state, sizeof(s->jobs_by_state)) ==

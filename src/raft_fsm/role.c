@@ -66,6 +66,7 @@ void role_destroy(struct role *r)
     ASSERT(RB_EMPTY(&r->owners));
     role_spec_finish(&r->spec);
     use_finish(&r->use);
+    use_finish(&r->ending);
     mem_free(r->name);
     mem_free(r);
 }
@@ -123,6 +124,37 @@ void owner_give(struct owner *o, const struct job *j)
 {
     use_give(&o->use, j);
     use_give(&o->role->use, j);
+}
+
+void role_ending_add(struct role *r, const struct job *j, uint32_t attempts)
+{
+    use_take_many(&r->ending, j, attempts);
+}
+
+void role_ending_subtract(struct role *r, const struct job *j, uint32_t attempts)
+{
+    use_give_many(&r->ending, j, attempts);
+}
+
+/* ---- the minimum ---- */
+
+bool role_is_owed(const struct role_spec *spec,
+                  const struct use *used,
+                  const struct use *planned)
+{
+    const struct role_bound *min = &spec->min;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if ((min->kinds & 1u << k) != 0 &&
+            used->amount[k] + planned->amount[k] >= min->amount.amount[k])
+            return false;
+    for (size_t i = 0; i < min->custom.count; i++) {
+        const struct custom_resource *r = &min->custom.items[i];
+
+        if (use_of(used, r->name) + use_of(planned, r->name) >= r->amount)
+            return false;
+    }
+    return min->kinds != 0;
 }
 
 /* ---- the maximum ---- */

@@ -43,6 +43,7 @@ struct role {
                   * of what was removed and is remembered by jobs that have ended */
     uint64_t open; /* jobs that have it */
     struct use use;
+    struct use ending; /* of that, what attempts have that are to end */
     struct owner_tree owners;
     RB_ENTRY(role) by_name;
 };
@@ -72,6 +73,15 @@ void owner_leave(struct role_tree *roles, struct owner *o);
 /* An attempt of such a job holds its resources, or gives them back. */
 void owner_take(struct owner *o, const struct job *j);
 void owner_give(struct owner *o, const struct job *j);
+
+/* So many of them are to end, or that many less. */
+void role_ending_add(struct role *r, const struct job *j, uint32_t attempts);
+void role_ending_subtract(struct role *r, const struct job *j, uint32_t attempts);
+
+/* True if it has less than its minimum of each kind that it has one of. */
+bool role_is_owed(const struct role_spec *spec,
+                  const struct use *used,
+                  const struct use *planned);
 
 /* What a maximum leaves: of each kind, LIMIT_RESOURCE where it has none, and of each custom
  * resource that it names. */

@@ -175,6 +175,16 @@ uint16_t *attempt_ports(const struct attempt *t)
     return (uint16_t *)(uintptr_t)(t + 1);
 }
 
+uint64_t job_expected_ms(const struct job *j)
+{
+    return j->expected_ms != 0 ? j->expected_ms : j->owner->role->spec.length_ms;
+}
+
+uint32_t job_ending(const struct job *j)
+{
+    return j->kill_index != 0 ? j->attempts : j->stopped;
+}
+
 bool attempt_is_to_end(const struct attempt *t)
 {
     return t->superseded || t->job->kill_index != 0 || t->stop != TASK_REASON_NONE;

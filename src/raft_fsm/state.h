@@ -138,6 +138,7 @@ struct job {
     uint32_t tasks[TASK_STATE_COUNT]; /* the touched ones by stored state */
     uint32_t attempts; /* that exist: one for each live task, and superseded ones */
     bool was_whole; /* as of the last edit, of job_is_whole() */
+    uint32_t stopped; /* of those: superseded, or told to end while the job goes on */
     struct job_system *system; /* of its kind: one task on each agent; owned, or NULL */
     struct failure_counts *open_failures; /* of its tasks, owned; NULL: none */
     struct job_retries *retries;          /* owned; NULL: none ever waited */
@@ -164,6 +165,7 @@ struct attempt {
                       * resources until the agent says that it is over, or is gone */
     uint8_t stop; /* enum task_reason: it is to end, and its task to go on elsewhere */
     uint8_t port_count;
+    uint64_t preempted_for; /* job that takes its place, if that is why; else 0 */
 };
 
 TAILQ_HEAD(agent_attempts, attempt); /* by id: they are placed in that order */
@@ -333,8 +335,12 @@ uint32_t task_restarts(const struct task *t);
 uint64_t task_failure(const struct task *t);
 /* What a task of it needs of custom resources. */
 const struct custom_resources *job_custom(const struct job *j);
+/* Attempts of it that are to end (attempt_is_to_end()). */
+uint32_t job_ending(const struct job *j);
 /* Tasks with a live attempt. */
 uint32_t job_live(const struct job *j);
+/* How long a task of it is expected to take, whoever knows it. */
+uint64_t job_expected_ms(const struct job *j);
 /* Tasks that have not ended. */
 uint32_t job_unfinished(const struct job *j);
 /* Tasks that wait for `retry`, and the one that is due first, or NULL. */

@@ -79,6 +79,16 @@ static void count_job(struct state *s, const struct job *j, uint64_t sign)
         s->tasks_by_state[i] += sign * job_tasks_in(j, (enum task_state)i);
     s->jobs_by_state[job_state(j)] += sign;
     j->owner->role->open += job_has_role(j) ? sign : 0;
+    if (sign == 1)
+        role_ending_add(j->owner->role, j, job_ending(j));
+    else
+        role_ending_subtract(j->owner->role, j, job_ending(j));
+}
+
+/* Whatever becomes of its job. */
+static bool is_stopped(const struct attempt *t)
+{
+    return t->superseded || t->stop != TASK_REASON_NONE;
 }
 
 static void count_retry(struct job *j, struct task_extras *x, bool add)
@@ -138,6 +148,7 @@ void state_count(struct state *s, struct object o)
         break;
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count += o.attempt->superseded;
+        o.attempt->job->stopped += is_stopped(o.attempt);
         break;
     case TABLE_HISTORIES:
         RB_INSERT(history_use_tree, &s->histories_by_use, o.history);
@@ -181,6 +192,7 @@ static void uncount(struct state *s, struct object o)
         break;
     case TABLE_ATTEMPTS:
         o.attempt->agent->superseded_count -= o.attempt->superseded;
+        o.attempt->job->stopped -= is_stopped(o.attempt);
         break;
     case TABLE_HISTORIES:
         RB_REMOVE(history_use_tree, &s->histories_by_use, o.history);
@@ -231,8 +243,11 @@ static void unlink_attempt(struct state *s, struct attempt *t)
             &t->agent->extras_used, t->job->extras, attempt_ports(t), t->port_count);
     owner_give(t->job->owner, t->job);
     t->job->attempts--;
-    /* Outside of an edit of the job: it had its role for this one alone. */
-    if (t->superseded && !job_has_role(t->job))
+    if (!t->superseded)
+        return;
+    /* Outside of an edit of the job; it may have had its role for this one alone. */
+    role_ending_subtract(t->job->owner->role, t->job, 1);
+    if (!job_has_role(t->job))
         t->job->owner->role->open--;
 }
 

@@ -42,7 +42,7 @@ static void add(struct use *u, const char *name, unsigned __int128 amount)
     c->amount += amount;
 }
 
-static void subtract(struct use *u, const char *name, uint64_t amount)
+static void subtract(struct use *u, const char *name, unsigned __int128 amount)
 {
     struct use_custom *c = find(u, name);
 
@@ -100,6 +100,34 @@ void use_take(struct use *u, const struct job *j)
 void use_give(struct use *u, const struct job *j)
 {
     use_subtract(u, &j->resources, job_custom(j));
+}
+
+void use_take_many(struct use *u, const struct job *j, uint32_t tasks)
+{
+    const struct custom_resources *custom = job_custom(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        u->amount[k] += (unsigned __int128)j->resources.amount[k] * tasks;
+    for (size_t i = 0; i < custom->count && tasks > 0; i++)
+        add(u,
+            custom->items[i].name,
+            (unsigned __int128)custom->items[i].amount * tasks);
+}
+
+void use_give_many(struct use *u, const struct job *j, uint32_t tasks)
+{
+    const struct custom_resources *custom = job_custom(j);
+
+    for (int k = 0; k < RESOURCE_KINDS; k++) {
+        unsigned __int128 amount = (unsigned __int128)j->resources.amount[k] * tasks;
+
+        ASSERT(u->amount[k] >= amount);
+        u->amount[k] -= amount;
+    }
+    for (size_t i = 0; i < custom->count && tasks > 0; i++)
+        subtract(u,
+                 custom->items[i].name,
+                 (unsigned __int128)custom->items[i].amount * tasks);
 }
 
 void use_add_all(struct use *u, const struct use *other)

@@ -44,6 +44,9 @@ void use_subtract(struct use *u,
 /* What a task of the job needs. */
 void use_take(struct use *u, const struct job *j);
 void use_give(struct use *u, const struct job *j);
+/* Of so many tasks of it. */
+void use_take_many(struct use *u, const struct job *j, uint32_t tasks);
+void use_give_many(struct use *u, const struct job *j, uint32_t tasks);
 void use_add_all(struct use *u, const struct use *other);
 
 /* Of a custom resource. */

@@ -16,6 +16,7 @@ struct sums {
     struct hash128 digest;
     uint64_t jobs, tasks, agents, roles, attempts, tombstones;
     uint64_t agents_attempts, jobs_attempts; /* as agents and jobs count them */
+    uint64_t stopped, jobs_stopped;          /* likewise */
     uint64_t runnable, systems;
     uint64_t tasks_by_state[TASK_STATE_COUNT];
     uint64_t jobs_by_state[JOB_STATE_COUNT];

@@ -14,7 +14,7 @@
 
 struct found {
     const struct owner *owner;
-    struct use use;
+    struct use use, ending;
     uint64_t jobs, open;
 };
 
@@ -70,13 +70,14 @@ static int sum_jobs(const struct state *s, struct list *l, struct error *err)
         f->open += job_has_role(j);
         for (uint32_t i = 0; i < j->attempts; i++)
             use_take(&f->use, j);
+        use_take_many(&f->ending, j, job_ending(j));
     }
     return 0;
 }
 
 static int check_owners(const struct role *r, const struct list *l, struct error *err)
 {
-    struct use use = {0};
+    struct use use = {0}, ending = {0};
     uint64_t open = 0;
     struct owner *o;
     int rc = 0;
@@ -92,14 +93,17 @@ static int check_owners(const struct role *r, const struct list *l, struct error
                            o->name,
                            r->name);
         use_add_all(&use, &o->use);
+        use_add_all(&ending, &f->ending);
         open += f->open;
     }
-    if (rc == 0 && (open != r->open || !use_equal(&use, &r->use)))
+    if (rc == 0 && (open != r->open || !use_equal(&use, &r->use) ||
+                    !use_equal(&ending, &r->ending)))
         rc = error_set(err,
                        ERROR_CORRUPT,
                        "role %s: jobs or use are not those of its owners",
                        r->name);
     use_finish(&use);
+    use_finish(&ending);
     return rc;
 }
 
@@ -168,8 +172,10 @@ int verify_use(const struct state *s, struct error *err)
     RB_FOREACH (r, role_tree, (struct role_tree *)&s->roles)
         if (rc == 0)
             rc = check_owners(r, &l, err);
-    for (size_t i = 0; i < l.count; i++)
+    for (size_t i = 0; i < l.count; i++) {
         use_finish(&l.items[i].use);
+        use_finish(&l.items[i].ending);
+    }
     mem_free(l.items);
     return rc;
 }

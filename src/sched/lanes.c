@@ -122,7 +122,7 @@ static void read_role(struct lanes *l, struct role_lanes *r, const struct role *
     if (role == NULL)
         return; /* its jobs are gone: they leave when their effects are told */
     r->share = dominant_share(&role->spec, &role->use, l->total);
-    r->is_owed = is_owed(&role->spec, &role->use, &NO_USE);
+    r->is_owed = role_is_owed(&role->spec, &role->use, &NO_USE);
     r->room = bound_room(&role->spec.max, &role->use);
     if (!role_bound_equal(&r->max, &role->spec.max)) {
         take_maximum(r, &role->spec.max);
@@ -724,7 +724,7 @@ void lanes_take(struct lanes *l,
     use_take(&r->planned, j);
     bound_room_take(&r->room, &role->spec.max, j);
     r->share = share_with(r->share, &role->spec, &role->use, &r->planned, l->total, j);
-    r->is_owed = is_owed(&role->spec, &role->use, &r->planned);
+    r->is_owed = role_is_owed(&role->spec, &role->use, &r->planned);
     touch_role(l, r);
     if (is_fair(role)) {
         use_take(&lane->planned, j);

@@ -81,25 +81,6 @@ uint64_t weighted_share(uint64_t share, uint32_t weight)
     return weighted < SHARE_MAX ? (uint64_t)weighted : SHARE_MAX;
 }
 
-bool is_owed(const struct role_spec *spec,
-             const struct use *used,
-             const struct use *planned)
-{
-    const struct role_bound *min = &spec->min;
-
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if ((min->kinds & 1u << k) != 0 &&
-            used->amount[k] + planned->amount[k] >= min->amount.amount[k])
-            return false;
-    for (size_t i = 0; i < min->custom.count; i++) {
-        const struct custom_resource *r = &min->custom.items[i];
-
-        if (use_of(used, r->name) + use_of(planned, r->name) >= r->amount)
-            return false;
-    }
-    return min->kinds != 0;
-}
-
 /* 1 bit, then 11, then those of the share. */
 uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share)
 {
@@ -114,11 +95,10 @@ uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share)
     (1ull << 62) /* between earlier and later than the beginning of time */
 
 /* Of all its tasks that have not ended, one after the other; at least 1. */
-static uint64_t
-work_ms(const struct role_spec *spec, const struct job *j, uint32_t tasks)
+static uint64_t work_ms(const struct job *j, uint32_t tasks)
 {
-    uint64_t each = j->expected_ms != 0 ? j->expected_ms : spec->length_ms;
-    unsigned __int128 all = (unsigned __int128)each * (tasks > 0 ? tasks : 1);
+    unsigned __int128 all =
+        (unsigned __int128)job_expected_ms(j) * (tasks > 0 ? tasks : 1);
 
     return all < LIMIT_RESOURCE ? (uint64_t)all : LIMIT_RESOURCE;
 }
@@ -140,7 +120,7 @@ static uint64_t rank_by_priority(const struct role_spec *spec, const struct job 
 static uint64_t
 rank_by_work(const struct role_spec *spec, const struct job *j, uint32_t tasks)
 {
-    uint64_t work = work_ms(spec, j, tasks);
+    uint64_t work = work_ms(j, tasks);
 
     if (spec->aging_ms == ROLE_NEVER)
         return work;

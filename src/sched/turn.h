@@ -31,11 +31,6 @@ uint64_t share_with(uint64_t share,
 /* Times 1000, divided by the weight in thousandths; at most SHARE_MAX. */
 uint64_t weighted_share(uint64_t share, uint32_t weight);
 
-/* True if it has less than its minimum of each kind that it has one of. */
-bool is_owed(const struct role_spec *spec,
-             const struct use *used,
-             const struct use *planned);
-
 /* Whether it is owed, then priority, then share. */
 uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share);
 

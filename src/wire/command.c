@@ -98,6 +98,13 @@ static void read_update(struct unpack *u, void *out)
         unpack_fail(u, "a state that no agent reports");
 }
 
+static void read_victim(struct unpack *u, void *out)
+{
+    uint64_t *attempt = out;
+
+    *attempt = unpack_uint(u);
+}
+
 /* ---- commands ---- */
 
 static void pack_kind(struct buffer *out, enum command_kind kind, uint32_t fields)
@@ -121,6 +128,14 @@ static void pack_task_update(const struct command *c, struct buffer *out)
     pack_array(out, c->task_update.count);
     for (uint32_t i = 0; i < c->task_update.count; i++)
         task_update_pack(&c->task_update.updates[i], out);
+}
+
+static void pack_victims(const struct command *c, struct buffer *out)
+{
+    ASSERT(c->preempt.count <= LIMIT_VICTIMS);
+    pack_array(out, c->preempt.count);
+    for (uint32_t i = 0; i < c->preempt.count; i++)
+        pack_uint(out, c->preempt.victims[i]);
 }
 
 void command_pack(const struct command *c, struct buffer *out)
@@ -226,6 +241,12 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_uint(out, c->fire.missed);
         pack_bool(out, c->fire.make);
         return;
+    case COMMAND_PREEMPT:
+        pack_kind(out, c->kind, 3);
+        pack_uint(out, c->preempt.job);
+        pack_uint(out, c->preempt.agent);
+        pack_victims(c, out);
+        return;
     }
     assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
@@ -273,6 +294,7 @@ static bool unpack_fields(struct command *c, struct unpack *u)
 {
     struct placement placement;
     struct task_update update;
+    uint64_t victim;
 
     switch (c->kind) {
     case COMMAND_FOUND:
@@ -354,6 +376,14 @@ static bool unpack_fields(struct command *c, struct unpack *u)
         c->fire.missed = unpack_uint_max(u, UINT32_MAX);
         c->fire.make = unpack_bool(u);
         return true;
+    case COMMAND_PREEMPT:
+        c->preempt.job = unpack_uint(u);
+        c->preempt.agent = unpack_uint(u);
+        c->preempt.packed =
+            list_check(u, LIMIT_VICTIMS, read_victim, &victim, &c->preempt.count);
+        if (c->preempt.count == 0)
+            unpack_fail(u, "nobody to preempt");
+        return true;
     }
     return false;
 }
@@ -395,6 +425,14 @@ bool command_next_update(const struct command *c,
 {
     ASSERT(c->kind == COMMAND_TASK_UPDATE);
     return list_next(c->task_update.packed, c->task_update.count, at, read_update, out);
+}
+
+bool command_next_victim(const struct command *c,
+                         struct command_cursor *at,
+                         uint64_t *attempt)
+{
+    ASSERT(c->kind == COMMAND_PREEMPT);
+    return list_next(c->preempt.packed, c->preempt.count, at, read_victim, attempt);
 }
 
 /* ---- entries ---- */

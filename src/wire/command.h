@@ -51,7 +51,8 @@
     X(18, SUBMIT_ALL, "submit_all")              \
     X(19, RELEASE, "release")                    \
     X(20, FIRE, "fire")                          \
-    X(21, DISPATCH, "dispatch")
+    X(21, DISPATCH, "dispatch")                  \
+    X(22, PREEMPT, "preempt")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -140,6 +141,13 @@ struct command {
             struct bytes values;     /* texts_pack() of "NAME=value" */
         } dispatch;
         struct {
+            uint64_t job;            /* for one task of it … */
+            uint64_t agent;          /* … these attempts there are to end */
+            const uint64_t *victims; /* pack: the caller's array; ids, ascending */
+            uint32_t count;          /* 1 to LIMIT_VICTIMS */
+            struct bytes packed;     /* decoded: read with command_next_victim() */
+        } preempt;
+        struct {
             uint64_t job; /* with a schedule */
             uint64_t slot_us;
             uint64_t missed; /* slots up to this one that nobody was there for */
@@ -165,7 +173,8 @@ void command_pack(const struct command *command, struct buffer *out);
 /* Checks counts, sizes and ranges, so that what follows cannot fail to decode. */
 int command_unpack(struct command *command, struct bytes bytes, struct error *err);
 
-/* Walk the elements of a decoded place or task_update: false at the end.  *at starts zeroed. */
+/* Walk the elements of a decoded place, task_update or preempt: false at the end.  *at starts
+ * zeroed. */
 struct command_cursor {
     struct unpack u;
     uint32_t done;
@@ -176,6 +185,9 @@ bool command_next_placement(const struct command *c,
 bool command_next_update(const struct command *c,
                          struct command_cursor *at,
                          struct task_update *out);
+bool command_next_victim(const struct command *c,
+                         struct command_cursor *at,
+                         uint64_t *attempt);
 
 /* Build an entry: begin, then append commands (packed bytes). */
 void entry_begin(struct buffer *out, uint64_t stamp_us);

@@ -67,6 +67,7 @@ struct role_bound {
 #define ROLE_ALPHA_DEFAULT   500u
 #define ROLE_BALANCE_DEFAULT BALANCE_BINPACK
 #define ROLE_RESERVE_MS      300000ull
+#define ROLE_PREEMPT_MAX     100000u
 #define ROLE_NEVER           UINT64_MAX /* aging_ms, reserve_ms */
 
 struct role_spec {
@@ -78,6 +79,7 @@ struct role_spec {
     uint32_t alpha; /* thousandths of a score that are affinity; the rest is balance */
     enum role_balance balance;
     uint64_t reserve_ms; /* of waiting, before room is kept for who waits first */
+    uint32_t preempt; /* tasks of others that it may end in a minute; 0: none */
     struct role_bound min, max;
 };
 
@@ -93,7 +95,8 @@ enum role_field {
     ROLE_HAS_ALPHA = 1u << 7,
     ROLE_HAS_BALANCE = 1u << 8,
     ROLE_HAS_RESERVE = 1u << 9,
-    ROLE_HAS_ALL = (1u << 10) - 1,
+    ROLE_HAS_PREEMPT = 1u << 10,
+    ROLE_HAS_ALL = (1u << 11) - 1,
 };
 
 struct role_change {

@@ -236,6 +236,19 @@ START_TEST(role_that_reserves)
 }
 END_TEST
 
+START_TEST(role_that_preempts)
+{
+    struct role_change change = {.name = "batch",
+                                 .given = ROLE_HAS_PRIORITY | ROLE_HAS_PREEMPT,
+                                 .spec = {.priority = 10, .preempt = 60}};
+    struct command sample = {.kind = COMMAND_ROLE_SET};
+
+    role_change_pack(&change, &spec);
+    sample.role_set.change = buffer_view(&spec);
+    check_command(&sample, "command_role_set_preempt.v3");
+}
+END_TEST
+
 #define ENTRY_KINDS 11 /* that there were when the file was made */
 
 /* An entry with one command of each kind. */
@@ -283,6 +296,7 @@ int main(void)
     tcase_add_test(t, job_spec_that_stops);
     tcase_add_test(t, role_with_a_score);
     tcase_add_test(t, role_that_reserves);
+    tcase_add_test(t, role_that_preempts);
     tcase_add_test(t, agent_spec);
     tcase_add_test(t, agent_spec_with_all);
     tcase_add_loop_test(t, command, 0, KIND_COUNT);

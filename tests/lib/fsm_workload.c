@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "raft_fsm/preempt.h"
 #include "wire/command.h"
 #include "wire/role.h"
 
@@ -52,6 +53,7 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_RELEASE] = 1,
     [COMMAND_FIRE] = 5,
     [COMMAND_DISPATCH] = 3,
+    [COMMAND_PREEMPT] = 10,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -187,7 +189,7 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
     job_spec_init(spec);
     spec->name = mem_strdup(NAMES[kind % COUNT(NAMES)]);
     spec->instances = INSTANCES[kind % COUNT(INSTANCES)];
-    spec->priority = (int32_t)(kind % 3) - 1;
+    spec->priority = ((int32_t)(kind % 3) - 1) * PREEMPT_GAP;
     spec->resources = (struct resources){{500 + 500 * (kind % 4), (kind % 5) << 26}};
     job_spec_add_arg(spec, "/bin/true");
     job_extras(spec, kind);
@@ -269,8 +271,8 @@ agent_spec(struct workload *w, const struct agent *known, struct buffer *out)
     memset(spec.key, (int)workload_choose(w, AGENT_KEYS), sizeof(spec.key));
     if (known != NULL)
         memcpy(spec.key, known->key, sizeof(spec.key));
-    spec.resources =
-        (struct resources){{1000 * (1 + workload_choose(w, 16)), 1ull << 30}};
+    spec.resources = (struct resources){
+        {1000 * (1 + workload_choose(w, percent(w, 50) ? 2 : 16)), 1ull << 30}};
     if (percent(w, 70)) {
         uint16_t first = (uint16_t)(FIRST_PORT + workload_choose(w, 4));
 
@@ -531,6 +533,58 @@ static void append_dispatch(struct workload *w,
     buffer_finish(&values);
 }
 
+/* Those on the agent that may be taken, until they suffice, less those that are not needed. */
+static uint32_t choose_victims(struct workload *w,
+                               const struct state *s,
+                               const struct command *c,
+                               uint64_t *ids)
+{
+    const struct agent *agent = state_agent(s, c->preempt.agent);
+    const struct job *j = state_job(s, c->preempt.job);
+    struct attempt *victims[ELEMENTS_MAX], *t;
+    uint32_t n = 0;
+
+    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts) {
+        if (n == ELEMENTS_MAX || preempt_suffices(agent, j, victims, n))
+            break;
+        if (percent(w, preempt_may(j, t, NULL, w->now_us) ? 95 : 5))
+            victims[n++] = t;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = victims[i]->id;
+    if (n > 1 && percent(w, 90) && preempt_suffices(agent, j, victims + 1, n - 1))
+        memmove(ids, ids + 1, --n * sizeof(*ids));
+    return n;
+}
+
+/* Mostly a job that may preempt, and an agent without room for it. */
+static void append_preemption(struct workload *w,
+                              const struct state *s,
+                              struct command *c,
+                              struct buffer *entry)
+{
+    uint64_t ids[ELEMENTS_MAX] = {recent_id(w, s->globals.last_attempt_id)};
+    struct job *j = RB_MIN(job_order_tree, (struct job_order_tree *)&s->runnable);
+
+    c->preempt.victims = ids;
+    c->preempt.job = recent_id(w, s->globals.last_job_id);
+    for (int tries = 0; tries < 32 && c->preempt.count == 0 && j != NULL; tries++) {
+        const struct agent *agent;
+
+        c->preempt.agent = agent_id(w, s);
+        c->preempt.job = j->id;
+        agent = state_agent(s, c->preempt.agent);
+        if (agent != NULL && (percent(w, 10) || (j->owner->role->spec.preempt > 0 &&
+                                                 !agent_has_room(agent, j))))
+            c->preempt.count = choose_victims(w, s, c, ids);
+        if (tries % 4 == 3)
+            j = RB_NEXT(job_order_tree, &s->runnable, j);
+    }
+    if (c->preempt.count == 0)
+        c->preempt.count = 1;
+    pack(c, entry, &w->packed);
+}
+
 static void append_role(struct workload *w, struct command *c, struct buffer *entry)
 {
     struct role_change change = {
@@ -546,6 +600,7 @@ static void append_role(struct workload *w, struct command *c, struct buffer *en
     spec->alpha = (uint32_t)workload_choose(w, 3) * 600; /* 1200 is too much */
     spec->balance = (enum role_balance)workload_choose(w, ROLE_BALANCE_COUNT);
     spec->reserve_ms = workload_choose(w, 3) * LIMIT_JOB_TIME_MS; /* likewise */
+    spec->preempt = (uint32_t)workload_choose(w, 8);
     spec->min.kinds = spec->max.kinds = 1u << RESOURCE_CPUS;
     spec->min.amount.amount[RESOURCE_CPUS] = workload_choose(w, 3) * 1000;
     spec->max.amount.amount[RESOURCE_CPUS] = workload_choose(w, 8) * 1000;
@@ -617,6 +672,9 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
     case COMMAND_FIRE:
         choose_slot(w, s, &c);
         break;
+    case COMMAND_PREEMPT:
+        append_preemption(w, s, &c, entry);
+        return;
     case COMMAND_EXPIRE_KEYS:
         c.expire_keys.before_us = w->now_us - workload_choose(w, 30) * HOUR_US;
         break;

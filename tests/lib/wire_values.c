@@ -195,7 +195,8 @@ static void full_role_change(struct role_change *c)
     *c = (struct role_change){
         .name = mem_strdup("batch.night"),
         .given = ROLE_HAS_ALL &
-                 ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE | ROLE_HAS_RESERVE),
+                 ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE | ROLE_HAS_RESERVE |
+                             ROLE_HAS_PREEMPT),
         .spec =
             {
                 .order = ROLE_FAIR,
@@ -265,6 +266,8 @@ static void sample_set(struct command *c, struct buffer *out)
     c->submit.owner = text_view("ann");
 }
 
+static const uint64_t VICTIMS[] = {11, 4000000000};
+
 void sample_command(enum command_kind kind,
                     struct command *c,
                     struct command_elements *elements,
@@ -294,6 +297,12 @@ void sample_command(enum command_kind kind,
         c->fire.slot_us = 1717763700000000;
         c->fire.missed = 3;
         c->fire.make = true;
+        break;
+    case COMMAND_PREEMPT:
+        c->preempt.job = 7;
+        c->preempt.agent = 3;
+        c->preempt.victims = VICTIMS;
+        c->preempt.count = 2;
         break;
     case COMMAND_SUBMIT:
     case COMMAND_AGENT_REGISTER:
@@ -582,6 +591,7 @@ static struct bytes pack_random_role(struct rng *r, struct buffer *out)
     SET(ROLE_HAS_ALPHA, alpha, (uint32_t)rng_below(r, ROLE_ALPHA_MAX + 1));
     SET(ROLE_HAS_BALANCE, balance, (enum role_balance)rng_below(r, ROLE_BALANCE_COUNT));
     SET(ROLE_HAS_RESERVE, reserve_ms, rng_below(r, LIMIT_JOB_TIME_MS + 1));
+    SET(ROLE_HAS_PREEMPT, preempt, (uint32_t)rng_below(r, ROLE_PREEMPT_MAX + 1));
 #undef SET
     if ((c.given & ROLE_HAS_MIN) != 0)
         random_bound(r, &s->min);
@@ -622,6 +632,12 @@ void random_command(struct rng *r,
         c->fire.slot_us = random_number(r) & INT64_MAX;
         c->fire.missed = rng_below(r, UINT32_MAX);
         c->fire.make = rng_percent(r, 50);
+        break;
+    case COMMAND_PREEMPT:
+        c->preempt.job = random_number(r);
+        c->preempt.agent = random_number(r);
+        c->preempt.victims = VICTIMS;
+        c->preempt.count = 1 + (uint32_t)rng_below(r, 2);
         break;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
@@ -815,6 +831,19 @@ static bool updates_equal(const struct command *c, const struct command *decoded
     return n == c->task_update.count && n == decoded->task_update.count;
 }
 
+static bool victims_equal(const struct command *c, const struct command *decoded)
+{
+    struct command_cursor at = {0};
+    uint64_t victim;
+    uint32_t n = 0;
+
+    for (; command_next_victim(decoded, &at, &victim); n++)
+        if (n >= c->preempt.count || victim != c->preempt.victims[n])
+            return false;
+    return n == c->preempt.count && c->preempt.job == decoded->preempt.job &&
+           c->preempt.agent == decoded->preempt.agent;
+}
+
 bool commands_equal(const struct command *c, const struct command *decoded)
 {
     if (c->kind != decoded->kind)
@@ -836,6 +865,8 @@ bool commands_equal(const struct command *c, const struct command *decoded)
                c->fire.slot_us == decoded->fire.slot_us &&
                c->fire.missed == decoded->fire.missed &&
                c->fire.make == decoded->fire.make;
+    case COMMAND_PREEMPT:
+        return victims_equal(c, decoded);
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
         return bytes_equal(c->submit.key, decoded->submit.key) &&

@@ -48,6 +48,7 @@ struct m_attempt {
     uint32_t instance, number;
     enum task_state state;
     enum task_reason stop;
+    uint64_t preempted_for;
     uint16_t ports[LIMIT_TASK_PORTS];
     bool superseded, over;
 };
@@ -140,6 +141,8 @@ struct m_role *m_find_role(struct model *m, const char *name);
 /* What its attempts hold of a kind, or of a custom resource. */
 uint64_t m_role_used(const struct model *m, const char *role, int kind);
 uint64_t m_role_used_custom(const struct model *m, const char *role, const char *name);
+/* The name of a job's role. */
+const char *m_role_of(const struct m_job *j);
 bool m_role_has_room(struct model *m, const struct m_job *j);
 bool m_has_superseded(const struct model *m, uint64_t agent);
 
@@ -200,6 +203,7 @@ void m_drain_systems(struct model *m, uint64_t agent);
 void m_tell_task(struct model *m,
                  const struct m_attempt *at,
                  const struct task_update *u);
+struct result m_preempt(struct model *m, const struct command *c);
 struct result m_retry(struct model *m, const struct command *c);
 struct result m_place(struct model *m, const struct command *c);
 struct result m_update(struct model *m, const struct command *c);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *role_name(const struct m_job *j)
+const char *m_role_of(const struct m_job *j)
 {
     return j->spec.role == NULL ? ROLE_DEFAULT : j->spec.role;
 }
@@ -45,7 +45,7 @@ uint64_t m_role_used(const struct model *m, const char *role, int kind)
     for (size_t i = 0; i < m->attempt_count; i++) {
         const struct m_job *j = &m->jobs[m->attempts[i].job - 1];
 
-        if (!m->attempts[i].over && strcmp(role_name(j), role) == 0)
+        if (!m->attempts[i].over && strcmp(m_role_of(j), role) == 0)
             sum += j->spec.resources.amount[kind];
     }
     return sum;
@@ -58,7 +58,7 @@ uint64_t m_role_used_custom(const struct model *m, const char *role, const char 
     for (size_t i = 0; i < m->attempt_count; i++) {
         const struct m_job *j = &m->jobs[m->attempts[i].job - 1];
 
-        if (!m->attempts[i].over && strcmp(role_name(j), role) == 0)
+        if (!m->attempts[i].over && strcmp(m_role_of(j), role) == 0)
             sum += custom_resources_amount(&j->spec.custom, name);
     }
     return sum;
@@ -66,7 +66,7 @@ uint64_t m_role_used_custom(const struct model *m, const char *role, const char 
 
 bool m_role_has_room(struct model *m, const struct m_job *j)
 {
-    const char *name = role_name(j);
+    const char *name = m_role_of(j);
     const struct role_bound *max = &m_find_role(m, name)->spec.max;
 
     for (int k = 0; k < RESOURCE_KINDS; k++) {
@@ -168,12 +168,12 @@ struct result m_role_set(struct model *m, const struct command *c)
 static bool has_jobs(struct model *m, const char *role)
 {
     for (size_t i = 0; i < m->job_count; i++)
-        if (!m->jobs[i].purged && strcmp(role_name(&m->jobs[i]), role) == 0 &&
+        if (!m->jobs[i].purged && strcmp(m_role_of(&m->jobs[i]), role) == 0 &&
             !job_state_is_final(m_state_of(&m->jobs[i])))
             return true;
     for (size_t i = 0; i < m->attempt_count; i++)
         if (!m->attempts[i].over &&
-            strcmp(role_name(&m->jobs[m->attempts[i].job - 1]), role) == 0)
+            strcmp(m_role_of(&m->jobs[m->attempts[i].job - 1]), role) == 0)
             return true;
     return false;
 }

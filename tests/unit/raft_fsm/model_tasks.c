@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t doubled(uint64_t ms, uint32_t times, uint64_t most)
@@ -78,6 +80,11 @@ void m_tell_task(struct model *m,
         t->started_us = 0;
         if (u->state == TASK_KILLED && at->stop != TASK_REASON_NONE)
             t->reason = at->stop;
+        if (u->state == TASK_KILLED && at->preempted_for != 0)
+            snprintf(t->message,
+                     sizeof(t->message),
+                     "preempted for job %" PRIu64,
+                     at->preempted_for);
     }
     if (u->state == TASK_RUNNING)
         t->started_us = m->stamp;

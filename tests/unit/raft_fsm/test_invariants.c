@@ -178,7 +178,8 @@ static struct tombstone *tombstone(void)
     X(live()->superseded = true, "superseded")                     \
     X(live()->agent = agent(2), "two agents")                      \
     X(live()->placed_us = 0, "placed")                             \
-    X(live()->stop = TASK_REASON_AGENT_DRAINED, "digest")          \
+    X(live()->stop = TASK_REASON_AGENT_DRAINED, "stopped")         \
+    X(live()->preempted_for = 1, "preempted for no job")           \
     X(superseded()->state = TASK_RUNNING, "superseded")            \
     X(superseded()->number = 0, "no task")                         \
     X(superseded()->instance = 1, "no task")                       \
@@ -193,6 +194,7 @@ static struct tombstone *tombstone(void)
     X(role()->id = 1, "number")                                    \
     X(role()->open += 1, "owners")                                 \
     X(role()->use.amount[0] += 1, "owners")                        \
+    X(role()->ending.amount[0] += 1, "owners")                     \
     X(job(1)->owner->use.amount[0] += 1, "owner")                  \
     X(job(1)->owner->jobs += 1, "owner")                           \
     X(f.state->capacity.amount[0] += 1, "capacity")                \

@@ -77,6 +77,9 @@ START_TEST(test_numbers)
     spec.reserve_ms = LIMIT_JOB_TIME_MS + 1;
     ck_assert_broken("reserve: give a time of at most 365d, or off");
     spec.reserve_ms = ROLE_NEVER;
+    spec.preempt = 100001;
+    ck_assert_broken("preempt: 100001; give a number from 0 to 100000");
+    spec.preempt = 100000;
     ck_assert_valid();
 }
 END_TEST
@@ -173,8 +176,8 @@ START_TEST(test_only_what_is_given_changes)
 }
 END_TEST
 
-/* The fields of the score came later: bytes without them are what they were. */
-START_TEST(test_the_fields_of_the_score_stand_behind)
+/* Later fields stand behind: bytes without them are what they were. */
+START_TEST(test_later_fields_stand_behind)
 {
     struct role_change seen;
 
@@ -193,6 +196,15 @@ START_TEST(test_the_fields_of_the_score_stand_behind)
     role_change_apply(&seen, &spec);
     ck_assert_uint_eq(spec.alpha, ROLE_ALPHA_DEFAULT);
     ck_assert_int_eq(spec.balance, BALANCE_SPREAD);
+    role_change_finish(&seen);
+    change.given = ROLE_HAS_PREEMPT;
+    change.spec.preempt = 7;
+    ck_assert_done(copied(&seen), err);
+    ck_assert_uint_eq(out.data[0], 0x9c);
+    ck_assert_uint_eq(seen.given, ROLE_HAS_PREEMPT);
+    role_change_apply(&seen, &spec);
+    ck_assert_int_eq(spec.balance, BALANCE_SPREAD);
+    ck_assert_uint_eq(spec.preempt, 7);
     role_change_finish(&seen);
 }
 END_TEST
@@ -230,7 +242,7 @@ START_TEST(test_wrong_bytes_are_refused)
 {
     struct role_change seen;
 
-    change.given = ROLE_HAS_RESERVE;
+    change.given = ROLE_HAS_PREEMPT;
     ck_assert_done(copied(&seen), err);
     role_change_finish(&seen);
     for (size_t n = 0; n < out.size; n++)
@@ -255,7 +267,7 @@ int main(void)
                          test_bounds,
                          test_custom_bounds,
                          test_only_what_is_given_changes,
-                         test_the_fields_of_the_score_stand_behind,
+                         test_later_fields_stand_behind,
                          test_reserve_stands_behind_them,
                          test_wrong_changes_are_refused,
                          test_wrong_bytes_are_refused);
