@@ -806,6 +806,21 @@ static void say_when(struct text *t,
         say_soonest(t, s, state, now_us, w->shape, looks);
 }
 
+/* Somebody ends for it there, or soon does anyway. */
+static void say_kept(struct text *t, const struct sched *s, uint64_t job)
+{
+    uint64_t set = claims_of(&s->claims, job);
+
+    while (set != 0) {
+        const struct claim *c = &s->claims.of[claim_next(&set)];
+
+        if (c->kind != CLAIM_PREEMPTION)
+            continue;
+        say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
+        return;
+    }
+}
+
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    uint64_t now_us,
@@ -848,4 +863,6 @@ void sched_explain(const struct sched *s,
             say_when(&t, s, state, now_us, job, &k, looks);
     } else
         say_waiting_for(&t, &d);
+    if (!room.is_there)
+        say_kept(&t, s, job->id);
 }

@@ -5,6 +5,7 @@
 #include "sched/claims.h"
 #include "sched/fleet.h"
 #include "sched/lanes.h"
+#include "sched/preempt.h"
 #include "sched/reserve.h"
 #include "sched/round.h"
 #include "sched/systems.h"
@@ -16,7 +17,8 @@ struct sched {
     struct claims claims;
     struct systems systems; /* and what belongs to an agent */
     struct reserving reserving;
-    uint64_t now_us; /* of the last round */
+    struct preempting preempting; /* whose place is taken */
+    uint64_t now_us;              /* of the last round */
 
     /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
      * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,

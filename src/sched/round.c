@@ -65,6 +65,7 @@ struct sched *sched_create(unsigned looks)
     reserving_reset(&s->reserving);
     fleet_init(&s->fleet);
     lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown, &s->claims.used);
+    preempting_init(&s->preempting);
     return s;
 }
 
@@ -79,6 +80,7 @@ static void clear(struct sched *s)
     s->waking.again = false;
     s->claims.used = 0;
     reserving_reset(&s->reserving);
+    preempting_finish(&s->preempting);
 }
 
 void sched_destroy(struct sched *s)

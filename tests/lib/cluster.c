@@ -289,3 +289,27 @@ uint64_t cluster_settle(struct cluster *c)
     } while (c->more);
     return accepted;
 }
+
+static void apply_preemption(struct cluster *c, const struct preemption *p)
+{
+    struct command command = {.kind = COMMAND_PREEMPT,
+                              .preempt = {.job = p->job,
+                                          .agent = p->agent,
+                                          .victims = p->victims,
+                                          .count = p->count}};
+
+    expect_done(cluster_apply(c, &command));
+    sched_preempted(c->sched, true);
+}
+
+size_t cluster_preempt(struct cluster *c, struct preemption *out, size_t max)
+{
+    size_t count = 0;
+    bool more = true;
+
+    c->now_us += PREEMPT_PASS_MS * 1000ull;
+    while (more && count < max)
+        if (sched_preempt(c->sched, c->state, c->now_us, &out[count], &more))
+            apply_preemption(c, &out[count++]);
+    return count;
+}

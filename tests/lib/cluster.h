@@ -8,6 +8,7 @@
 #define TESTS_LIB_CLUSTER_H
 
 #include "raft_fsm/fsm.h"
+#include "sched/preempt.h"
 #include "sched/round.h"
 
 #include <stdbool.h>
@@ -70,6 +71,8 @@ void cluster_report(struct cluster *c, uint64_t attempt, enum task_state state);
 size_t cluster_plan(struct cluster *c, size_t max);
 /* Propose the plan; how many of its placements were accepted. */
 uint64_t cluster_place(struct cluster *c);
+/* A pass of preemption, at most `max` of them: apply each; how many there were, all accepted. */
+size_t cluster_preempt(struct cluster *c, struct preemption *out, size_t max);
 /* Plan and place until a round says that there is no more; how many were accepted. */
 uint64_t cluster_settle(struct cluster *c);
 

@@ -251,6 +251,7 @@ bool master_leads(const struct master_core *m);
     X(rounds, "Scheduling rounds.")                                                 \
     X(reservations, "Times that an agent was reserved for a task that waits.")      \
     X(placements, "Tasks placed on agents.")                                        \
+    X(preempted, "Tasks told to end to make room for others.")                      \
     X(launches_sent, "Orders to launch a task.")                                    \
     X(stops_sent, "Orders to stop a task.")                                         \
     X(slots_fired, "Jobs that were made of schedules.")                             \

@@ -372,6 +372,7 @@ void leader_turn(struct master_core *m)
     stop_killed_jobs(m);
     release_jobs(m);
     schedules_turn(m);
+    preempts_turn(m); /* before the next round is on its way */
     round_begin(m);
 }
 

@@ -104,6 +104,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
     case ORIGIN_FIRE:
         schedules_fired(m, origin->agent, result);
         break;
+    case ORIGIN_PREEMPT:
+        preempts_applied(m, result);
+        break;
     case ORIGIN_PURGE:
         leader_purge_applied(m, result);
         break;
