@@ -68,3 +68,30 @@ def test_what_is_refused(start_cluster):
         assert done.returncode in (1, 2), words
         assert part in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert set(roles(cluster)) == {"default"}
+
+
+def test_a_task_makes_room_and_runs_again(start_cluster):
+    """One of a role that may preempt stops the one that has all of the agent, with its grace."""
+    cluster = start_cluster(masters=1, agents=1)
+    gates = {name: Gate(cluster.folder / name) for name in ("low", "high")}
+    cpus = cluster.client.json("agents")[0]["resources"]["cpus"]
+    cluster.client("roles", "set", "prod", "--priority", "5", "--preempt", "10")
+    jobs = {}
+    for name, role in (("low", "default"), ("high", "prod")):
+        jobs[name] = cluster.client.submit_spec(
+            name=name,
+            role=role,
+            argv=[str(word) for word in cluster.witness.argv(gates[name], 0)],
+            resources={"cpus": cpus, "mem": 16},
+        )
+        wait_until(f"{name} runs", lambda: running(cluster, jobs[name]) == 1)
+    task = cluster.client.job(jobs["low"])["tasks"][0]
+    assert task["state"] == "TASK_PENDING"
+    assert task["message"] == f"preempted for job {jobs['high']}"
+    gates["high"].open()
+    assert cluster.wait_job(jobs["high"])["state"] == "COMPLETE"
+    wait_until("low runs again", lambda: running(cluster, jobs["low"]) == 1)
+    gates["low"].open()
+    assert cluster.wait_job(jobs["low"])["state"] == "COMPLETE"
+    failures = cluster.client.json("failures")
+    assert [failure["type"] for failure in failures] == ["preempted"]

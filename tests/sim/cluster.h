@@ -21,6 +21,7 @@
 #define AGENTS_MAX     12
 #define CLIENTS_MAX    4
 #define SIM_FIRST_PORT 31000
+#define ROLES_SEEN     2   /* `default` and `batch` */
 #define AGENT_IDS_MAX  256 /* ids that the checks look at */
 #define JOBS_MAX       4096
 #define INDEX_MAX      200000
@@ -95,6 +96,10 @@ struct sim_master {
         uint64_t drain_us; /* the deadline in the state */
         uint64_t since_us; /* when this master saw it first */
     } drains[AGENT_IDS_MAX];
+    struct { /* as it was when they looked */
+        uint32_t attempts[ROLES_SEEN], ending[ROLES_SEEN];
+        uint32_t on_agent[AGENT_IDS_MAX];
+    } seen;
     enum replica_role role;
 };
 
@@ -238,6 +243,7 @@ struct sim_job {
     X(low_disks)   /* of running agents … */                                   \
     X(low_starts)  /* … and of agents as they start */                         \
     X(roles)       /* that were set */                                           \
+    X(preempted)   /* attempts that were told to make room */                    \
     X(lost)        /* hosts, whose agents are declared gone */                   \
     X(reinstalled) /* agents that came back and heard so */                      \
     X(ports)       /* that attempts had */                                       \
@@ -305,7 +311,10 @@ struct cluster {
         known_index; /* the highest that an answer of any master to a client told */
     struct attempt_records launches;
     struct attempt_records forgotten; /* by their agent: their end was acknowledged */
-    uint64_t last_term;               /* of any leader */
+    struct attempt_records preempted;
+    uint32_t most_preempt[ROLES_SEEN]; /* that a role ever had as its budget */
+    uint32_t preempted_in[TERMS_MAX][ROLES_SEEN]; /* by tasks of it, in a term */
+    uint64_t last_term;                           /* of any leader */
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
     uint64_t *commit_terms;
@@ -382,6 +391,12 @@ void check_confirmed(struct sim_master *m, struct connection *to, struct bytes b
 void check_renewed(struct sim_agent *a, uint64_t ms);           /* the shims get */
 void check_alone(struct cluster *c, const struct sim_task *t);  /* it begins */
 void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends now */
+
+/* cluster_preempts.c */
+void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
+
+/* The tree of records of attempts (cluster_checks.c).  False when it was there. */
+bool check_record(struct attempt_records *records, uint64_t attempt);
 
 /* Split a run of bytes into frames (without their size words). */
 bool next_frame(struct bytes *rest, struct bytes *frame);

@@ -41,14 +41,21 @@ void check_leader(struct cluster *c, struct sim_master *m, uint64_t term)
         c->last_term = term;
 }
 
-/* The agent was told that the end of this attempt is in the log. */
-void check_forget(struct cluster *c, uint64_t attempt)
+bool check_record(struct attempt_records *records, uint64_t attempt)
 {
     struct attempt_record *record = mem_zalloc(sizeof(*record));
 
     record->attempt = attempt;
-    if (RB_INSERT(attempt_records, &c->forgotten, record) != NULL)
-        mem_free(record);
+    if (RB_INSERT(attempt_records, records, record) == NULL)
+        return true;
+    mem_free(record);
+    return false;
+}
+
+/* The agent was told that the end of this attempt is in the log. */
+void check_forget(struct cluster *c, uint64_t attempt)
+{
+    check_record(&c->forgotten, attempt);
 }
 
 /* A leader begins with everything that was ever acknowledged to an agent. */
@@ -289,6 +296,7 @@ static void check_applied(struct cluster *c, struct sim_master *m)
         check_closed(c, m, agent);
         check_drain(c, m, agent);
     }
+    check_preempts(c, m);
     m->looked_to = s->index;
 }
 
@@ -641,6 +649,7 @@ void checks_finish(struct cluster *c)
 
     records_finish(&c->launches);
     records_finish(&c->forgotten);
+    records_finish(&c->preempted);
     RB_FOREACH_SAFE (f, final_tree, &c->finals, next_f) {
         RB_REMOVE(final_tree, &c->finals, f);
         mem_free(f);

@@ -501,6 +501,7 @@ void sim_client_role(struct cluster *c)
                 .aging_ms = chance(w, 30) ? ROLE_NEVER : pick(w, 0, 60000),
                 .length_ms = pick(w, 1, 60000),
                 .reserve_ms = 0, /* at once: nobody waits for minutes here */
+                .preempt = (uint32_t)pick(w, 0, 4),
                 .min = {{{100 * pick(w, 1, 20)}}, 1u << RESOURCE_CPUS, {0}},
                 .max = {{{100 * pick(w, 20, 60)}}, 1u << RESOURCE_CPUS, {0}},
             },
@@ -637,7 +638,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     snprintf(text, sizeof(text), "job-%u", (unsigned)(j->key % 5));
     spec.name = mem_strdup(text);
     spec.instances = j->instances;
-    spec.priority = (int32_t)rng_between(&r, 0, 2);
+    spec.priority = 10 * (int32_t)rng_between(&r, 0, 2);
     spec.resources.amount[RESOURCE_CPUS] = 100 * rng_between(&r, 1, 10);
     spec.resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
     spec.kill_grace_ms = rng_between(&r, 50, 1000);

@@ -314,6 +314,7 @@ static struct cluster *setup(uint64_t seed, int trace)
     c->elected_us = mem_zalloc(TERMS_MAX * sizeof(*c->elected_us));
     RB_INIT(&c->launches);
     RB_INIT(&c->forgotten);
+    RB_INIT(&c->preempted);
     RB_INIT(&c->finals);
     network_init(&c->net,
                  w,

@@ -155,6 +155,29 @@ START_TEST(test_the_youngest_of_one_agent)
 }
 END_TEST
 
+/* More sets than are tried: who is taken suffices, and nobody is too many (it is applied). */
+START_TEST(test_of_many_some_are_taken)
+{
+    struct job_spec like;
+
+    cluster_add_agent(&c, amounts(100000, 100000, 0, 0));
+    job_spec_init(&like);
+    like.role = "batch";
+    for (uint64_t i = 1; i <= 50; i++) {
+        like.resources = amounts(40 * i, 2000 - 39 * i, 0, 0);
+        cluster_submit_like(&c, &like);
+    }
+    ck_assert_uint_eq(cluster_settle(&c), 50);
+    like.role = "prod";
+    like.resources = amounts(75000, 75000, 0, 0);
+    set_role("prod", ROLE_HAS_PREEMPT, (struct role_spec){.preempt = 100});
+    cluster_submit_like(&c, &like);
+    round_and_pass(0);
+    ck_assert_uint_eq(count, 1);
+    ck_assert_uint_gt(found[0].count, 10);
+}
+END_TEST
+
 /* ---- whether ---- */
 
 START_TEST(test_nobody_is_taken_while_there_is_room)
@@ -499,6 +522,7 @@ int main(void)
                          test_the_example_of_the_specification,
                          test_fewest_before_youngest,
                          test_the_youngest_of_one_agent,
+                         test_of_many_some_are_taken,
                          test_nobody_is_taken_while_there_is_room,
                          test_what_is_ending_anyway_is_waited_for,
                          test_a_new_leader_preempts_nobody_twice,

@@ -1,0 +1,148 @@
+/* cluster_preempts.c - what must hold of tasks that make room for others (spec 15).
+ *
+ * A master is looked at after each of its steps.  When just one entry was applied since, and nothing
+ * else came or went where it counts, what was true for the command that preempted is true still. */
+#include "cluster.h"
+
+#include "base/assert.h"
+
+#include <string.h>
+
+static int number_of(const struct role *r)
+{
+    return strcmp(r->name, ROLE_DEFAULT) == 0 ? 0 : 1;
+}
+
+struct tally {
+    uint32_t attempts[ROLES_SEEN], ending[ROLES_SEEN], new[ROLES_SEEN];
+};
+
+static bool is_new(const struct sim_master *m, const struct attempt *t)
+{
+    return t->stop == TASK_REASON_PREEMPTED && !t->superseded &&
+           t->changed > m->looked_to;
+}
+
+static struct tally tally(const struct sim_master *m, const struct state *s)
+{
+    struct tally n = {{0}, {0}, {0}};
+    struct attempt *t;
+
+    RB_FOREACH (t, attempt_tree, (struct attempt_tree *)(uintptr_t)&s->attempts) {
+        int role = number_of(t->job->owner->role);
+
+        n.attempts[role]++;
+        n.ending[role] += attempt_is_to_end(t);
+        n.new[role] += is_new(m, t);
+    }
+    return n;
+}
+
+/* Never of a role that is at its minimum, or below. */
+static void check_minimum(struct cluster *c,
+                          const struct sim_master *m,
+                          const struct attempt *t,
+                          const struct tally *now)
+{
+    const struct role *r = t->job->owner->role;
+    const int k = RESOURCE_CPUS;
+    int role = number_of(r);
+
+    if (now->attempts[role] != m->seen.attempts[role] ||
+        now->ending[role] - now->new[role] != m->seen.ending[role])
+        return;
+    if (r->use.amount[k] < r->ending.amount[k] + r->spec.min.amount.amount[k])
+        world_fail(
+            &c->world,
+            "master %u: attempt %llu is preempted, and role %s is below its minimum",
+            m->number + 1,
+            (unsigned long long)t->id,
+            r->name);
+}
+
+/* Never while there is room. */
+static void check_need(struct cluster *c,
+                       const struct sim_master *m,
+                       const struct attempt *t,
+                       const struct job *taker)
+{
+    const struct agent *a = t->agent;
+
+    if (a->id < AGENT_IDS_MAX && a->attempts_count == m->seen.on_agent[a->id] &&
+        agent_has_room(a, taker))
+        world_fail(
+            &c->world,
+            "master %u: attempt %llu is preempted for job %llu, which has room on "
+            "agent %llu",
+            m->number + 1,
+            (unsigned long long)t->id,
+            (unsigned long long)taker->id,
+            (unsigned long long)a->id);
+}
+
+/* What a leader did lasts a minute at most here. */
+static void
+check_budget(struct cluster *c, const struct state *s, const struct role *taker)
+{
+    int role = number_of(taker);
+
+    ASSERT(s->term < TERMS_MAX);
+    if (++c->preempted_in[s->term][role] > c->most_preempt[role])
+        world_fail(
+            &c->world,
+            "tasks of role %s preempted %u others in term %llu, of at most %u in a "
+            "minute",
+            taker->name,
+            c->preempted_in[s->term][role],
+            (unsigned long long)s->term,
+            c->most_preempt[role]);
+}
+
+static void
+remember(struct sim_master *m, const struct state *s, const struct tally *now)
+{
+    struct agent *a;
+
+    memcpy(m->seen.attempts, now->attempts, sizeof(now->attempts));
+    memcpy(m->seen.ending, now->ending, sizeof(now->ending));
+    RB_FOREACH (a, agent_tree, (struct agent_tree *)(uintptr_t)&s->agents)
+        if (a->id < AGENT_IDS_MAX)
+            m->seen.on_agent[a->id] = a->attempts_count;
+}
+
+static void check_one(struct cluster *c,
+                      struct sim_master *m,
+                      const struct state *s,
+                      const struct attempt *t,
+                      const struct tally *now)
+{
+    const struct job *taker = state_job(s, t->preempted_for);
+    bool is_first = check_record(&c->preempted, t->id);
+
+    c->totals.preempted += is_first;
+    if (taker == NULL)
+        return;
+    if (is_first)
+        check_budget(c, s, taker->owner->role);
+    if (s->index != m->looked_to + 1)
+        return;
+    check_need(c, m, t, taker);
+    if (taker->owner->role != t->job->owner->role)
+        check_minimum(c, m, t, now);
+}
+
+void check_preempts(struct cluster *c, struct sim_master *m)
+{
+    const struct state *s = master_state(m->core);
+    struct tally now = tally(m, s);
+    struct role *r;
+    struct attempt *t;
+
+    RB_FOREACH (r, role_tree, (struct role_tree *)(uintptr_t)&s->roles)
+        if (r->spec.preempt > c->most_preempt[number_of(r)])
+            c->most_preempt[number_of(r)] = r->spec.preempt;
+    RB_FOREACH (t, attempt_tree, (struct attempt_tree *)(uintptr_t)&s->attempts)
+        if (is_new(m, t))
+            check_one(c, m, s, t, &now);
+    remember(m, s, &now);
+}
