@@ -101,9 +101,9 @@
 #define LIMIT_CUSTOM           16         /* custom resources of a task or an agent */
 #define LIMIT_CUSTOM_BYTES     64         /* a name of one */
 #define LIMIT_ROLES            1024
-#define LIMIT_VICTIMS          64    /* attempts that are preempted for one task */
 #define LIMIT_ROLE_BYTES       64    /* a name of one */
 #define LIMIT_OWNER_BYTES      64    /* a name of one */
+#define LIMIT_VICTIMS          64    /* attempts that are preempted for one task */
 #define LIMIT_FAILURES         65536 /* that are remembered */
 #define LIMIT_HISTORIES        16384 /* of roles and names of jobs */
 #define LIMIT_LISTED_RANGES    1024  /* of ports in use, in a listing of agents */
