@@ -13,6 +13,8 @@
 
 #define MINUTE_US        60000000ull
 #define STEPS_PER_LOOK   16
+#define LOOKS_PART       4  /* of those of a round, in each call */
+#define REST_US          5  /* after a pass for each look, which takes less than one */
 #define SHAPES_OF_A_LANE 16 /* that are looked at for a job, and jobs of a shape */
 
 /* Whom it is about. */
@@ -204,7 +206,8 @@ static bool may_preempt(const struct call *c, struct taker *t)
     kept_for_role(c, t->role, &t->claimed);
     use_add_all(&all, &t->role->use);
     use_add_all(&all, &t->claimed);
-    may = bound_has_room(&t->role->spec.max, &all, t->job) &&
+    may = ~c->sched->claims.used != 0 &&
+          bound_has_room(&t->role->spec.max, &all, t->job) &&
           left_of_budget(&c->sched->preempting, t->role, c->now_us) > 0;
     use_finish(&all);
     return may;
@@ -452,8 +455,12 @@ bool sched_preempt(struct sched *s,
                    struct preemption *out,
                    bool *more)
 {
-    struct call c = {.sched = s, .state = state, .now_us = now_us, .looks = s->looks};
+    struct call c = {.sched = s,
+                     .state = state,
+                     .now_us = now_us,
+                     .looks = (s->looks + LOOKS_PART - 1) / LOOKS_PART};
     struct preempting *p = &s->preempting;
+    unsigned looks = c.looks;
     bool is_taken = false;
 
     *more = false;
@@ -465,10 +472,14 @@ bool sched_preempt(struct sched *s,
         p->next_us = now_us + PREEMPT_PASS_MS * 1000ull;
         p->role = p->lane = (struct fit_key){0, 0};
         p->job = 0;
+        p->looked = 0;
     }
     while (step(&c, out, &is_taken))
         if (is_taken && out->count > 0)
             break;
+    p->looked += looks - c.looks;
+    if (!p->is_on && p->next_us < now_us + p->looked * REST_US)
+        p->next_us = now_us + p->looked * REST_US;
     *more = p->is_on;
     return is_taken && out->count > 0;
 }

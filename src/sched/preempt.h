@@ -54,6 +54,7 @@ struct spending {
 struct preempting {
     bool is_on;                /* a pass goes on: … */
     uint64_t next_us;          /* … else the next one does not begin before */
+    uint64_t looked;           /* looks that it took */
     struct fit_key role, lane; /* it has come to */
     uint64_t job;              /* for which agents are looked at; 0: none */
     uint64_t agent;            /* those before this one were */
