@@ -291,10 +291,8 @@ static enum looked look_at(struct call *c,
     if (a->standing != STANDS_OPEN || !is_to_be_had(c, t, a) ||
         !resources_contain(&agent->capacity, &t->job->resources) || !seek_matches(k, a))
         return NOTHING_THERE;
-#ifndef MUTANT_PREEMPT_WITHOUT_NEED
     if (has_room(a, t->job, k))
         return NO_NEED;
-#endif
     found = victims_choose(v, agent, t->job, &t->claimed, c->now_us, &steps);
     steps /= STEPS_PER_LOOK;
     c->looks -= steps < c->looks ? steps : c->looks;

@@ -51,7 +51,9 @@ static void find_missing(struct question *q)
     struct attempt *t;
 
     RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&q->agent->attempts)
+#ifndef MUTANT_PREEMPT_WITHOUT_NEED
         if (!attempt_is_to_end(t))
+#endif
             resources_add(&stay, &t->job->resources);
     for (int k = 0; k < RESOURCE_KINDS; k++) {
         uint64_t capacity = q->agent->capacity.amount[k];
