@@ -148,6 +148,26 @@ check_lane(const struct sched *s, const struct lane *lane, const struct role *ro
     ASSERT(!queue_is_empty(&lane->queue) || lane->is_touched);
 }
 
+static const struct role_lanes *role_of(const struct sched *s, const struct claim *c)
+{
+    const struct waiting *w = waiting_find(&s->lanes.jobs, c->job);
+
+    return ((struct lane *)w->shape->queue->owner)->role;
+}
+
+/* It is the only one of its role. */
+static void check_reservation(const struct sched *s, const struct claim *c)
+{
+    uint64_t set = s->claims.used;
+
+    while (set != 0) {
+        const struct claim *other = &s->claims.of[claim_next(&set)];
+
+        ASSERT(other == c || c->kind != CLAIM_RESERVATION ||
+               other->kind != CLAIM_RESERVATION || role_of(s, c) != role_of(s, other));
+    }
+}
+
 static void check_claims(const struct sched *s)
 {
     uint64_t set = s->claims.used;
@@ -159,6 +179,7 @@ static void check_claims(const struct sched *s)
         a = fleet_agent(&s->fleet, c->agent);
         ASSERT(a != NULL && (a->claims & 1ull << (c - s->claims.of)) != 0);
         ASSERT(waiting_find(&s->lanes.jobs, c->job) != NULL);
+        check_reservation(s, c);
     }
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
         for (set = a->claims; set != 0;) {

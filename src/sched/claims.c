@@ -43,7 +43,9 @@ int claims_add(struct claims *c,
     c->of[i].beyond_is_plain = !is_plain(demand);
     c->of[i].is_alone = is_apart(demand);
     c->used |= 1ull << i;
+    c->changes++;
     a->claims |= 1ull << i;
+    a->changes++;
     f->version++;
     return i;
 }
@@ -71,6 +73,7 @@ void claims_drop(struct claims *c, struct fleet *f, int i)
 
     ASSERT((c->used & 1ull << i) != 0);
     c->used &= ~(1ull << i);
+    c->changes++;
     if (a == NULL)
         return;
     a->claims &= ~(1ull << i);

@@ -45,7 +45,8 @@ struct claim {
 };
 
 struct claims {
-    uint64_t used; /* a bit for each that there is */
+    uint64_t used;    /* a bit for each that there is */
+    uint64_t changes; /* grows when one is added or dropped */
     struct claim of[LIMIT_CLAIMS];
 };
 

@@ -63,7 +63,7 @@ struct fleet_agent {
     bool is_taken;           /* its id is in `taken` */
     bool is_relaxed;  /* a claim lets more in: it counts as grown when it is read */
     uint64_t claims;  /* bits of those on it (claims.h) */
-    uint64_t changes; /* how often it was read */
+    uint64_t changes; /* grows when it is read, or has another claim */
     bool is_reread;   /* for fleet_forget() */
     uint32_t runs;    /* attempts on it, and what is planned */
     bool is_due;      /* its id is in `due` */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define ENDINGS_PER_LOOK 16
+#define PLANNED_PER_LOOK 256
 
 /* One task of the agent. */
 struct ending {
@@ -66,6 +67,21 @@ static void add(struct outlook *o, size_t *count, struct ending e)
     o->endings[(*count)++] = e;
 }
 
+static void
+add_planned(struct outlook *o, size_t i, size_t *count, struct resources *used)
+{
+    const struct job *j = state_job(o->state, o->planned[i].job);
+    struct ending e = {.order = UINT64_MAX - o->planned_count + i, .job = j};
+
+    if (j == NULL)
+        return;
+    expect(&e,
+           j->expected_ms == 0 ? FORECAST_NEVER : later(o->now_us, j->expected_ms),
+           o->now_us);
+    add(o, count, e);
+    resources_add(used, &j->resources);
+}
+
 static size_t collect(struct outlook *o,
                       const struct agent *agent,
                       const struct fleet_agent *a,
@@ -77,18 +93,9 @@ static size_t collect(struct outlook *o,
     *used = agent->allocated;
     TAILQ_FOREACH (t, &agent->attempts, by_agent)
         add(o, &count, ending_of(t, o->now_us));
-    for (size_t i = 0; a->is_taken && i < o->planned_count; i++) {
-        const struct job *j = state_job(o->state, o->planned[i].job);
-        struct ending e = {.order = UINT64_MAX - o->planned_count + i, .job = j};
-
-        if (o->planned[i].agent != a->id || j == NULL)
-            continue;
-        expect(&e,
-               j->expected_ms == 0 ? FORECAST_NEVER : later(o->now_us, j->expected_ms),
-               o->now_us);
-        add(o, &count, e);
-        resources_add(used, &j->resources);
-    }
+    for (size_t i = 0; a->is_taken && i < o->planned_count; i++)
+        if (o->planned[i].agent == a->id)
+            add_planned(o, i, &count, used);
     return count;
 }
 
@@ -184,7 +191,8 @@ bool forecast_agent(struct outlook *o,
     count = collect(o, agent, a, &used);
     if (count > 0)
         qsort(o->endings, count, sizeof(*o->endings), by_end);
-    cost = 1 + (unsigned)count / ENDINGS_PER_LOOK;
+    cost = 1 + (unsigned)count / ENDINGS_PER_LOOK +
+           (a->is_taken ? (unsigned)o->planned_count / PLANNED_PER_LOOK : 0);
     *looks -= cost < *looks ? cost : *looks;
     *out = (struct forecast){.agent = a->id};
     if (!walk(o, agent, count, used, &need, out))

@@ -243,6 +243,12 @@ static void reserve(struct reserve_view *v,
     note(s, i, f);
 }
 
+static bool is_worth_moving(const struct forecast *to, const struct forecast *from)
+{
+    return to->from_us < from->from_us ||
+           (to->from_us == FORECAST_NEVER && to->ends < from->ends);
+}
+
 /* All agents were looked at: the claim is made, or moves when that is sooner. */
 static void
 search_end(struct reserve_view *v, struct shape *shape, const struct job *j, int claim)
@@ -264,7 +270,7 @@ search_end(struct reserve_view *v, struct shape *shape, const struct job *j, int
         return;
     if (claim >= 0) {
         a = fleet_agent(&s->fleet, s->claims.of[claim].agent);
-        if (forecast(v, &k, j, a, &now) && !forecast_is_sooner(&best, &now))
+        if (forecast(v, &k, j, a, &now) && !is_worth_moving(&best, &now))
             return;
         claims_drop(&s->claims, &s->fleet, claim);
     }
@@ -285,6 +291,7 @@ next_of_role(struct reserve_view *v, struct role_lanes *role, int *claim)
 {
     struct sched *s = v->sched;
     const struct role *spec = state_role(v->outlook.state, role->name);
+    const struct job *j;
     struct shape *shape;
     uint64_t at_us;
 
@@ -300,10 +307,10 @@ next_of_role(struct reserve_view *v, struct role_lanes *role, int *claim)
         return is_wanted(s, *claim) && shape->at == SHAPE_ASLEEP ? shape : NULL;
     }
     shape = first_of_role(s, role);
-    if (shape == NULL)
+    j = shape == NULL ? NULL : state_job(v->outlook.state, first_job(shape));
+    if (j == NULL)
         return NULL;
-    at_us = due_us(
-        shape, state_job(v->outlook.state, first_job(shape)), spec->spec.reserve_ms);
+    at_us = due_us(shape, j, spec->spec.reserve_ms);
     if (at_us > s->now_us) {
         be_due(&s->reserving, at_us);
         return NULL;
@@ -359,15 +366,18 @@ static void look_again(struct reserve_view *v, int i)
     struct forecast f;
     struct seek k;
 
-    if (c->kind != CLAIM_RESERVATION || a->changes == s->reserving.of[i].seen)
+    if (c->kind != CLAIM_RESERVATION || a->changes == s->reserving.of[i].seen ||
+        w == NULL || j == NULL)
         return;
     begin_seek(v, w->shape, j, UINT_MAX, &k);
     if (!forecast(v, &k, j, a, &f)) {
         claims_drop(&s->claims, &s->fleet, i);
         return;
     }
-    if (f.at_us > c->at_us)
+    if (f.at_us > c->at_us) {
         s->reserving.of[i].again_us = s->now_us;
+        be_due(&s->reserving, s->now_us);
+    }
     claims_change(&s->claims, &s->fleet, i, f.at_us, &f.beyond);
     note(s, i, &f);
 }
@@ -380,6 +390,15 @@ static bool serve_role(struct reserve_view *v, struct role_lanes *role)
     return shape == NULL || serve(v, role, shape, claim);
 }
 
+/* Since all roles were gone through. */
+static bool is_as_it_was(const struct sched *s)
+{
+    const struct reserving *r = &s->reserving;
+
+    return r->lanes == s->lanes.changes && r->claims == s->claims.changes &&
+           s->now_us < r->due_us;
+}
+
 bool reserve_all(struct reserve_view *v)
 {
     struct sched *s = v->sched;
@@ -390,8 +409,7 @@ bool reserve_all(struct reserve_view *v)
 
     while (set != 0)
         look_again(v, claim_next(&set));
-    if (first == NULL && s->reserving.order == s->lanes.changes &&
-        s->now_us < s->reserving.due_us)
+    if (first == NULL && is_as_it_was(s))
         return true;
     s->reserving.due_us = UINT64_MAX;
     if (first != NULL && !serve_role(v, first))
@@ -406,7 +424,8 @@ bool reserve_all(struct reserve_view *v)
         from = n->key;
         from.second++;
     }
-    s->reserving.order = s->lanes.changes;
+    s->reserving.lanes = s->lanes.changes;
+    s->reserving.claims = s->claims.changes;
     return true;
 }
 

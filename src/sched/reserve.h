@@ -27,12 +27,12 @@ struct reservation {
 
 struct reserving {
     struct reservation of[LIMIT_CLAIMS];
-    uint64_t made;         /* reservations, since the beginning */
-    uint64_t due_us;       /* when there is more to do though nothing happens */
-    uint64_t order;        /* of the lanes, as they were looked at last */
-    uint64_t searching;    /* for this job; 0: for none */
-    uint64_t next;         /* agents before this one were looked at */
-    struct forecast found; /* the best of them */
+    uint64_t made;          /* reservations, since the beginning */
+    uint64_t due_us;        /* when there is more to do though nothing happens */
+    uint64_t lanes, claims; /* changes of them when they were looked at last */
+    uint64_t searching;     /* for this job; 0: for none */
+    uint64_t next;          /* agents before this one were looked at */
+    struct forecast found;  /* the best of them */
 };
 
 /* What a round gives it. */

@@ -839,7 +839,7 @@ size_t sched_round(struct sched *s,
 {
     struct round r = {
         .sched = s, .state = state, .out = out, .max = max, .looks = s->looks};
-    uint64_t claims;
+    uint64_t changes;
 
     r.reserve = (struct reserve_view){
         .sched = s,
@@ -861,10 +861,10 @@ size_t sched_round(struct sched *s,
                     s->fleet.has_relaxed || !r.is_reserved;
             break;
         }
-        claims = s->claims.used;
+        changes = s->claims.changes;
         place_first_job(&r, &p);
-        if ((claims & ~s->claims.used) != 0)
-            reserve(&r); /* who had it is served: the next one waits first */
+        if (s->claims.changes != changes)
+            reserve(&r); /* who had room kept is served: the next one waits first */
     }
     outlook_finish(&r.reserve.outlook);
     s->waking.was_cut = r.looks == 0 && s->fleet.grown.root != NULL;

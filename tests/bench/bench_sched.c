@@ -17,6 +17,9 @@
  *     empty      as array, in a role that takes empty agents first
  *     churn      unequal jobs wait, ten for each agent; a tenth of what runs ends, and what
  *                then fits is placed
+ *     backfill   as churn, in a role that reserves at once, where half of the jobs say how long
+ *                they take
+ *     reserve    from the moment at which a large task is due, to its reservation
  *     idle       the round after a small agent came, while those wait: nothing is placed
  *     leading    from the state alone to the first placement, while those wait
  *     names      a round that places one task, while each agent has 16 custom resources of
@@ -169,10 +172,21 @@ static void submit_choosy(struct resources need,
     cluster_submit_like(&c, &spec);
 }
 
+static bool says_time; /* half of the jobs do */
+
 static void submit(uint64_t jobs, uint32_t instances, bool unequal)
 {
-    for (uint64_t i = 0; i < jobs; i++)
-        cluster_submit(&c, any_task(unequal), instances, (int32_t)rng_below(&rng, 5));
+    struct job_spec spec;
+
+    job_spec_init(&spec);
+    spec.instances = instances;
+    for (uint64_t i = 0; i < jobs; i++) {
+        spec.resources = any_task(unequal);
+        spec.priority = (int32_t)rng_below(&rng, 5);
+        spec.estimate_ms =
+            says_time && i % 2 == 0 ? 1000 + rng_below(&rng, 3600000) : 0;
+        cluster_submit_like(&c, &spec);
+    }
 }
 
 struct spent {
@@ -344,6 +358,45 @@ static double measure_churn(uint64_t agents, uint64_t seed)
     return per_placement(sum);
 }
 
+static void set_reserve(uint64_t ms)
+{
+    cluster_set_role(&c,
+                     &(struct role_change){.name = "default",
+                                           .given = ROLE_HAS_RESERVE,
+                                           .spec.reserve_ms = ms});
+}
+
+static double measure_backfill(uint64_t agents, uint64_t seed)
+{
+    struct spent sum = {0};
+
+    says_time = true;
+    start_full(agents, seed);
+    set_reserve(0);
+    for (int i = 0; i < 10; i++) {
+        struct spent spent;
+
+        end_some(agents / 10);
+        spent = place_all();
+        sum.ns += spent.ns;
+        sum.placed += spent.placed;
+    }
+    says_time = false;
+    return per_placement(sum);
+}
+
+static double measure_reserve(uint64_t agents, uint64_t seed)
+{
+    double ns;
+
+    start_full(agents, seed);
+    cluster_submit(&c, amounts(60000, 1024, 0, 0), 1, 9);
+    place_all();
+    set_reserve(0);
+    ns = (double)place_all().ns;
+    return ns;
+}
+
 static double measure_idle(uint64_t agents, uint64_t seed)
 {
     struct spent spent = {0};
@@ -428,6 +481,8 @@ static const struct measure {
     {"pinned", "ns per placement", measure_pinned, 1, true},
     {"empty", "ns per placement", measure_empty, 1, true},
     {"churn", "ns per placement", measure_churn, 1, true},
+    {"backfill", "ns per placement", measure_backfill, 1, true},
+    {"reserve", "ms", measure_reserve, 1e-6, false},
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
     {"names", "us per round", measure_names, 1e-3, false},
