@@ -13,6 +13,10 @@ def running(cluster, job):
     return sum(task["state"] == "TASK_RUNNING" for task in tasks)
 
 
+def first_agent(cluster, job):
+    return cluster.client.job(job)["tasks"][0]["agent_id"]
+
+
 def submit(cluster, gate, **spec):
     argv = [str(word) for word in cluster.witness.argv(gate, 0)]
     resources = {"cpus": 0.1, "mem": 16}
@@ -20,7 +24,8 @@ def submit(cluster, gate, **spec):
 
 
 def test_a_maximum_holds_over_a_change_of_leader(start_cluster):
-    """Two of four tasks run, and say why the others wait; the next leader keeps to it."""
+    """Two of four tasks run, and say why the others wait; the next leader keeps to it.  What
+    needs all of an agent has that reserved."""
     cluster = start_cluster(masters=3, agents=2)
     gate = Gate(cluster.folder / "gate")
     cluster.client("roles", "set", "batch", "--max", "cpus:0.2")
@@ -36,8 +41,22 @@ def test_a_maximum_holds_over_a_change_of_leader(start_cluster):
     assert batch["used"]["cpus"] == 0.2 and batch["jobs"] == 1
     cluster.client("roles", "set", "batch", "--max", "none")
     wait_until("all of them run", lambda: running(cluster, job) == 4)
+    agent = cluster.client.json("agents")[0]
+    cluster.client("roles", "set", "default", "--reserve", "0s")
+    large = cluster.client.submit_spec(
+        name="large",
+        argv=["true"],
+        resources={"cpus": agent["resources"]["cpus"], "mem": 16},
+        constraints=[f"agent = {first_agent(cluster, job)}"],
+    )
+    reserved = {"agent": first_agent(cluster, job), "at": None}
+    wait_until(
+        "room is kept for who waits",
+        lambda: cluster.client.job(large)["reservation"] == reserved,
+    )
     gate.open()
     assert cluster.wait_job(job)["state"] == "COMPLETE"
+    assert cluster.wait_job(large)["state"] == "COMPLETE"
     cluster.client("roles", "remove", "batch")
     assert set(roles(cluster)) == {"default"}
 
@@ -51,6 +70,7 @@ def test_what_is_refused(start_cluster):
         ("roles", "set", "a", "--min", "mem:5"): "name cpus as well",
         ("roles", "set", "a", "--min", "cpus:90000"): "role a: ",
         ("roles", "set", "a", "--weight", "0"): "role a: ",
+        ("roles", "set", "a", "--reserve", "soon"): "is not a duration",
         ("roles", "set", "a", "--max", ""): "give amounts",
         ("roles", "set", "a", "--min", ";"): "give amounts",
         ("roles", "set", "a", "--json"): "not together with set",
