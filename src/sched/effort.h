@@ -1,6 +1,6 @@
 /* effort.h - what questions about agents cost, and when there have been enough.
  *
- * The unit is one agent that is asked, some 60 ns.  What may take long looks first whether
+ * The unit is one agent that is asked, some 100 ns.  What may take long looks first whether
  * there is any left, and gives up if not: then its caller is *cut*, knows nothing, and begins again in
  * the next round, with the answers that are kept meanwhile.
  */
@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#define ASKED_PER_LOOK 16 /* cost as much as a search */
+#define ASKED_PER_LOOK 8 /* cost as much as a search */
 
 struct effort {
     unsigned spent;

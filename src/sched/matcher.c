@@ -11,6 +11,7 @@
 #define COMPILE_PRICE  64 /* a regular expression */
 #define REGEXP_PRICE   8  /* searching for it, without its steps */
 #define VALUE_PRICE    2
+#define STEPS_PER_ONE  2
 #define LISTED_PER_ONE 4
 
 /* Unknown, and cut, when it may take long and there is no effort left. */
@@ -23,7 +24,8 @@ static enum answer ask(struct rule *r, const struct value *v, struct effort *e)
         return ANSWER_UNKNOWN;
     answer =
         condition_holds(&r->condition, v->text, r->re, &steps) ? ANSWER_YES : ANSWER_NO;
-    e->spent += VALUE_PRICE + steps + (unsigned)r->condition.count / LISTED_PER_ONE +
+    e->spent += VALUE_PRICE + steps / STEPS_PER_ONE +
+                (unsigned)r->condition.count / LISTED_PER_ONE +
                 (r->re != NULL ? REGEXP_PRICE : 0);
     answers_set(&r->answers, v, answer);
     return answer;
@@ -192,6 +194,7 @@ static struct counter count_by(struct values *v, const char *attribute, uint32_t
 }
 
 #define CONDITIONS_PER_PRICE 4
+#define APART_PRICE          2u /* names are elsewhere in memory */
 
 static void
 compile(struct matchers *all, struct matcher *m, struct values *v, struct effort *e)
@@ -223,9 +226,10 @@ compile(struct matchers *all, struct matcher *m, struct values *v, struct effort
     }
     for (size_t i = 0; i < match->apart_count; i++)
         m->weights += match->aparts[i].weight;
-    m->price = 1 + (unsigned)(match->constraint_count + match->affinity_count +
-                              match->spread_count + match->apart_count) /
-                       CONDITIONS_PER_PRICE;
+    m->price = 1 + (match->apart_count > 0 ? APART_PRICE : 0u) +
+               (unsigned)(match->constraint_count + match->affinity_count +
+                          match->spread_count + match->apart_count) /
+                   CONDITIONS_PER_PRICE;
 }
 
 static void matcher_finish(struct matcher *m, struct values *v)

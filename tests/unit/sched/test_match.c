@@ -1,9 +1,12 @@
 /* test_match.c - docs/spec/7-scheduling.md: which agents a job may have, and which is best. */
 #include "base/text.h"
+#include "sched/internal.h"
+#include "sched/seek.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct cluster c;
@@ -512,6 +515,171 @@ START_TEST(test_anti_affinity_is_named)
 }
 END_TEST
 
+/* ---- what it costs ---- */
+
+#define MANY 200
+
+static void add_many(void)
+{
+    char attributes[32];
+
+    for (int i = 0; i < MANY; i++) {
+        snprintf(attributes, sizeof(attributes), "serial:s%03d;zone:z%d", i, i % 4);
+        add(amounts(8000, 0, 0, 0), attributes);
+    }
+    cluster_plan(&c, 1);
+}
+
+/* A search for the job with so much effort. */
+static struct seek search(uint64_t job, unsigned effort)
+{
+    struct job *j = state_job(c.state, job);
+    static struct demand demand;
+    struct seek k;
+
+    demand = job_demand(j);
+    seek_begin(&k, &c.sched->fleet, c.state, j->owner->role, &demand, effort);
+    seek_count(&k, j, NULL, 0);
+    seek_best(&k, NULL);
+    return k;
+}
+
+/* What one search spends. */
+static unsigned cost(uint64_t job)
+{
+    return search(job, UINT32_MAX).effort.spent;
+}
+
+START_TEST(test_a_value_is_asked_for_a_regular_expression_once)
+{
+    uint64_t job;
+    unsigned first;
+
+    add_many();
+    constrain("serial regexp (?:.|b?){12}[#@]");
+    job = submit(1);
+    first = cost(job);
+    ck_assert_uint_gt(first, MANY * 100);
+    ck_assert_uint_lt(cost(job), MANY * 4);
+    /* Another job that wishes the same knows it, too. */
+    constrain("zone = z1");
+    prefer("serial regexp (?:.|b?){12}[#@]");
+    constrain("serial regexp (?:.|b?){12}[#@]");
+    ck_assert_uint_lt(cost(submit(1)), MANY * 4);
+    add(amounts(8000, 0, 0, 0), "serial:new#");
+    ck_assert_uint_lt(cost(job), first / 4);
+}
+END_TEST
+
+START_TEST(test_a_search_is_cut_and_comes_to_its_end)
+{
+    unsigned searches = 0;
+    struct seek k;
+    uint64_t job;
+
+    add_many();
+    constrain("serial regexp (?:.|b?){12}[#@]");
+    job = submit(1);
+    do {
+        k = search(job, 1000);
+        ck_assert_uint_lt(k.effort.spent, 1000 + LIMIT_REGEXP_STEPS + MANY * 4);
+        ck_assert_uint_le(++searches, MANY);
+    } while (k.effort.is_cut);
+    ck_assert_uint_gt(searches, MANY / 10);
+}
+END_TEST
+
+/* The same by rounds of a few looks, and it is placed in the end. */
+START_TEST(test_a_round_goes_on_with_it)
+{
+    unsigned rounds = 0;
+    uint64_t job;
+
+    cluster_finish(&c);
+    cluster_init_with(&c, 40);
+    add_many();
+    add(amounts(8000, 0, 0, 0), "serial:bbbbbbbbbbbb@");
+    constrain("serial regexp (?:.|b?){12}[#@]$");
+    job = submit(1);
+    do
+        cluster_plan(&c, LIMIT_PLACEMENTS);
+    while (c.planned == 0 && c.more && ++rounds < 100 * MANY);
+    ck_assert_uint_gt(rounds, 10);
+    ck_assert_uint_eq(c.planned, 1);
+    ck_assert_uint_eq(c.plan[0].agent, MANY + 1);
+    ck_assert_uint_eq(c.plan[0].job, job);
+}
+END_TEST
+
+/* A job that has no task yet costs nothing, however many values there are. */
+START_TEST(test_counting_costs_as_many_tasks_as_the_job_has)
+{
+    uint64_t job;
+    unsigned none;
+
+    add_many();
+    constrain("serial distinct");
+    spread_over("host");
+    spread_over("serial");
+    job = submit(MANY);
+    none = cost(job);
+    ck_assert_uint_lt(none, MANY);
+    cluster_settle(&c);
+    ck_assert_uint_gt(cost(job), none + MANY);
+}
+END_TEST
+
+START_TEST(test_names_on_an_agent_are_read_once)
+{
+    uint64_t job;
+    unsigned first;
+
+    add_many();
+    spec.name = "db";
+    spec.resources = amounts(900, 0, 0, 0);
+    submit(MANY * 8);
+    cluster_settle(&c);
+    cluster_plan(&c, 1); /* reads what was placed */
+    spec.resources = amounts(100, 0, 0, 0);
+    spec.name = "web";
+    keep_apart("db");
+    job = submit(1);
+    first = cost(job);
+    ck_assert_uint_gt(first, MANY * 8);
+    ck_assert_uint_lt(cost(job), MANY * 4);
+    ck_assert_uint_gt(first, 3 * cost(job));
+    spec.name = NULL;
+}
+END_TEST
+
+/* Not each task asks all agents that have one already. */
+START_TEST(test_agents_that_have_one_are_asked_once)
+{
+    unsigned asked = 0;
+    struct seek k;
+    struct job *j;
+
+    add_many();
+    constrain("agent distinct");
+    prefer("zone = z1");
+    j = state_job(c.state, submit(MANY));
+    k = search(j->id, UINT32_MAX);
+    for (int i = 0; i < MANY; i++) {
+        struct fleet_agent *a = seek_best(&k, NULL);
+        struct resources left;
+
+        ck_assert_ptr_nonnull(a);
+        left = a->fit.vector;
+        ck_assert(fleet_plan(a, &left, k.demand));
+        seek_took(&k, a, j);
+        fleet_take(&c.sched->fleet, a, &left);
+    }
+    ck_assert_ptr_null(seek_best(&k, NULL));
+    asked = k.effort.spent;
+    ck_assert_uint_lt(asked, MANY * 40);
+}
+END_TEST
+
 int main(void)
 {
     TCase *cases[] = {
@@ -541,6 +709,13 @@ int main(void)
                   test_which_constraint_rejects_how_many,
                   test_long_texts_are_cut,
                   test_anti_affinity_is_named),
+                unit_case("costs",
+                  test_a_value_is_asked_for_a_regular_expression_once,
+                  test_a_search_is_cut_and_comes_to_its_end,
+                  test_a_round_goes_on_with_it,
+                  test_counting_costs_as_many_tasks_as_the_job_has,
+                  test_names_on_an_agent_are_read_once,
+                  test_agents_that_have_one_are_asked_once),
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
