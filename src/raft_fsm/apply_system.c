@@ -44,5 +44,5 @@ void systems_drain(struct apply *a, struct agent *agent)
         return;
     TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (!t->superseded && t->stop == TASK_REASON_NONE)
-            attempt_stop(a, t, TASK_REASON_AGENT_DRAINED);
+            attempt_stop(a, t, TASK_REASON_AGENT_DRAINED, 0);
 }

@@ -40,7 +40,8 @@ bool preempt_may(const struct job *taker,
     static const struct use NO_USE;
     const struct role *mine = taker->owner->role, *theirs = v->job->owner->role;
 
-    if (mine->spec.preempt == 0 || v->job == taker || attempt_is_to_end(v))
+    if (mine->spec.preempt == 0 || v->job == taker || attempt_is_to_end(v) ||
+        v->job->system != NULL || v->job->is_gang || job_is_whole(taker))
         return false;
     if (mine == theirs)
         return may_within_role(taker, v, now_us);
@@ -129,10 +130,10 @@ static bool extras_suffice(const struct agent *a,
     bool suffices;
 
     extra_use_copy(&used, &a->extras_used);
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&a->attempts)
+    TAILQ_FOREACH (t, &a->attempts, by_agent)
         if (t->job->extras != NULL &&
             (attempt_is_to_end(t) || is_one_of(t, victims, count)))
-            extra_give(&used, t->job->extras, t->ports, t->port_count);
+            extra_give(&used, t->job->extras, attempt_ports(t), t->port_count);
     suffices = extra_has_room(&a->extras, &used, taker->extras);
     extra_use_finish(&used);
     return suffices;
@@ -146,7 +147,7 @@ bool preempt_suffices(const struct agent *a,
     struct resources stay = taker->resources;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&a->attempts)
+    TAILQ_FOREACH (t, &a->attempts, by_agent)
         if (!attempt_is_to_end(t) && !is_one_of(t, victims, count))
             resources_add(&stay, &t->job->resources);
     return resources_contain(&a->capacity, &stay) &&

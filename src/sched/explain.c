@@ -535,12 +535,12 @@ static void begin_seek(const struct sched *s,
 {
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
     seek_count(k, job, NULL, 0);
-    k->refused = claims_against(
-        &s->claims,
-        &s->fleet,
-        &s->lanes,
-        state,
-        &(struct claimant){.job = job, .demand = d, .now_us = now_us});
+    k->refused =
+        claims_against(&s->claims,
+                       &s->fleet,
+                       &s->lanes,
+                       state,
+                       &(struct claimant){.job = job, .demand = d, .now_us = now_us});
     pay(k, looks);
 }
 
@@ -603,7 +603,8 @@ static void count_agent(struct spread_out *o,
     bool is_live = t != NULL && t->state >= TASK_STAGING && t->state <= TASK_RUNNING;
 
     if (!resources_contain(&a->size->capacity, &k->demand->need) ||
-        (k->matcher != NULL && !matcher_holds(k->matcher, &a->attributes, &k->effort)) ||
+        (k->matcher != NULL &&
+         !matcher_holds(k->matcher, &a->attributes, &k->effort)) ||
         (k->demand->extras != NULL &&
          !extra_is_able(&fleet_extras_of(a)->offered, k->demand->extras)))
         return;
@@ -728,9 +729,11 @@ static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t 
     const struct claim *c = &s->claims.of[i];
     uint32_t ends = s->reserving.of[i].ends;
 
-    say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
-    if (c->kind != CLAIM_RESERVATION)
+    if (c->kind == CLAIM_PREEMPTION) { /* somebody ends for it, or soon does anyway */
+        say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
         return;
+    }
+    say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
     if (c->at_us != CLAIM_NEVER && c->at_us >= now_us)
         say_in(t, c->at_us - now_us);
     else if (ends == 1)
@@ -806,21 +809,6 @@ static void say_when(struct text *t,
         say_soonest(t, s, state, now_us, w->shape, looks);
 }
 
-/* Somebody ends for it there, or soon does anyway. */
-static void say_kept(struct text *t, const struct sched *s, uint64_t job)
-{
-    uint64_t set = claims_of(&s->claims, job);
-
-    while (set != 0) {
-        const struct claim *c = &s->claims.of[claim_next(&set)];
-
-        if (c->kind != CLAIM_PREEMPTION)
-            continue;
-        say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
-        return;
-    }
-}
-
 void sched_explain(const struct sched *s,
                    const struct state *state,
                    uint64_t now_us,
@@ -863,6 +851,4 @@ void sched_explain(const struct sched *s,
             say_when(&t, s, state, now_us, job, &k, looks);
     } else
         say_waiting_for(&t, &d);
-    if (!room.is_there)
-        say_kept(&t, s, job->id);
 }

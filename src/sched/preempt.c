@@ -7,6 +7,7 @@
 #include "sched/internal.h"
 #include "sched/seek.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,7 @@ find_beyond(const struct agent *agent, const struct job *j, struct resources *be
     struct attempt *t;
 
     *beyond = agent->capacity;
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (!attempt_is_to_end(t))
             resources_add(&stay, &t->job->resources);
     if (!resources_contain(&agent->capacity, &stay))
@@ -186,7 +187,7 @@ static bool find_job(const struct call *c, struct taker *t)
         t->pick.shape = n->owner;
         for (int jobs = 0; w != NULL && jobs < SHAPES_OF_A_LANE; jobs++) {
             t->job = state_job(c->state, w->rank.second);
-            if (t->job != NULL &&
+            if (t->job != NULL && !job_is_whole(t->job) &&
                 job_pending(t->job) > kept_for(&c->sched->claims, t->job->id))
                 return true;
             w = RB_NEXT(waiting_tree, &t->pick.shape->jobs, w);
@@ -207,7 +208,7 @@ static bool may_preempt(const struct call *c, struct taker *t)
     use_add_all(&all, &t->role->use);
     use_add_all(&all, &t->claimed);
     may = ~c->sched->claims.used != 0 &&
-          bound_has_room(&t->role->spec.max, &all, t->job) &&
+          bound_has_room(&t->role->spec.max, &all, t->job, 1) &&
           left_of_budget(&c->sched->preempting, t->role, c->now_us) > 0;
     use_finish(&all);
     return may;
@@ -280,8 +281,8 @@ enum looked { NOTHING_THERE, THERE, NO_NEED };
 /* What it takes there. */
 static enum looked look_at(struct call *c,
                            const struct taker *t,
-                           const struct seek *k,
-                           const struct fleet_agent *a,
+                           struct seek *k,
+                           struct fleet_agent *a,
                            struct victims *v)
 {
     const struct agent *agent = state_agent(c->state, a->id);
@@ -321,7 +322,7 @@ remember(struct preempting *p, const struct fleet_agent *a, const struct victims
 enum searched { CUT, DONE, GIVEN_UP };
 
 /* All agents, from where it is. */
-static enum searched search(struct call *c, const struct taker *t, const struct seek *k)
+static enum searched search(struct call *c, const struct taker *t, struct seek *k)
 {
     struct preempting *p = &c->sched->preempting;
     struct fleet_agent from = {.id = p->agent};
@@ -373,10 +374,8 @@ static bool keep(struct call *c, const struct taker *t, struct fleet_agent *a)
 
 /* The best one is kept, and those who are in the way are to end.  False when it is not what it was:
  * some time may have gone by. */
-static bool take(struct call *c,
-                 const struct taker *t,
-                 const struct seek *k,
-                 struct preemption *out)
+static bool
+take(struct call *c, const struct taker *t, struct seek *k, struct preemption *out)
 {
     struct sched *s = c->sched;
     struct preempting *p = &s->preempting;
@@ -417,7 +416,6 @@ static bool step(struct call *c, struct preemption *out, bool *is_taken)
     struct preempting *p = &c->sched->preempting;
     struct taker t = {.job = NULL};
     enum searched searched;
-    unsigned asked = 0;
     struct seek k;
 
     *is_taken = false;
@@ -427,8 +425,8 @@ static bool step(struct call *c, struct preemption *out, bool *is_taken)
         return false;
     }
     begin_search(p, t.job->id);
-    seek_begin(&k, &c->sched->fleet, c->state, t.role, &t.pick.shape->demand);
-    seek_count(&k, t.job, NULL, 0, &asked);
+    seek_begin(&k, &c->sched->fleet, c->state, t.role, &t.pick.shape->demand, UINT_MAX);
+    seek_count(&k, t.job, NULL, 0);
     k.refused =
         claims_against(&c->sched->claims,
                        &c->sched->fleet,

@@ -161,12 +161,8 @@ static void begin_seek(struct reserve_view *v,
                        unsigned effort,
                        struct seek *k)
 {
-    seek_begin(k,
-               &v->sched->fleet,
-               v->outlook.state,
-               j->owner->role,
-               &shape->demand,
-               effort);
+    seek_begin(
+        k, &v->sched->fleet, v->outlook.state, j->owner->role, &shape->demand, effort);
     seek_count(k, j, v->outlook.planned, v->outlook.planned_count);
 }
 

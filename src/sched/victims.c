@@ -50,7 +50,7 @@ static void find_missing(struct question *q)
     struct resources stay = q->taker->resources;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&q->agent->attempts)
+    TAILQ_FOREACH (t, &q->agent->attempts, by_agent)
 #ifndef MUTANT_PREEMPT_WITHOUT_NEED
         if (!attempt_is_to_end(t))
 #endif
@@ -76,11 +76,11 @@ static void find_who_may(struct question *q, const struct use *planned, uint64_t
 {
     struct attempt *t;
 
-    RB_FOREACH_REVERSE (t, agent_attempts, (struct agent_attempts *)&q->agent->attempts)
-        if (q->count < PREEMPT_YOUNG && helps(q, t->job) &&
-            preempt_may(q->taker, t, planned, now_us) && is_before(q->taker, t->job) &&
-            preempt_keeps_minimum(q->taker, t, NULL, 0))
-            q->may[q->count++] = t;
+    TAILQ_FOREACH_REVERSE(t, &q->agent->attempts, agent_attempts, by_agent)
+    if (q->count < PREEMPT_YOUNG && helps(q, t->job) &&
+        preempt_may(q->taker, t, planned, now_us) && is_before(q->taker, t->job) &&
+        preempt_keeps_minimum(q->taker, t, NULL, 0))
+        q->may[q->count++] = t;
     for (uint32_t i = q->count; i-- > 0;) {
         const struct resources *has = &q->may[i]->job->resources;
 

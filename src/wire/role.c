@@ -111,8 +111,8 @@ bool role_spec_equal(const struct role_spec *a, const struct role_spec *b)
            a->weight == b->weight && a->aging_ms == b->aging_ms &&
            a->length_ms == b->length_ms && a->alpha == b->alpha &&
            a->balance == b->balance && a->reserve_ms == b->reserve_ms &&
-           a->preempt == b->preempt &&
-           role_bound_equal(&a->min, &b->min) && role_bound_equal(&a->max, &b->max);
+           a->preempt == b->preempt && role_bound_equal(&a->min, &b->min) &&
+           role_bound_equal(&a->max, &b->max);
 }
 
 void role_change_finish(struct role_change *c)
@@ -301,11 +301,11 @@ static void unpack_bound(struct role_bound *b, struct unpack *u)
 }
 
 /* Then come those that may be left out. */
-#define FIELDS            8
-#define FIELDS_WITH_SCORE 10
+#define FIELDS              8
+#define FIELDS_WITH_SCORE   10
 #define FIELDS_WITH_RESERVE 11
 #define FIELDS_WITH_ALL     12
-#define SCORE_FIELDS      (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
+#define SCORE_FIELDS        (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
 
 static uint32_t field_count(const struct role_change *c)
 {
@@ -313,7 +313,6 @@ static uint32_t field_count(const struct role_change *c)
         return FIELDS_WITH_ALL;
     if ((c->given & ROLE_HAS_RESERVE) != 0)
         return FIELDS_WITH_RESERVE;
-        return FIELDS_WITH_ALL;
     return (c->given & SCORE_FIELDS) != 0 ? FIELDS_WITH_SCORE : FIELDS;
 }
 

@@ -709,7 +709,7 @@ int main(void)
                   test_which_constraint_rejects_how_many,
                   test_long_texts_are_cut,
                   test_anti_affinity_is_named),
-                unit_case("costs",
+        unit_case("costs",
                   test_a_value_is_asked_for_a_regular_expression_once,
                   test_a_search_is_cut_and_comes_to_its_end,
                   test_a_round_goes_on_with_it,
