@@ -240,10 +240,9 @@ static size_t list_all(const struct agent_spec *spec,
     size_t count = 0, i = 0, k = 0;
 
     while (i < spec->attribute_count || k < 2) {
-        const struct attribute *a = &spec->attributes[i];
-        int order = i == spec->attribute_count ? 1
-                    : k == 2                   ? -1
-                                               : strcmp(a->name, own[k].name);
+        const struct attribute *a =
+            i < spec->attribute_count ? &spec->attributes[i] : NULL;
+        int order = a == NULL ? 1 : k == 2 ? -1 : strcmp(a->name, own[k].name);
 
         all[count++] = order <= 0 ? (struct named){a->name, a->value} : own[k];
         i += order <= 0;
