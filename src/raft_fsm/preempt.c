@@ -41,7 +41,7 @@ bool preempt_may(const struct job *taker,
     const struct role *mine = taker->owner->role, *theirs = v->job->owner->role;
 
     if (mine->spec.preempt == 0 || v->job == taker || attempt_is_to_end(v) ||
-        v->job->system != NULL || v->job->is_gang || job_is_whole(taker))
+        v->job->system != NULL || v->job->is_gang || taker->system != NULL || job_is_whole(taker))
         return false;
     if (mine == theirs)
         return may_within_role(taker, v, now_us);

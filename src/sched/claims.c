@@ -131,9 +131,22 @@ static bool ends_before(const struct claim *c, const struct claimant *who)
     return lasts_ms <= (c->at_us - who->now_us) / 1000;
 }
 
+/* All tasks of a gang may come to one agent. */
+static struct resources needs_at_once(const struct demand *d)
+{
+    struct resources sum = d->need;
+
+    for (int k = 0; d->at_once > 1 && k < RESOURCE_KINDS; k++)
+        if (__builtin_mul_overflow(d->need.amount[k], d->at_once, &sum.amount[k]))
+            sum.amount[k] = UINT64_MAX;
+    return sum;
+}
+
 static bool is_beyond(const struct claim *c, const struct claimant *who)
 {
-    return !c->is_alone && resources_contain(&c->beyond, &who->demand->need) &&
+    struct resources needs = needs_at_once(who->demand);
+
+    return !c->is_alone && resources_contain(&c->beyond, &needs) &&
            (!c->beyond_is_plain || is_plain(who->demand));
 }
 
@@ -148,8 +161,6 @@ uint64_t claims_against(const struct claims *c,
 #ifdef MUTANT_BACKFILL_IGNORES_CLAIM
     return 0;
 #endif
-    if (who->demand->at_once > 1)
-        return set & ~claims_of(c, who->job->id);
     while (set != 0) {
         int i = claim_next(&set);
         const struct claim *claim = &c->of[i];

@@ -29,11 +29,14 @@ static void be_due(struct reserving *r, uint64_t us)
         r->due_us = us;
 }
 
-/* No agent was found for it, and what there is of them is as it was. */
+/* No agent was found for it, and what there is of them is as it was.  Nothing is reserved for a
+ * gang: one agent is not what it waits for. */
 static bool is_hopeless(struct sched *s, const struct shape *shape)
 {
     uint64_t until_us = shape->hopeless_us + RESERVE_AGAIN_US;
 
+    if (shape->demand.at_once > 1)
+        return true;
     if (shape->hopeless_version != s->fleet.sizes_version || s->now_us >= until_us)
         return false;
     be_due(&s->reserving, until_us);

@@ -2,8 +2,9 @@
  *
  * A state with something in every table is made by commands: its snapshot is the file, digest
  * and all, and the file restores to it.  That of version 2 has every group of fields that the
- * first one did not have, that of version 3 a role, failures with their sums, and histories.  A file never changes; GOLDEN_WRITE=1 writes those that do not exist
- * yet. */
+ * first one did not have, that of version 3 a role, failures with their sums, and histories;
+ * that of version 4 what preemption, gangs, system jobs and plans need.  A file never changes;
+ * GOLDEN_WRITE=1 writes those that do not exist yet. */
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/wire_values.h"
@@ -195,12 +196,85 @@ static void make_third(void)
     fsm_snapshot(f.state, &snapshot);
 }
 
+static struct result
+submit_kind(const char *key, const char *role, enum job_kind kind, bool gang)
+{
+    struct buffer bytes = {0};
+    struct job_spec spec;
+    struct result r;
+
+    job_spec_init(&spec);
+    spec.name = mem_strdup("kind");
+    spec.instances = gang ? 2 : 1;
+    spec.kind = kind;
+    spec.gang = gang;
+    spec.resources.amount[RESOURCE_CPUS] = 1000;
+    job_spec_set_role(&spec, role);
+    job_spec_add_arg(&spec, "/bin/true");
+    job_spec_complete(&spec);
+    job_spec_pack(&spec, &bytes);
+    job_spec_finish(&spec);
+    r = fsm_submit_spec(&f, key, buffer_view(&bytes));
+    buffer_finish(&bytes);
+    return r;
+}
+
+static void set_prod(void)
+{
+    struct role_change change = {.name = mem_strdup("prod"),
+                                 .given = ROLE_HAS_PRIORITY | ROLE_HAS_ALPHA |
+                                          ROLE_HAS_BALANCE | ROLE_HAS_RESERVE |
+                                          ROLE_HAS_PREEMPT};
+    struct command c = {.kind = COMMAND_ROLE_SET};
+    struct buffer packed = {0};
+
+    change.spec.priority = 5;
+    change.spec.alpha = 700;
+    change.spec.balance = BALANCE_SPREAD;
+    change.spec.reserve_ms = 60000;
+    change.spec.preempt = 9;
+    role_change_pack(&change, &packed);
+    c.role_set.change = buffer_view(&packed);
+    ck_done(fsm_run(&f, &c), 0);
+    buffer_finish(&packed);
+    role_change_finish(&change);
+}
+
+/* A role with all that it may say, a gang, a system job, an attempt that is preempted, and what plans
+ * rest on. */
+static void make_fourth(void)
+{
+    uint64_t victim = 1;
+    struct command c = {.kind = COMMAND_PREEMPT,
+                        .preempt = {.agent = 1, .victims = &victim, .count = 1}};
+
+    fsm_setup(&f);
+    f.version = 3;
+    ck_done(fsm_register(&f, 'a', 2), 1);
+    ck_done(fsm_register(&f, 'b', 4), 2);
+    set_prod();
+    ck_done(fsm_submit(&f, "victim", 2), 1);
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_place(&f, 1, 1, 1), 1);
+    ck_done(submit_kind("taker", "prod", JOB_BATCH, false), 2);
+    c.preempt.job = 2;
+    ck_done(fsm_run(&f, &c), 1);
+    ck_done(submit_kind("gang", "prod", JOB_BATCH, true), 3);
+    ck_done(
+        fsm_place_all(&f, (const struct placement[]){{3, 0, 1, 2}, {3, 1, 1, 2}}, 2),
+        2);
+    ck_done(submit_kind("system", ROLE_DEFAULT, JOB_SYSTEM, false), 4);
+    ck_done(fsm_place_all(&f, &(const struct placement){4, 0, 0, 2}, 1), 1);
+    fsm_snapshot(f.state, &snapshot);
+}
+
 static const struct {
     const char *file;
     void (*make)(void);
 } VERSIONS[] = {{"snapshot.v1", make_first},
                 {"snapshot.v2", make_second},
-                {"snapshot.v3", make_third}};
+                {"snapshot.v3", make_third},
+                {"snapshot.v4", make_fourth}};
 
 #define VERSION_COUNT (int)(sizeof(VERSIONS) / sizeof(VERSIONS[0]))
 

@@ -544,7 +544,7 @@ static uint32_t choose_victims(struct workload *w,
     struct attempt *victims[ELEMENTS_MAX], *t;
     uint32_t n = 0;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts) {
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         if (n == ELEMENTS_MAX || preempt_suffices(agent, j, victims, n))
             break;
         if (percent(w, preempt_may(j, t, NULL, w->now_us) ? 95 : 5))

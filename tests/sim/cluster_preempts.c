@@ -28,7 +28,8 @@ static struct tally tally(const struct sim_master *m, const struct state *s)
     struct tally n = {{0}, {0}, {0}};
     struct attempt *t;
 
-    RB_FOREACH (t, attempt_tree, (struct attempt_tree *)(uintptr_t)&s->attempts) {
+    for (t = state_next_attempt(s, 0); t != NULL;
+         t = state_next_attempt(s, t->id + 1)) {
         int role = number_of(t->job->owner->role);
 
         n.attempts[role]++;
@@ -141,7 +142,7 @@ void check_preempts(struct cluster *c, struct sim_master *m)
     RB_FOREACH (r, role_tree, (struct role_tree *)(uintptr_t)&s->roles)
         if (r->spec.preempt > c->most_preempt[number_of(r)])
             c->most_preempt[number_of(r)] = r->spec.preempt;
-    RB_FOREACH (t, attempt_tree, (struct attempt_tree *)(uintptr_t)&s->attempts)
+    for (t = state_next_attempt(s, 0); t != NULL; t = state_next_attempt(s, t->id + 1))
         if (is_new(m, t))
             check_one(c, m, s, t, &now);
     remember(m, s, &now);

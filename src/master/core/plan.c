@@ -20,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAN_PLACEMENTS 1024u /* in one round */
+#define PLAN_PLACEMENTS  1024u /* in one round */
+#define PLAN_PREEMPTIONS 4096u
+#define PLAN_PASS_US     60000000u /* longer than passes of preemption rest */
 
 /* A task that an agent which is removed has. */
 struct moved {
@@ -48,6 +50,7 @@ struct plan {
     size_t moved_count, moved_capacity;
     struct flow *flows;
     size_t flow_count, flow_capacity;
+    unsigned preemptions;
     bool makes_room; /* what ends now ends for the sake of others */
     bool has_submitted;
     uint64_t first_job; /* of the new ones */
@@ -136,14 +139,39 @@ static void end_what_stops(struct plan *p)
     end_all(p);
 }
 
-/* Rounds until nothing more is placed. */
-static void settle(struct plan *p)
+/* One task more gets the place of others.  Passes rest, so time goes on between two of them. */
+static bool preempt(struct plan *p)
+{
+    struct master_core *m = p->m;
+    struct command c = {.kind = COMMAND_PREEMPT};
+    struct preemption found;
+    bool more, is_found;
+
+    if (p->preemptions == PLAN_PREEMPTIONS)
+        return false;
+    p->stamp_us += PLAN_PASS_US;
+    do
+        is_found = sched_preempt(m->sched, m->state, p->stamp_us, &found, &more);
+    while (!is_found && more);
+    if (!is_found)
+        return false;
+    p->preemptions++;
+    c.preempt.job = found.job;
+    c.preempt.agent = found.agent;
+    c.preempt.victims = found.victims;
+    c.preempt.count = found.count;
+    sched_preempted(m->sched, apply(p, &c).code == ERROR_NONE);
+    end_all(p);
+    return true;
+}
+
+/* Until nothing more is placed. */
+static void place(struct plan *p)
 {
     struct placement placements[PLAN_PLACEMENTS];
     struct command c = {.kind = COMMAND_PLACE, .place.placements = placements};
     bool more;
 
-    p->makes_room = true;
     do {
         c.place.count = (uint32_t)sched_round(
             p->m->sched, p->m->state, p->stamp_us, placements, PLAN_PLACEMENTS, &more);
@@ -151,6 +179,14 @@ static void settle(struct plan *p)
             apply(p, &c);
         end_all(p);
     } while (c.place.count > 0 || more);
+}
+
+static void settle(struct plan *p)
+{
+    p->makes_room = true;
+    do
+        place(p);
+    while (preempt(p));
 }
 
 /* ---- agents that are removed ---- */
@@ -337,7 +373,8 @@ static struct bytes explain_wait(struct plan *p, const struct job *j, char *why)
 
     why[0] = 0;
     if (job_pending(j) > 0)
-        sched_explain(p->m->sched, p->m->state, p->stamp_us, j, &looks, why, SCHED_WHY_BYTES);
+        sched_explain(
+            p->m->sched, p->m->state, p->stamp_us, j, &looks, why, SCHED_WHY_BYTES);
     waits_job(p->m, j, why, SCHED_WHY_BYTES);
     return text_view(why);
 }

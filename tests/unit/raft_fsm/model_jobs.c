@@ -32,7 +32,7 @@ m_answer_again(const struct model *m, const struct command *c, struct result *an
     return m_key_was_used(m, c->submit.key, c->submit.spec, answer);
 }
 
-static struct m_role *m_role_of(struct model *m, const struct job_spec *spec)
+static struct m_role *m_role_for(struct model *m, const struct job_spec *spec)
 {
     return m_find_role(m, spec->role == NULL ? ROLE_DEFAULT : spec->role);
 }
@@ -41,7 +41,7 @@ static struct m_role *m_role_of(struct model *m, const struct job_spec *spec)
 static void m_touch(struct model *m, const struct m_job *j)
 {
     if (m->version >= 3)
-        m_role_of(m, &j->spec)->changed = m->index;
+        m_role_for(m, &j->spec)->changed = m->index;
 }
 
 /* A number below 0 is one of the `position` jobs before it. */
@@ -50,7 +50,7 @@ static int m_check(struct model *m,
                    uint64_t plan,
                    int64_t position)
 {
-    const struct m_role *role = m_role_of(m, spec);
+    const struct m_role *role = m_role_for(m, spec);
 
     if (role == NULL)
         return ERROR_NOT_FOUND;

@@ -67,7 +67,8 @@ static bool may_take(struct model *m, const struct m_job *j, const struct m_atte
     const struct role_spec *mine = &m_find_role(m, m_role_of(j))->spec;
     const struct role_spec *theirs = &m_find_role(m, m_role_of(other))->spec;
 
-    if (mine->preempt == 0 || j == other || is_to_end(m, t))
+    if (mine->preempt == 0 || j == other || is_to_end(m, t) || other->spec.gang ||
+        other->spec.kind == JOB_SYSTEM || j->spec.kind == JOB_SYSTEM || m_is_whole(j))
         return false;
     if (strcmp(m_role_of(j), m_role_of(other)) == 0)
         return (mine->order == ROLE_PRIORITY &&

@@ -55,7 +55,7 @@ has_room_at(const struct agent *agent, const struct resources *need, uint64_t us
     struct resources sum = *need;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (end_of(t) > us)
             resources_add(&sum, &t->job->resources);
     return resources_contain(&agent->capacity, &sum);
@@ -66,7 +66,7 @@ static uint64_t room_from(const struct agent *agent, const struct resources *nee
     uint64_t first = UINT64_MAX;
     struct attempt *t;
 
-    RB_FOREACH (t, agent_attempts, (struct agent_attempts *)&agent->attempts)
+    TAILQ_FOREACH (t, &agent->attempts, by_agent)
         if (end_of(t) < first && has_room_at(agent, need, end_of(t)))
             first = end_of(t);
     return first;
@@ -104,10 +104,10 @@ static bool first_waiting(uint64_t *job, uint32_t *instance)
 /* Somebody behind the head runs since the last look. */
 static void count_passing(uint64_t before)
 {
-    struct attempt wanted = {.id = before + 1}, *t;
+    struct attempt *t;
 
-    for (t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted); t != NULL;
-         t = RB_NEXT(attempt_tree, &c.state->attempts, t))
+    for (t = state_next_attempt(c.state, before + 1); t != NULL;
+         t = state_next_attempt(c.state, t->id + 1))
         seen.passed += head.job != 0 && t->job->id > head.job;
 }
 
@@ -175,7 +175,7 @@ static struct attempt *first_to_end(void)
 {
     struct attempt *t, *first = NULL;
 
-    RB_FOREACH (t, attempt_tree, &c.state->attempts)
+    for (t = state_next_attempt(c.state, 0); t != NULL; t = state_next_attempt(c.state, t->id + 1))
         if (first == NULL || end_of(t) < end_of(first))
             first = t;
     return first;

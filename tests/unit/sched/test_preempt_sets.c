@@ -48,12 +48,13 @@ static void change_role(void)
         .priority = (int32_t)rng_below(&rng, 3),
         .aging_ms = AGING[rng_below(&rng, 4)],
         .preempt = rng_percent(&rng, 80) ? 1000 : 0,
+        .reserve_ms = ROLE_NEVER, /* claims are those of preemption alone */
         .min = {amounts(1000 * (1 + rng_below(&rng, 4)), 0, 0, 0),
                 1u << RESOURCE_CPUS,
                 {0}},
     };
-    uint32_t given =
-        ROLE_HAS_ORDER | ROLE_HAS_PRIORITY | ROLE_HAS_AGING | ROLE_HAS_PREEMPT;
+    uint32_t given = ROLE_HAS_ORDER | ROLE_HAS_PRIORITY | ROLE_HAS_AGING |
+                     ROLE_HAS_PREEMPT | ROLE_HAS_RESERVE;
 
     if (rng_percent(&rng, 50))
         given |= ROLE_HAS_MIN;
@@ -75,9 +76,8 @@ static void submit_any(void)
 
 static void report_any(void)
 {
-    struct attempt wanted = {.id =
-                                 rng_below(&rng, c.state->globals.last_attempt_id + 1)};
-    struct attempt *t = RB_NFIND(attempt_tree, &c.state->attempts, &wanted);
+    uint64_t from = rng_below(&rng, c.state->globals.last_attempt_id + 1);
+    struct attempt *t = state_next_attempt(c.state, from);
 
     if (t != NULL)
         cluster_report(&c,
@@ -116,7 +116,8 @@ static bool slow_minimum_holds(const struct job *taker,
     for (int k = 0; k < RESOURCE_KINDS; k++) {
         uint64_t left = 0;
 
-        RB_FOREACH (t, attempt_tree, &c.state->attempts) {
+        for (t = state_next_attempt(c.state, 0); t != NULL;
+             t = state_next_attempt(c.state, t->id + 1)) {
             bool goes = attempt_is_to_end(t);
 
             for (int i = 0; i < n; i++)
@@ -170,7 +171,8 @@ slow_try(const struct job *taker, struct agent *a, unsigned mask, struct slow *o
 
     out->count = 0;
     out->agent = a->id;
-    RB_FOREACH_REVERSE (t, agent_attempts, &a->attempts) {
+    TAILQ_FOREACH_REVERSE(t, &a->attempts, agent_attempts, by_agent)
+    {
         bool taken = (mask >> bit++ & 1) != 0;
 
         if (taken)
@@ -293,7 +295,9 @@ START_TEST(test_the_best_of_all_sets_is_taken)
     rng = (struct rng){seed};
     cluster_init_with(&c, _i % 2 == 0 ? SCHED_LOOKS : 24);
     for (int i = 0; i < ROLES; i++)
-        set_role(ROLE_OF[i], ROLE_HAS_PREEMPT, (struct role_spec){.preempt = 1000});
+        set_role(ROLE_OF[i],
+                 ROLE_HAS_PREEMPT | ROLE_HAS_RESERVE,
+                 (struct role_spec){.preempt = 1000, .reserve_ms = ROLE_NEVER});
     set_role("short", ROLE_HAS_ORDER, (struct role_spec){.order = ROLE_SRTF});
     for (uint64_t i = 1 + rng_below(&rng, 5); i > 0; i--)
         cluster_add_agent(&c, any_amounts(8));

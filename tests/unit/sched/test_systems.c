@@ -63,7 +63,7 @@ static const char *explain(uint64_t id)
 {
     unsigned looks = SCHED_EXPLAIN_LOOKS;
 
-    sched_explain(c.sched, c.state, job(id), &looks, why, sizeof(why));
+    sched_explain(c.sched, c.state, c.now_us, job(id), &looks, why, sizeof(why));
     return why;
 }
 
