@@ -34,9 +34,9 @@ POLICIES = {
              ["--order", "fcfs", "--reserve", "0s"]),
     "sjf": ("shortest job first", ["--order", "sjf", "--aging", "never", "--reserve", "off"]),
     "srtf": ("shortest remaining time first, which may stop what takes longer",
-             ["--order", "srtf", "--aging", "never", "--reserve", "off", "--preemption", "on"]),
+             ["--order", "srtf", "--aging", "never", "--reserve", "off", "--preempt", "100"]),
     "priority": ("by priority, which may stop what has less",
-                 ["--order", "priority", "--reserve", "off", "--preemption", "on"]),
+                 ["--order", "priority", "--reserve", "off", "--preempt", "100"]),
     "fair": ("fair shares of users", ["--order", "fair", "--reserve", "off"]),
 }
 

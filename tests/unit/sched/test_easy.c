@@ -224,7 +224,7 @@ START_TEST(test_the_first_begins_no_later_than_if_nothing_passed)
     cluster_set_role(&c, &change);
     for (int i = 0; i < AGENTS; i++)
         cluster_add_agent(
-            &c, amounts(2000 << rng_below(&rng, 4), 4096 << rng_below(&rng, 4), 0, 0));
+            &c, amounts(2000ull << rng_below(&rng, 4), 4096ull << rng_below(&rng, 4), 0, 0));
     plan_jobs();
     while (step())
         ;
