@@ -15,6 +15,7 @@
 
 #define SKIPPED_PER_LOOK 16 /* agents that are not asked */
 #define CANDIDATES       8  /* that are passed over in a role */
+#define LATER_US         1000000u /* what is worth telling of a time that moves on */
 
 void reserving_reset(struct reserving *r)
 {
@@ -354,6 +355,14 @@ static bool serve(struct reserve_view *v,
 
 /* ---- all roles ---- */
 
+/* A task that is late ends later at each look, and the claim lets more in then, which is a reason to
+ * look: not without end. */
+static bool is_little_later(const struct claim *c, const struct forecast *f)
+{
+    return f->at_us >= c->at_us && f->at_us - c->at_us < LATER_US &&
+           f->at_us != CLAIM_NEVER && resources_equal(&f->beyond, &c->beyond);
+}
+
 /* An agent of a reservation has changed: its time is another one, or it has ended. */
 static void look_again(struct reserve_view *v, int i)
 {
@@ -373,12 +382,14 @@ static void look_again(struct reserve_view *v, int i)
         claims_drop(&s->claims, &s->fleet, i);
         return;
     }
+    note(s, i, &f);
+    if (is_little_later(c, &f))
+        return;
     if (f.at_us > c->at_us) {
         s->reserving.of[i].again_us = s->now_us;
         be_due(&s->reserving, s->now_us);
     }
     claims_change(&s->claims, &s->fleet, i, f.at_us, &f.beyond);
-    note(s, i, &f);
 }
 
 static bool serve_role(struct reserve_view *v, struct role_lanes *role)

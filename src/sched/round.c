@@ -830,6 +830,28 @@ static void place_systems(struct round *r)
     }
 }
 
+/* What is next, until there is nothing, or no looks or placements are left. */
+static void go_on(struct round *r, bool *more)
+{
+    struct sched *s = r->sched;
+
+    while (r->count < r->max && r->looks > 0 && !r->is_full) {
+        struct pick p = next_pick(r);
+        uint64_t changes = s->claims.changes;
+
+        if (p.shape == NULL) {
+            *more = r->looks == 0 || r->is_compared || s->lanes.is_cut ||
+                    s->lanes.reviews > 0 || s->lanes.was_passed ||
+                    s->fleet.has_relaxed || !r->is_reserved;
+            break;
+        }
+        place_first_job(r, &p);
+        if (s->claims.changes != changes)
+            reserve(r); /* who had room kept is served: the next one waits first */
+    }
+    s->waking.was_cut = r->looks == 0 && s->fleet.grown.root != NULL;
+}
+
 size_t sched_round(struct sched *s,
                    const struct state *state,
                    uint64_t now_us,
@@ -839,7 +861,6 @@ size_t sched_round(struct sched *s,
 {
     struct round r = {
         .sched = s, .state = state, .out = out, .max = max, .looks = s->looks};
-    uint64_t changes;
 
     r.reserve = (struct reserve_view){
         .sched = s,
@@ -847,26 +868,11 @@ size_t sched_round(struct sched *s,
         .looks = s->looks / RESERVE_PART + 1};
     s->now_us = now_us;
     *more = true;
-    if (!refresh(&r))
-        return 0;
-    place_systems(&r);
-    if (r.count > 0 || s->fleet.due_count > 0)
-        return r.count;
-    while (r.count < r.max && r.looks > 0 && !r.is_full) {
-        struct pick p = next_pick(&r);
-
-        if (p.shape == NULL) {
-            *more = r.looks == 0 || r.is_compared || s->lanes.is_cut ||
-                    s->lanes.reviews > 0 || s->lanes.was_passed ||
-                    s->fleet.has_relaxed || !r.is_reserved;
-            break;
-        }
-        changes = s->claims.changes;
-        place_first_job(&r, &p);
-        if (s->claims.changes != changes)
-            reserve(&r); /* who had room kept is served: the next one waits first */
+    if (refresh(&r)) {
+        place_systems(&r);
+        if (r.count == 0 && s->fleet.due_count == 0)
+            go_on(&r, more);
     }
     outlook_finish(&r.reserve.outlook);
-    s->waking.was_cut = r.looks == 0 && s->fleet.grown.root != NULL;
     return r.count;
 }
