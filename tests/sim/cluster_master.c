@@ -652,6 +652,7 @@ void sim_master_start(struct sim_master *m)
     memset(config.cluster_hash, 0x5a, sizeof(config.cluster_hash));
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
+    config.damping_us = 500 * MS; /* in the end 16 s: some of a seed */
     if (c->plan.purge)
         config.job_retention_us = pick(&c->world, 1 * SECOND, 20 * SECOND);
     config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);

@@ -34,6 +34,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define DAMPING_US            (60ull * 1000000)
 #define AGENT_SILENCE_MS      3000u /* then an agent is unreachable */
 #define LOOP_GAP_MS           500u /* a longer gap of our loop restarts every silence */
 #define UNREACHABLE_PERCENT   30u  /* of the registered agents, at most, … */
@@ -64,6 +65,7 @@ struct master_config {
         replica; /* id, voters and entropy are filled in by the core */
     unsigned agent_silence_ms;
     uint64_t job_retention_us; /* a final job is purged after this */
+    uint64_t damping_us; /* that an agent gets no work where tasks keep failing, at first */
     unsigned
         stops_per_turn;     /* tasks of killed jobs looked at in one turn of the loop */
     unsigned told_per_turn; /* agents that a new leader tells of itself */

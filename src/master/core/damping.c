@@ -77,7 +77,7 @@ static void damp(struct master_core *m, struct agent_view *v, uint64_t stamp_us)
     d->count = 0;
     if (stamp_us > d->until_us + DAMPING_FORGOTTEN_US)
         d->level = 0;
-    d->until_us = stamp_us + (DAMPING_US << d->level);
+    d->until_us = stamp_us + (m->config.damping_us << d->level);
     if (d->level < DAMPING_LEVELS)
         d->level++;
     if (d->until_us <= leader_now_us(m))
@@ -118,7 +118,7 @@ static void note_all(struct master_core *m)
 void damping_begin(struct master_core *m)
 {
     const uint64_t memory_us =
-        DAMPING_FORGOTTEN_US + DAMPING_WINDOW_US + (DAMPING_US << DAMPING_LEVELS);
+        DAMPING_FORGOTTEN_US + DAMPING_WINDOW_US + (m->config.damping_us << DAMPING_LEVELS);
     uint64_t now_us = leader_now_us(m), id = m->state->failures.last;
     const struct failure *f;
 

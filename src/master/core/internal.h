@@ -81,8 +81,7 @@ struct kept_usage {
 #define DAMPING_FAILURES     5u
 #define DAMPING_JOBS         3u /* at least, that those are of */
 #define DAMPING_WINDOW_US    (300ull * 1000000)
-#define DAMPING_US           (60ull * 1000000) /* twice as long each time … */
-#define DAMPING_LEVELS       5u                /* … so often */
+#define DAMPING_LEVELS       5u /* so often it is twice as long the next time */
 #define DAMPING_FORGOTTEN_US (1800ull * 1000000) /* without another time */
 #define DAMPING_PART         4u /* of the active agents, at most, at one time */
 
