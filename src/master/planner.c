@@ -18,6 +18,7 @@
 #define FD_ANSWER  3  /* of the copy */
 #define NICE       10 /* the leader has the processor first */
 #define READ_BYTES ((size_t)64 * KIB)
+#define REAP_MS    20
 
 struct planner {
     struct master *master;
@@ -26,6 +27,8 @@ struct planner {
     struct watch *watch; /* NULL: nothing is being made */
     int fd;
     pid_t pid;
+    pid_t ending; /* was told to end; 0: none is left */
+    struct loop_timer reaping;
     uint64_t session;
     uint32_t rpc;
     struct buffer answer;
@@ -39,6 +42,24 @@ struct planner *planner_create(struct master *m)
     return p;
 }
 
+static void wait_for_end(struct planner *p)
+{
+    while (p->ending > 0 && waitpid(p->ending, NULL, 0) < 0 && errno == EINTR)
+        ;
+    p->ending = 0;
+}
+
+/* Giving back the memory of a copy may take a while, and the loop has other things to do. */
+static void look_for_end(void *user)
+{
+    struct planner *p = user;
+
+    if (p->ending > 0 && waitpid(p->ending, NULL, WNOHANG) == 0)
+        timer_set_in(p->master->loop, &p->reaping, REAP_MS, look_for_end, p);
+    else
+        p->ending = 0;
+}
+
 /* The copy has said all, or is ended here. */
 static void end_copy(struct planner *p)
 {
@@ -49,8 +70,9 @@ static void end_copy(struct planner *p)
     close(p->fd);
     timer_stop(p->master->loop, &p->timer);
     kill(p->pid, SIGKILL);
-    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
+    wait_for_end(p); /* of the one before */
+    p->ending = p->pid;
+    look_for_end(p);
 }
 
 void planner_destroy(struct planner *p)
@@ -58,6 +80,8 @@ void planner_destroy(struct planner *p)
     if (p == NULL)
         return;
     end_copy(p);
+    wait_for_end(p);
+    timer_stop(p->master->loop, &p->reaping);
     deferred_cancel(p->master->loop, &p->told);
     buffer_finish(&p->answer);
     mem_free(p);

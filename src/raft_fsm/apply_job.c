@@ -93,6 +93,14 @@ static enum error_code may_submit(const struct state *s,
     return ERROR_NONE;
 }
 
+/* Masters of older versions refused such a job, and their entries are applied as they did. */
+static bool
+is_known(const struct apply *a, struct bytes packed, const struct job_spec *spec)
+{
+    return a->version >= RULES_OF_CHECKS ||
+           (spec->kind != JOB_SYSTEM && job_spec_match(packed).size == 0);
+}
+
 bool job_has_room(const struct state *s, size_t jobs, uint64_t tasks)
 {
     return s->job_count + jobs <= LIMIT_JOBS && s->task_count + tasks <= LIMIT_TASKS;
@@ -178,6 +186,10 @@ struct result apply_submit(struct apply *a, const struct command *c)
     rc = job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return result_rejected(-rc);
+    if (!is_known(a, c->submit.spec, &spec)) {
+        job_spec_finish(&spec);
+        return result_rejected(ERROR_VERSION);
+    }
     code = job_has_room(a->state, 1, spec.instances)
                ? may_submit(a->state, &spec, c->submit.check, &(struct before){0})
                : ERROR_BUSY;
@@ -207,8 +219,9 @@ static void submission_finish(struct submission *s)
 
 /* All of them keep the rules, or why one does not. */
 static enum error_code
-read_submission(const struct state *s, const struct command *c, struct submission *out)
+read_submission(const struct apply *a, const struct command *c, struct submission *out)
 {
+    const struct state *s = a->state;
     struct job_specs_reader r;
     struct before before = {0};
     uint64_t tasks = 0;
@@ -230,6 +243,8 @@ read_submission(const struct state *s, const struct command *c, struct submissio
         if (rc != 0)
             return (enum error_code) - rc;
         out->count++;
+        if (!is_known(a, spec, one))
+            return ERROR_VERSION;
         tasks += one->instances;
         code = may_submit(s, one, c->submit.check, &before);
         if (code != ERROR_NONE)
@@ -293,7 +308,7 @@ struct result apply_submit_all(struct apply *a, const struct command *c)
 
     if (was_submitted(a->state, c, &answer))
         return answer;
-    code = read_submission(a->state, c, &s);
+    code = read_submission(a, c, &s);
     if (code == ERROR_NONE)
         add_all(a, c, &s);
     a->work += s.count;

@@ -71,6 +71,9 @@ struct result apply_preempt(struct apply *a, const struct command *c)
         agent->mode != AGENT_NORMAL)
         return result_rejected(ERROR_INVALID);
     a->work += (uint64_t)agent->attempts_count * (count + 1) / LIMIT_VICTIMS;
+    if (agent->superseded_count > 0 ||
+        !bound_has_room(&j->owner->role->spec.max, &j->owner->role->use, j, 1))
+        return result_rejected(ERROR_CONFLICT);
     if (!find_victims(a->state, c, victims) || !may_take_all(a, j, victims, count) ||
         !are_needed(agent, j, victims, count))
         return result_rejected(ERROR_CONFLICT);

@@ -35,10 +35,12 @@ void attempt_end(struct apply *a, struct attempt *t)
  * What failed is repeated as the job wants it; so is what ended well of a service.  A task that
  * belongs to an agent is over with it.  Inside an edit of the task. */
 static enum task_state state_after(const struct apply *a,
-                                   struct job *j,
+                                   const struct attempt *attempt,
                                    struct task *t,
                                    const struct task_update *u)
 {
+    struct job *j = attempt->job;
+    bool is_gone = attempt->agent->state == AGENT_GONE; /* whatever a report says */
     bool agent_lost = u->reason == TASK_REASON_AGENT_UNREACHABLE ||
                       u->reason == TASK_REASON_AGENT_GONE;
 
@@ -53,8 +55,7 @@ static enum task_state state_after(const struct apply *a,
             retry_lost(t, a->stamp_us);
         if (j->kill_index != 0)
             return TASK_KILLED;
-        return j->system != NULL && u->reason == TASK_REASON_AGENT_GONE ? TASK_LOST
-                                                                        : TASK_PENDING;
+        return j->system != NULL && is_gone ? TASK_LOST : TASK_PENDING;
     case TASK_KILLED:
         return j->kill_index != 0 ? TASK_KILLED : TASK_PENDING;
     case TASK_FAILED:
@@ -130,7 +131,7 @@ task_take(struct apply *a, const struct attempt *attempt, const struct task_upda
     uint64_t begin_us = t->started_us != 0 ? t->started_us : attempt->placed_us;
 
     state_edit(a->state, object_task(j, t));
-    t->state = (uint8_t)state_after(a, j, t, u);
+    t->state = (uint8_t)state_after(a, attempt, t, u);
     take_restarts(t, u);
     take_reason(t, u);
     if (u->state == TASK_KILLED && t->state == TASK_PENDING && attempt->stop != 0)

@@ -41,7 +41,8 @@ bool preempt_may(const struct job *taker,
     const struct role *mine = taker->owner->role, *theirs = v->job->owner->role;
 
     if (mine->spec.preempt == 0 || v->job == taker || attempt_is_to_end(v) ||
-        v->job->system != NULL || v->job->is_gang || taker->system != NULL || job_is_whole(taker))
+        v->job->system != NULL || v->job->is_gang || taker->system != NULL ||
+        job_is_whole(taker))
         return false;
     if (mine == theirs)
         return may_within_role(taker, v, now_us);
@@ -112,14 +113,6 @@ bool preempt_keeps_minimum(const struct job *taker,
 
 /* ---- room ---- */
 
-static bool is_one_of(const struct attempt *t, struct attempt *const *of, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (of[i] == t)
-            return true;
-    return false;
-}
-
 static bool extras_suffice(const struct agent *a,
                            const struct job *taker,
                            struct attempt *const *victims,
@@ -131,9 +124,14 @@ static bool extras_suffice(const struct agent *a,
 
     extra_use_copy(&used, &a->extras_used);
     TAILQ_FOREACH (t, &a->attempts, by_agent)
-        if (t->job->extras != NULL &&
-            (attempt_is_to_end(t) || is_one_of(t, victims, count)))
+        if (t->job->extras != NULL && attempt_is_to_end(t))
             extra_give(&used, t->job->extras, attempt_ports(t), t->port_count);
+    for (size_t i = 0; i < count; i++)
+        if (victims[i]->job->extras != NULL && !attempt_is_to_end(victims[i]))
+            extra_give(&used,
+                       victims[i]->job->extras,
+                       attempt_ports(victims[i]),
+                       victims[i]->port_count);
     suffices = extra_has_room(&a->extras, &used, taker->extras);
     extra_use_finish(&used);
     return suffices;
@@ -144,12 +142,16 @@ bool preempt_suffices(const struct agent *a,
                       struct attempt *const *victims,
                       size_t count)
 {
-    struct resources stay = taker->resources;
+    struct resources stay = a->allocated;
     struct attempt *t;
 
     TAILQ_FOREACH (t, &a->attempts, by_agent)
-        if (!attempt_is_to_end(t) && !is_one_of(t, victims, count))
-            resources_add(&stay, &t->job->resources);
+        if (attempt_is_to_end(t))
+            resources_subtract(&stay, &t->job->resources);
+    for (size_t i = 0; i < count; i++)
+        if (!attempt_is_to_end(victims[i]))
+            resources_subtract(&stay, &victims[i]->job->resources);
+    resources_add(&stay, &taker->resources);
     return resources_contain(&a->capacity, &stay) &&
            (taker->extras == NULL || extras_suffice(a, taker, victims, count));
 }

@@ -80,6 +80,8 @@ uint32_t system_next(struct job *j)
 {
     uint32_t *i = &j->system->no_vacant_below;
 
+    if (j->tasks[TASK_LOST] == 0)
+        return *i = j->touched;
     while (*i < j->touched && job_task(j, *i)->state != TASK_LOST)
         ++*i;
     return *i;

@@ -99,7 +99,7 @@ void claims_refresh(struct claims *c,
         const struct waiting *w = waiting_find(&l->jobs, c->of[i].job);
 
         if (a == NULL || a->standing != STANDS_OPEN || w == NULL ||
-            w->shape->at == SHAPE_CAPPED)
+            w->shape->at == SHAPE_CAPPED || w->shape->demand.at_once > 1)
             claims_drop(c, f, i);
         else if (turns_changed)
             fleet_relax(f, a);

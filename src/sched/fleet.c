@@ -440,6 +440,8 @@ void fleet_forget(struct fleet *f,
                   size_t kept,
                   size_t count)
 {
+    if (count == 0)
+        return;
     f->version++;
     for (size_t i = 0; i < kept + count; i++)
         names_forget(&fleet_agent(f, planned[i].agent)->names);

@@ -290,7 +290,10 @@ static enum looked look_at(struct call *c,
     bool found;
 
     if (a->standing != STANDS_OPEN || !is_to_be_had(c, t, a) ||
-        !resources_contain(&agent->capacity, &t->job->resources) || !seek_matches(k, a))
+        !resources_contain(&agent->capacity, &t->job->resources) ||
+        (t->job->extras != NULL &&
+         !extra_is_able(&fleet_extras_of(a)->offered, t->job->extras)) ||
+        !seek_matches(k, a))
         return NOTHING_THERE;
     if (has_room(a, t->job, k))
         return NO_NEED;
@@ -319,6 +322,15 @@ remember(struct preempting *p, const struct fleet_agent *a, const struct victims
         p->best_placed[i] = v->of[i]->placed_us;
 }
 
+/* What the search spent counts as looks. */
+static void pay(struct call *c, struct seek *k)
+{
+    unsigned looks = k->effort.spent / ASKED_PER_LOOK;
+
+    c->looks -= looks < c->looks ? looks : c->looks;
+    k->effort.spent %= ASKED_PER_LOOK;
+}
+
 enum searched { CUT, DONE, GIVEN_UP };
 
 /* All agents, from where it is. */
@@ -327,6 +339,7 @@ static enum searched search(struct call *c, const struct taker *t, struct seek *
     struct preempting *p = &c->sched->preempting;
     struct fleet_agent from = {.id = p->agent};
     struct fleet_agent *a = RB_NFIND(fleet_tree, &c->sched->fleet.agents, &from);
+    enum looked looked;
     struct victims v;
 
     for (; a != NULL; a = RB_NEXT(fleet_tree, &c->sched->fleet.agents, a)) {
@@ -335,7 +348,9 @@ static enum searched search(struct call *c, const struct taker *t, struct seek *
             return CUT;
         }
         c->looks--;
-        switch (look_at(c, t, k, a, &v)) {
+        looked = look_at(c, t, k, a, &v);
+        pay(c, k);
+        switch (looked) {
         case NOTHING_THERE:
             continue;
         case NO_NEED:

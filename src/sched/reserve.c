@@ -15,6 +15,7 @@
 
 #define SKIPPED_PER_LOOK 16 /* agents that are not asked */
 #define CANDIDATES       8  /* that are passed over in a role */
+#define HELP             64 /* looks */
 #define LATER_US         1000000u /* what is worth telling of a time that moves on */
 
 void reserving_reset(struct reserving *r)
@@ -197,9 +198,13 @@ static bool look(struct reserve_view *v,
     struct forecast f;
     struct seek k;
 
+    if (v->looks == 0)
+        return false;
     begin_seek(v, shape, j, (v->looks + 1) * ASKED_PER_LOOK, &k);
     if (!pay(v, &k))
         return false;
+    if (v->looks == 0) /* counting its tasks took all: it comes to its end all the same */
+        v->looks = HELP;
     for (a = RB_NFIND(fleet_tree, &v->sched->fleet.agents, &wanted);
          a != NULL && v->looks > 0;
          a = RB_NEXT(fleet_tree, &v->sched->fleet.agents, a)) {
@@ -373,16 +378,21 @@ static void look_again(struct reserve_view *v, int i)
     const struct job *j = state_job(v->outlook.state, c->job);
     struct forecast f;
     struct seek k;
+    bool is_able;
 
     if (c->kind != CLAIM_RESERVATION || a->changes == s->reserving.of[i].seen ||
         w == NULL || j == NULL)
         return;
     begin_seek(v, w->shape, j, UINT_MAX, &k);
-    if (!forecast(v, &k, j, a, &f)) {
+    is_able = forecast(v, &k, j, a, &f);
+    pay(v, &k);
+    if (!is_able) {
         claims_drop(&s->claims, &s->fleet, i);
         return;
     }
     note(s, i, &f);
+    if (f.at_us <= s->now_us && c->at_us <= s->now_us)
+        f.at_us = c->at_us; /* at once is no later than at once */
     if (is_little_later(c, &f))
         return;
     if (f.at_us > c->at_us) {

@@ -693,7 +693,7 @@ static bool has_looks(struct round *r)
     return r->looks > 0;
 }
 
-/* A gang is not cut: what it has planned would be for nothing. */
+/* A gang has an effort of its own: cut short, what it has planned would be for nothing. */
 static struct fleet_agent *
 search(struct round *r, struct seek *k, const struct fit_key *from, struct tasks *t)
 {
@@ -701,6 +701,8 @@ search(struct round *r, struct seek *k, const struct fit_key *from, struct tasks
 
     if (t->is_gang)
         k->effort.most = GANG_ASKED - t->asked;
+    if (t->is_gang && t->asked > GANG_ASKED / 2)
+        k->has_wishes = false; /* any place is better than none */
     a = seek_best(k, from);
     t->asked += k->effort.spent;
     pay(r, k);
@@ -734,7 +736,7 @@ static enum filled place_tasks(struct round *r, const struct pick *p, struct tas
         full = seek_after(&k, full, a);
         from = &full;
     }
-    return filled == FULL && !t->is_gang && is_cut(r, &k) ? OUT_OF_ROOM : filled;
+    return filled == FULL && is_cut(r, &k) ? OUT_OF_ROOM : filled;
 }
 
 /* All of it is planned. */

@@ -4,6 +4,8 @@
 #include "raft_fsm/preempt.h"
 #include "sched/turn.h"
 
+#define ATTEMPTS_PER_STEP 16 /* that are looked at for extras */
+
 /* What is asked of one agent. */
 struct question {
     const struct agent *agent;
@@ -102,13 +104,16 @@ static bool cannot_suffice(const struct resources *missing,
     return false;
 }
 
-static bool suffices(const struct question *q, const struct resources *missing)
+/* With extras each attempt of the agent is looked at. */
+static bool suffices(struct question *q, const struct resources *missing)
 {
     const struct victims *v = q->chosen;
+    uint32_t price = 1 + q->agent->attempts_count / ATTEMPTS_PER_STEP;
 
-    return is_nothing(missing) &&
-           (q->taker->extras == NULL ||
-            preempt_suffices(q->agent, q->taker, v->of, v->count));
+    if (!is_nothing(missing) || q->taker->extras == NULL)
+        return is_nothing(missing);
+    q->steps -= price < q->steps ? price : q->steps;
+    return preempt_suffices(q->agent, q->taker, v->of, v->count);
 }
 
 /* So many more of those from `from` on. */

@@ -339,6 +339,11 @@ static void restart(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_agent *agent = context;
 
+    /* Nothing starts on a host that is frozen. */
+    if (agent->frozen_until_us > w->now_us) {
+        world_at(w, agent->frozen_until_us, restart, context, a, b);
+        return;
+    }
     /* With its old disk it would go on as who it was, until that is heard. */
     if (agent->off && (!agent->gone || chance(w, 50)))
         sim_disk_wipe(agent);

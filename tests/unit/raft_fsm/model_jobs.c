@@ -45,10 +45,8 @@ static void m_touch(struct model *m, const struct m_job *j)
 }
 
 /* A number below 0 is one of the `position` jobs before it. */
-static int m_check(struct model *m,
-                   const struct job_spec *spec,
-                   uint64_t plan,
-                   int64_t position)
+static int
+m_check(struct model *m, const struct job_spec *spec, uint64_t plan, int64_t position)
 {
     const struct m_role *role = m_role_for(m, spec);
 
@@ -117,6 +115,14 @@ static void m_add(struct model *m,
     m_effect(m, EFFECT_JOB, j->id, 0);
 }
 
+/* Of an older entry: what its masters did not know. */
+static bool
+m_is_unknown(const struct model *m, struct bytes packed, const struct job_spec *spec)
+{
+    return m->version < 3 &&
+           (spec->kind == JOB_SYSTEM || job_spec_match(packed).size > 0);
+}
+
 struct result m_submit(struct model *m, const struct command *c)
 {
     struct job_spec spec;
@@ -128,7 +134,8 @@ struct result m_submit(struct model *m, const struct command *c)
     rc = -job_spec_unpack(&spec, c->submit.spec, NULL);
     if (rc != 0)
         return m_refused(rc);
-    rc = m_check(m, &spec, c->submit.check, 0);
+    rc = m_is_unknown(m, c->submit.spec, &spec) ? (int)ERROR_VERSION
+                                                : m_check(m, &spec, c->submit.check, 0);
     if (rc != 0) {
         job_spec_finish(&spec);
         return m_refused(rc);
@@ -175,10 +182,14 @@ struct result m_submit_all(struct model *m, const struct command *c)
     if (r.left == 0)
         return m_refused(ERROR_INVALID);
     while (rc == 0 && r.left > 0) {
-        rc = -job_spec_unpack(&specs[count], job_specs_next(&r), NULL);
+        struct bytes packed = job_specs_next(&r);
+
+        rc = -job_spec_unpack(&specs[count], packed, NULL);
         if (rc != 0)
             break;
-        rc = m_check(m, &specs[count], c->submit.check, count);
+        rc = m_is_unknown(m, packed, &specs[count])
+                 ? (int)ERROR_VERSION
+                 : m_check(m, &specs[count], c->submit.check, count);
         count++;
     }
     for (uint32_t i = 0; i < count; i++)

@@ -154,6 +154,12 @@ struct result m_preempt(struct model *m, const struct command *c)
     if (m_count_placeable(j) == 0 || a->state != AGENT_ACTIVE ||
         a->mode != AGENT_NORMAL)
         return m_refused(ERROR_INVALID);
+    for (size_t i = 0; i < m->attempt_count; i++)
+        if (!m->attempts[i].over && m->attempts[i].superseded &&
+            m->attempts[i].agent == a->id)
+            return m_refused(ERROR_CONFLICT);
+    if (!m_role_has_room(m, j))
+        return m_refused(ERROR_CONFLICT);
     for (; command_next_victim(c, &at, &id); last = id) {
         victims[n] = m_find_attempt(m, id);
         if (victims[n] == NULL || victims[n]->agent != a->id || id <= last)

@@ -73,7 +73,8 @@ void m_tell_task(struct model *m,
         try_again(m, j, t, u);
     if (u->state == TASK_LOST && j->kill_index != 0)
         t->state = TASK_KILLED;
-    if (m_is_system(j) && u->state == TASK_LOST && u->reason == TASK_REASON_AGENT_GONE)
+    if (m_is_system(j) && u->state == TASK_LOST &&
+        m_find_agent(m, at->agent)->state == AGENT_GONE)
         ; /* it was the agent's */
     else if ((u->state == TASK_LOST || u->state == TASK_KILLED) && j->kill_index == 0) {
         t->state = TASK_PENDING;

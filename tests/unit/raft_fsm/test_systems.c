@@ -266,6 +266,55 @@ START_TEST(test_more_than_the_limit_are_refused)
 }
 END_TEST
 
+/* An agent that is here says that it is gone: its task is its own all the same. */
+START_TEST(test_what_an_agent_says_of_itself_vacates_nothing)
+{
+    struct task_update u = {
+        .attempt = 1, .state = TASK_LOST, .reason = TASK_REASON_AGENT_GONE};
+    struct command c = {.kind = COMMAND_TASK_UPDATE,
+                        .task_update = {.agent = 1, .updates = &u, .count = 1}};
+
+    ck_done(place(0, 0, 1), 1);
+    ck_done(fsm_run(&f, &c), 1);
+    ck_assert_int_eq(task(0)->state, TASK_PENDING);
+    ck_assert_ptr_eq(system_task(job(), 1), task(0));
+    ck_done(place(0, 0, 2), 1);
+    ck_assert_uint_eq(system_task(job(), 2)->instance, 1);
+    ck_done(place(0, 2, 1), 1);
+    ck_assert_ptr_eq(system_task(job(), 1), task(0));
+}
+END_TEST
+
+/* Masters that wrote such an entry refused the job, and ids that follow rest on that. */
+START_TEST(test_older_entries_know_no_such_jobs)
+{
+    struct buffer packed = {0};
+    struct job_spec spec;
+
+    f.version = 2;
+    job_spec_init(&spec);
+    spec.name = mem_strdup("logs");
+    job_spec_add_arg(&spec, "/bin/true");
+    condition_parse(match_add_constraint(&spec.match), "rack = a", NULL);
+    job_spec_pack(&spec, &packed);
+    ck_rejected(fsm_submit_spec(&f, "constraint", buffer_view(&packed)), ERROR_VERSION);
+    buffer_clear(&packed);
+    match_finish(&spec.match);
+    spec.gang = true;
+    job_spec_pack(&spec, &packed);
+    ck_rejected(fsm_submit_spec(&f, "gang", buffer_view(&packed)), ERROR_VERSION);
+    buffer_clear(&packed);
+    spec.gang = false;
+    spec.kind = JOB_SYSTEM;
+    job_spec_complete(&spec);
+    job_spec_pack(&spec, &packed);
+    ck_rejected(fsm_submit_spec(&f, "system", buffer_view(&packed)), ERROR_VERSION);
+    job_spec_finish(&spec);
+    ck_done(fsm_submit(&f, "plain", 1), 2);
+    buffer_finish(&packed);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = tcase_create("systems");
@@ -281,5 +330,7 @@ int main(void)
     tcase_add_test(t, test_one_without_a_task_is_killed);
     tcase_add_test(t, test_many_agents);
     tcase_add_test(t, test_more_than_the_limit_are_refused);
+    tcase_add_test(t, test_what_an_agent_says_of_itself_vacates_nothing);
+    tcase_add_test(t, test_older_entries_know_no_such_jobs);
     return unit_run("systems", &t, 1);
 }
