@@ -64,7 +64,7 @@ bool m_may_get_placed(const struct m_job *j)
 
 bool m_is_whole(const struct m_job *j)
 {
-    for (uint32_t i = 0; i < j->spec.instances; i++)
+    for (uint32_t i = 0; j->spec.gang && i < j->spec.instances; i++)
         if (j->tasks[i].state > TASK_PENDING && j->tasks[i].state < TASK_FINISHED)
             return false;
     return j->spec.gang;
@@ -77,10 +77,14 @@ static bool m_waits(const struct m_job *j, uint32_t i)
 
 bool m_can_be_placed(const struct m_job *j, uint32_t i)
 {
-    for (uint32_t k = 0; m_is_whole(j) && k < j->spec.instances; k++)
+    if (m_shown(j, i) != TASK_PENDING || m_waits(j, i) || j->wait_count != 0)
+        return false;
+    if (!m_is_whole(j))
+        return true;
+    for (uint32_t k = 0; k < j->spec.instances; k++)
         if (m_waits(j, k))
             return false;
-    return m_shown(j, i) == TASK_PENDING && !m_waits(j, i) && j->wait_count == 0;
+    return true;
 }
 
 uint32_t m_count_placeable(const struct m_job *j)
