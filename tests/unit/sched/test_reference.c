@@ -1050,8 +1050,8 @@ int main(void)
 {
     TCase *t = tcase_create("reference");
 
-    tcase_add_loop_test(t, test_rounds_plan_what_the_reference_says, 0, RUNS);
-    tcase_add_loop_test(t, test_short_rounds_miss_nothing, 0, SHORT_RUNS);
-    tcase_add_loop_test(t, test_rounds_that_reserve_miss_nothing, 0, SHORT_RUNS);
+    tcase_add_loop_test(t, test_rounds_plan_what_the_reference_says, 0, unit_seeds(RUNS));
+    tcase_add_loop_test(t, test_short_rounds_miss_nothing, 0, unit_seeds(SHORT_RUNS));
+    tcase_add_loop_test(t, test_rounds_that_reserve_miss_nothing, 0, unit_seeds(SHORT_RUNS));
     return unit_run("reference", &t, 1);
 }
