@@ -42,20 +42,14 @@ static inline uint64_t unit_patience_us(void)
     return 20 * 1000000ull * (slow == NULL ? 1 : strtoull(slow, NULL, 10));
 }
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define UNIT_IS_SLOW 1
-#endif
-#endif
-#ifndef UNIT_IS_SLOW
-#define UNIT_IS_SLOW 0
-#endif
-
-/* How many of n seeds to run: a third under AddressSanitizer, where each takes ten times
+/* How many of n seeds to run: a third under sanitizers, where each takes ten times
  * as long and the builds without it have run them all. */
 static inline int unit_seeds(int n)
 {
-    return UNIT_IS_SLOW ? (n + 2) / 3 : n;
+#ifdef SANITIZED
+    n = (n + 2) / 3;
+#endif
+    return n;
 }
 
 static inline TCase *
