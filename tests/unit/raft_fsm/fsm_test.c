@@ -88,6 +88,18 @@ struct result fsm_submit_spec(struct fsm *f, const char *key, struct bytes spec)
     return fsm_run(f, &c);
 }
 
+struct result fsm_submit_job(struct fsm *f, const char *key, struct job_spec *spec)
+{
+    struct buffer packed = {0};
+    struct result r;
+
+    job_spec_pack(spec, &packed);
+    job_spec_finish(spec);
+    r = fsm_submit_spec(f, key, buffer_view(&packed));
+    buffer_finish(&packed);
+    return r;
+}
+
 struct result fsm_submit(struct fsm *f, const char *key, uint32_t instances)
 {
     struct buffer spec = {0};

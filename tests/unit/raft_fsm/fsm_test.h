@@ -40,6 +40,8 @@ struct result fsm_run(struct fsm *f, const struct command *c);
 struct result fsm_found(struct fsm *f);
 struct result fsm_submit(struct fsm *f, const char *key, uint32_t instances);
 struct result fsm_submit_spec(struct fsm *f, const char *key, struct bytes spec);
+/* Packs the spec and ends its life. */
+struct result fsm_submit_job(struct fsm *f, const char *key, struct job_spec *spec);
 struct result fsm_kill(struct fsm *f, uint64_t job);
 struct result fsm_register(struct fsm *f, char key, uint64_t cpus);
 /* With these features; an agent of the first version has none. */

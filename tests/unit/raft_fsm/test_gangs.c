@@ -28,25 +28,13 @@ static void init(struct job_spec *spec, uint32_t instances)
     job_spec_add_arg(spec, "/bin/true");
 }
 
-static struct result submit(const char *key, struct job_spec *spec)
-{
-    struct buffer packed = {0};
-    struct result r;
-
-    job_spec_pack(spec, &packed);
-    job_spec_finish(spec);
-    r = fsm_submit_spec(&f, key, buffer_view(&packed));
-    buffer_finish(&packed);
-    return r;
-}
-
 /* Of one cpu each. */
 static struct result submit_gang(const char *key, uint32_t instances)
 {
     struct job_spec spec;
 
     init(&spec, instances);
-    return submit(key, &spec);
+    return fsm_submit_job(&f, key, &spec);
 }
 
 /* The first `on_first` of its tasks on agent 1, the others on agent 2; `attempt` is that of each. */
@@ -147,14 +135,14 @@ START_TEST(test_room_is_for_all_together)
         }
         if (kind == 2)
             custom_resources_add(&spec.custom, "licence", 1000);
-        ck_done(submit(KEYS[kind], &spec), id);
+        ck_done(fsm_submit_job(&f, KEYS[kind], &spec), id);
         for (uint32_t i = 0; i < 3; i++)
             p[i] = (struct placement){id, i, 1, 3};
         ck_changes_nothing(&f, ck_done(fsm_place_all(&f, p, kind == 1 ? 2 : 3), 0));
     }
     init(&spec, 2);
     spec.ports.count = 2;
-    ck_done(submit("two", &spec), 4);
+    ck_done(fsm_submit_job(&f, "two", &spec), 4);
     p[0] = (struct placement){4, 0, 1, 3};
     p[1] = (struct placement){4, 1, 1, 3};
     ck_done(fsm_place_all(&f, p, 2), 2);
@@ -207,7 +195,7 @@ START_TEST(test_what_has_ended_as_a_whole_begins_as_one)
     init(&spec, 3);
     spec.reschedule =
         (struct job_retry){JOB_UNLIMITED, 600000, LIMIT_RESCHEDULE_MS, 60000};
-    ck_done(submit("a", &spec), 1);
+    ck_done(fsm_submit_job(&f, "a", &spec), 1);
     ck_done(place(1, 3, 2, 1), 3);
     ck_done(fsm_update(&f, 1, 2, TASK_FINISHED), 1);
     ck_done(fsm_update(&f, 2, 3, TASK_FAILED), 1);

@@ -28,25 +28,13 @@ static void init(struct job_spec *spec)
     job_spec_add_arg(spec, "/bin/true");
 }
 
-static struct result submit(const char *key, struct job_spec *spec)
-{
-    struct buffer packed = {0};
-    struct result r;
-
-    job_spec_pack(spec, &packed);
-    job_spec_finish(spec);
-    r = fsm_submit_spec(&f, key, buffer_view(&packed));
-    buffer_finish(&packed);
-    return r;
-}
-
 static struct result submit_after(const char *key, int64_t job, enum job_on on)
 {
     struct job_spec spec;
 
     init(&spec);
     job_spec_add_after(&spec, (struct job_after){job, on});
-    return submit(key, &spec);
+    return fsm_submit_job(&f, key, &spec);
 }
 
 /* Job n waits for what afters[n] names; 0: nothing. */
@@ -180,7 +168,7 @@ START_TEST(test_all_of_them_count)
     init(&spec);
     job_spec_add_after(&spec, (struct job_after){2, JOB_ON_ANY});
     job_spec_add_after(&spec, (struct job_after){1, JOB_ON_SUCCESS});
-    ck_done(submit("c", &spec), 3);
+    ck_done(fsm_submit_job(&f, "c", &spec), 3);
     run(2, TASK_FAILED);
     ck_assert_uint_eq(pending(3), 0);
     ck_rejected(fsm_purge(&f, 1), ERROR_INVALID);
@@ -318,7 +306,7 @@ static void submit_service(uint32_t attempts)
     init(&spec);
     spec.kind = JOB_SERVICE;
     spec.reschedule = (struct job_retry){attempts, 600000, 1000, 60000};
-    ck_done(submit("service", &spec), 1);
+    ck_done(fsm_submit_job(&f, "service", &spec), 1);
 }
 
 START_TEST(test_a_service_goes_on)
@@ -364,7 +352,7 @@ static void submit_template(enum job_overlap overlap)
     spec.instances = 3;
     spec.schedule =
         (struct job_schedule){.cron = mem_strdup("@hourly"), .overlap = overlap};
-    ck_done(submit("template", &spec), 1);
+    ck_done(fsm_submit_job(&f, "template", &spec), 1);
 }
 
 static struct result fire(uint64_t slot_us, uint64_t missed, bool make)
@@ -575,7 +563,7 @@ static void submit_parameterised(void)
     job_spec_add_env(&spec, "C=3");
     job_spec_add_parameter(&spec, "FILE", NULL);
     job_spec_add_parameter(&spec, "LEVEL", "1");
-    ck_done(submit("template", &spec), 1);
+    ck_done(fsm_submit_job(&f, "template", &spec), 1);
 }
 
 START_TEST(test_a_job_is_made_with_values)
