@@ -119,25 +119,27 @@ struct fit_set match_set(const struct match *m)
     return set;
 }
 
+static size_t count_distincts(const struct match *m)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->constraint_count; i++)
+        n += m->constraints[i].op == MATCH_DISTINCT;
+    return n;
+}
+
 bool match_is_distinct(const struct match *m)
 {
-    for (size_t i = 0; i < m->constraint_count; i++)
-        if (m->constraints[i].op == MATCH_DISTINCT)
-            return true;
-    return false;
+    return count_distincts(m) > 0;
 }
 
 /* ---- making ---- */
 
-static struct hash128 hash_of(const struct condition *c)
+static struct hash128 hash_of(struct matchers *m, const struct condition *c)
 {
-    struct buffer bytes = {0};
-    struct hash128 hash;
-
-    condition_pack(c, &bytes);
-    hash = hash128_of(buffer_view(&bytes));
-    buffer_finish(&bytes);
-    return hash;
+    buffer_clear(&m->bytes);
+    condition_pack(c, &m->bytes);
+    return hash128_of(buffer_view(&m->bytes));
 }
 
 static void rule_drop(struct rule *r, struct values *v)
@@ -171,19 +173,34 @@ static struct rule *rule_create(const struct condition *c,
     return r;
 }
 
+/* The one with this hash; else where the one is of its place that was used longest ago. */
+static struct rule **find_rule(struct matchers *m, struct hash128 hash)
+{
+    struct rule **ways = &m->rules[hash.low % (RULES / WAYS) * WAYS], **oldest = ways;
+
+    for (struct rule **way = ways; way < ways + WAYS; way++) {
+        if (*way != NULL && hash128_equal((*way)->of, hash))
+            return way;
+        if (*oldest != NULL && (*way == NULL || (*way)->used < (*oldest)->used))
+            oldest = way;
+    }
+    return oldest;
+}
+
 /* Ours, or a new one in place of another, which its users keep. */
 static struct rule *rule_get(struct matchers *m,
                              const struct condition *c,
                              struct values *v,
                              struct effort *e)
 {
-    struct hash128 hash = hash_of(c);
-    struct rule **at = &m->rules[hash.low % RULES];
+    struct hash128 hash = hash_of(m, c);
+    struct rule **at = find_rule(m, hash);
 
     if (*at == NULL || !hash128_equal((*at)->of, hash)) {
         rule_drop(*at, v);
         *at = rule_create(c, hash, v, e);
     }
+    (*at)->used = m->clock;
     (*at)->users++;
     return *at;
 }
@@ -191,6 +208,12 @@ static struct rule *rule_get(struct matchers *m,
 static struct counter count_by(struct values *v, const char *attribute, uint32_t limit)
 {
     return (struct counter){.column = column_hold(v, attribute), .limit = limit};
+}
+
+/* Most have few of these, and counters are large. */
+static void *zeroed(size_t count, size_t size)
+{
+    return count > 0 ? mem_zalloc(count * size) : NULL;
 }
 
 #define CONDITIONS_PER_PRICE 4
@@ -201,11 +224,10 @@ compile(struct matchers *all, struct matcher *m, struct values *v, struct effort
 {
     const struct match *match = &m->match;
 
-    m->constraints =
-        mem_zalloc((match->constraint_count + 1) * sizeof(*m->constraints));
-    m->affinities = mem_zalloc((match->affinity_count + 1) * sizeof(*m->affinities));
-    m->distincts = mem_zalloc((match->constraint_count + 1) * sizeof(*m->distincts));
-    m->spreads = mem_zalloc((match->spread_count + 1) * sizeof(*m->spreads));
+    m->constraints = zeroed(match->constraint_count, sizeof(*m->constraints));
+    m->affinities = zeroed(match->affinity_count, sizeof(*m->affinities));
+    m->distincts = zeroed(count_distincts(match), sizeof(*m->distincts));
+    m->spreads = zeroed(match->spread_count, sizeof(*m->spreads));
     for (size_t i = 0; i < match->constraint_count; i++) {
         const struct condition *c = &match->constraints[i];
 
@@ -257,6 +279,7 @@ void matchers_finish(struct matchers *m, struct values *v)
             matcher_finish(&m->of[i], v);
     for (size_t i = 0; i < RULES; i++)
         rule_drop(m->rules[i], v);
+    buffer_finish(&m->bytes);
     *m = (struct matchers){0};
 }
 

@@ -11,6 +11,7 @@
 #ifndef SCHED_MATCHER_H
 #define SCHED_MATCHER_H
 
+#include "base/buffer.h"
 #include "base/hash.h"
 #include "sched/counter.h"
 #include "sched/effort.h"
@@ -21,6 +22,7 @@
 struct rule {
     struct hash128 of; /* of its bytes */
     unsigned users;
+    uint64_t used;              /* when, by the clock of the matchers */
     struct condition condition; /* owned */
     struct regexp *re;          /* likewise */
     struct column *column;      /* held */
@@ -44,13 +46,14 @@ struct matcher {
 };
 
 #define MATCHERS 256
-#define WAYS     4 /* of them may have the same last bits of their hashes */
 #define RULES    256
+#define WAYS     4 /* of them may have the same last bits of their hashes */
 
 struct matchers {
     struct matcher of[MATCHERS];
-    struct rule *rules[RULES]; /* NULL, or one with these last bits of its hash */
+    struct rule *rules[RULES]; /* NULL: none yet */
     struct matcher *kept;      /* not to be given to another; NULL: none */
+    struct buffer bytes;       /* of a condition, to hash them */
     uint64_t clock;
 };
 
