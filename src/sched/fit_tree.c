@@ -105,60 +105,63 @@ static int height(const struct fit_node *n)
 }
 
 /* What a node knows of the nodes below it, after those changed. */
-static void refresh(struct fit_node *n)
+static void refresh(const struct fit_tree *t, struct fit_node *n)
 {
     int left = height(n->left);
     int right = height(n->right);
 
     n->height = 1 + (left > right ? left : right);
+    if (t->in_order)
+        return;
     n->all = n->own;
     n->search = 0;
     raise_to(&n->all, n->left);
     raise_to(&n->all, n->right);
 }
 
-static struct fit_node *rotate_right(struct fit_node *n)
+static struct fit_node *rotate_right(const struct fit_tree *t, struct fit_node *n)
 {
     struct fit_node *top = n->left;
 
     n->left = top->right;
     top->right = n;
-    refresh(n);
-    refresh(top);
+    refresh(t, n);
+    refresh(t, top);
     return top;
 }
 
-static struct fit_node *rotate_left(struct fit_node *n)
+static struct fit_node *rotate_left(const struct fit_tree *t, struct fit_node *n)
 {
     struct fit_node *top = n->right;
 
     n->right = top->left;
     top->left = n;
-    refresh(n);
-    refresh(top);
+    refresh(t, n);
+    refresh(t, top);
     return top;
 }
 
 /* The root of this subtree when the heights of its two sides differ by at most 1 again. */
-static struct fit_node *balance(struct fit_node *n)
+static struct fit_node *balance(const struct fit_tree *t, struct fit_node *n)
 {
     int lean = height(n->left) - height(n->right);
 
     if (lean > 1) {
         if (height(n->left->left) < height(n->left->right))
-            n->left = rotate_left(n->left);
-        return rotate_right(n);
+            n->left = rotate_left(t, n->left);
+        return rotate_right(t, n);
     }
     if (lean < -1) {
         if (height(n->right->right) < height(n->right->left))
-            n->right = rotate_right(n->right);
-        return rotate_left(n);
+            n->right = rotate_right(t, n->right);
+        return rotate_left(t, n);
     }
-    refresh(n);
+    refresh(t, n);
     return n;
 }
 
-static struct fit_node *insert_below(struct fit_node *at, struct fit_node *n)
+static struct fit_node *
+insert_below(const struct fit_tree *t, struct fit_node *at, struct fit_node *n)
 {
     int order;
 
@@ -167,67 +170,73 @@ static struct fit_node *insert_below(struct fit_node *at, struct fit_node *n)
     order = fit_key_compare(&n->key, &at->key);
     ASSERT(order != 0);
     if (order < 0)
-        at->left = insert_below(at->left, n);
+        at->left = insert_below(t, at->left, n);
     else
-        at->right = insert_below(at->right, n);
-    return balance(at);
+        at->right = insert_below(t, at->right, n);
+    return balance(t, at);
 }
 
-static struct fit_node *take_first(struct fit_node *at, struct fit_node **first)
+static struct fit_node *
+take_first(const struct fit_tree *t, struct fit_node *at, struct fit_node **first)
 {
     if (at->left == NULL) {
         *first = at;
         return at->right;
     }
-    at->left = take_first(at->left, first);
-    return balance(at);
+    at->left = take_first(t, at->left, first);
+    return balance(t, at);
 }
 
-static struct fit_node *remove_below(struct fit_node *at, struct fit_node *n)
+static struct fit_node *
+remove_below(const struct fit_tree *t, struct fit_node *at, struct fit_node *n)
 {
     struct fit_node *heir, *right;
 
     ASSERT(at != NULL);
     if (at != n) {
         if (fit_key_compare(&n->key, &at->key) < 0)
-            at->left = remove_below(at->left, n);
+            at->left = remove_below(t, at->left, n);
         else
-            at->right = remove_below(at->right, n);
-        return balance(at);
+            at->right = remove_below(t, at->right, n);
+        return balance(t, at);
     }
     if (n->right == NULL)
         return n->left;
-    right = take_first(n->right, &heir);
+    right = take_first(t, n->right, &heir);
     heir->left = n->left;
     heir->right = right;
-    return balance(heir);
+    return balance(t, heir);
+}
+
+static void insert(struct fit_tree *t, struct fit_node *n)
+{
+    ASSERT(n->height == 0);
+    n->left = NULL;
+    n->right = NULL;
+    n->refused = 0;
+    refresh(t, n);
+    t->root = insert_below(t, t->root, n);
 }
 
 void fit_tree_insert_signed(struct fit_tree *t,
                             struct fit_node *n,
                             const struct fit_signature *s)
 {
-    ASSERT(n->height == 0);
-    n->left = NULL;
-    n->right = NULL;
     n->own = *s;
-    n->refused = 0;
-    refresh(n);
-    t->root = insert_below(t->root, n);
+    insert(t, n);
 }
 
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
 {
-    struct fit_signature s;
-
-    sign(t, &s, &n->vector, n->bits, n->set);
-    fit_tree_insert_signed(t, n, &s);
+    if (!t->in_order)
+        sign(t, &n->own, &n->vector, n->bits, n->set);
+    insert(t, n);
 }
 
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
 {
     ASSERT(n->height > 0);
-    t->root = remove_below(t->root, n);
+    t->root = remove_below(t, t->root, n);
     n->height = 0;
 }
 
@@ -399,7 +408,7 @@ struct fit_node *fit_tree_find(const struct fit_tree *t,
     struct search s = {.from = from, .need = need};
     struct fit_node *found;
 
-    ASSERT(!t->of_needs);
+    ASSERT(!t->of_needs && !t->in_order);
     sign(t, &s.signature, need->vector, need->bits, fit_set_all());
     found = find_below(&s, t->root);
     if (asked != NULL)
@@ -482,7 +491,7 @@ struct fit_node *fit_tree_best(const struct fit_tree *t,
 {
     struct contest c = {.s = {.from = from, .need = need}, .wish = wish};
 
-    ASSERT(!t->of_needs);
+    ASSERT(!t->of_needs && !t->in_order);
     sign(t, &c.s.signature, need->vector, need->bits, fit_set_all());
     contest_below(&c, t->root, wish->from_end ? UINT64_MAX : from.first);
     if (c.best != NULL && wish->from_end) {
@@ -499,6 +508,7 @@ struct fit_node *fit_tree_find_signed(const struct fit_tree *t,
 {
     struct search s = {.from = from, .signature = *wanted};
 
+    ASSERT(!t->in_order);
     return find_below(&s, t->root);
 }
 

@@ -71,11 +71,11 @@ struct fit_node {
     struct fit_key key;
     struct fit_node *left;
     struct fit_node *right;
+    int height;               /* 0: in no tree */
     struct fit_signature all; /* here and below */
     struct fit_set open; /* those that the search of this number has not refused … */
     uint64_t search;     /* … if that is this one */
     uint64_t refused;    /* the last search that refused it */
-    int height;          /* 0: in no tree */
     void *owner;
     struct resources vector;
     uint64_t bits;      /* of the vector */
@@ -86,6 +86,7 @@ struct fit_node {
 struct fit_tree {
     struct fit_node *root;
     bool of_needs; /* vectors that are to be held; else vectors that hold */
+    bool in_order; /* that is all: there are no signatures, and it is not searched */
 };
 
 static inline int fit_key_compare(const struct fit_key *a, const struct fit_key *b)
@@ -105,7 +106,7 @@ static inline int resources_compare(const struct resources *a,
     return 0;
 }
 
-/* The caller has set key, vector, bits, set and owner. */
+/* The caller has set key and owner, and but for a tree in order alone vector, bits and set. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
 /* The caller has set key and owner; the node stands for all that is in `inner`, which is not
  * empty.  When that changes, it is to be removed and inserted again. */

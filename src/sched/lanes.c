@@ -25,8 +25,11 @@ void lanes_init(struct lanes *l,
                 const struct fit_tree *grown,
                 const uint64_t *claims)
 {
-    *l = (struct lanes){
-        .total = total, .grown = grown, .claims = claims, .asleep = {.of_needs = true}};
+    *l = (struct lanes){.total = total,
+                        .grown = grown,
+                        .claims = claims,
+                        .ready = {.in_order = true},
+                        .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
     LIST_INIT(&l->distinct);
@@ -172,6 +175,8 @@ static void place_node(struct fit_tree *t,
                        bool belongs,
                        const struct fit_tree *inner)
 {
+    if (t->in_order && is_in(n) && belongs && fit_key_compare(&n->key, &key) == 0)
+        return;
     if (is_in(n))
         fit_tree_remove(t, n);
     if (!belongs)
@@ -380,6 +385,7 @@ static struct role_lanes *add_role(struct lanes *l, const struct role *role)
 
     r->name = mem_strdup(role->name);
     RB_INIT(&r->lanes);
+    r->at[SHAPE_READY].in_order = true;
     r->at[SHAPE_ASLEEP].of_needs = true;
     r->at[SHAPE_CAPPED].of_needs = true;
     r->ready.owner = r;

@@ -44,6 +44,7 @@ void queue_init(struct queue *q,
                 struct shape_list *distinct)
 {
     *q = (struct queue){.owner = owner, .all = all, .distinct = distinct};
+    q->at[SHAPE_READY].in_order = true;
     q->at[SHAPE_ASLEEP].of_needs = true;
     q->at[SHAPE_CAPPED].of_needs = true;
     RB_INIT(&q->shapes);
