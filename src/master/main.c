@@ -74,9 +74,11 @@ static const struct option_row ROWS[] = {
     {.name = "snapshot-bytes",
      .kind = OPTION_NUMBER,
      .argument = "BYTES",
-     .fallback = "67108864",
+     .fallback = "16777216",
      .min = 65536,
-     .help = "log since the last snapshot that starts a new one"},
+     .help =
+         "log since the last snapshot that starts a new one; or a quarter of that, if "
+         "that is more"},
     {.name = "log-level",
      .kind = OPTION_TEXT,
      .argument = "LEVEL",

@@ -16,6 +16,9 @@
 
 #include <string.h>
 
+/* So much of the size of the last snapshot has to be in the log before the next one. */
+#define SNAPSHOT_PART 4
+
 /* ---- take ---- */
 
 static void begin_taking(struct replica *r)
@@ -78,14 +81,21 @@ static void abandon_taking(struct replica *r)
     snapshot_meta_finish(&r->taken);
 }
 
+/* What a restart replays stays small beside what it loads, and what snapshots write small beside
+ * the log. */
+static bool is_wanted(const struct replica *r)
+{
+    return r->bytes_since_snapshot >= r->config.snapshot_bytes &&
+           r->bytes_since_snapshot >= r->snapshot.size / SNAPSHOT_PART;
+}
+
 void snapshot_advance(struct replica *r)
 {
     if (r->installing != INSTALL_NONE)
         return;
     /* Only what is durable here may replace the log here. */
-    if (r->taking == TAKING_NONE &&
-        r->bytes_since_snapshot >= r->config.snapshot_bytes &&
-        r->applied > r->snapshot.index && r->applied <= r->raft.last_stored)
+    if (r->taking == TAKING_NONE && is_wanted(r) && r->applied > r->snapshot.index &&
+        r->applied <= r->raft.last_stored)
         begin_taking(r);
     if (r->taking == TAKING_WALK && r->chunks_in_flight < SNAPSHOT_CHUNKS_IN_FLIGHT)
         walk(r);

@@ -66,6 +66,32 @@ START_TEST(taken_when_enough_was_applied)
 }
 END_TEST
 
+static uint64_t next_snapshot(struct rig *rig)
+{
+    uint64_t before = replica_snapshot_index(rig->nodes[1].replica);
+
+    while (replica_snapshot_index(rig->nodes[1].replica) == before)
+        submit(rig, 1, 1);
+    return replica_snapshot_index(rig->nodes[1].replica);
+}
+
+/* A quarter of the last one is to be in the log: here entries count 72 bytes, states 8 for each. */
+START_TEST(large_ones_are_taken_more_rarely)
+{
+    struct rig rig;
+    uint64_t index, next;
+
+    three(&rig);
+    submit(&rig, 1, 400);
+    index = next_snapshot(&rig);
+    next = next_snapshot(&rig);
+    ck_assert_uint_gt(8 * index / 4, 600);
+    ck_assert_uint_ge((next - index) * 72, 8 * index / 4);
+    ck_assert_uint_lt((next - index - 1) * 72, 8 * index / 4);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* A large state: four chunks, then the walk waits for the store; applying goes on. */
 START_TEST(walk_waits_for_the_store)
 {
@@ -740,6 +766,7 @@ END_TEST
 UNIT_MAIN("snapshot",
           unit_case("take",
                     taken_when_enough_was_applied,
+                    large_ones_are_taken_more_rarely,
                     walk_waits_for_the_store,
                     not_taken_of_what_is_not_durable,
                     log_is_trimmed_when_the_snapshot_is_saved),
