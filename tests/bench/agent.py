@@ -11,7 +11,7 @@ Memory is the proportional set size of all processes that are not the tasks' own
 import argparse, datetime, json, os, statistics, subprocess, time, urllib.request
 
 import bare_crun
-from cluster import Cluster, folder, percentiles, print_measures
+from cluster import Cluster, folder, percentiles, run_measures
 
 RESOURCES = "cpus:4096;mem:4194304;disk:65536"
 
@@ -268,18 +268,16 @@ MEASURES = {
 }
 
 
-def main():
+def parser():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--build", default=".")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--tasks", type=int, default=2000)
     p.add_argument("--containers", type=int, default=300)
     p.add_argument("--firsts", type=int, default=100)
     p.add_argument("--sleepers", type=int, default=1000)
-    p.add_argument("--only", default=",".join(MEASURES))
-    print_measures(p, MEASURES)
+    return p
 
 
 if __name__ == "__main__":
-    main()
+    run_measures(parser(), MEASURES)

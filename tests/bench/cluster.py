@@ -257,32 +257,46 @@ MEASURES = {
 }
 
 
-def print_measures(p, measures):
-    """Take the measures that the command line names; a line of JSON and one of a table for each."""
+def print_row(*cells):
+    print("{:46} {:>38} {:>16} {:>8}".format(*cells), file=sys.stderr, flush=True)
+
+
+def print_head():
+    print_row("measure", "Triarch", "floor, peer, goal", "ratio")
+
+
+def print_measures(names, measures, a):
+    """Take these; a line of JSON and one of a table for each.  {name: result}"""
+    results = {}
+    for name in names:
+        result, row = measures[name](a)
+        print(json.dumps({"measure": name, **result}), flush=True)
+        print_row(*row)
+        results[name] = result
+    return results
+
+
+def run_measures(p, measures):
+    """Those that the command line names, all by default."""
+    p.add_argument("--build", default=".")
+    p.add_argument("--only", default=",".join(measures))
     a = p.parse_args()
     a.build = os.path.abspath(a.build)
     unknown = [name for name in a.only.split(",") if name not in measures]
     if unknown:
         p.error(f"no measure {unknown[0]}; they are: {', '.join(measures)}")
-
-    row = "{:38} {:>32} {:>14} {:>8}"
-    print(row.format("measure", "Triarch", "floor", "ratio"), file=sys.stderr)
-    for name in a.only.split(","):
-        result, line = measures[name](a)
-        print(json.dumps({"measure": name, **result}), flush=True)
-        print(row.format(*line), file=sys.stderr, flush=True)
+    print_head()
+    print_measures(a.only.split(","), measures, a)
 
 
-def main():
+def parser():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--build", default=".")
     p.add_argument("--runs", type=int, default=5)
     p.add_argument("--seconds", type=int, default=10)
     p.add_argument("--kills", type=int, default=100)
-    p.add_argument("--only", default=",".join(MEASURES))
-    print_measures(p, MEASURES)
+    return p
 
 
 if __name__ == "__main__":
-    main()
+    run_measures(parser(), MEASURES)

@@ -10,12 +10,12 @@ cluster it uses.  Each measure has a cluster of its own.  With each rate comes w
 its things cost the leader in CPU time: masters, agents and clients share the cores.
 
 10,000 agents take 10,000 and some descriptors on each master and 30,000 over the processes of
-agents_load, of which there is one for each 5,000 agents (ulimit -n: 20,000), and ports of several
-source addresses.
+agents_load, of which there is one for each 5,000 agents (hard ulimit -n: 16,000), and ports of
+several source addresses.
 """
-import argparse, json, os, signal, statistics, subprocess, sys, threading, time
+import argparse, json, os, resource, signal, statistics, subprocess, sys, threading, time
 
-from cluster import Cluster, load, percentiles, print_measures, until_answered
+from cluster import Cluster, load, percentiles, run_measures, until_answered
 
 AGENTS_EACH = 5000  # in one process
 ROOMY = "cpus:64;mem:262144;disk:1048576"
@@ -23,6 +23,17 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 # ---- processes ----
+
+def take_descriptors(agents):
+    """A master has one for each agent, a process of agents three for each of its own."""
+    need = max(agents, 3 * min(agents, AGENTS_EACH)) + 1000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < need:
+        raise SystemExit(f"{agents:,} agents need {need:,} descriptors in a process, and here "
+                         f"it may have {hard:,}: ulimit -n {need} as root")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, need), hard))
+
+
 
 def wait_for(what, condition, seconds=120):
     deadline = time.monotonic() + seconds
@@ -142,6 +153,7 @@ class Scene:
     """A cluster with its fleet, for one measure."""
 
     def __init__(self, a, agents=0, fleet=(), masters=()):
+        take_descriptors(agents)
         self.c = Cluster(a.build, options=("--http", "none", *masters))
         self.fleet, self.killed = None, 0
         try:
@@ -499,19 +511,17 @@ MEASURES = {
 }
 
 
-def main():
+def parser():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what it started
-    p.add_argument("--build", default=".")
     p.add_argument("--agents", type=int, default=1000)
     p.add_argument("--tasks", type=int, default=10_000)
     p.add_argument("--jobs", type=int, default=10_000)
     p.add_argument("--seconds", type=int, default=5)
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--only", default=",".join(MEASURES))
-    print_measures(p, MEASURES)
+    return p
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what it started
+    run_measures(parser(), MEASURES)
