@@ -59,6 +59,7 @@
 #define LIMIT_UNCOMMITTED_ENTRIES 1024
 #define LIMIT_INFLIGHT_ENTRIES    256  /* sent to one follower and not acknowledged */
 #define LIMIT_TRAILING_ENTRIES    8192 /* kept behind a snapshot, for slow followers */
+#define LIMIT_TRAILING_BYTES      (64 * MIB) /* … with payloads of at most so many */
 #define LIMIT_LOG_SNAPSHOT_BYTES  (16 * MIB) /* log behind a snapshot that starts one */
 #define LIMIT_LOG_CACHE_BYTES     (16 * MIB) /* newest payloads kept in memory */
 #define LIMIT_READ_BYTES          (1 * MIB)  /* one read-back of entries */

@@ -63,8 +63,9 @@ void log_memory_append(struct log_memory *m, struct log_entry entry)
     if (m->count == m->capacity)
         grow(m);
     m->count++;
+    entry.size = (uint32_t)blob_view(entry.payload).size;
     *slot(m, log_memory_last(m)) = entry;
-    m->cached_bytes += blob_view(entry.payload).size;
+    m->cached_bytes += entry.size;
 }
 
 static void release(struct log_memory *m, uint64_t index)
@@ -108,6 +109,22 @@ void log_memory_reset(struct log_memory *m, uint64_t index, uint64_t term)
     m->first = index + 1;
     m->base_term = term;
     m->cached_from = m->first;
+}
+
+unsigned log_memory_newest(const struct log_memory *m,
+                           uint64_t last,
+                           unsigned most,
+                           uint64_t bytes)
+{
+    const struct log_entry *entry;
+    unsigned n = 0;
+
+    while (n < most && n < last && (entry = log_memory_at(m, last - n)) != NULL &&
+           entry->size <= bytes) {
+        bytes -= entry->size;
+        n++;
+    }
+    return n;
 }
 
 void log_memory_evict(struct log_memory *m, uint64_t needed_from, uint64_t bytes)

@@ -44,6 +44,13 @@ void log_memory_truncate(struct log_memory *m, uint64_t from); /* drop from `fro
 void log_memory_trim(struct log_memory *m, uint64_t to);       /* drop up to `to` */
 void log_memory_reset(struct log_memory *m, uint64_t index, uint64_t term);
 
+/* How many of the entries up to `last` are at most so many, and have payloads of at most so many
+ * bytes: the newest of them. */
+unsigned log_memory_newest(const struct log_memory *m,
+                           uint64_t last,
+                           unsigned most,
+                           uint64_t bytes);
+
 /* Let go of the oldest payloads below `needed_from` until at most `bytes` are kept. */
 void log_memory_evict(struct log_memory *m, uint64_t needed_from, uint64_t bytes);
 

@@ -58,7 +58,8 @@ struct replica_config {
     unsigned voter_count;
     unsigned election_timeout_ms; /* 500 */
     unsigned heartbeat_ms;        /* 100 */
-    unsigned trailing_entries;    /* LIMIT_TRAILING_ENTRIES */
+    unsigned trailing_entries;    /* LIMIT_TRAILING_ENTRIES … */
+    uint64_t trailing_bytes;      /* … with at most LIMIT_TRAILING_BYTES */
     uint64_t
         snapshot_bytes;   /* of log since the last snapshot: LIMIT_LOG_SNAPSHOT_BYTES */
     uint64_t cache_bytes; /* LIMIT_LOG_CACHE_BYTES */

@@ -113,7 +113,8 @@ void snapshot_saved(struct replica *r)
 {
     struct raft_event event = {.type = RAFT_SNAPSHOT};
     struct log_op *op;
-    uint64_t trim_to = 0;
+    unsigned trailing;
+    uint64_t trim_to;
     int rv;
 
     if (r->taking != TAKING_COMMIT)
@@ -127,14 +128,17 @@ void snapshot_saved(struct replica *r)
     r->counters.snapshots_taken++;
     if (!replica_fill_metadata(r, &event.snapshot.metadata, &r->snapshot))
         return;
-    event.snapshot.trailing = r->config.trailing_entries;
+    trailing = log_memory_newest(&r->log,
+                                 r->snapshot.index,
+                                 r->config.trailing_entries,
+                                 r->config.trailing_bytes);
+    event.snapshot.trailing = trailing;
     rv = replica_raft_step(r, &event);
     if (rv != 0) {
         replica_fatal(r, "libraft: snapshot: %s", raft_strerror(rv));
         return;
     }
-    if (r->snapshot.index > r->config.trailing_entries)
-        trim_to = r->snapshot.index - r->config.trailing_entries;
+    trim_to = r->snapshot.index - trailing;
     if (trim_to < r->log.first)
         return;
     log_memory_trim(&r->log, trim_to);

@@ -19,6 +19,7 @@ void replica_config_init(struct replica_config *config)
         .election_timeout_ms = 500,
         .heartbeat_ms = 100,
         .trailing_entries = LIMIT_TRAILING_ENTRIES,
+        .trailing_bytes = LIMIT_TRAILING_BYTES,
         .snapshot_bytes = LIMIT_LOG_SNAPSHOT_BYTES,
         .cache_bytes = LIMIT_LOG_CACHE_BYTES,
         .snapshot_chunk_bytes = LIMIT_SNAPSHOT_CHUNK_BYTES,

@@ -23,6 +23,7 @@ enum entry_kind {
 struct log_entry {
     uint64_t term;
     enum entry_kind kind;
+    uint32_t size; /* of its payload, also when that is not in memory (log_memory.h) */
     struct blob *payload; /* one reference, owned; NULL when empty or not in memory */
 };
 

@@ -660,6 +660,7 @@ void sim_master_start(struct sim_master *m)
     if (c->plan.snapshots) {
         config.replica.snapshot_bytes = pick(&c->world, 2000, 40000);
         config.replica.trailing_entries = (unsigned)pick(&c->world, 0, 60);
+        config.replica.trailing_bytes = pick(&c->world, 0, 60000);
         config.replica.cache_bytes = pick(&c->world, 0, 20000);
         config.replica.snapshot_chunk_bytes = 2000;
     }

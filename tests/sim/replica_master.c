@@ -385,6 +385,7 @@ void master_start(struct master *m)
     if (s->options.snapshots) {
         config.snapshot_bytes = pick(&s->world, 500, 6000);
         config.trailing_entries = (unsigned)pick(&s->world, 0, 40);
+        config.trailing_bytes = pick(&s->world, 0, 6000);
         config.cache_bytes = pick(&s->world, 0, 4000);
         config.snapshot_chunk_bytes = 700;
     }

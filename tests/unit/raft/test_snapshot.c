@@ -8,17 +8,23 @@
 
 /* Three masters that take a snapshot (8 bytes for each index) after 9 entries (72 bytes each), in
  * chunks of two indexes. */
-static void three(struct rig *rig)
+static void three_that_keep(struct rig *rig, uint64_t trailing_bytes)
 {
     rig_init(rig, 3);
     for (uint64_t id = 1; id <= 3; id++) {
         rig->nodes[id].config.snapshot_bytes = 600;
         rig->nodes[id].config.snapshot_chunk_bytes = 16;
         rig->nodes[id].config.trailing_entries = TRAILING;
+        rig->nodes[id].config.trailing_bytes = trailing_bytes;
     }
     rig_start_all(rig);
     rig_elect(rig, 1);
     rig_run(rig, 150);
+}
+
+static void three(struct rig *rig)
+{
+    three_that_keep(rig, LIMIT_TRAILING_BYTES);
 }
 
 static void submit(struct rig *rig, uint64_t id, unsigned count)
@@ -167,6 +173,21 @@ START_TEST(log_is_trimmed_when_the_snapshot_is_saved)
                       0);
     submit(&rig, 1, 3);
     n->snapshots_by_hand = false;
+    all_equal(&rig);
+    rig_finish(&rig);
+}
+END_TEST
+
+/* Entries have 8 bytes here: fewer than `trailing` stay where they are large. */
+START_TEST(few_large_entries_stay)
+{
+    struct rig rig;
+    struct rig_node *n = &rig.nodes[1];
+
+    three_that_keep(&rig, 2 * 8 + 7);
+    submit(&rig, 1, 40);
+    ck_assert_uint_gt(n->snapshot.meta.index, TRAILING);
+    ck_assert_uint_eq(n->log.first, n->snapshot.meta.index - 2 + 1);
     all_equal(&rig);
     rig_finish(&rig);
 }
@@ -769,7 +790,8 @@ UNIT_MAIN("snapshot",
                     large_ones_are_taken_more_rarely,
                     walk_waits_for_the_store,
                     not_taken_of_what_is_not_durable,
-                    log_is_trimmed_when_the_snapshot_is_saved),
+                    log_is_trimmed_when_the_snapshot_is_saved,
+                    few_large_entries_stay),
           unit_case("install",
                     installed_in_order,
                     reset_may_be_durable_before_it_is_loaded,
