@@ -41,14 +41,22 @@ void condition_finish(struct condition *c)
     *c = (struct condition){0};
 }
 
+/* Room for so many values, of which none is there yet. */
+static void reserve_values(struct condition *c, size_t count)
+{
+    c->values = count > 0 ? mem_alloc(count * sizeof(*c->values)) : NULL;
+    c->count = 0;
+}
+
 void condition_copy(struct condition *to, const struct condition *from)
 {
     *to = *from;
     to->attribute = mem_strdup(from->attribute);
-    to->values = NULL;
-    to->count = 0;
-    for (size_t i = 0; i < from->count; i++)
-        condition_add_value(to, mem_strdup(from->values[i]));
+    reserve_values(to, from->count);
+    while (to->count < from->count) {
+        to->values[to->count] = mem_strdup(from->values[to->count]);
+        to->count++;
+    }
 }
 
 void match_finish(struct match *m)
@@ -158,8 +166,9 @@ static int64_t unpack_condition(struct condition *c, struct unpack *u)
     c->attribute = text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES));
     c->op = (enum match_op)unpack_uint_max(u, MATCH_OP_END);
     n = enter_list(u, LIMIT_CONDITION_VALUES);
-    for (uint32_t i = 0; i < n && unpack_ok(u); i++)
-        condition_add_value(c, text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES)));
+    reserve_values(c, unpack_ok(u) ? n : 0);
+    while (c->count < n && unpack_ok(u))
+        c->values[c->count++] = text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES));
     unpack_leave_known(u);
     number = unpack_int_range(u, INT32_MIN, INT32_MAX);
     unpack_leave_known(u);
