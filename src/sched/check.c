@@ -220,7 +220,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct job *job;
 
     ASSERT(!s->is_loading && s->lanes.reviews == 0);
-    ASSERT(s->fleet.grown.root == NULL && s->fleet.due_count == 0);
+    ASSERT(s->fleet.grown.root == NULL && !fleet_is_due(&s->fleet, DUE));
     ASSERT(lanes_first(&s->lanes).role == NULL);
     ASSERT(!s->lanes.was_passed || s->claims.used == 0);
     check_claims(s);

@@ -28,6 +28,8 @@ void fleet_init(struct fleet *f)
     RB_INIT(&f->agents);
     RB_INIT(&f->sizes);
     values_init(&f->values);
+    for (int due = 0; due < DUE_KINDS; due++)
+        TAILQ_INIT(&f->due[due]);
 }
 
 /* Rounded up to four bits, so that jobs with nearly the same time are of one shape. */
@@ -454,12 +456,69 @@ void fleet_forget(struct fleet *f,
         fleet_agent(f, planned[i].agent)->is_reread = false;
 }
 
+/* ---- who is due ---- */
+
+void fleet_not_due(struct fleet *f, struct fleet_agent *a)
+{
+    if (a->due != DUE_NOT)
+        TAILQ_REMOVE(&f->due[a->due], a, next_due);
+    a->due = DUE_NOT;
+}
+
+void fleet_make_due(struct fleet *f, struct fleet_agent *a, enum due due)
+{
+    if (a->due >= due)
+        return;
+    fleet_not_due(f, a);
+    a->due = due;
+    TAILQ_INSERT_TAIL(&f->due[due], a, next_due);
+}
+
+void fleet_due_last(struct fleet *f, struct fleet_agent *a)
+{
+    TAILQ_REMOVE(&f->due[a->due], a, next_due);
+    TAILQ_INSERT_TAIL(&f->due[a->due], a, next_due);
+}
+
+void fleet_all_due(struct fleet *f)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, &f->agents)
+        fleet_make_due(f, a, DUE);
+}
+
+static const struct fleet_list *first_due(const struct fleet *f, enum due last)
+{
+    return &f->due[TAILQ_EMPTY(&f->due[DUE_NEW]) ? last : DUE_NEW];
+}
+
+bool fleet_is_due(const struct fleet *f, enum due last)
+{
+    return !TAILQ_EMPTY(first_due(f, last));
+}
+
+size_t
+fleet_due(const struct fleet *f, enum due last, struct fleet_agent **agents, size_t max)
+{
+    struct fleet_agent *a;
+    size_t count = 0;
+
+    TAILQ_FOREACH (a, first_due(f, last), next_due) {
+        if (count == max)
+            break;
+        agents[count++] = a;
+    }
+    return count;
+}
+
 /* ---- agents ---- */
 
 static void drop_agent(struct fleet *f, struct fleet_agent *a)
 {
     f->version++;
     close_agent(f, a);
+    fleet_not_due(f, a);
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
     f->by_id[a->id] = NULL;
@@ -481,7 +540,6 @@ void fleet_finish(struct fleet *f)
     RB_FOREACH_SAFE (a, fleet_tree, &f->agents, next)
         drop_agent(f, a);
     mem_free(f->taken);
-    mem_free(f->due);
     mem_free(f->by_id);
     matchers_finish(&f->matchers, &f->values);
     use_finish(&f->total);
@@ -519,53 +577,13 @@ follow(struct fleet *f, const struct agent *agent, uint64_t id)
     return NULL;
 }
 
-/* ---- who is due ---- */
-
-void fleet_make_due(struct fleet *f, struct fleet_agent *a)
-{
-    if (a->is_due)
-        return;
-    a->is_due = true;
-    MEM_GROW(f->due, f->due_capacity, f->due_count + 1);
-    f->due[f->due_count++] = a->id;
-}
-
-void fleet_all_due(struct fleet *f)
-{
-    struct fleet_agent *a;
-
-    RB_FOREACH (a, fleet_tree, &f->agents)
-        fleet_make_due(f, a);
-}
-
-size_t fleet_due(const struct fleet *f, struct fleet_agent **agents, size_t max)
-{
-    size_t first = f->due_count > max ? f->due_count - max : 0, count = 0;
-
-    for (size_t i = first; i < f->due_count; i++) {
-        agents[count] = fleet_agent(f, f->due[i]);
-        count += agents[count] != NULL;
-    }
-    return count;
-}
-
-void fleet_not_due(struct fleet *f, size_t max)
-{
-    for (; f->due_count > 0 && max > 0; max--) {
-        struct fleet_agent *a = fleet_agent(f, f->due[--f->due_count]);
-
-        if (a != NULL)
-            a->is_due = false;
-    }
-}
-
 /* ---- reading ---- */
 
 bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
 {
     const struct agent *agent = state_agent(s, id);
     struct fleet_agent *a = follow(f, agent, id);
-    bool grew;
+    bool was_open, grew;
 
     if (a == NULL)
         return false;
@@ -573,9 +591,13 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
     names_forget(&a->names);
     a->changes++;
     size_refresh(f, a, agent);
+    was_open = a->fit.height > 0;
+#ifdef MUTANT_NEW_AGENT_WAITS_FOR_TURN
+    was_open = true;
+#endif
     grew = free_refresh(f, a, agent);
     if (grew && f->is_watched)
-        fleet_make_due(f, a);
+        fleet_make_due(f, a, was_open ? DUE : DUE_NEW);
     return grew;
 }
 

@@ -18,6 +18,7 @@
 #include "sched/names.h"
 #include "sched/values.h"
 
+#include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
 /* How an agent stands, whatever it has: explanations count each apart. */
@@ -48,6 +49,14 @@ struct demand {
 
 struct demand job_demand(const struct job *j);
 
+/* An agent that may have become able to hold something since system jobs were looked at. */
+enum due {
+    DUE_NOT,
+    DUE,
+    DUE_NEW, /* it takes work since then: nobody has anything of it yet */
+    DUE_KINDS
+};
+
 /* Extras of an agent, as the state has them and the running round planned. */
 struct fleet_extras {
     struct extra_capacity offered;
@@ -66,7 +75,8 @@ struct fleet_agent {
     uint64_t changes; /* grows when it is read, or has another claim */
     bool is_reread;   /* for fleet_forget() */
     uint32_t runs;    /* attempts on it, and what is planned */
-    bool is_due;      /* its id is in `due` */
+    enum due due;     /* in which list it is */
+    TAILQ_ENTRY(fleet_agent) next_due;
     struct fit_node growth;      /* in `grown`; the same vector */
     struct fleet_extras *extras; /* owned; NULL: it never had any */
     struct attributes attributes;
@@ -84,6 +94,7 @@ static inline const struct fleet_extras *fleet_extras_of(const struct fleet_agen
 
 RB_HEAD(size_tree, size_class);
 RB_HEAD(fleet_tree, fleet_agent);
+TAILQ_HEAD(fleet_list, fleet_agent);
 
 RB_PROTOTYPE(size_tree, size_class, by_capacity, )
 RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
@@ -109,11 +120,8 @@ struct fleet {
     uint64_t *taken; /* ids of the agents that are to be read when a round begins */
     size_t taken_count, taken_capacity;
     bool has_relaxed; /* some of them were */
-    /* Agents that may have become able to hold something since system jobs were looked at; none
-     * while nobody watches. */
-    bool is_watched;
-    uint64_t *due;
-    size_t due_count, due_capacity;
+    struct fleet_list due[DUE_KINDS]; /* who is due for longest first … */
+    bool is_watched;                  /* … none is added while nobody watches */
 };
 
 /* The bits of fit_need: 0 for most. */
@@ -132,13 +140,17 @@ void fleet_relax(struct fleet *f, struct fleet_agent *a);
 /* Read all that the last round placed on, or that was relaxed.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
-/* An agent, or all, may be able to hold something that they were not. */
-void fleet_make_due(struct fleet *f, struct fleet_agent *a);
+/* An agent, or all, may be able to hold something that they were not; one that is new stays so. */
+void fleet_make_due(struct fleet *f, struct fleet_agent *a, enum due due);
 void fleet_all_due(struct fleet *f);
-/* The last ones that are due, at most `max`, without those that are gone; then so many of the
- * last are not any more. */
-size_t fleet_due(const struct fleet *f, struct fleet_agent **agents, size_t max);
-void fleet_not_due(struct fleet *f, size_t max);
+/* Those that are new are first; `last`: DUE, or DUE_NEW for no others.  True if there are any. */
+bool fleet_is_due(const struct fleet *f, enum due last);
+/* The first of them, of one kind, at most `max`; how many. */
+size_t
+fleet_due(const struct fleet *f, enum due last, struct fleet_agent **agents, size_t max);
+void fleet_not_due(struct fleet *f, struct fleet_agent *a);
+/* It is due: as the last one of its kind, from now on. */
+void fleet_due_last(struct fleet *f, struct fleet_agent *a);
 
 /* NULL: there is none, or it is gone. */
 struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id);

@@ -2,7 +2,7 @@
  *
  *   1  what the last round planned is read again from the state, as it was applied
  *      then agents that are due get their tasks of system jobs (systems.h): if there are any,
- *      that is all of this round
+ *      that is all of this round, and the next one is of the others
  *   2  the shape is found that is next in the order of turns (lanes.h) and may fit: the
  *      first ready one, or one at rest that an agent can hold which has grown, or that its
  *      role may have more of again
@@ -156,7 +156,7 @@ void sched_agent_due(struct sched *s, uint64_t agent)
     struct fleet_agent *a = fleet_agent(&s->fleet, agent);
 
     if (a != NULL && s->systems.count > 0)
-        fleet_make_due(&s->fleet, a);
+        fleet_make_due(&s->fleet, a, DUE);
 }
 
 void sched_freed(struct sched *s, const struct state *state, uint64_t job)
@@ -816,13 +816,18 @@ static void place_first_job(struct round *r, const struct pick *p)
 }
 
 /* They pass every claim, and end those on their agents.  Whose roles use more then is read again
- * when the next round begins. */
-static void place_systems(struct round *r)
+ * when the next round begins.  True if this round is theirs: of two in a row the second one only
+ * for agents that are new. */
+static bool place_systems(struct round *r)
 {
     struct sched *s = r->sched;
+    enum due last = s->systems.had_turn ? DUE_NEW : DUE;
 
-    r->count =
-        systems_place(&s->systems, &s->fleet, r->state, r->out, r->max, &r->looks);
+#ifdef MUTANT_SYSTEMS_FIRST_FOR_EVER
+    last = DUE;
+#endif
+    r->count = systems_place(
+        &s->systems, &s->fleet, r->state, last, r->out, r->max, &r->looks);
     for (size_t i = 0; i < r->count; i++) {
         struct fleet_agent *a = fleet_agent(&s->fleet, r->out[i].agent);
 
@@ -830,6 +835,8 @@ static void place_systems(struct round *r)
         if (i == 0 || r->out[i].job != r->out[i - 1].job)
             lanes_freed(&s->lanes, r->state, state_job(r->state, r->out[i].job));
     }
+    s->systems.had_turn = r->count > 0 || fleet_is_due(&s->fleet, last);
+    return s->systems.had_turn;
 }
 
 /* What is next, until there is nothing, or no looks or placements are left. */
@@ -870,10 +877,9 @@ size_t sched_round(struct sched *s,
         .looks = s->looks / RESERVE_PART + 1};
     s->now_us = now_us;
     *more = true;
-    if (refresh(&r)) {
-        place_systems(&r);
-        if (r.count == 0 && s->fleet.due_count == 0)
-            go_on(&r, more);
+    if (refresh(&r) && !place_systems(&r)) {
+        go_on(&r, more);
+        *more |= fleet_is_due(&s->fleet, DUE);
     }
     outlook_finish(&r.reserve.outlook);
     return r.count;

@@ -173,9 +173,20 @@ static void read_roles(struct systems *s, const struct state *state)
     }
 }
 
+/* Where there was no room for all placements, who got some is due behind those that got none. */
+static void was_asked(struct place *p, struct fleet_agent *const *agents, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (p->count < p->max)
+            fleet_not_due(p->fleet, agents[i]);
+        else if (agents[i]->is_taken)
+            fleet_due_last(p->fleet, agents[i]);
+}
+
 size_t systems_place(struct systems *s,
                      struct fleet *f,
                      const struct state *state,
+                     enum due last,
                      struct placement *out,
                      size_t max,
                      unsigned *looks)
@@ -184,16 +195,15 @@ size_t systems_place(struct systems *s,
     struct fleet_agent *agents[AT_A_TIME];
 
     uncap(s, f, state);
-    if (f->due_count > 0)
+    if (fleet_is_due(f, last))
         read_roles(s, state);
-    while (f->due_count > 0 && *looks > 0 && p.count < p.max) {
-        size_t count = fleet_due(f, agents, AT_A_TIME);
+    while (fleet_is_due(f, last) && *looks > 0 && p.count < p.max) {
+        size_t count = fleet_due(f, last, agents, AT_A_TIME);
 
         p.asked = 0;
         for (size_t i = 0; i < s->count; i++)
             place_job(&p, &s->jobs[i], agents, count);
-        if (p.count < p.max)
-            fleet_not_due(f, AT_A_TIME);
+        was_asked(&p, agents, count);
         *looks -= p.asked / ASKED_PER_LOOK < *looks ? p.asked / ASKED_PER_LOOK : *looks;
         *looks -= *looks > 0;
     }

@@ -4,6 +4,10 @@
  * at when that agent may have become able to hold it (it is *due*: fleet.h), and all agents are when
  * a job is new.  An agent that is due is asked for each job; which cannot have it there waits until
  * the agent is due again, or its role may have more of it.
+ *
+ * Rounds of system tasks take turns with those of all others: tasks that fail at once on many agents
+ * are due again and again.  Agents that just began to take work are asked in each round, so that
+ * nobody fills them up before.
  */
 #ifndef SCHED_SYSTEMS_H
 #define SCHED_SYSTEMS_H
@@ -26,6 +30,7 @@ struct system_job {
 struct systems {
     struct system_job *jobs; /* highest priority first, then by id */
     size_t count, capacity;
+    bool had_turn; /* the last round was of them alone */
 };
 
 void systems_finish(struct systems *s);
@@ -34,11 +39,12 @@ bool systems_job_changed(struct systems *s,
                          struct fleet *f,
                          const struct state *state,
                          uint64_t job);
-/* Plan what agents that are due can have; returns how many.  Those that were not looked at stay
- * due. */
+/* Plan what agents can have that are due, up to this kind; returns how many.  Those that were not
+ * looked at stay due. */
 size_t systems_place(struct systems *s,
                      struct fleet *f,
                      const struct state *state,
+                     enum due last,
                      struct placement *out,
                      size_t max,
                      unsigned *looks);

@@ -618,20 +618,17 @@ static struct slow_agent *slow_agent(uint64_t id)
     ck_abort_msg("no such agent");
 }
 
-/* Each of them may be placed, and no agent is there twice for a job.  False when there are none, and
- * then none could be. */
-static bool check_systems(void)
-{
-    struct job *j;
+/* The last round was of system tasks: this one is of others, unless agents are new. */
+static bool is_others_turn;
 
+static void check_system_plan(void)
+{
     for (size_t i = 0; i < c.planned; i++) {
         const struct placement *p = &c.plan[i];
-        struct slow_need need;
+        struct job *j = state_job(c.state, p->job);
+        struct slow_need need = need_of(j);
 
-        j = state_job(c.state, p->job);
-        if (j->system == NULL)
-            return false;
-        need = need_of(j);
+        ck_assert_seed(j->system != NULL, seed);
         ck_assert_seed(slow_wants(j, slow_agent(p->agent)), seed);
         for (size_t k = 0; k < i; k++)
             ck_assert_seed(c.plan[k].job != p->job || c.plan[k].agent != p->agent,
@@ -640,24 +637,45 @@ static bool check_systems(void)
         use(role_of(j), owner_of(j), &need);
         slow_place_add(&places[slow_agent(p->agent) - agents], j);
     }
-    if (c.planned > 0) {
-        ck_assert_seed(c.more, seed);
-        seen.systems += (unsigned)c.planned;
-        return true;
-    }
+    ck_assert_seed(c.more, seed);
+    seen.systems += (unsigned)c.planned;
+}
+
+static bool any_system_wants(void)
+{
+    struct job *j;
+
     RB_FOREACH (j, job_tree, &c.state->jobs)
         for (size_t i = 0; i < agent_count && j->system != NULL; i++)
-            ck_assert_seed(!slow_wants(j, &agents[i]), seed);
+            if (slow_wants(j, &agents[i]))
+                return true;
     return false;
+}
+
+static bool is_of_systems(void)
+{
+    return c.planned > 0 && state_job(c.state, c.plan[0].job)->system != NULL;
+}
+
+/* Each of them may be placed, and no agent is there twice for a job.  False when the round is of
+ * others; then none could be placed, unless it was the others' turn. */
+static bool check_systems(bool was_others_turn)
+{
+    if (is_of_systems())
+        check_system_plan();
+    else
+        ck_assert_seed(!any_system_wants() || (was_others_turn && c.more), seed);
+    return is_of_systems();
 }
 
 static void check_plan(size_t max)
 {
     static struct placement expected[LIMIT_PLACEMENTS];
-    bool was_cut = c.sched->lanes.is_cut, full;
+    bool was_cut = c.sched->lanes.is_cut, was_others_turn = is_others_turn, full;
     size_t count, same = 0;
 
     cluster_plan(&c, max);
+    is_others_turn = is_of_systems();
     /* Capped shapes have an eighth of the looks: the next round goes on with them. */
     if (was_cut || c.sched->lanes.is_cut) {
         seen.passed_over++;
@@ -665,7 +683,7 @@ static void check_plan(size_t max)
         return;
     }
     slow_plan(expected, 0, &full); /* reads the state */
-    if (check_systems())
+    if (check_systems(was_others_turn))
         return;
     count = slow_plan(expected, max, &full);
     while (same < count && same < c.planned && is_same(&c.plan[same], &expected[same]))
@@ -673,7 +691,8 @@ static void check_plan(size_t max)
     ck_assert_seed(same == c.planned, seed);
     if (!has_no_room_for_gang(max)) {
         ck_assert_seed(same == count, seed);
-        ck_assert_seed(c.more == (full || count == max), seed);
+        ck_assert_seed(c.more == (full || count == max) || (c.more && was_others_turn),
+                       seed);
     }
     seen.planned += (unsigned)count;
     seen.empty += count == 0;
@@ -939,8 +958,10 @@ static void step(void)
     uint64_t accepted;
 
     live((unsigned)rng_below(&rng, 12));
-    if (rng_percent(&rng, 3))
+    if (rng_percent(&rng, 3)) {
         sched_reset(c.sched, c.state);
+        is_others_turn = false;
+    }
     check_plan(rng_percent(&rng, 30) ? 1 + rng_below(&rng, 8) : LIMIT_PLACEMENTS);
     if (rng_percent(&rng, 10))
         return; /* another leader's entry took the place of the batch */
@@ -962,6 +983,7 @@ START_TEST(test_rounds_plan_what_the_reference_says)
     rng = (struct rng){seed};
     is_wide = seed % 2 == 1;
     is_choosy = seed % 4 >= 2;
+    is_others_turn = false;
     cluster_init(&c);
     for (int i = 0; i < STEPS; i++)
         step();

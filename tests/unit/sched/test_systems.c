@@ -259,6 +259,67 @@ START_TEST(test_many_agents)
 }
 END_TEST
 
+/* All that was placed of it fails, and is due again at once. */
+static void crash(uint64_t id)
+{
+    for (uint64_t agent = 1; agent <= c.state->globals.last_agent_id; agent++)
+        if (task(id, agent) != NULL && task(id, agent)->state == TASK_STAGING) {
+            cluster_report(&c, task(id, agent)->attempt_id, TASK_FAILED);
+            cluster_retry(&c, id, task(id, agent)->instance);
+        }
+}
+
+/* Tasks that fail on more agents than a round has placements: others are placed in between. */
+START_TEST(test_a_crash_loop_holds_up_nobody)
+{
+    uint64_t id, array;
+
+    for (int i = 0; i < 30; i++)
+        cluster_add_agent(&c, cpus(2));
+    id = submit_system(1, 0);
+    array = cluster_submit(&c, cpus(1), 30, 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        cluster_plan(&c, 10);
+        ck_assert_uint_eq(c.plan[0].job, id);
+        ck_assert_uint_eq(cluster_place(&c), 10);
+        crash(id);
+        ck_assert_uint_eq(job_live(job(array)), i * 10);
+        cluster_plan(&c, 10);
+        ck_assert_uint_eq(c.plan[0].job, array);
+        ck_assert(c.more);
+        ck_assert_uint_eq(cluster_place(&c), 10);
+    }
+    for (uint64_t agent = 1; agent <= 30; agent++)
+        ck_assert_uint_eq(task(id, agent)->attempt, 1); /* each had its turn */
+}
+END_TEST
+
+/* Also between two rounds of system jobs nobody is on a new agent before its own tasks are; then it
+ * is the others' turn all the same. */
+START_TEST(test_a_new_agent_waits_for_no_turn)
+{
+    uint64_t id, array;
+
+    for (int i = 0; i < 10; i++)
+        cluster_add_agent(&c, cpus(1));
+    id = submit_system(1, 0);
+    array = cluster_submit(&c, cpus(1), 1, 0);
+    cluster_plan(&c, 5);
+    ck_assert_uint_eq(cluster_place(&c), 5);
+    cluster_add_agent(&c, cpus(1));
+    cluster_plan(&c, 5);
+    ck_assert_uint_eq(c.planned, 1);
+    ck_assert_uint_eq(c.plan[0].job, id);
+    ck_assert_uint_eq(c.plan[0].agent, 11);
+    ck_assert_uint_eq(cluster_place(&c), 1);
+    cluster_plan(&c, 5);
+    ck_assert_uint_eq(c.planned, 1);
+    ck_assert_uint_eq(c.plan[0].job, array);
+    ck_assert_uint_eq(cluster_place(&c), 1);
+    settle(4);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("systems",
@@ -270,7 +331,9 @@ int main(void)
                          test_a_retry_is_placed_where_it_was,
                          test_the_maximum_of_its_role,
                          test_a_new_leader_goes_on,
-                         test_many_agents);
+                         test_many_agents,
+                         test_a_crash_loop_holds_up_nobody,
+                         test_a_new_agent_waits_for_no_turn);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("systems", &t, 1);
