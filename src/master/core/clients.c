@@ -160,6 +160,7 @@ handle_agent_mode(struct master_core *m, struct session *session, const struct r
     command.agent_mode.agent = q.agent;
     command.agent_mode.mode = q.mode;
     command.agent_mode.deadline_ms = q.deadline_ms;
+    m->leading.modes_flying++;
     propose_for(m, session, rpc, &command);
 }
 
@@ -258,6 +259,7 @@ void clients_result(struct master_core *m,
     struct submit_result answer = {.id = r->id, .index = r->index};
     size_t begin;
 
+    m->leading.modes_flying -= origin->method == METHOD_AGENT_MODE;
     if (r->code != ERROR_NONE) {
         core_refuse(m,
                     origin->session,

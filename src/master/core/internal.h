@@ -115,6 +115,7 @@ struct agent_view {
     bool declared;        /* unreachable is on its way to the log */
     uint64_t drain_us;    /* the deadline that we wait for, or 0 */
     uint64_t drain_at_ms; /* when it is reached; UINT64_MAX: `drain_due` is proposed */
+    bool drain_hastened;  /* an earlier one is */
     LIST_ENTRY(agent_view) drain_link;
     struct damping damping;
     LIST_ENTRY(agent_view) damping_link; /* while that is on */
@@ -234,6 +235,7 @@ struct leading {
     uint64_t purge_cursor;
     unsigned purges_flying;
     unsigned repeats_flying;
+    unsigned modes_flying; /* of agents, as clients want them */
     bool releasing;   /* a command for it is on its way */
     uint64_t time_us; /* our time (leader.c) at the last tick … */
     uint64_t time_ms; /* … and when that was */

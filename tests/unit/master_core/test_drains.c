@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/master_core/rig.h"
 
+#include "base/mem.h"
 #include "raft_fsm/state.h"
 
 enum { AGENT_SESSION = 1, CLIENT = 2, TASKS = 3, DEADLINE_MS = 2000 };
@@ -235,6 +236,69 @@ START_TEST(test_a_drain_without_time_is_due_at_once)
 }
 END_TEST
 
+/* ---- what serves others ---- */
+
+/* A task of a job, and one of a system job beside it. */
+static void start_with_system(struct rig *rig)
+{
+    struct job_spec spec;
+
+    rig_init(rig, STOPS_PER_TURN);
+    rig_open(rig, AGENT_SESSION, HELLO_AGENT);
+    rig_open(rig, CLIENT, HELLO_CLIENT);
+    ck_assert_uint_eq(rig_register(rig, AGENT_SESSION, 0, 1), 1);
+    rig_submit(rig, CLIENT, 1);
+    job_spec_init(&spec);
+    spec.name = mem_strdup("serves");
+    spec.kind = JOB_SYSTEM;
+    job_spec_add_arg(&spec, "true");
+    job_spec_complete(&spec);
+    rig_submit_spec(rig, CLIENT, &spec);
+    ck_assert_uint_eq(rig->launches[2], 1);
+}
+
+START_TEST(test_a_drain_waits_for_no_system_task)
+{
+    struct rig rig;
+
+    start_with_system(&rig);
+    ask_mode(&rig, AGENT_DRAINING, 60 * DEADLINE_MS);
+    pass(&rig, 600);
+    ck_assert_uint_eq(rig.stops[1] + rig.stops[2], 0);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FINISHED);
+    pass(&rig, 600);
+    ck_assert_uint_eq(rig.stops[2], 1);
+    ck_assert(state_agent(master_state(rig.core), 1)->drain_due);
+    rig_report(&rig, AGENT_SESSION, 1, 2, TASK_KILLED);
+    ask_mode(&rig, AGENT_NORMAL, 0);
+    rig_settle(&rig);
+    ck_assert_uint_eq(rig.launches[3], 1); /* it comes again there */
+    rig_finish(&rig);
+}
+END_TEST
+
+/* What an operator says meanwhile is the last word. */
+START_TEST(test_a_drain_that_is_taken_back_is_not_hastened)
+{
+    struct agent_mode_request q = {1, AGENT_NORMAL, 0};
+    struct buffer frame = {0};
+    struct rig rig;
+
+    start_with_system(&rig);
+    ask_mode(&rig, AGENT_DRAINING, 60 * DEADLINE_MS);
+    rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FINISHED);
+    agent_mode_pack(&q, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT, &frame); /* and is not applied when it looks again: */
+    rig.now_ms += 250;
+    rig_step(&rig, &(struct master_event){.kind = MASTER_TIME});
+    rig_settle(&rig);
+    ck_assert_int_eq(state_agent(master_state(rig.core), 1)->mode, AGENT_NORMAL);
+    pass(&rig, 600);
+    ck_assert_uint_eq(rig.stops[2], 0);
+    rig_finish(&rig);
+}
+END_TEST
+
 START_TEST(test_a_mode_needs_an_agent)
 {
     struct agent_mode_request q = {7, AGENT_CORDONED, 0};
@@ -289,5 +353,7 @@ UNIT_MAIN("master drains",
                     test_a_new_leader_with_a_late_clock_waits_the_deadline_once,
                     test_a_drain_that_is_asked_for_again_counts_anew,
                     test_a_drain_without_time_is_due_at_once,
+                    test_a_drain_waits_for_no_system_task,
+                    test_a_drain_that_is_taken_back_is_not_hastened,
                     test_a_mode_needs_an_agent,
                     test_the_listing_hides_the_key))
