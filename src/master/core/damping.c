@@ -2,8 +2,9 @@
  * (docs/spec/13-failures-and-estimates.md, "Damping").
  *
  * What fails is read from the failures in the state, in the order of their ids, so the next
- * leader finds out the same; it takes up what is not too old to matter.  Nothing of it is
- * replicated: it only keeps work away, as what an agent says of itself does.
+ * leader finds out the same; it takes up what is not too old to matter, some in each turn, and
+ * places nothing before.  Nothing of it is replicated: it only keeps work away, as what an agent
+ * says of itself does.
  */
 #include "master/core/internal.h"
 
@@ -105,30 +106,13 @@ static void note(struct master_core *m, const struct failure *f)
         damp(m, v, f->stamp_us);
 }
 
-static void note_all(struct master_core *m)
-{
-    for (; m->damping_seen < m->state->failures.last; m->damping_seen++) {
-        const struct failure *f = state_failure(m->state, m->damping_seen + 1);
-
-        if (f != NULL)
-            note(m, f);
-    }
-}
-
 void damping_begin(struct master_core *m)
 {
-    const uint64_t memory_us =
-        DAMPING_FORGOTTEN_US + DAMPING_WINDOW_US + (m->config.damping_us << DAMPING_LEVELS);
-    uint64_t now_us = leader_now_us(m), id = m->state->failures.last;
-    const struct failure *f;
+    uint64_t first = m->state->failures.first;
 
     m->damped = 0;
     LIST_INIT(&m->damping);
-    while ((f = state_failure(m->state, id)) != NULL &&
-           f->stamp_us + memory_us > now_us)
-        id--;
-    m->damping_seen = id;
-    note_all(m);
+    m->damping_seen = first > 0 ? first - 1 : 0;
 }
 
 void damping_forget(struct master_core *m, struct agent_view *v)
@@ -140,9 +124,22 @@ void damping_forget(struct master_core *m, struct agent_view *v)
     LIST_REMOVE(v, damping_link);
 }
 
-void damping_turn(struct master_core *m)
+bool damping_turn(struct master_core *m)
 {
-    note_all(m);
+    const uint64_t memory_us =
+        DAMPING_FORGOTTEN_US + DAMPING_WINDOW_US + (m->config.damping_us << DAMPING_LEVELS);
+    uint64_t now_us = leader_now_us(m);
+
+    for (unsigned i = 0; m->damping_seen < m->state->failures.last; i++) {
+        const struct failure *f;
+
+        if (i == DAMPING_SLICE)
+            return false;
+        f = state_failure(m->state, ++m->damping_seen);
+        if (f != NULL && f->stamp_us + memory_us > now_us)
+            note(m, f);
+    }
+    return true;
 }
 
 void damping_tick(struct master_core *m)

@@ -83,7 +83,8 @@ struct kept_usage {
 #define DAMPING_WINDOW_US    (300ull * 1000000)
 #define DAMPING_LEVELS       5u /* so often it is twice as long the next time */
 #define DAMPING_FORGOTTEN_US (1800ull * 1000000) /* without another time */
-#define DAMPING_PART         4u /* of the active agents, at most, at one time */
+#define DAMPING_PART         4u    /* of the active agents, at most, at one time */
+#define DAMPING_SLICE        1024u /* failures that are read in one turn: 2 ms at most */
 
 struct damping {
     struct damping_failure {
@@ -236,9 +237,9 @@ struct leading {
     unsigned purges_flying;
     unsigned repeats_flying;
     unsigned modes_flying; /* of agents, as clients want them */
-    bool releasing;   /* a command for it is on its way */
-    uint64_t time_us; /* our time (leader.c) at the last tick … */
-    uint64_t time_ms; /* … and when that was */
+    bool releasing;        /* a command for it is on its way */
+    uint64_t time_us;      /* our time (leader.c) at the last tick … */
+    uint64_t time_ms;      /* … and when that was */
 };
 
 /* A killed job whose attempts are still to be told. */
@@ -457,7 +458,8 @@ void drains_forget(struct agent_view *v);
 /* damping.c */
 void damping_begin(struct master_core *m); /* behind agents_begin() */
 void damping_forget(struct master_core *m, struct agent_view *v);
-void damping_turn(struct master_core *m);
+/* Read failures; false when that goes on in the next turn. */
+bool damping_turn(struct master_core *m);
 void damping_tick(struct master_core *m);
 
 /* preempts.c */

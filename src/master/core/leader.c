@@ -368,10 +368,13 @@ void leader_turn(struct master_core *m)
     if (!m->leading.active)
         return;
     agents_tell(m);
-    damping_turn(m);
     stop_killed_jobs(m);
     release_jobs(m);
     schedules_turn(m);
+    if (!damping_turn(m)) {
+        m->actions->again = true; /* and nothing is placed before */
+        return;
+    }
     preempts_turn(m); /* before the next round is on its way */
     round_begin(m);
 }

@@ -2,6 +2,7 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/master_core/rig.h"
 
+#include "master/core/internal.h"
 #include "raft_fsm/state.h"
 #include "wire/message_client.h"
 
@@ -177,6 +178,45 @@ START_TEST(test_the_next_leader_goes_on)
 }
 END_TEST
 
+static void set_mode(uint64_t agent, enum agent_mode mode)
+{
+    struct agent_mode_request q = {agent, mode, 0};
+    struct buffer frame = {0};
+
+    agent_mode_pack(&q, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT, &frame);
+    rig_settle(&rig);
+}
+
+/* More failures than are read in a turn, and the one that counts is the last: nothing is placed
+ * before it is known. */
+START_TEST(test_many_failures_are_read_in_slices)
+{
+    enum { MANY = 4500 };
+    unsigned turns = 0;
+    uint64_t job;
+
+    start(3);
+    rig_submit(&rig, CLIENT, MANY);
+    for (uint64_t i = 1; i <= MANY; i++)
+        fail_task(i, TASK_REASON_EXITED); /* of one job: not the agent's fault */
+    fail_some(3, 5, TASK_REASON_EXITED);
+    set_mode(FIRST + 1, AGENT_CORDONED);
+    set_mode(FIRST + 2, AGENT_CORDONED);
+    job = rig_submit(&rig, CLIENT, 1);
+    rig_restart_with(&rig, 0);
+    rig.warnings = 0;
+    for (; rig.warnings == 0; turns++) {
+        ck_assert(turns == 0 || rig.again);
+        rig_turn(&rig);
+    }
+    ck_assert_uint_eq(turns, MANY / DAMPING_SLICE + 1);
+    rig_settle(&rig);
+    ck_assert_uint_eq(job_pending(state_job(master_state(rig.core), job)), 1);
+    finish();
+}
+END_TEST
+
 int main(void)
 {
     TCase *c = unit_case("damping",
@@ -186,7 +226,8 @@ int main(void)
                          test_limits_damp_nobody,
                          test_failures_of_long_ago_do_not_count,
                          test_where_there_are_few_nobody_is_damped,
-                         test_the_next_leader_goes_on);
+                         test_the_next_leader_goes_on,
+                         test_many_failures_are_read_in_slices);
 
     return unit_run("damping", &c, 1);
 }
