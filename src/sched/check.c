@@ -220,6 +220,7 @@ void sched_check(const struct sched *s, const struct state *state)
     struct job *job;
 
     ASSERT(!s->is_loading && s->lanes.reviews == 0);
+    ASSERT(!lanes_are_to_wake(&s->lanes));
     ASSERT(s->fleet.grown.root == NULL && !fleet_is_due(&s->fleet, DUE));
     ASSERT(lanes_first(&s->lanes).role == NULL);
     ASSERT(!s->lanes.was_passed || s->claims.used == 0);

@@ -32,7 +32,7 @@ void lanes_init(struct lanes *l,
                         .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
-    LIST_INIT(&l->distinct);
+    TAILQ_INIT(&l->distincts.shapes);
 }
 
 /* ---- finding ---- */
@@ -407,7 +407,7 @@ static struct lane *add_lane(struct lanes *l,
 
     lane->role = r;
     lane->owner = mem_strdup(owner);
-    queue_init(&lane->queue, lane, &l->jobs, &l->distinct);
+    queue_init(&lane->queue, lane, &l->jobs, &l->distincts);
     for (int p = 0; p < SHAPE_PLACES; p++)
         lane->at[p].owner = lane;
     read_lane(l, lane, role);
@@ -556,12 +556,32 @@ void lanes_wake(struct lanes *l, const struct state *s, uint64_t job)
         wake(l, s, w->shape);
 }
 
-void lanes_wake_distinct(struct lanes *l, const struct state *s)
+void lanes_regrouped(struct lanes *l)
 {
-    struct shape *shape;
+    l->distincts.again = true;
+}
 
-    LIST_FOREACH (shape, &l->distinct, distinct)
+bool lanes_are_to_wake(const struct lanes *l)
+{
+    return l->distincts.next != NULL || l->distincts.again;
+}
+
+void lanes_wake_distinct(struct lanes *l, const struct state *s, unsigned *looks)
+{
+    struct distincts *d = &l->distincts;
+
+    while (*looks > 0 && lanes_are_to_wake(l)) {
+        struct shape *shape = d->next;
+
+        --*looks;
+        if (shape == NULL) {
+            d->again = false;
+            d->next = TAILQ_FIRST(&d->shapes);
+            continue;
+        }
+        d->next = TAILQ_NEXT(shape, distinct);
         wake(l, s, shape);
+    }
 }
 
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job)

@@ -102,7 +102,7 @@ RB_PROTOTYPE(role_lanes_tree, role_lanes, by_name, )
 struct lanes {
     struct role_lanes_tree roles;
     struct waiting_job_tree jobs;  /* that wait, of all of them */
-    struct shape_list distinct;    /* that wait, whose tasks count for each other */
+    struct distincts distincts;    /* that wait */
     struct fit_tree ready, asleep; /* of roles */
     struct cursor cursor;          /* of those that are asleep */
     const struct use *total;       /* of all agents that are active */
@@ -135,9 +135,12 @@ void lanes_finish(struct lanes *l);
 
 void lanes_add(struct lanes *l, const struct state *s, const struct job *j);
 /* What kept tasks of this job, or of all whose tasks count for each other, away from agents may
- * have changed: if they sleep, they are to be tried again. */
+ * have changed: if they sleep, they are to be tried again.  All of them are woken in slices: of so
+ * many at most, which *looks goes down by. */
 void lanes_wake(struct lanes *l, const struct state *s, uint64_t job);
-void lanes_wake_distinct(struct lanes *l, const struct state *s);
+void lanes_regrouped(struct lanes *l);
+bool lanes_are_to_wake(const struct lanes *l);
+void lanes_wake_distinct(struct lanes *l, const struct state *s, unsigned *looks);
 /* Nothing happens when it does not wait. */
 void lanes_remove(struct lanes *l, const struct state *s, uint64_t job);
 

@@ -41,9 +41,9 @@ RB_GENERATE(shape_tree, shape, by_need, shape_by_need)
 void queue_init(struct queue *q,
                 void *owner,
                 struct waiting_job_tree *all,
-                struct shape_list *distinct)
+                struct distincts *distincts)
 {
-    *q = (struct queue){.owner = owner, .all = all, .distinct = distinct};
+    *q = (struct queue){.owner = owner, .all = all, .distincts = distincts};
     q->at[SHAPE_READY].in_order = true;
     q->at[SHAPE_ASLEEP].of_needs = true;
     q->at[SHAPE_CAPPED].of_needs = true;
@@ -59,6 +59,13 @@ static void leave(struct queue *q, struct shape *shape)
         fit_tree_remove(&q->at[shape->at], &shape->place);
 }
 
+static void leave_distincts(struct distincts *d, struct shape *shape)
+{
+    if (d->next == shape)
+        d->next = TAILQ_NEXT(shape, distinct);
+    TAILQ_REMOVE(&d->shapes, shape, distinct);
+}
+
 static void drop_shape(struct queue *q, struct shape *shape)
 {
     leave(q, shape);
@@ -66,7 +73,7 @@ static void drop_shape(struct queue *q, struct shape *shape)
     extra_needs_destroy((struct extra_needs *)shape->demand.extras);
     mem_free((void *)shape->demand.match.data);
     if (shape->demand.job != 0)
-        LIST_REMOVE(shape, distinct);
+        leave_distincts(q->distincts, shape);
     mem_free(shape->census);
     mem_free(shape);
 }
@@ -126,7 +133,7 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
     RB_INIT(&shape->jobs);
     RB_INSERT(shape_tree, &q->shapes, shape);
     if (shape->demand.job != 0)
-        LIST_INSERT_HEAD(q->distinct, shape, distinct);
+        TAILQ_INSERT_TAIL(&q->distincts->shapes, shape, distinct);
     return shape;
 }
 

@@ -56,21 +56,28 @@ struct shape {
     struct forecast soonest;  /* likewise, … */
     uint64_t soonest_version; /* … at this version; it may be that none was found */
     RB_ENTRY(shape) by_need;
-    LIST_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
+    TAILQ_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
 };
 
 RB_HEAD(shape_tree, shape);
-LIST_HEAD(shape_list, shape);
+TAILQ_HEAD(shape_list, shape);
 
 RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
 RB_PROTOTYPE(waiting_age_tree, waiting, by_age, )
 RB_PROTOTYPE(waiting_job_tree, waiting, by_job, )
 RB_PROTOTYPE(shape_tree, shape, by_need, )
 
+/* Shapes of all queues whose tasks count for each other; new ones are the last. */
+struct distincts {
+    struct shape_list shapes;
+    struct shape *next; /* that is to be woken, and those behind it; NULL: none */
+    bool again;         /* and then all of them: who was woken may sleep again by now */
+};
+
 struct queue {
     void *owner;
     struct waiting_job_tree *all; /* jobs of all queues */
-    struct shape_list *distinct;  /* shapes of all queues */
+    struct distincts *distincts;
     struct shape_tree shapes;
     struct waiting_age_tree jobs;
     struct fit_tree at[SHAPE_PLACES]; /* those that are not ready as trees of needs */
@@ -79,7 +86,7 @@ struct queue {
 void queue_init(struct queue *q,
                 void *owner,
                 struct waiting_job_tree *all,
-                struct shape_list *distinct);
+                struct distincts *distincts);
 void queue_finish(struct queue *q);
 static inline bool queue_is_empty(const struct queue *q)
 {

@@ -36,6 +36,7 @@
 /* Of the looks of a round. */
 #define REVIEW_PART    2
 #define UNCAPPING_PART 8 /* all roles together, or a look for each */
+#define WAKE_PART      4
 #define HELP_PART      4
 #define RESERVE_PART   4
 
@@ -217,12 +218,15 @@ static bool load(struct round *r)
 }
 
 /* What goes on for long has a part of the looks: meanwhile work is placed in the order that
- * is known. */
+ * is known, and as groups of agents were. */
 static void review(struct round *r)
 {
     unsigned part = r->looks / REVIEW_PART, left = part;
 
     lanes_review(&r->sched->lanes, r->state, &left);
+    r->looks -= part - left;
+    part = left = r->looks / WAKE_PART;
+    lanes_wake_distinct(&r->sched->lanes, r->state, &left);
     r->looks -= part - left;
 }
 
@@ -262,7 +266,7 @@ static bool refresh(struct round *r)
         lanes_all_changed(&s->lanes);
     s->fleet.total_changed = false;
     if (s->fleet.regrouped)
-        lanes_wake_distinct(&s->lanes, r->state);
+        lanes_regrouped(&s->lanes);
     s->fleet.regrouped = false;
     lanes_refresh(&s->lanes, r->state);
     for (size_t i = 0; i < s->drained_count; i++)
@@ -850,8 +854,8 @@ static void go_on(struct round *r, bool *more)
 
         if (p.shape == NULL) {
             *more = r->looks == 0 || r->is_compared || s->lanes.is_cut ||
-                    s->lanes.reviews > 0 || s->lanes.was_passed ||
-                    s->fleet.has_relaxed || !r->is_reserved;
+                    s->lanes.reviews > 0 || lanes_are_to_wake(&s->lanes) ||
+                    s->lanes.was_passed || s->fleet.has_relaxed || !r->is_reserved;
             break;
         }
         place_first_job(r, &p);

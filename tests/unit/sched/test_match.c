@@ -283,6 +283,47 @@ START_TEST(test_a_lease_that_lapses_wakes_it)
 END_TEST
 
 /* What was planned is free again for others, and they for it. */
+static unsigned asleep(void)
+{
+    struct shape *shape;
+    unsigned count = 0;
+
+    TAILQ_FOREACH (shape, &c.sched->lanes.distincts.shapes, distinct)
+        count += shape->at == SHAPE_ASLEEP;
+    return count;
+}
+
+/* The first task of each keeps the second one away, until the agent of all first ones is in another
+ * rack.  They are woken some in each round; those that were already when that changed once more. */
+START_TEST(test_many_are_woken_in_slices)
+{
+    enum { JOBS = 200, LOOKS = 64 };
+    struct resources for_all = amounts(JOBS * 1000, 0, 0, 0);
+
+    cluster_finish(&c);
+    cluster_init_with(&c, LOOKS);
+    add(for_all, "rack:a");
+    add(amounts(2 * JOBS * 1000, 0, 0, 0), "rack:a");
+    for (int i = 0; i < JOBS; i++) {
+        constrain("rack distinct");
+        submit(2);
+    }
+    ck_assert_uint_eq(cluster_settle(&c), JOBS);
+    ck_assert_uint_eq(asleep(), JOBS);
+    change(1, for_all, "rack:a;zone:z");
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, 0);
+    ck_assert_uint_ge(asleep(), JOBS - LOOKS);
+    ck_assert(c.more);
+    change(1, for_all, "rack:b");
+    cluster_settle(&c);
+    ck_assert_uint_eq(c.state->task_count, 2 * JOBS);
+    ck_assert_uint_eq(state_agent(c.state, 2)->attempts_count, JOBS);
+    ck_assert_uint_eq(asleep(), 0);
+    sched_check(c.sched, c.state);
+}
+END_TEST
+
 START_TEST(test_a_batch_that_is_lost_wakes_it)
 {
     uint64_t first, job;
@@ -695,6 +736,7 @@ int main(void)
                   test_an_end_on_a_cordoned_agent_wakes_it,
                   test_an_agent_that_is_away_does_not_count,
                   test_a_lease_that_lapses_wakes_it,
+                  test_many_are_woken_in_slices,
                   test_a_batch_that_is_lost_wakes_it),
         unit_case(
             "apart", test_not_where_a_task_of_that_job_is, test_apart_from_itself),
