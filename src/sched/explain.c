@@ -190,6 +190,16 @@ static void pay(struct seek *k, unsigned *looks)
     k->effort = (struct effort){.most = *looks};
 }
 
+/* The same after an agent was asked, for that as well; false when what it said is not known. */
+static bool pay_for_agent(struct seek *k, unsigned *looks)
+{
+    bool is_known = !k->effort.is_cut;
+
+    k->effort.spent++;
+    pay(k, looks);
+    return is_known;
+}
+
 /* Counted once for each shape as long as no agent comes, goes or changes; false when there
  * are not looks enough. */
 static bool count(const struct sched *s,
@@ -524,7 +534,8 @@ static void say_maximum(struct text *t, const struct role *role, const struct de
         is_said = say_maximum_of_custom(t, role, d, &max->custom.items[i]);
 }
 
-/* Nothing that the scheduler knows is changed by a search but what it keeps to be quick. */
+/* Nothing that the scheduler knows is changed by a search but what it keeps to be quick.  Without
+ * looks the tasks of the job are not counted: then only what was asked before is known. */
 static void begin_seek(const struct sched *s,
                        const struct state *state,
                        uint64_t now_us,
@@ -534,7 +545,8 @@ static void begin_seek(const struct sched *s,
                        struct seek *k)
 {
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
-    seek_count(k, job, NULL, 0);
+    if (*looks > 0)
+        seek_count(k, job, NULL, 0);
     k->refused =
         claims_against(&s->claims,
                        &s->fleet,
@@ -558,10 +570,11 @@ count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *roo
     RB_FOREACH (a, fleet_tree, &k->fleet->agents) {
         if (*looks == 0)
             return false;
-        --*looks;
         if (a->fit.height > 0 && *room < most && (a->claims & k->refused) == 0 &&
             seek_matches(k, a))
             *room += agent_room(state_agent(k->state, a->id), job, most - *room);
+        if (!pay_for_agent(k, looks))
+            return false;
     }
     return true;
 }
@@ -615,6 +628,25 @@ static void count_agent(struct spread_out *o,
         o->standing[a->standing]++;
     else if (o->waiting++ < NAMED_AGENTS)
         o->first[o->waiting - 1] = a->id;
+}
+
+/* False when there are not looks enough. */
+static bool count_agents(struct spread_out *o,
+                         const struct sched *s,
+                         const struct job *job,
+                         struct seek *k,
+                         unsigned *looks)
+{
+    struct fleet_agent *a;
+
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
+        if (*looks == 0)
+            return false;
+        count_agent(o, job, k, a);
+        if (!pay_for_agent(k, looks))
+            return false;
+    }
+    return true;
 }
 
 static void
@@ -671,20 +703,13 @@ static void explain_system(const struct sched *s,
 {
     struct demand d = job_demand(job);
     struct spread_out o = {0};
-    struct fleet_agent *a;
     struct census c;
     struct seek k;
 
     begin_seek(s, state, now_us, job, &d, looks, &k);
-    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
-        if (*looks == 0) {
-            say(t, "on %u agents", job_live(job));
-            return;
-        }
-        --*looks;
-        count_agent(&o, job, &k, a);
-    }
-    if (o.agents > 0)
+    if (!count_agents(&o, s, job, &k, looks))
+        say(t, "on %u agent%s", job_live(job), job_live(job) == 1 ? "" : "s");
+    else if (o.agents > 0)
         say_spread_out(t, job, &o, &d);
     else if (count(s, NULL, &k, looks, &c))
         say_reason(t, state, &c, &(struct room){0}, &k);
@@ -744,17 +769,20 @@ static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t 
         say(t, " that should have");
 }
 
-/* The first agent that has room for it and is kept for somebody else. */
-static void say_kept(struct text *t, const struct sched *s, struct seek *k)
+/* The first agent that has room for it and is kept for somebody else, if that is known. */
+static void
+say_kept(struct text *t, const struct sched *s, struct seek *k, unsigned *looks)
 {
     uint64_t set = k->refused;
 
-    while (set != 0) {
+    while (set != 0 && *looks > 0) {
         const struct claim *c = &s->claims.of[claim_next(&set)];
         struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
+        bool has_room = a != NULL &&
+                        resources_contain(&a->fit.vector, &k->demand->need) &&
+                        fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
 
-        if (a == NULL || !resources_contain(&a->fit.vector, &k->demand->need) ||
-            !fleet_has_extras(a, k->demand->extras) || !seek_matches(k, a))
+        if (!pay_for_agent(k, looks) || !has_room)
             continue;
         say(t,
             "; agent %llu has room and is reserved for job %llu",
@@ -804,7 +832,7 @@ static void say_when(struct text *t,
         say_reserved(t, s, claim_next(&set), now_us);
         return;
     }
-    say_kept(t, s, k);
+    say_kept(t, s, k, looks);
     if (w != NULL)
         say_soonest(t, s, state, now_us, w->shape, looks);
 }

@@ -1,7 +1,9 @@
 /* test_explain.c - why tasks wait, word by word. */
+#include "sched/internal.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct cluster c;
@@ -409,6 +411,94 @@ START_TEST(test_the_longest_text_has_room)
 }
 END_TEST
 
+/* So many that their values are asked for one by one, as what is not known of an attribute. */
+static void add_serials(unsigned count)
+{
+    struct attribute serial = {"serial", (char[8]){0}};
+    struct agent_spec like = {.resources = amounts(1000, 0, 0, 0),
+                              .features = AGENT_FEATURE_JOBS_2,
+                              .attributes = &serial,
+                              .attribute_count = 1};
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(serial.value, 8, "s%u", i);
+        cluster_add_agent_like(&c, &like);
+    }
+}
+
+/* Either the whole text or the short one, however many looks there are; nothing was asked before. */
+static void
+check_looks(const struct job_spec *like, const char *whole, const char *less)
+{
+    unsigned are_whole = 0, are_less = 0;
+
+    for (unsigned all = 0; all < 6000; all += 290) {
+        unsigned looks = all;
+        uint64_t job;
+
+        teardown();
+        setup();
+        add_serials(300);
+        job = cluster_submit_like(&c, like);
+        explain_with(job, &looks);
+        if (strcmp(why, less) == 0) {
+            are_less++;
+            continue;
+        }
+        ck_assert_str_eq(why, whole);
+        are_whole++;
+    }
+    ck_assert_uint_gt(are_less, 3);
+    ck_assert_uint_gt(are_whole, 3);
+}
+
+START_TEST(test_few_looks_tell_no_wrong_number)
+{
+    struct job_spec like;
+
+    job_spec_init(&like);
+    condition_parse(match_add_constraint(&like.match), "serial regexp ^s", NULL);
+    like.resources = amounts(1000, 0, 0, 0);
+    like.instances = 400;
+    like.gang = true;
+    check_looks(&like,
+                "waiting for 400 x 1 cpu at once: room for 300 now",
+                "waiting for 400 x 1 cpu at once");
+    like.gang = false;
+    like.instances = 1;
+    like.kind = JOB_SYSTEM;
+    job_spec_complete(&like);
+    check_looks(&like,
+                "on 0 of 300 agents; no room for 1 cpu on agents 1, 2, 3 and 297 more",
+                "on 0 agents");
+    match_finish(&like.match);
+}
+END_TEST
+
+START_TEST(test_without_looks_nothing_is_counted)
+{
+    struct job_spec like;
+    unsigned looks = 0;
+    uint64_t job, count;
+
+    job_spec_init(&like);
+    condition_parse(match_add_constraint(&like.match), "agent distinct", NULL);
+    like.resources = amounts(1000, 0, 0, 0);
+    like.instances = 2;
+    cluster_add_agent(&c, amounts(4000, 0, 0, 0));
+    job = cluster_submit_like(&c, &like);
+    match_finish(&like.match);
+    cluster_settle(&c);
+    count = c.sched->fleet.values.count;
+    ck_assert_str_eq(explain_with(job, &looks), "waiting for 1 cpu");
+    ck_assert_uint_eq(c.sched->fleet.values.count, count);
+    ck_assert_str_eq(explain(job),
+                     "waiting for 1 cpu: 1 agent is large enough; agent distinct "
+                     "rejects 1 of 1 agent");
+    ck_assert_uint_gt(c.sched->fleet.values.count, count);
+}
+END_TEST
+
 START_TEST(test_a_role_that_has_its_maximum)
 {
     struct role_change change = {
@@ -484,7 +574,9 @@ int main(void)
                          test_parts_are_shown_exactly,
                          test_a_short_buffer_gets_the_beginning,
                          test_the_longest_text_has_room,
+                         test_few_looks_tell_no_wrong_number,
                          test_a_role_that_has_its_maximum,
+                         test_without_looks_nothing_is_counted,
                          test_a_role_that_has_its_maximum_of_a_custom_resource);
 
     tcase_add_checked_fixture(t, setup, teardown);
