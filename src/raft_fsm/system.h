@@ -5,7 +5,9 @@
  * again for the next agent that has none.  So the job has at most as many tasks as there were
  * agents at one time.
  *
- * Whose task is whose is in the tasks; the table from agents to them is derived.
+ * Whose task is whose is in the tasks; the table from agents to them is derived.  It is an array:
+ * agents come in the order of their ids and are asked in the order in which they came, so nearly all
+ * are appended (in any order one of 65,536 costs 8 us).
  */
 #ifndef RAFT_FSM_SYSTEM_H
 #define RAFT_FSM_SYSTEM_H

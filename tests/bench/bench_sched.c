@@ -3,7 +3,7 @@
  *     bench_sched [--json] [--only MEASURE] [AGENTS…]     100, 1000 and 10000 when none is given
  *
  * Agents have nine sizes, with a few MiB of difference each, are in 4 zones of 25 racks and of 5
- * generations, and run four tasks each before anything is measured.  Only sched_round() is timed, in cpu time; everything that
+ * generations, and run four tasks each before anything is measured.  Only sched_round() is timed but for `attach`, in cpu time; everything that
  * it plans is applied by the state machine.  Medians of five.
  *
  *     array      jobs of 500 equal tasks
@@ -22,6 +22,8 @@
  *     reserve    from the moment at which a large task is due, to its reservation
  *     idle       the round after a small agent came, while those wait: nothing is placed
  *     leading    from the state alone to the first placement, while those wait
+ *     attach     an agent registers and gets its tasks of eight system jobs: with what applying
+ *                that costs, for each of as many as there are at the end
  *     names      a round that places one task, while each agent has 16 custom resources of
  *                its own in use
  */
@@ -424,6 +426,27 @@ static double measure_leading(uint64_t agents, uint64_t seed)
     return (double)ns;
 }
 
+static double measure_attach(uint64_t agents, uint64_t seed)
+{
+    struct job_spec spec;
+    uint64_t begin;
+
+    rng = (struct rng){seed};
+    cluster_init(&c);
+    job_spec_init(&spec);
+    spec.kind = JOB_SYSTEM;
+    spec.resources = amounts(100, 16, 0, 0);
+    job_spec_complete(&spec);
+    for (int i = 0; i < 8; i++)
+        cluster_submit_like(&c, &spec);
+    begin = cpu_ns();
+    for (uint64_t i = 0; i < agents; i++) {
+        add_agent(i);
+        cluster_settle(&c);
+    }
+    return (double)(cpu_ns() - begin) / (double)agents;
+}
+
 /* A task on each agent has all of its custom resources, whose names no other agent has. */
 static void start_names(uint64_t agents)
 {
@@ -485,6 +508,7 @@ static const struct measure {
     {"reserve", "ms", measure_reserve, 1e-6, false},
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
+    {"attach", "us per agent", measure_attach, 1e-3, false},
     {"names", "us per round", measure_names, 1e-3, false},
 };
 
