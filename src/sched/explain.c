@@ -200,10 +200,17 @@ static bool pay_for_agent(struct seek *k, unsigned *looks)
     return is_known;
 }
 
+static struct told *told_of(struct shape *shape)
+{
+    if (shape->told == NULL)
+        shape->told = mem_zalloc(sizeof(*shape->told));
+    return shape->told;
+}
+
 /* Counted once for each shape as long as no agent comes, goes or changes; false when there
  * are not looks enough. */
 static bool count(const struct sched *s,
-                  struct shape *shape,
+                  struct told *told,
                   struct seek *k,
                   unsigned *looks,
                   struct census *out)
@@ -211,32 +218,31 @@ static bool count(const struct sched *s,
     uint64_t version =
         seek_depends_on_tasks(k) ? s->fleet.version : s->fleet.sizes_version;
 
-    if (shape != NULL && shape->census_version == version) {
-        *out = *shape->census;
+    if (told != NULL && told->census_version == version) {
+        *out = told->census;
         return true;
     }
     if (*looks > 0)
         *out = fleet_census(&s->fleet, k, looks);
     if (*looks == 0)
         return false;
-    if (shape != NULL) {
-        mem_free(shape->census);
-        shape->census = mem_dup(out, sizeof(*out));
-        shape->census_version = version;
+    if (told != NULL) {
+        told->census = *out;
+        told->census_version = version;
     }
     return true;
 }
 
 /* Asked once for each shape as long as nothing of an agent changes; likewise. */
 static bool ask(const struct sched *s,
-                struct shape *shape,
+                struct told *told,
                 struct seek *k,
                 unsigned *looks,
                 struct room *out)
 {
     *out = (struct room){0};
-    if (shape != NULL && shape->room_version == s->fleet.version) {
-        *out = shape->room;
+    if (told != NULL && told->room_version == s->fleet.version) {
+        *out = told->room;
         return true;
     }
     if (*looks > 0)
@@ -246,9 +252,9 @@ static bool ask(const struct sched *s,
         out->taken_port = fleet_taken_port(&s->fleet, k->demand, looks, &out->taken_on);
     if (*looks == 0)
         return out->is_there;
-    if (shape != NULL) {
-        shape->room = *out;
-        shape->room_version = s->fleet.version;
+    if (told != NULL) {
+        told->room = *out;
+        told->room_version = s->fleet.version;
     }
     return true;
 }
@@ -801,13 +807,14 @@ static void say_soonest(struct text *t,
                         unsigned *looks)
 {
     unsigned some = *looks / 4, left = some;
-    const struct forecast *f = &shape->soonest;
+    struct told *told = told_of(shape);
+    const struct forecast *f = &told->soonest;
 
-    if (shape->soonest_version != s->fleet.version) {
+    if (told->soonest_version != s->fleet.version) {
         if (!reserve_soonest(
-                (struct sched *)s, state, now_us, shape, &left, &shape->soonest))
-            shape->soonest.agent = 0;
-        shape->soonest_version = s->fleet.version;
+                (struct sched *)s, state, now_us, shape, &left, &told->soonest))
+            told->soonest.agent = 0;
+        told->soonest_version = s->fleet.version;
         *looks -= some - left;
     }
     if (f->agent == 0 || f->at_us == FORECAST_NEVER || f->at_us < now_us)
@@ -846,7 +853,7 @@ void sched_explain(const struct sched *s,
                    size_t size)
 {
     const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
-    struct shape *shape = w == NULL ? NULL : w->shape;
+    struct told *told = w == NULL ? NULL : told_of(w->shape);
     const struct role *role = job->owner->role;
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
@@ -868,12 +875,12 @@ void sched_explain(const struct sched *s,
         return;
     }
     begin_seek(s, state, now_us, job, &d, looks, &k);
-    is_known = ask(s, shape, &k, looks, &room);
+    is_known = ask(s, told, &k, looks, &room);
     if (room.is_there && d.at_once > 1)
         say_room(&t, job, &k, looks);
     else if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
-    else if (is_known && count(s, shape, &k, looks, &c)) {
+    else if (is_known && count(s, told, &k, looks, &c)) {
         say_reason(&t, state, &c, &room, &k);
         if (is_anyone_able(&c))
             say_when(&t, s, state, now_us, job, &k, looks);

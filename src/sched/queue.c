@@ -74,7 +74,7 @@ static void drop_shape(struct queue *q, struct shape *shape)
     mem_free((void *)shape->demand.match.data);
     if (shape->demand.job != 0)
         leave_distincts(q->distincts, shape);
-    mem_free(shape->census);
+    mem_free(shape->told);
     mem_free(shape);
 }
 
@@ -91,7 +91,7 @@ static void enter(struct queue *q, struct shape *shape, enum place place)
     shape->at = place;
     shape->place.key = first->rank;
     if (place == SHAPE_CAPPED)
-        fit_tree_insert_signed(&q->at[place], &shape->place, &shape->cap);
+        fit_tree_insert_signed(&q->at[place], &shape->place, &shape->place.own);
     else
         fit_tree_insert(&q->at[place], &shape->place);
 }
@@ -210,7 +210,7 @@ void queue_take_over(struct queue *q,
     if (shape == NULL) {
         shape = add_shape(q, j);
         shape->at = w->shape->at;
-        shape->cap = w->shape->cap;
+        shape->place.own = w->shape->place.own;
     }
     queue_remove(w->shape->queue, w);
     insert(q, shape, rank, wake);
@@ -255,7 +255,8 @@ void queue_move(struct queue *q, struct shape *shape, enum place to)
 
 void queue_cap(struct queue *q, struct shape *shape, const struct fit_signature *cap)
 {
-    shape->cap = *cap;
+    leave(q, shape);
+    shape->place.own = *cap;
     enter(q, shape, SHAPE_CAPPED);
 }
 

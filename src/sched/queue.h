@@ -38,23 +38,27 @@ RB_HEAD(waiting_tree, waiting);
 RB_HEAD(waiting_age_tree, waiting);
 RB_HEAD(waiting_job_tree, waiting);
 
+/* What explanations found of a shape, each as of a version; 0: it was not asked. */
+struct told {
+    struct census census;
+    uint64_t census_version; /* of the fleet's sizes, or as below */
+    struct room room;
+    uint64_t room_version; /* of the fleet */
+    struct forecast soonest; /* it may be that there is none */
+    uint64_t soonest_version;
+};
+
 struct shape {
     struct queue *queue;
     struct demand demand;     /* owns its extras and match */
     struct waiting_tree jobs; /* never empty */
     enum place at;
-    struct fit_node place;    /* there; key = rank of the first job */
-    struct fit_signature cap; /* while it is capped: what holds it back (caps.h) */
-    uint64_t placed_us;       /* when a task of it was planned last; 0: never */
-    uint64_t hopeless_us; /* no agent will ever have room, as it was found then … */
+    struct fit_node place; /* there; key = rank of the first job; while it is capped its
+                            * own signature is what holds it back (caps.h) */
+    uint64_t placed_us;    /* when a task of it was planned last; 0: never */
+    uint64_t hopeless_us;  /* no agent will ever have room, as it was found then … */
     uint64_t hopeless_version; /* … at this version of the fleet's sizes (reserve.c) */
-    /* For explanations; 0: never asked. */
-    struct census *census;    /* owned; as counted at … */
-    uint64_t census_version;  /* … this version of the fleet's sizes */
-    struct room room;         /* as found at … */
-    uint64_t room_version;    /* … this version of the fleet */
-    struct forecast soonest;  /* likewise, … */
-    uint64_t soonest_version; /* … at this version; it may be that none was found */
+    struct told *told;         /* owned; NULL: nothing */
     RB_ENTRY(shape) by_need;
     TAILQ_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
 };

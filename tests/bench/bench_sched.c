@@ -24,6 +24,8 @@
  *     leading    from the state alone to the first placement, while those wait
  *     attach     an agent registers and gets its tasks of eight system jobs: with what applying
  *                that costs, for each of as many as there are at the end
+ *     waiting    bytes of the scheduler for a job that waits, of needs that others have as well
+ *     alone      the same, each of needs of its own
  *     names      a round that places one task, while each agent has 16 custom resources of
  *                its own in use
  */
@@ -31,6 +33,7 @@
 #include "base/rng.h"
 #include "tests/lib/cluster.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -447,6 +450,34 @@ static double measure_attach(uint64_t agents, uint64_t seed)
     return (double)(cpu_ns() - begin) / (double)agents;
 }
 
+static double bytes_waiting(uint64_t agents, bool are_alone)
+{
+    uint64_t jobs = 10 * agents;
+    size_t before;
+
+    cluster_init(&c);
+    cluster_add_agent(&c, amounts(1, 1, 1, 0));
+    for (uint64_t i = 0; i < jobs; i++)
+        cluster_submit(&c, amounts(1000, are_alone ? i : 1, 0, 0), 1, 0);
+    place_all();
+    before = mallinfo2().uordblks;
+    sched_destroy(c.sched);
+    c.sched = NULL;
+    return (double)(before - mallinfo2().uordblks) / (double)jobs;
+}
+
+static double measure_waiting(uint64_t agents, uint64_t seed)
+{
+    (void)seed;
+    return bytes_waiting(agents, false);
+}
+
+static double measure_alone(uint64_t agents, uint64_t seed)
+{
+    (void)seed;
+    return bytes_waiting(agents, true);
+}
+
 /* A task on each agent has all of its custom resources, whose names no other agent has. */
 static void start_names(uint64_t agents)
 {
@@ -491,7 +522,7 @@ static const struct measure {
     const char *name;
     const char *unit;
     double (*run)(uint64_t agents, uint64_t seed);
-    double scale;    /* of the nanoseconds that run() gives */
+    double scale;    /* of the nanoseconds, or what it is, that run() gives */
     bool per_second; /* show how many in a second as well */
 } MEASURES[] = {
     {"array", "ns per placement", measure_array, 1, true},
@@ -509,6 +540,8 @@ static const struct measure {
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
     {"attach", "us per agent", measure_attach, 1e-3, false},
+    {"waiting", "bytes per job", measure_waiting, 1, false},
+    {"alone", "bytes per job", measure_alone, 1, false},
     {"names", "us per round", measure_names, 1e-3, false},
 };
 
