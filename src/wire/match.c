@@ -125,6 +125,13 @@ void condition_pack(const struct condition *c, struct buffer *out)
     pack_numbered(c, c->most, out);
 }
 
+static void pack_weighted(const char *text, uint32_t weight, struct buffer *out)
+{
+    pack_array(out, 2);
+    pack_text(out, text);
+    pack_uint(out, weight);
+}
+
 void match_pack(const struct match *m, struct buffer *out)
 {
     pack_array(out, 4);
@@ -135,17 +142,11 @@ void match_pack(const struct match *m, struct buffer *out)
     for (size_t i = 0; i < m->affinity_count; i++)
         pack_numbered(&m->affinities[i], m->affinities[i].weight, out);
     pack_array(out, (uint32_t)m->spread_count);
-    for (size_t i = 0; i < m->spread_count; i++) {
-        pack_array(out, 2);
-        pack_text(out, m->spreads[i].attribute);
-        pack_uint(out, m->spreads[i].weight);
-    }
+    for (size_t i = 0; i < m->spread_count; i++)
+        pack_weighted(m->spreads[i].attribute, m->spreads[i].weight, out);
     pack_array(out, (uint32_t)m->apart_count);
-    for (size_t i = 0; i < m->apart_count; i++) {
-        pack_array(out, 2);
-        pack_text(out, m->aparts[i].job);
-        pack_uint(out, m->aparts[i].weight);
-    }
+    for (size_t i = 0; i < m->apart_count; i++)
+        pack_weighted(m->aparts[i].job, m->aparts[i].weight, out);
 }
 
 static uint32_t enter_list(struct unpack *u, uint32_t most)
@@ -175,34 +176,16 @@ static int64_t unpack_condition(struct condition *c, struct unpack *u)
     return number;
 }
 
-static void unpack_spreads(struct match *m, struct unpack *u)
+/* Its text. */
+static char *unpack_weighted(uint32_t *weight, size_t most, struct unpack *u)
 {
-    uint32_t n = enter_list(u, LIMIT_SPREADS);
+    char *text;
 
-    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
-        struct spread *s = match_add_spread(m);
-
-        unpack_enter(u);
-        s->attribute = text_copy(unpack_text(u, LIMIT_ATTRIBUTE_BYTES));
-        s->weight = (uint32_t)unpack_uint_max(u, UINT32_MAX);
-        unpack_leave_known(u);
-    }
+    unpack_enter(u);
+    text = text_copy(unpack_text(u, most));
+    *weight = (uint32_t)unpack_uint_max(u, UINT32_MAX);
     unpack_leave_known(u);
-}
-
-static void unpack_aparts(struct match *m, struct unpack *u)
-{
-    uint32_t n = enter_list(u, LIMIT_APARTS);
-
-    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
-        struct apart *a = match_add_apart(m);
-
-        unpack_enter(u);
-        a->job = text_copy(unpack_text(u, LIMIT_NAME_BYTES));
-        a->weight = (uint32_t)unpack_uint_max(u, UINT32_MAX);
-        unpack_leave_known(u);
-    }
-    unpack_leave_known(u);
+    return text;
 }
 
 void match_unpack(struct match *m, struct unpack *u)
@@ -224,8 +207,20 @@ void match_unpack(struct match *m, struct unpack *u)
         c->weight = (int32_t)unpack_condition(c, u);
     }
     unpack_leave_known(u);
-    unpack_spreads(m, u);
-    unpack_aparts(m, u);
+    n = enter_list(u, LIMIT_SPREADS);
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        struct spread *s = match_add_spread(m);
+
+        s->attribute = unpack_weighted(&s->weight, LIMIT_ATTRIBUTE_BYTES, u);
+    }
+    unpack_leave_known(u);
+    n = enter_list(u, LIMIT_APARTS);
+    for (uint32_t i = 0; i < n && unpack_ok(u); i++) {
+        struct apart *a = match_add_apart(m);
+
+        a->job = unpack_weighted(&a->weight, LIMIT_NAME_BYTES, u);
+    }
+    unpack_leave_known(u);
     unpack_leave_known(u);
 }
 
