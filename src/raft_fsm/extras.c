@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/search.h"
 
 #include <string.h>
 
@@ -161,17 +162,10 @@ void extra_use_finish(struct extra_use *u)
 /* How many ports in use are below this one. */
 static uint32_t ports_below(const struct extra_use *u, uint32_t port)
 {
-    uint32_t low = 0, high = u->port_count;
+    uint32_t i;
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (u->ports[middle] < port)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    SEARCH_END(i, 0, u->port_count, u->ports[i] < port);
+    return i;
 }
 
 bool extra_port_is_used(const struct extra_use *u, uint16_t port)
@@ -212,18 +206,10 @@ uint32_t extra_ports_free(const struct extra_capacity *c, const struct extra_use
 /* The lowest port from `from` on that is not in use. */
 static uint32_t first_unused(const struct extra_use *u, uint32_t from)
 {
-    uint32_t begin = ports_below(u, from);
-    uint32_t low = begin, high = u->port_count;
+    uint32_t begin = ports_below(u, from), i;
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (u->ports[middle] - from == middle - begin)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return from + (low - begin);
+    SEARCH_END(i, begin, u->port_count, u->ports[i] - from == i - begin);
+    return from + (i - begin);
 }
 
 void extra_choose(const struct extra_capacity *c,

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/search.h"
 #include "raft_fsm/state.h"
 
 #include <string.h>
@@ -31,17 +32,10 @@ void job_system_destroy(struct job *j)
 /* How many belong to agents below this one. */
 static uint32_t find(const struct job_system *s, uint64_t agent)
 {
-    uint32_t low = 0, high = s->count;
+    uint32_t i;
 
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (s->of[middle].agent < agent)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    SEARCH_END(i, 0, s->count, s->of[i].agent < agent);
+    return i;
 }
 
 struct task *system_task(const struct job *j, uint64_t agent)

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/search.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,17 +64,10 @@ void names_read(struct names *n, const struct agent *agent)
 /* The first that is not below. */
 static size_t find(const struct names *n, uint64_t number)
 {
-    size_t from = 0, to = n->count;
+    size_t at;
 
-    while (from < to) {
-        size_t middle = from + (to - from) / 2;
-
-        if (n->of[middle] < number)
-            from = middle + 1;
-        else
-            to = middle;
-    }
-    return from;
+    SEARCH_END(at, 0, n->count, n->of[at] < number);
+    return at;
 }
 
 bool names_have(const struct names *n, uint64_t number)

@@ -2,6 +2,7 @@
 #include "sched/zone.h"
 
 #include "base/mem.h"
+#include "base/search.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -328,17 +329,10 @@ static int32_t offset_by_rule(const struct zone *z, int64_t utc)
 /* How many changes are not behind this instant. */
 static size_t changes_until(const struct zone *z, int64_t utc)
 {
-    size_t low = 0, high = z->count;
+    size_t i;
 
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-
-        if (z->changes[middle].at <= utc)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    SEARCH_END(i, 0, z->count, z->changes[i].at <= utc);
+    return i;
 }
 
 int32_t zone_offset(const struct zone *z, int64_t utc)
