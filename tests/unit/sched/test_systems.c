@@ -1,24 +1,5 @@
 /* test_systems.c - docs/spec/14-kinds.md, "Systems": which agents get their task, and when. */
-#include "tests/lib/cluster.h"
-#include "tests/lib/unit.h"
-
-static struct cluster c;
-static char why[SCHED_WHY_BYTES];
-
-static void setup(void)
-{
-    cluster_init(&c);
-}
-
-static void teardown(void)
-{
-    cluster_finish(&c);
-}
-
-static struct resources cpus(uint64_t n)
-{
-    return amounts(n * 1000, 0, 0, 0);
-}
+#include "tests/unit/sched/kinds_test.h"
 
 static void init(struct job_spec *spec, uint64_t each)
 {
@@ -37,11 +18,6 @@ static uint64_t submit_system(uint64_t each, int32_t priority)
     return cluster_submit_like(&c, &spec);
 }
 
-static const struct job *job(uint64_t id)
-{
-    return state_job(c.state, id);
-}
-
 static const struct task *task(uint64_t id, uint64_t agent)
 {
     return system_task(job(id), agent);
@@ -50,21 +26,6 @@ static const struct task *task(uint64_t id, uint64_t agent)
 static bool runs_on(uint64_t id, uint64_t agent)
 {
     return task(id, agent) != NULL && task(id, agent)->state == TASK_STAGING;
-}
-
-static void settle(uint64_t expected)
-{
-    ck_assert_uint_eq(cluster_settle(&c), expected);
-    sched_check(c.sched, c.state);
-    state_check(c.state);
-}
-
-static const char *explain(uint64_t id)
-{
-    unsigned looks = SCHED_EXPLAIN_LOOKS;
-
-    sched_explain(c.sched, c.state, c.now_us, job(id), &looks, why, sizeof(why));
-    return why;
 }
 
 START_TEST(test_each_agent_gets_one)
