@@ -482,10 +482,22 @@ void fleet_due_last(struct fleet *f, struct fleet_agent *a)
 
 void fleet_all_due(struct fleet *f)
 {
-    struct fleet_agent *a;
+    f->sweep_left = f->count;
+}
 
-    RB_FOREACH (a, fleet_tree, &f->agents)
+/* It goes on where it was also when all are due once more, so it gets to everybody. */
+static void sweep(struct fleet *f, size_t max)
+{
+    struct fleet_agent from = {.id = f->sweep_at};
+    struct fleet_agent *a = RB_NFIND(fleet_tree, &f->agents, &from);
+
+    for (; f->sweep_left > 0 && max > 0; f->sweep_left--, max--) {
+        if (a == NULL)
+            a = RB_MIN(fleet_tree, &f->agents);
         fleet_make_due(f, a, DUE);
+        f->sweep_at = a->id + 1;
+        a = RB_NEXT(fleet_tree, &f->agents, a);
+    }
 }
 
 static const struct fleet_list *first_due(const struct fleet *f, enum due last)
@@ -495,15 +507,17 @@ static const struct fleet_list *first_due(const struct fleet *f, enum due last)
 
 bool fleet_is_due(const struct fleet *f, enum due last)
 {
-    return !TAILQ_EMPTY(first_due(f, last));
+    return !TAILQ_EMPTY(first_due(f, last)) || (last == DUE && f->sweep_left > 0);
 }
 
 size_t
-fleet_due(const struct fleet *f, enum due last, struct fleet_agent **agents, size_t max)
+fleet_due(struct fleet *f, enum due last, struct fleet_agent **agents, size_t max)
 {
     struct fleet_agent *a;
     size_t count = 0;
 
+    if (last == DUE)
+        sweep(f, max);
     TAILQ_FOREACH (a, first_due(f, last), next_due) {
         if (count == max)
             break;
@@ -522,6 +536,9 @@ static void drop_agent(struct fleet *f, struct fleet_agent *a)
     size_leave(f, a);
     RB_REMOVE(fleet_tree, &f->agents, a);
     f->by_id[a->id] = NULL;
+    f->count--;
+    if (f->sweep_left > f->count)
+        f->sweep_left = f->count;
     values_clear(&f->values, &a->attributes);
     names_forget(&a->names);
     f->regrouped = true;
@@ -561,6 +578,8 @@ static struct fleet_agent *add(struct fleet *f, uint64_t id)
     memset(f->by_id + ids, 0, (f->ids - ids) * sizeof(struct fleet_agent *));
     f->by_id[id] = a;
     RB_INSERT(fleet_tree, &f->agents, a);
+    f->count++;
+    f->sweep_left += f->sweep_left > 0; /* those that were left still are */
     return a;
 }
 

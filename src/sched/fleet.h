@@ -101,6 +101,7 @@ RB_PROTOTYPE(fleet_tree, fleet_agent, by_id, )
 
 struct fleet {
     struct fleet_tree agents;
+    size_t count;
     struct fleet_agent **by_id; /* NULL where there is none; owned */
     size_t ids;
     struct fit_tree open;
@@ -119,9 +120,11 @@ struct fleet {
     bool regrouped;  /* an agent has other attributes, or went; for who takes it back */
     uint64_t *taken; /* ids of the agents that are to be read when a round begins */
     size_t taken_count, taken_capacity;
-    bool has_relaxed; /* some of them were */
+    bool has_relaxed;                 /* some of them were */
     struct fleet_list due[DUE_KINDS]; /* who is due for longest first … */
     bool is_watched;                  /* … none is added while nobody watches */
+    size_t sweep_left; /* so many more are to be due, that is all of them once, … */
+    uint64_t sweep_at; /* … from this id on, and behind the last from the first */
 };
 
 /* The bits of fit_need: 0 for most. */
@@ -140,14 +143,15 @@ void fleet_relax(struct fleet *f, struct fleet_agent *a);
 /* Read all that the last round placed on, or that was relaxed.  True when one grew. */
 bool fleet_refresh_taken(struct fleet *f, const struct state *s);
 
-/* An agent, or all, may be able to hold something that they were not; one that is new stays so. */
+/* An agent, or all, may be able to hold something that they were not; one that is new stays so.
+ * All become due little by little, when somebody asks who is. */
 void fleet_make_due(struct fleet *f, struct fleet_agent *a, enum due due);
 void fleet_all_due(struct fleet *f);
 /* Those that are new are first; `last`: DUE, or DUE_NEW for no others.  True if there are any. */
 bool fleet_is_due(const struct fleet *f, enum due last);
 /* The first of them, of one kind, at most `max`; how many. */
 size_t
-fleet_due(const struct fleet *f, enum due last, struct fleet_agent **agents, size_t max);
+fleet_due(struct fleet *f, enum due last, struct fleet_agent **agents, size_t max);
 void fleet_not_due(struct fleet *f, struct fleet_agent *a);
 /* It is due: as the last one of its kind, from now on. */
 void fleet_due_last(struct fleet *f, struct fleet_agent *a);

@@ -281,6 +281,27 @@ START_TEST(test_a_new_agent_waits_for_no_turn)
 }
 END_TEST
 
+/* All agents are due again and again before all of them were asked: each has its turn. */
+START_TEST(test_a_new_job_in_each_round)
+{
+    enum { AGENTS = 600, LOOKS = 24 };
+    uint64_t id, last;
+
+    cluster_finish(&c);
+    cluster_init_with(&c, LOOKS);
+    for (int i = 0; i < AGENTS; i++)
+        cluster_add_agent(&c, cpus(2));
+    id = submit_system(1, 0);
+    for (int i = 0; i < 30; i++) {
+        last = submit_system(3, 0);
+        ck_assert_uint_lt(cluster_plan(&c, LIMIT_PLACEMENTS), AGENTS / 2);
+        cluster_place(&c);
+        cluster_kill(&c, last);
+    }
+    ck_assert_uint_eq(job_live(job(id)), AGENTS);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("systems",
@@ -294,7 +315,8 @@ int main(void)
                          test_a_new_leader_goes_on,
                          test_many_agents,
                          test_a_crash_loop_holds_up_nobody,
-                         test_a_new_agent_waits_for_no_turn);
+                         test_a_new_agent_waits_for_no_turn,
+                         test_a_new_job_in_each_round);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("systems", &t, 1);
