@@ -29,6 +29,8 @@ void job_system_destroy(struct job *j)
     mem_free(j->system);
 }
 
+#define NO_INSTANCE UINT32_MAX /* of an agent that is gone: no other ever has its id */
+
 /* How many belong to agents below this one. */
 static uint32_t find(const struct job_system *s, uint64_t agent)
 {
@@ -43,8 +45,9 @@ struct task *system_task(const struct job *j, uint64_t agent)
     const struct job_system *s = j->system;
     uint32_t i = find(s, agent);
 
-    return i < s->count && s->of[i].agent == agent ? job_task(j, s->of[i].instance)
-                                                   : NULL;
+    return i < s->count && s->of[i].agent == agent && s->of[i].instance != NO_INSTANCE
+               ? job_task(j, s->of[i].instance)
+               : NULL;
 }
 
 void system_bind(struct job *j, uint64_t agent, uint32_t instance)
@@ -52,10 +55,23 @@ void system_bind(struct job *j, uint64_t agent, uint32_t instance)
     struct job_system *s = j->system;
     uint32_t i = find(s, agent);
 
+    ASSERT(i == s->count || s->of[i].agent != agent);
     MEM_GROW(s->of, s->capacity, s->count + 1);
     memmove(s->of + i + 1, s->of + i, (s->count - i) * sizeof(*s->of));
     s->of[i] = (struct system_binding){agent, instance};
     s->count++;
+}
+
+/* When half of them are of nobody. */
+static void close_up(struct job_system *s)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->of[i].instance != NO_INSTANCE)
+            s->of[count++] = s->of[i];
+    s->count = count;
+    s->unbound = 0;
 }
 
 void system_unbind(struct job *j, uint64_t agent)
@@ -64,10 +80,12 @@ void system_unbind(struct job *j, uint64_t agent)
     uint32_t i = find(s, agent);
 
     ASSERT(i < s->count && s->of[i].agent == agent);
+    ASSERT(s->of[i].instance != NO_INSTANCE);
     if (s->of[i].instance < s->no_vacant_below)
         s->no_vacant_below = s->of[i].instance;
-    s->count--;
-    memmove(s->of + i, s->of + i + 1, (s->count - i) * sizeof(*s->of));
+    s->of[i].instance = NO_INSTANCE;
+    if (++s->unbound > s->count / 2)
+        close_up(s);
 }
 
 uint32_t system_next(struct job *j)

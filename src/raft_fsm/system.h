@@ -7,7 +7,8 @@
  *
  * Whose task is whose is in the tasks; the table from agents to them is derived.  It is an array:
  * agents come in the order of their ids and are asked in the order in which they came, so nearly all
- * are appended (in any order one of 65,536 costs 8 us).
+ * are appended (in any order one of 65,536 costs 8 us), and what belongs to nobody stays until that is
+ * half of it.
  */
 #ifndef RAFT_FSM_SYSTEM_H
 #define RAFT_FSM_SYSTEM_H
@@ -29,7 +30,7 @@ struct system_binding {
 struct job_system {
     struct job *job;
     struct system_binding *of; /* ascending by agent; owned */
-    uint32_t count;
+    uint32_t count, unbound;   /* with those of agents that are gone: so many */
     size_t capacity;
     uint32_t no_vacant_below; /* of its instances */
     RB_ENTRY(job_system) by_job;

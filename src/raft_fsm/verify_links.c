@@ -141,10 +141,10 @@ int verify_system(const struct state *s, const struct job *j, struct error *err)
          j->id);
     if (y == NULL)
         return 0;
-    RULE(y->job == j && y->count == j->touched - j->tasks[TASK_LOST],
+    RULE(y->job == j && y->count - y->unbound == j->touched - j->tasks[TASK_LOST],
          "job %" PRIu64 ": %u tasks belong to agents",
          j->id,
-         y->count);
+         y->count - y->unbound);
     RULE((RB_FIND(system_tree,
                   (struct system_tree *)&s->systems,
                   (struct job_system *)y) == y) == (j->kill_index == 0),

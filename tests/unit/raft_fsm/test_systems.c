@@ -152,6 +152,29 @@ START_TEST(test_what_is_not_live_ends_with_its_agent_as_well)
 }
 END_TEST
 
+/* With more agents that are gone than there are left. */
+START_TEST(test_many_agents_that_go)
+{
+    enum { AGENTS = 12 };
+
+    for (int i = 3; i <= AGENTS; i++)
+        ck_done(fsm_register_able(&f, (char)('a' + i), 4, AGENT_FEATURE_JOBS_2),
+                (uint64_t)i);
+    for (uint64_t i = 1; i <= AGENTS; i++)
+        ck_done(place(0, 0, i), 1);
+    for (uint64_t gone = 2; gone < AGENTS; gone++) {
+        ck_done(fsm_gone(&f, gone), gone);
+        for (uint64_t i = 1; i <= AGENTS; i++)
+            ck_assert_ptr_eq(system_task(job(), i),
+                             i >= 2 && i <= gone ? NULL : task((uint32_t)i - 1));
+        state_check(f.state);
+    }
+    ck_done(fsm_register_able(&f, 'z', 4, AGENT_FEATURE_JOBS_2), AGENTS + 1);
+    ck_done(place(0, 0, AGENTS + 1), 1);
+    ck_assert_ptr_eq(system_task(job(), AGENTS + 1), task(1));
+}
+END_TEST
+
 START_TEST(test_a_drain_ends_it_last)
 {
     ck_done(place(0, 0, 1), 1);
@@ -324,6 +347,7 @@ int main(void)
     tcase_add_test(t, test_it_comes_again_where_it_was);
     tcase_add_test(t, test_an_agent_that_is_away_keeps_its_task);
     tcase_add_test(t, test_the_next_agent_gets_what_one_that_is_gone_had);
+    tcase_add_test(t, test_many_agents_that_go);
     tcase_add_test(t, test_what_is_not_live_ends_with_its_agent_as_well);
     tcase_add_test(t, test_a_drain_ends_it_last);
     tcase_add_test(t, test_it_ends_when_it_is_killed);
