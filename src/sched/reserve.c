@@ -3,7 +3,8 @@
  * Roles are gone through in the order of their turns, as many as there can be claims.  The first
  * of a role is the first job that sleeps in the first of its lanes; once it has a claim it keeps
  * that as long as it is the first of its own lane, so that owners whose shares pass each other do
- * not take turns at it.  A job that no agent can ever hold is passed over.
+ * not take turns at it.  For the same reason a search that was begun goes on to its end as long as
+ * its job waits.  A job that no agent can ever hold is passed over.
  */
 #include "sched/reserve.h"
 
@@ -289,6 +290,19 @@ static bool is_wanted(const struct sched *s, int claim)
     return claim < 0 || s->now_us >= s->reserving.of[claim].again_us;
 }
 
+/* For which a search goes on in this role, whoever came before it meanwhile; NULL: for none. */
+static struct shape *searched_of_role(const struct sched *s,
+                                      const struct role_lanes *role)
+{
+    const struct waiting *w = waiting_find(&s->lanes.jobs, s->reserving.searching);
+    struct shape *shape = w == NULL ? NULL : w->shape;
+
+    return shape != NULL && ((struct lane *)shape->queue->owner)->role == role &&
+                   shape->at == SHAPE_ASLEEP && shape_first(shape) == w
+               ? shape
+               : NULL;
+}
+
 /* The first of the role, if it is to have room, or to have other room; *claim: that it has.
  * NULL: not now. */
 static struct shape *
@@ -311,7 +325,9 @@ next_of_role(struct reserve_view *v, struct role_lanes *role, int *claim)
         shape = waiting_find(&s->lanes.jobs, s->claims.of[*claim].job)->shape;
         return is_wanted(s, *claim) && shape->at == SHAPE_ASLEEP ? shape : NULL;
     }
-    shape = first_of_role(s, role);
+    shape = searched_of_role(s, role);
+    if (shape == NULL)
+        shape = first_of_role(s, role);
     j = shape == NULL ? NULL : state_job(v->outlook.state, first_job(shape));
     if (j == NULL)
         return NULL;

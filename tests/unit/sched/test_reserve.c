@@ -428,6 +428,64 @@ START_TEST(test_it_looks_at_many_agents_in_slices)
 }
 END_TEST
 
+static uint64_t submit_of(const char *owner, uint64_t n)
+{
+    struct job_spec like;
+
+    job_spec_init(&like);
+    like.resources = cpus(n);
+    return cluster_submit_of(&c, &like, owner);
+}
+
+static void fill_half(int agents)
+{
+    struct job_spec like;
+
+    for (int i = 0; i < agents; i++)
+        cluster_add_agent(&c, cpus(8));
+    job_spec_init(&like);
+    like.resources = cpus(4);
+    like.instances = (uint32_t)agents;
+    condition_parse(match_add_constraint(&like.match), "agent distinct", NULL);
+    cluster_submit_of(&c, &like, "cid");
+    match_finish(&like.match);
+    while (cluster_settle(&c) > 0)
+        ;
+}
+
+static void one_round(void)
+{
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    cluster_place(&c);
+}
+
+/* The share of bob is above that of ann, or below it, in each round another. */
+START_TEST(test_a_search_ends_though_shares_pass_each_other)
+{
+    struct role_change fair = {
+        ROLE_DEFAULT, ROLE_HAS_ORDER | ROLE_HAS_RESERVE, {.order = ROLE_FAIR}};
+    uint64_t of_ann, of_bob, running;
+
+    cluster_finish(&c);
+    cluster_init_with(&c, 32);
+    cluster_set_role(&c, &fair);
+    fill_half(60);
+    submit_of("ann", 2);
+    cluster_settle(&c);
+    of_ann = submit_of("ann", 8);
+    of_bob = submit_of("bob", 8);
+    for (int i = 0; i < 20 && c.sched->claims.used == 0; i++) {
+        running = submit_of("bob", 3);
+        one_round();
+        ck_assert_uint_ne(agent_of(running), 0);
+        one_round();
+        finish(running);
+        one_round();
+    }
+    ck_assert(reserved_for(of_ann) != 0 || reserved_for(of_bob) != 0);
+}
+END_TEST
+
 /* ---- what is told ---- */
 
 static const char *explain(uint64_t job)
@@ -534,6 +592,7 @@ int main(void)
                          test_a_new_leader_reserves_the_same,
                          test_what_is_planned_ends_too,
                          test_it_looks_at_many_agents_in_slices,
+                         test_a_search_ends_though_shares_pass_each_other,
                          test_who_waits_is_told_what_is_reserved_and_when,
                          test_where_no_time_is_known_tasks_are_counted,
                          test_the_soonest_start_costs_a_part_of_the_looks);
