@@ -54,7 +54,7 @@ check_asleep_gang(const struct sched *s, struct seek *k, const struct job *j)
         return;
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&k->state->agents)
         if (!sched_refuses(s, agent->id) && agent_takes_work(agent) &&
-            (fleet_agent(k->fleet, agent->id)->claims & k->refused) == 0 &&
+            !seek_is_refused(k, fleet_agent(k->fleet, agent->id)) &&
             seek_matches(k, fleet_agent(k->fleet, agent->id)))
             room += agent_room(agent, j, most);
     ASSERT(room < most);
@@ -75,12 +75,7 @@ static void check_asleep(const struct sched *s,
 
     seek_begin(&k, fleet, state, role, &shape->demand, UINT_MAX);
     seek_count(&k, j, NULL, 0);
-    k.refused = claims_against(
-        &s->claims,
-        fleet,
-        &s->lanes,
-        state,
-        &(struct claimant){.job = j, .demand = &shape->demand, .now_us = s->now_us});
+    seek_heed(&k, &s->claims, &s->lanes, j, s->now_us);
     if (shape->demand.at_once > 1) {
         check_asleep_gang(s, &k, j);
         return;
@@ -88,7 +83,7 @@ static void check_asleep(const struct sched *s,
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
                !agent_has_room(agent, &as) ||
-               (fleet_agent(fleet, agent->id)->claims & k.refused) != 0 ||
+               seek_is_refused(&k, fleet_agent(fleet, agent->id)) ||
                !seek_matches(&k, fleet_agent(fleet, agent->id)));
 }
 
@@ -176,17 +171,22 @@ static void check_claims(const struct sched *s)
     while (set != 0) {
         const struct claim *c = &s->claims.of[claim_next(&set)];
 
-        a = fleet_agent(&s->fleet, c->agent);
-        ASSERT(a != NULL && (a->claims & 1ull << (c - s->claims.of)) != 0);
         ASSERT(waiting_find(&s->lanes.jobs, c->job) != NULL);
+        for (size_t k = 0; k < claim_places(c); k++) {
+            a = fleet_agent(&s->fleet, claim_agent(c, k));
+            ASSERT(claim_tasks(c, k) == 0 ||
+                   (a != NULL && (a->claims & 1ull << (c - s->claims.of)) != 0));
+        }
         check_reservation(s, c);
     }
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents)
         for (set = a->claims; set != 0;) {
             int i = claim_next(&set);
+            const struct claim *c = &s->claims.of[i];
+            size_t k = claim_place_on(c, a->id);
 
             ASSERT((s->claims.used & 1ull << i) != 0);
-            ASSERT(s->claims.of[i].agent == a->id);
+            ASSERT(claim_agent(c, k) == a->id && claim_tasks(c, k) > 0);
         }
 }
 

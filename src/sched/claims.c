@@ -2,6 +2,7 @@
 #include "sched/claims.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 
 /* ---- making and ending ---- */
 
@@ -27,27 +28,92 @@ static bool is_apart(const struct demand *d)
     return found;
 }
 
+void claims_clear(struct claims *c)
+{
+    while (c->used != 0)
+        mem_free(c->of[claim_next(&c->used)].places);
+    c->places = 0;
+}
+
+static struct fleet_agent *agent_of(struct fleet *f, const struct claim *c, size_t place)
+{
+    return fleet_agent(f, claim_agent(c, place));
+}
+
+/* One of a gang is on agents that there are, as far as its places are known. */
+static bool may_add(const struct claims *c, const struct fleet *f, const struct claim *n)
+{
+    return ~c->used != 0 && fleet_agent(f, n->agent) != NULL &&
+           c->places + n->place_count <= LIMIT_CLAIM_PLACES;
+}
+
 int claims_add(struct claims *c,
                struct fleet *f,
                const struct claim *claim,
                const struct demand *demand)
 {
-    struct fleet_agent *a = fleet_agent(f, claim->agent);
     uint64_t unused = ~c->used;
     int i;
 
-    if (a == NULL || unused == 0)
+    if (!may_add(c, f, claim))
         return -1;
     i = claim_next(&unused);
     c->of[i] = *claim;
+    c->of[i].at_once = demand->at_once;
     c->of[i].beyond_is_plain = !is_plain(demand);
     c->of[i].is_alone = is_apart(demand);
     c->used |= 1ull << i;
+    c->places += claim->place_count;
     c->changes++;
-    a->claims |= 1ull << i;
-    a->changes++;
+    for (size_t k = 0; k < claim_places(claim); k++) {
+        struct fleet_agent *a = agent_of(f, claim, k);
+
+        if (a == NULL)
+            continue;
+        a->claims |= 1ull << i;
+        a->changes++;
+    }
     f->version++;
     return i;
+}
+
+static void relax_all(const struct claim *c, struct fleet *f)
+{
+    for (size_t k = 0; k < claim_places(c); k++) {
+        struct fleet_agent *a = agent_of(f, c, k);
+
+        if (a != NULL && claim_tasks(c, k) > 0)
+            fleet_relax(f, a);
+    }
+}
+
+static struct resources *beyond_of(struct claim *c, size_t place)
+{
+    return c->places == NULL ? &c->beyond : &c->places[place].beyond;
+}
+
+void claims_change_time(struct claims *c, struct fleet *f, int i, uint64_t at_us)
+{
+    bool is_relaxed = at_us > c->of[i].at_us;
+
+    c->of[i].at_us = at_us;
+    if (is_relaxed)
+        relax_all(&c->of[i], f);
+}
+
+void claims_change_beyond(struct claims *c,
+                          struct fleet *f,
+                          int i,
+                          size_t place,
+                          const struct resources *beyond)
+{
+    struct resources *was = beyond_of(&c->of[i], place);
+    struct fleet_agent *a = agent_of(f, &c->of[i], place);
+    bool is_relaxed = !resources_contain(was, beyond);
+
+    *was = *beyond;
+    if (a != NULL && is_relaxed)
+        fleet_relax(f, a);
 }
 
 void claims_change(struct claims *c,
@@ -56,34 +122,100 @@ void claims_change(struct claims *c,
                    uint64_t at_us,
                    const struct resources *beyond)
 {
-    struct claim *claim = &c->of[i];
-    bool is_relaxed =
-        at_us > claim->at_us || !resources_contain(&claim->beyond, beyond);
-    struct fleet_agent *a = fleet_agent(f, claim->agent);
+    claims_change_time(c, f, i, at_us);
+    claims_change_beyond(c, f, i, 0, beyond);
+}
 
-    claim->at_us = at_us;
-    claim->beyond = *beyond;
-    if (a != NULL && is_relaxed)
-        fleet_relax(f, a);
+static void leave(struct claims *c, struct fleet *f, int i, size_t place)
+{
+    struct fleet_agent *a = agent_of(f, &c->of[i], place);
+
+    if (a == NULL || claim_tasks(&c->of[i], place) == 0)
+        return;
+    a->claims &= ~(1ull << i);
+    fleet_relax(f, a);
 }
 
 void claims_drop(struct claims *c, struct fleet *f, int i)
 {
-    struct fleet_agent *a = fleet_agent(f, c->of[i].agent);
+    struct claim *claim = &c->of[i];
 
     ASSERT((c->used & 1ull << i) != 0);
+    for (size_t k = 0; k < claim_places(claim); k++)
+        leave(c, f, i, k);
     c->used &= ~(1ull << i);
+    c->places -= claim->place_count;
     c->changes++;
-    if (a == NULL)
-        return;
-    a->claims &= ~(1ull << i);
-    fleet_relax(f, a);
+    mem_free(claim->places);
+    claim->places = NULL;
 }
 
 void claims_drop_set(struct claims *c, struct fleet *f, uint64_t set)
 {
     while (set != 0)
         claims_drop(c, f, claim_next(&set));
+}
+
+static bool has_places(const struct claim *c)
+{
+    for (size_t k = 0; k < claim_places(c); k++)
+        if (claim_tasks(c, k) > 0)
+            return true;
+    return false;
+}
+
+void claims_give_up(struct claims *c, struct fleet *f, int i, size_t place)
+{
+    struct claim *claim = &c->of[i];
+
+    if (claim->places == NULL) {
+        claims_drop(c, f, i);
+        return;
+    }
+    leave(c, f, i, place);
+    claim->places[place].tasks = 0;
+    c->changes++;
+    if (!has_places(claim))
+        claims_drop(c, f, i);
+}
+
+size_t claim_place_on(const struct claim *c, uint64_t agent)
+{
+    size_t low = 0, high = claim_places(c);
+
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+
+        if (claim_agent(c, middle) <= agent)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+void claims_leave(struct claims *c, struct fleet *f, const struct fleet_agent *a)
+{
+    uint64_t set = a->claims;
+
+    while (set != 0) {
+        int i = claim_next(&set);
+
+        claims_give_up(c, f, i, claim_place_on(&c->of[i], a->id));
+    }
+}
+
+/* Its agents take work, or it loses them. */
+static void refresh_agents(struct claims *c, struct fleet *f, int i)
+{
+    const struct claim *claim = &c->of[i];
+
+    for (size_t k = 0; (c->used & 1ull << i) != 0 && k < claim_places(claim); k++) {
+        const struct fleet_agent *a = agent_of(f, claim, k);
+
+        if (claim_tasks(claim, k) > 0 && (a == NULL || a->standing != STANDS_OPEN))
+            claims_give_up(c, f, i, k);
+    }
 }
 
 void claims_refresh(struct claims *c,
@@ -95,14 +227,16 @@ void claims_refresh(struct claims *c,
 
     while (set != 0) {
         int i = claim_next(&set);
-        struct fleet_agent *a = fleet_agent(f, c->of[i].agent);
         const struct waiting *w = waiting_find(&l->jobs, c->of[i].job);
 
-        if (a == NULL || a->standing != STANDS_OPEN || w == NULL ||
-            w->shape->at == SHAPE_CAPPED || w->shape->demand.at_once > 1)
+        if (w == NULL || w->shape->at == SHAPE_CAPPED ||
+            w->shape->demand.at_once != c->of[i].at_once) {
             claims_drop(c, f, i);
-        else if (turns_changed)
-            fleet_relax(f, a);
+            continue;
+        }
+        refresh_agents(c, f, i);
+        if (turns_changed && (c->used & 1ull << i) != 0)
+            relax_all(&c->of[i], f);
     }
 }
 
@@ -132,22 +266,23 @@ static bool ends_before(const struct claim *c, const struct claimant *who)
 }
 
 /* All tasks of a gang may come to one agent. */
-static struct resources needs_at_once(const struct demand *d)
+static bool is_beyond(const struct claim *c, size_t place, const struct demand *d)
 {
-    struct resources sum = d->need;
+    struct resources needs = resources_times(&d->need, d->at_once);
 
-    for (int k = 0; d->at_once > 1 && k < RESOURCE_KINDS; k++)
-        if (__builtin_mul_overflow(d->need.amount[k], d->at_once, &sum.amount[k]))
-            sum.amount[k] = UINT64_MAX;
-    return sum;
+    return !c->is_alone && resources_contain(claim_beyond(c, place), &needs) &&
+           (!c->beyond_is_plain || is_plain(d));
 }
 
-static bool is_beyond(const struct claim *c, const struct claimant *who)
+/* Nothing would be taken there: it does not fit beside what runs, or there is room for both. */
+static bool
+is_no_matter(const struct claim *c, const struct fleet *f, const struct demand *d)
 {
-    struct resources needs = needs_at_once(who->demand);
+    const struct fleet_agent *a = fleet_agent(f, c->agent);
 
-    return !c->is_alone && resources_contain(&c->beyond, &needs) &&
-           (!c->beyond_is_plain || is_plain(who->demand));
+    return c->places == NULL && (a == NULL || a->fit.height == 0 ||
+                                 !resources_contain(&a->fit.vector, &d->need) ||
+                                 is_beyond(c, 0, d));
 }
 
 uint64_t claims_against(const struct claims *c,
@@ -164,16 +299,31 @@ uint64_t claims_against(const struct claims *c,
     while (set != 0) {
         int i = claim_next(&set);
         const struct claim *claim = &c->of[i];
-        const struct fleet_agent *a = fleet_agent(f, claim->agent);
 
-        if (claim->job == who->job->id || a == NULL || a->fit.height == 0 ||
-            !resources_contain(&a->fit.vector, &who->demand->need) ||
-            ends_before(claim, who) || is_beyond(claim, who) ||
+        if (claim->job == who->job->id || is_no_matter(claim, f, who->demand) ||
+            ends_before(claim, who) ||
             lanes_comes_before(l, who->job, state_job(s, claim->job)))
             continue;
         against |= 1ull << i;
     }
     return against;
+}
+
+bool claims_refuse(const struct claims *c,
+                   uint64_t against,
+                   const struct fleet_agent *a,
+                   const struct demand *d)
+{
+    uint64_t set = a->claims & against;
+
+    while (set != 0) {
+        const struct claim *claim = &c->of[claim_next(&set)];
+
+        if (claim->places == NULL ||
+            !is_beyond(claim, claim_place_on(claim, a->id), d))
+            return true;
+    }
+    return false;
 }
 
 /* ---- using it ---- */
@@ -209,6 +359,7 @@ void claims_take(struct claims *c,
         struct claim *claim = &c->of[claim_next(&set)];
 
         if (claim->job != who->job->id && !ends_before(claim, who))
-            subtract(&claim->beyond, &who->demand->need);
+            subtract(beyond_of(claim, claim_place_on(claim, a->id)),
+                     &who->demand->need);
     }
 }

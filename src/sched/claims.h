@@ -8,8 +8,12 @@
  *     they take no more than what is left there at that time beside the task; or
  *     they come before the job in the order of turns
  *
+ * The claim of a gang that begins is on many agents, with room for some of its tasks on each: its
+ * time is the same for all, and what is left is of each.
+ *
  * The job itself may go wherever there is room first.  A claim ends when a task of the job is
- * placed, when the job does not wait any more, or when the agent takes no work.
+ * placed, when the job does not wait any more, or when the agent takes no work.  A gang gives
+ * up such an agent, and keeps the others.
  *
  * Claims have numbers below LIMIT_CLAIMS, so which of them refuse a job is one word, and which
  * are on an agent another.  They are in the memory of the leader: a new one makes its own.
@@ -32,21 +36,32 @@ enum claim_kind {
     CLAIM_PREEMPTION   /* victims are being stopped for it */
 };
 
-struct claim {
+/* Of a gang, on one agent. */
+struct claim_place {
     uint64_t agent;
+    uint32_t tasks;          /* that have room there; 0: the agent was given up */
+    struct resources beyond; /* as that of a claim */
+};
+
+struct claim {
+    uint64_t agent; /* of a gang: one of them */
     uint64_t job;
     enum claim_kind kind;
     uint64_t at_us;          /* when there will be room; CLAIM_NEVER: not known */
     struct resources beyond; /* that is left then, for tasks which do not end before */
+    struct claim_place *places; /* of a gang, by agent; else NULL */
+    size_t place_count;
+    uint32_t at_once; /* tasks it is for; these are set by claims_add(): */
     bool
-        beyond_is_plain; /* … and need no ports or custom resources; set by claims_add() */
+        beyond_is_plain; /* … and need no ports or custom resources */
     bool is_alone;       /* the job wants to be apart from others: nothing is beyond; so
                               * is this */
 };
 
 struct claims {
     uint64_t used;    /* a bit for each that there is */
-    uint64_t changes; /* grows when one is added or dropped */
+    uint64_t changes; /* grows when one is added, gives up an agent or is dropped */
+    size_t places;    /* of gangs: LIMIT_CLAIM_PLACES at most */
     struct claim of[LIMIT_CLAIMS];
 };
 
@@ -66,7 +81,32 @@ static inline int claim_next(uint64_t *set)
     return i;
 }
 
-/* Its number; -1 when there are too many, or there is no such agent. */
+/* The agents of a claim by number: those that were given up are among them, with 0 tasks. */
+static inline size_t claim_places(const struct claim *c)
+{
+    return c->places == NULL ? 1 : c->place_count;
+}
+
+static inline uint64_t claim_agent(const struct claim *c, size_t place)
+{
+    return c->places == NULL ? c->agent : c->places[place].agent;
+}
+
+static inline uint32_t claim_tasks(const struct claim *c, size_t place)
+{
+    return c->places == NULL ? 1 : c->places[place].tasks;
+}
+
+static inline const struct resources *claim_beyond(const struct claim *c, size_t place)
+{
+    return c->places == NULL ? &c->beyond : &c->places[place].beyond;
+}
+
+/* The number of this one, on which the claim is. */
+size_t claim_place_on(const struct claim *c, uint64_t agent);
+
+void claims_clear(struct claims *c); /* agents do not learn of it */
+/* Its number; -1 when there are too many, or there is no such agent.  It owns its places then. */
 int claims_add(struct claims *c,
                struct fleet *f,
                const struct claim *claim,
@@ -77,17 +117,34 @@ void claims_change(struct claims *c,
                    int i,
                    uint64_t at_us,
                    const struct resources *beyond);
+/* The same of parts of it. */
+void claims_change_time(struct claims *c, struct fleet *f, int i, uint64_t at_us);
+void claims_change_beyond(struct claims *c,
+                          struct fleet *f,
+                          int i,
+                          size_t place,
+                          const struct resources *beyond);
 void claims_drop(struct claims *c, struct fleet *f, int i);
 void claims_drop_set(struct claims *c, struct fleet *f, uint64_t set);
+/* Of a claim that has no other agent it is the end. */
+void claims_give_up(struct claims *c, struct fleet *f, int i, size_t place);
+/* Nobody has room kept there any more. */
+void claims_leave(struct claims *c, struct fleet *f, const struct fleet_agent *a);
 
 /* Those of a job. */
 uint64_t claims_of(const struct claims *c, uint64_t job);
-/* Those that keep this job away from their agents: a gang that begins, all but its own. */
+/* Those that keep this job away from their agents: a gang that begins, all but its own.  Those of
+ * gangs do not keep it away from all of them: claims_refuse() knows. */
 uint64_t claims_against(const struct claims *c,
                         const struct fleet *f,
                         const struct lanes *l,
                         const struct state *s,
                         const struct claimant *who);
+/* True if one of a set of these keeps such a task away from this agent. */
+bool claims_refuse(const struct claims *c,
+                   uint64_t against,
+                   const struct fleet_agent *a,
+                   const struct demand *d);
 /* A task of it is planned there. */
 void claims_take(struct claims *c,
                  struct fleet *f,

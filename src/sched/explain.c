@@ -553,12 +553,7 @@ static void begin_seek(const struct sched *s,
     seek_begin(k, (struct fleet *)&s->fleet, state, job->owner->role, d, *looks);
     if (*looks > 0)
         seek_count(k, job, NULL, 0);
-    k->refused =
-        claims_against(&s->claims,
-                       &s->fleet,
-                       &s->lanes,
-                       state,
-                       &(struct claimant){.job = job, .demand = d, .now_us = now_us});
+    seek_heed(k, &s->claims, &s->lanes, job, now_us);
     pay(k, looks);
 }
 
@@ -576,7 +571,7 @@ count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *roo
     RB_FOREACH (a, fleet_tree, &k->fleet->agents) {
         if (*looks == 0)
             return false;
-        if (a->fit.height > 0 && *room < most && (a->claims & k->refused) == 0 &&
+        if (a->fit.height > 0 && *room < most && !seek_is_refused(k, a) &&
             seek_matches(k, a))
             *room += agent_room(state_agent(k->state, a->id), job, most - *room);
         if (!pay_for_agent(k, looks))

@@ -271,7 +271,7 @@ is_to_be_had(const struct call *c, const struct taker *t, const struct fleet_age
 static bool
 has_room(const struct fleet_agent *a, const struct job *j, const struct seek *k)
 {
-    return a->fit.height > 0 && (a->claims & k->refused) == 0 &&
+    return a->fit.height > 0 && !seek_is_refused(k, a) &&
            resources_contain(&a->fit.vector, &j->resources) &&
            fleet_has_extras(a, j->extras);
 }
@@ -442,12 +442,7 @@ static bool step(struct call *c, struct preemption *out, bool *is_taken)
     begin_search(p, t.job->id);
     seek_begin(&k, &c->sched->fleet, c->state, t.role, &t.pick.shape->demand, UINT_MAX);
     seek_count(&k, t.job, NULL, 0);
-    k.refused =
-        claims_against(&c->sched->claims,
-                       &c->sched->fleet,
-                       &c->sched->lanes,
-                       c->state,
-                       &(struct claimant){t.job, &t.pick.shape->demand, c->now_us});
+    seek_heed(&k, &c->sched->claims, &c->sched->lanes, t.job, c->now_us);
     searched = search(c, &t, &k);
     if (searched == DONE)
         *is_taken = take(c, &t, &k, out);

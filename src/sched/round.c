@@ -79,7 +79,7 @@ static void clear(struct sched *s)
     s->counted_count = 0;
     s->waking.was_cut = false;
     s->waking.again = false;
-    s->claims.used = 0;
+    claims_clear(&s->claims);
     reserving_reset(&s->reserving);
     preempting_finish(&s->preempting);
 }
@@ -300,14 +300,11 @@ static void pay(struct round *r, struct seek *k)
     k->effort.most = (r->looks + 1) * ASKED_PER_LOOK;
 }
 
-/* Which claims are in its way: those of who comes before it, at this moment. */
-static void look_at_claims(struct round *r, const struct job *j, struct seek *k)
+static void look_at_claims(const struct round *r, const struct job *j, struct seek *k)
 {
     const struct sched *s = r->sched;
-    struct claimant who = {j, k->demand, s->now_us};
 
-    if (s->claims.used != 0)
-        k->refused = claims_against(&s->claims, &s->fleet, &s->lanes, r->state, &who);
+    seek_heed(k, &s->claims, &s->lanes, j, s->now_us);
 }
 
 static void begin_seek(struct round *r,
@@ -618,7 +615,7 @@ static enum filled fill(struct round *r,
             why = AT_MAXIMUM;
             break;
         }
-        if ((a->claims & k->refused) != 0 || !fleet_plan(a, &left, k->demand))
+        if (seek_is_refused(k, a) || !fleet_plan(a, &left, k->demand))
             break;
         r->out[r->count++] = t->next;
         if (!t->is_gang)
@@ -835,7 +832,7 @@ static bool place_systems(struct round *r)
     for (size_t i = 0; i < r->count; i++) {
         struct fleet_agent *a = fleet_agent(&s->fleet, r->out[i].agent);
 
-        claims_drop_set(&s->claims, &s->fleet, a->claims);
+        claims_leave(&s->claims, &s->fleet, a);
         if (i == 0 || r->out[i].job != r->out[i - 1].job)
             lanes_freed(&s->lanes, r->state, state_job(r->state, r->out[i].job));
     }

@@ -2,6 +2,7 @@
 #include "sched/seek.h"
 
 #include "base/text.h"
+#include "sched/claims.h"
 #include "sched/worth.h"
 
 #define FEW 32 /* agents that are asked one by one instead of a search */
@@ -221,6 +222,23 @@ void seek_count(struct seek *k,
         count_own(k, j, planned, count);
 }
 
+void seek_heed(struct seek *k,
+               const struct claims *c,
+               const struct lanes *l,
+               const struct job *j,
+               uint64_t now_us)
+{
+    struct claimant who = {j, k->demand, now_us};
+
+    k->claims = c;
+    k->refused = c->used == 0 ? 0 : claims_against(c, k->fleet, l, k->state, &who);
+}
+
+bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a)
+{
+    return claims_refuse(k->claims, k->refused, a, k->demand);
+}
+
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j)
 {
     if (has_aparts(k) && read_names(k, a))
@@ -266,6 +284,33 @@ bool seek_depends_on_tasks(const struct seek *k)
     return has_aparts(k) || (k->matcher != NULL && k->matcher->distinct_count > 0);
 }
 
+static bool is_apart_from_itself(const struct seek *k, const struct job *j)
+{
+    uint64_t own = name_number_of(j);
+
+    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+        if (k->apart[i] == own && (k->never_with >> i & 1) != 0)
+            return true;
+    return false;
+}
+
+uint32_t
+seek_most_there(const struct seek *k, const struct job *j, const struct fleet_agent *a)
+{
+    const struct matcher *m = k->matcher;
+    uint32_t most = UINT32_MAX;
+
+    for (size_t i = 0; m != NULL && i < m->distinct_count; i++) {
+        const struct value *v = attributes_find(&a->attributes, m->distincts[i].column);
+
+        if (v == NULL || v->agent_count > 1)
+            return 0;
+        if (m->distincts[i].limit < most)
+            most = m->distincts[i].limit;
+    }
+    return m != NULL && is_apart_from_itself(k, j) ? 1 : most;
+}
+
 bool seek_matches(struct seek *k, struct fleet_agent *a)
 {
     struct matcher *m = k->matcher;
@@ -285,7 +330,7 @@ static enum fit_answer holds(void *owner, void *context)
     struct seek *k = context;
     bool matches;
 
-    if (k->effort.is_cut || (a->claims & k->refused) != 0)
+    if (k->effort.is_cut || seek_is_refused(k, a))
         return FIT_NOT_NOW;
     matches = fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
     if (k->effort.is_cut)

@@ -23,6 +23,9 @@
 #include "sched/matcher.h"
 #include "wire/role.h"
 
+struct claims;
+struct lanes;
+
 struct seek {
     struct fleet *fleet;
     const struct state *state;
@@ -37,8 +40,9 @@ struct seek {
     bool is_single;               /* another agent may be better after each task */
     uint64_t need, most;          /* worth of a task; and of the largest agent, not 0 */
     uint64_t alpha;
-    uint64_t refused; /* claims that keep it away from their agents: at first none */
-    uint64_t number;  /* its own */
+    uint64_t refused; /* claims that keep it away from their agents: at first none … */
+    const struct claims *claims; /* … of these */
+    uint64_t number;             /* its own */
     struct effort effort;
 };
 
@@ -57,6 +61,18 @@ void seek_count(struct seek *k,
                 const struct job *j,
                 const struct placement *planned,
                 size_t count);
+/* Claims are in its way: those of who comes before the job, at this moment. */
+void seek_heed(struct seek *k,
+               const struct claims *c,
+               const struct lanes *l,
+               const struct job *j,
+               uint64_t now_us);
+/* One of them keeps it away from this agent; if it is on it, since it needs too much there. */
+bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a);
+static inline bool seek_is_refused(const struct seek *k, const struct fleet_agent *a)
+{
+    return (a->claims & k->refused) != 0 && seek_is_too_much(k, a);
+}
 /* One more of the job is planned. */
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
 /* Where the next search of the same job may begin when an agent with this key took some of it:
@@ -73,6 +89,10 @@ bool seek_grown(struct seek *k);
 bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint);
 /* What constraints say depends on where tasks are. */
 bool seek_depends_on_tasks(const struct seek *k);
+/* How many tasks of the job may be on this agent, which has none and matches: UINT32_MAX when
+ * that is no matter; 0 when it depends on what is on others. */
+uint32_t
+seek_most_there(const struct seek *k, const struct job *j, const struct fleet_agent *a);
 /* True if it may be there as far as it is no matter of amounts, ports and the like. */
 bool seek_matches(struct seek *k, struct fleet_agent *a);
 

@@ -44,6 +44,16 @@ void resources_subtract(struct resources *from, const struct resources *r)
     }
 }
 
+struct resources resources_times(const struct resources *r, uint32_t n)
+{
+    struct resources sum;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (__builtin_mul_overflow(r->amount[k], n, &sum.amount[k]))
+            sum.amount[k] = UINT64_MAX;
+    return sum;
+}
+
 void resources_pack(const struct resources *r, struct buffer *out)
 {
     pack_array(out, RESOURCE_KINDS);

@@ -37,6 +37,8 @@ bool resources_equal(const struct resources *a, const struct resources *b);
 /* Sum and difference; an overflow or a negative result is a bug (assertion). */
 void resources_add(struct resources *to, const struct resources *r);
 void resources_subtract(struct resources *from, const struct resources *r);
+/* So often; what is above 64 bits is as much as they hold. */
+struct resources resources_times(const struct resources *r, uint32_t n);
 
 /* As an array of all kinds; unpack refuses amounts above LIMIT_RESOURCE. */
 void resources_pack(const struct resources *r, struct buffer *out);
