@@ -35,13 +35,14 @@ void claims_clear(struct claims *c)
     c->places = 0;
 }
 
-static struct fleet_agent *agent_of(struct fleet *f, const struct claim *c, size_t place)
+static struct fleet_agent *
+agent_of(const struct fleet *f, const struct claim *c, size_t place)
 {
     return fleet_agent(f, claim_agent(c, place));
 }
 
-/* One of a gang is on agents that there are, as far as its places are known. */
-static bool may_add(const struct claims *c, const struct fleet *f, const struct claim *n)
+static bool
+may_add(const struct claims *c, const struct fleet *f, const struct claim *n)
 {
     return ~c->used != 0 && fleet_agent(f, n->agent) != NULL &&
            c->places + n->place_count <= LIMIT_CLAIM_PLACES;

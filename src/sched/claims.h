@@ -51,11 +51,9 @@ struct claim {
     struct resources beyond; /* that is left then, for tasks which do not end before */
     struct claim_place *places; /* of a gang, by agent; else NULL */
     size_t place_count;
-    uint32_t at_once; /* tasks it is for; these are set by claims_add(): */
-    bool
-        beyond_is_plain; /* … and need no ports or custom resources */
-    bool is_alone;       /* the job wants to be apart from others: nothing is beyond; so
-                              * is this */
+    uint32_t at_once; /* tasks that it is for; this and the following by claims_add() */
+    bool beyond_is_plain; /* and they need no ports or custom resources */
+    bool is_alone; /* the job wants to be apart from others: nothing is beyond */
 };
 
 struct claims {

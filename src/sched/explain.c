@@ -580,8 +580,8 @@ count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *roo
     return true;
 }
 
-/* One of them has room. */
-static void
+/* One of them has room; true if not all have. */
+static bool
 say_room(struct text *t, const struct job *job, struct seek *k, unsigned *looks)
 {
     const struct demand *d = k->demand;
@@ -590,11 +590,12 @@ say_room(struct text *t, const struct job *job, struct seek *k, unsigned *looks)
 
     if (is_known && room == d->at_once) {
         say(t, "%u tasks wait; placed next", d->at_once);
-        return;
+        return false;
     }
     say_waiting_for(t, d);
     if (is_known)
         say(t, ": room for %u now", room);
+    return true;
 }
 
 /* ---- system jobs ---- */
@@ -750,16 +751,29 @@ static void say_in(struct text *t, uint64_t us)
         say(t, " in %llu h", (unsigned long long)(s + 3599) / 3600);
 }
 
+static uint32_t agents_of(const struct claim *c)
+{
+    uint32_t n = 0;
+
+    for (size_t k = 0; k < claim_places(c); k++)
+        n += claim_tasks(c, k) > 0;
+    return n;
+}
+
 static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t now_us)
 {
     const struct claim *c = &s->claims.of[i];
-    uint32_t ends = s->reserving.of[i].ends;
+    uint32_t ends;
 
     if (c->kind == CLAIM_PREEMPTION) { /* somebody ends for it, or soon does anyway */
         say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
         return;
     }
-    say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
+    if (claim_places(c) == 1)
+        say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
+    else
+        say(t, "; %u agents are reserved for it", agents_of(c));
+    ends = reservation_ends(s, i);
     if (c->at_us != CLAIM_NEVER && c->at_us >= now_us)
         say_in(t, c->at_us - now_us);
     else if (ends == 1)
@@ -770,7 +784,23 @@ static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t 
         say(t, " that should have");
 }
 
-/* The first agent that has room for it and is kept for somebody else, if that is known. */
+/* The first agent of a claim that has room for it, as far as that is known; NULL: there is none. */
+static struct fleet_agent *
+find_kept(const struct sched *s, const struct claim *c, struct seek *k, unsigned *looks)
+{
+    for (size_t n = 0; n < claim_places(c) && *looks > 0; n++) {
+        struct fleet_agent *a = fleet_agent(&s->fleet, claim_agent(c, n));
+        bool has_room = a != NULL && seek_is_refused(k, a) &&
+                        resources_contain(&a->fit.vector, &k->demand->need) &&
+                        fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
+
+        if (pay_for_agent(k, looks) && has_room)
+            return a;
+    }
+    return NULL;
+}
+
+/* The first agent that has room for it and is kept for somebody else. */
 static void
 say_kept(struct text *t, const struct sched *s, struct seek *k, unsigned *looks)
 {
@@ -778,16 +808,13 @@ say_kept(struct text *t, const struct sched *s, struct seek *k, unsigned *looks)
 
     while (set != 0 && *looks > 0) {
         const struct claim *c = &s->claims.of[claim_next(&set)];
-        struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
-        bool has_room = a != NULL &&
-                        resources_contain(&a->fit.vector, &k->demand->need) &&
-                        fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
+        const struct fleet_agent *a = find_kept(s, c, k, looks);
 
-        if (!pay_for_agent(k, looks) || !has_room)
+        if (a == NULL)
             continue;
         say(t,
             "; agent %llu has room and is reserved for job %llu",
-            (unsigned long long)c->agent,
+            (unsigned long long)a->id,
             (unsigned long long)c->job);
         return;
     }
@@ -803,7 +830,7 @@ static void say_soonest(struct text *t,
 {
     unsigned some = *looks / 4, left = some;
     struct told *told = told_of(shape);
-    const struct forecast *f = &told->soonest;
+    const struct soonest *f = &told->soonest;
 
     if (told->soonest_version != s->fleet.version) {
         if (!reserve_soonest(
@@ -814,8 +841,41 @@ static void say_soonest(struct text *t,
     }
     if (f->agent == 0 || f->at_us == FORECAST_NEVER || f->at_us < now_us)
         return;
-    say(t, "; agent %llu may have room", (unsigned long long)f->agent);
+    if (f->agents == 1)
+        say(t, "; agent %llu may have room", (unsigned long long)f->agent);
+    else
+        say(t, "; %u agents may have room", f->agents);
     say_in(t, f->at_us - now_us);
+}
+
+/* An attribute of which a gang may have so many tasks for each value that several agents have: then
+ * nothing is reserved for it (seek_most_there()).  NULL: there is none. */
+static const char *shared_distinct(const struct seek *k, unsigned *looks)
+{
+    const struct matcher *m = k->matcher;
+
+    for (size_t i = 0; m != NULL && i < m->distinct_count; i++) {
+        struct column *column = m->distincts[i].column;
+        struct value *v;
+
+        RB_FOREACH (v, value_tree, &column->values) {
+            if (*looks == 0)
+                return NULL;
+            --*looks;
+            if (v->agent_count > 1)
+                return column->name;
+        }
+    }
+    return NULL;
+}
+
+static void
+say_not_reserved(struct text *t, const struct job *job, struct seek *k, unsigned *looks)
+{
+    const char *name = shared_distinct(k, looks);
+
+    if (name != NULL && job->owner->role->spec.reserve_ms != ROLE_NEVER)
+        say(t, "; nothing is reserved for a gang with %s distinct", name);
 }
 
 /* What begins when, as far as that is known. */
@@ -835,6 +895,8 @@ static void say_when(struct text *t,
         return;
     }
     say_kept(t, s, k, looks);
+    if (k->demand->at_once > 1)
+        say_not_reserved(t, job, k, looks);
     if (w != NULL)
         say_soonest(t, s, state, now_us, w->shape, looks);
 }
@@ -871,9 +933,10 @@ void sched_explain(const struct sched *s,
     }
     begin_seek(s, state, now_us, job, &d, looks, &k);
     is_known = ask(s, told, &k, looks, &room);
-    if (room.is_there && d.at_once > 1)
-        say_room(&t, job, &k, looks);
-    else if (room.is_there)
+    if (room.is_there && d.at_once > 1) {
+        if (say_room(&t, job, &k, looks))
+            say_when(&t, s, state, now_us, job, &k, looks);
+    } else if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
     else if (is_known && count(s, told, &k, looks, &c)) {
         say_reason(&t, state, &c, &room, &k);

@@ -108,104 +108,167 @@ static int by_end(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Whether `need` fits beside what is used; what is left then. */
-static bool fits(const struct resources *capacity,
-                 const struct resources *used,
-                 const struct resources *need,
-                 struct resources *left)
+/* How many tasks of those `most` have room beside what is used. */
+static uint32_t amounts_room(const struct resources *capacity,
+                             const struct resources *used,
+                             const struct resources *need,
+                             uint32_t most)
 {
-    for (int k = 0; k < RESOURCE_KINDS; k++) {
-        uint64_t sum = used->amount[k] + need->amount[k];
+    for (int k = 0; k < RESOURCE_KINDS && most > 0; k++) {
+        uint64_t free = capacity->amount[k] - used->amount[k];
 
-        if (sum > capacity->amount[k])
-            return false;
-        left->amount[k] = capacity->amount[k] - sum;
+        if (used->amount[k] > capacity->amount[k])
+            return 0;
+        if (free < most * need->amount[k])
+            most = (uint32_t)(free / need->amount[k]);
     }
-    return true;
+    return most;
 }
 
-static void end_extras(struct extra_use *use, const struct ending *e)
+/* The tasks of an agent end one by one. */
+struct walk {
+    const struct agent *agent;
+    struct resources used; /* with what is promised */
+    struct extra_use use;
+    size_t count, ended;
+    uint64_t from_us, at_us; /* of the last one; or now */
+    bool is_able;
+};
+
+static struct walk walk_begin(struct outlook *o,
+                              const struct fleet_agent *a,
+                              const struct resources *promised,
+                              unsigned *looks)
 {
-    if (e->attempt != NULL && e->job->extras != NULL)
-        extra_give(use, e->job->extras, attempt_ports(e->attempt), e->attempt->port_count);
+    struct walk w = {.agent = state_agent(o->state, a->id),
+                     .from_us = o->now_us,
+                     .at_us = o->now_us};
+    struct resources least = o->demand->need;
+    unsigned cost;
+
+    resources_add(&least, promised);
+    w.is_able = w.agent != NULL && w.agent->superseded_count == 0 &&
+                resources_contain(&w.agent->capacity, &least);
+    if (!w.is_able)
+        return w;
+    w.count = collect(o, w.agent, a, &w.used);
+    resources_add(&w.used, promised);
+    if (w.count > 0)
+        qsort(o->endings, w.count, sizeof(*o->endings), by_end);
+    if (o->demand->extras != NULL)
+        extra_use_copy(&w.use, &w.agent->extras_used);
+    cost = 1 + (unsigned)w.count / ENDINGS_PER_LOOK +
+           (a->is_taken ? (unsigned)o->planned_count / PLANNED_PER_LOOK : 0);
+    *looks -= cost < *looks ? cost : *looks;
+    return w;
 }
 
-static bool walk(const struct outlook *o,
-                 const struct agent *agent,
-                 size_t count,
-                 struct resources used,
-                 const struct resources *need,
-                 struct forecast *out)
+static void walk_finish(struct walk *w)
+{
+    extra_use_finish(&w->use);
+}
+
+static void end_next(const struct outlook *o, struct walk *w)
+{
+    const struct ending *e = &o->endings[w->ended++];
+
+    w->from_us = e->from_us;
+    w->at_us = e->at_us;
+    resources_subtract(&w->used, &e->job->resources);
+    if (o->demand->extras != NULL && e->attempt != NULL && e->job->extras != NULL)
+        extra_give(&w->use,
+                   e->job->extras,
+                   attempt_ports(e->attempt),
+                   e->attempt->port_count);
+}
+
+/* How many tasks have room by then: `most` at most. */
+static uint32_t room(const struct outlook *o, const struct walk *w, uint32_t most)
 {
     const struct extra_needs *extras = o->demand->extras;
-    struct extra_use use = {0};
-    bool found = false;
+    size_t runs = w->count - w->ended;
 
-    if (extras != NULL)
-        extra_use_copy(&use, &agent->extras_used);
-    out->from_us = out->at_us = o->now_us;
-    for (size_t i = 0; i <= count; i++) {
-        if (i > 0) {
-            const struct ending *e = &o->endings[i - 1];
-
-            out->from_us = e->from_us;
-            out->at_us = e->at_us;
-            resources_subtract(&used, &e->job->resources);
-            if (extras != NULL)
-                end_extras(&use, e);
-        }
-        out->ends = (uint32_t)i;
-        found = fits(&agent->capacity, &used, need, &out->beyond) &&
-                (extras == NULL || extra_has_room(&agent->extras, &use, extras));
-        if (found)
-            break;
-    }
-    extra_use_finish(&use);
-    return found;
+    if (runs + most > LIMIT_AGENT_RUNS)
+        most = runs < LIMIT_AGENT_RUNS ? (uint32_t)(LIMIT_AGENT_RUNS - runs) : 0;
+    most = amounts_room(&w->agent->capacity, &w->used, &o->demand->need, most);
+    if (most == 0 || extras == NULL)
+        return most;
+    if (!extra_has_room(&w->agent->extras, &w->use, extras))
+        return 0;
+    return extra_room(&w->agent->extras, &w->use, extras, most);
 }
 
-/* What else is expected to have ended by then is left as well. */
-static void add_what_ends(const struct outlook *o, size_t count, struct forecast *f)
+/* ---- questions ---- */
+
+static bool is_next_by(const struct outlook *o, const struct walk *w, uint64_t us)
 {
-    for (size_t i = f->ends; i < count && o->endings[i].from_us == f->from_us &&
-                             f->from_us != FORECAST_NEVER;
-         i++)
-        resources_add(&f->beyond, &o->endings[i].job->resources);
+    return w->ended < w->count && o->endings[w->ended].from_us <= us &&
+           o->endings[w->ended].from_us != FORECAST_NEVER;
+}
+
+/* What is expected to have ended by then is left as well. */
+static void find_beyond(const struct outlook *o,
+                        struct walk *w,
+                        uint32_t tasks,
+                        uint64_t by_us,
+                        struct resources *beyond)
+{
+    struct resources needs = resources_times(&o->demand->need, tasks);
+
+    while (is_next_by(o, w, by_us))
+        end_next(o, w);
+    *beyond = w->agent->capacity;
+    resources_subtract(beyond, &w->used);
+    resources_subtract(beyond, &needs);
 }
 
 bool forecast_agent(struct outlook *o,
                     const struct fleet_agent *a,
                     const struct resources *promised,
+                    uint32_t tasks,
+                    uint64_t by_us,
                     struct forecast *out,
                     unsigned *looks)
 {
-    const struct agent *agent = state_agent(o->state, a->id);
-    struct resources need = o->demand->need, used;
-    unsigned cost;
-    size_t count;
+    struct walk w = walk_begin(o, a, promised, looks);
+    bool found = w.is_able && room(o, &w, tasks) == tasks;
 
-    resources_add(&need, promised);
-    if (agent == NULL || agent->superseded_count > 0 ||
-        !resources_contain(&agent->capacity, &need))
-        return false;
-    count = collect(o, agent, a, &used);
-    if (count > 0)
-        qsort(o->endings, count, sizeof(*o->endings), by_end);
-    cost = 1 + (unsigned)count / ENDINGS_PER_LOOK +
-           (a->is_taken ? (unsigned)o->planned_count / PLANNED_PER_LOOK : 0);
-    *looks -= cost < *looks ? cost : *looks;
-    *out = (struct forecast){.agent = a->id};
-    if (!walk(o, agent, count, used, &need, out))
-        return false;
-    add_what_ends(o, count, out);
-    return true;
+    while (w.is_able && !found && w.ended < w.count) {
+        end_next(o, &w);
+        found = room(o, &w, tasks) == tasks;
+    }
+    *out = (struct forecast){
+        .from_us = w.from_us, .at_us = w.at_us, .ends = (uint32_t)w.ended};
+    if (found)
+        find_beyond(o, &w, tasks, by_us > w.from_us ? by_us : w.from_us, &out->beyond);
+    walk_finish(&w);
+    return found;
 }
 
-bool forecast_is_sooner(const struct forecast *a, const struct forecast *b)
+void forecast_gather(struct outlook *o,
+                     const struct fleet_agent *a,
+                     const struct resources *promised,
+                     uint32_t most,
+                     struct gathering *g,
+                     unsigned *looks)
 {
-    if (b->agent == 0 || a->from_us != b->from_us)
-        return b->agent == 0 || a->from_us < b->from_us;
-    if (a->ends != b->ends)
-        return a->ends < b->ends;
-    return a->agent < b->agent;
+    struct walk w = walk_begin(o, a, promised, looks);
+    uint32_t has = 0, now;
+    bool is_of_use = w.is_able;
+
+    while (is_of_use && has < most) {
+        now = room(o, &w, most);
+        if (now > has)
+            is_of_use = gathering_add(g,
+                                      &(struct step){.agent = a->id,
+                                                     .from_us = w.from_us,
+                                                     .at_us = w.at_us,
+                                                     .ends = (uint32_t)w.ended,
+                                                     .tasks = now - has});
+        has = now;
+        if (w.ended == w.count)
+            break;
+        end_next(o, &w);
+    }
+    walk_finish(&w);
 }

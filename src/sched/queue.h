@@ -44,7 +44,7 @@ struct told {
     uint64_t census_version; /* of the fleet's sizes, or as below */
     struct room room;
     uint64_t room_version; /* of the fleet */
-    struct forecast soonest; /* it may be that there is none */
+    struct soonest soonest;  /* it may be that there is none */
     uint64_t soonest_version;
 };
 

@@ -8,41 +8,31 @@
  */
 #include "sched/reserve.h"
 
-#include "base/assert.h"
+#include "base/mem.h"
 #include "sched/internal.h"
-#include "sched/seek.h"
 
 #include <limits.h>
 
-#define SKIPPED_PER_LOOK 16 /* agents that are not asked */
-#define CANDIDATES       8  /* that are passed over in a role */
-#define HELP             64 /* looks */
-#define LATER_US         1000000u /* what is worth telling of a time that moves on */
+#define CANDIDATES 8 /* that are passed over in a role */
 
 void reserving_reset(struct reserving *r)
 {
+    for (int i = 0; i < LIMIT_CLAIMS; i++)
+        mem_free(r->of[i].of);
+    gathering_finish(&r->found);
     *r = (struct reserving){.due_us = UINT64_MAX, .made = r->made};
 }
 
 /* ---- who ---- */
 
-static void be_due(struct reserving *r, uint64_t us)
-{
-    if (us < r->due_us)
-        r->due_us = us;
-}
-
-/* No agent was found for it, and what there is of them is as it was.  Nothing is reserved for a
- * gang: one agent is not what it waits for. */
+/* No agents were found for it, and what there is of them is as it was. */
 static bool is_hopeless(struct sched *s, const struct shape *shape)
 {
     uint64_t until_us = shape->hopeless_us + RESERVE_AGAIN_US;
 
-    if (shape->demand.at_once > 1)
-        return true;
     if (shape->hopeless_version != s->fleet.sizes_version || s->now_us >= until_us)
         return false;
-    be_due(&s->reserving, until_us);
+    reserving_be_due(&s->reserving, until_us);
     return true;
 }
 
@@ -125,134 +115,40 @@ due_us(const struct shape *shape, const struct job *j, uint64_t reserve_ms)
 
 /* ---- where ---- */
 
-/* What is kept on an agent for who comes before a job. */
-static struct resources promised(const struct sched *s,
-                                 const struct state *state,
-                                 const struct fleet_agent *a,
-                                 const struct job *j)
+static void be_hopeless(const struct sched *s, struct shape *shape)
 {
-    struct resources sum = {0};
-    uint64_t set = a->claims;
-
-    while (set != 0) {
-        const struct claim *c = &s->claims.of[claim_next(&set)];
-        const struct job *other = state_job(state, c->job);
-
-        if (other == NULL || other == j || lanes_comes_before(&s->lanes, j, other))
-            continue;
-        resources_add(&sum, &other->resources);
-    }
-    return sum;
+    shape->hopeless_version = s->fleet.sizes_version;
+    shape->hopeless_us = s->now_us;
 }
 
-static bool forecast(struct reserve_view *v,
-                     struct seek *k,
-                     const struct job *j,
-                     struct fleet_agent *a,
-                     struct forecast *out)
+/* The claim gives way to what was found. */
+static bool is_worth_moving(const struct sched *s, int claim, const struct step *to)
 {
-    struct resources kept;
+    struct reserved from = reservation_last(s, claim);
 
-    if (a->standing != STANDS_OPEN ||
-        !resources_contain(&a->size->capacity, &k->demand->need) || !seek_matches(k, a))
-        return false;
-    v->outlook.demand = k->demand;
-    kept = promised(v->sched, v->outlook.state, a, j);
-    return forecast_agent(&v->outlook, a, &kept, out, &v->looks);
+    return reservation_is_in_parts(&s->claims.of[claim]) || to->from_us < from.from_us ||
+           (to->from_us == FORECAST_NEVER && to->ends < from.ends);
 }
 
-static void begin_seek(struct reserve_view *v,
-                       const struct shape *shape,
-                       const struct job *j,
-                       unsigned effort,
-                       struct seek *k)
+/* Some rounds went by since it was found. */
+static bool is_there_still(struct reserve_view *v,
+                           const struct shape *shape,
+                           const struct job *j,
+                           struct step *last,
+                           struct resources *beyond)
 {
-    seek_begin(
-        k, &v->sched->fleet, v->outlook.state, j->owner->role, &shape->demand, effort);
-    seek_count(k, j, v->outlook.planned, v->outlook.planned_count);
-}
-
-/* What it spent counts as looks; false when it was cut. */
-static bool pay(struct reserve_view *v, struct seek *k)
-{
-    unsigned looks = k->effort.spent / ASKED_PER_LOOK;
-
-    v->looks -= looks < v->looks ? looks : v->looks;
-    k->effort.spent %= ASKED_PER_LOOK;
-    k->effort.most = (v->looks + 1) * ASKED_PER_LOOK;
-    if (k->effort.is_cut) {
-        v->looks = 0;
-        matchers_keep(&v->sched->fleet.matchers, k->matcher);
-    }
-    return !k->effort.is_cut;
-}
-
-/* Agents from *next on; true when all were looked at. */
-static bool look(struct reserve_view *v,
-                 const struct shape *shape,
-                 const struct job *j,
-                 uint64_t *next,
-                 struct forecast *found)
-{
-    struct fleet_agent wanted = {.id = *next}, *a;
-    unsigned skipped = 0;
+    struct fleet_agent *a = fleet_agent(&v->sched->fleet, last->agent);
     struct forecast f;
     struct seek k;
 
-    if (v->looks == 0)
+    spots_begin(v, shape, j, UINT_MAX, &k);
+    if (a == NULL || !spot_forecast(v, &k, j, a, last->tasks, 0, &f))
         return false;
-    begin_seek(v, shape, j, (v->looks + 1) * ASKED_PER_LOOK, &k);
-    if (!pay(v, &k))
-        return false;
-    if (v->looks == 0) /* counting its tasks took all: it comes to its end all the same */
-        v->looks = HELP;
-    for (a = RB_NFIND(fleet_tree, &v->sched->fleet.agents, &wanted);
-         a != NULL && v->looks > 0;
-         a = RB_NEXT(fleet_tree, &v->sched->fleet.agents, a)) {
-        bool is_able = forecast(v, &k, j, a, &f);
-
-        if (!pay(v, &k))
-            return false; /* this agent is the next one again */
-        *next = a->id + 1;
-        if (++skipped % SKIPPED_PER_LOOK == 0 && v->looks > 0)
-            v->looks--;
-        if (is_able && forecast_is_sooner(&f, found))
-            *found = f;
-    }
-    return a == NULL;
-}
-
-static void note(struct sched *s, int i, const struct forecast *f)
-{
-    s->reserving.of[i].seen = fleet_agent(&s->fleet, f->agent)->changes;
-    s->reserving.of[i].ends = f->ends;
-}
-
-/* Room is kept for it there. */
-static void reserve(struct reserve_view *v,
-                    const struct shape *shape,
-                    const struct job *j,
-                    const struct forecast *f)
-{
-    struct sched *s = v->sched;
-    struct claim claim = {.agent = f->agent,
-                          .job = j->id,
-                          .kind = CLAIM_RESERVATION,
-                          .at_us = f->at_us,
-                          .beyond = f->beyond};
-    int i = claims_add(&s->claims, &s->fleet, &claim, &shape->demand);
-
-    if (i < 0)
-        return;
-    s->reserving.made++;
-    s->reserving.of[i].again_us = s->now_us + RESERVE_AGAIN_US;
-    note(s, i, f);
-}
-
-static bool is_worth_moving(const struct forecast *to, const struct forecast *from)
-{
-    return to->from_us < from->from_us ||
-           (to->from_us == FORECAST_NEVER && to->ends < from->ends);
+    last->from_us = f.from_us;
+    last->at_us = f.at_us;
+    last->ends = f.ends;
+    *beyond = f.beyond;
+    return true;
 }
 
 /* All agents were looked at: the claim is made, or moves when that is sooner. */
@@ -260,27 +156,32 @@ static void
 search_end(struct reserve_view *v, struct shape *shape, const struct job *j, int claim)
 {
     struct sched *s = v->sched;
-    struct forecast best = s->reserving.found, now;
-    struct fleet_agent *a = fleet_agent(&s->fleet, best.agent);
-    struct seek k;
+    struct gathering *g = &s->reserving.found;
+    struct resources beyond;
+    struct step *last;
 
     s->reserving.searching = 0;
-    begin_seek(v, shape, j, UINT_MAX, &k);
-    if (claim >= 0)
-        s->reserving.of[claim].again_us = s->now_us + RESERVE_AGAIN_US;
-    if (best.agent == 0 && claim < 0) {
-        shape->hopeless_version = s->fleet.sizes_version;
-        shape->hopeless_us = s->now_us;
-    }
-    if (a == NULL || !forecast(v, &k, j, a, &best))
+    if (!gathering_is_whole(g)) {
+        be_hopeless(s, shape);
+        if (claim >= 0)
+            claims_drop(&s->claims, &s->fleet, claim);
         return;
+    }
+    last = &g->of[gathering_end(g)];
     if (claim >= 0) {
-        a = fleet_agent(&s->fleet, s->claims.of[claim].agent);
-        if (forecast(v, &k, j, a, &now) && !is_worth_moving(&best, &now))
+        reservation_forget(s, claim);
+        reservation_look(v, claim);
+        s->reserving.of[claim].again_us = s->now_us + RESERVE_AGAIN_US;
+    }
+    if (!is_there_still(v, shape, j, last, &beyond))
+        return;
+    if (claim >= 0 && (s->claims.used & 1ull << claim) != 0) {
+        if (!is_worth_moving(s, claim, last))
             return;
         claims_drop(&s->claims, &s->fleet, claim);
     }
-    reserve(v, shape, j, &best);
+    if (!reservation_make(v, shape, j, g, last, &beyond))
+        be_hopeless(s, shape);
 }
 
 /* ---- one role ---- */
@@ -321,7 +222,7 @@ next_of_role(struct reserve_view *v, struct role_lanes *role, int *claim)
         return NULL;
     }
     if (*claim >= 0 && is_kept(s, *claim)) {
-        be_due(&s->reserving, s->reserving.of[*claim].again_us);
+        reserving_be_due(&s->reserving, s->reserving.of[*claim].again_us);
         shape = waiting_find(&s->lanes.jobs, s->claims.of[*claim].job)->shape;
         return is_wanted(s, *claim) && shape->at == SHAPE_ASLEEP ? shape : NULL;
     }
@@ -333,7 +234,7 @@ next_of_role(struct reserve_view *v, struct role_lanes *role, int *claim)
         return NULL;
     at_us = due_us(shape, j, spec->spec.reserve_ms);
     if (at_us > s->now_us) {
-        be_due(&s->reserving, at_us);
+        reserving_be_due(&s->reserving, at_us);
         return NULL;
     }
     if (*claim >= 0)
@@ -363,60 +264,18 @@ static bool serve(struct reserve_view *v,
 
     if (searched != NULL && searched != role)
         return false;
-    if (r->searching != j->id) {
+    if (r->searching != j->id || r->found.wanted != shape->demand.at_once) {
         r->searching = j->id;
         r->next = 0;
-        r->found = (struct forecast){0};
+        gathering_begin(&r->found, shape->demand.at_once);
     }
-    if (!look(v, shape, j, &r->next, &r->found))
+    if (!spots_look(v, shape, j, &r->next, &r->found))
         return false;
     search_end(v, shape, j, claim);
     return true;
 }
 
 /* ---- all roles ---- */
-
-/* A task that is late ends later at each look, and the claim lets more in then, which is a reason to
- * look: not without end. */
-static bool is_little_later(const struct claim *c, const struct forecast *f)
-{
-    return f->at_us >= c->at_us && f->at_us - c->at_us < LATER_US &&
-           f->at_us != CLAIM_NEVER && resources_equal(&f->beyond, &c->beyond);
-}
-
-/* An agent of a reservation has changed: its time is another one, or it has ended. */
-static void look_again(struct reserve_view *v, int i)
-{
-    struct sched *s = v->sched;
-    struct claim *c = &s->claims.of[i];
-    struct fleet_agent *a = fleet_agent(&s->fleet, c->agent);
-    const struct waiting *w = waiting_find(&s->lanes.jobs, c->job);
-    const struct job *j = state_job(v->outlook.state, c->job);
-    struct forecast f;
-    struct seek k;
-    bool is_able;
-
-    if (c->kind != CLAIM_RESERVATION || a->changes == s->reserving.of[i].seen ||
-        w == NULL || j == NULL)
-        return;
-    begin_seek(v, w->shape, j, UINT_MAX, &k);
-    is_able = forecast(v, &k, j, a, &f);
-    pay(v, &k);
-    if (!is_able) {
-        claims_drop(&s->claims, &s->fleet, i);
-        return;
-    }
-    note(s, i, &f);
-    if (f.at_us <= s->now_us && c->at_us <= s->now_us)
-        f.at_us = c->at_us; /* at once is no later than at once */
-    if (is_little_later(c, &f))
-        return;
-    if (f.at_us > c->at_us) {
-        s->reserving.of[i].again_us = s->now_us;
-        be_due(&s->reserving, s->now_us);
-    }
-    claims_change(&s->claims, &s->fleet, i, f.at_us, &f.beyond);
-}
 
 static bool serve_role(struct reserve_view *v, struct role_lanes *role)
 {
@@ -435,6 +294,20 @@ static bool is_as_it_was(const struct sched *s)
            s->now_us < r->due_us;
 }
 
+/* False when looks did not last for all places of all reservations. */
+static bool are_known(const struct sched *s)
+{
+    uint64_t set = s->claims.used;
+    bool all = true;
+
+    while (set != 0) {
+        int i = claim_next(&set);
+
+        all &= s->claims.of[i].kind != CLAIM_RESERVATION || reservation_is_known(s, i);
+    }
+    return all;
+}
+
 bool reserve_all(struct reserve_view *v)
 {
     struct sched *s = v->sched;
@@ -444,9 +317,9 @@ bool reserve_all(struct reserve_view *v)
     struct fit_node *n;
 
     while (set != 0)
-        look_again(v, claim_next(&set));
+        reservation_look(v, claim_next(&set));
     if (first == NULL && is_as_it_was(s))
-        return true;
+        return are_known(s);
     s->reserving.due_us = UINT64_MAX;
     if (first != NULL && !serve_role(v, first))
         return false;
@@ -462,7 +335,7 @@ bool reserve_all(struct reserve_view *v)
     }
     s->reserving.lanes = s->lanes.changes;
     s->reserving.claims = s->claims.changes;
-    return true;
+    return are_known(s);
 }
 
 bool reserve_asleep(struct reserve_view *v, const struct shape *shape)
@@ -480,17 +353,25 @@ bool reserve_soonest(struct sched *s,
                      uint64_t now_us,
                      const struct shape *shape,
                      unsigned *looks,
-                     struct forecast *out)
+                     struct soonest *out)
 {
     struct reserve_view v = {
         .sched = s, .outlook = {.state = state, .now_us = now_us}, .looks = *looks};
     const struct job *j = state_job(state, first_job(shape));
+    struct gathering found = {0};
     uint64_t next = 0;
-    bool is_all;
+    bool is_known;
 
-    *out = (struct forecast){0};
-    is_all = j != NULL && look(&v, shape, j, &next, out);
+    gathering_begin(&found, shape->demand.at_once);
+    is_known = j != NULL && spots_look(&v, shape, j, &next, &found) &&
+               gathering_is_whole(&found);
+    if (is_known) {
+        const struct step *last = &found.of[gathering_end(&found)];
+
+        *out = (struct soonest){last->agent, (uint32_t)found.count, last->at_us};
+    }
+    gathering_finish(&found);
     outlook_finish(&v.outlook);
     *looks = v.looks;
-    return is_all && out->agent != 0;
+    return is_known;
 }
