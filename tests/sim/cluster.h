@@ -194,6 +194,7 @@ struct sim_job {
     uint8_t on;     /* how that is to end: enum job_on */
     bool waited_for;
     bool system;    /* endless, with a task on each agent */
+    bool wide;      /* as a gang it needs more than one agent */
     bool scheduled; /* jobs are made of it, each minute */
     uint64_t asked_us;
     bool acknowledged;

@@ -596,14 +596,18 @@ static bool is_gang(const struct sim_job *j)
            !j->system;
 }
 
-/* All of it fits on the smallest agent, if that is empty. */
-static void be_gang(struct job_spec *spec)
+/* All of it fits on the smallest agent, if that is empty; or on two of them. */
+static void be_gang(struct job_spec *spec, bool is_wide)
 {
     spec->gang = true;
-    spec->resources.amount[RESOURCE_CPUS] = 200;
+    spec->resources.amount[RESOURCE_CPUS] = is_wide ? 800 : 200;
     spec->resources.amount[RESOURCE_MEM] = 64 * MIB;
     spec->ports = (struct job_ports){0};
     custom_resources_finish(&spec->custom);
+    if (is_wide) { /* on any two */
+        mem_free(spec->image.source);
+        spec->image.source = NULL;
+    }
 }
 
 /* Small, so that all agents have room for it. */
@@ -691,7 +695,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     if (j->scheduled)
         be_template(&spec, &r);
     if (is_gang(j))
-        be_gang(&spec);
+        be_gang(&spec, j->wide);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
 }
@@ -763,6 +767,7 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
         c->jobs[slot].system = c->jobs[slot].service && c->jobs[slot].key >> 33 & 1;
+        c->jobs[slot].wide = c->agents > 2 && c->jobs[slot].key >> 34 & 1;
         if (!c->jobs[slot].endless && chance(w, 8)) {
             c->jobs[slot].scheduled = c->jobs[slot].endless = true;
             c->jobs[slot].instances = 1;
