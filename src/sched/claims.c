@@ -320,6 +320,10 @@ bool claims_refuse(const struct claims *c,
     while (set != 0) {
         const struct claim *claim = &c->of[claim_next(&set)];
 
+#ifdef MUTANT_GANG_KEEPS_ONE_AGENT
+        if (a->id != claim->agent)
+            continue;
+#endif
         if (claim->places == NULL ||
             !is_beyond(claim, claim_place_on(claim, a->id), d))
             return true;

@@ -1,4 +1,5 @@
 /* test_claims.c - docs/spec/7-scheduling.md, "Claims": who may use what is kept for a task. */
+#include "base/mem.h"
 #include "sched/internal.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
@@ -316,6 +317,43 @@ START_TEST(test_there_are_no_more_than_the_limit)
 }
 END_TEST
 
+/* On so many agents, of which there is only the first. */
+static int claim_many(uint64_t job, size_t agents)
+{
+    const struct demand d = job_demand(state_job(c.state, job));
+    struct claim claim = {.agent = 1,
+                          .job = job,
+                          .kind = CLAIM_PREEMPTION,
+                          .at_us = CLAIM_NEVER,
+                          .places = mem_zalloc(agents * sizeof(*claim.places)),
+                          .place_count = agents};
+    int i;
+
+    for (size_t k = 0; k < agents; k++)
+        claim.places[k] = (struct claim_place){.agent = k + 1, .tasks = 1};
+    i = claims_add(&c.sched->claims, &c.sched->fleet, &claim, &d);
+    if (i < 0)
+        mem_free(claim.places);
+    return i;
+}
+
+START_TEST(test_gangs_have_no_more_agents_than_the_limit)
+{
+    const struct claim *claim = &c.sched->claims.of[1];
+
+    claim_the_only_agent(100, cpus(0));
+    ck_assert_int_eq(claim_many(large, LIMIT_CLAIM_PLACES - 1), 1);
+    ck_assert_int_lt(claim_many(large, 2), 0);
+    ck_assert_uint_eq(claim_place_on(claim, 1), 0);
+    ck_assert_uint_eq(claim_place_on(claim, 77), 76);
+    ck_assert_uint_eq(claim_place_on(claim, 4095), 4094);
+    ck_assert_int_eq(claim_many(large, 1), 2);
+    claims_drop(&c.sched->claims, &c.sched->fleet, 1);
+    ck_assert_uint_eq(c.sched->claims.places, 1);
+    ck_assert_int_eq(claim_many(large, LIMIT_CLAIM_PLACES - 1), 1);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("claims",
@@ -332,7 +370,8 @@ int main(void)
                          test_a_claim_ends_when_its_agent_takes_no_work,
                          test_a_later_time_lets_in_who_was_refused,
                          test_beside_ports_only_amounts_are_beyond,
-                         test_there_are_no_more_than_the_limit);
+                         test_there_are_no_more_than_the_limit,
+                         test_gangs_have_no_more_agents_than_the_limit);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("claims", &t, 1);

@@ -24,6 +24,18 @@ START_TEST(test_arithmetic)
 }
 END_TEST
 
+START_TEST(test_more_than_64_bits_is_as_much_as_they_hold)
+{
+    const struct resources a = {{1500, LIMIT_RESOURCE, 0, UINT64_MAX / 2}};
+    struct resources sum = resources_times(&a, 3);
+
+    ck_assert_uint_eq(sum.amount[RESOURCE_CPUS], 4500);
+    ck_assert_uint_eq(sum.amount[RESOURCE_MEM], 3 * LIMIT_RESOURCE);
+    ck_assert_uint_eq(sum.amount[RESOURCE_DISK], 0);
+    ck_assert_uint_eq(sum.amount[RESOURCE_GPUS], UINT64_MAX);
+}
+END_TEST
+
 START_TEST(test_negative_is_a_bug)
 {
     struct resources a = {{1, 1, 1, 1}}, b = {{0, 0, 0, 2}};
@@ -278,6 +290,7 @@ int main(void)
     TCase *t = tcase_create("resources");
 
     tcase_add_test(t, test_arithmetic);
+    tcase_add_test(t, test_more_than_64_bits_is_as_much_as_they_hold);
     tcase_add_test_raise_signal(t, test_negative_is_a_bug, SIGABRT);
     tcase_add_test_raise_signal(t, test_overflow_is_a_bug, SIGABRT);
     tcase_add_test(t, test_bytes);
