@@ -20,6 +20,7 @@
  *     backfill   as churn, in a role that reserves at once, where half of the jobs say how long
  *                they take
  *     reserve    from the moment at which a large task is due, to its reservation
+ *     gang       the same for a gang with a task for each agent, or the most that there may be
  *     idle       the round after a small agent came, while those wait: nothing is placed
  *     leading    from the state alone to the first placement, while those wait
  *     attach     an agent registers and gets its tasks of eight system jobs: with what applying
@@ -402,6 +403,22 @@ static double measure_reserve(uint64_t agents, uint64_t seed)
     return ns;
 }
 
+static double measure_gang(uint64_t agents, uint64_t seed)
+{
+    struct job_spec gang;
+
+    start_full(agents, seed);
+    job_spec_init(&gang);
+    gang.resources = amounts(1000, 1024, 0, 0);
+    gang.instances = agents < LIMIT_GANG_TASKS ? (uint32_t)agents : LIMIT_GANG_TASKS;
+    gang.priority = 9;
+    gang.gang = true;
+    cluster_submit_like(&c, &gang);
+    place_all();
+    set_reserve(0);
+    return (double)place_all().ns;
+}
+
 static double measure_idle(uint64_t agents, uint64_t seed)
 {
     struct spent spent = {0};
@@ -537,6 +554,7 @@ static const struct measure {
     {"churn", "ns per placement", measure_churn, 1, true},
     {"backfill", "ns per placement", measure_backfill, 1, true},
     {"reserve", "ms", measure_reserve, 1e-6, false},
+    {"gang", "ms", measure_gang, 1e-6, false},
     {"idle", "us per round", measure_idle, 1e-3, false},
     {"leading", "ms until it places", measure_leading, 1e-6, false},
     {"attach", "us per agent", measure_attach, 1e-3, false},
