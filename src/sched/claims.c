@@ -157,12 +157,13 @@ void claims_drop_set(struct claims *c, struct fleet *f, uint64_t set)
         claims_drop(c, f, claim_next(&set));
 }
 
-static bool has_places(const struct claim *c)
+/* An agent that it still has; 0: none. */
+static uint64_t any_agent(const struct claim *c)
 {
     for (size_t k = 0; k < claim_places(c); k++)
         if (claim_tasks(c, k) > 0)
-            return true;
-    return false;
+            return claim_agent(c, k);
+    return 0;
 }
 
 void claims_give_up(struct claims *c, struct fleet *f, int i, size_t place)
@@ -176,7 +177,9 @@ void claims_give_up(struct claims *c, struct fleet *f, int i, size_t place)
     leave(c, f, i, place);
     claim->places[place].tasks = 0;
     c->changes++;
-    if (!has_places(claim))
+    if (claim->agent == claim->places[place].agent)
+        claim->agent = any_agent(claim);
+    if (claim->agent == 0)
         claims_drop(c, f, i);
 }
 

@@ -763,16 +763,17 @@ static uint32_t agents_of(const struct claim *c)
 static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t now_us)
 {
     const struct claim *c = &s->claims.of[i];
-    uint32_t ends;
+    uint32_t agents, ends;
 
     if (c->kind == CLAIM_PREEMPTION) { /* somebody ends for it, or soon does anyway */
         say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
         return;
     }
-    if (claim_places(c) == 1)
+    agents = agents_of(c);
+    if (agents == 1)
         say(t, "; agent %llu is reserved for it", (unsigned long long)c->agent);
     else
-        say(t, "; %u agents are reserved for it", agents_of(c));
+        say(t, "; %u agents are reserved for it", agents);
     ends = reservation_ends(s, i);
     if (c->at_us != CLAIM_NEVER && c->at_us >= now_us)
         say_in(t, c->at_us - now_us);

@@ -354,6 +354,25 @@ START_TEST(test_gangs_have_no_more_agents_than_the_limit)
 }
 END_TEST
 
+/* Nobody stands for what is given up; the last one is the end. */
+START_TEST(test_a_gang_gives_up_agents_one_by_one)
+{
+    const struct claim *claim = &c.sched->claims.of[1];
+
+    claim_the_only_agent(100, cpus(0));
+    ck_assert_int_eq(claim_many(large, 3), 1);
+    claims_give_up(&c.sched->claims, &c.sched->fleet, 1, 0);
+    ck_assert_uint_eq(claim->agent, 2);
+    ck_assert_uint_eq(claim_tasks(claim, 0), 0);
+    ck_assert_uint_eq(fleet_agent(&c.sched->fleet, 1)->claims, 1); /* the other one */
+    claims_give_up(&c.sched->claims, &c.sched->fleet, 1, 2);
+    ck_assert_uint_eq(claim->agent, 2);
+    claims_give_up(&c.sched->claims, &c.sched->fleet, 1, 1);
+    ck_assert_uint_eq(c.sched->claims.used, 1);
+    ck_assert_uint_eq(c.sched->claims.places, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("claims",
@@ -371,7 +390,8 @@ int main(void)
                          test_a_later_time_lets_in_who_was_refused,
                          test_beside_ports_only_amounts_are_beyond,
                          test_there_are_no_more_than_the_limit,
-                         test_gangs_have_no_more_agents_than_the_limit);
+                         test_gangs_have_no_more_agents_than_the_limit,
+                         test_a_gang_gives_up_agents_one_by_one);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("claims", &t, 1);

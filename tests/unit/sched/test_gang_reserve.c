@@ -310,6 +310,25 @@ START_TEST(test_an_agent_that_is_lost_is_replaced)
 }
 END_TEST
 
+/* They pass every claim: what is left counts. */
+START_TEST(test_system_jobs_take_what_they_need_of_it)
+{
+    struct job_spec like;
+
+    begin_the_example();
+    job_spec_init(&like);
+    like.kind = JOB_SYSTEM;
+    job_spec_complete(&like);
+    like.resources = cpus(1);
+    cluster_submit_like(&c, &like);
+    settle(2);
+    ck_assert_uint_eq(kept_on(1, gang), 2);
+    ck_assert_uint_eq(kept_on(2, gang), 3);
+    ck_assert_uint_eq(beyond_on(2, gang), 1000);
+    check_time(gang, 30);
+}
+END_TEST
+
 /* After a minute all agents are looked at again; sooner when a place is later than it was. */
 START_TEST(test_it_moves_to_where_there_is_room_sooner)
 {
@@ -558,6 +577,7 @@ int main(void)
                          test_without_a_reservation_it_starves,
                          test_two_gangs_wait_beside_each_other,
                          test_an_agent_that_is_lost_is_replaced,
+                         test_system_jobs_take_what_they_need_of_it,
                          test_it_moves_to_where_there_is_room_sooner,
                          test_where_no_time_is_known_tasks_are_counted,
                          test_a_new_leader_reserves_the_same,
