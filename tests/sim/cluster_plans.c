@@ -30,7 +30,7 @@ static void pack_job(struct cluster *c, struct buffer *specs)
     job_spec_init(&spec);
     spec.name = mem_strdup("planned");
     spec.instances = (uint32_t)rng_between(&c->plans, 1, 40);
-    spec.resources.amount[RESOURCE_CPUS] = rng_between(&c->plans, 0, 3000);
+    spec.resources.amount[RESOURCE_CPUS] = rng_between(&c->plans, 1, 3000);
     job_spec_add_arg(&spec, "true");
     job_specs_pack(&spec, 1, specs);
     job_spec_finish(&spec);
