@@ -54,9 +54,9 @@ check_asleep_gang(const struct sched *s, struct seek *k, const struct job *j)
         return;
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&k->state->agents)
         if (!sched_refuses(s, agent->id) && agent_takes_work(agent) &&
-            !seek_is_refused(k, fleet_agent(k->fleet, agent->id)) &&
             seek_matches(k, fleet_agent(k->fleet, agent->id)))
-            room += agent_room(agent, j, most);
+            room += seek_let_in(
+                k, fleet_agent(k->fleet, agent->id), agent_room(agent, j, most));
     ASSERT(room < most);
 }
 
@@ -83,7 +83,7 @@ static void check_asleep(const struct sched *s,
     RB_FOREACH (agent, agent_tree, (struct agent_tree *)&state->agents)
         ASSERT(sched_refuses(s, agent->id) || !agent_takes_work(agent) ||
                !agent_has_room(agent, &as) ||
-               seek_is_refused(&k, fleet_agent(fleet, agent->id)) ||
+               seek_is_refused(&k, fleet_agent(fleet, agent->id), 1) ||
                !seek_matches(&k, fleet_agent(fleet, agent->id)));
 }
 

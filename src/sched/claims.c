@@ -269,16 +269,17 @@ static bool ends_before(const struct claim *c, const struct claimant *who)
     return lasts_ms <= (c->at_us - who->now_us) / 1000;
 }
 
-/* All tasks of a gang may come to one agent. */
-static bool is_beyond(const struct claim *c, size_t place, const struct demand *d)
+static bool
+is_beyond(const struct claim *c, size_t place, const struct demand *d, uint32_t tasks)
 {
-    struct resources needs = resources_times(&d->need, d->at_once);
+    struct resources needs = resources_times(&d->need, tasks);
 
     return !c->is_alone && resources_contain(claim_beyond(c, place), &needs) &&
            (!c->beyond_is_plain || is_plain(d));
 }
 
-/* Nothing would be taken there: it does not fit beside what runs, or there is room for both. */
+/* Nothing would be taken there: it does not fit beside what runs, or there is room for both, though
+ * all of a gang came there. */
 static bool
 is_no_matter(const struct claim *c, const struct fleet *f, const struct demand *d)
 {
@@ -286,7 +287,7 @@ is_no_matter(const struct claim *c, const struct fleet *f, const struct demand *
 
     return c->places == NULL && (a == NULL || a->fit.height == 0 ||
                                  !resources_contain(&a->fit.vector, &d->need) ||
-                                 is_beyond(c, 0, d));
+                                 is_beyond(c, 0, d, d->at_once));
 }
 
 uint64_t claims_against(const struct claims *c,
@@ -316,7 +317,8 @@ uint64_t claims_against(const struct claims *c,
 bool claims_refuse(const struct claims *c,
                    uint64_t against,
                    const struct fleet_agent *a,
-                   const struct demand *d)
+                   const struct demand *d,
+                   uint32_t tasks)
 {
     uint64_t set = a->claims & against;
 
@@ -327,8 +329,8 @@ bool claims_refuse(const struct claims *c,
         if (a->id != claim->agent)
             continue;
 #endif
-        if (claim->places == NULL ||
-            !is_beyond(claim, claim_place_on(claim, a->id), d))
+        if ((claim->places == NULL && d->at_once == 1) ||
+            !is_beyond(claim, claim_place_on(claim, a->id), d, tasks))
             return true;
     }
     return false;

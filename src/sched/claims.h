@@ -131,18 +131,19 @@ void claims_leave(struct claims *c, struct fleet *f, const struct fleet_agent *a
 
 /* Those of a job. */
 uint64_t claims_of(const struct claims *c, uint64_t job);
-/* Those that keep this job away from their agents: a gang that begins, all but its own.  Those of
- * gangs do not keep it away from all of them: claims_refuse() knows. */
+/* Those that keep this job away from their agents: a gang that begins, all but its own.  What is
+ * beyond where a gang is one of the two is for claims_refuse() to say. */
 uint64_t claims_against(const struct claims *c,
                         const struct fleet *f,
                         const struct lanes *l,
                         const struct state *s,
                         const struct claimant *who);
-/* True if one of a set of these keeps such a task away from this agent. */
+/* True if one of a set of these keeps so many such tasks away from this agent. */
 bool claims_refuse(const struct claims *c,
                    uint64_t against,
                    const struct fleet_agent *a,
-                   const struct demand *d);
+                   const struct demand *d,
+                   uint32_t tasks);
 /* A task of it is planned there. */
 void claims_take(struct claims *c,
                  struct fleet *f,

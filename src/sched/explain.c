@@ -571,9 +571,9 @@ count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *roo
     RB_FOREACH (a, fleet_tree, &k->fleet->agents) {
         if (*looks == 0)
             return false;
-        if (a->fit.height > 0 && *room < most && !seek_is_refused(k, a) &&
-            seek_matches(k, a))
-            *room += agent_room(state_agent(k->state, a->id), job, most - *room);
+        if (a->fit.height > 0 && *room < most && seek_matches(k, a))
+            *room += seek_let_in(
+                k, a, agent_room(state_agent(k->state, a->id), job, most - *room));
         if (!pay_for_agent(k, looks))
             return false;
     }
@@ -791,7 +791,7 @@ find_kept(const struct sched *s, const struct claim *c, struct seek *k, unsigned
 {
     for (size_t n = 0; n < claim_places(c) && *looks > 0; n++) {
         struct fleet_agent *a = fleet_agent(&s->fleet, claim_agent(c, n));
-        bool has_room = a != NULL && seek_is_refused(k, a) &&
+        bool has_room = a != NULL && seek_is_refused(k, a, seek_together(k)) &&
                         resources_contain(&a->fit.vector, &k->demand->need) &&
                         fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
 

@@ -607,6 +607,7 @@ static enum filled fill(struct round *r,
     struct lanes *l = &r->sched->lanes;
     struct resources left = a->fit.vector;
     bool has_grown = is_waking(r);
+    uint32_t together = seek_together(k);
     enum filled why = FULL;
 
     t->next.agent = a->id;
@@ -615,8 +616,9 @@ static enum filled fill(struct round *r,
             why = AT_MAXIMUM;
             break;
         }
-        if (seek_is_refused(k, a) || !fleet_plan(a, &left, k->demand))
+        if (seek_is_refused(k, a, together) || !fleet_plan(a, &left, k->demand))
             break;
+        together += t->is_gang && together < k->demand->at_once;
         r->out[r->count++] = t->next;
         if (!t->is_gang)
             lanes_take(l, p, t->role, t->job);

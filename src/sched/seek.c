@@ -234,9 +234,29 @@ void seek_heed(struct seek *k,
     k->refused = c->used == 0 ? 0 : claims_against(c, k->fleet, l, k->state, &who);
 }
 
-bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a)
+bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
-    return claims_refuse(k->claims, k->refused, a, k->demand);
+    return claims_refuse(k->claims, k->refused, a, k->demand, tasks);
+}
+
+uint32_t
+seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room)
+{
+    uint32_t refused = room + 1, together = seek_together(k);
+
+    if (together > 1)
+        return seek_is_refused(k, a, together) ? 0 : room;
+    if (!seek_is_refused(k, a, room))
+        return room;
+    for (uint32_t in = 0; in + 1 < refused;) {
+        uint32_t middle = in + (refused - in) / 2;
+
+        if (seek_is_refused(k, a, middle))
+            refused = middle;
+        else
+            in = middle;
+    }
+    return refused - 1;
 }
 
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j)
@@ -330,7 +350,7 @@ static enum fit_answer holds(void *owner, void *context)
     struct seek *k = context;
     bool matches;
 
-    if (k->effort.is_cut || seek_is_refused(k, a))
+    if (k->effort.is_cut || seek_is_refused(k, a, seek_together(k)))
         return FIT_NOT_NOW;
     matches = fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
     if (k->effort.is_cut)

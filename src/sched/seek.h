@@ -67,12 +67,23 @@ void seek_heed(struct seek *k,
                const struct lanes *l,
                const struct job *j,
                uint64_t now_us);
-/* One of them keeps it away from this agent; if it is on it, since it needs too much there. */
-bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a);
-static inline bool seek_is_refused(const struct seek *k, const struct fleet_agent *a)
+/* One of them keeps so many tasks of it away from this agent; if it is on it, since they need too
+ * much there. */
+bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks);
+static inline bool
+seek_is_refused(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
-    return (a->claims & k->refused) != 0 && seek_is_too_much(k, a);
+    return (a->claims & k->refused) != 0 && seek_is_too_much(k, a, tasks);
 }
+/* Tasks of a gang that are counted when one is to be on an agent: all, where the same agent may be
+ * the best one again after others. */
+static inline uint32_t seek_together(const struct seek *k)
+{
+    return k->is_single || k->has_wishes || k->few != NULL ? k->demand->at_once : 1;
+}
+/* How many of `room` tasks of a gang they let in. */
+uint32_t
+seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room);
 /* One more of the job is planned. */
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
 /* Where the next search of the same job may begin when an agent with this key took some of it:

@@ -523,21 +523,48 @@ END_TEST
 
 /* ---- who may pass ---- */
 
-/* Of who comes as a gang all tasks may come to one agent. */
-START_TEST(test_another_gang_passes_with_all_of_it)
+/* As many of its tasks may be on an agent as are beyond there. */
+START_TEST(test_another_gang_passes_with_what_is_beyond)
 {
-    struct job_spec like = gang_of(2, 1);
     uint64_t two;
 
     begin_the_example();
     run_on(2, 1, 60); /* three are beyond, and one is free */
-    two = cluster_submit_like(&c, &like);
+    two = submit_gang(2, 1);
     settle(0); /* one of the two would be on agent 1, where nothing is beyond */
     finish(b1);
     settle(2);
     ck_assert_uint_eq(job_live(job(two)), 2);
     finish(a1);
     settle(5);
+}
+END_TEST
+
+/* Also beside what is kept for a single task. */
+START_TEST(test_a_gang_passes_in_parts)
+{
+    struct job_spec like = gang_of(2, 1);
+    uint64_t large, two, spread;
+
+    cluster_add_agent(&c, cpus(8));
+    run_on(1, 4, 20);
+    run_on(1, 2, 60);
+    cluster_add_agent(&c, cpus(8));
+    run_on(2, 7, 60);
+    large = submit(5, 0);
+    settle(0);
+    ck_assert_uint_eq(beyond_on(1, large), 1000); /* of two that are free */
+    spread_parse(match_add_spread(&like.match), "agent", NULL);
+    spread = cluster_submit_like(&c, &like);
+    match_finish(&like.match);
+    settle(0); /* where each place is sought anew, all of it has to be beyond */
+    cluster_kill(&c, spread);
+    two = submit_gang(2, 1);
+    settle(2);
+    ck_assert_uint_eq(job_task(job(two), 0)->agent_id, 2);
+    ck_assert_uint_eq(job_task(job(two), 1)->agent_id, 1);
+    ck_assert_uint_eq(beyond_on(1, large), 0);
+    check_time(large, 20);
 }
 END_TEST
 
@@ -588,7 +615,8 @@ int main(void)
                          test_one_that_keeps_apart_has_one_place_on_each,
                          test_one_that_is_distinct_by_agent_has_so_many_on_each,
                          test_one_that_is_distinct_by_what_agents_share_has_none,
-                         test_another_gang_passes_with_all_of_it,
+                         test_another_gang_passes_with_what_is_beyond,
+                         test_a_gang_passes_in_parts,
                          test_a_large_one_among_many_agents);
 
     tcase_add_checked_fixture(t, setup, teardown);
