@@ -849,34 +849,43 @@ static void say_soonest(struct text *t,
     say_in(t, f->at_us - now_us);
 }
 
-/* An attribute of which a gang may have so many tasks for each value that several agents have: then
- * nothing is reserved for it (seek_most_there()).  NULL: there is none. */
-static const char *shared_distinct(const struct seek *k, unsigned *looks)
+static bool is_shared(const struct column *column, unsigned *looks)
 {
-    const struct matcher *m = k->matcher;
+    struct value *v;
 
-    for (size_t i = 0; m != NULL && i < m->distinct_count; i++) {
-        struct column *column = m->distincts[i].column;
-        struct value *v;
-
-        RB_FOREACH (v, value_tree, &column->values) {
-            if (*looks == 0)
-                return NULL;
-            --*looks;
-            if (v->agent_count > 1)
-                return column->name;
-        }
+    RB_FOREACH (v, value_tree, (struct value_tree *)&column->values) {
+        if (*looks == 0 || v->agent_count > 1)
+            return *looks > 0;
+        --*looks;
     }
-    return NULL;
+    return false;
 }
 
-static void
-say_not_reserved(struct text *t, const struct job *job, struct seek *k, unsigned *looks)
+/* For a gang whose agents are in groups of two kinds (seek_crowding()) nothing is reserved. */
+static void say_not_reserved(struct text *t,
+                             const struct job *job,
+                             const struct seek *k,
+                             unsigned *looks)
 {
-    const char *name = shared_distinct(k, looks);
+    const struct matcher *m = k->matcher;
+    const char *first = NULL;
 
-    if (name != NULL && job->owner->role->spec.reserve_ms != ROLE_NEVER)
-        say(t, "; nothing is reserved for a gang with %s distinct", name);
+    if (m == NULL || job->owner->role->spec.reserve_ms == ROLE_NEVER)
+        return;
+    for (size_t i = 0; i < m->distinct_count; i++) {
+        const struct column *column = m->distincts[i].column;
+
+        if (!is_shared(column, looks))
+            continue;
+        if (first != NULL) {
+            say(t,
+                "; nothing is reserved for a gang with %s and %s distinct",
+                first,
+                column->name);
+            return;
+        }
+        first = column->name;
+    }
 }
 
 /* What begins when, as far as that is known. */

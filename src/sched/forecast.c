@@ -7,6 +7,7 @@
 
 #define ENDINGS_PER_LOOK 16
 #define PLANNED_PER_LOOK 256
+#define GROUPED_PER_LOOK 256 /* steps that are compared for the group of one */
 
 /* One task of the agent. */
 struct ending {
@@ -252,26 +253,32 @@ void forecast_gather(struct outlook *o,
                      const struct fleet_agent *a,
                      const struct resources *promised,
                      uint32_t most,
+                     uint32_t group,
                      struct gathering *g,
                      unsigned *looks)
 {
     struct walk w = walk_begin(o, a, promised, looks);
     uint32_t has = 0, now;
     bool is_of_use = w.is_able;
+    unsigned cost = 0;
 
     while (is_of_use && has < most) {
         now = room(o, &w, most);
+        if (group != 0 && now > has)
+            cost += (unsigned)g->count / GROUPED_PER_LOOK;
         if (now > has)
             is_of_use = gathering_add(g,
                                       &(struct step){.agent = a->id,
                                                      .from_us = w.from_us,
                                                      .at_us = w.at_us,
                                                      .ends = (uint32_t)w.ended,
-                                                     .tasks = now - has});
+                                                     .tasks = now - has,
+                                                     .group = group});
         has = now;
         if (w.ended == w.count)
             break;
         end_next(o, &w);
     }
+    *looks -= cost < *looks ? cost : *looks;
     walk_finish(&w);
 }

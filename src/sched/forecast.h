@@ -53,11 +53,13 @@ bool forecast_agent(struct outlook *o,
                     uint64_t by_us,
                     struct forecast *out,
                     unsigned *looks);
-/* All times at which more tasks have room there, of `most` at most, as far as they are of use. */
+/* All times at which more tasks have room there, of `most` at most, as far as they are of use; the
+ * agent is of this group (gather.h). */
 void forecast_gather(struct outlook *o,
                      const struct fleet_agent *a,
                      const struct resources *promised,
                      uint32_t most,
+                     uint32_t group,
                      struct gathering *g,
                      unsigned *looks);
 

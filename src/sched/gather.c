@@ -20,6 +20,7 @@ void gathering_begin(struct gathering *g, uint32_t wanted)
     g->count = 0;
     g->tasks = 0;
     g->wanted = wanted;
+    g->group_kind = g->group_most = 0;
 }
 
 void gathering_finish(struct gathering *g)
@@ -38,23 +39,19 @@ static void swap(struct step *a, struct step *b)
     *b = s;
 }
 
-static void rise(struct gathering *g)
+static void rise(struct gathering *g, size_t i)
 {
-    size_t i = g->count - 1;
-
     while (i > 0 && step_is_sooner(&g->of[(i - 1) / 2], &g->of[i])) {
         swap(&g->of[(i - 1) / 2], &g->of[i]);
         i = (i - 1) / 2;
     }
 }
 
-static void drop_last(struct gathering *g)
+static void sink(struct gathering *g, size_t i)
 {
-    size_t i = 0, child;
+    size_t child;
 
-    g->tasks -= g->of[0].tasks;
-    g->of[0] = g->of[--g->count];
-    for (child = 1; child < g->count; child = 2 * i + 1) {
+    for (child = 2 * i + 1; child < g->count; child = 2 * i + 1) {
         if (child + 1 < g->count && step_is_sooner(&g->of[child], &g->of[child + 1]))
             child++;
         if (!step_is_sooner(&g->of[i], &g->of[child]))
@@ -64,16 +61,77 @@ static void drop_last(struct gathering *g)
     }
 }
 
-bool gathering_add(struct gathering *g, const struct step *s)
+static void drop(struct gathering *g, size_t i)
 {
-    if (gathering_is_whole(g) && !step_is_sooner(s, &g->of[0]))
+    g->tasks -= g->of[i].tasks;
+    g->of[i] = g->of[--g->count];
+    if (i == g->count)
+        return;
+    rise(g, i);
+    sink(g, i);
+}
+
+/* ---- groups ---- */
+
+/* The last step of a group, and how many tasks it has; g->count: it has none. */
+static size_t last_of_group(const struct gathering *g, uint32_t group, uint32_t *tasks)
+{
+    size_t last = g->count;
+
+    *tasks = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        if (g->of[i].group != group)
+            continue;
+        *tasks += g->of[i].tasks;
+        if (last == g->count || step_is_sooner(&g->of[last], &g->of[i]))
+            last = i;
+    }
+    return last;
+}
+
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* So many tasks of the step as its group may have beside those that are sooner; others give way. */
+static void fit_in_group(struct gathering *g, struct step *s)
+{
+    uint32_t tasks, excess, less;
+    size_t last = last_of_group(g, s->group, &tasks);
+
+    s->tasks = lesser(s->tasks, g->group_most);
+    while (tasks + s->tasks > g->group_most) {
+        excess = tasks + s->tasks - g->group_most;
+        if (!step_is_sooner(s, &g->of[last])) {
+            s->tasks -= lesser(excess, s->tasks);
+            return;
+        }
+        less = lesser(excess, g->of[last].tasks);
+        g->of[last].tasks -= less;
+        g->tasks -= less;
+        if (g->of[last].tasks == 0)
+            drop(g, last);
+        last = last_of_group(g, s->group, &tasks);
+    }
+}
+
+bool gathering_add(struct gathering *g, const struct step *step)
+{
+    struct step s = *step;
+
+    if (gathering_is_whole(g) && !step_is_sooner(&s, &g->of[0]))
+        return false;
+    if (s.group != 0)
+        fit_in_group(g, &s);
+    if (s.tasks == 0)
         return false;
     MEM_GROW(g->of, g->capacity, g->count + 1);
-    g->of[g->count++] = *s;
-    g->tasks += s->tasks;
-    rise(g);
+    g->of[g->count++] = s;
+    g->tasks += s.tasks;
+    rise(g, g->count - 1);
     while (g->tasks - g->of[0].tasks >= g->wanted)
-        drop_last(g);
+        drop(g, 0);
     return true;
 }
 

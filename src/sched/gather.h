@@ -7,6 +7,9 @@
  * O(log wanted).  One task wants one step.
  *
  * Steps are in order of time; of equal ones where fewer have to end; of those of the older agent.
+ * Where agents are in groups (racks of `distinct`), of which each may have so many tasks at most, the
+ * last ones of a group give way to sooner ones of it: what is left out once is never wanted
+ * again, since groups and the number wanted are a matroid (Edmonds 1971).
  */
 #ifndef SCHED_GATHER_H
 #define SCHED_GATHER_H
@@ -22,6 +25,7 @@ struct step {
     uint64_t at_us;
     uint32_t ends; /* tasks that have to end there first */
     uint32_t tasks;
+    uint32_t group; /* of its agent; 0: none */
 };
 
 struct gathering {
@@ -29,6 +33,8 @@ struct gathering {
     size_t count, capacity;
     uint32_t tasks; /* that have room together */
     uint32_t wanted;
+    uint32_t group_kind; /* set by who has groups … */
+    uint32_t group_most; /* … with the tasks that one may have */
 };
 
 bool step_is_sooner(const struct step *a, const struct step *b);

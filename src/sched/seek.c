@@ -314,21 +314,31 @@ static bool is_apart_from_itself(const struct seek *k, const struct job *j)
     return false;
 }
 
-uint32_t
-seek_most_there(const struct seek *k, const struct job *j, const struct fleet_agent *a)
+/* A value that no other agent has is a matter of this one. */
+bool seek_crowding(const struct seek *k,
+                   const struct job *j,
+                   const struct fleet_agent *a,
+                   struct crowding *out)
 {
     const struct matcher *m = k->matcher;
-    uint32_t most = UINT32_MAX;
 
+    *out = (struct crowding){.most = UINT32_MAX};
     for (size_t i = 0; m != NULL && i < m->distinct_count; i++) {
-        const struct value *v = attributes_find(&a->attributes, m->distincts[i].column);
+        const struct counter *c = &m->distincts[i];
+        const struct value *v = attributes_find(&a->attributes, c->column);
 
-        if (v == NULL || v->agent_count > 1)
-            return 0;
-        if (m->distincts[i].limit < most)
-            most = m->distincts[i].limit;
+        if (v == NULL || (v->agent_count > 1 && out->group != 0))
+            return false;
+        if (v->agent_count > 1) {
+            out->group = 1 + v->number;
+            out->group_most = c->limit;
+            out->kind = 1 + (uint32_t)i;
+        }
+        out->most = c->limit < out->most ? c->limit : out->most;
     }
-    return m != NULL && is_apart_from_itself(k, j) ? 1 : most;
+    if (m != NULL && is_apart_from_itself(k, j))
+        out->most = 1;
+    return true;
 }
 
 bool seek_matches(struct seek *k, struct fleet_agent *a)

@@ -100,10 +100,19 @@ bool seek_grown(struct seek *k);
 bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint);
 /* What constraints say depends on where tasks are. */
 bool seek_depends_on_tasks(const struct seek *k);
-/* How many tasks of the job may be on this agent, which has none and matches: UINT32_MAX when
- * that is no matter; 0 when it depends on what is on others. */
-uint32_t
-seek_most_there(const struct seek *k, const struct job *j, const struct fleet_agent *a);
+/* How many tasks of a gang may be on an agent that matches, and together on those of its group. */
+struct crowding {
+    uint32_t most;       /* UINT32_MAX: that is no matter */
+    uint32_t group;      /* 0: none; else … */
+    uint32_t kind;       /* … which attribute they share */
+    uint32_t group_most;
+};
+
+/* False when it has two groups: then neither is told. */
+bool seek_crowding(const struct seek *k,
+                   const struct job *j,
+                   const struct fleet_agent *a,
+                   struct crowding *out);
 /* True if it may be there as far as it is no matter of amounts, ports and the like. */
 bool seek_matches(struct seek *k, struct fleet_agent *a);
 

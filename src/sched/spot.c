@@ -78,21 +78,30 @@ bool spots_pay(struct reserve_view *v, struct seek *k)
     return !k->effort.is_cut;
 }
 
-/* False when it is not known how many tasks of a gang may be there. */
+/* False when it is not known how many tasks of a gang may be there: groups are of one kind. */
 static bool gather(struct reserve_view *v,
                    struct seek *k,
                    const struct job *j,
                    struct fleet_agent *a,
                    struct gathering *found)
 {
-    uint32_t at_once = k->demand->at_once;
-    uint32_t most = at_once > 1 ? seek_most_there(k, j, a) : 1;
     struct resources kept = promised(v->sched, v->outlook.state, a, j);
+    uint32_t most = k->demand->at_once;
+    struct crowding crowding = {.most = most};
 
+    if (most > 1 && !seek_crowding(k, j, a, &crowding))
+        return false;
+    if (crowding.group != 0 && found->group_kind == 0) {
+        found->group_kind = crowding.kind;
+        found->group_most = crowding.group_most;
+    }
+    if (crowding.group != 0 && found->group_kind != crowding.kind)
+        return false;
+    most = crowding.most < most ? crowding.most : most;
     v->outlook.demand = k->demand;
     forecast_gather(
-        &v->outlook, a, &kept, most < at_once ? most : at_once, found, &v->looks);
-    return most > 0;
+        &v->outlook, a, &kept, most, crowding.group, found, &v->looks);
+    return true;
 }
 
 bool spots_look(struct reserve_view *v,

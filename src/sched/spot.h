@@ -34,8 +34,8 @@ bool spot_forecast(struct reserve_view *v,
                    uint32_t tasks,
                    uint64_t by_us,
                    struct forecast *out);
-/* Agents from *next on; true when all were looked at.  Nothing is found for a gang when how many of
- * its tasks may be on one agent depends on others. */
+/* Agents from *next on; true when all were looked at.  Nothing is found for a gang whose agents
+ * are in groups of two kinds (seek_crowding()). */
 bool spots_look(struct reserve_view *v,
                 const struct shape *shape,
                 const struct job *j,

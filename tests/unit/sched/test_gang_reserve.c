@@ -507,17 +507,56 @@ START_TEST(test_one_that_is_distinct_by_agent_has_so_many_on_each)
 }
 END_TEST
 
-/* How many may be in a rack is no matter of one agent. */
-START_TEST(test_one_that_is_distinct_by_what_agents_share_has_none)
+/* Agents 1 to 4, free after 10, 20, 30 and 40 min, in these racks and zones. */
+static void begin_racks(struct job_spec *like)
+{
+    static const char *attributes[] = {
+        "rack:a;zone:x", "rack:a;zone:y", "rack:b;zone:x", "rack:b;zone:y"};
+
+    for (uint64_t i = 1; i <= 4; i++) {
+        struct agent_spec agent = {.resources = cpus(8),
+                                   .features = AGENT_FEATURE_JOBS_2};
+
+        ck_assert_int_eq(agent_spec_parse_attributes(&agent, attributes[i - 1], NULL), 0);
+        cluster_add_agent_like(&c, &agent);
+        agent_spec_finish(&agent);
+        run_on(i, 7, 10 * i);
+    }
+    gang = cluster_submit_like(&c, like);
+    match_finish(&like->match);
+    settle(0);
+}
+
+/* Three in a rack at most: of four and four in the first one, one is too many. */
+START_TEST(test_one_that_is_distinct_by_rack_has_so_many_in_each)
+{
+    struct job_spec like = gang_of(5, 2);
+
+    condition_parse(match_add_constraint(&like.match), "rack distinct 3", NULL);
+    begin_racks(&like);
+    check_time(gang, 30);
+    ck_assert_uint_eq(kept_on(1, gang), 3);
+    ck_assert_uint_eq(kept_on(2, gang), 0);
+    ck_assert_uint_eq(kept_on(3, gang), 2);
+    for (uint64_t i = 1; i <= 3; i++)
+        cluster_report(&c, job_task(job(i), 0)->attempt_id, TASK_FINISHED);
+    settle(5);
+}
+END_TEST
+
+/* Which are first depends on each other. */
+START_TEST(test_one_that_is_distinct_by_rack_and_zone_has_none)
 {
     struct job_spec like = gang_of(3, 2);
 
-    condition_parse(match_add_constraint(&like.match), "host distinct 2", NULL);
-    begin_three_agents(&like);
+    condition_parse(match_add_constraint(&like.match), "rack distinct 2", NULL);
+    condition_parse(match_add_constraint(&like.match), "zone distinct 2", NULL);
+    begin_racks(&like);
     ck_assert(claim_of(gang) == NULL);
-    ck_assert_str_eq(explain(gang),
-                     "waiting for 3 x 2 cpus at once: 3 agents have room when their "
-                     "tasks end; nothing is reserved for a gang with host distinct");
+    ck_assert_str_eq(
+        explain(gang),
+        "waiting for 3 x 2 cpus at once: 4 agents have room when their tasks end; "
+        "nothing is reserved for a gang with rack and zone distinct");
 }
 END_TEST
 
@@ -614,7 +653,8 @@ int main(void)
                          test_what_is_no_amount_has_to_be_free,
                          test_one_that_keeps_apart_has_one_place_on_each,
                          test_one_that_is_distinct_by_agent_has_so_many_on_each,
-                         test_one_that_is_distinct_by_what_agents_share_has_none,
+                         test_one_that_is_distinct_by_rack_has_so_many_in_each,
+                         test_one_that_is_distinct_by_rack_and_zone_has_none,
                          test_another_gang_passes_with_what_is_beyond,
                          test_a_gang_passes_in_parts,
                          test_a_large_one_among_many_agents);
