@@ -2,17 +2,13 @@
 #include "sched/preempt.h"
 
 #include "base/assert.h"
-#include "base/mem.h"
 #include "raft_fsm/preempt.h"
 #include "sched/internal.h"
 #include "sched/seek.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define MINUTE_US        60000000ull
 #define STEPS_PER_LOOK   16
 #define LOOKS_PART       4  /* of those of a round, in each call */
 #define REST_US          5  /* after a pass for each look, which takes less than one */
@@ -36,52 +32,19 @@ struct call {
 void preempting_init(struct preempting *p)
 {
     *p = (struct preempting){0};
-    STAILQ_INIT(&p->spent);
-}
-
-static void forget_first(struct preempting *p)
-{
-    struct spending *s = STAILQ_FIRST(&p->spent);
-
-    STAILQ_REMOVE_HEAD(&p->spent, next);
-    mem_free(s);
+    budget_init(&p->budget);
 }
 
 void preempting_finish(struct preempting *p)
 {
-    while (!STAILQ_EMPTY(&p->spent))
-        forget_first(p);
+    budget_finish(&p->budget);
     preempting_init(p);
 }
 
-/* ---- budget ---- */
-
-static uint32_t
-left_of_budget(struct preempting *p, const struct role *role, uint64_t now_us)
+static uint32_t left_of_budget(const struct call *c, const struct role *role)
 {
-    struct spending *s;
-    uint64_t spent = 0;
-
-    while ((s = STAILQ_FIRST(&p->spent)) != NULL && s->at_us + MINUTE_US <= now_us)
-        forget_first(p);
-#ifdef MUTANT_BUDGET_IGNORED
-    return LIMIT_VICTIMS;
-#endif
-    STAILQ_FOREACH (s, &p->spent, next)
-        if (strcmp(s->role, role->name) == 0)
-            spent += s->count;
-    return spent < role->spec.preempt ? role->spec.preempt - (uint32_t)spent : 0;
-}
-
-static void
-spend(struct preempting *p, const struct role *role, uint32_t count, uint64_t now_us)
-{
-    struct spending *s = mem_zalloc(sizeof(*s));
-
-    snprintf(s->role, sizeof(s->role), "%s", role->name);
-    s->at_us = now_us;
-    s->count = count;
-    STAILQ_INSERT_TAIL(&p->spent, s, next);
+    return budget_left(
+        &c->sched->preempting.budget, role, role->spec.preempt, c->now_us);
 }
 
 /* ---- what is kept ---- */
@@ -209,7 +172,7 @@ static bool may_preempt(const struct call *c, struct taker *t)
     use_add_all(&all, &t->claimed);
     may = ~c->sched->claims.used != 0 &&
           bound_has_room(&t->role->spec.max, &all, t->job, 1) &&
-          left_of_budget(&c->sched->preempting, t->role, c->now_us) > 0;
+          left_of_budget(c, t->role) > 0;
     use_finish(&all);
     return may;
 }
@@ -398,7 +361,7 @@ take(struct call *c, const struct taker *t, struct seek *k, struct preemption *o
     struct victims v;
 
     if (a == NULL || look_at(c, t, k, a, &v) != THERE || v.count > p->best_count ||
-        v.count > left_of_budget(p, t->role, c->now_us) || !keep(c, t, a))
+        v.count > left_of_budget(c, t->role) || !keep(c, t, a))
         return false;
     out->job = t->job->id;
     out->agent = a->id;
@@ -407,7 +370,7 @@ take(struct call *c, const struct taker *t, struct seek *k, struct preemption *o
         return true;
     p->young_agent = a->id;
     p->young_job = t->job->id;
-    spend(p, t->role, v.count, c->now_us);
+    budget_spend(&p->budget, t->role, v.count, c->now_us);
     for (uint32_t i = 0; i < v.count; i++)
         out->victims[i] = v.of[i]->id;
     qsort(out->victims, out->count, sizeof(*out->victims), by_number);

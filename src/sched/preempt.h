@@ -11,10 +11,10 @@
 #define SCHED_PREEMPT_H
 
 #include "base/limits.h"
+#include "sched/budget.h"
 #include "sched/fit_tree.h"
 #include "sched/victims.h"
 
-#include <bsd/sys/queue.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,14 +43,6 @@ void sched_preempted(struct sched *s, bool is_done);
 
 /* ---- for struct sched ---- */
 
-/* Victims of a role, told at one time. */
-struct spending {
-    char role[LIMIT_ROLE_BYTES + 1];
-    uint64_t at_us;
-    uint32_t count;
-    STAILQ_ENTRY(spending) next;
-};
-
 struct preempting {
     bool is_on;                /* a pass goes on: … */
     uint64_t next_us;          /* … else the next one does not begin before */
@@ -63,7 +55,7 @@ struct preempting {
     uint64_t best_placed[LIMIT_VICTIMS];
     uint64_t young_agent,
         young_job; /* the claim whose victims are not in the state yet; or 0 */
-    STAILQ_HEAD(spendings, spending) spent; /* in the last minute */
+    struct budget budget; /* of victims */
 };
 
 void preempting_init(struct preempting *p);
