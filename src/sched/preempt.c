@@ -256,7 +256,8 @@ static enum looked look_at(struct call *c,
         !resources_contain(&agent->capacity, &t->job->resources) ||
         (t->job->extras != NULL &&
          !extra_is_able(&fleet_extras_of(a)->offered, t->job->extras)) ||
-        !seek_matches(k, a))
+        !seek_matches(k, a) ||
+        refusals_hold(&c->sched->preempting.refusals, t->job, agent, c->now_us))
         return NOTHING_THERE;
     if (has_room(a, t->job, k))
         return NO_NEED;
@@ -370,6 +371,7 @@ take(struct call *c, const struct taker *t, struct seek *k, struct preemption *o
         return true;
     p->young_agent = a->id;
     p->young_job = t->job->id;
+    p->proposed = refusal_of(t->job, state_agent(c->state, a->id), c->now_us);
     budget_spend(&p->budget, t->role, v.count, c->now_us);
     for (uint32_t i = 0; i < v.count; i++)
         out->victims[i] = v.of[i]->id;
@@ -464,5 +466,7 @@ void sched_preempted(struct sched *s, bool is_done)
         if (is_young(p, &s->claims.of[i]))
             claims_drop(&s->claims, &s->fleet, i);
     }
+    if (!is_done)
+        refusals_add(&p->refusals, &p->proposed);
     p->young_agent = p->young_job = 0;
 }

@@ -4,7 +4,7 @@
  * first job that sleeps and has a task for which nothing is kept.  For each of these all agents are
  * looked at, some in each call, and the best is taken: it is kept for the task (claims.h), and those
  * who are in the way are told to end.  The victims of each role in the last minute are counted here:
- * the next leader begins with none.
+ * the next leader begins with none.  What was refused is left alone until something of it changes.
  *
  * Called between rounds, when no batch of placements is on its way. */
 #ifndef SCHED_PREEMPT_H
@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "sched/budget.h"
 #include "sched/fit_tree.h"
+#include "sched/refusals.h"
 #include "sched/victims.h"
 
 #include <stdbool.h>
@@ -56,6 +57,8 @@ struct preempting {
     uint64_t young_agent,
         young_job; /* the claim whose victims are not in the state yet; or 0 */
     struct budget budget; /* of victims */
+    struct refusal proposed; /* the last one, as it would be if it is refused */
+    struct refusals refusals;
 };
 
 void preempting_init(struct preempting *p);

@@ -487,6 +487,41 @@ START_TEST(test_what_is_refused_is_not_kept)
 }
 END_TEST
 
+/* A pass that finds nothing, or one that is refused: for this agent; 0: none. */
+static void pass_is_refused(uint64_t agent)
+{
+    bool more = true, is_found = false;
+
+    cluster_settle(&c);
+    c.now_us += PREEMPT_PASS_MS * 1000ull;
+    while (more && !is_found)
+        is_found = sched_preempt(c.sched, c.state, c.now_us, found, &more);
+    ck_assert_uint_eq(is_found ? found[0].agent : 0, agent);
+    if (is_found)
+        sched_preempted(c.sched, false);
+}
+
+START_TEST(test_what_is_refused_is_left_alone_until_it_changes)
+{
+    uint64_t old = full_agent(), job;
+
+    full_agent();
+    job = submit("prod", 2, 1);
+    pass_is_refused(2);
+    pass_is_refused(1); /* there it may be another matter */
+    pass_is_refused(0);
+    cluster_report(&c, old, TASK_RUNNING); /* something of agent 1 */
+    pass_is_refused(1);
+    pass_is_refused(0);
+    submit("batch", 1, 1); /* it comes later, and waits as well */
+    pass_is_refused(0);
+    c.now_us += REFUSAL_US;
+    pass_is_refused(2);
+    pass();
+    ck_preempted(0, job, 1, old + 1);
+}
+END_TEST
+
 START_TEST(test_a_port_is_kept)
 {
     struct agent_spec agent = {.resources = cpus(8),
@@ -540,6 +575,7 @@ int main(void)
                          test_who_has_an_earlier_turn_may_use_it,
                          test_a_claim_ends_with_its_job_and_its_agent,
                          test_what_is_refused_is_not_kept,
+                         test_what_is_refused_is_left_alone_until_it_changes,
                          test_a_port_is_kept);
 
     tcase_add_checked_fixture(t, setup, teardown);
