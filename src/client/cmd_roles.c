@@ -62,6 +62,12 @@ static const struct option_row rows[] = {
      .argument = "N",
      .help = "tasks of others that it may end within a minute to take their place; or "
              "off"},
+    {.name = "rebalance",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .help =
+         "tasks of its services that are moved to better agents within a minute; or "
+         "off"},
 };
 
 /* ---- one option of a change each ---- */
@@ -157,20 +163,31 @@ static int take_balance(struct role_spec *spec, const char *text, struct error *
         err, ERROR_USAGE, "'%.40s' is no placement; give binpack or spread", text);
 }
 
-static int take_preempt(struct role_spec *spec, const char *text, struct error *err)
+/* So many within a minute. */
+static int
+take_budget(uint32_t *out, uint32_t most, const char *text, struct error *err)
 {
     uint64_t value = 0;
 
-    if (strcmp(text, "off") != 0 &&
-        (!text_parse_u64(&value, text) || value > ROLE_PREEMPT_MAX))
+    if (strcmp(text, "off") != 0 && (!text_parse_u64(&value, text) || value > most))
         return error_set(err,
                          ERROR_USAGE,
                          "'%.40s' is no number of tasks; give a whole number from 0 to "
                          "%u, or off",
                          text,
-                         ROLE_PREEMPT_MAX);
-    spec->preempt = (uint32_t)value;
+                         most);
+    *out = (uint32_t)value;
     return 0;
+}
+
+static int take_preempt(struct role_spec *spec, const char *text, struct error *err)
+{
+    return take_budget(&spec->preempt, ROLE_PREEMPT_MAX, text, err);
+}
+
+static int take_rebalance(struct role_spec *spec, const char *text, struct error *err)
+{
+    return take_budget(&spec->rebalance, ROLE_REBALANCE_MAX, text, err);
 }
 
 /* Amounts as an agent's --resources; a kind that is not named stays at this. */
@@ -228,6 +245,7 @@ static const struct {
     {"placement", ROLE_HAS_BALANCE, take_balance},
     {"reserve", ROLE_HAS_RESERVE, take_reserve},
     {"preempt", ROLE_HAS_PREEMPT, take_preempt},
+    {"rebalance", ROLE_HAS_REBALANCE, take_rebalance},
 };
 #define FIELD_COUNT (sizeof(FIELDS) / sizeof(FIELDS[0]))
 
@@ -336,6 +354,7 @@ static const struct column columns[] = {
     {"LENGTH", COLUMN_TEXT},
     {"RESERVE", COLUMN_TEXT},
     {"PREEMPT", COLUMN_NUMBER},
+    {"REBALANCE", COLUMN_NUMBER},
     {"USED", COLUMN_BELOW},
     {"MIN", COLUMN_BELOW},
     {"MAX", COLUMN_BELOW},
@@ -429,7 +448,7 @@ static void cell_time(struct table *t, uint64_t ms, const char *never)
         t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? never : text_duration(text, ms));
 }
 
-static void cell_preempt(struct table *t, uint32_t per_minute)
+static void cell_budget(struct table *t, uint32_t per_minute)
 {
     if (per_minute == 0)
         table_cell(t, STYLE_PLAIN, "off");
@@ -461,7 +480,8 @@ static int append_row(void *user, const struct list_result *page, struct error *
         cell_time(t, all.spec.aging_ms, "never");
         cell_time(t, all.spec.length_ms, "never");
         cell_time(t, all.spec.reserve_ms, "off");
-        cell_preempt(t, all.spec.preempt);
+        cell_budget(t, all.spec.preempt);
+        cell_budget(t, all.spec.rebalance);
         cell_used(t, &role);
         cell_bound(t, &all.spec.min);
         cell_bound(t, &all.spec.max);

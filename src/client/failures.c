@@ -56,6 +56,8 @@ static const char *reason_for_people(enum task_reason reason)
         return "its image could not be prepared";
     case TASK_REASON_PREEMPTED:
         return "preempted";
+    case TASK_REASON_MOVED:
+        return "moved";
     }
     return "";
 }
@@ -65,7 +67,7 @@ static bool says_it_all(enum task_reason reason)
 {
     return reason == TASK_REASON_MEMORY_LIMIT || reason == TASK_REASON_DISK_LIMIT ||
            reason == TASK_REASON_MAX_RUNTIME || reason == TASK_REASON_LEASE_EXPIRED ||
-           reason == TASK_REASON_PREEMPTED;
+           reason == TASK_REASON_PREEMPTED || reason == TASK_REASON_MOVED;
 }
 
 /* What the agent says of an end by itself is enough; else the reason goes first. */

@@ -47,6 +47,7 @@ static apply_handler *const HANDLERS[] = {
     [COMMAND_FIRE] = apply_fire,
     [COMMAND_DISPATCH] = apply_dispatch,
     [COMMAND_PREEMPT] = apply_preempt,
+    [COMMAND_MOVE] = apply_move,
 };
 
 struct result result_done(const struct apply *a, uint64_t id)

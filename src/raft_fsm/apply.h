@@ -48,6 +48,8 @@ apply_handler apply_retry;
 apply_handler apply_lapse;
 /* apply_preempt.c */
 apply_handler apply_preempt;
+/* apply_move.c */
+apply_handler apply_move;
 /* apply_role.c */
 apply_handler apply_role_set;
 apply_handler apply_role_remove;
@@ -148,11 +150,11 @@ void attempt_lose(struct apply *a,
  * a run, the attempt is the task's again, whatever became of it; else nothing changes. */
 void attempt_reclaim(struct apply *a, struct attempt *t);
 
-/* A live attempt is told to end, and its task goes on elsewhere once it has; `by` is the job
- * that preempts it, or 0. */
+/* A live attempt is told to end, and its task goes on elsewhere once it has; `stop_for` as in
+ * struct attempt. */
 void attempt_stop(struct apply *a,
                   struct attempt *t,
                   enum task_reason reason,
-                  uint64_t by);
+                  uint64_t stop_for);
 
 #endif

@@ -95,9 +95,15 @@ static void take_stop(struct task *t, const struct attempt *attempt)
     struct buffer text = {0};
 
     t->reason = attempt->stop;
-    if (attempt->preempted_for == 0)
+    if (attempt->stop_for == 0)
         return;
-    buffer_printf(&text, "preempted for job %" PRIu64, attempt->preempted_for);
+    if (attempt->stop == TASK_REASON_PREEMPTED)
+        buffer_printf(&text, "preempted for job %" PRIu64, attempt->stop_for);
+    else
+        buffer_printf(&text,
+                      "moved from agent %" PRIu64 " to agent %" PRIu64,
+                      attempt->agent->id,
+                      attempt->stop_for);
     task_set_message(t, buffer_view(&text));
     buffer_finish(&text);
 }
@@ -200,14 +206,14 @@ void attempt_reclaim(struct apply *a, struct attempt *t)
 void attempt_stop(struct apply *a,
                   struct attempt *t,
                   enum task_reason reason,
-                  uint64_t by)
+                  uint64_t stop_for)
 {
     struct job *j = t->job;
     enum job_state before = job_open(a, j);
 
     state_edit(a->state, object_attempt(t));
     t->stop = (uint8_t)reason;
-    t->preempted_for = by;
+    t->stop_for = stop_for;
     state_edited(a->state, object_attempt(t));
     job_close(a, j, before);
     apply_effect(a, EFFECT_KILL, t->id, t->agent->id);

@@ -197,11 +197,14 @@ INLINE uint8_t code_groups(struct coder *c,
 #define ROLE_HAS_SCORE    1 /* groups of a role */
 #define ROLE_RESERVES     2
 #define ROLE_PREEMPTS     4
+#define ROLE_REBALANCES   8
+#define ROLE_GROUPS \
+    (ROLE_HAS_SCORE | ROLE_RESERVES | ROLE_PREEMPTS | ROLE_REBALANCES)
 #define TASK_HAS_TRIES    1 /* groups of a task */
 #define TASK_HAS_RESTARTS 2
 #define ATTEMPT_HAS_STOP  1 /* groups of an attempt */
 #define ATTEMPT_HAS_PORTS 2
-#define ATTEMPT_HAS_TAKER 4
+#define ATTEMPT_STOPS_FOR 4
 
 /* ---- extras: rare, so not inlined; reading allocates what record_finish() frees ---- */
 
@@ -316,7 +319,8 @@ static void code_later(struct coder *c, bool reading, struct role_spec *s)
 
     has |= s->reserve_ms != ROLE_RESERVE_MS ? ROLE_RESERVES : 0;
     has |= s->preempt != 0 ? ROLE_PREEMPTS : 0;
-    has = code_groups(c, reading, has, ROLE_HAS_SCORE | ROLE_RESERVES | ROLE_PREEMPTS);
+    has |= s->rebalance != 0 ? ROLE_REBALANCES : 0;
+    has = code_groups(c, reading, has, ROLE_GROUPS);
     if (has & ROLE_HAS_SCORE) {
         code_u32(c, reading, &s->alpha);
         CODE_ENUM(s->balance, ROLE_BALANCE_COUNT);
@@ -330,6 +334,8 @@ static void code_later(struct coder *c, bool reading, struct role_spec *s)
         s->reserve_ms = ROLE_RESERVE_MS;
     if (has & ROLE_PREEMPTS)
         code_u32(c, reading, &s->preempt);
+    if (has & ROLE_REBALANCES)
+        code_u32(c, reading, &s->rebalance);
 }
 
 static void
@@ -694,11 +700,11 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     code_bool(c, reading, &t->superseded);
     present = (t->stop != TASK_REASON_NONE ? ATTEMPT_HAS_STOP : 0) |
               (t->port_count > 0 ? ATTEMPT_HAS_PORTS : 0) |
-              (t->preempted_for != 0 ? ATTEMPT_HAS_TAKER : 0);
+              (t->stop_for != 0 ? ATTEMPT_STOPS_FOR : 0);
     present = code_groups(c,
                           reading,
                           present,
-                          ATTEMPT_HAS_STOP | ATTEMPT_HAS_PORTS | ATTEMPT_HAS_TAKER);
+                          ATTEMPT_HAS_STOP | ATTEMPT_HAS_PORTS | ATTEMPT_STOPS_FOR);
     if ((present & ATTEMPT_HAS_STOP) != 0) {
         code_enum(c, reading, &t->stop, TASK_REASON_COUNT);
         if (t->stop == TASK_REASON_NONE)
@@ -706,9 +712,10 @@ code_attempt(struct coder *c, bool reading, struct attempt *t, struct record *r)
     }
     if ((present & ATTEMPT_HAS_PORTS) != 0)
         code_ports(c, reading, &t->port_count, reading ? r->ports : attempt_ports(t));
-    if ((present & ATTEMPT_HAS_TAKER) != 0)
-        code_u64(c, reading, &t->preempted_for);
-    if ((t->stop == TASK_REASON_PREEMPTED) != (t->preempted_for != 0))
+    if ((present & ATTEMPT_STOPS_FOR) != 0)
+        code_u64(c, reading, &t->stop_for);
+    if ((t->stop == TASK_REASON_PREEMPTED || t->stop == TASK_REASON_MOVED) !=
+        (t->stop_for != 0))
         c->fault = true;
     if (reading) {
         r->job_id = job_id;

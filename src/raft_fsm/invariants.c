@@ -377,6 +377,18 @@ static int check_jobs(const struct state *s, struct sums *sums, struct error *er
 
 /* ---- attempts and tombstones ---- */
 
+/* The job or agent for which it is to end, if there is one. */
+static bool stop_is_known(const struct state *s, const struct attempt *t)
+{
+    uint64_t most = 0;
+
+    if (t->stop == TASK_REASON_PREEMPTED)
+        most = s->globals.last_job_id;
+    if (t->stop == TASK_REASON_MOVED)
+        most = s->globals.last_agent_id;
+    return (t->stop_for != 0) == (most != 0) && t->stop_for <= most;
+}
+
 static int
 check_attempt(const struct state *s, const struct attempt *t, struct error *err)
 {
@@ -389,10 +401,7 @@ check_attempt(const struct state *s, const struct attempt *t, struct error *err)
              t->placed_us <= s->globals.last_stamp_us,
          "attempt %" PRIu64 ": placed or changed in the future",
          t->id);
-    RULE((t->stop == TASK_REASON_PREEMPTED) == (t->preempted_for != 0) &&
-             t->preempted_for <= s->globals.last_job_id,
-         "attempt %" PRIu64 " is preempted for no job",
-         t->id);
+    RULE(stop_is_known(s, t), "attempt %" PRIu64 " is to end for nobody", t->id);
     RULE(task != NULL && t->number > 0 && t->number <= task->attempt,
          "attempt %" PRIu64 " is of no task",
          t->id);

@@ -165,7 +165,8 @@ struct attempt {
                       * resources until the agent says that it is over, or is gone */
     uint8_t stop; /* enum task_reason: it is to end, and its task to go on elsewhere */
     uint8_t port_count;
-    uint64_t preempted_for; /* job that takes its place, if that is why; else 0 */
+    uint64_t stop_for; /* PREEMPTED: the job that takes its place; MOVED: the agent that it
+                        * is to go to; else 0 */
 };
 
 TAILQ_HEAD(agent_attempts, attempt); /* by id: they are placed in that order */

@@ -247,6 +247,11 @@ void command_pack(const struct command *c, struct buffer *out)
         pack_uint(out, c->preempt.agent);
         pack_victims(c, out);
         return;
+    case COMMAND_MOVE:
+        pack_kind(out, c->kind, 2);
+        pack_uint(out, c->move.attempt);
+        pack_uint(out, c->move.agent);
+        return;
     }
     assert_failed("the kind is known", __FILE__, __LINE__, __func__);
 }
@@ -383,6 +388,10 @@ static bool unpack_fields(struct command *c, struct unpack *u)
             list_check(u, LIMIT_VICTIMS, read_victim, &victim, &c->preempt.count);
         if (c->preempt.count == 0)
             unpack_fail(u, "nobody to preempt");
+        return true;
+    case COMMAND_MOVE:
+        c->move.attempt = unpack_uint(u);
+        c->move.agent = unpack_uint(u);
         return true;
     }
     return false;

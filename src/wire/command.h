@@ -52,7 +52,8 @@
     X(19, RELEASE, "release")                    \
     X(20, FIRE, "fire")                          \
     X(21, DISPATCH, "dispatch")                  \
-    X(22, PREEMPT, "preempt")
+    X(22, PREEMPT, "preempt")                    \
+    X(23, MOVE, "move")
 
 enum command_kind {
 #define X(number, name, text) COMMAND_##name = number,
@@ -147,6 +148,10 @@ struct command {
             uint32_t count;          /* 1 to LIMIT_VICTIMS */
             struct bytes packed;     /* decoded: read with command_next_victim() */
         } preempt;
+        struct {
+            uint64_t attempt; /* is to end here … */
+            uint64_t agent;   /* … since this one is better */
+        } move;
         struct {
             uint64_t job; /* with a schedule */
             uint64_t slot_us;

@@ -336,6 +336,7 @@ json_t *json_role(const struct role_info *r, struct error *err)
     json_object_set_new(o, "placement", json_string(role_balance_name(s->balance)));
     json_object_set_new(o, "reserve", seconds_or_null(s->reserve_ms));
     json_object_set_new(o, "preempt", json_integer(s->preempt));
+    json_object_set_new(o, "rebalance", json_integer(s->rebalance));
     json_object_set_new(o, "jobs", number(r->jobs));
     json_object_set_new(o, "used", used(r));
     json_object_set_new(o, "share", json_thousandths(r->share / 1000000000ull));

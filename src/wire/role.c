@@ -3,7 +3,7 @@
  *     [name, order, priority, weight, aging_ms, length_ms,
  *      [[amount…], kinds, [[custom name, amount]…]], the same,            min, max
  *      alpha, balance,               may be left out together, with what follows
- *      reserve_ms, preempt]
+ *      reserve_ms, preempt, rebalance]
  *
  * A field that is not to change is nil.
  */
@@ -111,8 +111,8 @@ bool role_spec_equal(const struct role_spec *a, const struct role_spec *b)
            a->weight == b->weight && a->aging_ms == b->aging_ms &&
            a->length_ms == b->length_ms && a->alpha == b->alpha &&
            a->balance == b->balance && a->reserve_ms == b->reserve_ms &&
-           a->preempt == b->preempt && role_bound_equal(&a->min, &b->min) &&
-           role_bound_equal(&a->max, &b->max);
+           a->preempt == b->preempt && a->rebalance == b->rebalance &&
+           role_bound_equal(&a->min, &b->min) && role_bound_equal(&a->max, &b->max);
 }
 
 void role_change_finish(struct role_change *c)
@@ -146,6 +146,7 @@ void role_change_apply(const struct role_change *c, struct role_spec *spec)
     TAKE(ROLE_HAS_BALANCE, balance);
     TAKE(ROLE_HAS_RESERVE, reserve_ms);
     TAKE(ROLE_HAS_PREEMPT, preempt);
+    TAKE(ROLE_HAS_REBALANCE, rebalance);
 #undef TAKE
     if ((c->given & ROLE_HAS_MIN) != 0)
         take_bound(&spec->min, &from->min);
@@ -254,6 +255,12 @@ int role_spec_check(const struct role_spec *spec, struct error *err)
                          "preempt: %u; give a number from 0 to %u",
                          spec->preempt,
                          ROLE_PREEMPT_MAX);
+    if (spec->rebalance > ROLE_REBALANCE_MAX)
+        return error_set(err,
+                         ERROR_INVALID,
+                         "rebalance: %u; give a number from 0 to %u",
+                         spec->rebalance,
+                         ROLE_REBALANCE_MAX);
     rc = check_bound(&spec->min, "min", err);
     if (rc == 0)
         rc = check_min(spec, err);
@@ -304,13 +311,16 @@ static void unpack_bound(struct role_bound *b, struct unpack *u)
 #define FIELDS              8
 #define FIELDS_WITH_SCORE   10
 #define FIELDS_WITH_RESERVE 11
-#define FIELDS_WITH_ALL     12
+#define FIELDS_WITH_PREEMPT 12
+#define FIELDS_WITH_ALL     13
 #define SCORE_FIELDS        (ROLE_HAS_ALPHA | ROLE_HAS_BALANCE)
 
 static uint32_t field_count(const struct role_change *c)
 {
-    if ((c->given & ROLE_HAS_PREEMPT) != 0)
+    if ((c->given & ROLE_HAS_REBALANCE) != 0)
         return FIELDS_WITH_ALL;
+    if ((c->given & ROLE_HAS_PREEMPT) != 0)
+        return FIELDS_WITH_PREEMPT;
     if ((c->given & ROLE_HAS_RESERVE) != 0)
         return FIELDS_WITH_RESERVE;
     return (c->given & SCORE_FIELDS) != 0 ? FIELDS_WITH_SCORE : FIELDS;
@@ -343,8 +353,10 @@ void role_change_pack(const struct role_change *c, struct buffer *out)
     }
     if (fields >= FIELDS_WITH_RESERVE)
         FIELD(ROLE_HAS_RESERVE, pack_uint(out, s->reserve_ms));
-    if (fields >= FIELDS_WITH_ALL)
+    if (fields >= FIELDS_WITH_PREEMPT)
         FIELD(ROLE_HAS_PREEMPT, pack_uint(out, s->preempt));
+    if (fields >= FIELDS_WITH_ALL)
+        FIELD(ROLE_HAS_REBALANCE, pack_uint(out, s->rebalance));
 #undef FIELD
 }
 
@@ -377,8 +389,11 @@ static void unpack_fields(struct role_change *c, uint32_t fields, struct unpack 
     }
     if (fields >= FIELDS_WITH_RESERVE)
         FIELD(ROLE_HAS_RESERVE, s->reserve_ms = unpack_uint(u));
-    if (fields >= FIELDS_WITH_ALL)
+    if (fields >= FIELDS_WITH_PREEMPT)
         FIELD(ROLE_HAS_PREEMPT, s->preempt = (uint32_t)unpack_uint_max(u, UINT32_MAX));
+    if (fields >= FIELDS_WITH_ALL)
+        FIELD(ROLE_HAS_REBALANCE,
+              s->rebalance = (uint32_t)unpack_uint_max(u, UINT32_MAX));
 #undef FIELD
 }
 

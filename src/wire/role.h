@@ -68,6 +68,7 @@ struct role_bound {
 #define ROLE_BALANCE_DEFAULT BALANCE_BINPACK
 #define ROLE_RESERVE_MS      300000ull
 #define ROLE_PREEMPT_MAX     100000u
+#define ROLE_REBALANCE_MAX   100000u
 #define ROLE_NEVER           UINT64_MAX /* aging_ms, reserve_ms */
 
 struct role_spec {
@@ -80,6 +81,7 @@ struct role_spec {
     enum role_balance balance;
     uint64_t reserve_ms; /* of waiting, before room is kept for who waits first */
     uint32_t preempt; /* tasks of others that it may end in a minute; 0: none */
+    uint32_t rebalance; /* tasks of its own that are moved in a minute; 0: none */
     struct role_bound min, max;
 };
 
@@ -96,7 +98,8 @@ enum role_field {
     ROLE_HAS_BALANCE = 1u << 8,
     ROLE_HAS_RESERVE = 1u << 9,
     ROLE_HAS_PREEMPT = 1u << 10,
-    ROLE_HAS_ALL = (1u << 11) - 1,
+    ROLE_HAS_REBALANCE = 1u << 11,
+    ROLE_HAS_ALL = (1u << 12) - 1,
 };
 
 struct role_change {

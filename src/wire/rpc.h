@@ -24,7 +24,7 @@
 #define PROTOCOL_VERSION 1
 /* What masters replicate, and what applying makes of it: commands, specs, images.  Masters of
  * another version would come to another state, so they do not talk to each other. */
-#define REPLICATED_VERSION 5
+#define REPLICATED_VERSION 6
 
 /* Method names are on the wire. */
 #define METHODS(X)                                                             \

@@ -60,7 +60,8 @@ const char *task_state_name(enum task_state state);
     X(15, AGENT_DRAINED, "REASON_AGENT_DRAINED") /* moved away from an agent */        \
     X(16, FETCH_FAILED, "REASON_FETCH_FAILED")                                         \
     X(17, IMAGE_FAILED, "REASON_IMAGE_FAILED")                                         \
-    X(18, PREEMPTED, "REASON_PREEMPTED") /* for a task of another job */
+    X(18, PREEMPTED, "REASON_PREEMPTED") /* for a task of another job */               \
+    X(19, MOVED, "REASON_MOVED")         /* to a better agent */
 
 enum task_reason {
 #define X(number, name, text) TASK_REASON_##name = number,

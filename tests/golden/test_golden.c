@@ -249,6 +249,19 @@ START_TEST(role_that_preempts)
 }
 END_TEST
 
+START_TEST(role_that_rebalances)
+{
+    struct role_change change = {.name = "web",
+                                 .given = ROLE_HAS_BALANCE | ROLE_HAS_REBALANCE,
+                                 .spec = {.balance = BALANCE_SPREAD, .rebalance = 6}};
+    struct command sample = {.kind = COMMAND_ROLE_SET};
+
+    role_change_pack(&change, &spec);
+    sample.role_set.change = buffer_view(&spec);
+    check_command(&sample, "command_role_set_rebalance.v4");
+}
+END_TEST
+
 #define ENTRY_KINDS 11 /* that there were when the file was made */
 
 /* An entry with one command of each kind. */
@@ -297,6 +310,7 @@ int main(void)
     tcase_add_test(t, role_with_a_score);
     tcase_add_test(t, role_that_reserves);
     tcase_add_test(t, role_that_preempts);
+    tcase_add_test(t, role_that_rebalances);
     tcase_add_test(t, agent_spec);
     tcase_add_test(t, agent_spec_with_all);
     tcase_add_loop_test(t, command, 0, KIND_COUNT);

@@ -3,8 +3,8 @@
  * A state with something in every table is made by commands: its snapshot is the file, digest
  * and all, and the file restores to it.  That of version 2 has every group of fields that the
  * first one did not have, that of version 3 a role, failures with their sums, and histories;
- * that of version 4 what preemption, gangs, system jobs and plans need.  A file never changes;
- * GOLDEN_WRITE=1 writes those that do not exist yet. */
+ * that of version 4 what preemption, gangs, system jobs and plans need; that of version 5 a
+ * move.  A file never changes; GOLDEN_WRITE=1 writes those that do not exist yet. */
 #include "base/mem.h"
 #include "tests/lib/unit.h"
 #include "tests/lib/wire_values.h"
@@ -268,13 +268,38 @@ static void make_fourth(void)
     fsm_snapshot(f.state, &snapshot);
 }
 
+/* A role that rebalances, and an attempt that moves. */
+static void make_fifth(void)
+{
+    struct role_change change = {
+        .name = "web", .given = ROLE_HAS_REBALANCE, .spec = {.rebalance = 6}};
+    struct command c = {.kind = COMMAND_ROLE_SET};
+    struct buffer packed = {0};
+
+    fsm_setup(&f);
+    f.version = 3;
+    ck_done(fsm_register_able(&f, 'a', 2, AGENT_FEATURE_JOBS_2), 1);
+    ck_done(fsm_register_able(&f, 'b', 4, AGENT_FEATURE_JOBS_2), 2);
+    role_change_pack(&change, &packed);
+    c.role_set.change = buffer_view(&packed);
+    ck_done(fsm_run(&f, &c), 0);
+    buffer_finish(&packed);
+    ck_done(submit_kind("web", "web", JOB_SERVICE, false), 1);
+    ck_done(fsm_place(&f, 1, 0, 1), 1);
+    ck_done(fsm_update(&f, 1, 1, TASK_RUNNING), 1);
+    c = (struct command){.kind = COMMAND_MOVE, .move = {.attempt = 1, .agent = 2}};
+    ck_done(fsm_run(&f, &c), 1);
+    fsm_snapshot(f.state, &snapshot);
+}
+
 static const struct {
     const char *file;
     void (*make)(void);
 } VERSIONS[] = {{"snapshot.v1", make_first},
                 {"snapshot.v2", make_second},
                 {"snapshot.v3", make_third},
-                {"snapshot.v4", make_fourth}};
+                {"snapshot.v4", make_fourth},
+                {"snapshot.v5", make_fifth}};
 
 #define VERSION_COUNT (int)(sizeof(VERSIONS) / sizeof(VERSIONS[0]))
 

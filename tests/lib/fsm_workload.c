@@ -54,6 +54,7 @@ static const unsigned WEIGHTS[WORKLOAD_KINDS] = {
     [COMMAND_FIRE] = 5,
     [COMMAND_DISPATCH] = 3,
     [COMMAND_PREEMPT] = 10,
+    [COMMAND_MOVE] = 10,
 };
 
 void workload_init(struct workload *w, uint64_t seed)
@@ -200,8 +201,10 @@ static void random_job(struct workload *w, uint64_t kind, struct job_spec *spec)
         spec->estimate_ms = 1000 * kind;
     if (kind % 3 == 1)
         spec->role = mem_strdup(ROLES[kind % COUNT(ROLES)]);
-    if (kind % 3 == 0 && kind % 7 < 3)
+    if (kind % 3 == 0 && kind % 7 < 5) { /* small, so that all of it runs at times */
         spec->kind = JOB_SERVICE;
+        spec->instances = 1 + kind % 2;
+    }
     spec->gang = kind % 4 == 2 && spec->instances <= GANG_MAX;
     if (kind % 5 == 2)
         condition_parse(match_add_constraint(&spec->match), "rack distinct", NULL);
@@ -585,12 +588,86 @@ static void append_preemption(struct workload *w,
     pack(c, entry, &w->packed);
 }
 
+/* A live attempt of a service, if there is one among some of them. */
+static const struct attempt *of_a_service(struct workload *w, const struct state *s)
+{
+    const struct attempt *t = NULL, *found = NULL;
+
+    for (int tries = 0; tries < 64; tries++) {
+        t = state_next_attempt(s, t == NULL ? 1 : t->id + 1);
+        if (t == NULL)
+            break;
+        if (t->job->kind != JOB_SERVICE || attempt_is_to_end(t) || job_has_lease(t->job))
+            continue;
+        found = t;
+        if (percent(w, 30))
+            break;
+    }
+    return found;
+}
+
+static void pack_role(struct workload *w,
+                      const struct role_change *change,
+                      struct command *c,
+                      struct buffer *entry)
+{
+    struct buffer packed = {0};
+
+    role_change_pack(change, &packed);
+    c->kind = COMMAND_ROLE_SET;
+    c->role_set.change = buffer_view(&packed);
+    pack(c, entry, &w->packed);
+    buffer_finish(&packed);
+}
+
+/* Mostly one that has room for it. */
+static uint64_t
+other_agent(struct workload *w, const struct state *s, const struct attempt *t)
+{
+    struct agent *a;
+
+    RB_FOREACH (a, agent_tree, (struct agent_tree *)&s->agents)
+        if (a != t->agent && agent_takes_work(a) && agent_has_room(a, t->job) &&
+            percent(w, 80))
+            return a->id;
+    return agent_id(w, s);
+}
+
+/* Mostly of a service, or else what is missing before it may be moved. */
+static void append_move(struct workload *w,
+                        const struct state *s,
+                        struct command *c,
+                        struct buffer *entry)
+{
+    const struct attempt *t = percent(w, 80) ? of_a_service(w, s) : NULL;
+    struct task_update running = {.state = TASK_RUNNING};
+
+    c->move.agent = t != NULL ? other_agent(w, s, t) : agent_id(w, s);
+    c->move.attempt = t != NULL ? t->id : recent_id(w, s->globals.last_attempt_id);
+    if (t != NULL && t->job->owner->role->spec.rebalance == 0) {
+        pack_role(w,
+                  &(struct role_change){t->job->owner->role->name,
+                                        ROLE_HAS_REBALANCE,
+                                        {.rebalance = 1}},
+                  c,
+                  entry);
+        return;
+    }
+    if (t != NULL && t->state != TASK_RUNNING) {
+        running.attempt = t->id;
+        c->kind = COMMAND_TASK_UPDATE;
+        c->task_update.agent = t->agent->id;
+        c->task_update.updates = &running;
+        c->task_update.count = 1;
+    }
+    pack(c, entry, &w->packed);
+}
+
 static void append_role(struct workload *w, struct command *c, struct buffer *entry)
 {
     struct role_change change = {
         .name = mem_strdup(ROLES[workload_choose(w, COUNT(ROLES))])};
     struct role_spec *spec = &change.spec;
-    struct buffer packed = {0};
 
     change.given = (uint32_t)workload_choose(w, ROLE_HAS_ALL + 1);
     spec->order = (enum role_order)workload_choose(w, ROLE_ORDER_COUNT);
@@ -601,15 +678,13 @@ static void append_role(struct workload *w, struct command *c, struct buffer *en
     spec->balance = (enum role_balance)workload_choose(w, ROLE_BALANCE_COUNT);
     spec->reserve_ms = workload_choose(w, 3) * LIMIT_JOB_TIME_MS; /* likewise */
     spec->preempt = (uint32_t)workload_choose(w, 8);
+    spec->rebalance = (uint32_t)workload_choose(w, 4);
     spec->min.kinds = spec->max.kinds = 1u << RESOURCE_CPUS;
     spec->min.amount.amount[RESOURCE_CPUS] = workload_choose(w, 3) * 1000;
     spec->max.amount.amount[RESOURCE_CPUS] = workload_choose(w, 8) * 1000;
     if (percent(w, 30))
         custom_resources_add(&spec->max.custom, "licence", 1000);
-    role_change_pack(&change, &packed);
-    c->role_set.change = buffer_view(&packed);
-    pack(c, entry, &w->packed);
-    buffer_finish(&packed);
+    pack_role(w, &change, c, entry);
     role_change_finish(&change);
 }
 
@@ -674,6 +749,9 @@ append_command(struct workload *w, const struct state *s, struct buffer *entry)
         break;
     case COMMAND_PREEMPT:
         append_preemption(w, s, &c, entry);
+        return;
+    case COMMAND_MOVE:
+        append_move(w, s, &c, entry);
         return;
     case COMMAND_EXPIRE_KEYS:
         c.expire_keys.before_us = w->now_us - workload_choose(w, 30) * HOUR_US;

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORKLOAD_KINDS 23 /* command kinds, by number; 0: broken bytes */
+#define WORKLOAD_KINDS 24 /* command kinds, by number; 0: broken bytes */
 
 struct workload {
     struct rng rng;

@@ -196,7 +196,7 @@ static void full_role_change(struct role_change *c)
         .name = mem_strdup("batch.night"),
         .given = ROLE_HAS_ALL &
                  ~(uint32_t)(ROLE_HAS_ALPHA | ROLE_HAS_BALANCE | ROLE_HAS_RESERVE |
-                             ROLE_HAS_PREEMPT),
+                             ROLE_HAS_PREEMPT | ROLE_HAS_REBALANCE),
         .spec =
             {
                 .order = ROLE_FAIR,
@@ -303,6 +303,10 @@ void sample_command(enum command_kind kind,
         c->preempt.agent = 3;
         c->preempt.victims = VICTIMS;
         c->preempt.count = 2;
+        break;
+    case COMMAND_MOVE:
+        c->move.attempt = 42;
+        c->move.agent = 3;
         break;
     case COMMAND_SUBMIT:
     case COMMAND_AGENT_REGISTER:
@@ -592,6 +596,7 @@ static struct bytes pack_random_role(struct rng *r, struct buffer *out)
     SET(ROLE_HAS_BALANCE, balance, (enum role_balance)rng_below(r, ROLE_BALANCE_COUNT));
     SET(ROLE_HAS_RESERVE, reserve_ms, rng_below(r, LIMIT_JOB_TIME_MS + 1));
     SET(ROLE_HAS_PREEMPT, preempt, (uint32_t)rng_below(r, ROLE_PREEMPT_MAX + 1));
+    SET(ROLE_HAS_REBALANCE, rebalance, (uint32_t)rng_below(r, ROLE_REBALANCE_MAX + 1));
 #undef SET
     if ((c.given & ROLE_HAS_MIN) != 0)
         random_bound(r, &s->min);
@@ -638,6 +643,10 @@ void random_command(struct rng *r,
         c->preempt.agent = random_number(r);
         c->preempt.victims = VICTIMS;
         c->preempt.count = 1 + (uint32_t)rng_below(r, 2);
+        break;
+    case COMMAND_MOVE:
+        c->move.attempt = random_number(r);
+        c->move.agent = random_number(r);
         break;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
@@ -867,6 +876,9 @@ bool commands_equal(const struct command *c, const struct command *decoded)
                c->fire.make == decoded->fire.make;
     case COMMAND_PREEMPT:
         return victims_equal(c, decoded);
+    case COMMAND_MOVE:
+        return c->move.attempt == decoded->move.attempt &&
+               c->move.agent == decoded->move.agent;
     case COMMAND_SUBMIT:
     case COMMAND_SUBMIT_ALL:
         return bytes_equal(c->submit.key, decoded->submit.key) &&

@@ -117,7 +117,7 @@ static void check_one(struct cluster *c,
                       const struct attempt *t,
                       const struct tally *now)
 {
-    const struct job *taker = state_job(s, t->preempted_for);
+    const struct job *taker = state_job(s, t->stop_for);
     bool is_first = check_record(&c->preempted, t->id);
 
     c->totals.preempted += is_first;

@@ -95,6 +95,8 @@ static struct result run(struct model *m, const struct command *c)
         return m_dispatch(m, c);
     case COMMAND_PREEMPT:
         return m_preempt(m, c);
+    case COMMAND_MOVE:
+        return m_move(m, c);
     case COMMAND_KILL:
         return m_kill(m, c);
     case COMMAND_AGENT_REGISTER:

@@ -136,7 +136,7 @@ static void compare_attempts(const struct model *m, const struct state *s)
         SAME(seen->state, t->state);
         SAME(seen->superseded, t->superseded);
         SAME(seen->stop, t->stop);
-        SAME(seen->preempted_for, t->preempted_for);
+        SAME(seen->stop_for, t->stop_for);
         for (int p = 0; p < LIMIT_TASK_PORTS; p++)
             SAME(p < seen->port_count ? attempt_ports(seen)[p] : 0, t->ports[p]);
         seen = state_next_attempt(s, seen->id + 1);

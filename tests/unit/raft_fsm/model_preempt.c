@@ -175,7 +175,7 @@ struct result m_preempt(struct model *m, const struct command *c)
         return m_refused(ERROR_CONFLICT);
     }
     for (size_t i = 0; i < n; i++) {
-        victims[i]->preempted_for = j->id;
+        victims[i]->stop_for = j->id;
         m->jobs[victims[i]->job - 1].changed = m->index;
         m_effect(m, EFFECT_KILL, victims[i]->id, a->id);
     }

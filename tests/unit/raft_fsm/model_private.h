@@ -48,7 +48,7 @@ struct m_attempt {
     uint32_t instance, number;
     enum task_state state;
     enum task_reason stop;
-    uint64_t preempted_for;
+    uint64_t stop_for;
     uint16_t ports[LIMIT_TASK_PORTS];
     bool superseded, over;
 };
@@ -204,6 +204,7 @@ void m_tell_task(struct model *m,
                  const struct m_attempt *at,
                  const struct task_update *u);
 struct result m_preempt(struct model *m, const struct command *c);
+struct result m_move(struct model *m, const struct command *c);
 struct result m_retry(struct model *m, const struct command *c);
 struct result m_place(struct model *m, const struct command *c);
 struct result m_update(struct model *m, const struct command *c);

@@ -81,11 +81,17 @@ void m_tell_task(struct model *m,
         t->started_us = 0;
         if (u->state == TASK_KILLED && at->stop != TASK_REASON_NONE)
             t->reason = at->stop;
-        if (u->state == TASK_KILLED && at->preempted_for != 0)
+        if (u->state == TASK_KILLED && at->stop == TASK_REASON_PREEMPTED)
             snprintf(t->message,
                      sizeof(t->message),
                      "preempted for job %" PRIu64,
-                     at->preempted_for);
+                     at->stop_for);
+        if (u->state == TASK_KILLED && at->stop == TASK_REASON_MOVED)
+            snprintf(t->message,
+                     sizeof(t->message),
+                     "moved from agent %" PRIu64 " to agent %" PRIu64,
+                     at->agent,
+                     at->stop_for);
     }
     if (u->state == TASK_RUNNING)
         t->started_us = m->stamp;

@@ -179,7 +179,10 @@ static struct tombstone *tombstone(void)
     X(live()->agent = agent(2), "two agents")                      \
     X(live()->placed_us = 0, "placed")                             \
     X(live()->stop = TASK_REASON_AGENT_DRAINED, "stopped")         \
-    X(live()->preempted_for = 1, "preempted for no job")           \
+    X(live()->stop_for = 1, "for nobody")                          \
+    X(live()->stop = TASK_REASON_PREEMPTED, "for nobody")          \
+    X(live()->stop = TASK_REASON_MOVED, "for nobody")              \
+    X((live()->stop = TASK_REASON_MOVED, live()->stop_for = 9), "for nobody") \
     X(superseded()->state = TASK_RUNNING, "superseded")            \
     X(superseded()->number = 0, "no task")                         \
     X(superseded()->instance = 1, "no task")                       \

@@ -121,7 +121,7 @@ START_TEST(test_a_victim_is_told_to_end_and_waits_again)
     ck_done(preempt_one(2, 1), 1);
     ck_assert_uint_eq(fsm_effects(&f, EFFECT_KILL, 1), 1);
     ck_assert_int_eq(state_attempt(f.state, 1)->stop, TASK_REASON_PREEMPTED);
-    ck_assert_uint_eq(state_attempt(f.state, 1)->preempted_for, 2);
+    ck_assert_uint_eq(state_attempt(f.state, 1)->stop_for, 2);
     ck_assert_int_eq(task(1, 0)->state, TASK_RUNNING);
     ck_assert_uint_eq(ending("batch"), 2000);
     ck_done(fsm_place(&f, 2, 0, 1), 0); /* not before it has ended */
@@ -185,7 +185,7 @@ START_TEST(test_it_is_in_snapshots)
     ck_done(preempt_one(2, 1), 1);
     fsm_snapshot(f.state, &before);
     s = fsm_restored(buffer_view(&before));
-    ck_assert_uint_eq(state_attempt(s, 1)->preempted_for, 2);
+    ck_assert_uint_eq(state_attempt(s, 1)->stop_for, 2);
     ck_assert_uint_eq((uint64_t)state_role(s, "batch")->ending.amount[0], 2000);
     ck_assert_uint_eq(state_role(s, "prod")->spec.preempt, 10);
     fsm_snapshot(s, &after);

@@ -837,7 +837,7 @@ static void change_role(void)
         cluster_remove_role(&c, change.name);
         return;
     }
-    change.given = (uint32_t)rng_below(&rng, ROLE_HAS_ALL + 1);
+    change.given = (uint32_t)rng_below(&rng, ROLE_HAS_REBALANCE); /* all but that */
     change.spec = (struct role_spec){
         .order = (enum role_order)rng_below(&rng, ROLE_ORDER_COUNT),
         .priority = (int32_t)rng_below(&rng, 3) - 1,

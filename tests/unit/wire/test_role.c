@@ -80,6 +80,9 @@ START_TEST(test_numbers)
     spec.preempt = 100001;
     ck_assert_broken("preempt: 100001; give a number from 0 to 100000");
     spec.preempt = 100000;
+    spec.rebalance = 100001;
+    ck_assert_broken("rebalance: 100001; give a number from 0 to 100000");
+    spec.rebalance = 100000;
     ck_assert_valid();
 }
 END_TEST
@@ -206,6 +209,15 @@ START_TEST(test_later_fields_stand_behind)
     ck_assert_int_eq(spec.balance, BALANCE_SPREAD);
     ck_assert_uint_eq(spec.preempt, 7);
     role_change_finish(&seen);
+    change.given = ROLE_HAS_REBALANCE;
+    change.spec.rebalance = 5;
+    ck_assert_done(copied(&seen), err);
+    ck_assert_uint_eq(out.data[0], 0x9d);
+    ck_assert_uint_eq(seen.given, ROLE_HAS_REBALANCE);
+    role_change_apply(&seen, &spec);
+    ck_assert_uint_eq(spec.preempt, 7);
+    ck_assert_uint_eq(spec.rebalance, 5);
+    role_change_finish(&seen);
 }
 END_TEST
 
@@ -242,7 +254,7 @@ START_TEST(test_wrong_bytes_are_refused)
 {
     struct role_change seen;
 
-    change.given = ROLE_HAS_PREEMPT;
+    change.given = ROLE_HAS_REBALANCE;
     ck_assert_done(copied(&seen), err);
     role_change_finish(&seen);
     for (size_t n = 0; n < out.size; n++)
