@@ -157,6 +157,7 @@
 #define LIMIT_AGENT_RUNS       65536   /* of one agent, with unacknowledged ones */
 #define LIMIT_CLAIMS           64      /* as many as a word has bits */
 #define LIMIT_CLAIM_PLACES     4096    /* of gangs, in all claims */
+#define LIMIT_MOVES            16      /* of those, for tasks that are on their way */
 #define LIMIT_AGENT_STARTING   16      /* runs that are started at one time */
 #define LIMIT_AGENT_PREPARING  32      /* of those with steps before their command */
 #define LIMIT_AGENT_PREPARE_MS 2000    /* then such a start does not count any more */

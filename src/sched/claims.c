@@ -233,8 +233,9 @@ void claims_refresh(struct claims *c,
         int i = claim_next(&set);
         const struct waiting *w = waiting_find(&l->jobs, c->of[i].job);
 
-        if (w == NULL || w->shape->at == SHAPE_CAPPED ||
-            w->shape->demand.at_once != c->of[i].at_once) {
+        if ((w == NULL && c->of[i].kind != CLAIM_MOVE) ||
+            (w != NULL && (w->shape->at == SHAPE_CAPPED ||
+                           w->shape->demand.at_once != c->of[i].at_once))) {
             claims_drop(c, f, i);
             continue;
         }
@@ -307,7 +308,8 @@ uint64_t claims_against(const struct claims *c,
 
         if (claim->job == who->job->id || is_no_matter(claim, f, who->demand) ||
             ends_before(claim, who) ||
-            lanes_comes_before(l, who->job, state_job(s, claim->job)))
+            (claim->kind != CLAIM_MOVE &&
+             lanes_comes_before(l, who->job, state_job(s, claim->job))))
             continue;
         against |= 1ull << i;
     }

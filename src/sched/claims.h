@@ -13,7 +13,8 @@
  *
  * The job itself may go wherever there is room first.  A claim ends when a task of the job is
  * placed, when the job does not wait any more, or when the agent takes no work.  A gang gives
- * up such an agent, and keeps the others.
+ * up such an agent, and keeps the others.  That of a move is there
+ * before the job waits, and nobody passes it by an earlier turn.
  *
  * Claims have numbers below LIMIT_CLAIMS, so which of them refuse a job is one word, and which
  * are on an agent another.  They are in the memory of the leader: a new one makes its own.
@@ -33,7 +34,8 @@
 
 enum claim_kind {
     CLAIM_RESERVATION, /* the place of who waits first (reserve.h) */
-    CLAIM_PREEMPTION   /* victims are being stopped for it */
+    CLAIM_PREEMPTION,  /* victims are being stopped for it */
+    CLAIM_MOVE         /* its task is being stopped elsewhere, to come here (rebalance.h) */
 };
 
 /* Of a gang, on one agent. */

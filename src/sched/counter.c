@@ -6,7 +6,7 @@
 /* Whether the bit of a value with so many tasks is in the set. */
 static bool is_in_set(const struct counter *c, uint32_t tasks)
 {
-    return c->limit > 0 ? tasks < c->limit : tasks == c->least;
+    return c->limit > 0 ? tasks < c->limit : tasks == c->sums.least;
 }
 
 static void take_into_set(struct counter *c, const struct value *v)
@@ -21,18 +21,11 @@ static void take_out_of_set(struct counter *c, const struct value *v)
         c->set.word[v->bit / 64] &= ~(1ull << v->bit % 64);
 }
 
-/* The least is another one. */
-static void rise(struct counter *c, const struct values *v)
+/* By the counts of all values, if they have bits. */
+static void read_set(struct counter *c, const struct values *v)
 {
     struct value *value;
 
-    c->least = UINT32_MAX;
-    RB_FOREACH (value, value_tree, &c->column->values) {
-        uint32_t tasks = value_tasks(v, value);
-
-        c->at_least = tasks < c->least ? 1 : c->at_least + (tasks == c->least);
-        c->least = tasks < c->least ? tasks : c->least;
-    }
     if (!c->column->has_bits)
         return;
     c->set = (struct fit_set){{0}};
@@ -40,6 +33,22 @@ static void rise(struct counter *c, const struct values *v)
     RB_FOREACH (value, value_tree, &c->column->values)
         if (is_in_set(c, value_tasks(v, value)))
             take_into_set(c, value);
+}
+
+/* The least is another one. */
+static void rise(struct counter *c, const struct values *v)
+{
+    struct value *value;
+
+    c->sums.least = UINT32_MAX;
+    RB_FOREACH (value, value_tree, &c->column->values) {
+        uint32_t tasks = value_tasks(v, value);
+
+        c->sums.at_least =
+            tasks < c->sums.least ? 1 : c->sums.at_least + (tasks == c->sums.least);
+        c->sums.least = tasks < c->sums.least ? tasks : c->sums.least;
+    }
+    read_set(c, v);
 }
 
 /* Those of all values; they are few. */
@@ -63,9 +72,8 @@ void counter_begin(struct counter *c)
 {
     if (c->version != c->column->version)
         read_bits(c);
-    c->least = 0;
-    c->most = 0;
-    c->at_least = c->column->count;
+    c->sums = (struct counter_sums){.at_least = c->column->count,
+                                    .at_most = c->column->count};
     c->set = c->all;
     if (c->column->has_bits)
         memcpy(c->with_bit, c->behind, sizeof(c->with_bit));
@@ -80,11 +88,44 @@ void counter_add(struct counter *c, const struct values *v, const struct attribu
         return;
     now = value_count(v, value);
     before = now - 1;
-    c->most = now > c->most ? now : c->most;
-    if (c->limit == 0 && before == c->least && --c->at_least == 0)
+    c->sums.at_most = now > c->sums.most ? 1 : c->sums.at_most + (now == c->sums.most);
+    c->sums.most = now > c->sums.most ? now : c->sums.most;
+    if (c->limit == 0 && before == c->sums.least && --c->sums.at_least == 0)
         rise(c, v);
     else if (c->column->has_bits && is_in_set(c, before) && !is_in_set(c, now))
         take_out_of_set(c, value);
+}
+
+/* How many are at the new least or most nobody asks before it is taken back. */
+void counter_leave_out(struct counter *c,
+                       const struct values *v,
+                       const struct attributes *of)
+{
+    struct value *value = attributes_find(of, c->column);
+    uint32_t now;
+
+    if (value == NULL)
+        return;
+    c->with_all = c->sums;
+    now = value_uncount(v, value);
+    if (now < c->sums.least)
+        c->sums.least = now;
+    if (now + 1 == c->sums.most && c->sums.at_most == 1)
+        c->sums.most = now;
+    read_set(c, v);
+}
+
+void counter_take_back(struct counter *c,
+                       const struct values *v,
+                       const struct attributes *of)
+{
+    struct value *value = attributes_find(of, c->column);
+
+    if (value == NULL)
+        return;
+    value_count(v, value);
+    c->sums = c->with_all;
+    read_set(c, v);
 }
 
 bool counter_may_add(const struct counter *c,
@@ -98,9 +139,9 @@ bool counter_may_add(const struct counter *c,
 
 static uint64_t score_of(const struct counter *c, uint32_t tasks)
 {
-    uint64_t range = c->most - c->least;
+    uint64_t range = c->sums.most - c->sums.least;
 
-    return range == 0 ? 1000 : 1000 - 1000 * (uint64_t)(tasks - c->least) / range;
+    return range == 0 ? 1000 : 1000 - 1000 * (uint64_t)(tasks - c->sums.least) / range;
 }
 
 uint64_t counter_score(const struct counter *c,
@@ -114,7 +155,7 @@ uint64_t counter_score(const struct counter *c,
 
 uint64_t counter_bound(const struct counter *c, const struct fit_set *crowd)
 {
-    if (c->most == c->least || fit_sets_meet(&c->set, crowd))
+    if (c->sums.most == c->sums.least || fit_sets_meet(&c->set, crowd))
         return 1000;
-    return score_of(c, c->least + 1);
+    return score_of(c, c->sums.least + 1);
 }

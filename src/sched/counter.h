@@ -3,7 +3,8 @@
  * Beside the counts, which are in the values (values.h), it knows the least and the most of
  * them, and which bits values have that are at the least (spread), or may have one more task
  * (distinct).  At first no task is counted.  One task more is O(1), but for the last value that
- * leaves the least: O(values), which is once for as many tasks.
+ * leaves the least: O(values), which is once for as many tasks.  To leave one out, and take it
+ * back, is O(1) where values have no bits, else O(values), which are few.
  */
 #ifndef SCHED_COUNTER_H
 #define SCHED_COUNTER_H
@@ -13,7 +14,10 @@
 struct counter {
     struct column *column; /* of another user */
     uint32_t limit;        /* of distinct; 0: it is of spread */
-    uint32_t least, most, at_least;
+    struct counter_sums {
+        uint32_t least, most;        /* of all values … */
+        uint32_t at_least, at_most;  /* … and how many of them have so many */
+    } sums, with_all;                /* before one was left out */
     struct fit_set set;              /* all: its values have no bits */
     uint32_t with_bit[FIT_SET_BITS]; /* values behind each bit of `set` */
     uint32_t behind[FIT_SET_BITS];   /* the same of all values … */
@@ -27,6 +31,15 @@ void counter_begin(struct counter *c);
 void counter_add(struct counter *c,
                  const struct values *v,
                  const struct attributes *of);
+
+/* One that was counted, on an agent with these, is left out until it is taken back; meanwhile none
+ * is added. */
+void counter_leave_out(struct counter *c,
+                       const struct values *v,
+                       const struct attributes *of);
+void counter_take_back(struct counter *c,
+                       const struct values *v,
+                       const struct attributes *of);
 
 /* Distinct: whether an agent may have a task more. */
 bool counter_may_add(const struct counter *c,

@@ -24,4 +24,13 @@ static inline bool effort_begin(struct effort *e)
     return !e->is_cut;
 }
 
+/* What it spent counts as looks of its caller, as far as there are any left. */
+static inline void effort_pay(struct effort *e, unsigned *looks)
+{
+    unsigned price = e->spent / ASKED_PER_LOOK;
+
+    *looks -= price < *looks ? price : *looks;
+    e->spent %= ASKED_PER_LOOK;
+}
+
 #endif

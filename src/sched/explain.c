@@ -765,6 +765,10 @@ static void say_reserved(struct text *t, const struct sched *s, int i, uint64_t 
     const struct claim *c = &s->claims.of[i];
     uint32_t agents, ends;
 
+    if (c->kind == CLAIM_MOVE) {
+        say(t, "; it moves to agent %llu", (unsigned long long)c->agent);
+        return;
+    }
     if (c->kind == CLAIM_PREEMPTION) { /* somebody ends for it, or soon does anyway */
         say(t, "; room is made for it on agent %llu", (unsigned long long)c->agent);
         return;

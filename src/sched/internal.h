@@ -6,6 +6,7 @@
 #include "sched/fleet.h"
 #include "sched/lanes.h"
 #include "sched/preempt.h"
+#include "sched/rebalance.h"
 #include "sched/reserve.h"
 #include "sched/round.h"
 #include "sched/systems.h"
@@ -17,8 +18,9 @@ struct sched {
     struct claims claims;
     struct systems systems; /* and what belongs to an agent */
     struct reserving reserving;
-    struct preempting preempting; /* whose place is taken */
-    uint64_t now_us;              /* of the last round */
+    struct preempting preempting;   /* whose place is taken */
+    struct rebalancing rebalancing; /* what runs would be better elsewhere */
+    uint64_t now_us;                /* of the last round */
 
     /* Sleeping shapes are compared with the agents that have grown in the order of turns; how far
      * that came is in the cursors of lanes.  When an agent grows, it begins again: at once,

@@ -221,7 +221,7 @@ is_to_be_had(const struct call *c, const struct taker *t, const struct fleet_age
         const struct claim *claim = &s->claims.of[claim_next(&set)];
         bool is_own = claim->job == t->job->id;
 
-        if (is_young(&s->preempting, claim) ||
+        if (is_young(&s->preempting, claim) || claim->kind == CLAIM_MOVE ||
             (is_own && claim->kind == CLAIM_PREEMPTION) ||
             (!is_own &&
              !lanes_comes_before(&s->lanes, t->job, state_job(c->state, claim->job))))
@@ -286,15 +286,6 @@ remember(struct preempting *p, const struct fleet_agent *a, const struct victims
         p->best_placed[i] = v->of[i]->placed_us;
 }
 
-/* What the search spent counts as looks. */
-static void pay(struct call *c, struct seek *k)
-{
-    unsigned looks = k->effort.spent / ASKED_PER_LOOK;
-
-    c->looks -= looks < c->looks ? looks : c->looks;
-    k->effort.spent %= ASKED_PER_LOOK;
-}
-
 enum searched { CUT, DONE, GIVEN_UP };
 
 /* All agents, from where it is. */
@@ -313,7 +304,7 @@ static enum searched search(struct call *c, const struct taker *t, struct seek *
         }
         c->looks--;
         looked = look_at(c, t, k, a, &v);
-        pay(c, k);
+        effort_pay(&k->effort, &c->looks);
         switch (looked) {
         case NOTHING_THERE:
             continue;

@@ -67,6 +67,7 @@ struct sched *sched_create(unsigned looks)
     fleet_init(&s->fleet);
     lanes_init(&s->lanes, &s->fleet.total, &s->fleet.grown, &s->claims.used);
     preempting_init(&s->preempting);
+    rebalancing_init(&s->rebalancing);
     return s;
 }
 
@@ -82,6 +83,7 @@ static void clear(struct sched *s)
     claims_clear(&s->claims);
     reserving_reset(&s->reserving);
     preempting_finish(&s->preempting);
+    rebalancing_finish(&s->rebalancing);
 }
 
 void sched_destroy(struct sched *s)

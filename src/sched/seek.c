@@ -12,6 +12,7 @@
 #define TASKS_PER_ONE 16 /* that are looked at */
 #define ATTEMPT_PRICE 2  /* whose name is read */
 #define LISTED_PRICE  8  /* a value that is looked up */
+#define RECOUNT_PRICE 16 /* a counter without one task */
 
 typedef unsigned __int128 u128;
 
@@ -22,7 +23,7 @@ static bool has_aparts(const struct seek *k)
     return k->matcher != NULL && k->matcher->match.apart_count > 0;
 }
 
-static bool counts_tasks(const struct seek *k)
+bool seek_counts_tasks(const struct seek *k)
 {
     return k->matcher != NULL &&
            (k->matcher->distinct_count > 0 || k->matcher->match.spread_count > 0);
@@ -110,6 +111,28 @@ static bool read_names(struct seek *k, struct fleet_agent *a)
     return true;
 }
 
+/* One of this name beside the one that is left out. */
+static bool has_another(struct seek *k, uint64_t name)
+{
+    const struct attempt *t;
+
+    k->effort.spent += ATTEMPT_PRICE * (1 + k->left_out->agent->attempts_count);
+    TAILQ_FOREACH (t, &k->left_out->agent->attempts, by_agent)
+        if (t != k->left_out &&
+            (t->job == k->left_out->job || name_number_of(t->job) == name))
+            return true;
+    return false;
+}
+
+/* The agent has its name, unless it is the one that is left out that has it. */
+static bool is_there(struct seek *k, struct fleet_agent *a, uint64_t name)
+{
+    if (!names_have(&a->names, name))
+        return false;
+    return k->left_out == NULL || k->left_out->agent->id != a->id ||
+           name_number_of(k->left_out->job) != name || has_another(k, name);
+}
+
 /* Bits of the names of which there is a task on an agent. */
 static uint32_t aparts_on(struct seek *k, struct fleet_agent *a)
 {
@@ -118,7 +141,7 @@ static uint32_t aparts_on(struct seek *k, struct fleet_agent *a)
     if (!read_names(k, a))
         return 0;
     for (size_t i = 0; i < k->matcher->match.apart_count; i++)
-        if (names_have(&a->names, k->apart[i]))
+        if (is_there(k, a, k->apart[i]))
             bits |= 1u << i;
     return bits;
 }
@@ -218,7 +241,7 @@ void seek_count(struct seek *k,
         k->is_single |= names_itself(k, j);
         name_planned(k, planned, count);
     }
-    if (counts_tasks(k))
+    if (seek_counts_tasks(k))
         count_own(k, j, planned, count);
 }
 
@@ -263,8 +286,41 @@ void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j)
 {
     if (has_aparts(k) && read_names(k, a))
         names_add(&a->names, name_number_of(j));
-    if (counts_tasks(k))
+    if (seek_counts_tasks(k))
         add_to_counters(k, &a->attributes);
+}
+
+/* Tasks of the job are counted without it, or with it again. */
+static void recount(struct seek *k, const struct attempt *t, bool is_out)
+{
+    const struct fleet_agent *a = fleet_agent(k->fleet, t->agent->id);
+    struct values *v = &k->fleet->values;
+    struct matcher *m = k->matcher;
+    void (*change)(struct counter *, const struct values *, const struct attributes *) =
+        is_out ? counter_leave_out : counter_take_back;
+
+#ifdef MUTANT_MOVE_COUNTS_ITSELF
+    return;
+#endif
+    values_next_task(v);
+    for (size_t i = 0; a != NULL && i < m->distinct_count; i++)
+        change(&m->distincts[i], v, &a->attributes);
+    for (size_t i = 0; a != NULL && i < m->match.spread_count; i++)
+        change(&m->spreads[i], v, &a->attributes);
+    k->effort.spent +=
+        RECOUNT_PRICE * (unsigned)(m->distinct_count + m->match.spread_count);
+}
+
+void seek_leave_out(struct seek *k, const struct attempt *t)
+{
+    if (seek_counts_tasks(k)) {
+        if (k->left_out != NULL)
+            recount(k, k->left_out, false);
+        if (t != NULL)
+            recount(k, t, true);
+        k->number = ++k->fleet->seeks; /* who was refused may not be now */
+    }
+    k->left_out = t;
 }
 
 struct fit_key
@@ -360,7 +416,8 @@ static enum fit_answer holds(void *owner, void *context)
     struct seek *k = context;
     bool matches;
 
-    if (k->effort.is_cut || seek_is_refused(k, a, seek_together(k)))
+    if (k->effort.is_cut || seek_is_refused(k, a, seek_together(k)) ||
+        (k->left_out != NULL && k->left_out->agent->id == a->id))
         return FIT_NOT_NOW;
     matches = fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);
     if (k->effort.is_cut)
@@ -370,15 +427,20 @@ static enum fit_answer holds(void *owner, void *context)
 
 /* ---- scores ---- */
 
-static uint64_t balance_of(const struct seek *k, uint64_t worth_free)
+static uint64_t balance_of(const struct seek *k, uint64_t left)
 {
-    uint64_t left = worth_free > k->need ? worth_free - k->need : 0;
     uint64_t part = left >= k->most ? 1000
                     : left <= UINT64_MAX / 1000
                         ? left * 1000 / k->most
                         : (uint64_t)((u128)left * 1000 / k->most);
 
     return k->from_end ? part : 1000 - part;
+}
+
+/* Of what is free, and more than a task. */
+static uint64_t left_of(const struct seek *k, uint64_t worth_free)
+{
+    return worth_free > k->need ? worth_free - k->need : 0;
 }
 
 /* In thousandths of thousandths, and above 0. */
@@ -399,6 +461,12 @@ static uint64_t apart_wishes(struct seek *k, struct fleet_agent *a)
     return sum;
 }
 
+static uint64_t wishes_of(struct seek *k, struct fleet_agent *a)
+{
+    return matcher_wishes(k->matcher, &k->fleet->values, &a->attributes, &k->effort) +
+           apart_wishes(k, a);
+}
+
 static uint64_t score(void *owner, uint64_t first, void *context)
 {
     struct fleet_agent *a = owner;
@@ -406,11 +474,16 @@ static uint64_t score(void *owner, uint64_t first, void *context)
 
     if (!k->has_wishes)
         return 1;
-    return total(
-        k,
-        matcher_wishes(k->matcher, &k->fleet->values, &a->attributes, &k->effort) +
-            apart_wishes(k, a),
-        balance_of(k, first));
+    return total(k, wishes_of(k, a), balance_of(k, left_of(k, first)));
+}
+
+uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left)
+{
+    uint64_t balance = balance_of(k, left);
+
+    if (!k->has_wishes)
+        return 1000 * balance;
+    return total(k, wishes_of(k, a), balance) - 1;
 }
 
 static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context)
@@ -423,7 +496,7 @@ static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context
     wishes = matcher_wishes_bound(k->matcher, crowd);
     for (size_t i = 0; i < k->matcher->match.apart_count; i++)
         wishes += 1000 * (uint64_t)k->matcher->match.aparts[i].weight;
-    return total(k, wishes, balance_of(k, first));
+    return total(k, wishes, balance_of(k, left_of(k, first)));
 }
 
 /* ---- a few ---- */
@@ -494,7 +567,8 @@ static struct fit_need need_of(struct seek *k, struct fit_set sets[SETS_MOST])
                             .context = k,
                             .number = k->number};
 
-    if (m == NULL && k->demand->extras == NULL && k->refused == 0)
+    if (m == NULL && k->demand->extras == NULL && k->refused == 0 &&
+        k->left_out == NULL)
         need.holds = NULL;
     if (m == NULL)
         return need;

@@ -41,8 +41,9 @@ struct seek {
     uint64_t need, most;          /* worth of a task; and of the largest agent, not 0 */
     uint64_t alpha;
     uint64_t refused; /* claims that keep it away from their agents: at first none … */
-    const struct claims *claims; /* … of these */
-    uint64_t number;             /* its own */
+    const struct claims *claims;    /* … of these */
+    const struct attempt *left_out; /* as if this one was not there; or NULL */
+    uint64_t number;                /* its own */
     struct effort effort;
 };
 
@@ -86,6 +87,13 @@ uint32_t
 seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room);
 /* One more of the job is planned. */
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
+/* From now on all answers are as if this attempt of the job was not there, whatever is planned, and
+ * no search finds its agent; NULL: as if all were.  It stays as long, and nothing else is planned
+ * meanwhile. */
+void seek_leave_out(struct seek *k, const struct attempt *t);
+/* The score of the agent when so much worth is left there with a task of the job: in thousandths of
+ * those of the specification. */
+uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left);
 /* Where the next search of the same job may begin when an agent with this key took some of it:
  * what is before has no place for it. */
 struct fit_key
@@ -98,6 +106,8 @@ struct fleet_agent *seek_best(struct seek *k, const struct fit_key *from);
 bool seek_grown(struct seek *k);
 /* Whether it keeps the constraint of this number; behind the last stand all anti-affinities. */
 bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint);
+/* Each task of the job counts for what becomes of the others. */
+bool seek_counts_tasks(const struct seek *k);
 /* What constraints say depends on where tasks are. */
 bool seek_depends_on_tasks(const struct seek *k);
 /* How many tasks of a gang may be on an agent that matches, and together on those of its group. */

@@ -20,7 +20,8 @@ static struct resources promised(const struct sched *s,
         const struct job *other = state_job(state, c->job);
         struct resources kept;
 
-        if (other == NULL || other == j || lanes_comes_before(&s->lanes, j, other))
+        if (other == NULL || other == j ||
+            (c->kind != CLAIM_MOVE && lanes_comes_before(&s->lanes, j, other)))
             continue;
         kept = resources_times(&other->resources,
                                claim_tasks(c, claim_place_on(c, a->id)));

@@ -136,6 +136,15 @@ static inline uint32_t value_count(const struct values *v, struct value *value)
     return value->tasks;
 }
 
+/* The task was counted, and is not. */
+static inline uint32_t value_uncount(const struct values *v, struct value *value)
+{
+    if (value->task != v->task)
+        value->tasks--;
+    value->task = v->task;
+    return value->tasks;
+}
+
 /* NULL: it has no such attribute. */
 static inline struct value *attributes_find(const struct attributes *of,
                                             const struct column *c)

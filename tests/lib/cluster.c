@@ -302,6 +302,23 @@ static void apply_preemption(struct cluster *c, const struct preemption *p)
     sched_preempted(c->sched, true);
 }
 
+bool cluster_rebalance(struct cluster *c, struct move *out)
+{
+    struct command command = {.kind = COMMAND_MOVE};
+    bool more = true, is_found = false;
+
+    while (more && !is_found)
+        is_found =
+            sched_rebalance(c->sched, c->state, &REBALANCE_PACE, c->now_us, out, &more);
+    if (!is_found)
+        return false;
+    command.move.attempt = out->attempt;
+    command.move.agent = out->agent;
+    expect_done(cluster_apply(c, &command));
+    sched_moved(c->sched, true);
+    return true;
+}
+
 size_t cluster_preempt(struct cluster *c, struct preemption *out, size_t max)
 {
     size_t count = 0;

@@ -9,6 +9,7 @@
 
 #include "raft_fsm/fsm.h"
 #include "sched/preempt.h"
+#include "sched/rebalance.h"
 #include "sched/round.h"
 
 #include <stdbool.h>
@@ -73,6 +74,8 @@ size_t cluster_plan(struct cluster *c, size_t max);
 uint64_t cluster_place(struct cluster *c);
 /* A pass of preemption, at most `max` of them: apply each; how many there were, all accepted. */
 size_t cluster_preempt(struct cluster *c, struct preemption *out, size_t max);
+/* The next move of a pass of rebalancing that goes on or may begin: it is applied.  False: none. */
+bool cluster_rebalance(struct cluster *c, struct move *out);
 /* Plan and place until a round says that there is no more; how many were accepted. */
 uint64_t cluster_settle(struct cluster *c);
 

@@ -1,0 +1,332 @@
+/* rebalance.c - running tasks of services that would be better elsewhere by now. */
+#include "sched/rebalance.h"
+
+#include "raft_fsm/move.h"
+#include "sched/internal.h"
+#include "sched/seek.h"
+#include "sched/worth.h"
+
+#include <limits.h>
+
+#define LOOKS_PART 4  /* of those of a round, in each call */
+#define REST_US    8  /* after a pass for each look, which takes about one */
+#define AT_LEAST   32 /* tasks of a job are looked at when they were counted */
+
+#define SCORE_MOST 1000000u /* as seek_score() gives it */
+#define SCORE_GAIN (1000 * REBALANCE_GAIN)
+
+struct call {
+    struct sched *sched;
+    const struct state *state;
+    const struct rebalance_pace *pace;
+    uint64_t now_us;
+    unsigned looks; /* left */
+};
+
+void rebalancing_init(struct rebalancing *r)
+{
+    *r = (struct rebalancing){0};
+    budget_init(&r->budget);
+}
+
+void rebalancing_finish(struct rebalancing *r)
+{
+    budget_finish(&r->budget);
+    rebalancing_init(r);
+}
+
+/* ---- what is kept ---- */
+
+/* What is free there beside a task.  False when that cannot be. */
+static bool
+find_beyond(const struct agent *agent, const struct job *j, struct resources *beyond)
+{
+    struct resources stay = agent->allocated;
+
+    resources_add(&stay, &j->resources);
+    if (!resources_contain(&agent->capacity, &stay))
+        return false;
+    *beyond = agent->capacity;
+    resources_subtract(beyond, &stay);
+    return true;
+}
+
+/* What comes no more, and what has no room any more, is kept no longer. */
+static void refresh_move(const struct call *c, int i)
+{
+    struct claims *claims = &c->sched->claims;
+    const struct claim *claim = &claims->of[i];
+    const struct agent *agent = state_agent(c->state, claim->agent);
+    const struct job *j = state_job(c->state, claim->job);
+    bool comes = j != NULL && (move_told_to_end(j) > 0 || job_pending(j) > 0);
+    struct resources beyond;
+
+    if (agent == NULL || !comes || !find_beyond(agent, j, &beyond))
+        claims_drop(claims, &c->sched->fleet, i);
+    else if (!resources_equal(&beyond, &claim->beyond))
+        claims_change(claims, &c->sched->fleet, i, CLAIM_NEVER, &beyond);
+}
+
+/* How many are on their way. */
+static unsigned refresh_moves(const struct call *c)
+{
+    const struct claims *claims = &c->sched->claims;
+    const struct rebalancing *r = &c->sched->rebalancing;
+    uint64_t set = claims->used;
+    unsigned left = 0;
+
+    while (set != 0) {
+        int i = claim_next(&set);
+
+        if (claims->of[i].kind != CLAIM_MOVE)
+            continue;
+        if (!r->is_young || claims->of[i].job != r->proposed.job)
+            refresh_move(c, i);
+        left += (claims->used & 1ull << i) != 0;
+    }
+    return left;
+}
+
+static bool keep(const struct call *c, const struct job *j, const struct fleet_agent *a)
+{
+    struct claim claim = {
+        .agent = a->id, .job = j->id, .kind = CLAIM_MOVE, .at_us = CLAIM_NEVER};
+    struct demand demand = job_demand(j);
+
+    return find_beyond(state_agent(c->state, a->id), j, &claim.beyond) &&
+           claims_add(&c->sched->claims, &c->sched->fleet, &claim, &demand) >= 0;
+}
+
+/* ---- which jobs ---- */
+
+static bool something_waits(const struct sched *s, const struct role *role)
+{
+    struct role_lanes wanted = {.name = role->name};
+    const struct role_lanes *lanes =
+        RB_FIND(role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles, &wanted);
+
+    for (int p = 0; lanes != NULL && p < SHAPE_PLACES; p++)
+        if (lanes->at[p].root != NULL)
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct call *c, const struct job *j)
+{
+    const struct role *role = j->owner->role;
+
+    return move_may_job(j) &&
+           budget_left(
+               &c->sched->rebalancing.budget, role, role->spec.rebalance, c->now_us) >
+               0 &&
+           !something_waits(c->sched, role) && claims_of(&c->sched->claims, j->id) == 0;
+}
+
+/* None is less than the others: the checks of all have passed, or there are none. */
+static bool all_are_well(struct call *c, const struct job *j)
+{
+    uint32_t unknown = 0, passing = 0, all = 0;
+
+    for (uint32_t i = 0; i < j->touched; i++) {
+        const struct task *t = job_task(j, i);
+
+        if (task_state_is_final((enum task_state)t->state))
+            continue;
+        all++;
+        unknown += task_health(t) == HEALTH_UNKNOWN;
+        passing += task_health(t) == HEALTH_PASSING;
+    }
+    c->looks -= j->touched / AT_LEAST < c->looks ? j->touched / AT_LEAST : c->looks;
+    return unknown == all || passing == all;
+}
+
+/* ---- where ---- */
+
+/* Free on its own agent, which may have shrunk. */
+static uint64_t left_at_home(const struct agent *agent)
+{
+    struct resources free = agent->capacity;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        free.amount[k] -= agent->allocated.amount[k] < free.amount[k]
+                              ? agent->allocated.amount[k]
+                              : free.amount[k];
+    return worth(&free);
+}
+
+/* Where it would be so much better; NULL: nowhere. */
+static struct fleet_agent *
+find_better(const struct call *c, struct seek *k, const struct attempt *t)
+{
+    struct fleet_agent *home = fleet_agent(&c->sched->fleet, t->agent->id), *best;
+    uint64_t stay;
+    bool keeps;
+
+    if (home == NULL)
+        return NULL;
+    seek_leave_out(k, t);
+    keeps = seek_matches(k, home);
+    stay = seek_score(k, home, left_at_home(t->agent));
+    if (keeps && stay + SCORE_GAIN > SCORE_MOST)
+        return NULL;
+    best = seek_best(k, NULL);
+    if (best == NULL || refusals_hold(&c->sched->rebalancing.refusals,
+                                      t->job,
+                                      state_agent(c->state, best->id),
+                                      c->now_us))
+        return NULL;
+#ifdef MUTANT_MOVE_FOR_NOTHING
+    return best;
+#endif
+    return !keeps || seek_score(k, best, best->fit.key.first - k->need) >=
+                         stay + SCORE_GAIN
+               ? best
+               : NULL;
+}
+
+/* ---- passes ---- */
+
+static bool propose_move(struct call *c,
+                         const struct attempt *t,
+                         struct fleet_agent *to,
+                         struct move *out)
+{
+    struct rebalancing *r = &c->sched->rebalancing;
+
+    if (!all_are_well(c, t->job) || !keep(c, t->job, to))
+        return false;
+    r->proposed = refusal_of(t->job, state_agent(c->state, to->id), c->now_us);
+    r->is_young = true;
+    r->last = t->job->id;
+    budget_spend(&r->budget, t->job->owner->role, 1, c->now_us);
+    *out = (struct move){t->id, to->id};
+    return true;
+}
+
+static bool has_settled(const struct call *c, const struct attempt *t)
+{
+    return c->now_us >= t->placed_us && c->now_us - t->placed_us >= c->pace->settled_us;
+}
+
+/* Tasks of a job from where it is; it is done unless there are no looks left. */
+static bool look_at_job(struct call *c, const struct job *j, struct move *out)
+{
+    struct sched *s = c->sched;
+    struct rebalancing *r = &s->rebalancing;
+    struct demand demand = job_demand(j);
+    struct fleet_agent *to = NULL;
+    struct attempt *t = NULL;
+    struct seek k;
+
+    seek_begin(&k, &s->fleet, c->state, j->owner->role, &demand, UINT_MAX);
+    if (seek_counts_tasks(&k) && j->touched > REBALANCE_COUNTED)
+        r->instance = j->touched;
+    else
+        seek_count(&k, j, NULL, 0);
+    k.refused = ~0ull; /* whatever is kept, and for whom */
+    for (unsigned n = 0; to == NULL && r->instance < j->touched; n++, r->instance++) {
+        if (c->looks == 0 && n >= AT_LEAST)
+            return false;
+        c->looks -= c->looks > 0;
+        t = state_attempt(c->state, job_task(j, r->instance)->attempt_id);
+        if (t != NULL && move_may(t) && has_settled(c, t))
+            to = find_better(c, &k, t);
+        effort_pay(&k.effort, &c->looks);
+    }
+    r->job = j->id + 1;
+    r->instance = 0;
+    return to != NULL && propose_move(c, t, to, out);
+}
+
+/* From where the pass is.  NULL at its end, or when there are no looks left. */
+static const struct job *find_job(struct call *c)
+{
+    struct rebalancing *r = &c->sched->rebalancing;
+    struct job_tree *jobs = (struct job_tree *)&c->state->jobs;
+
+    for (; c->looks > 0; c->looks--) {
+        struct job from = {.id = r->job};
+        const struct job *j = RB_NFIND(job_tree, jobs, &from);
+
+        if (j == NULL && !r->has_turned) {
+            r->has_turned = true;
+            r->job = 0;
+            continue;
+        }
+        if (j == NULL || (r->has_turned && j->id > r->from)) {
+            r->is_on = false;
+            return NULL;
+        }
+        if (j->id != r->job)
+            r->instance = 0;
+        r->job = j->id;
+        if (is_wanted(c, j))
+            return j;
+        r->job++;
+        r->instance = 0;
+    }
+    return NULL;
+}
+
+static bool begin_pass(struct call *c)
+{
+    struct rebalancing *r = &c->sched->rebalancing;
+    struct role *role;
+
+    r->next_us = c->now_us + c->pace->pass_us;
+    r->from = r->last;
+    r->job = r->last + 1;
+    r->instance = 0;
+    r->has_turned = false;
+    r->looked = 0;
+    RB_FOREACH (role, role_tree, (struct role_tree *)&c->state->roles)
+        r->is_on |= role->spec.rebalance > 0;
+    return r->is_on;
+}
+
+bool sched_rebalance(struct sched *s,
+                     const struct state *state,
+                     const struct rebalance_pace *pace,
+                     uint64_t now_us,
+                     struct move *out,
+                     bool *more)
+{
+    struct call c = {.sched = s,
+                     .state = state,
+                     .pace = pace,
+                     .now_us = now_us,
+                     .looks = (s->looks + LOOKS_PART - 1) / LOOKS_PART};
+    struct rebalancing *r = &s->rebalancing;
+    unsigned looks = c.looks, moving = refresh_moves(&c);
+    const struct job *j;
+    bool is_found = false;
+
+    *more = false;
+    if (s->is_loading || (!r->is_on && now_us < r->next_us) || moving >= LIMIT_MOVES ||
+        (!r->is_on && !begin_pass(&c)))
+        return false;
+    while (!is_found && (j = find_job(&c)) != NULL)
+        is_found = look_at_job(&c, j, out);
+    r->looked += looks - c.looks;
+    if (!r->is_on && r->next_us < now_us + r->looked * REST_US)
+        r->next_us = now_us + r->looked * REST_US;
+    *more = r->is_on;
+    return is_found;
+}
+
+void sched_moved(struct sched *s, bool is_done)
+{
+    struct rebalancing *r = &s->rebalancing;
+
+    uint64_t set = is_done ? 0 : claims_of(&s->claims, r->proposed.job);
+
+    while (set != 0) {
+        int i = claim_next(&set);
+
+        if (s->claims.of[i].kind == CLAIM_MOVE)
+            claims_drop(&s->claims, &s->fleet, i);
+    }
+    if (!is_done)
+        refusals_add(&r->refusals, &r->proposed);
+    r->is_young = false;
+}
