@@ -211,6 +211,7 @@ void master_config_init(struct master_config *config)
         .agent_silence_ms = AGENT_SILENCE_MS,
         .job_retention_us = JOB_RETENTION_US,
         .damping_us = DAMPING_US,
+        .rebalance = REBALANCE_PACE,
         .stops_per_turn = STOPS_PER_TURN,
         .told_per_turn = TOLD_PER_TURN,
     };

@@ -29,6 +29,7 @@
 #include "base/limits.h"
 #include "raft/replica.h"
 #include "raft_fsm/state.h"
+#include "sched/rebalance.h"
 #include "wire/message.h"
 
 #include <stdbool.h>
@@ -66,6 +67,7 @@ struct master_config {
     unsigned agent_silence_ms;
     uint64_t job_retention_us; /* a final job is purged after this */
     uint64_t damping_us; /* that an agent gets no work where tasks keep failing, at first */
+    struct rebalance_pace rebalance;
     unsigned
         stops_per_turn;     /* tasks of killed jobs looked at in one turn of the loop */
     unsigned told_per_turn; /* agents that a new leader tells of itself */
@@ -254,6 +256,7 @@ bool master_leads(const struct master_core *m);
     X(reservations, "Times that an agent was reserved for a task that waits.")      \
     X(placements, "Tasks placed on agents.")                                        \
     X(preempted, "Tasks told to end to make room for others.")                      \
+    X(moved, "Tasks told to end to go to better agents.")                           \
     X(launches_sent, "Orders to launch a task.")                                    \
     X(stops_sent, "Orders to stop a task.")                                         \
     X(slots_fired, "Jobs that were made of schedules.")                             \

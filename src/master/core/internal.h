@@ -5,6 +5,7 @@
 #include "master/core/core.h"
 #include "raft_fsm/fsm.h"
 #include "sched/preempt.h"
+#include "sched/rebalance.h"
 #include "sched/round.h"
 
 #include <bsd/sys/queue.h>
@@ -21,6 +22,7 @@ enum origin_kind {
     ORIGIN_RELEASE,  /* of jobs that wait for others: likewise */
     ORIGIN_FIRE,     /* of a slot of a schedule: the next one may be decided */
     ORIGIN_PREEMPT,  /* of tasks that make room: the next ones may be told */
+    ORIGIN_MOVE,     /* of a task to a better agent: likewise */
     ORIGIN_PURGE,    /* of an old job: more may be proposed when all are answered */
 };
 
@@ -229,6 +231,7 @@ struct leading {
     bool round_due;    /* something changed, or the last round did not get to the end */
     bool round_flying; /* its placements are on their way through the log */
     bool preempting;   /* one that makes room is */
+    bool moving;       /* one that moves a task is */
     struct unreachable_mark marks[UNREACHABLE_MARKS]; /* of the window: a ring */
     size_t mark_first, mark_count;
     uint64_t declared; /* agents of all marks */
@@ -465,6 +468,10 @@ void damping_tick(struct master_core *m);
 /* preempts.c */
 void preempts_turn(struct master_core *m);
 void preempts_applied(struct master_core *m, const struct result *r);
+
+/* rebalances.c */
+void rebalances_turn(struct master_core *m);
+void rebalances_applied(struct master_core *m, const struct result *r);
 
 /* usages.c */
 void usages_frame(struct master_core *m, struct agent_view *v, const struct rpc *rpc);

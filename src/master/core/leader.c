@@ -376,6 +376,7 @@ void leader_turn(struct master_core *m)
         return;
     }
     preempts_turn(m); /* before the next round is on its way */
+    rebalances_turn(m);
     round_begin(m);
 }
 

@@ -107,6 +107,9 @@ give_result(struct master_core *m, struct origin *origin, const struct result *r
     case ORIGIN_PREEMPT:
         preempts_applied(m, result);
         break;
+    case ORIGIN_MOVE:
+        rebalances_applied(m, result);
+        break;
     case ORIGIN_PURGE:
         leader_purge_applied(m, result);
         break;
