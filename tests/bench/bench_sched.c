@@ -27,6 +27,8 @@
  *                that costs, for each of as many as there are at the end
  *     waiting    bytes of the scheduler for a job that waits, of needs that others have as well
  *     alone      the same, each of needs of its own
+ *     rebalance  a pass over ten tasks for each agent, of services of ten in a role that spreads
+ *     slice      the longest call of such a pass
  *     names      a round that places one task, while each agent has 16 custom resources of
  *                its own in use
  */
@@ -522,6 +524,71 @@ static void start_names(uint64_t agents)
     place_all(); /* reads what the last round planned */
 }
 
+/* Services as people write them: each task rather on an agent of its own. */
+static void start_services(uint64_t agents, uint64_t seed)
+{
+    struct attempt *t = NULL;
+    struct job_spec spec;
+
+    rng = (struct rng){seed};
+    cluster_init(&c);
+    cluster_set_role(
+        &c,
+        &(struct role_change){
+            .name = "default",
+            .given = ROLE_HAS_BALANCE | ROLE_HAS_REBALANCE,
+            .spec = {.balance = BALANCE_SPREAD, .rebalance = ROLE_REBALANCE_MAX}});
+    for (uint64_t i = 0; i < agents; i++)
+        add_agent(i);
+    job_spec_init(&spec);
+    spec.kind = JOB_SERVICE;
+    spec.instances = 10;
+    job_spec_complete(&spec);
+    for (uint64_t i = 0; i < agents; i++) {
+        spec.resources =
+            amounts(250ull << rng_below(&rng, 3), 512ull << rng_below(&rng, 3), 0, 0);
+        cluster_submit_like(&c, &spec);
+    }
+    match_finish(&spec.match);
+    place_all();
+    while ((t = state_next_attempt(c.state, t == NULL ? 1 : t->id + 1)) != NULL)
+        cluster_report(&c, t->id, TASK_RUNNING);
+    place_all();
+    c.now_us += REBALANCE_SETTLED_MS * 1000ull;
+}
+
+/* What is found is refused: nothing changes. */
+static double measure_pass(uint64_t agents, uint64_t seed, bool longest)
+{
+    uint64_t sum = 0, most = 0;
+    struct move move;
+    bool more = true;
+
+    start_services(agents, seed);
+    while (more) {
+        uint64_t begin = cpu_ns(), ns;
+        bool found =
+            sched_rebalance(c.sched, c.state, &REBALANCE_PACE, c.now_us, &move, &more);
+
+        ns = cpu_ns() - begin;
+        sum += ns;
+        most = ns > most ? ns : most;
+        if (found)
+            sched_moved(c.sched, false);
+    }
+    return (double)(longest ? most : sum);
+}
+
+static double measure_rebalance(uint64_t agents, uint64_t seed)
+{
+    return measure_pass(agents, seed, false);
+}
+
+static double measure_slice(uint64_t agents, uint64_t seed)
+{
+    return measure_pass(agents, seed, true);
+}
+
 static double measure_names(uint64_t agents, uint64_t seed)
 {
     struct spent spent = {0};
@@ -560,6 +627,8 @@ static const struct measure {
     {"attach", "us per agent", measure_attach, 1e-3, false},
     {"waiting", "bytes per job", measure_waiting, 1, false},
     {"alone", "bytes per job", measure_alone, 1, false},
+    {"rebalance", "ms per pass", measure_rebalance, 1e-6, false},
+    {"slice", "ms at most", measure_slice, 1e-6, false},
     {"names", "us per round", measure_names, 1e-3, false},
 };
 

@@ -245,6 +245,7 @@ struct sim_job {
     X(low_starts)  /* … and of agents as they start */                         \
     X(roles)       /* that were set */                                           \
     X(preempted)   /* attempts that were told to make room */                    \
+    X(moved)       /* … and to go to better agents */                          \
     X(lost)        /* hosts, whose agents are declared gone */                   \
     X(reinstalled) /* agents that came back and heard so */                      \
     X(ports)       /* that attempts had */                                       \
@@ -271,7 +272,8 @@ struct plan { /* drawn from the seed */
     bool calm_masters; /* leaders last, so that agents are given up */
     bool leases; /* many exclusive jobs, and cuts that last as long as their leases */
     bool low_disks, losses;
-    bool roles;      /* are set all the time */
+    bool roles;      /* are set all the time … */
+    bool rebalances; /* … and often rebalance */
     bool slow_users; /* directories of users that do not answer */
 };
 
@@ -315,6 +317,9 @@ struct cluster {
     struct attempt_records preempted;
     uint32_t most_preempt[ROLES_SEEN]; /* that a role ever had as its budget */
     uint32_t preempted_in[TERMS_MAX][ROLES_SEEN]; /* by tasks of it, in a term */
+    struct attempt_records moved;                 /* likewise */
+    uint32_t most_rebalance[ROLES_SEEN];
+    uint32_t moved_in[TERMS_MAX][ROLES_SEEN];
     uint64_t last_term;                           /* of any leader */
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
@@ -395,6 +400,10 @@ void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends
 
 /* cluster_preempts.c */
 void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
+int role_number(const struct role *r);                        /* below ROLES_SEEN */
+
+/* cluster_moves.c */
+void check_moves(struct cluster *c, const struct sim_master *m); /* since it looked */
 
 /* The tree of records of attempts (cluster_checks.c).  False when it was there. */
 bool check_record(struct attempt_records *records, uint64_t attempt);

@@ -297,6 +297,7 @@ static void check_applied(struct cluster *c, struct sim_master *m)
         check_drain(c, m, agent);
     }
     check_preempts(c, m);
+    check_moves(c, m);
     m->looked_to = s->index;
 }
 
@@ -650,6 +651,7 @@ void checks_finish(struct cluster *c)
     records_finish(&c->launches);
     records_finish(&c->forgotten);
     records_finish(&c->preempted);
+    records_finish(&c->moved);
     RB_FOREACH_SAFE (f, final_tree, &c->finals, next_f) {
         RB_REMOVE(final_tree, &c->finals, f);
         mem_free(f);

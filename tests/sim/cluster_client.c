@@ -492,7 +492,7 @@ void sim_client_role(struct cluster *c)
 {
     struct world *w = &c->world;
     struct role_change change = {
-        .given = (uint32_t)pick(w, 0, ROLE_HAS_ALL),
+        .given = (uint32_t)pick(w, 0, ROLE_HAS_REBALANCE - 1),
         .spec =
             {
                 .order = (enum role_order)pick(w, 0, ROLE_ORDER_COUNT - 1),
@@ -507,6 +507,10 @@ void sim_client_role(struct cluster *c)
             },
     };
 
+    if (c->plan.rebalances) {
+        change.given |= ROLE_HAS_REBALANCE;
+        change.spec.rebalance = change.spec.weight % 8;
+    }
     ask_role(&c->client[pick(w, 0, c->clients - 1)], chance(w, 50), &change);
 }
 
@@ -633,7 +637,8 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         rng_between(&r, 1, j->instances < 8 && rng_percent(&r, 10) ? 4000 : 300);
 
     if (j->endless)
-        run_ms = j->service ? rng_between(&r, 1, 2000) : ENDLESS_MS;
+        run_ms = j->service ? rng_between(&r, 1, j->key >> 34 & 1 ? 30000 : 2000)
+                            : ENDLESS_MS;
     if (j->scheduled)
         run_ms = rng_between(&r, 1, 300);
 
@@ -764,10 +769,13 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
         c->jobs[slot].in_batch = c->has_batch && chance(w, 50);
         /* Few, so that they do not leave the others without room until the end. */
         c->jobs[slot].endless =
-            c->agents > 1 && c->jobs[slot].instances < 3 && chance(w, 6);
+            c->agents > 1 && c->jobs[slot].instances < 3 &&
+            chance(w, c->plan.rebalances ? 15 : 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
         c->jobs[slot].system = c->jobs[slot].service && c->jobs[slot].key >> 33 & 1;
         c->jobs[slot].wide = c->agents > 2 && c->jobs[slot].key >> 34 & 1;
+        if (c->plan.rebalances && !c->jobs[slot].system)
+            c->jobs[slot].service = c->jobs[slot].endless;
         if (!c->jobs[slot].endless && chance(w, 8)) {
             c->jobs[slot].scheduled = c->jobs[slot].endless = true;
             c->jobs[slot].instances = 1;

@@ -653,6 +653,8 @@ void sim_master_start(struct sim_master *m)
     config.incarnation = m->incarnation;
     config.replica.apply_budget = 200;
     config.damping_us = 500 * MS; /* in the end 16 s: some of a seed */
+    config.rebalance =
+        (struct rebalance_pace){.pass_us = 50 * MS, .settled_us = 100 * MS};
     if (c->plan.purge)
         config.job_retention_us = pick(&c->world, 1 * SECOND, 20 * SECOND);
     config.stops_per_turn = (unsigned)pick(&c->world, 1, 8);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static int number_of(const struct role *r)
+int role_number(const struct role *r)
 {
     return strcmp(r->name, ROLE_DEFAULT) == 0 ? 0 : 1;
 }
@@ -30,7 +30,7 @@ static struct tally tally(const struct sim_master *m, const struct state *s)
 
     for (t = state_next_attempt(s, 0); t != NULL;
          t = state_next_attempt(s, t->id + 1)) {
-        int role = number_of(t->job->owner->role);
+        int role = role_number(t->job->owner->role);
 
         n.attempts[role]++;
         n.ending[role] += attempt_is_to_end(t);
@@ -47,7 +47,7 @@ static void check_minimum(struct cluster *c,
 {
     const struct role *r = t->job->owner->role;
     const int k = RESOURCE_CPUS;
-    int role = number_of(r);
+    int role = role_number(r);
 
     if (now->attempts[role] != m->seen.attempts[role] ||
         now->ending[role] - now->new[role] != m->seen.ending[role])
@@ -85,7 +85,7 @@ static void check_need(struct cluster *c,
 static void
 check_budget(struct cluster *c, const struct state *s, const struct role *taker)
 {
-    int role = number_of(taker);
+    int role = role_number(taker);
 
     ASSERT(s->term < TERMS_MAX);
     if (++c->preempted_in[s->term][role] > c->most_preempt[role])
@@ -140,8 +140,8 @@ void check_preempts(struct cluster *c, struct sim_master *m)
     struct attempt *t;
 
     RB_FOREACH (r, role_tree, (struct role_tree *)(uintptr_t)&s->roles)
-        if (r->spec.preempt > c->most_preempt[number_of(r)])
-            c->most_preempt[number_of(r)] = r->spec.preempt;
+        if (r->spec.preempt > c->most_preempt[role_number(r)])
+            c->most_preempt[role_number(r)] = r->spec.preempt;
     for (t = state_next_attempt(s, 0); t != NULL; t = state_next_attempt(s, t->id + 1))
         if (is_new(m, t))
             check_one(c, m, s, t, &now);

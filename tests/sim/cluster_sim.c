@@ -308,6 +308,7 @@ static struct cluster *setup(uint64_t seed, int trace)
     c->plan.losses = c->agents > 1 && rng_percent(&more, 25);
     c->plan.slow_users = rng_percent(&more, 20);
     c->plan.roles = rng_percent(&more, 40);
+    c->plan.rebalances = rng_percent(&more, 60);
     c->plan.calm_masters |= c->plan.leases && chance(w, 80);
     c->digests = mem_zalloc(INDEX_MAX * sizeof(*c->digests));
     c->leaders = mem_zalloc(TERMS_MAX);
@@ -315,6 +316,7 @@ static struct cluster *setup(uint64_t seed, int trace)
     RB_INIT(&c->launches);
     RB_INIT(&c->forgotten);
     RB_INIT(&c->preempted);
+    RB_INIT(&c->moved);
     RB_INIT(&c->finals);
     network_init(&c->net,
                  w,
