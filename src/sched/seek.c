@@ -259,7 +259,8 @@ void seek_heed(struct seek *k,
 
 bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
-    return claims_refuse(k->claims, k->refused, a, k->demand, tasks);
+    return k->claims == NULL ||
+           claims_refuse(k->claims, k->refused, a, k->demand, tasks);
 }
 
 uint32_t

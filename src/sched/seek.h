@@ -41,7 +41,7 @@ struct seek {
     uint64_t need, most;          /* worth of a task; and of the largest agent, not 0 */
     uint64_t alpha;
     uint64_t refused; /* claims that keep it away from their agents: at first none … */
-    const struct claims *claims;    /* … of these */
+    const struct claims *claims;    /* … of these; NULL: whatever is beyond them */
     const struct attempt *left_out; /* as if this one was not there; or NULL */
     uint64_t number;                /* its own */
     struct effort effort;
