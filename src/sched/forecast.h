@@ -19,8 +19,8 @@ struct forecast {
     uint64_t at_us; /* nothing says that there is room before that: in the past when the
                               * last task that has to end is late */
     uint32_t ends;  /* tasks that have to end first */
-    struct resources beyond; /* what is left then, or when it is asked for, beside the tasks and
-                              * who has it promised */
+    struct resources beyond; /* what is left then, or at the later time that is asked
+                              * for, beside the tasks and who has it promised */
 };
 
 /* What it asks about. */

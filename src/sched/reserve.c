@@ -126,7 +126,8 @@ static bool is_worth_moving(const struct sched *s, int claim, const struct step 
 {
     struct reserved from = reservation_last(s, claim);
 
-    return reservation_is_in_parts(&s->claims.of[claim]) || to->from_us < from.from_us ||
+    return reservation_is_in_parts(&s->claims.of[claim]) ||
+           to->from_us < from.from_us ||
            (to->from_us == FORECAST_NEVER && to->ends < from.ends);
 }
 

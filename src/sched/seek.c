@@ -257,7 +257,8 @@ void seek_heed(struct seek *k,
     k->refused = c->used == 0 ? 0 : claims_against(c, k->fleet, l, k->state, &who);
 }
 
-bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
+bool
+seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
     return k->claims == NULL ||
            claims_refuse(k->claims, k->refused, a, k->demand, tasks);

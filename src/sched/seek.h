@@ -70,7 +70,8 @@ void seek_heed(struct seek *k,
                uint64_t now_us);
 /* One of them keeps so many tasks of it away from this agent; if it is on it, since they need too
  * much there. */
-bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks);
+bool
+seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks);
 static inline bool
 seek_is_refused(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {

@@ -517,7 +517,8 @@ static void begin_racks(struct job_spec *like)
         struct agent_spec agent = {.resources = cpus(8),
                                    .features = AGENT_FEATURE_JOBS_2};
 
-        ck_assert_int_eq(agent_spec_parse_attributes(&agent, attributes[i - 1], NULL), 0);
+        ck_assert_int_eq(
+            agent_spec_parse_attributes(&agent, attributes[i - 1], NULL), 0);
         cluster_add_agent_like(&c, &agent);
         agent_spec_finish(&agent);
         run_on(i, 7, 10 * i);
