@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-#define DELAY_FIRST_MS 20
+#define DELAY_FIRST_MS 100
 #define DELAY_MAX_MS   1000
 #define STEADY_MS      1000 /* a connection that lived as long was a good one */
 

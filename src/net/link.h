@@ -1,7 +1,7 @@
 /* link.h - a lasting connection to one address: dials again whenever it ends.
  *
  * The first attempt after a connection ended comes at once, later ones after a
- * jittered time that grows from 20 ms to 1 s.  A refused or closed connection is told
+ * jittered time that grows from 100 ms to 1 s.  A refused or closed connection is told
  * at once: both are hints about the process on the other side (joint 12).
  */
 #ifndef NET_LINK_H
