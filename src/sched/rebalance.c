@@ -1,6 +1,7 @@
 /* rebalance.c - running tasks of services that would be better elsewhere by now. */
 #include "sched/rebalance.h"
 
+#include "base/text.h"
 #include "raft_fsm/move.h"
 #include "sched/internal.h"
 #include "sched/seek.h"
@@ -154,32 +155,84 @@ static uint64_t left_at_home(const struct agent *agent)
     return worth(&free);
 }
 
+/* It has a constraint against tasks of the other. */
+static bool keeps_away(const struct job *j, const struct job *other)
+{
+    struct match match = {0};
+    bool found = false;
+    struct unpack u;
+
+    if (j->match.size == 0 || j->owner->role != other->owner->role)
+        return false;
+    unpack_init(&u, j->match);
+    match_unpack(&match, &u);
+    for (size_t i = 0; i < match.apart_count; i++)
+        found |= match.aparts[i].weight == 0 &&
+                 name_number(j->owner->role, text_view(match.aparts[i].job)) ==
+                     name_number_of(other);
+    match_finish(&match);
+    return found;
+}
+
+/* Somebody there has one, and would have to go. */
+static bool is_unwelcome(struct call *c, const struct job *j, const struct agent *agent)
+{
+    const struct job *last = NULL;
+    const struct attempt *t;
+
+#ifdef MUTANT_MOVE_UNWELCOME
+    return false;
+#endif
+    c->looks -= agent->attempts_count < c->looks ? agent->attempts_count : c->looks;
+    TAILQ_FOREACH (t, &agent->attempts, by_agent) {
+        if (t->job != last && keeps_away(t->job, j))
+            return true;
+        last = t->job;
+    }
+    return false;
+}
+
+/* So much better than to stay; with its wishes to be apart, and without them: they count against a
+ * move alone, since who is left may follow. */
+static bool gains(struct seek *k,
+                  struct fleet_agent *home,
+                  uint64_t left_home,
+                  struct fleet_agent *there)
+{
+    uint64_t left = there->fit.key.first - k->need;
+
+    for (int alone = 0; alone < 2; alone++)
+        if (seek_score(k, there, left, alone) <
+            seek_score(k, home, left_home, alone) + SCORE_GAIN)
+            return false;
+    return true;
+}
+
 /* Where it would be so much better; NULL: nowhere. */
 static struct fleet_agent *
-find_better(const struct call *c, struct seek *k, const struct attempt *t)
+find_better(struct call *c, struct seek *k, const struct attempt *t)
 {
     struct fleet_agent *home = fleet_agent(&c->sched->fleet, t->agent->id), *best;
-    uint64_t stay;
+    uint64_t left = left_at_home(t->agent);
+    const struct agent *agent;
     bool keeps;
 
     if (home == NULL)
         return NULL;
     seek_leave_out(k, t);
     keeps = seek_matches(k, home);
-    stay = seek_score(k, home, left_at_home(t->agent));
-    if (keeps && stay + SCORE_GAIN > SCORE_MOST)
+    if (keeps && seek_score(k, home, left, false) + SCORE_GAIN > SCORE_MOST)
         return NULL;
     best = seek_best(k, NULL);
-    if (best == NULL || refusals_hold(&c->sched->rebalancing.refusals,
-                                      t->job,
-                                      state_agent(c->state, best->id),
-                                      c->now_us))
+    if (best == NULL)
         return NULL;
 #ifdef MUTANT_MOVE_FOR_NOTHING
     return best;
 #endif
-    return !keeps || seek_score(k, best, best->fit.key.first - k->need) >=
-                         stay + SCORE_GAIN
+    agent = state_agent(c->state, best->id);
+    return (!keeps || gains(k, home, left, best)) && !is_unwelcome(c, t->job, agent) &&
+                   !refusals_hold(
+                       &c->sched->rebalancing.refusals, t->job, agent, c->now_us)
                ? best
                : NULL;
 }

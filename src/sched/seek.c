@@ -463,10 +463,19 @@ static uint64_t apart_wishes(struct seek *k, struct fleet_agent *a)
     return sum;
 }
 
-static uint64_t wishes_of(struct seek *k, struct fleet_agent *a)
+static uint64_t all_aparts(const struct match *m)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < m->apart_count; i++)
+        sum += 1000 * (uint64_t)m->aparts[i].weight;
+    return sum;
+}
+
+static uint64_t wishes_of(struct seek *k, struct fleet_agent *a, bool alone)
 {
     return matcher_wishes(k->matcher, &k->fleet->values, &a->attributes, &k->effort) +
-           apart_wishes(k, a);
+           (alone ? all_aparts(&k->matcher->match) : apart_wishes(k, a));
 }
 
 static uint64_t score(void *owner, uint64_t first, void *context)
@@ -476,16 +485,16 @@ static uint64_t score(void *owner, uint64_t first, void *context)
 
     if (!k->has_wishes)
         return 1;
-    return total(k, wishes_of(k, a), balance_of(k, left_of(k, first)));
+    return total(k, wishes_of(k, a, false), balance_of(k, left_of(k, first)));
 }
 
-uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left)
+uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left, bool alone)
 {
     uint64_t balance = balance_of(k, left);
 
     if (!k->has_wishes)
         return 1000 * balance;
-    return total(k, wishes_of(k, a), balance) - 1;
+    return total(k, wishes_of(k, a, alone), balance) - 1;
 }
 
 static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context)
@@ -495,9 +504,7 @@ static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context
 
     if (!k->has_wishes)
         return 1;
-    wishes = matcher_wishes_bound(k->matcher, crowd);
-    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
-        wishes += 1000 * (uint64_t)k->matcher->match.aparts[i].weight;
+    wishes = matcher_wishes_bound(k->matcher, crowd) + all_aparts(&k->matcher->match);
     return total(k, wishes, balance_of(k, left_of(k, first)));
 }
 

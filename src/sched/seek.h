@@ -93,8 +93,8 @@ void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
  * meanwhile. */
 void seek_leave_out(struct seek *k, const struct attempt *t);
 /* The score of the agent when so much worth is left there with a task of the job: in thousandths of
- * those of the specification. */
-uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left);
+ * those of the specification.  `alone`: as if nobody was near from whom it would rather be apart. */
+uint64_t seek_score(struct seek *k, struct fleet_agent *a, uint64_t left, bool alone);
 /* Where the next search of the same job may begin when an agent with this key took some of it:
  * what is before has no place for it. */
 struct fit_key

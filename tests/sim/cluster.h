@@ -401,6 +401,7 @@ void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends
 /* cluster_preempts.c */
 void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
 int role_number(const struct role *r);                        /* below ROLES_SEEN */
+uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
 
 /* cluster_moves.c */
 void check_moves(struct cluster *c, const struct sim_master *m); /* since it looked */

@@ -30,19 +30,18 @@ check_alone_of_job(struct cluster *c, const struct sim_master *m, const struct j
 }
 
 /* What a leader did lasts a minute at most here. */
-static void
-check_budget(struct cluster *c, const struct state *s, const struct role *role)
+static void check_budget(struct cluster *c, uint64_t term, const struct role *role)
 {
     int number = role_number(role);
 
-    ASSERT(s->term < TERMS_MAX);
-    if (++c->moved_in[s->term][number] > c->most_rebalance[number])
+    ASSERT(term < TERMS_MAX);
+    if (++c->moved_in[term][number] > c->most_rebalance[number])
         world_fail(&c->world,
                    "%u tasks of role %s were moved in term %llu, of at most %u in a "
                    "minute",
-                   c->moved_in[s->term][number],
+                   c->moved_in[term][number],
                    role->name,
-                   (unsigned long long)s->term,
+                   (unsigned long long)term,
                    c->most_rebalance[number]);
 }
 
@@ -53,7 +52,7 @@ check_one(struct cluster *c, const struct sim_master *m, const struct attempt *t
 
     c->totals.moved += is_first;
     if (is_first)
-        check_budget(c, master_state(m->core), t->job->owner->role);
+        check_budget(c, term_of(m, t->changed), t->job->owner->role);
     if (t->job->kind != JOB_SERVICE || t->job->is_gang || job_has_lease(t->job) ||
         t->stop_for == t->agent->id)
         world_fail(&c->world,

@@ -81,21 +81,28 @@ static void check_need(struct cluster *c,
             (unsigned long long)a->id);
 }
 
+/* What the last leader left in the log may be applied together with what the next one wrote. */
+uint64_t term_of(const struct sim_master *m, uint64_t index)
+{
+    uint64_t term = replica_entry_term(master_replica(m->core), index);
+
+    return term != 0 ? term : master_state(m->core)->term;
+}
+
 /* What a leader did lasts a minute at most here. */
-static void
-check_budget(struct cluster *c, const struct state *s, const struct role *taker)
+static void check_budget(struct cluster *c, uint64_t term, const struct role *taker)
 {
     int role = role_number(taker);
 
-    ASSERT(s->term < TERMS_MAX);
-    if (++c->preempted_in[s->term][role] > c->most_preempt[role])
+    ASSERT(term < TERMS_MAX);
+    if (++c->preempted_in[term][role] > c->most_preempt[role])
         world_fail(
             &c->world,
             "tasks of role %s preempted %u others in term %llu, of at most %u in a "
             "minute",
             taker->name,
-            c->preempted_in[s->term][role],
-            (unsigned long long)s->term,
+            c->preempted_in[term][role],
+            (unsigned long long)term,
             c->most_preempt[role]);
 }
 
@@ -124,7 +131,7 @@ static void check_one(struct cluster *c,
     if (taker == NULL)
         return;
     if (is_first)
-        check_budget(c, s, taker->owner->role);
+        check_budget(c, term_of(m, t->changed), taker->owner->role);
     if (s->index != m->looked_to + 1)
         return;
     check_need(c, m, t, taker);

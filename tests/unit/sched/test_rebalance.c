@@ -266,7 +266,61 @@ START_TEST(test_tasks_that_are_too_near_are_parted)
 }
 END_TEST
 
+/* A service of one task called "db", that runs on this agent and is to be apart from others. */
+static uint64_t run_apart(const char *apart, uint64_t agent)
+{
+    struct job_spec like;
+    uint64_t job;
+
+    job_spec_init(&like);
+    like.kind = JOB_SERVICE;
+    job_spec_complete(&like);
+    like.name = "db";
+    like.role = "web";
+    like.resources = quarters(1);
+    ck_assert_int_eq(apart_parse(match_add_apart(&like.match), apart, NULL), 0);
+    job = cluster_submit_like(&c, &like);
+    match_finish(&like.match);
+    run(job, 0, agent);
+    return job;
+}
+
 /* ---- what stays ---- */
+
+START_TEST(test_nobody_follows_who_wants_to_be_apart)
+{
+    uint64_t job;
+
+    set_role("web", ROLE_HAS_BALANCE, (struct role_spec){.balance = BALANCE_BINPACK});
+    add_agent("one");
+    add_agent("two");
+    run_all(1, 1); /* 500 would be there, 250 are here */
+    job = run_apart("a job", 2);
+    settle();
+    ck_assert(!pass());
+    cluster_kill(&c, job);
+    cluster_report(&c, attempt_of(job, 0), TASK_KILLED);
+    run_apart("another", 2);
+    settle();
+    ck_assert(pass());
+}
+END_TEST
+
+START_TEST(test_nobody_flees_for_a_weight)
+{
+    set_role("web", ROLE_HAS_BALANCE, (struct role_spec){.balance = BALANCE_BINPACK});
+    add_agent("one");
+    add_agent("two");
+    run_all(1, 1);
+    run_apart("a job:100", 1); /* balance 250 there, 500 here; affinity 1000, 0 */
+    settle();
+    ck_assert(!pass());
+    run_apart("a job", 1); /* which is a constraint */
+    settle();
+    ck_assert(pass());
+    ck_assert_uint_eq(moved.agent, 2);
+}
+END_TEST
 
 START_TEST(test_it_is_off_unless_it_is_asked_for)
 {
@@ -492,6 +546,8 @@ int main(void)
                          test_less_than_a_tenth_is_not_worth_it,
                          test_a_broken_constraint_needs_no_gain,
                          test_tasks_that_are_too_near_are_parted,
+                         test_nobody_follows_who_wants_to_be_apart,
+                         test_nobody_flees_for_a_weight,
                          test_it_is_off_unless_it_is_asked_for,
                          test_what_has_not_settled_stays,
                          test_nothing_moves_while_something_waits,

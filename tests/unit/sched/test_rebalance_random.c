@@ -192,32 +192,97 @@ score(const struct match *m, const struct job *j, size_t i, struct resources fre
     return found;
 }
 
+static void read_match(const struct job *j, struct match *m)
+{
+    struct unpack u;
+
+    *m = (struct match){0};
+    if (j->match.size == 0)
+        return;
+    unpack_init(&u, j->match);
+    match_unpack(m, &u);
+}
+
+/* A task there may not be near to one of the job. */
+static bool is_unwelcome(const struct job *j, size_t there)
+{
+    struct slow_place alone = {.jobs = &j, .job_count = 1};
+    bool found = false;
+
+    for (size_t i = 0; i < places[there].job_count; i++) {
+        const struct job *other = places[there].jobs[i];
+        struct match m, aparts;
+
+        read_match(other, &m);
+        aparts = (struct match){.aparts = m.aparts, .apart_count = m.apart_count};
+        found |= !slow_may_be(&aparts, other, &alone, 1, 0);
+        match_finish(&m);
+    }
+    return found;
+}
+
+/* With and without wishes to be apart. */
+static int64_t lesser_gain(const struct match *m,
+                           const struct attempt *t,
+                           size_t there,
+                           struct resources free)
+{
+    struct resources own = t->agent->capacity;
+    size_t home = number_of(t->agent);
+    struct apart aparts[LIMIT_APARTS];
+    struct match alone = *m;
+    int64_t with, without;
+
+    resources_subtract(&own, &t->agent->allocated);
+    resources_add(&own, &t->job->resources);
+    for (size_t i = 0; i < m->apart_count; i++) {
+        aparts[i] = m->aparts[i];
+        if (aparts[i].weight > 0)
+            aparts[i].job = (char *)"nobody";
+    }
+    alone.aparts = aparts;
+    with =
+        (int64_t)score(m, t->job, there, free) - (int64_t)score(m, t->job, home, own);
+    without = (int64_t)score(&alone, t->job, there, free) -
+              (int64_t)score(&alone, t->job, home, own);
+    return with < without ? with : without;
+}
+
 /* What moving it there gains; -1: it may not be there; more than any score: it may not stay.
  * places are without it. */
 static int64_t gain(const struct attempt *t, size_t there)
 {
     const struct job *j = t->job;
-    struct match m = {0};
     size_t home = number_of(t->agent);
-    struct resources free = agents[there]->capacity, own = t->agent->capacity;
-    int64_t found = -1;
-    struct unpack u;
+    struct resources free = agents[there]->capacity;
+    int64_t found;
+    struct match m;
 
-    if (j->match.size > 0) {
-        unpack_init(&u, j->match);
-        match_unpack(&m, &u);
-    }
+    read_match(j, &m);
     resources_subtract(&free, &agents[there]->allocated);
-    resources_subtract(&own, &t->agent->allocated);
-    resources_add(&own, &j->resources);
     if (there == home || !resources_contain(&free, &j->resources) ||
-        !slow_may_be(&m, j, places, place_count, there))
+        !slow_may_be(&m, j, places, place_count, there) || is_unwelcome(j, there))
         found = -1;
     else if (!slow_may_be(&m, j, places, place_count, home))
         found = 10 * ENOUGH + 1;
     else
-        found = (int64_t)score(&m, j, there, free) - (int64_t)score(&m, j, home, own);
+        found = lesser_gain(&m, t, there, free);
     match_finish(&m);
+    return found;
+}
+
+/* The agent with the highest score may be one that it does not go to. */
+static bool may_stay_for_another(const struct attempt *t)
+{
+    bool found = false;
+    struct match m;
+
+    read_match(t->job, &m);
+    for (size_t i = 0; i < m.apart_count; i++)
+        found |= m.aparts[i].weight > 0;
+    match_finish(&m);
+    for (size_t i = 0; i < place_count; i++)
+        found |= is_unwelcome(t->job, i);
     return found;
 }
 
@@ -262,7 +327,7 @@ static void check_rest(void)
         if (!move_may_job(t->job) || !move_may(t))
             continue;
         read_places(t);
-        for (size_t i = 0; i < place_count; i++)
+        for (size_t i = 0; i < place_count && !may_stay_for_another(t); i++)
             ck_assert_seed(gain(t, i) < ENOUGH, seed);
     }
 }
