@@ -78,12 +78,18 @@ uint64_t weighted_share(uint64_t share, uint32_t weight)
 {
     unsigned __int128 weighted = (unsigned __int128)share * 1000 / weight;
 
+#ifdef MUTANT_WEIGHT_IGNORED
+    weighted = share;
+#endif
     return weighted < SHARE_MAX ? (uint64_t)weighted : SHARE_MAX;
 }
 
 /* 1 bit, then 11, then those of the share. */
 uint64_t role_turn(const struct role_spec *spec, bool owed, uint64_t share)
 {
+#ifdef MUTANT_OWED_WAITS
+    owed = false;
+#endif
     return (uint64_t)!owed << 63 |
            (uint64_t)(ROLE_PRIORITY_MAX - spec->priority) << SHARE_BITS |
            weighted_share(share, spec->weight);
