@@ -1,4 +1,5 @@
 /* test_lanes.c - docs/spec/12-roles.md: whose turn it is, in its own examples. */
+#include "sched/turn.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
@@ -66,14 +67,32 @@ static const char *plan(void)
     return text;
 }
 
+/* Of all there is, in thousandths, rounded to the nearest. */
+static uint64_t share(const char *name)
+{
+    const struct role *role = state_role(c.state, name);
+    uint64_t part = dominant_share(&role->spec, &role->use, &c.state->capacity);
+
+    return (part / (SHARE_ONE / 10000) + 5) / 10;
+}
+
 START_TEST(test_the_example_of_the_paper)
 {
+    static const uint64_t SHARES[][2] = {
+        {222, 0}, {222, 333}, {444, 333}, {444, 667}, {667, 667}};
+
     set("a", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
     set("b", ROLE_HAS_WEIGHT, (struct role_spec){.weight = 1000});
     cluster_add_agent(&c, amounts(9000, 18 * GIB, 0, 0));
     submit("a", "", amounts(1000, 4 * GIB, 0, 0), 9, 0);
     submit("b", "", amounts(3000, 1 * GIB, 0, 0), 9, 0);
     ck_assert_str_eq(plan(), "12121");
+    for (int i = 0; i < 5; i++) {
+        cluster_plan(&c, 1);
+        cluster_place(&c);
+        ck_assert_uint_eq(share("a"), SHARES[i][0]);
+        ck_assert_uint_eq(share("b"), SHARES[i][1]);
+    }
 }
 END_TEST
 

@@ -2,9 +2,11 @@
 #include "base/text.h"
 #include "sched/internal.h"
 #include "sched/seek.h"
+#include "sched/worth.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -403,11 +405,41 @@ static void add_example(void)
     spec.resources = amounts(2000, 4096, 0, 0);
 }
 
-/* Balance: 500, 500, 1000, 1000. */
+/* The score of a task of that job on agents 1 to 4, which are empty. */
+static void check_scores(uint64_t job, const uint64_t scores[4])
+{
+    const struct job *j = state_job(c.state, job);
+    struct demand demand = job_demand(j);
+    struct seek k;
+
+    seek_begin(&k, &c.sched->fleet, c.state, j->owner->role, &demand, UINT_MAX);
+    seek_count(&k, j, NULL, 0);
+    for (uint64_t id = 1; id <= 4; id++) {
+        struct fleet_agent *a = fleet_agent(&c.sched->fleet, id);
+        struct resources left = state_agent(c.state, id)->capacity;
+
+        resources_subtract(&left, &j->resources);
+        ck_assert_uint_eq(seek_score(&k, a, worth(&left), false), scores[id - 1] * 1000);
+    }
+}
+
+/* All that there is when agents were read and nothing waits. */
+static void check_example(uint64_t a, uint64_t b)
+{
+    uint64_t job;
+
+    cluster_settle(&c);
+    job = submit(1);
+    check_scores(job, (uint64_t[]){a, a, b, b});
+    cluster_kill(&c, job);
+    cluster_settle(&c);
+}
+
 START_TEST(test_the_example_with_binpack)
 {
     add_example();
     set_role(500, BALANCE_BINPACK);
+    check_example(500, 1000);
     expect(submit(6), 6, 3, 4, 1, 1, 2, 2);
 }
 END_TEST
@@ -417,6 +449,7 @@ START_TEST(test_the_example_with_spread)
 {
     add_example();
     set_role(500, BALANCE_SPREAD);
+    check_example(500, 0);
     expect(submit(6), 6, 1, 2, 1, 2, 3, 4);
 }
 END_TEST
@@ -429,15 +462,19 @@ static void expect_alone(uint64_t agent)
     cluster_report(&c, attempt_of(job, 0), TASK_FINISHED);
 }
 
-/* Affinity: 1000, 1000, 0, 0.  Scores at alpha 500: 750, 750, 500, 500; at 300: 650, 650, 700, 700. */
+/* Affinity: 1000, 1000, 0, 0. */
 START_TEST(test_the_example_with_an_affinity)
 {
     add_example();
     prefer("zone = a");
     set_role(500, BALANCE_BINPACK);
+    check_example(750, 500);
+    prefer("zone = a");
     expect_alone(1);
     prefer("zone = a");
     set_role(300, BALANCE_BINPACK);
+    check_example(650, 700);
+    prefer("zone = a");
     expect_alone(3);
     prefer("zone = b:-1");
     set_role(1000, BALANCE_BINPACK);

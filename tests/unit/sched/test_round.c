@@ -1,4 +1,5 @@
 /* test_round.c - docs/spec/7-scheduling.md: who is next, where it goes, what it costs. */
+#include "sched/worth.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 #include "tests/unit/sched/sched_test.h"
@@ -89,10 +90,27 @@ END_TEST
 
 /* ---- best fit ---- */
 
+/* In MiB of memory. */
+static void check_worth(uint64_t cpus, uint64_t mib, uint64_t expected)
+{
+    struct resources r = amounts(cpus * 1000, mib, 0, 0);
+
+    ck_assert_uint_eq(worth(&r), expected * MIB * 1024);
+}
+
 /* The worked example of spec 7. */
 START_TEST(test_the_example_of_the_specification)
 {
     static const uint64_t WHERE[] = {3, 3, 4, 4, 1, 1, 2, 2};
+
+    check_worth(2, 4096, 12096);
+    check_worth(4, 8192, 24192);
+    check_worth(8, 16384, 48384);
+    check_worth(8, 65536, 97536);
+    check_worth(4, 10240, 26240);
+    check_worth(6, 12288, 36288); /* of agent 1, after one task of job 1 */
+    check_worth(4, 57344, 73344); /* of agent 2, after one of job 2 */
+    check_worth(0, 2048, 2048);   /* of agent 4, after two of job 1 */
 
     cluster_add_agent(&c, amounts(8000, 16384, 0, 0));
     cluster_add_agent(&c, amounts(8000, 65536, 0, 0));
