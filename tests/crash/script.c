@@ -124,8 +124,9 @@ static void make_append(struct maker *m)
         struct blob *payload = random_payload(m);
 
         set_entry(m, first + i, m->log.term, blob_ref(payload));
-        op->append.entries[i] =
-            (struct log_entry){m->log.term, kind_of(first + i, payload), payload};
+        op->append.entries[i] = (struct log_entry){.term = m->log.term,
+                                                   .kind = kind_of(first + i, payload),
+                                                   .payload = payload};
     }
     m->log.last = first + count - 1;
     end_op(m);
