@@ -392,6 +392,16 @@ say_who_is_able(struct text *t, const struct census *c, const struct match *m)
         say_large_enough(t, c->able[STANDS_AWAY], "unreachable");
 }
 
+static void say_agents(struct text *t, uint64_t agents, const char *what)
+{
+    if (agents > 0)
+        say(t,
+            "; %llu %s %s",
+            (unsigned long long)agents,
+            agents == 1 ? "is" : "are",
+            what);
+}
+
 /* Who waits sees agents with room, so it is told why they do not count. */
 static void say_waiting(struct text *t,
                         const struct census *c,
@@ -400,6 +410,11 @@ static void say_waiting(struct text *t,
 {
     say_waiting_for(t, d);
     say_who_is_able(t, c, m);
+    if (c->able[STANDS_OPEN] > 0) {
+        say_agents(t, c->able[STANDS_REFUSING], "short of disk or damped");
+        say_agents(t, c->able[STANDS_CLOSED], "cordoned or draining");
+        say_agents(t, c->able[STANDS_AWAY], "unreachable");
+    }
     if (c->unable > 0)
         say(t,
             "; %llu agent%s cannot %s",
@@ -661,16 +676,6 @@ say_no_room(struct text *t, const struct spread_out *o, const struct demand *d)
         say(t, "%s%llu", i == 0 ? " " : ", ", (unsigned long long)o->first[i]);
     if (o->waiting > NAMED_AGENTS)
         say(t, " and %llu more", (unsigned long long)(o->waiting - NAMED_AGENTS));
-}
-
-static void say_agents(struct text *t, uint64_t agents, const char *what)
-{
-    if (agents > 0)
-        say(t,
-            "; %llu %s %s",
-            (unsigned long long)agents,
-            agents == 1 ? "is" : "are",
-            what);
 }
 
 static void say_spread_out(struct text *t,

@@ -94,7 +94,8 @@ START_TEST(test_agents_that_are_busy)
     cluster_agent_gone(&c, 2);
     ck_assert_str_eq(
         explain_settled(job),
-        "waiting for 2 cpus, 4096 MiB: 1 agent has room when its tasks end");
+        "waiting for 2 cpus, 4096 MiB: 1 agent has room when its tasks end; 1 is "
+        "unreachable");
     cluster_agent_gone(&c, 3);
     ck_assert_str_eq(
         explain_settled(job),
@@ -128,6 +129,26 @@ START_TEST(test_agents_that_take_no_work)
     cluster_agent_mode(&c, 1, AGENT_NORMAL);
     ck_assert_str_eq(explain(job), "1 task waits; placed next");
     ck_assert_str_eq(explain_settled(job), "");
+}
+END_TEST
+
+START_TEST(test_agents_that_have_room_and_take_no_work)
+{
+    uint64_t job;
+
+    for (int i = 0; i < 6; i++)
+        cluster_add_agent(&c, amounts(2000, 8192, 0, 0));
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    cluster_agent_mode(&c, 2, AGENT_DRAINING);
+    cluster_agent_unreachable(&c, 3);
+    sched_agent_refuses(c.sched, c.state, 4, true);
+    cluster_submit(&c, amounts(2000, 4096, 0, 0), 2, 0);
+    cluster_settle(&c);
+    job = cluster_submit(&c, amounts(2000, 4096, 0, 0), 1, 0);
+    ck_assert_str_eq(explain_settled(job),
+                     "waiting for 2 cpus, 4096 MiB: 2 agents have room when their "
+                     "tasks end; 1 is short of disk or damped; 2 are cordoned or "
+                     "draining; 1 is unreachable");
 }
 END_TEST
 
@@ -564,6 +585,7 @@ int main(void)
                          test_more_than_any_agent_has,
                          test_agents_that_are_busy,
                          test_agents_that_take_no_work,
+                         test_agents_that_have_room_and_take_no_work,
                          test_agents_short_of_disk,
                          test_extras_that_no_agent_has,
                          test_what_agents_cannot_do,
