@@ -59,6 +59,59 @@ static bool count_match(struct census *c, struct seek *k, struct fleet_agent *a)
     return true;
 }
 
+/* The first kind of which there is less than a task needs; RESOURCE_KINDS: none. */
+static int too_little(const struct resources *has, const struct resources *need)
+{
+    int k = 0;
+
+    while (k < RESOURCE_KINDS && has->amount[k] >= need->amount[k])
+        k++;
+    return k;
+}
+
+int fleet_short_of(const struct fleet_agent *a, const struct demand *d)
+{
+    int k = too_little(&a->fit.vector, &d->need);
+
+    if (a->fit.height == 0 || !resources_contain(&a->size->capacity, &d->need) ||
+        (d->extras != NULL && !extra_is_able(&fleet_extras_of(a)->offered, d->extras)))
+        return -1;
+    return k < RESOURCE_KINDS || !fleet_has_extras(a, d->extras) ? k : -1;
+}
+
+/* So many tasks have room when it is empty. */
+static uint64_t room_when_empty(const struct resources *capacity,
+                                const struct resources *need)
+{
+    uint64_t room = LIMIT_GANG_TASKS;
+
+    for (int k = 0; k < RESOURCE_KINDS; k++)
+        if (need->amount[k] > 0 && capacity->amount[k] / need->amount[k] < room)
+            room = capacity->amount[k] / need->amount[k];
+    return room;
+}
+
+static void count_able(struct census *c,
+                       const struct resources *capacity,
+                       const struct demand *d,
+                       int standing,
+                       uint64_t agents)
+{
+    c->able[standing] += agents;
+    c->together += agents * room_when_empty(capacity, &d->need);
+}
+
+static void count_small(struct census *c,
+                        const struct resources *capacity,
+                        const struct demand *d,
+                        uint64_t agents)
+{
+    int k = too_little(capacity, &d->need);
+
+    if (k < RESOURCE_KINDS)
+        c->small[k] += agents;
+}
+
 static void count_extras_of(struct census *c,
                             const struct fleet_agent *a,
                             const struct demand *d,
@@ -72,9 +125,11 @@ static void count_extras_of(struct census *c,
 
     if (matches && resources_contain(&a->size->capacity, &d->need)) {
         if (extra_is_able(offered, n))
-            c->able[a->standing]++;
+            count_able(c, &a->size->capacity, d, a->standing, 1);
         if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
             c->missing = missing;
+    } else if (matches && a->standing == STANDS_OPEN) {
+        count_small(c, &a->size->capacity, d, 1);
     }
     c->most_ports = ports > c->most_ports ? ports : c->most_ports;
     c->features |= offered->features;
@@ -151,7 +206,9 @@ struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *look
             return c;
         for (int s = 0; s < STANDINGS; s++)
             if (is_plain && resources_contain(&size->capacity, &d->need))
-                c.able[s] += size->agents[s];
+                count_able(&c, &size->capacity, d, s, size->agents[s]);
+        if (is_plain)
+            count_small(&c, &size->capacity, d, size->agents[STANDS_OPEN]);
         take_larger(&c.largest, &size->capacity);
     }
     if (!is_plain)

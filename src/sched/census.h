@@ -11,6 +11,10 @@ struct seek;
  * extras also of each of those. */
 struct census {
     uint64_t able[STANDINGS]; /* large enough when empty */
+    uint64_t together; /* tasks that these may have, but for ports and the like */
+    uint64_t
+        small[RESOURCE_KINDS]; /* agents that take work and are not, by the first kind
+                                     * of which they have too little */
     struct resources largest;
     uint32_t most_ports;
     uint64_t most_custom[LIMIT_CUSTOM]; /* in the order of the needs */
@@ -34,10 +38,18 @@ struct room {
     uint64_t taken_on;   /* so many */
 };
 
+/* Agents that take work and are large enough, by the first kind of which they have too little left
+ * now; behind the last stand extras. */
+struct shortage {
+    uint64_t full[RESOURCE_KINDS + 1];
+};
+
 /* O(sizes), of which there are up to as many as agents; with extras or constraints O(agents),
  * for each fixed port.  *looks is taken down by what each of them costs, and what is returned is
  * nothing when it is 0 at the end. */
 struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *looks);
+/* What an agent is short of for a task: the place in `full`; -1: nothing, or it does not count. */
+int fleet_short_of(const struct fleet_agent *a, const struct demand *d);
 /* A fixed port that is in use on each of the agents that take work and offer it, of which
  * there are *agents > 0; 0: none is.  O(agents) for each port; *looks as above. */
 uint16_t fleet_taken_port(const struct fleet *f,

@@ -233,6 +233,36 @@ static bool count(const struct sched *s,
     return true;
 }
 
+/* Likewise, as long as nothing of an agent changes.  All agents are asked: not for the later ones of
+ * a long listing, so that there are looks for the rest of what is said of them. */
+static bool count_shortage(const struct sched *s,
+                           struct told *told,
+                           struct seek *k,
+                           unsigned *looks,
+                           struct shortage *out)
+{
+    struct fleet_agent *a;
+
+    *out = (struct shortage){{0}};
+    if (told != NULL && told->shortage_version == s->fleet.version) {
+        *out = told->shortage;
+        return true;
+    }
+    RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
+        int kind = seek_matches(k, a) ? fleet_short_of(a, k->demand) : -1;
+
+        if (*looks <= SCHED_EXPLAIN_LOOKS / 2 || !pay_for_agent(k, looks))
+            return false;
+        if (kind >= 0)
+            out->full[kind]++;
+    }
+    if (told != NULL) {
+        told->shortage = *out;
+        told->shortage_version = s->fleet.version;
+    }
+    return true;
+}
+
 /* Asked once for each shape as long as nothing of an agent changes; likewise. */
 static bool ask(const struct sched *s,
                 struct told *told,
@@ -392,6 +422,26 @@ say_who_is_able(struct text *t, const struct census *c, const struct match *m)
         say_large_enough(t, c->able[STANDS_AWAY], "unreachable");
 }
 
+/* "; cpus: 2 full, 1 too small; mem: 1 full" */
+static void say_short(struct text *t, const struct census *c, const struct shortage *s)
+{
+    for (int k = 0; k <= RESOURCE_KINDS; k++) {
+        uint64_t full = s == NULL ? 0 : s->full[k];
+        uint64_t small = k < RESOURCE_KINDS ? c->small[k] : 0;
+
+        if (full == 0 && small == 0)
+            continue;
+        say(t,
+            "; %s: ",
+            k < RESOURCE_KINDS ? resource_name((enum resource_kind)k)
+                               : "ports and the like");
+        if (full > 0)
+            say(t, "%llu full", (unsigned long long)full);
+        if (small > 0)
+            say(t, "%s%llu too small", full > 0 ? ", " : "", (unsigned long long)small);
+    }
+}
+
 static void say_agents(struct text *t, uint64_t agents, const char *what)
 {
     if (agents > 0)
@@ -405,12 +455,14 @@ static void say_agents(struct text *t, uint64_t agents, const char *what)
 /* Who waits sees agents with room, so it is told why they do not count. */
 static void say_waiting(struct text *t,
                         const struct census *c,
+                        const struct shortage *s,
                         const struct demand *d,
                         const struct match *m)
 {
     say_waiting_for(t, d);
     say_who_is_able(t, c, m);
     if (c->able[STANDS_OPEN] > 0) {
+        say_short(t, c, s);
         say_agents(t, c->able[STANDS_REFUSING], "short of disk or damped");
         say_agents(t, c->able[STANDS_CLOSED], "cordoned or draining");
         say_agents(t, c->able[STANDS_AWAY], "unreachable");
@@ -469,6 +521,7 @@ static void say_reason(struct text *t,
                        const struct state *state,
                        const struct census *c,
                        const struct room *room,
+                       const struct shortage *s,
                        const struct seek *k)
 {
     const struct demand *d = k->demand;
@@ -485,7 +538,7 @@ static void say_reason(struct text *t,
     else if (c->able[STANDS_OPEN] > 0 && room->taken_port != 0)
         say_taken(t, room->taken_port, room->taken_on);
     else
-        say_waiting(t, c, d, m);
+        say_waiting(t, c, s, d, m);
     if (m != NULL)
         say_rejections(t, m, c, c->matching == 0 ? ": " : "; ");
 }
@@ -719,7 +772,7 @@ static void explain_system(const struct sched *s,
     else if (o.agents > 0)
         say_spread_out(t, job, &o, &d);
     else if (count(s, NULL, &k, looks, &c))
-        say_reason(t, state, &c, &(struct room){0}, &k);
+        say_reason(t, state, &c, &(struct room){0}, NULL, &k);
     else
         say_waiting_for(t, &d);
 }
@@ -934,6 +987,7 @@ void sched_explain(const struct sched *s,
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);
     struct text t = {out, size};
+    struct shortage shortage;
     struct room room;
     struct census c;
     bool is_known;
@@ -952,13 +1006,22 @@ void sched_explain(const struct sched *s,
     }
     begin_seek(s, state, now_us, job, &d, looks, &k);
     is_known = ask(s, told, &k, looks, &room);
-    if (room.is_there && d.at_once > 1) {
+    if (d.at_once > 1 && count(s, told, &k, looks, &c) && is_anyone_able(&c) &&
+        c.together < d.at_once) {
+        say_waiting_for(&t, &d);
+        say(&t, ": all agents together can hold %llu", (unsigned long long)c.together);
+    } else if (room.is_there && d.at_once > 1) {
         if (say_room(&t, job, &k, looks))
             say_when(&t, s, state, now_us, job, &k, looks);
     } else if (room.is_there)
         say(&t, "%u task%s; placed next", pending, pending == 1 ? " waits" : "s wait");
     else if (is_known && count(s, told, &k, looks, &c)) {
-        say_reason(&t, state, &c, &room, &k);
+        say_reason(&t,
+                   state,
+                   &c,
+                   &room,
+                   count_shortage(s, told, &k, looks, &shortage) ? &shortage : NULL,
+                   &k);
         if (is_anyone_able(&c))
             say_when(&t, s, state, now_us, job, &k, looks);
     } else

@@ -44,6 +44,8 @@ struct told {
     uint64_t census_version; /* of the fleet's sizes, or as below */
     struct room room;
     uint64_t room_version; /* of the fleet */
+    struct shortage shortage;
+    uint64_t shortage_version;
     struct soonest soonest;  /* it may be that there is none */
     uint64_t soonest_version;
 };

@@ -188,10 +188,10 @@ START_TEST(test_the_example_of_a_gang)
     finish(a1);
     late = submit(2, 15);
     settle(0); /* it would end at 35 */
-    ck_assert_str_eq(explain(late),
-                     "waiting for 2 cpus: 2 agents have room when their tasks end; "
-                     "agent 1 has room and is reserved for job 4; "
-                     "agent 2 may have room in 10 min");
+    ck_assert_str_eq(
+        explain(late),
+        "waiting for 2 cpus: 2 agents have room when their tasks end; cpus: 1 full; "
+        "agent 1 has room and is reserved for job 4; agent 2 may have room in 10 min");
     c.now_us = began_us + 25 * MINUTE_US;
     finish(brief);
     settle(0);
@@ -275,7 +275,8 @@ START_TEST(test_two_gangs_wait_beside_each_other)
     ck_assert_uint_eq(kept_on(2, second), 4);
     ck_assert(claim_of(third) == NULL); /* it is the second of its role */
     finish(b1);
-    settle(4); /* who has room there may have it at once: the second one's claim is no holding */
+    settle(
+        4); /* who has room there may have it at once: the second one's claim is no holding */
     ck_assert_uint_eq(job_live(job(first)), 4);
     finish(a1);
     settle(5);
@@ -365,9 +366,10 @@ START_TEST(test_where_no_time_is_known_tasks_are_counted)
     gang = submit_gang(6, 1);
     settle(0);
     ck_assert(claim_of(gang)->at_us == CLAIM_NEVER);
-    ck_assert_str_eq(explain(gang),
-                     "waiting for 6 x 1 cpu at once: 2 agents have room when their "
-                     "tasks end; 2 agents are reserved for it, when 2 tasks end");
+    ck_assert_str_eq(
+        explain(gang),
+        "waiting for 6 x 1 cpu at once: 2 agents have room when their tasks end; cpus: "
+        "2 full; 2 agents are reserved for it, when 2 tasks end");
     submit(1, 1);
     finish(old);
     settle(0); /* nobody knows that it ends before */
@@ -517,8 +519,8 @@ static void begin_racks(struct job_spec *like)
         struct agent_spec agent = {.resources = cpus(8),
                                    .features = AGENT_FEATURE_JOBS_2};
 
-        ck_assert_int_eq(
-            agent_spec_parse_attributes(&agent, attributes[i - 1], NULL), 0);
+        ck_assert_int_eq(agent_spec_parse_attributes(&agent, attributes[i - 1], NULL),
+                         0);
         cluster_add_agent_like(&c, &agent);
         agent_spec_finish(&agent);
         run_on(i, 7, 10 * i);
@@ -557,7 +559,7 @@ START_TEST(test_one_that_is_distinct_by_rack_and_zone_has_none)
     ck_assert_str_eq(
         explain(gang),
         "waiting for 3 x 2 cpus at once: 4 agents have room when their tasks end; "
-        "nothing is reserved for a gang with rack and zone distinct");
+        "cpus: 4 full; nothing is reserved for a gang with rack and zone distinct");
 }
 END_TEST
 

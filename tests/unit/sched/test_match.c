@@ -419,7 +419,8 @@ static void check_scores(uint64_t job, const uint64_t scores[4])
         struct resources left = state_agent(c.state, id)->capacity;
 
         resources_subtract(&left, &j->resources);
-        ck_assert_uint_eq(seek_score(&k, a, worth(&left), false), scores[id - 1] * 1000);
+        ck_assert_uint_eq(seek_score(&k, a, worth(&left), false),
+                          scores[id - 1] * 1000);
     }
 }
 
@@ -535,8 +536,8 @@ START_TEST(test_which_constraint_rejects_how_many)
     constrain("gen >= 1");
     job = submit(2);
     ck_assert_str_eq(explain(job),
-                     "waiting for 1 cpu: 1 agent has room when its tasks end; rack = a "
-                     "rejects 2 of 3 agents");
+                     "waiting for 1 cpu: 1 agent has room when its tasks end; cpus: 1 "
+                     "full; rack = a rejects 2 of 3 agents");
     constrain("rack = c");
     constrain("gen > 1");
     job = submit(1);
@@ -546,8 +547,8 @@ START_TEST(test_which_constraint_rejects_how_many)
     constrain("agent distinct");
     job = submit(4);
     ck_assert_str_eq(explain(job),
-                     "waiting for 1 cpu: 3 agents are large enough; agent distinct "
-                     "rejects 2 of 3 agents");
+                     "waiting for 1 cpu: 3 agents are large enough; cpus: 1 full; "
+                     "agent distinct rejects 2 of 3 agents");
     constrain("rack = a");
     spec.resources = amounts(2000, 0, 0, 0);
     add(amounts(4000, 0, 0, 0), "rack:b");

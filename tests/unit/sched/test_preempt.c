@@ -340,10 +340,11 @@ START_TEST(test_who_waits_is_told)
     full_agent();
     job = submit("prod", 2, 1);
     round_and_pass(0);
-    sched_explain(c.sched, c.state, c.now_us, state_job(c.state, job), &looks, why, sizeof(why));
+    sched_explain(
+        c.sched, c.state, c.now_us, state_job(c.state, job), &looks, why, sizeof(why));
     ck_assert_str_eq(why,
-                     "waiting for 2 cpus: 1 agent has room when its tasks end; room is "
-                     "made for it on agent 1");
+                     "waiting for 2 cpus: 1 agent has room when its tasks end; cpus: 1 "
+                     "full; room is made for it on agent 1");
 }
 END_TEST
 

@@ -515,20 +515,21 @@ START_TEST(test_who_waits_is_told_what_is_reserved_and_when)
     c.now_us = began_us + 8 * MINUTE_US + SECOND_US;
     ck_assert_str_eq(explain(large),
                      "waiting for 6 cpus: 2 agents have room when their tasks end; "
-                     "agent 1 is reserved for it in 12 min");
+                     "cpus: 2 full; agent 1 is reserved for it in 12 min");
     ck_assert_uint_eq(told_us(large, 1), claim_of(large)->at_us);
     run_on(2, 2, 40);
     refused = submit(2, 40);
     settle(0);
-    ck_assert_str_eq(explain(refused),
-                     "waiting for 2 cpus: 2 agents have room when their tasks end; "
-                     "agent 1 has room and is reserved for job 4; "
-                     "agent 2 may have room in 22 min");
+    ck_assert_str_eq(
+        explain(refused),
+        "waiting for 2 cpus: 2 agents have room when their tasks end; cpus: 1 full; "
+        "agent 1 has room and is reserved for job 4; agent 2 may have room in 22 min");
     ck_assert(!sched_reservation(c.sched, c.now_us, refused, &there, &at_us));
     c.now_us = began_us + 20 * MINUTE_US + 10 * SECOND_US;
-    ck_assert_str_eq(explain(large),
-                     "waiting for 6 cpus: 2 agents have room when their tasks end; "
-                     "agent 1 is reserved for it, when 1 task ends that should have");
+    ck_assert_str_eq(
+        explain(large),
+        "waiting for 6 cpus: 2 agents have room when their tasks end; cpus: 2 full; "
+        "agent 1 is reserved for it, when 1 task ends that should have");
     ck_assert_uint_eq(told_us(large, 1), 0);
 }
 END_TEST
@@ -541,8 +542,8 @@ START_TEST(test_where_no_time_is_known_tasks_are_counted)
     large = submit(8, 0);
     settle(0);
     ck_assert_str_eq(explain(large),
-                     "waiting for 8 cpus: 1 agent has room when its tasks end; "
-                     "agent 1 is reserved for it, when 2 tasks end");
+                     "waiting for 8 cpus: 1 agent has room when its tasks end; cpus: 1 "
+                     "full; agent 1 is reserved for it, when 2 tasks end");
     ck_assert_uint_eq(told_us(large, 1), 0);
 }
 END_TEST
@@ -569,7 +570,7 @@ START_TEST(test_the_soonest_start_costs_a_part_of_the_looks)
     settle(0);
     ck_assert_str_eq(explain(job),
                      "waiting for 4 cpus: 3 agents have room when their tasks end; "
-                     "agent 3 may have room in 57 min");
+                     "cpus: 3 full, 1 too small; agent 3 may have room in 57 min");
 }
 END_TEST
 
