@@ -345,7 +345,6 @@ static int append_tasks(void *user, const struct list_result *page, struct error
 
 static void write_head(struct session *s, const struct job_summary *job)
 {
-    uint64_t end_us = job->ended_us != 0 ? job->ended_us : clock_wall_us();
     char *name = text_clean(job->name), *why = text_clean(job->why);
     char time[TEXT_SHORT_MAX];
     struct buffer out = {0};
@@ -359,13 +358,12 @@ static void write_head(struct session *s, const struct job_summary *job)
     buffer_printf(&out,
                   "\n  submitted %s ago, ",
                   since(time, job->submitted_us, clock_wall_us()));
-    if (job->state == JOB_PENDING)
-        buffer_append_text(&out, "not started yet");
+    if (job->ended_us != 0)
+        buffer_printf(
+            &out, "ended %s later", since(time, job->submitted_us, job->ended_us));
     else
-        buffer_printf(&out,
-                      "%s %s",
-                      job->ended_us != 0 ? "took" : "running for",
-                      since(time, job->submitted_us, end_us));
+        buffer_append_text(&out,
+                           job->state == JOB_PENDING ? "not started yet" : "running");
     buffer_printf(&out, ", priority %" PRId32 "\n", job->priority);
     if (why[0] != '\0') {
         buffer_append_text(&out, "  ");
