@@ -33,6 +33,9 @@ def test_a_plan_is_what_happens(start_cluster):
     refused = cluster.client.run(*insist, "--key", "another")
     assert refused.returncode == 1 and "plan again" in refused.stderr
 
+    early = cluster.client.run("submit", path, "--check-index", "999999999", "--key", "early")
+    assert early.returncode == 1 and "999999999" in early.stderr
+
     # The next leader plans as well; the last one's copy, if any, ended with it.
     leader = cluster.leader()
     leader.kill9()

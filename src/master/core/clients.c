@@ -88,6 +88,17 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
     }
     if (!may_propose(m, session, rpc))
         return;
+    if (q.check > m->state->index) {
+        core_refuse(m,
+                    session->number,
+                    rpc->id,
+                    ERROR_INVALID,
+                    "no plan has the check index %llu yet, the state is at %llu: give "
+                    "the one that `triarch plan` tells",
+                    (unsigned long long)q.check,
+                    (unsigned long long)m->state->index);
+        return;
+    }
     command.submit.key = q.key;
     command.submit.spec = q.spec;
     command.submit.owner = q.owner;

@@ -28,6 +28,27 @@ static void send_update(struct rig *rig, uint64_t attempt, enum task_state state
     rig_frame(rig, AGENT, &frame);
 }
 
+/* Of what no plan can have seen yet nothing is to hold. */
+START_TEST(test_a_check_index_from_the_future)
+{
+    struct rig rig;
+    struct buffer frame = {0};
+    static const uint8_t SPEC[] = {0x90};
+    struct submit_request request = {.key = {SPEC, sizeof(SPEC)},
+                                     .spec = {SPEC, sizeof(SPEC)}};
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    request.check = master_state(rig.core)->index + 1;
+    submit_pack(&request, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT, &frame);
+    ck_assert_uint_eq(rig.answers, 1);
+    ck_assert_int_eq(rig.answer.code, ERROR_INVALID);
+    ck_assert_uint_eq(master_queue_length(rig.core), 0);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* A flood of submits is told `busy`; it does not keep the leader from what is under way:
  * kills, reports of agents, placements. */
 START_TEST(test_flood)
@@ -94,4 +115,8 @@ START_TEST(test_flood_of_kills)
 }
 END_TEST
 
-UNIT_MAIN("master busy", unit_case("busy", test_flood, test_flood_of_kills))
+UNIT_MAIN("master busy",
+          unit_case("busy",
+                    test_a_check_index_from_the_future,
+                    test_flood,
+                    test_flood_of_kills))
