@@ -289,6 +289,16 @@ static int take_change(struct session *s, struct role_change *change, struct err
                : -(int)err->code;
 }
 
+/* Who guarantees a minimum expects that it is taken back from those who borrowed it. */
+static void note_minimum(struct session *s, const struct role_change *change)
+{
+    if ((change->given & ROLE_HAS_MIN) != 0 && change->spec.min.kinds != 0 &&
+        (change->given & ROLE_HAS_PREEMPT) == 0)
+        session_note(s,
+                     "without --preempt N it gets what others borrowed of its minimum "
+                     "back as their tasks end; with it N of them are stopped a minute");
+}
+
 static int set(struct session *s, const char *name, struct error *err)
 {
     struct role_change change = {.name = mem_strdup(name)};
@@ -307,6 +317,8 @@ static int set(struct session *s, const char *name, struct error *err)
     }
     if (rc == 0)
         session_note(s, "role %s is set; `triarch roles` shows it", name);
+    if (rc == 0)
+        note_minimum(s, &change);
     buffer_finish(&frame);
     role_change_finish(&change);
     return rc;
