@@ -488,6 +488,36 @@ static void ask_role(struct sim_client *x, unsigned slot, struct role_change *ch
     ask(x, ASK_ROLE, slot, &frame);
 }
 
+/* Room is kept at once, after a while, or never: nobody waits for minutes here. */
+static void any_placement(struct world *w, struct role_spec *spec)
+{
+    static const uint64_t RESERVE_MS[] = {0, 0, 3000, ROLE_NEVER};
+
+    spec->balance = (enum role_balance)pick(w, 0, ROLE_BALANCE_COUNT - 1);
+    spec->alpha = 250 * (uint32_t)pick(w, 0, 4);
+    spec->reserve_ms = RESERVE_MS[pick(w, 0, 3)];
+}
+
+/* Of cpus, and some of mem and gpus as well. */
+static void any_bounds(struct world *w, struct role_spec *spec)
+{
+    spec->min = (struct role_bound){{{100 * pick(w, 1, 20)}}, 1u << RESOURCE_CPUS, {0}};
+    spec->max =
+        (struct role_bound){{{100 * pick(w, 20, 60)}}, 1u << RESOURCE_CPUS, {0}};
+    if (chance(w, 30)) {
+        spec->min.kinds |= 1u << RESOURCE_MEM;
+        spec->min.amount.amount[RESOURCE_MEM] = pick(w, 1, 256) * MIB;
+    }
+    if (chance(w, 30)) {
+        spec->max.kinds |= 1u << RESOURCE_MEM;
+        spec->max.amount.amount[RESOURCE_MEM] = pick(w, 256, 2048) * MIB;
+    }
+    if (chance(w, 30)) {
+        spec->max.kinds |= 1u << RESOURCE_GPUS;
+        spec->max.amount.amount[RESOURCE_GPUS] = pick(w, 0, 2);
+    }
+}
+
 void sim_client_role(struct cluster *c)
 {
     struct world *w = &c->world;
@@ -500,13 +530,12 @@ void sim_client_role(struct cluster *c)
                 .weight = (uint32_t)pick(w, 1, 3000),
                 .aging_ms = chance(w, 30) ? ROLE_NEVER : pick(w, 0, 60000),
                 .length_ms = pick(w, 1, 60000),
-                .reserve_ms = 0, /* at once: nobody waits for minutes here */
                 .preempt = (uint32_t)pick(w, 0, 4),
-                .min = {{{100 * pick(w, 1, 20)}}, 1u << RESOURCE_CPUS, {0}},
-                .max = {{{100 * pick(w, 20, 60)}}, 1u << RESOURCE_CPUS, {0}},
             },
     };
 
+    any_bounds(w, &change.spec);
+    any_placement(w, &change.spec);
     if (c->plan.rebalances) {
         change.given |= ROLE_HAS_REBALANCE;
         change.spec.rebalance = change.spec.weight % 8;
@@ -768,9 +797,8 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
                              .asked_us = w->now_us};
         c->jobs[slot].in_batch = c->has_batch && chance(w, 50);
         /* Few, so that they do not leave the others without room until the end. */
-        c->jobs[slot].endless =
-            c->agents > 1 && c->jobs[slot].instances < 3 &&
-            chance(w, c->plan.rebalances ? 15 : 6);
+        c->jobs[slot].endless = c->agents > 1 && c->jobs[slot].instances < 3 &&
+                                chance(w, c->plan.rebalances ? 15 : 6);
         c->jobs[slot].service = c->jobs[slot].endless && chance(w, 50);
         c->jobs[slot].system = c->jobs[slot].service && c->jobs[slot].key >> 33 & 1;
         c->jobs[slot].wide = c->agents > 2 && c->jobs[slot].key >> 34 & 1;
