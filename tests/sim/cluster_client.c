@@ -605,13 +605,20 @@ static void be_template(struct job_spec *spec, struct rng *r)
     spec->restart = spec->reschedule = (struct job_retry){0};
 }
 
-/* The spec follows from the key alone, so that a repeat has the same body. */
-/* Nothing that could keep a task from ever being placed.  Drawn beside the rest, which stays as it
- * is without it. */
+/* Nothing that could keep a task from ever being placed: each agent keeps the constraints.  Drawn
+ * beside the rest, which stays as it is without it. */
 static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
 {
     struct match *m = &spec->match;
     struct rng *r = &beside;
+
+    static const char *const KEPT[] = {"host = sim",
+                                       "host in sim, other",
+                                       "host != other",
+                                       "host regexp ^s.m$",
+                                       "agent >= 1",
+                                       "agent < 1000000",
+                                       "rack is_not_set"};
 
     if (rng_percent(r, 15))
         affinity_parse(match_add_affinity(m), "agent <= 2:20", NULL);
@@ -621,6 +628,10 @@ static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
         apart_parse(match_add_apart(m), "other:30", NULL);
     if (is_short && rng_percent(r, 30))
         condition_parse(match_add_constraint(m), "agent distinct", NULL);
+    if (rng_percent(r, 20))
+        condition_parse(match_add_constraint(m),
+                        KEPT[rng_below(r, sizeof(KEPT) / sizeof(*KEPT))],
+                        NULL);
 }
 
 static bool is_gang(const struct sim_job *j)
@@ -656,6 +667,7 @@ static void be_system(struct job_spec *spec)
     match_finish(&spec->match);
 }
 
+/* The spec follows from the key alone, so that a repeat has the same body. */
 static void spec_of(const struct sim_job *j, struct buffer *out)
 {
     struct rng r = {.state = j->key};
