@@ -101,11 +101,8 @@ static int append_jobs(void *user, const struct list_result *page, struct error 
         table_cell(t, STYLE_PLAIN, "%" PRIu64, job.id);
         table_cell_bytes(t, STYLE_PLAIN, job.name);
         table_cell(t, style_of_job(job.state), "%s", job_state_name(job.state));
-        table_cell(t,
-                   STYLE_PLAIN,
-                   "%" PRIu32 "/%" PRIu32,
-                   progress_ended(&job),
-                   job.instances);
+        table_cell(
+            t, STYLE_PLAIN, "%" PRIu32 "/%" PRIu32, n[TASK_FINISHED], job.instances);
         table_cell(t,
                    STYLE_PLAIN,
                    "%" PRIu32,

@@ -294,12 +294,13 @@ remove_agents(struct plan *p, const struct plan_request *q, struct error *err)
     struct command_cursor at = {0};
     struct plan_removal r;
 
-    while (plan_removal_next(q, &at, &r))
+    for (bool is_first = true; plan_removal_next(q, &at, &r); is_first = false)
         if (remove_some(p, &r) == 0)
             return error_set(err,
                              ERROR_NOT_FOUND,
-                             "no agent has %.*s = %.*s (or all that have it are gone); "
-                             "`triarch agents` lists them",
+                             "no agent%s has %.*s = %.*s (or all that have it are "
+                             "gone); `triarch agents` lists them",
+                             is_first ? "" : " beside those that were named before",
                              (int)r.attribute.size,
                              (const char *)r.attribute.data,
                              (int)r.value.size,
