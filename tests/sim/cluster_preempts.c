@@ -89,13 +89,13 @@ uint64_t term_of(const struct sim_master *m, uint64_t index)
     return term != 0 ? term : master_state(m->core)->term;
 }
 
-/* What a leader did lasts a minute at most here. */
+/* What a leader did lasts a minute at most here, unless its clock is set forward meanwhile. */
 static void check_budget(struct cluster *c, uint64_t term, const struct role *taker)
 {
     int role = role_number(taker);
 
     ASSERT(term < TERMS_MAX);
-    if (++c->preempted_in[term][role] > c->most_preempt[role])
+    if (++c->preempted_in[term][role] > c->most_preempt[role] && !c->plan.clock_jumps)
         world_fail(
             &c->world,
             "tasks of role %s preempted %u others in term %llu, of at most %u in a "
