@@ -54,7 +54,7 @@ may_propose(struct master_core *m, const struct session *session, const struct r
                     session->number,
                     rpc->id,
                     ERROR_BUSY,
-                    "%zu requests wait already, as many as may; try again",
+                    "%zu requests wait already, as many as may; try again in 100 ms",
                     m->proposals.count);
         return false;
     }
@@ -243,7 +243,8 @@ const char *clients_explain(enum method method, enum error_code code)
                    "wait for it are just told, or the cluster remembers as many keys "
                    "as it may; repeat it later";
         return "the cluster keeps as many jobs, tasks, schedules or keys as it may; "
-               "purge, kill or wait, then repeat";
+               "kill or purge some, or try again in a minute: while it is nearly full, "
+               "what ended 10 min ago is forgotten"; /* JOB_RETENTION_CROWDED_US */
     case ERROR_TOO_LARGE:
         return "this is more than the cluster may hold; ask for fewer tasks";
     case ERROR_INVALID:
@@ -253,8 +254,8 @@ const char *clients_explain(enum method method, enum error_code code)
         return method == METHOD_PURGE ? "the job has not ended yet; kill it first"
                                       : "the job is not valid";
     case ERROR_CHANGED:
-        return "agents, or jobs of the role, are not as they were when that was planned; "
-               "plan again";
+        return "agents, or jobs of the role, are not as they were when that was "
+               "planned; plan again";
     case ERROR_VERSION:
         return "the job says what this version of the masters does not know; leave it "
                "out, or upgrade the masters";
@@ -330,7 +331,7 @@ static struct read_request *begin_read(struct master_core *m,
                     session->number,
                     rpc->id,
                     ERROR_BUSY,
-                    "%u reads wait already, the limit; try again",
+                    "%u reads wait already, the limit; try again in 100 ms",
                     LIMIT_REQUESTS_WAITING);
         return NULL;
     }
@@ -404,7 +405,7 @@ static void plan(struct master_core *m, const struct read_request *q)
                     q->session,
                     q->page.rpc,
                     ERROR_BUSY,
-                    "another plan is being made; try again");
+                    "another plan is being made; try again in a second");
         return;
     }
     m->planning = true;
