@@ -193,9 +193,11 @@ struct sim_job {
     uint64_t after; /* id of a job that it waits for; 0: none */
     uint8_t on;     /* how that is to end: enum job_on */
     bool waited_for;
-    bool system;    /* endless, with a task on each agent */
-    bool wide;      /* as a gang it needs more than one agent */
-    bool scheduled; /* jobs are made of it, each minute */
+    bool system;      /* endless, with a task on each agent */
+    bool wide;        /* as a gang it needs more than one agent */
+    bool scheduled;   /* jobs are made of it, each minute */
+    bool asked_for;   /* jobs are made of it when somebody asks for one … */
+    uint64_t made_of; /* … as for this one of that id; 0: it was submitted */
     uint64_t asked_us;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
@@ -239,10 +241,12 @@ struct sim_job {
     X(lapsed_seen)                                                               \
     X(superseded_seen)                                                           \
     X(modes)                                                                     \
-    X(drained)     /* attempts that a drain told to end */                       \
-    X(drains)      /* that were seen to reach their deadline after the faults */ \
-    X(low_disks)   /* of running agents … */                                   \
-    X(low_starts)  /* … and of agents as they start */                         \
+    X(drained)    /* attempts that a drain told to end */                        \
+    X(drains)     /* that were seen to reach their deadline after the faults */  \
+    X(low_disks)  /* of running agents … */                                    \
+    X(low_starts) /* … and of agents as they start */                          \
+    X(dispatches)                                                                \
+    X(refused_dispatches)                                                        \
     X(roles)       /* that were set */                                           \
     X(preempted)   /* attempts that were told to make room */                    \
     X(moved)       /* … and to go to better agents */                          \
@@ -252,7 +256,7 @@ struct sim_job {
     X(blocked)     /* jobs that were seen to wait for others */                  \
     X(stopped)     /* those that never began */                                  \
     X(slots)       /* of schedules that were seen to be decided */               \
-    X(systems)     /* live tasks of system jobs that were seen */               \
+    X(systems)     /* live tasks of system jobs that were seen */                \
     X(gangs)       /* changes of some that had begun */                          \
     X(purges)                                                                    \
     X(purged_seen)
@@ -320,7 +324,7 @@ struct cluster {
     struct attempt_records moved;                 /* likewise */
     uint32_t most_rebalance[ROLES_SEEN];
     uint32_t moved_in[TERMS_MAX][ROLES_SEEN];
-    uint64_t last_term;                           /* of any leader */
+    uint64_t last_term; /* of any leader */
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
     uint64_t *commit_terms;

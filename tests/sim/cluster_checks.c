@@ -468,7 +468,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
     }
     RB_FOREACH (job, job_tree, &s->jobs) {
-        if (job->made != NULL)
+        if (job->made != NULL && !job->made->is_dispatched)
             check_slots(c, m, job);
         c->totals.blocked += job_is_blocked(job);
         c->totals.stopped += job->links != NULL && job->links->stopped_by != 0;

@@ -18,7 +18,7 @@
 #define TICKET_SLOT_BITS 12
 
 enum ask {
-    ASK_SUBMIT,
+    ASK_SUBMIT, /* or to dispatch */
     ASK_CONFLICT,
     ASK_KILL,
     ASK_READ,
@@ -323,6 +323,8 @@ static void finished(struct sim_client *x, const struct client_action *a)
         killed(x, j);
     } else if (code == ERROR_NONE) {
         was_read(x, j, a);
+    } else if (code == ERROR_INVALID && ask == ASK_SUBMIT && j->made_of != 0) {
+        c->totals.refused_dispatches++; /* of what was killed */
     } else if (code == ERROR_NOT_FOUND &&
                (c->plan.purge || j->purge_asked || j->after != 0)) {
         c->totals.purged_seen++;
@@ -634,10 +636,19 @@ static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
                         NULL);
 }
 
+static void be_parameterised(struct job_spec *spec)
+{
+    job_spec_add_parameter(spec, "COLOUR", "red");
+    job_spec_add_parameter(spec, "SIZE", NULL);
+    spec->ports.fixed_count = 0;
+    custom_resources_finish(&spec->custom);
+    spec->restart = spec->reschedule = (struct job_retry){0};
+}
+
 static bool is_gang(const struct sim_job *j)
 {
     return j->key >> 32 & 1 && j->instances > 1 && j->instances <= 4 && !j->scheduled &&
-           !j->system;
+           !j->asked_for && !j->system;
 }
 
 /* All of it fits on the smallest agent, if that is empty; or on two of them. */
@@ -680,7 +691,7 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
     if (j->endless)
         run_ms = j->service ? rng_between(&r, 1, j->key >> 34 & 1 ? 30000 : 2000)
                             : ENDLESS_MS;
-    if (j->scheduled)
+    if (j->scheduled || j->asked_for)
         run_ms = rng_between(&r, 1, 300);
 
     job_spec_init(&spec);
@@ -740,10 +751,30 @@ static void spec_of(const struct sim_job *j, struct buffer *out)
         be_system(&spec);
     if (j->scheduled)
         be_template(&spec, &r);
+    if (j->asked_for)
+        be_parameterised(&spec);
     if (is_gang(j))
         be_gang(&spec, j->wide);
     job_spec_pack(&spec, out);
     job_spec_finish(&spec);
+}
+
+/* Of another size it is another job. */
+static void ask_dispatch(struct sim_client *x, unsigned slot, bool other_body)
+{
+    const struct sim_job *j = &x->cluster->jobs[slot];
+    const char *value = other_body ? "SIZE=2" : "SIZE=1";
+    struct buffer values = {0}, frame = {0};
+    struct dispatch_request q = {.key = {(const uint8_t *)&j->key, sizeof(j->key)},
+                                 .job = j->made_of,
+                                 .owner = {(const uint8_t *)"ann", 3}};
+
+    texts_pack(&value, 1, &values);
+    q.values = buffer_view(&values);
+    dispatch_pack(&q, 0, &frame);
+    x->cluster->totals.dispatches++;
+    ask(x, other_body ? ASK_CONFLICT : ASK_SUBMIT, slot, &frame);
+    buffer_finish(&values);
 }
 
 static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
@@ -753,6 +784,10 @@ static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
     struct buffer spec = {0}, frame = {0};
     struct submit_request q = {.key = {(const uint8_t *)&copy.key, sizeof(copy.key)}};
 
+    if (copy.made_of != 0) {
+        ask_dispatch(x, slot, other_body);
+        return;
+    }
     copy.instances += other_body;
     spec_of(&copy, &spec);
     q.spec = buffer_view(&spec);
@@ -792,6 +827,19 @@ static void wait_for(struct cluster *c, struct sim_job *j)
     j->on = (uint8_t)pick(&c->world, 0, JOB_ON_COUNT - 1);
 }
 
+/* Of one that can be asked for, if one that was picked is such a job. */
+static void be_made_of_another(struct cluster *c, struct sim_job *j)
+{
+    const struct sim_job *of = &c->jobs[pick(&c->world, 0, c->job_count - 1)];
+
+    if (of == j || !of->asked_for || !of->acknowledged || of->purge_asked)
+        return;
+    *j = (struct sim_job){.key = j->key,
+                          .instances = of->instances,
+                          .made_of = of->id,
+                          .asked_us = j->asked_us};
+}
+
 static void work(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_client *x = context;
@@ -820,8 +868,14 @@ static void work(struct world *w, void *context, uint64_t a, uint64_t b)
             c->jobs[slot].scheduled = c->jobs[slot].endless = true;
             c->jobs[slot].instances = 1;
         }
-        if (chance(w, 20) && !c->jobs[slot].scheduled)
+        if (!c->jobs[slot].endless && chance(w, 6)) {
+            c->jobs[slot].asked_for = c->jobs[slot].endless = true;
+            c->jobs[slot].instances = 1;
+        }
+        if (chance(w, 20) && !c->jobs[slot].scheduled && !c->jobs[slot].asked_for)
             wait_for(c, &c->jobs[slot]);
+        if (chance(w, 50))
+            be_made_of_another(c, &c->jobs[slot]);
         ask_submit(x, slot, false);
         if (chance(w, 15)) /* somebody repeats it right away, elsewhere */
             ask_submit(&c->client[pick(w, 0, c->clients - 1)], slot, false);
