@@ -94,7 +94,7 @@ static uint64_t room_when_empty(const struct resources *capacity,
 static void count_able(struct census *c,
                        const struct resources *capacity,
                        const struct demand *d,
-                       int standing,
+                       enum standing standing,
                        uint64_t agents)
 {
     c->able[standing] += agents;
@@ -206,7 +206,7 @@ struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *look
             return c;
         for (int s = 0; s < STANDINGS; s++)
             if (is_plain && resources_contain(&size->capacity, &d->need))
-                count_able(&c, &size->capacity, d, s, size->agents[s]);
+                count_able(&c, &size->capacity, d, (enum standing)s, size->agents[s]);
         if (is_plain)
             count_small(&c, &size->capacity, d, size->agents[STANDS_OPEN]);
         take_larger(&c.largest, &size->capacity);
