@@ -326,7 +326,7 @@ static void finished(struct sim_client *x, const struct client_action *a)
     } else if (code == ERROR_INVALID && ask == ASK_SUBMIT && j->made_of != 0) {
         c->totals.refused_dispatches++; /* of what was killed */
     } else if (code == ERROR_NOT_FOUND &&
-               (c->plan.purge || j->purge_asked || j->after != 0)) {
+               (c->plan.purge || j->purge_asked || j->after != 0 || j->made_of != 0)) {
         c->totals.purged_seen++;
     } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
         world_fail(&c->world,
