@@ -92,37 +92,40 @@ static bool parse_flag(uint64_t *out, const char *text)
 static void
 append_amount(struct buffer *out, const struct option_row *row, uint64_t amount)
 {
+    char text[TEXT_SHORT_MAX];
+
     if (row->kind == OPTION_DURATION)
-        options_duration_text(out, amount);
+        buffer_append_text(out, text_duration(text, amount));
     else
         buffer_printf(out, "%" PRIu64, amount);
 }
 
+/* `text` is what was typed. */
 static int check_range(const struct option_row *row,
                        const char *origin,
+                       const char *text,
                        uint64_t number,
                        struct error *err)
 {
-    struct buffer text = {0};
+    struct buffer range = {0};
     int rc = 0;
 
     if (number < row->min || (row->max != 0 && number > row->max)) {
-        append_amount(&text, row, number);
-        buffer_append_text(&text,
-                           row->max != 0 ? " is not from " : " is not at least ");
-        append_amount(&text, row, row->min);
+        buffer_append_text(&range, row->max != 0 ? "from " : "at least ");
+        append_amount(&range, row, row->min);
         if (row->max != 0) {
-            buffer_append_text(&text, " to ");
-            append_amount(&text, row, row->max);
+            buffer_append_text(&range, " to ");
+            append_amount(&range, row, row->max);
         }
         rc = error_set(err,
                        ERROR_USAGE,
-                       "%s: %.*s",
+                       "%s: %.100s is not %.*s",
                        origin,
-                       (int)text.size,
-                       (const char *)text.data);
+                       text,
+                       (int)range.size,
+                       (const char *)range.data);
     }
-    buffer_finish(&text);
+    buffer_finish(&range);
     return rc;
 }
 
@@ -148,11 +151,11 @@ static int parse_number(const struct option_row *row,
         if (!text_parse_u64(out, text))
             return error_set(
                 err, ERROR_USAGE, "%s: \"%.100s\" is not a whole number", origin, text);
-        return check_range(row, origin, *out, err);
+        return check_range(row, origin, text, *out, err);
     case OPTION_DURATION:
         if (text_parse_duration_ms(out, text, &why) != 0)
             return error_set(err, ERROR_USAGE, "%s: %s", origin, why.text);
-        return check_range(row, origin, *out, err);
+        return check_range(row, origin, text, *out, err);
     }
     return 0;
 }

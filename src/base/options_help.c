@@ -48,18 +48,6 @@ void options_variable(struct buffer *out, const char *prefix, const char *name)
             out, *name == '-' ? (uint8_t)'_' : (uint8_t)toupper((unsigned char)*name));
 }
 
-void options_duration_text(struct buffer *out, uint64_t ms)
-{
-    if (ms % 1000 != 0 || ms == 0)
-        buffer_printf(out, "%" PRIu64 "ms", ms);
-    else if (ms % 60000 != 0)
-        buffer_printf(out, "%" PRIu64 "s", ms / 1000);
-    else if (ms % 3600000 != 0)
-        buffer_printf(out, "%" PRIu64 "m", ms / 60000);
-    else
-        buffer_printf(out, "%" PRIu64 "h", ms / 3600000);
-}
-
 /* ---- what both forms say ---- */
 
 /* "(required)", "(default 500ms)", "(may be repeated)" behind the help of an option. */

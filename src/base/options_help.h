@@ -15,9 +15,6 @@ bool options_builtin_applies(const struct option_row *row,
 /* TRIARCH_MASTER_DATA_DIR of "data-dir". */
 void options_variable(struct buffer *out, const char *prefix, const char *name);
 
-/* "500ms", "3s", "2m": a duration as it would be typed. */
-void options_duration_text(struct buffer *out, uint64_t ms);
-
 /* --help of the program, or of one of its commands (else NULL): at most 80 columns. */
 void options_help(const struct option_table *program,
                   const struct option_table *command,

@@ -146,28 +146,33 @@ int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err)
         text);
 }
 
+/* Of `units`: the greatest that it has one of; seconds of nothing. */
+static size_t greatest_unit(uint64_t ms)
+{
+    size_t i = sizeof(units) / sizeof(units[0]) - 1;
+
+    while (i > 0 && ms < units[i].ms)
+        i--;
+    return ms == 0 ? 1 : i;
+}
+
 const char *text_duration(char out[TEXT_SHORT_MAX], uint64_t ms)
 {
-    uint64_t s = ms / SECOND_MS;
+    size_t i = greatest_unit(ms);
+    uint64_t whole = ms / units[i].ms, rest = ms % units[i].ms;
 
-    if (ms < SECOND_MS)
-        snprintf(out, TEXT_SHORT_MAX, "%" PRIu64 "ms", ms);
-    else if (ms < MINUTE_MS)
-        snprintf(out, TEXT_SHORT_MAX, "%" PRIu64 ".%us", s, (unsigned)(ms / 100 % 10));
-    else if (ms < HOUR_MS)
-        snprintf(out, TEXT_SHORT_MAX, "%" PRIu64 "m %02us", s / 60, (unsigned)(s % 60));
-    else if (ms < DAY_MS)
-        snprintf(out,
-                 TEXT_SHORT_MAX,
-                 "%" PRIu64 "h %02um",
-                 s / 3600,
-                 (unsigned)(s / 60 % 60));
+    if (rest == 0)
+        snprintf(out, TEXT_SHORT_MAX, "%" PRIu64 "%s", whole, units[i].name);
+    else if (units[i].ms == SECOND_MS)
+        snprintf(out, TEXT_SHORT_MAX, "%" PRIu64 ".%us", whole, (unsigned)(rest / 100));
     else
         snprintf(out,
                  TEXT_SHORT_MAX,
-                 "%" PRIu64 "d %02uh",
-                 ms / DAY_MS,
-                 (unsigned)(s / 3600 % 24));
+                 "%" PRIu64 "%s %02u%s",
+                 whole,
+                 units[i].name,
+                 (unsigned)(rest / units[i - 1].ms),
+                 units[i - 1].name);
     return out;
 }
 

@@ -24,8 +24,9 @@ bool text_take_thousandths(const char **at, uint64_t *out);
  * 0. */
 int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err);
 
-/* For people: "340ms", "2.5s", "3m 05s", "4h 02m", "2d 03h"; "512 B", "1.5 MiB".  The
- * two greatest parts, rounded down.  They write into out and return it. */
+/* For people: "340ms", "2.5s", "3m 05s", "4h 02m", "2d 03h", or "0s", "5m", "1h" when that is
+ * all of it; "512 B", "1.5 MiB".  The two greatest parts, rounded down.  They write into out
+ * and return it. */
 #define TEXT_SHORT_MAX 32
 const char *text_duration(char out[TEXT_SHORT_MAX], uint64_t ms);
 const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes);

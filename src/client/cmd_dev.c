@@ -237,11 +237,12 @@ static void on_answer(void *user, const struct client_answer *answer)
 static void on_not_ready(void *user)
 {
     struct dev *d = user;
+    char time[TEXT_SHORT_MAX];
 
     error_set(&d->err,
               ERROR_TIMEOUT,
-              "dev: the cluster does not run after %d s; the lines above may say why",
-              READY_MS / 1000);
+              "dev: the cluster does not run after %s; the lines above may say why",
+              text_duration(time, READY_MS));
     stop(d);
 }
 

@@ -162,6 +162,7 @@ static void on_ping_due(void *user)
 {
     struct exec *x = user;
     uint64_t now = loop_now_ms();
+    char time[TEXT_SHORT_MAX];
     struct error reason;
 
     if (x->conn == NULL)
@@ -172,10 +173,10 @@ static void on_ping_due(void *user)
         error_set(&reason,
                   ERROR_UNAVAILABLE,
                   "agent %" PRIu64
-                  " has been silent for %d s; the command ends when it "
+                  " has been silent for %s; the command ends when it "
                   "notices that this program is gone",
                   x->agent,
-                  LIMIT_EXEC_SILENCE_MS / 1000);
+                  text_duration(time, LIMIT_EXEC_SILENCE_MS));
         give_up(x, &reason);
         return;
     }

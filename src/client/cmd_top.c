@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -137,11 +138,13 @@ static void write_text(struct session *s, const char *text)
 static void append_status(const struct top *t, const struct screen *s, FILE *to)
 {
     struct buffer line = {0}, fitting = {0};
+    char time[TEXT_SHORT_MAX];
 
     if (t->asked_ms != 0)
-        buffer_printf(&line,
-                      "no answer for %" PRIu64 " s: this is how it was. Keys: q quit",
-                      (loop_now_ms() - t->asked_ms) / 1000);
+        buffer_printf(
+            &line,
+            "no answer for %s: this is how it was. Keys: q quit",
+            text_duration(time, (loop_now_ms() - t->asked_ms) / 1000 * 1000));
     else if (t->trouble.code != ERROR_NONE)
         buffer_printf(&line, "still waiting: %s", t->trouble.text);
     else

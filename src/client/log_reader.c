@@ -144,9 +144,12 @@ static void over_with_get(struct log_reader *l, unsigned status)
 static void give_up(struct log_reader *l)
 {
     unsigned status = http_get_status(l->get);
+    char time[TEXT_SHORT_MAX];
 
-    error_set(
-        &l->reason, ERROR_TIMEOUT, "it says nothing for %d s", HTTP_SILENCE_MS / 1000);
+    error_set(&l->reason,
+              ERROR_TIMEOUT,
+              "it says nothing for %s",
+              text_duration(time, HTTP_SILENCE_MS));
     http_get_cancel(l->get);
     over_with_get(l, status);
 }

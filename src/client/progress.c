@@ -124,7 +124,9 @@ void progress_bar(struct buffer *out,
     buffer_printf(&head, "job %" PRIu64 " ", p->job->id);
     screen_fit(&head, name, columns / 5);
     buffer_append_u8(&head, 0);
-    text_duration(time, p->elapsed_ms / 100 * 100);
+    /* Tenths, as later, also of the first second. */
+    text_duration(
+        time, p->elapsed_ms < 1000 ? p->elapsed_ms / 100 * 100 : p->elapsed_ms);
     used = plain_columns(p, (const char *)head.data, time);
     cells = bar_cells(columns > used ? columns - used - 1 : 0, &note);
     screen_styled(out, s, STYLE_HEAD, (const char *)head.data);

@@ -105,11 +105,12 @@ struct getting {
 static void on_silence(void *user)
 {
     struct getting *g = user;
+    char time[TEXT_SHORT_MAX];
 
     error_set(&g->reason,
               ERROR_TIMEOUT,
-              "it says nothing for %" PRIu64 " s",
-              g->silence_ms / 1000);
+              "it says nothing for %s",
+              text_duration(time, g->silence_ms));
     http_get_cancel(g->get);
     g->get = NULL;
     loop_stop(g->session->loop);

@@ -313,7 +313,7 @@ def test_agent_frozen(task):
         terminal.wait_shown("heard it")
         agent.stop()
         try:
-            terminal.wait_shown("has been silent for 15 s", timeout=40)
+            terminal.wait_shown("has been silent for 15s", timeout=40)
             assert terminal.wait_exit() == OURS
         finally:
             agent.go_on()

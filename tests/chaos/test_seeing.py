@@ -87,7 +87,7 @@ def test_files_of_a_frozen_agent(cluster):
     """It is not waited for as long as for an answer of a master."""
     job = script(cluster, "exec sleep 1000")
     cluster.agents[0].stop()
-    with pytest.raises(Failed, match="does not answer: it says nothing for 3 s"):
+    with pytest.raises(Failed, match="does not answer: it says nothing for 3s"):
         cluster.client("files", "ls", job)
     cluster.agents[0].go_on()
 

@@ -30,7 +30,7 @@ START_TEST(failure_is_started_again)
     ck_assert_int_eq(r.state, TASK_RUNNING);
     ck_assert_uint_eq(r.restarts, 1);
     ck_assert_int_eq(r.exit_code, 3);
-    check_text(r.message, "exited with status 3; restart 1 after 1.0s");
+    check_text(r.message, "exited with status 3; restart 1 after 1s");
     ck_assert_uint_eq(rig_status(&rig).running, 1);
     rig_finish(&rig);
 }
@@ -339,7 +339,7 @@ START_TEST(long_run_is_ended)
     rig_ended(&rig, 1, RUN_END_EXITED, 0); /* whatever it says */
     check_durable_end(TASK_FAILED, TASK_REASON_MAX_RUNTIME, 0);
     check_text(report().message,
-               "ended because it ran longer than its max_runtime of 10.0s");
+               "ended because it ran longer than its max_runtime of 10s");
     rig_advance(&rig, 60000);
     ck_assert_uint_eq(starts(), 1);
     rig_finish(&rig);

@@ -94,7 +94,7 @@ START_TEST(durations_for_people)
 {
     char out[TEXT_SHORT_MAX];
 
-    ck_assert_str_eq(text_duration(out, 0), "0ms");
+    ck_assert_str_eq(text_duration(out, 0), "0s");
     ck_assert_str_eq(text_duration(out, 999), "999ms");
     ck_assert_str_eq(text_duration(out, 2599), "2.5s");
     ck_assert_str_eq(text_duration(out, 59999), "59.9s");
@@ -102,6 +102,14 @@ START_TEST(durations_for_people)
     ck_assert_str_eq(text_duration(out, 14520000), "4h 02m");
     ck_assert_str_eq(text_duration(out, 183600000), "2d 03h");
     ck_assert_str_eq(text_duration(out, UINT64_MAX), "213503982334d 14h");
+    ck_assert_str_eq(text_duration(out, 3000), "3s");
+    ck_assert_str_eq(text_duration(out, 3001), "3.0s");
+    ck_assert_str_eq(text_duration(out, 300000), "5m");
+    ck_assert_str_eq(text_duration(out, 300001), "5m 00s");
+    ck_assert_str_eq(text_duration(out, 5400000), "1h 30m");
+    ck_assert_str_eq(text_duration(out, 3601000), "1h 00m");
+    ck_assert_str_eq(text_duration(out, 3600000), "1h");
+    ck_assert_str_eq(text_duration(out, 86400000), "1d");
 }
 END_TEST
 

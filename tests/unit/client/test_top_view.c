@@ -114,8 +114,8 @@ START_TEST(two_tables)
         "    1  one       ACTIVE      2  246.8     4  100.0 MiB    8.0 GiB\n"
         "\n"
         "AGENT  TASK  JOB NAME  CPU %       MEM  MEM LIMIT       IO  PIDS  UPTIME\n"
-        "    1  11.0  a job         -         -  100.0 MiB        -     -  1m 00s\n"
-        "    1  12.0  a job     123.4  50.0 MiB  100.0 MiB  1.0 KiB     3  1m 00s\n");
+        "    1  11.0  a job         -         -  100.0 MiB        -     -      1m\n"
+        "    1  12.0  a job     123.4  50.0 MiB  100.0 MiB  1.0 KiB     3      1m\n");
 }
 END_TEST
 

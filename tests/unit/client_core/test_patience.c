@@ -196,12 +196,12 @@ START_TEST(other_methods_have_their_own_advice)
     fixture_connected_leading(&f, 0, 1);
     fixture_wait(&f, 1000);
     ck_assert_uint_eq(f.finished_count, 2);
-    ck_assert_ptr_nonnull(strstr(f.finished[0].text, "kill: no answer within 1.0s"));
+    ck_assert_ptr_nonnull(strstr(f.finished[0].text, "kill: no answer within 1s"));
     ck_assert_ptr_nonnull(strstr(f.finished[0].text, "does no harm"));
     /* A listing has no outcome. */
     ck_assert_int_eq(f.finished[1].code, ERROR_TIMEOUT);
     ck_assert_str_eq(f.finished[1].text,
-                     "jobs: no answer within 1.0s: a:1 answers, but no master leads: "
+                     "jobs: no answer within 1s: a:1 answers, but no master leads: "
                      "do most of them "
                      "run?");
 }
