@@ -99,10 +99,30 @@ static bool has_filter(const struct list_request *r)
     return r->of != 0 || r->agent != 0 || r->type != 0 || r->since_us != 0;
 }
 
+/* What a job leaves when it is purged is remembered; that of one that never was is nothing. */
+static int check_job(struct session *s,
+                     const struct list_request *r,
+                     bool any,
+                     struct error *err)
+{
+    struct buffer page = {0};
+    struct job_summary job;
+    int rc = r->of == 0 ? 0 : session_job(s, r->of, &page, &job, err);
+
+    buffer_finish(&page);
+    if (rc != -(int)ERROR_NOT_FOUND || !any)
+        return rc;
+    session_note(s,
+                 "job %" PRIu64 " was purged; its failures are still remembered",
+                 r->of);
+    return 0;
+}
+
 /* ---- one by one ---- */
 
 struct list {
     uint64_t left; /* that are still wanted */
+    bool any;
     json_t *json;  /* or NULL */
     struct table *table;
 };
@@ -220,6 +240,7 @@ static int append(void *user, const struct list_result *page, struct error *err)
         else
             append_row(l->table, &f);
         l->left--;
+        l->any = true;
     }
     return l->left > 0 ? 0 : SESSION_ENOUGH;
 }
@@ -235,13 +256,13 @@ static int list(struct session *s, const struct list_request *r, struct error *e
     else
         l.table = table_create(columns, sizeof(columns) / sizeof(columns[0]));
     rc = session_list_some(s, METHOD_FAILURES, r, append, &l, err);
-    if (rc == 0 && l.json != NULL) {
-        session_write_json(s, l.json);
-        return 0;
-    }
     if (rc == 0)
+        rc = check_job(s, r, l.any, err);
+    if (rc == 0 && l.json != NULL)
+        session_write_json(s, json_incref(l.json));
+    else if (rc == 0)
         table_print(l.table, &s->out);
-    if (rc == 0 && table_rows(l.table) == 0)
+    if (rc == 0 && l.json == NULL && !l.any)
         session_note(s, has_filter(r) ? "no such failures" : "no failures");
     json_decref(l.json);
     table_destroy(l.table);
@@ -251,6 +272,7 @@ static int list(struct session *s, const struct list_request *r, struct error *e
 /* ---- sums ---- */
 
 struct sums {
+    bool any;
     struct failure_sum_info of[2][TASK_REASON_COUNT];
 };
 
@@ -263,6 +285,7 @@ static int add_sums(void *user, const struct list_result *page, struct error *er
     (void)err;
     while (failure_sum_info_next(page, &at, &f))
         sums->of[f.type.of_agent][f.type.reason] = f;
+    sums->any = sums->any || page->count > 0;
     return 0;
 }
 
@@ -287,6 +310,7 @@ static int add_up(void *user, const struct list_result *page, struct error *err)
         sum->recovery_us += us;
         sum->longest_us = us > sum->longest_us ? us : sum->longest_us;
     }
+    sums->any = sums->any || page->count > 0;
     return 0;
 }
 
@@ -343,7 +367,7 @@ static void show_sums(struct session *s, const struct sums *sums)
         session_write_json(s, json_incref(json));
     else
         table_print(t, &s->out);
-    if (!as_json && table_rows(t) == 0)
+    if (!as_json && !sums->any)
         session_note(s, "no failures");
     json_decref(json);
     table_destroy(t);
@@ -356,6 +380,8 @@ static int sum(struct session *s, const struct list_request *r, struct error *er
                  ? session_list_some(s, METHOD_FAILURES, r, add_up, &sums, err)
                  : session_list(s, METHOD_FAILURE_SUMS, 0, add_sums, &sums, err);
 
+    if (rc == 0)
+        rc = check_job(s, r, sums.any, err);
     if (rc == 0)
         show_sums(s, &sums);
     return rc;
@@ -392,7 +418,7 @@ const struct subcommand subcommand_failures = {
                 "is that of a job that was killed meanwhile.\n"
                 "--sum tells of each type how many there were since the cluster began, "
                 "and the mean time to recover; with other options, of those that are "
-                "still remembered (the last 65,536).",
+                "still remembered (the last 65,536), those of purged jobs too.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
         },

@@ -284,9 +284,10 @@ static int take_change(struct session *s, struct role_change *change, struct err
     }
     if (role_change_check(change, err) == 0)
         return 0;
-    return role_name_valid(text_view(change->name))
-               ? error_wrap(err, "role %s", change->name)
-               : -(int)err->code;
+    if (role_name_valid(text_view(change->name)))
+        error_wrap(err, "role %s", change->name);
+    err->code = ERROR_USAGE; /* all of it stood on the command line */
+    return -(int)ERROR_USAGE;
 }
 
 /* Who guarantees a minimum expects that it is taken back from those who borrowed it. */
