@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "wire/cron.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -254,6 +255,25 @@ static int take_env(const struct session *s, struct job_spec *spec, struct error
     return 0;
 }
 
+static int
+take_schedule(const struct session *s, struct job_spec *spec, struct error *err)
+{
+    struct error why;
+    struct cron cron;
+
+    spec->schedule.cron = take_text(s, "schedule");
+    job_spec_set_timezone(spec, options_text(s->options, "timezone"));
+    if (spec->schedule.cron == NULL && options_given(s->options, "timezone"))
+        return options_refuse(
+            s->options, "timezone", err, "of a schedule; give --schedule as well");
+    if (spec->schedule.cron != NULL &&
+        cron_parse(&cron, spec->schedule.cron, &why) != 0)
+        return options_refuse(s->options, "schedule", err, "%s", why.text);
+    if (submit_check_zone(spec, &why) != 0)
+        return options_refuse(s->options, "timezone", err, "%s", why.text);
+    return 0;
+}
+
 static int take_kind(const struct session *s, struct job_spec *spec, struct error *err)
 {
     const char *kind = options_text(s->options, "kind");
@@ -364,9 +384,9 @@ static int take_spec(const struct session *s, struct job_spec *spec, struct erro
     job_spec_set_role(spec, options_text(s->options, "role"));
     spec->estimate_ms = options_duration_ms(s->options, "estimate");
     take_policies(s, spec);
-    spec->schedule.cron = take_text(s, "schedule");
-    job_spec_set_timezone(spec, options_text(s->options, "timezone"));
-    rc = take_kind(s, spec, err);
+    rc = take_schedule(s, spec, err);
+    if (rc == 0)
+        rc = take_kind(s, spec, err);
     if (rc == 0)
         rc = take_after(s, spec, err);
     if (rc == 0)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/failures.h"
 #include "client/job_wait.h"
+#include "wire/job_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,7 +60,7 @@ const char *submit_user(char out[LIMIT_OWNER_BYTES + 1])
 
 /* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
  * seen here, where the tz database is the same or none. */
-static int check_zone(const struct job_spec *spec, struct error *err)
+int submit_check_zone(const struct job_spec *spec, struct error *err)
 {
     char path[PATH_MAX];
     struct stat file;
@@ -71,8 +72,9 @@ static int check_zone(const struct job_spec *spec, struct error *err)
         return 0;
     return error_set(err,
                      ERROR_INVALID,
-                     "schedule: timezone: there is no '%s' in " ZONES
-                     "; give a file of it, as Europe/Berlin",
+                     "there is no '%s' in " ZONES
+                     "; give a file of it, as "
+                     "Europe/Berlin",
                      spec->schedule.timezone);
 }
 
@@ -114,6 +116,28 @@ static int read_file(const char *path, struct buffer *text, struct error *err)
     return rc;
 }
 
+static int check_zones(const struct job_set *set,
+                       const char *name,
+                       struct bytes text,
+                       struct error *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        struct field_path path = {0};
+
+        if (submit_check_zone(&set->specs[i], err) == 0)
+            continue;
+        if (set->is_list) {
+            field_path_enter_key(&path, "jobs");
+            field_path_enter_element(&path, set->place[i]);
+        }
+        field_path_enter_key(&path, "schedule");
+        field_path_enter_key(&path, "timezone");
+        error_wrap(err, "%s", path.text);
+        return job_file_locate(name, text, &path, err);
+    }
+    return 0;
+}
+
 int submit_read(struct job_set *set, const char *path, struct error *err)
 {
     struct buffer text = {0};
@@ -121,6 +145,11 @@ int submit_read(struct job_set *set, const char *path, struct error *err)
 
     if (rc == 0)
         rc = job_set_parse(set, path, buffer_view(&text), err);
+    if (rc == 0) {
+        rc = check_zones(set, path, buffer_view(&text), err);
+        if (rc != 0)
+            job_set_finish(set);
+    }
     buffer_finish(&text);
     return rc;
 }
@@ -128,12 +157,6 @@ int submit_read(struct job_set *set, const char *path, struct error *err)
 /* As masters take them. */
 static int pack_set(const struct job_set *set, struct buffer *packed, struct error *err)
 {
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < set->count; i++)
-        rc = check_zone(&set->specs[i], err);
-    if (rc != 0)
-        return rc;
     if (set->is_list)
         job_specs_pack(set->specs, set->count, packed);
     else

@@ -33,8 +33,10 @@ int submit_set(struct session *s,
 int submit_read(struct job_set *set, const char *path, struct error *err);
 /* Who we are, for the shares of a `fair` role. */
 const char *submit_user(char out[LIMIT_OWNER_BYTES + 1]);
-/* What can be said of them before they are sent: of zones, and of what they take together. */
+/* What can be said of them before they are sent: what they take together. */
 int submit_check(const struct job_set *set, struct error *err);
+/* The time zone of a schedule, if this host knows any; submit_read() has done it. */
+int submit_check_zone(const struct job_spec *spec, struct error *err);
 /* The same of a job that is made of another one with these values ("NAME=value"); the session is
  * open. */
 int submit_dispatch(struct session *s,

@@ -193,6 +193,12 @@ int cron_parse(struct cron *c, const char *text, struct error *err)
     uint64_t bits[FIELD_COUNT] = {0};
     bool any[FIELD_COUNT];
 
+    if (*r.at == '@')
+        return error_set(err,
+                         ERROR_INVALID,
+                         "no '%.10s'; give @hourly, @daily, @weekly, @monthly, @yearly "
+                         "or five fields",
+                         r.at);
     for (int i = 0; i < FIELD_COUNT; i++) {
         r.field = &FIELDS[i];
         if (*r.at == '\0')

@@ -37,4 +37,10 @@ int job_file_parse(struct job_spec *spec,
                    struct bytes text,
                    struct error *err);
 
+/* Puts the name of the file, and the line of `path` in it if there is one, before an error. */
+int job_file_locate(const char *name,
+                    struct bytes text,
+                    const struct field_path *path,
+                    struct error *err);
+
 #endif

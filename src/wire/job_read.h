@@ -108,13 +108,8 @@ int job_read_one_command(struct job_reader *r, const json_t *map);
 /* A whole job into r->spec, with every rule.  On failure the spec is finished. */
 int job_read_job(struct job_reader *r, const json_t *value);
 
-/* The text of a job file as a value, or NULL with the error.  The other one puts the name of
- * the file, and the line if there is one, before an error of that value. */
+/* The text of a job file as a value, or NULL with the error. */
 json_t *job_file_load(const char *name, struct bytes text, struct error *err);
-int job_file_locate(const char *name,
-                    struct bytes text,
-                    const struct field_path *path,
-                    struct error *err);
 
 /* Of job_read_kind.c. */
 job_read_fn job_read_kind;

@@ -177,14 +177,28 @@ is "a message cannot forge a line" "$(grep -c "^tape" "$work/err")" 0
 run run --schedule @daily --wait -- true
 is "run --wait of a schedule: status 2" "$status" 2
 contains "run --wait of a schedule: why" "$err" "--wait: 'true' does not end"
-run run --schedule @daily --timezone Europe/ -- true
+run run --schedule @daily --timezone Europe//Berlin -- true
 is "a timezone that is no name: status 2" "$status" 2
-contains "a timezone that is no name: why" "$err" "'Europe/' is no name of a time zone"
+contains "a timezone that is no name: why" "$err" "'Europe//Berlin' is no name of a time zone"
+run run --timezone Europe/Berlin -- true
+is "a timezone of no schedule: status 2" "$status" 2
+contains "a timezone of no schedule" "$err" "--timezone: of a schedule"
+run run --schedule @never -- true
+is "a schedule that is none: status 2" "$status" 2
+contains "a schedule that is none: the words" "$err" "--schedule: no '@never'; give @hourly, @daily,"
 printf 'name: x\ncommand: x\nschedule: {cron: "@daily", timezone: Europe}\n' >"$work/zone.yaml"
 if [ -d /usr/share/zoneinfo/Europe ]; then
     run submit --check "$work/zone.yaml"
     is "a directory is no timezone: status 1" "$status" 1
-    contains "a directory is no timezone: why" "$err" "there is no 'Europe' in /usr/share/zoneinfo"
+    contains "a directory is no timezone: where and why" "$err" \
+        "zone.yaml:3: schedule.timezone: there is no 'Europe' in /usr/share/zoneinfo"
+    printf 'jobs:\n- {name: b, after: [a], command: x}\n- name: a\n  command: x\n' >"$work/zones.yaml"
+    printf '%s\n' '- name: c' '  command: x' '  schedule:' '    cron: "@daily"' '    timezone: Europe' >>"$work/zones.yaml"
+    run submit --check "$work/zones.yaml"
+    contains "the line in a list of jobs" "$err" "zones.yaml:9: jobs[2].schedule.timezone: there is no"
+    run run --schedule @daily --timezone Europe -- true
+    is "a timezone that is none, as an option: status 2" "$status" 2
+    contains "a timezone that is none, as an option" "$err" "triarch: --timezone: there is no 'Europe'"
 else
     echo "# no tz database here: a directory of it is not tried"
 fi

@@ -94,7 +94,7 @@ START_TEST(test_wrong)
         {"", "'' has 0 fields; give five"},
         {"* * * *", "'* * * *' has 4 fields; give five"},
         {"* * * * * *", "has more than five fields"},
-        {"@reboot", "minute: no number at '@reboot'"},
+        {"@reboot", "no '@reboot'; give @hourly, @daily, @weekly"},
         {"60 * * * *", "minute: out of range at '60 * * * *'"},
         {"* 24 * * *", "hour: out of range at '24 * * *'"},
         {"* * 0 * *", "day of the month: out of range"},
