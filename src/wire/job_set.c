@@ -85,7 +85,8 @@ struct sorting {
     size_t depth, done;
 };
 
-static int tell_cycle(const struct sorting *s, uint32_t job, struct error *err)
+/* The place is where the job that came last waits for `job`. */
+static int tell_cycle(const struct sorting *s, uint32_t job, struct job_reader *r)
 {
     struct buffer names = {0};
     size_t first = s->depth - 1;
@@ -93,13 +94,16 @@ static int tell_cycle(const struct sorting *s, uint32_t job, struct error *err)
 
     while (s->path[first] != job)
         first--;
+    field_path_enter_element(&r->path, s->path[s->depth - 1]);
+    field_path_enter_key(&r->path, "after");
     /* From what is waited for to who waits: the other way than the search went. */
     for (size_t i = s->depth; i > first; i--)
         buffer_printf(&names, "%s, ", s->specs[s->path[i - 1]].name);
-    rc = error_set(err,
+    rc = error_set(r->err,
                    ERROR_INVALID,
-                   "jobs: a cycle: %s%s; each waits for the one before it, so none can "
+                   "%s: a cycle: %s%s; each waits for the one before it, so none can "
                    "begin",
+                   r->path.text,
                    (const char *)names.data,
                    s->specs[s->path[s->depth - 1]].name);
     buffer_finish(&names);
@@ -113,7 +117,7 @@ static void push(struct sorting *s, uint32_t job)
 }
 
 /* Everything that this job waits for, then the job. */
-static int visit(struct sorting *s, uint32_t root, struct error *err)
+static int visit(struct sorting *s, uint32_t root, struct job_reader *r)
 {
     push(s, root);
     while (s->depth > 0) {
@@ -131,7 +135,7 @@ static int visit(struct sorting *s, uint32_t root, struct error *err)
         if (after->job > 0)
             continue;
         if (s->visits[-1 - after->job] == BELOW)
-            return tell_cycle(s, (uint32_t)(-1 - after->job), err);
+            return tell_cycle(s, (uint32_t)(-1 - after->job), r);
         if (s->visits[-1 - after->job] == NEW)
             push(s, (uint32_t)(-1 - after->job));
     }
@@ -164,7 +168,7 @@ static void put_in_order(struct job_set *set, const uint32_t *sorted)
     set->specs = specs;
 }
 
-static int sort(struct job_set *set, struct error *err)
+static int sort(struct job_set *set, struct job_reader *r)
 {
     struct sorting s = {
         .specs = set->specs,
@@ -177,7 +181,7 @@ static int sort(struct job_set *set, struct error *err)
 
     for (uint32_t i = 0; rc == 0 && i < set->count; i++)
         if (s.visits[i] == NEW)
-            rc = visit(&s, i, err);
+            rc = visit(&s, i, r);
     if (rc == 0)
         put_in_order(set, s.sorted);
     mem_free(s.visits);
@@ -213,7 +217,7 @@ static int read_list(struct job_set *set, struct job_reader *r, const json_t *va
     rc = read_jobs(set, r, list);
     if (rc != 0)
         return rc;
-    rc = sort(set, r->err);
+    rc = sort(set, r);
     if (rc == 0)
         field_path_leave(&r->path, before);
     return rc;

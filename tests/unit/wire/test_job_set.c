@@ -80,7 +80,11 @@ START_TEST(test_a_cycle_is_refused_with_its_path)
     /* Only what is on it. */
     check_refused("jobs:\n" JOB("x", "a") JOB("a", "b") JOB("b", "a") JOB("y", ""),
                   ERROR_INVALID,
-                  "a cycle: b, a, b;");
+                  "dag.yaml:4: jobs[2].after: a cycle: b, a, b;");
+    check_refused("jobs:\n- name: a\n  command: x\n  after: b\n- command: x\n"
+                  "  name: b\n  after:\n  - a\n",
+                  ERROR_INVALID,
+                  "dag.yaml:7: jobs[1].after: a cycle: b, a, b;");
 }
 END_TEST
 
