@@ -1,5 +1,6 @@
 /* cmd_dispatch.c - triarch dispatch: a job of one that has parameters. */
 #include "client/submit.h"
+#include "client/template_find.h"
 
 #include "base/mem.h"
 
@@ -53,10 +54,10 @@ static int run(struct session *s, struct error *err)
     uint64_t job;
     size_t count;
     const char **values = values_of(s, &count);
-    int rc = session_job_operand(s, 0, &job, err);
+    int rc = session_open(s, err);
 
     if (rc == 0)
-        rc = session_open(s, err);
+        rc = template_find(s, options_operand(s->options, 0), &job, err);
     if (rc == 0)
         rc = check(s, job, values, count, err);
     if (rc == 0)
@@ -70,8 +71,10 @@ const struct subcommand subcommand_dispatch = {
         {
             .program = "dispatch",
             .purpose = "make a job of one that has parameters, and print its id",
-            .details = "Values are in the environment of its tasks. `triarch show JOB` "
-                       "says which there are.",
+            .details =
+                "JOB is its id, or its name where no other job to dispatch has the "
+                "same. Values are in the environment of its tasks. `triarch "
+                "show JOB` says which there are.",
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),
             .operands = "JOB [NAME=VALUE]...",

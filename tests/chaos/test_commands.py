@@ -50,3 +50,28 @@ def test_failures_of_a_job_are_known_after_its_purge(cluster):
     assert done.stderr == f"job {bad} was purged; its failures are still remembered\n"
     with pytest.raises(Failed, match=f"there is no job {well}"):
         cluster.client("failures", "--job", well)
+
+
+# ---- dispatch ----
+
+
+def test_a_job_to_dispatch_is_found_by_its_name(cluster):
+    """What was made of it has the same name, and does not count."""
+    spec = {"name": "encode", "command": "true", "parameters": {"required": ["INPUT"]}}
+    why = refuse(cluster, "dispatch", "encode", "INPUT=a", status=1)
+    assert 'no job has the id or name "encode"' in why
+    first = cluster.client.submit_spec(**spec)
+    for _ in range(2):
+        made = int(cluster.client("dispatch", "encode", "INPUT=a"))
+        assert cluster.wait_job(made)["state"] == "COMPLETE"
+        assert cluster.client.job(made)["name"] == "encode"
+    why = refuse(cluster, "dispatch", "encoed", "INPUT=a", status=1)
+    assert "did you mean encode?" in why
+    second = cluster.client.submit_spec(**spec)
+    why = refuse(cluster, "dispatch", "encode", "INPUT=a", status=1)
+    assert "2 jobs to dispatch have the name" in why and f"{first}, {second}" in why
+    cluster.client("kill", first)
+    cluster.client("dispatch", "encode", "INPUT=a")
+    cluster.client("kill", second)
+    why = refuse(cluster, "dispatch", "encode", "INPUT=a", status=1)
+    assert "has ended, or has no parameters" in why
