@@ -199,6 +199,20 @@ const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes)
     return out;
 }
 
+const char *text_thousandths(char out[TEXT_SHORT_MAX], uint64_t value)
+{
+    int size = snprintf(out,
+                        TEXT_SHORT_MAX,
+                        "%" PRIu64 ".%03u",
+                        value / 1000,
+                        (unsigned)(value % 1000));
+
+    while (out[size - 1] == '0')
+        size--;
+    out[out[size - 1] == '.' ? size - 1 : size] = '\0';
+    return out;
+}
+
 void text_time(char out[TEXT_TIME_MAX], uint64_t stamp_us)
 {
     time_t seconds = (time_t)(stamp_us / 1000000);

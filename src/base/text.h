@@ -30,6 +30,8 @@ int text_parse_duration_ms(uint64_t *out, const char *text, struct error *err);
 #define TEXT_SHORT_MAX 32
 const char *text_duration(char out[TEXT_SHORT_MAX], uint64_t ms);
 const char *text_size(char out[TEXT_SHORT_MAX], uint64_t bytes);
+/* 1250 as "1.25", as text_take_thousandths() reads it. */
+const char *text_thousandths(char out[TEXT_SHORT_MAX], uint64_t value);
 
 /* Where something is fetched from, for people: of a URL (http, https) what may be secret, the
  * name before an '@' and the query, is left out.  At most TEXT_SOURCE_BYTES of it. */

@@ -3,6 +3,7 @@
 #include "client/session.h"
 #include "client/table.h"
 
+#include "base/text.h"
 #include "wire/json.h"
 #include "wire/message_agent.h"
 
@@ -107,26 +108,16 @@ static void append_state(struct table *t,
                is_free ? ", no limits" : "");
 }
 
-static void append_thousandths(struct buffer *out, uint64_t value)
-{
-    buffer_printf(out, "%" PRIu64, value / 1000);
-    if (value % 1000 == 0)
-        return;
-    buffer_printf(out, ".%03" PRIu64, value % 1000);
-    while (out->data[out->size - 1] == '0')
-        out->size--;
-}
-
 /* "1.5/4": allocated of capacity. */
 static void append_cpus(struct table *t, uint64_t used, uint64_t of)
 {
-    struct buffer text = {0};
+    char have[TEXT_SHORT_MAX], all[TEXT_SHORT_MAX];
 
-    append_thousandths(&text, used);
-    buffer_append_text(&text, "/");
-    append_thousandths(&text, of);
-    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
-    buffer_finish(&text);
+    table_cell(t,
+               STYLE_PLAIN,
+               "%s/%s",
+               text_thousandths(have, used),
+               text_thousandths(all, of));
 }
 
 static void append_attributes(struct table *t, const struct agent_spec *spec)
@@ -146,10 +137,14 @@ static void append_attributes(struct table *t, const struct agent_spec *spec)
 static void
 append_part(struct buffer *out, const char *name, uint64_t used, uint64_t of)
 {
-    buffer_printf(out, "%s%s ", out->size > 0 ? ", " : "", name);
-    append_thousandths(out, used);
-    buffer_append_text(out, "/");
-    append_thousandths(out, of);
+    char have[TEXT_SHORT_MAX], all[TEXT_SHORT_MAX];
+
+    buffer_printf(out,
+                  "%s%s %s/%s",
+                  out->size > 0 ? ", " : "",
+                  name,
+                  text_thousandths(have, used),
+                  text_thousandths(all, of));
 }
 
 static uint64_t custom_used(const struct agent_info *agent, const char *name)

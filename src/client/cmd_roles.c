@@ -1,10 +1,8 @@
 /* cmd_roles.c - triarch roles: who may use how much of the cluster, and in which order. */
-#include "client/session.h"
-#include "client/table.h"
+#include "client/role_view.h"
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "wire/json.h"
 #include "wire/message_role.h"
 
 #include <inttypes.h>
@@ -261,7 +259,7 @@ static int refuse_fields(struct session *s, const char *verb, struct error *err)
     return 0;
 }
 
-/* Nor that of list. */
+/* Nor that of the others. */
 static int refuse_json(struct session *s, const char *verb, struct error *err)
 {
     if (!options_flag(s->options, "json"))
@@ -300,14 +298,20 @@ static void note_minimum(struct session *s, const struct role_change *change)
                      "back as their tasks end; with it N of them are stopped a minute");
 }
 
+/* It is set whatever becomes of the look at it. */
+static int show_set(struct session *s, const char *name, struct error *err)
+{
+    int rc = role_view_one(s, name, err);
+
+    return rc == 0 ? 0 : error_wrap(err, "role %s is set, and cannot be shown", name);
+}
+
 static int set(struct session *s, const char *name, struct error *err)
 {
     struct role_change change = {.name = mem_strdup(name)};
     struct buffer frame = {0};
-    int rc = refuse_json(s, "set", err);
+    int rc = take_change(s, &change, err);
 
-    if (rc == 0)
-        rc = take_change(s, &change, err);
     if (rc == 0)
         rc = session_open(s, err);
     if (rc == 0) {
@@ -317,7 +321,7 @@ static int set(struct session *s, const char *name, struct error *err)
             error_wrap(err, "role %s", name);
     }
     if (rc == 0)
-        session_note(s, "role %s is set; `triarch roles` shows it", name);
+        rc = show_set(s, name, err);
     if (rc == 0)
         note_minimum(s, &change);
     buffer_finish(&frame);
@@ -353,200 +357,15 @@ static int remove_role(struct session *s, const char *name, struct error *err)
     return EXIT_SUCCESS;
 }
 
-/* ---- the listing ---- */
-
-static const struct column columns[] = {
-    {"NAME", COLUMN_TEXT},
-    {"ORDER", COLUMN_TEXT},
-    {"PLACEMENT", COLUMN_TEXT},
-    {"PRIORITY", COLUMN_NUMBER},
-    {"WEIGHT", COLUMN_NUMBER},
-    {"JOBS", COLUMN_NUMBER},
-    {"SHARE", COLUMN_NUMBER},
-    {"AGING", COLUMN_TEXT},
-    {"LENGTH", COLUMN_TEXT},
-    {"RESERVE", COLUMN_TEXT},
-    {"PREEMPT", COLUMN_NUMBER},
-    {"REBALANCE", COLUMN_NUMBER},
-    {"USED", COLUMN_BELOW},
-    {"MIN", COLUMN_BELOW},
-    {"MAX", COLUMN_BELOW},
-};
-
-/* "binpack", "spread, alpha 800" */
-static void cell_placement(struct table *t, const struct role_spec *spec)
+static int list(struct session *s, const char *name, struct error *err)
 {
-    const char *balance = role_balance_name(spec->balance);
-
-    if (spec->alpha == ROLE_ALPHA_DEFAULT)
-        table_cell(t, STYLE_PLAIN, "%s", balance);
-    else
-        table_cell(t, STYLE_PLAIN, "%s, alpha %u", balance, spec->alpha);
-}
-
-static void append_thousandths(struct buffer *out, uint64_t value)
-{
-    buffer_printf(out, "%" PRIu64, value / 1000);
-    if (value % 1000 == 0)
-        return;
-    buffer_printf(out, ".%03" PRIu64, value % 1000);
-    while (out->data[out->size - 1] == '0')
-        out->size--;
-}
-
-static void append_kind(struct buffer *out, int kind, uint64_t amount)
-{
-    buffer_printf(out,
-                  "%s%s:",
-                  out->size > 0 ? ";" : "",
-                  resource_name((enum resource_kind)kind));
-    if (kind == RESOURCE_CPUS)
-        append_thousandths(out, amount);
-    else
-        buffer_printf(out, "%" PRIu64, kind == RESOURCE_GPUS ? amount : amount / MIB);
-}
-
-static void append_custom(struct buffer *out, struct bytes name, uint64_t amount)
-{
-    buffer_printf(out,
-                  "%s%.*s:",
-                  out->size > 0 ? ";" : "",
-                  (int)name.size,
-                  (const char *)name.data);
-    append_thousandths(out, amount);
-}
-
-/* "cpus:8;mem:16384", as it may be given to --min and --max. */
-static void cell_bound(struct table *t, const struct role_bound *b)
-{
-    struct buffer text = {0};
-
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if ((b->kinds & 1u << k) != 0)
-            append_kind(&text, k, b->amount.amount[k]);
-    for (size_t i = 0; i < b->custom.count; i++)
-        append_custom(
-            &text, text_view(b->custom.items[i].name), b->custom.items[i].amount);
-    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
-    buffer_finish(&text);
-}
-
-static void cell_used(struct table *t, const struct role_info *r)
-{
-    struct buffer text = {0};
-
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if (k <= RESOURCE_MEM || r->used.amount[k] > 0)
-            append_kind(&text, k, r->used.amount[k]);
-    for (size_t i = 0; i < r->custom_count; i++)
-        append_custom(&text, r->custom[i].name, r->custom[i].amount);
-    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
-    buffer_finish(&text);
-}
-
-static void cell_thousandths(struct table *t, uint64_t value)
-{
-    struct buffer text = {0};
-
-    append_thousandths(&text, value);
-    table_cell_bytes(t, STYLE_PLAIN, buffer_view(&text));
-    buffer_finish(&text);
-}
-
-static void cell_time(struct table *t, uint64_t ms, const char *never)
-{
-    char text[TEXT_SHORT_MAX];
-
-    table_cell(
-        t, STYLE_PLAIN, "%s", ms == ROLE_NEVER ? never : text_duration(text, ms));
-}
-
-static void cell_budget(struct table *t, uint32_t per_minute)
-{
-    if (per_minute == 0)
-        table_cell(t, STYLE_PLAIN, "off");
-    else
-        table_cell(t, STYLE_PLAIN, "%" PRIu32, per_minute);
-}
-
-#define SHARE_PER_MILLE 1000000000ull /* shares are in 10^-12 */
-
-static int append_row(void *user, const struct list_result *page, struct error *err)
-{
-    struct table *t = user;
-    struct command_cursor at = {0};
-    struct role_info role;
-
-    while (role_info_next(page, &at, &role)) {
-        struct role_change all;
-        int rc = role_change_unpack(&all, role.spec, err);
-
-        if (rc != 0)
-            return rc;
-        table_cell(t, STYLE_PLAIN, "%s", all.name);
-        table_cell(t, STYLE_PLAIN, "%s", role_order_name(all.spec.order));
-        cell_placement(t, &all.spec);
-        table_cell(t, STYLE_PLAIN, "%" PRId32, all.spec.priority);
-        cell_thousandths(t, all.spec.weight);
-        table_cell(t, STYLE_PLAIN, "%" PRIu64, role.jobs);
-        cell_thousandths(t, role.share / SHARE_PER_MILLE);
-        cell_time(t, all.spec.aging_ms, "never");
-        cell_time(t, all.spec.length_ms, "never");
-        cell_time(t, all.spec.reserve_ms, "off");
-        cell_budget(t, all.spec.preempt);
-        cell_budget(t, all.spec.rebalance);
-        cell_used(t, &role);
-        cell_bound(t, &all.spec.min);
-        cell_bound(t, &all.spec.max);
-        role_change_finish(&all);
-    }
-    return 0;
-}
-
-static int append_json(void *user, const struct list_result *page, struct error *err)
-{
-    struct command_cursor at = {0};
-    struct role_info role;
-
-    while (role_info_next(page, &at, &role)) {
-        json_t *value = json_role(&role, err);
-
-        if (value == NULL)
-            return -(int)err->code;
-        json_array_append_new(user, value);
-    }
-    return 0;
-}
-
-static int list_json(struct session *s, struct error *err)
-{
-    json_t *roles = json_array();
-    int rc = session_list(s, METHOD_ROLES, 0, append_json, roles, err);
-
-    if (rc == 0)
-        session_write_json(s, roles);
-    else
-        json_decref(roles);
-    return rc;
-}
-
-static int list(struct session *s, struct error *err)
-{
-    struct table *t;
     int rc = refuse_fields(s, "list", err);
 
     if (rc == 0)
         rc = session_open(s, err);
     if (rc != 0)
         return rc;
-    if (options_flag(s->options, "json"))
-        return list_json(s, err);
-    t = table_create(columns, sizeof(columns) / sizeof(columns[0]));
-    rc = session_list(s, METHOD_ROLES, 0, append_row, t, err);
-    if (rc == 0)
-        table_print(t, &s->out);
-    table_destroy(t);
-    return rc;
+    return name == NULL ? role_view_all(s, err) : role_view_one(s, name, err);
 }
 
 /* ---- verbs ---- */
@@ -558,8 +377,8 @@ static int run(struct session *s, struct error *err)
     const char *name = operands > 1 ? options_operand(s->options, 1) : NULL;
     struct text_nearest meant = {.word = verb};
 
-    if (strcmp(verb, "list") == 0 && name == NULL)
-        return list(s, err);
+    if (strcmp(verb, "list") == 0)
+        return list(s, name, err);
     if (strcmp(verb, "set") == 0 && name != NULL)
         return set(s, name, err);
     if (strcmp(verb, "remove") == 0 && name != NULL)
@@ -571,7 +390,7 @@ static int run(struct session *s, struct error *err)
     text_nearest_offer(&meant, "remove");
     return error_set(err,
                      ERROR_USAGE,
-                     "roles %.64s: write list, set ROLE or remove ROLE%s%s",
+                     "roles %.64s: write list [ROLE], set ROLE or remove ROLE%s%s",
                      verb,
                      meant.best == NULL ? "" : "; did you mean ",
                      meant.best == NULL ? "" : meant.best);
@@ -592,12 +411,12 @@ const struct subcommand subcommand_roles = {
                 "in "
                 "its "
                 "file); `default` is always there.\n"
+                "`roles` lists what each uses and may use, a line for each resource; "
+                "`roles list ROLE` shows all that is set of one. "
                 "`roles set ROLE` makes a role, or changes of it what is given and "
-                "leaves "
-                "the rest as it is. `roles remove ROLE` needs a role without jobs that "
-                "go "
-                "on.",
-            .operands = "[list|set ROLE|remove ROLE]",
+                "leaves the rest as it is, and shows it. `roles remove ROLE` needs a "
+                "role without jobs that go on.",
+            .operands = "[list [ROLE]|set ROLE|remove ROLE]",
             .operands_max = 2,
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),

@@ -1,8 +1,11 @@
 """What commands say and how they exit, as users meet them."""
 
+import re
+
 import pytest
 
-from lib.cluster import Failed
+from lib.cluster import BUILD, Failed
+from lib.terminal import Terminal
 
 
 @pytest.fixture
@@ -16,6 +19,11 @@ def refuse(cluster, *words, status):
     assert done.returncode == status, (words, done)
     assert done.stdout == "" and done.stderr.count("\n") == 1, done
     return done.stderr
+
+
+def plain(shown):
+    """The lines on a terminal, without colours."""
+    return re.sub(rb"\033\[\d*m", b"", shown).decode().splitlines()
 
 
 # ---- exit status ----
@@ -50,6 +58,29 @@ def test_failures_of_a_job_are_known_after_its_purge(cluster):
     assert done.stderr == f"job {bad} was purged; its failures are still remembered\n"
     with pytest.raises(Failed, match=f"there is no job {well}"):
         cluster.client("failures", "--job", well)
+
+
+# ---- roles ----
+
+
+def test_what_a_role_uses_stands_beside_its_bounds(cluster):
+    bounds = ("--min", "cpus:1;mem:256", "--max", "cpus:1.5;mem:16384;licence:3")
+    shown = cluster.client("roles", "set", "web", *bounds, "--reserve", "0s")
+    assert re.search(r"^mem +0 B +256.0 MiB +16.0 GiB$", shown, re.M), shown
+    assert re.search(r"^licence +0 +- +3$", shown, re.M), shown
+    assert re.search(r"^reserve +0s$", shown, re.M), shown
+    assert re.search(r"^aging +1h$", shown, re.M), shown
+    assert cluster.client("roles", "list", "web") == shown
+    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, "roles"]
+    with Terminal(argv, columns=100) as terminal:
+        assert terminal.wait_exit() == 0
+    lines = plain(terminal.shown)
+    assert lines == cluster.client("roles").splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[3].split() == "web 0 0 cpus 0 1 1.5 priority 0 1".split(), lines
+    role = cluster.client.json("roles", "list", "web")
+    assert role == cluster.client.json("roles", "set", "web", "--reserve", "0s")
+    assert role in cluster.client.json("roles") and role["max"]["licence"] == 3
 
 
 # ---- dispatch ----

@@ -105,7 +105,8 @@ def test_page(make_cluster):
     named = set(re.findall(r"triarch_[a-z_]+", PAGE.read_text(encoding="utf-8")))
     assert named <= metrics(cluster.masters[0]) | metrics(cluster.agents[0])
     roles = place.give("roles")
-    assert re.search(r"^web +priority +binpack +10 +1 +0 +0 .*cpus:1;mem:256", roles, re.M)
+    web = r"^web +0 +0 +cpus +0 +1 +- +priority +10 +1\nweb +mem +0 B +256.0 MiB +-$"
+    assert re.search(web, roles, re.M), roles
     assert "role batch is removed" in roles
     said = place.give("maintenance")
     assert "takes no new work; what runs there goes on" in said

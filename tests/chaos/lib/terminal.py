@@ -102,12 +102,20 @@ class Terminal:
     def signal(self, number):
         os.kill(self.pid, number)
 
+    def _read(self):
+        """False: there was nothing."""
+        if not select.select([self.fd], [], [], 0)[0]:
+            return False
+        self.shown += os.read(self.fd, 65536)
+        return True
+
     def _poll(self):
         if self.status is None:
-            if select.select([self.fd], [], [], 0)[0]:
-                self.shown += os.read(self.fd, 65536)
+            self._read()
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid != 0:
+                while self._read():  # what it wrote at last
+                    pass
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status is not None
 

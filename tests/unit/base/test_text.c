@@ -113,6 +113,18 @@ START_TEST(durations_for_people)
 }
 END_TEST
 
+START_TEST(thousandths_for_people)
+{
+    char out[TEXT_SHORT_MAX];
+
+    ck_assert_str_eq(text_thousandths(out, 0), "0");
+    ck_assert_str_eq(text_thousandths(out, 10000), "10");
+    ck_assert_str_eq(text_thousandths(out, 1250), "1.25");
+    ck_assert_str_eq(text_thousandths(out, 1), "0.001");
+    ck_assert_str_eq(text_thousandths(out, UINT64_MAX), "18446744073709551.615");
+}
+END_TEST
+
 static const struct {
     const char *text;
     uint64_t max;
@@ -427,6 +439,7 @@ UNIT_MAIN("text",
                     durations_with_units,
                     no_durations,
                     durations_for_people,
+                    thousandths_for_people,
                     times_are_read,
                     sizes_for_people),
           unit_case("utf8", well_formed_utf8, printable_has_no_controls, cleaned_text),
