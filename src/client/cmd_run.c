@@ -1,5 +1,6 @@
 /* cmd_run.c - triarch run: a job of one command. */
 #include "client/submit.h"
+#include "client/zone.h"
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -269,7 +270,8 @@ take_schedule(const struct session *s, struct job_spec *spec, struct error *err)
     if (spec->schedule.cron != NULL &&
         cron_parse(&cron, spec->schedule.cron, &why) != 0)
         return options_refuse(s->options, "schedule", err, "%s", why.text);
-    if (submit_check_zone(spec, &why) != 0)
+    if (spec->schedule.timezone != NULL &&
+        zone_check(spec->schedule.timezone, &why) != 0)
         return options_refuse(s->options, "timezone", err, "%s", why.text);
     return 0;
 }

@@ -3,6 +3,7 @@
 #include "client/progress.h"
 #include "client/session.h"
 #include "client/table.h"
+#include "client/zone.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -16,6 +17,7 @@
 
 #define LISTED_MAX  100 /* tasks of a job that are all listed without --all */
 #define UNUSUAL_MAX 20  /* of a larger job */
+#define ZONES_MAX   100 /* schedules in a listing whose zones are asked for */
 #define SEARCH_MAX \
     100000 /* tasks; of a larger job only if the counts promise something */
 
@@ -43,11 +45,27 @@ static const char *since(char out[TEXT_SHORT_MAX], uint64_t begin_us, uint64_t e
     return out;
 }
 
+/* What it waits for; the next slot of a schedule in its zone, too, which only its spec tells. */
+static void
+append_why(struct buffer *out, struct session *s, const struct job_summary *job)
+{
+    struct job_spec spec;
+
+    if (!zone_has_slot(job->why) || session_job_spec(s, job->id, &spec, NULL) != 0) {
+        buffer_append(out, job->why.data, job->why.size);
+        return;
+    }
+    zone_append_slot(out, job->why, spec.schedule.timezone);
+    job_spec_finish(&spec);
+}
+
 /* ---- all jobs ---- */
 
 struct jobs {
+    struct session *session;
     bool running_only;
-    json_t *list; /* or NULL */
+    unsigned zones; /* that were asked for */
+    json_t *list;   /* or NULL */
     struct table *table;
 };
 
@@ -82,6 +100,18 @@ static const struct column job_columns[] = {
     {"REMARK", COLUMN_BELOW},
 };
 
+static void append_remark(struct jobs *jobs, const struct job_summary *job)
+{
+    struct buffer text = {0};
+
+    if (zone_has_slot(job->why) && jobs->zones++ < ZONES_MAX)
+        append_why(&text, jobs->session, job);
+    else
+        buffer_append(&text, job->why.data, job->why.size);
+    table_cell_bytes(jobs->table, STYLE_WARN, buffer_view(&text));
+    buffer_finish(&text);
+}
+
 static int append_jobs(void *user, const struct list_result *page, struct error *err)
 {
     struct jobs *jobs = user;
@@ -111,14 +141,15 @@ static int append_jobs(void *user, const struct list_result *page, struct error 
         table_cell(t, STYLE_PLAIN, "%" PRIu32, n[TASK_PENDING]);
         table_cell(t, bad > 0 ? STYLE_BAD : STYLE_PLAIN, "%" PRIu32, bad);
         table_cell(t, STYLE_PLAIN, "%s", since(time, job.submitted_us, end_us));
-        table_cell_bytes(t, STYLE_WARN, job.why);
+        append_remark(jobs, &job);
     }
     return 0;
 }
 
 static int status_of_all(struct session *s, struct error *err)
 {
-    struct jobs jobs = {.running_only = options_flag(s->options, "running")};
+    struct jobs jobs = {.session = s,
+                        .running_only = options_flag(s->options, "running")};
     int rc;
 
     if (options_flag(s->options, "json")) {
@@ -342,10 +373,12 @@ static int append_tasks(void *user, const struct list_result *page, struct error
 
 static void write_head(struct session *s, const struct job_summary *job)
 {
-    char *name = text_clean(job->name), *why = text_clean(job->why);
+    char *name = text_clean(job->name), *why;
+    struct buffer out = {0}, waits = {0};
     char time[TEXT_SHORT_MAX];
-    struct buffer out = {0};
 
+    append_why(&waits, s, job);
+    why = text_clean(buffer_view(&waits));
     buffer_printf(&out, "Job %" PRIu64 " ", job->id);
     screen_styled(&out, &s->out, STYLE_HEAD, name);
     buffer_append_text(&out, "  ");
@@ -363,14 +396,14 @@ static void write_head(struct session *s, const struct job_summary *job)
                            job->state == JOB_PENDING ? "not started yet" : "running");
     buffer_printf(&out, ", priority %" PRId32 "\n", job->priority);
     if (why[0] != '\0') {
-        buffer_append_text(&out, "  ");
-        screen_styled(&out,
-                      &s->out,
-                      STYLE_WARN,
-                      job->tasks[TASK_PENDING] > 0 ? "pending: " : "note: ");
-        buffer_printf(&out, "%s\n", why);
+        const char *head = job->tasks[TASK_PENDING] > 0 ? "  pending: " : "  note: ";
+
+        screen_styled(&out, &s->out, STYLE_WARN, head);
+        screen_wrap(&out, &s->out, STYLE_PLAIN, why, strlen(head));
+        buffer_append_u8(&out, '\n');
     }
     screen_write(&s->out, &out);
+    buffer_finish(&waits);
     buffer_finish(&out);
     mem_free(name);
     mem_free(why);

@@ -162,6 +162,49 @@ void screen_fit(struct buffer *out, const char *text, size_t columns)
         buffer_append_text(out, ELLIPSIS);
 }
 
+/* Bytes of the beginning of `text` that fit one line, up to a space if there is one; at least
+ * a character. */
+static size_t line_size(const char *text, size_t columns)
+{
+    size_t size = 0, used = 0, space = 0, width;
+
+    while (text[size] != '\0') {
+        size_t next = measure(text + size, &width);
+
+        if (text[size] == ' ')
+            space = size;
+        used += width;
+        if (used > columns && size > 0)
+            return space > 0 ? space : size;
+        size += next;
+    }
+    return size;
+}
+
+void screen_wrap(struct buffer *out,
+                 const struct screen *s,
+                 enum style style,
+                 const char *text,
+                 size_t indent)
+{
+    size_t limit = screen_width(s);
+    size_t columns = limit == 0 ? SIZE_MAX : limit > indent ? limit - indent : 1;
+
+    while (*text != '\0') {
+        size_t size = line_size(text, columns);
+
+        if (style != STYLE_PLAIN)
+            screen_style(out, s, style);
+        buffer_append(out, text, size);
+        if (style != STYLE_PLAIN)
+            screen_style(out, s, STYLE_PLAIN);
+        text += size;
+        text += strspn(text, " ");
+        if (*text != '\0')
+            buffer_printf(out, "\n%*s", (int)indent, "");
+    }
+}
+
 /* ---- states ---- */
 
 enum style style_of_task(enum task_state state)

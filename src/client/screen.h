@@ -59,6 +59,12 @@ int screen_close(struct screen *s, struct error *err);
 size_t screen_columns(const char *text);
 /* The beginning of `text` that fits, with an ellipsis if something is missing. */
 void screen_fit(struct buffer *out, const char *text, size_t columns);
+/* Text that stands behind `indent` columns, in as many lines as it takes, broken at spaces. */
+void screen_wrap(struct buffer *out,
+                 const struct screen *s,
+                 enum style style,
+                 const char *text,
+                 size_t indent);
 
 enum style style_of_task(enum task_state state);
 enum style style_of_job(enum job_state state);

@@ -6,18 +6,16 @@
 #include "base/text.h"
 #include "client/failures.h"
 #include "client/job_wait.h"
+#include "client/zone.h"
 #include "wire/job_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define ZONES     "/usr/share/zoneinfo"
 #define KEY_BYTES 16 /* random: two never meet */
 
 static void random_key(char out[2 * KEY_BYTES + 1])
@@ -56,26 +54,6 @@ const char *submit_user(char out[LIMIT_OWNER_BYTES + 1])
     else
         snprintf(out, LIMIT_OWNER_BYTES + 1, "%u", (unsigned)getuid());
     return out;
-}
-
-/* Masters accept any name, and cannot start what they do not know: a wrong one is most likely
- * seen here, where the tz database is the same or none. */
-int submit_check_zone(const struct job_spec *spec, struct error *err)
-{
-    char path[PATH_MAX];
-    struct stat file;
-
-    if (spec->schedule.timezone == NULL || access(ZONES, F_OK) != 0)
-        return 0;
-    snprintf(path, sizeof(path), ZONES "/%s", spec->schedule.timezone);
-    if (stat(path, &file) == 0 && S_ISREG(file.st_mode))
-        return 0;
-    return error_set(err,
-                     ERROR_INVALID,
-                     "there is no '%s' in " ZONES
-                     "; give a file of it, as "
-                     "Europe/Berlin",
-                     spec->schedule.timezone);
 }
 
 /* ---- job files ---- */
@@ -122,9 +100,10 @@ static int check_zones(const struct job_set *set,
                        struct error *err)
 {
     for (size_t i = 0; i < set->count; i++) {
+        const char *zone = set->specs[i].schedule.timezone;
         struct field_path path = {0};
 
-        if (submit_check_zone(&set->specs[i], err) == 0)
+        if (zone == NULL || zone_check(zone, err) == 0)
             continue;
         if (set->is_list) {
             field_path_enter_key(&path, "jobs");

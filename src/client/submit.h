@@ -35,8 +35,6 @@ int submit_read(struct job_set *set, const char *path, struct error *err);
 const char *submit_user(char out[LIMIT_OWNER_BYTES + 1]);
 /* What can be said of them before they are sent: what they take together. */
 int submit_check(const struct job_set *set, struct error *err);
-/* The time zone of a schedule, if this host knows any; submit_read() has done it. */
-int submit_check_zone(const struct job_spec *spec, struct error *err);
 /* The same of a job that is made of another one with these values ("NAME=value"); the session is
  * open. */
 int submit_dispatch(struct session *s,

@@ -8,8 +8,9 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define GAP        2 /* columns between two cells */
-#define TEXT_WIDTH 8 /* of a column of text, at least */
+#define GAP        2  /* columns between two cells */
+#define TEXT_WIDTH 8  /* of a column of text, at least */
+#define INDENT_MAX 10 /* of what goes below a row */
 
 struct cell {
     char *text; /* printable */
@@ -220,28 +221,19 @@ append_head(struct buffer *out, const struct table *t, const struct layout *l)
     mem_free(cells);
 }
 
-static bool has_several_below(const struct table *t)
-{
-    size_t count = 0;
-
-    for (size_t i = 1; i < t->count; i++)
-        count += t->columns[i].kind == COLUMN_BELOW;
-    return count > 1;
-}
-
+/* In lines that begin behind the first column, so that none looks like another row. */
 static void append_below(struct buffer *out,
                          const struct table *t,
                          const struct layout *l,
                          const struct cell *cells)
 {
+    size_t indent = l->widths[0] + GAP < INDENT_MAX ? l->widths[0] + GAP : INDENT_MAX;
+
     for (size_t i = 1; i < t->count; i++) {
         if (t->columns[i].kind != COLUMN_BELOW || cells[i].columns == 0)
             continue;
-        screen_styled(out, l->screen, STYLE_HEAD, cells[0].text);
-        if (has_several_below(t))
-            buffer_printf(out, " %s", t->columns[i].head);
-        buffer_append_text(out, ": ");
-        screen_styled(out, l->screen, cells[i].style, cells[i].text);
+        pad(out, indent);
+        screen_wrap(out, l->screen, cells[i].style, cells[i].text, indent);
         buffer_append_u8(out, '\n');
     }
 }
@@ -253,12 +245,11 @@ void table_print(const struct table *t, struct screen *s)
 
     ASSERT(t->cell_count % t->count == 0);
     append_head(&out, t, &l);
-    for (size_t i = 0; i < t->cell_count; i += t->count)
+    for (size_t i = 0; i < t->cell_count; i += t->count) {
         append_row(&out, t, &l, &t->cells[i]);
-    if (l.below)
-        buffer_append_u8(&out, '\n');
-    for (size_t i = 0; l.below && i < t->cell_count; i += t->count)
-        append_below(&out, t, &l, &t->cells[i]);
+        if (l.below)
+            append_below(&out, t, &l, &t->cells[i]);
+    }
     screen_write(s, &out);
     mem_free(l.widths);
     buffer_finish(&out);

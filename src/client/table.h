@@ -2,7 +2,7 @@
  *
  * Cells are UTF-8 from anywhere: what is not printable is replaced.  On a terminal columns of
  * text are cut, the widest first, until the lines fit; in a pipe nothing is.  What must not be
- * cut goes below the table then, on lines of its own.
+ * cut goes below its row then, on lines of its own.
  */
 #ifndef CLIENT_TABLE_H
 #define CLIENT_TABLE_H
@@ -12,9 +12,8 @@
 enum column_kind {
     COLUMN_TEXT,
     COLUMN_NUMBER,
-    COLUMN_BELOW, /* text, not the first column: where lines do not fit, it is written as
-                   * "FIRST CELL: TEXT" below, or "FIRST CELL HEAD: TEXT" when there are
-                   * several */
+    COLUMN_BELOW, /* text, not the first column: where lines do not fit, it is written
+                   * below its row */
 };
 
 struct column {

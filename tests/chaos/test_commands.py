@@ -6,6 +6,7 @@ import pytest
 
 from lib.cluster import BUILD, Failed
 from lib.terminal import Terminal
+from lib.waiting import wait_until
 
 
 @pytest.fixture
@@ -21,9 +22,14 @@ def refuse(cluster, *words, status):
     return done.stderr
 
 
-def plain(shown):
-    """The lines on a terminal, without colours."""
-    return re.sub(rb"\033\[\d*m", b"", shown).decode().splitlines()
+def on_terminal(cluster, *words):
+    """The lines on a terminal of 100 columns, without colours."""
+    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, *words]
+    with Terminal(argv, columns=100) as terminal:
+        assert terminal.wait_exit() == 0
+    lines = re.sub(rb"\033\[\d*m", b"", terminal.shown).decode().splitlines()
+    assert max(map(len, lines)) <= 100, lines
+    return lines
 
 
 # ---- exit status ----
@@ -71,16 +77,31 @@ def test_what_a_role_uses_stands_beside_its_bounds(cluster):
     assert re.search(r"^reserve +0s$", shown, re.M), shown
     assert re.search(r"^aging +1h$", shown, re.M), shown
     assert cluster.client("roles", "list", "web") == shown
-    argv = [BUILD / "triarch", "--masters", cluster.client.addresses, "roles"]
-    with Terminal(argv, columns=100) as terminal:
-        assert terminal.wait_exit() == 0
-    lines = plain(terminal.shown)
+    lines = on_terminal(cluster, "roles")
     assert lines == cluster.client("roles").splitlines()
-    assert max(map(len, lines)) <= 100
     assert lines[3].split() == "web 0 0 cpus 0 1 1.5 priority 0 1".split(), lines
     role = cluster.client.json("roles", "list", "web")
     assert role == cluster.client.json("roles", "set", "web", "--reserve", "0s")
     assert role in cluster.client.json("roles") and role["max"]["licence"] == 3
+
+
+# ---- status ----
+
+
+def test_a_remark_stands_below_its_job_where_lines_do_not_fit(cluster):
+    schedule = {"cron": "30 2 * * *", "timezone": "Asia/Tokyo"}
+    first = cluster.client.submit_spec(name="nightly", command="true", schedule=schedule)
+    argv = ["run", "--name", "a-name-of-a-job-that-is-rather-long", "--cpus", 999]
+    second = int(cluster.client(*argv, "--", "true"))
+    why = r"next at 20..-..-..T17:30:00Z \([A-Z]..\ 02:30 in Asia/Tokyo\); 0 started"
+    wait_until("the slot is known", lambda: re.search(why, cluster.client("status", first)))
+    assert re.search(why, cluster.client("status"))
+    lines = on_terminal(cluster, "status", "-r")
+    assert lines[1].split()[:3] == [str(first), "nightly", "PENDING"], lines
+    assert re.match(f" +{why}", lines[2]), lines
+    assert lines[3].split()[0] == str(second), lines
+    assert lines[4].startswith("    no agent has 999 cpus"), lines
+    assert len(lines) == 5, lines
 
 
 # ---- dispatch ----
