@@ -8,6 +8,7 @@
 
 static const struct option_row rows[] = {
     SUBMIT_KEY_ROW,
+    SUBMIT_JSON_ROW,
     SUBMIT_WAIT_ROW,
 };
 
@@ -24,9 +25,10 @@ static const char **values_of(const struct session *s, size_t *count)
 }
 
 /* Masters only say that something is wrong; here is known what.  Of what was purged they may
- * still know the key of who asks again. */
+ * still know the key of who asks again; then *name stays NULL. */
 static int check(struct session *s,
                  uint64_t job,
+                 char **name,
                  const char *const *values,
                  size_t count,
                  struct error *err)
@@ -45,12 +47,14 @@ static int check(struct session *s,
                        job);
     else
         rc = job_spec_with(&spec, values, count, err);
+    *name = mem_strdup(spec.name);
     job_spec_finish(&spec);
     return rc;
 }
 
 static int run(struct session *s, struct error *err)
 {
+    char *name = NULL;
     uint64_t job;
     size_t count;
     const char **values = values_of(s, &count);
@@ -59,10 +63,11 @@ static int run(struct session *s, struct error *err)
     if (rc == 0)
         rc = template_find(s, options_operand(s->options, 0), &job, err);
     if (rc == 0)
-        rc = check(s, job, values, count, err);
+        rc = check(s, job, &name, values, count, err);
     if (rc == 0)
-        rc = submit_dispatch(s, job, values, count, err);
+        rc = submit_dispatch(s, job, name, values, count, err);
     mem_free(values);
+    mem_free(name);
     return rc;
 }
 

@@ -148,6 +148,7 @@ static const struct option_row rows[] = {
      .kind = OPTION_FLAG,
      .help = "never let two runs of a task overlap"},
     SUBMIT_KEY_ROW,
+    SUBMIT_JSON_ROW,
     SUBMIT_WAIT_ROW,
 };
 

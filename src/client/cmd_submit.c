@@ -3,6 +3,7 @@
 
 static const struct option_row rows[] = {
     SUBMIT_KEY_ROW,
+    SUBMIT_JSON_ROW,
     SUBMIT_WAIT_ROW,
     {.name = "check-index",
      .kind = OPTION_NUMBER,
@@ -43,7 +44,9 @@ static int run(struct session *s, struct error *err)
 
     if (rc != 0)
         return rc;
-    if (!options_flag(s->options, "check"))
+    if (options_flag(s->options, "check") && options_flag(s->options, "json"))
+        rc = options_refuse(s->options, "json", err, "not together with --check");
+    else if (!options_flag(s->options, "check"))
         rc = submit_set(s, &set, check_index(s), err);
     else
         rc = check(s, path, &set, err);

@@ -186,25 +186,61 @@ static int send_jobs(struct session *s,
     return rc;
 }
 
-static void print_ids(struct session *s, const uint64_t *ids, size_t count)
+struct made {
+    uint64_t id;
+    const char *name; /* NULL: not known */
+};
+
+static void print_ids(struct session *s, const struct made *jobs, size_t count)
 {
     struct buffer lines = {0};
 
     for (size_t i = 0; i < count; i++)
-        buffer_printf(&lines, "%" PRIu64 "\n", ids[i]);
+        buffer_printf(&lines, "%" PRIu64 "\n", jobs[i].id);
     screen_write(&s->out, &lines);
     buffer_finish(&lines);
 }
 
-/* In the order of the file. */
-static void print_set(struct session *s, const struct job_set *set, uint64_t first)
+static void
+print_json(struct session *s, const struct made *jobs, size_t count, uint64_t index)
 {
-    uint64_t *ids = mem_alloc(set->count * sizeof(*ids));
+    json_t *o = json_object(), *list = json_array();
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *job = json_object();
+
+        json_object_set_new(job, "id", json_integer((json_int_t)jobs[i].id));
+        json_object_set_new(job,
+                            "name",
+                            jobs[i].name == NULL ? json_null()
+                                                 : json_string(jobs[i].name));
+        json_array_append_new(list, job);
+    }
+    json_object_set_new(o, "index", json_integer((json_int_t)index));
+    json_object_set_new(o, "jobs", list);
+    session_write_json(s, o);
+}
+
+static void
+print_made(struct session *s, const struct made *jobs, size_t count, uint64_t index)
+{
+    if (options_flag(s->options, "json"))
+        print_json(s, jobs, count, index);
+    else
+        print_ids(s, jobs, count);
+}
+
+/* In the order of the file. */
+static void print_set(struct session *s,
+                      const struct job_set *set,
+                      const struct submit_result *first)
+{
+    struct made *jobs = mem_alloc(set->count * sizeof(*jobs));
 
     for (size_t i = 0; i < set->count; i++)
-        ids[set->place[i]] = first + i;
-    print_ids(s, ids, set->count);
-    mem_free(ids);
+        jobs[set->place[i]] = (struct made){first->id + i, set->specs[i].name};
+    print_made(s, jobs, set->count, first->index);
+    mem_free(jobs);
 }
 
 /* It never began, as its `after` asks: the others of the set ended so, and that is no
@@ -317,7 +353,7 @@ int submit_set(struct session *s,
     buffer_finish(&packed);
     if (rc != 0)
         return rc;
-    print_set(s, set, job.id);
+    print_set(s, set, &job);
     return options_flag(s->options, "wait") ? wait_for_all(s, set, job.id, err)
                                             : EXIT_SUCCESS;
 }
@@ -341,6 +377,7 @@ static int send_dispatch(struct session *s,
 
 int submit_dispatch(struct session *s,
                     uint64_t job,
+                    const char *name,
                     const char *const *values,
                     size_t count,
                     struct error *err)
@@ -362,7 +399,7 @@ int submit_dispatch(struct session *s,
     buffer_finish(&packed);
     if (rc != 0)
         return rc;
-    print_ids(s, &made.id, 1);
+    print_made(s, &(struct made){made.id, name}, 1, made.index);
     return options_flag(s->options, "wait") ? job_wait(s, made.id, true, &s->err, err)
                                             : EXIT_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* submit.h - what `run` and `submit` have in common: a checked job with its key. */
+/* submit.h - what `run`, `submit` and `dispatch` have in common: a checked job with its key. */
 #ifndef CLIENT_SUBMIT_H
 #define CLIENT_SUBMIT_H
 
@@ -6,7 +6,7 @@
 #include "wire/job.h"
 #include "wire/job_set.h"
 
-/* Rows that both commands have. */
+/* Rows that these commands have. */
 #define SUBMIT_KEY_ROW                                                            \
     {                                                                             \
         .name = "key", .kind = OPTION_TEXT, .argument = "KEY",                    \
@@ -20,8 +20,16 @@
         .help = "show the progress and exit as `triarch wait` does", \
     }
 
-/* Submit, print the id alone on stdout, and wait if --wait says so.  Returns the exit
- * status or a negative error. */
+#define SUBMIT_JSON_ROW                                                       \
+    {                                                                         \
+        .name = "json", .kind = OPTION_FLAG,                                  \
+        .help =                                                               \
+            "as JSON: `jobs`, each with `id` and `name`, and the `index` of " \
+            "the log from which on they are there",                           \
+    }
+
+/* Submit, print the id alone on stdout (or --json), and wait if --wait says so.  Returns the
+ * exit status or a negative error. */
 int submit_job(struct session *s, const struct job_spec *spec, struct error *err);
 /* The same of a job file; the ids of several jobs are printed in the order of the file.  `check` is
  * the index of a plan that is to hold still, or 0. */
@@ -36,9 +44,10 @@ const char *submit_user(char out[LIMIT_OWNER_BYTES + 1]);
 /* What can be said of them before they are sent: what they take together. */
 int submit_check(const struct job_set *set, struct error *err);
 /* The same of a job that is made of another one with these values ("NAME=value"); the session is
- * open. */
+ * open.  It has the other one's name; NULL: that is not known any more. */
 int submit_dispatch(struct session *s,
                     uint64_t job,
+                    const char *name,
                     const char *const *values,
                     size_t count,
                     struct error *err);

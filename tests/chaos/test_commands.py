@@ -1,5 +1,6 @@
 """What commands say and how they exit, as users meet them."""
 
+import json
 import re
 
 import pytest
@@ -83,6 +84,41 @@ def test_what_a_role_uses_stands_beside_its_bounds(cluster):
     role = cluster.client.json("roles", "list", "web")
     assert role == cluster.client.json("roles", "set", "web", "--reserve", "0s")
     assert role in cluster.client.json("roles") and role["max"]["licence"] == 3
+
+
+# ---- submit ----
+
+
+def test_what_was_submitted_as_json(cluster):
+    """In the order of the file, which is not that of the ids."""
+    spec = {"command": "true"}
+    jobs = [{"name": "load", "after": ["extract"], **spec}, {"name": "extract", **spec}]
+    path = cluster.folder / "set.json"
+    path.write_text(json.dumps({"jobs": jobs}), encoding="utf-8")
+    made = cluster.client.json("submit", path, "--key", "a", "--wait")
+    assert made["index"] > 0
+    assert [job["name"] for job in made["jobs"]] == ["load", "extract"]
+    load, extract = (job["id"] for job in made["jobs"])
+    assert load == extract + 1
+    assert cluster.client("submit", path, "--key", "a") == f"{load}\n{extract}\n"
+    assert cluster.client.json("submit", path, "--key", "a") == made
+    one = json.loads(cluster.client("run", "--json", "--name", "one", "--", "true"))
+    assert [job["name"] for job in one["jobs"]] == ["one"] and one["index"] > made["index"]
+    why = refuse(cluster, "submit", path, "--check", "--json", status=2)
+    assert "not together with --check" in why
+
+
+def test_what_was_dispatched_as_json(cluster):
+    encode = {"name": "encode", "command": "true", "parameters": {"required": ["INPUT"]}}
+    job = cluster.client.submit_spec(**encode)
+    words = ["dispatch", job, "INPUT=a", "--key", "a"]
+    made = cluster.client.json(*words)
+    assert set(made) == {"index", "jobs"} and made["index"] > 0
+    assert made["jobs"] == [{"id": job + 1, "name": "encode"}]
+    cluster.client("kill", job)
+    cluster.client("purge", job)
+    again = {"index": made["index"], "jobs": [{"id": job + 1, "name": None}]}
+    assert cluster.client.json(*words) == again
 
 
 # ---- status ----
