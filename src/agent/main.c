@@ -35,11 +35,13 @@ static const struct option_row ROWS[] = {
     {.name = "attributes",
      .kind = OPTION_TEXT,
      .argument = "LIST",
-     .help = "facts about this machine, shown in listings: 'rack:a;zone:b'"},
+     .help = "facts about this machine, as 'rack:a;zone:b': constraints and affinities "
+             "of jobs choose agents by them, and `triarch agents --json` lists them"},
     {.name = "hostname",
      .kind = OPTION_TEXT,
      .argument = "NAME",
-     .help = "name of this machine in listings; default: its host name"},
+     .help = "name of this machine in listings, and its attribute `host`; default: its "
+             "host name"},
     {.name = "users",
      .kind = OPTION_TEXT,
      .argument = "NAME,...",

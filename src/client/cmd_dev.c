@@ -47,6 +47,12 @@ static const struct option_row rows[] = {
      .fallback = "2",
      .max = DEV_AGENTS_MAX,
      .help = "how many agents"},
+    {.name = "attributes",
+     .kind = OPTION_LIST,
+     .argument = "LIST",
+     .help =
+         "of its agents, as 'rack:a;disk:ssd': the first for agent 1, the second for "
+         "agent 2, and so on around (default: rack:a and rack:b)"},
     {.name = "data",
      .kind = OPTION_TEXT,
      .argument = "DIR",
@@ -298,9 +304,21 @@ static int start_master(struct dev *d, char *program, unsigned n)
     return start_child(d, "master", n, argv);
 }
 
+/* Two racks, so that constraints and plans can be tried. */
+static const char *attributes_of(const struct dev *d, unsigned n)
+{
+    const struct options *o = d->session->options;
+    size_t count = options_list_count(o, "attributes");
+
+    if (count > 0)
+        return options_list_at(o, "attributes", (n - 1) % count);
+    return n % 2 == 1 ? "rack:a" : "rack:b";
+}
+
 static int start_agent(struct dev *d, char *program, unsigned n)
 {
     char http[32], ports[32], work[PATH_MAX];
+    char *attributes = mem_strdup(attributes_of(d, n));
     char *argv[] = {program,
                     (char[]){"--masters"},
                     d->masters,
@@ -308,21 +326,27 @@ static int start_agent(struct dev *d, char *program, unsigned n)
                     work,
                     (char[]){"--resources"},
                     ports,
+                    (char[]){"--attributes"},
+                    attributes,
                     (char[]){"--http"},
                     http,
                     (char[]){"--rpc"},
                     (char[]){"127.0.0.1:0"},
                     NULL};
     struct task_ports *own = &d->task_ports[d->task_port_count];
+    int rc = task_ports_take(own, &d->err);
 
-    if (task_ports_take(own, &d->err) != 0)
-        return -1;
+    if (rc != 0)
+        goto out;
     d->task_port_count++;
     snprintf(ports, sizeof(ports), "ports:[%u-%u]", own->first, own->last);
     snprintf(http, sizeof(http), "127.0.0.1:%u", d->ports.agent_http[n - 1]);
-    if (make_directory(work, sizeof(work), d, "agent", n) != 0)
-        return -1;
-    return start_child(d, "agent", n, argv);
+    rc = make_directory(work, sizeof(work), d, "agent", n);
+    if (rc == 0)
+        rc = start_child(d, "agent", n, argv);
+out:
+    mem_free(attributes);
+    return rc;
 }
 
 static int start_all(struct dev *d)
@@ -466,11 +490,28 @@ static int check_count(const struct session *s, struct error *err)
                           masters - 1);
 }
 
+static int check_attributes(const struct session *s, struct error *err)
+{
+    for (size_t i = 0; i < options_list_count(s->options, "attributes"); i++) {
+        const char *text = options_list_at(s->options, "attributes", i);
+        struct agent_spec spec = {0};
+        struct error why;
+        int rc = agent_spec_parse_attributes(&spec, text, &why);
+
+        agent_spec_finish(&spec);
+        if (rc != 0)
+            return options_refuse(s->options, "attributes", err, "%s", why.text);
+    }
+    return 0;
+}
+
 static int run(struct session *s, struct error *err)
 {
     struct dev d = {.session = s, .lock = -1};
     int rc = check_count(s, err);
 
+    if (rc == 0)
+        rc = check_attributes(s, err);
     if (rc != 0)
         return rc;
     /* `dev 2>&1 | tee log`: at Ctrl-C tee ends first, and the cluster is still to be ended. */
@@ -499,7 +540,10 @@ const struct subcommand subcommand_dev = {
             .purpose = "run a whole cluster on this machine, in the foreground",
             .details =
                 "For trying things out: masters and agents on free ports of the "
-                "loopback interface. Each agent gives ten ports between 31000 and "
+                "loopback interface. Agents are in racks a and b by turns, for "
+                "constraints (`run --constraint 'rack = a'`) and plans (`plan "
+                "--without "
+                "rack=a`). Each agent gives ten ports between 31000 and "
                 "32759 to tasks, which no other cluster that was started so on this "
                 "host "
                 "has. Their log lines go to standard error. "

@@ -55,6 +55,8 @@ leads() {
 }
 contains "it says which process leads" "$(leads)" "triarch-master --id"
 contains "log lines have prefixes" "$(cat "$work/dev.err")" "master-1 |"
+contains "its agents are in two racks" "$(./triarch plan --without rack=b)" "agent "
+contains "its agents are in two racks, by turns" "$(./triarch agents --json)" '"rack": "a"'
 is "a job runs" "$(./triarch run --wait -- echo hello 2>/dev/null)" 1
 is "its output is there" "$(./triarch logs 1)" hello
 # shellcheck disable=SC2016
