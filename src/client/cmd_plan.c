@@ -372,6 +372,8 @@ static int run(struct session *s, struct error *err)
     if (rc != 0)
         return rc;
     rc = ask(s, &set, &removals, &result, &list, err);
+    if (rc == -(int)ERROR_NOT_FOUND && set.count > 0)
+        rc = submit_tell_missing(s, &set, err);
     if (rc == 0 && options_flag(s->options, "json"))
         write_json(s, &list);
     else if (rc == 0)

@@ -330,7 +330,7 @@ static void write_one(struct session *s, const struct role *r)
 struct search {
     struct session *session;
     const char *name;
-    bool found;
+    bool shows, found;
     char near[LIMIT_ROLE_BYTES + 1];
     size_t distance;
 };
@@ -376,7 +376,7 @@ static int look(void *user, const struct list_result *page, struct error *err)
             return rc;
         s->found = strcmp(r.all.name, s->name) == 0;
         if (s->found)
-            rc = show(s->session, &r, err);
+            rc = s->shows ? show(s->session, &r, err) : SESSION_ENOUGH;
         else
             offer(s, r.all.name);
         role_finish(&r);
@@ -384,21 +384,30 @@ static int look(void *user, const struct list_result *page, struct error *err)
     return rc;
 }
 
-int role_view_one(struct session *session, const char *name, struct error *err)
+static int find(struct search *s, struct error *err)
 {
-    struct search s = {.session = session, .name = name};
-    int rc = session_list(session, METHOD_ROLES, 0, look, &s, err);
+    int rc = session_list(s->session, METHOD_ROLES, 0, look, s, err);
 
-    if (rc != 0 || s.found)
+    if (rc != 0 || s->found)
         return rc;
-    if (s.near[0] != '\0')
+    if (s->near[0] != '\0')
         return error_set(err,
                          ERROR_NOT_FOUND,
                          "there is no role \"%.40s\": did you mean %s?",
-                         name,
-                         s.near);
+                         s->name,
+                         s->near);
     return error_set(err,
                      ERROR_NOT_FOUND,
                      "there is no role \"%.40s\"; `triarch roles` lists them",
-                     name);
+                     s->name);
+}
+
+int role_view_one(struct session *s, const char *name, struct error *err)
+{
+    return find(&(struct search){.session = s, .name = name, .shows = true}, err);
+}
+
+int role_view_find(struct session *s, const char *name, struct error *err)
+{
+    return find(&(struct search){.session = s, .name = name}, err);
 }

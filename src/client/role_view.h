@@ -8,5 +8,7 @@
 int role_view_all(struct session *s, struct error *err);
 /* One with all its settings; ERROR_NOT_FOUND if there is none. */
 int role_view_one(struct session *s, const char *name, struct error *err);
+/* The same without showing it. */
+int role_view_find(struct session *s, const char *name, struct error *err);
 
 #endif

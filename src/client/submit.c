@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "client/failures.h"
 #include "client/job_wait.h"
+#include "client/role_view.h"
 #include "client/zone.h"
 #include "wire/job_file.h"
 
@@ -309,24 +310,37 @@ static int check_wait(struct session *s, const struct job_set *set, struct error
     return 0;
 }
 
-/* Something that the jobs name is not there: which job, if it is one. */
-static int
-which_is_missing(struct session *s, const struct job_set *set, struct error *err)
+/* What one job names: its role, and the jobs that it waits for. */
+static int find_named(struct session *s, const struct job_spec *spec, struct error *err)
 {
     struct buffer page = {0};
     struct job_summary job;
-    struct error why;
-    int rc = 0;
+    int rc = spec->role == NULL ? 0 : role_view_find(s, spec->role, err);
 
-    for (size_t i = 0; rc == 0 && i < set->count; i++)
-        for (size_t k = 0; rc == 0 && k < set->specs[i].after_count; k++)
-            if (set->specs[i].after[k].job > 0)
-                rc = session_job(
-                    s, (uint64_t)set->specs[i].after[k].job, &page, &job, &why);
+    if (rc != 0)
+        return error_wrap(err, "role");
+    for (size_t k = 0; rc == 0 && k < spec->after_count; k++)
+        if (spec->after[k].job > 0)
+            rc = session_job(s, (uint64_t)spec->after[k].job, &page, &job, err);
     buffer_finish(&page);
-    if (rc == -(int)ERROR_NOT_FOUND)
-        return error_set(err, why.code, "after: %s", why.text);
-    return -(int)err->code;
+    return rc == 0 ? 0 : error_wrap(err, "after");
+}
+
+/* Masters only say that something which the jobs name is not there; here it is told what. */
+int submit_tell_missing(struct session *s, const struct job_set *set, struct error *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct job_spec *spec = &set->specs[i];
+
+        if (find_named(s, spec, err) == 0)
+            continue;
+        return set->is_list ? error_wrap(err, "job '%.40s'", spec->name)
+                            : -(int)err->code;
+    }
+    return error_set(err,
+                     ERROR_NOT_FOUND,
+                     "the role, or a job that is waited for, was not there a moment "
+                     "ago; repeat it");
 }
 
 int submit_set(struct session *s,
@@ -349,7 +363,7 @@ int submit_set(struct session *s,
     if (rc == 0)
         rc = send_jobs(s, set, &packed, key, check, &job, err);
     if (rc == -(int)ERROR_NOT_FOUND)
-        rc = which_is_missing(s, set, err);
+        rc = submit_tell_missing(s, set, err);
     buffer_finish(&packed);
     if (rc != 0)
         return rc;

@@ -37,6 +37,11 @@ int submit_set(struct session *s,
                const struct job_set *set,
                uint64_t check,
                struct error *err);
+/* After ERROR_NOT_FOUND: which role or job they name, and is not there; returns the negative
+ * code. */
+int submit_tell_missing(struct session *s,
+                        const struct job_set *set,
+                        struct error *err);
 /* The jobs of a file; "-" is standard input. */
 int submit_read(struct job_set *set, const char *path, struct error *err);
 /* Who we are, for the shares of a `fair` role. */

@@ -121,6 +121,21 @@ def test_what_was_dispatched_as_json(cluster):
     assert cluster.client.json(*words) == again
 
 
+def test_what_a_submission_names_and_is_not_there(cluster):
+    run = ("run", "--role", "defualt", "--after", 99, "--", "true")
+    why = refuse(cluster, *run, status=1)
+    assert why == 'triarch: role: there is no role "defualt": did you mean default?\n'
+    after = ("run", "--after", 98, "--after", 99, "--", "true")
+    assert "after: there is no job 98" in refuse(cluster, *after, status=1)
+    jobs = [{"name": "a", "command": "true"}, {"name": "b", "command": "true", "role": "x"}]
+    path = cluster.folder / "set.json"
+    path.write_text(json.dumps({"jobs": jobs}), encoding="utf-8")
+    for command in ("submit", "plan"):
+        assert refuse(cluster, command, path, status=1) == (
+            "triarch: job 'b': role: there is no role \"x\"; `triarch roles` lists them\n"
+        )
+
+
 # ---- status ----
 
 

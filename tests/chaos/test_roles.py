@@ -82,7 +82,7 @@ def test_what_is_refused(start_cluster):
         ("roles", "list", "prod"): "`triarch roles` lists them",
         ("roles", "remove", "a"): "there is no such role",
         ("roles", "remove", "default"): "the role is `default`, or has jobs",
-        ("run", "--role", "a", "--", "true"): "no role has the name",
+        ("run", "--role", "a", "--", "true"): 'role: there is no role "a"',
     }
     for words, part in refused.items():
         done = cluster.client.run(*words)
