@@ -283,6 +283,9 @@ int agent_change(struct session *s,
     struct found_agent agent;
     int rc;
 
+    if (strcmp(verb, "list") == 0)
+        return error_set(err, ERROR_USAGE, "agents list: it takes no agent");
+    text_nearest_offer(&meant, "list");
     for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
         text_nearest_offer(&meant, VERBS[i].name);
         if (strcmp(VERBS[i].name, verb) != 0)
@@ -303,6 +306,6 @@ int agent_change(struct session *s,
     return error_set(
         err,
         ERROR_USAGE,
-        "agents %.64s: write drain, cordon, uncordon or gone, or nothing to list them",
+        "agents %.64s: write list, or drain, cordon, uncordon or gone and an agent",
         verb);
 }

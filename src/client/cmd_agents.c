@@ -165,7 +165,7 @@ static uint64_t ports_in(const struct port_range *ranges, size_t count)
     return ports;
 }
 
-/* "disk 0/2048, gpus 1/2, ports 3/1000, licence 1/4" */
+/* "disk 0/2048 MiB, gpus 1/2, ports 3/1000, licence 1/4" */
 static void append_more(struct table *t,
                         const struct agent_info *agent,
                         const struct agent_spec *spec)
@@ -177,6 +177,7 @@ static void append_more(struct table *t,
                 "disk",
                 used[RESOURCE_DISK] / MIB * 1000,
                 of[RESOURCE_DISK] / MIB * 1000);
+    buffer_append_text(&text, " MiB");
     if (of[RESOURCE_GPUS] > 0)
         append_part(
             &text, "gpus", used[RESOURCE_GPUS] * 1000, of[RESOURCE_GPUS] * 1000);
@@ -274,7 +275,7 @@ static int run(struct session *s, struct error *err)
     int rc =
         options_check_verb(s->options, own, sizeof(own) / sizeof(own[0]), verb, err);
 
-    if (rc == 0 && verb != NULL)
+    if (rc == 0 && verb != NULL && (strcmp(verb, "list") != 0 || name != NULL))
         return agent_change(s, verb, name, err);
     if (rc == 0)
         rc = session_open(s, err);
@@ -290,7 +291,8 @@ const struct subcommand subcommand_agents = {
             .meant = "nodes",
             .purpose = "list the agents, or keep work away from one",
             .details =
-                "Alone it lists the agents, what they have and what is given of it.\n"
+                "Alone, or as `agents list`, it lists the agents, what they have and "
+                "what is given of it.\n"
                 "`agents cordon AGENT` lets it take no new work; what runs there goes "
                 "on. "
                 "`agents drain AGENT` does so too, and what still runs at the deadline "
@@ -307,7 +309,7 @@ const struct subcommand subcommand_agents = {
                 "and "
                 "why.\n"
                 "AGENT is an id, or a host name that one agent alone has.",
-            .operands = "[drain|cordon|uncordon|gone AGENT]",
+            .operands = "[list|drain AGENT|cordon AGENT|uncordon AGENT|gone AGENT]",
             .operands_max = 2,
             .rows = rows,
             .row_count = sizeof(rows) / sizeof(rows[0]),

@@ -94,8 +94,10 @@ is "an option of files cat: status 2" "$status" 2
 is "an option of files cat" "$err" "triarch: --offset: only for files cat"
 run files cat job-1 out --json
 is "an option of files ls" "$err" "triarch: --json: only for files ls"
-run agents list
-contains "agents list: how to list them" "$err" "or nothing to list them"
+run agents show
+contains "agents show: how to list them" "$err" "write list, or drain"
+run agents list 7
+is "agents list takes no agent: status 2" "$status" 2
 run run --cpus -1 -- true
 is "cpus are checked: status 2" "$status" 2
 contains "cpus are checked" "$err" "--cpus"
@@ -310,7 +312,10 @@ run status --stale
 contains "stale says so" "$err" "stale: "
 run agents
 contains "agents: what is given of what there is" "$out" "1.5/4"
-contains "agents: what else is in use" "$out" "disk 0/0"
+contains "agents: what else is in use" "$out" "disk 0/0 MiB"
+agents=$out
+run agents list
+is "agents list: the same" "$out" "$agents"
 contains "agents: no room on its disk" "$out" "ACTIVE, disk low"
 contains "agents: attributes" "$out" "rack:a;zone:b"
 run agents --json
