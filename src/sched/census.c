@@ -49,7 +49,7 @@ static bool count_match(struct census *c, struct seek *k, struct fleet_agent *a)
 
     if (k->matcher == NULL)
         return true;
-    count = k->matcher->match.constraint_count;
+    count = matcher_constraints(k->matcher);
     c->open += is_open;
     for (size_t i = 0; is_open && i <= count; i++)
         c->rejected[i] += !seek_keeps(k, a, i);

@@ -14,17 +14,14 @@ static bool is_plain(const struct demand *d)
 
 static bool is_apart(const struct demand *d)
 {
-    struct match match = {0};
+    struct match_view match;
     bool found = false;
-    struct unpack u;
 
     if (d->match.size == 0)
         return false;
-    unpack_init(&u, d->match);
-    match_unpack(&match, &u);
+    match_view(&match, d->match);
     for (size_t i = 0; i < match.apart_count; i++)
         found |= match.aparts[i].weight == 0;
-    match_finish(&match);
     return found;
 }
 

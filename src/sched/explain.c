@@ -397,12 +397,13 @@ static void say_waiting_for(struct text *t, const struct demand *d)
 
 /* Where tasks of other jobs, or of its own, keep it away, room is not what it waits for. */
 static void
-say_who_is_able(struct text *t, const struct census *c, const struct match *m)
+say_who_is_able(struct text *t, const struct census *c, const struct matcher *m)
 {
-    bool is_kept_away = m != NULL && c->rejected[m->constraint_count] > 0;
+    size_t constraints = m == NULL ? 0 : matcher_constraints(m);
+    bool is_kept_away = m != NULL && c->rejected[constraints] > 0;
 
-    for (size_t i = 0; m != NULL && i < m->constraint_count; i++)
-        is_kept_away |= m->constraints[i].op == MATCH_DISTINCT && c->rejected[i] > 0;
+    for (size_t i = 0; i < constraints; i++)
+        is_kept_away |= (m->is_distinct >> i & 1) != 0 && c->rejected[i] > 0;
     if (is_kept_away && c->able[STANDS_OPEN] > 0)
         say(t,
             ": %llu agent%s large enough",
@@ -457,7 +458,7 @@ static void say_waiting(struct text *t,
                         const struct census *c,
                         const struct shortage *s,
                         const struct demand *d,
-                        const struct match *m)
+                        const struct matcher *m)
 {
     say_waiting_for(t, d);
     say_who_is_able(t, c, m);
@@ -483,21 +484,34 @@ static bool is_anyone_able(const struct census *c)
     return false;
 }
 
+static void print_view(const struct condition_view *v, struct buffer *out)
+{
+    void *room = mem_alloc(condition_room(v));
+    struct condition c;
+
+    condition_lay(&c, v, room);
+    c.most = (uint32_t)v->number;
+    condition_print(&c, out);
+    mem_free(room);
+}
+
 /* ": rack = a rejects 7 of 10 agents, host distinct rejects 2" */
 static void say_rejections(struct text *t,
-                           const struct match *m,
+                           const struct demand *d,
                            const struct census *c,
                            const char *before)
 {
     bool is_first = true;
+    struct match_view m;
 
-    for (size_t i = 0; i <= m->constraint_count; i++) {
+    match_view(&m, d->match);
+    for (size_t i = 0; i <= m.constraint_count; i++) {
         struct buffer what = {0};
 
         if (c->rejected[i] == 0)
             continue;
-        if (i < m->constraint_count)
-            condition_print(&m->constraints[i], &what);
+        if (i < m.constraint_count)
+            print_view(&m.constraints[i], &what);
         else
             buffer_printf(&what, "anti_affinity");
         if (what.size > CONDITION_BYTES)
@@ -525,7 +539,7 @@ static void say_reason(struct text *t,
                        const struct seek *k)
 {
     const struct demand *d = k->demand;
-    const struct match *m = k->matcher == NULL ? NULL : &k->matcher->match;
+    const struct matcher *m = k->matcher;
 
     if (state->agents_by_state[AGENT_ACTIVE] +
             state->agents_by_state[AGENT_UNREACHABLE] ==
@@ -540,7 +554,7 @@ static void say_reason(struct text *t,
     else
         say_waiting(t, c, s, d, m);
     if (m != NULL)
-        say_rejections(t, m, c, c->matching == 0 ? ": " : "; ");
+        say_rejections(t, d, c, c->matching == 0 ? ": " : "; ");
 }
 
 static uint64_t listed(unsigned __int128 used)

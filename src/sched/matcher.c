@@ -135,13 +135,6 @@ bool match_is_distinct(const struct match *m)
 
 /* ---- making ---- */
 
-static struct hash128 hash_of(struct matchers *m, const struct condition *c)
-{
-    buffer_clear(&m->bytes);
-    condition_pack(c, &m->bytes);
-    return hash128_of(buffer_view(&m->bytes));
-}
-
 static void rule_drop(struct rule *r, struct values *v)
 {
     if (r == NULL || --r->users > 0)
@@ -149,20 +142,19 @@ static void rule_drop(struct rule *r, struct values *v)
     answers_end(&r->answers);
     column_release(v, r->column);
     regexp_destroy(r->re);
-    condition_finish(&r->condition);
     mem_free(r);
 }
 
-static struct rule *rule_create(const struct condition *c,
+static struct rule *rule_create(const struct condition_view *view,
                                 struct hash128 hash,
                                 struct values *v,
                                 struct effort *e)
 {
-    struct rule *r = mem_zalloc(sizeof(*r));
+    struct rule *r = mem_alloc(sizeof(*r) + condition_room(view));
+    const struct condition *c = &r->condition;
 
-    r->of = hash;
-    r->users = 1;
-    condition_copy(&r->condition, c);
+    *r = (struct rule){.of = hash, .users = 1};
+    condition_lay(&r->condition, view, r + 1);
     r->column = column_hold(v, c->attribute);
     answers_begin(&r->answers, r->column);
     r->without = condition_holds(c, NULL, NULL, NULL);
@@ -189,86 +181,127 @@ static struct rule **find_rule(struct matchers *m, struct hash128 hash)
 
 /* Ours, or a new one in place of another, which its users keep. */
 static struct rule *rule_get(struct matchers *m,
-                             const struct condition *c,
+                             const struct condition_view *view,
                              struct values *v,
                              struct effort *e)
 {
-    struct hash128 hash = hash_of(m, c);
+    struct hash128 hash = hash128_of(view->of);
     struct rule **at = find_rule(m, hash);
 
     if (*at == NULL || !hash128_equal((*at)->of, hash)) {
         rule_drop(*at, v);
-        *at = rule_create(c, hash, v, e);
+        *at = rule_create(view, hash, v, e);
     }
     (*at)->used = m->clock;
     (*at)->users++;
     return *at;
 }
 
-static struct counter count_by(struct values *v, const char *attribute, uint32_t limit)
+static void
+count_by(struct counter *c, struct values *v, struct bytes attribute, uint32_t limit)
 {
-    return (struct counter){.column = column_hold(v, attribute), .limit = limit};
+    char name[LIMIT_ATTRIBUTE_BYTES + 1];
+
+    memcpy(name, attribute.data, attribute.size);
+    name[attribute.size] = '\0';
+    *c = (struct counter){.column = column_hold(v, name), .limit = limit};
 }
 
 /* Most have few of these, and counters are large. */
-static void *zeroed(size_t count, size_t size)
+static struct counter *counters(size_t count)
 {
-    return count > 0 ? mem_zalloc(count * size) : NULL;
+    return count > 0 ? mem_alloc(count * sizeof(struct counter)) : NULL;
+}
+
+static void take_constraints(struct matchers *all,
+                             struct matcher *m,
+                             const struct match_view *view,
+                             struct values *v,
+                             struct effort *e)
+{
+    size_t distincts = 0;
+
+    for (size_t i = 0; i < view->constraint_count; i++)
+        distincts += view->constraints[i].op == MATCH_DISTINCT;
+    m->distincts = counters(distincts);
+    for (size_t i = 0; i < view->constraint_count; i++) {
+        const struct condition_view *c = &view->constraints[i];
+
+        if (c->op == MATCH_DISTINCT) {
+            m->is_distinct |= 1u << i;
+            count_by(&m->distincts[m->distinct_count++],
+                     v,
+                     c->attribute,
+                     (uint32_t)c->number);
+        } else {
+            m->constraints[m->constraint_count++] = rule_get(all, c, v, e);
+        }
+    }
+}
+
+static void take_wishes(struct matchers *all,
+                        struct matcher *m,
+                        const struct match_view *view,
+                        struct values *v,
+                        struct effort *e)
+{
+    m->affinity_count = view->affinity_count;
+    m->spread_count = view->spread_count;
+    m->apart_count = view->apart_count;
+    m->spreads = counters(m->spread_count);
+    for (size_t i = 0; i < m->affinity_count; i++) {
+        int64_t weight = view->affinities[i].number;
+
+        m->affinities[i] = rule_get(all, &view->affinities[i], v, e);
+        m->affinity_weights[i] = (int32_t)weight;
+        m->weights += (uint64_t)(weight < 0 ? -weight : weight);
+    }
+    for (size_t i = 0; i < m->spread_count; i++) {
+        count_by(&m->spreads[i], v, view->spreads[i].name, 0);
+        m->spread_weights[i] = view->spreads[i].weight;
+        m->weights += view->spreads[i].weight;
+    }
+    for (size_t i = 0; i < m->apart_count; i++) {
+        m->apart_weights[i] = view->aparts[i].weight;
+        m->weights += view->aparts[i].weight;
+    }
 }
 
 #define CONDITIONS_PER_PRICE 4
 #define APART_PRICE          2u /* names are elsewhere in memory */
 
-static void
-compile(struct matchers *all, struct matcher *m, struct values *v, struct effort *e)
+static void compile(struct matchers *all,
+                    struct matcher *m,
+                    struct bytes packed,
+                    struct values *v,
+                    struct effort *e)
 {
-    const struct match *match = &m->match;
+    struct match_view view;
 
-    m->constraints = zeroed(match->constraint_count, sizeof(*m->constraints));
-    m->affinities = zeroed(match->affinity_count, sizeof(*m->affinities));
-    m->distincts = zeroed(count_distincts(match), sizeof(*m->distincts));
-    m->spreads = zeroed(match->spread_count, sizeof(*m->spreads));
-    for (size_t i = 0; i < match->constraint_count; i++) {
-        const struct condition *c = &match->constraints[i];
-
-        if (c->op == MATCH_DISTINCT)
-            m->distincts[m->distinct_count++] = count_by(v, c->attribute, c->most);
-        else
-            m->constraints[m->constraint_count++] = rule_get(all, c, v, e);
-    }
-    for (size_t i = 0; i < match->affinity_count; i++) {
-        int32_t weight = match->affinities[i].weight;
-
-        m->affinities[i] = rule_get(all, &match->affinities[i], v, e);
-        m->weights += (uint64_t)(weight < 0 ? -(int64_t)weight : weight);
-    }
-    for (size_t i = 0; i < match->spread_count; i++) {
-        m->spreads[i] = count_by(v, match->spreads[i].attribute, 0);
-        m->weights += match->spreads[i].weight;
-    }
-    for (size_t i = 0; i < match->apart_count; i++)
-        m->weights += match->aparts[i].weight;
-    m->price = 1 + (match->apart_count > 0 ? APART_PRICE : 0u) +
-               (unsigned)(match->constraint_count + match->affinity_count +
-                          match->spread_count + match->apart_count) /
+    match_view(&view, packed);
+    take_constraints(all, m, &view, v, e);
+    take_wishes(all, m, &view, v, e);
+    m->price = 1 + (m->apart_count > 0 ? APART_PRICE : 0u) +
+               (unsigned)(view.constraint_count + m->affinity_count + m->spread_count +
+                          m->apart_count) /
                    CONDITIONS_PER_PRICE;
+}
+
+static void counters_finish(struct counter *of, size_t count, struct values *v)
+{
+    for (size_t i = 0; i < count; i++)
+        column_release(v, of[i].column);
+    mem_free(of);
 }
 
 static void matcher_finish(struct matcher *m, struct values *v)
 {
     for (size_t i = 0; i < m->constraint_count; i++)
         rule_drop(m->constraints[i], v);
-    for (size_t i = 0; i < m->match.affinity_count; i++)
+    for (size_t i = 0; i < m->affinity_count; i++)
         rule_drop(m->affinities[i], v);
-    for (size_t i = 0; i < m->distinct_count; i++)
-        column_release(v, m->distincts[i].column);
-    for (size_t i = 0; i < m->match.spread_count; i++)
-        column_release(v, m->spreads[i].column);
-    mem_free(m->constraints);
-    mem_free(m->affinities);
-    mem_free(m->distincts);
-    mem_free(m->spreads);
-    match_finish(&m->match);
+    counters_finish(m->distincts, m->distinct_count, v);
+    counters_finish(m->spreads, m->spread_count, v);
     *m = (struct matcher){0};
 }
 
@@ -279,7 +312,6 @@ void matchers_finish(struct matchers *m, struct values *v)
             matcher_finish(&m->of[i], v);
     for (size_t i = 0; i < RULES; i++)
         rule_drop(m->rules[i], v);
-    buffer_finish(&m->bytes);
     *m = (struct matchers){0};
 }
 
@@ -312,21 +344,18 @@ struct matcher *matchers_get(struct matchers *m,
 {
     struct hash128 hash = hash128_of(packed);
     struct matcher *found = find_way(m, hash);
-    struct unpack u;
 
     if (found->used == 0 || !hash128_equal(found->bytes, hash)) {
         if (found->used > 0)
             matcher_finish(found, v);
         found->bytes = hash;
-        unpack_init(&u, packed);
-        match_unpack(&found->match, &u);
-        compile(m, found, v, e);
+        compile(m, found, packed, v, e);
         e->spent += UNPACK_PRICE * CONDITIONS_PER_PRICE * found->price;
     }
     found->used = ++m->clock;
     for (size_t i = 0; i < found->constraint_count; i++)
         take_set(found->constraints[i], e);
-    for (size_t i = 0; i < found->match.affinity_count; i++)
+    for (size_t i = 0; i < found->affinity_count; i++)
         take_set(found->affinities[i], e);
     return found;
 }
@@ -355,15 +384,15 @@ uint64_t matcher_wishes(struct matcher *m,
 {
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < m->match.affinity_count; i++) {
-        int64_t weight = m->match.affinities[i].weight;
+    for (size_t i = 0; i < m->affinity_count; i++) {
+        int64_t weight = m->affinity_weights[i];
         bool holds = rule_holds(m->affinities[i], of, e);
 
         if (holds == (weight > 0))
             sum += 1000 * (uint64_t)(weight > 0 ? weight : -weight);
     }
-    for (size_t i = 0; i < m->match.spread_count; i++)
-        sum += m->match.spreads[i].weight * counter_score(&m->spreads[i], v, of);
+    for (size_t i = 0; i < m->spread_count; i++)
+        sum += m->spread_weights[i] * counter_score(&m->spreads[i], v, of);
     return sum;
 }
 
@@ -371,13 +400,13 @@ uint64_t matcher_wishes_bound(const struct matcher *m, const struct fit_set *cro
 {
     uint64_t sum = 0;
 
-    for (size_t i = 0; i < m->match.affinity_count; i++) {
-        int64_t weight = m->match.affinities[i].weight;
+    for (size_t i = 0; i < m->affinity_count; i++) {
+        int64_t weight = m->affinity_weights[i];
 
         if (weight < 0 || fit_sets_meet(&m->affinities[i]->set, crowd))
             sum += 1000 * (uint64_t)(weight > 0 ? weight : -weight);
     }
-    for (size_t i = 0; i < m->match.spread_count; i++)
-        sum += m->match.spreads[i].weight * counter_bound(&m->spreads[i], crowd);
+    for (size_t i = 0; i < m->spread_count; i++)
+        sum += m->spread_weights[i] * counter_bound(&m->spreads[i], crowd);
     return sum;
 }

@@ -1,7 +1,7 @@
 /* matcher.h - a struct match (wire/match.h), ready to be asked about agents.
  *
  * A few are kept, with their regular expressions compiled, and found by their bytes; which those
- * are changes no answer.  A condition is asked once for each value, and the answer kept.  Of each
+ * are changes no answer.  One that is new is read in place, and its conditions are found likewise.  A condition is asked once for each value, and the answer kept.  Of each
  * a matcher knows a set of bits (fit_tree.h) that each agent meets of which it holds: for = and
  * in by the values that are named, for comparisons and the like by those that agents have at
  * this time, if they are few.
@@ -11,38 +11,39 @@
 #ifndef SCHED_MATCHER_H
 #define SCHED_MATCHER_H
 
-#include "base/buffer.h"
 #include "base/hash.h"
 #include "sched/counter.h"
 #include "sched/effort.h"
 #include "sched/values.h"
-#include "wire/match.h"
+#include "wire/match_view.h"
 
-/* Conditions are shared among those that have them. */
+/* Conditions are shared among those that have them.  One block with all texts. */
 struct rule {
-    struct hash128 of; /* of its bytes */
+    struct hash128 of; /* of its bytes (struct condition_view) */
     unsigned users;
-    uint64_t used;              /* when, by the clock of the matchers */
-    struct condition condition; /* owned */
-    struct regexp *re;          /* likewise */
-    struct column *column;      /* held */
-    struct answers answers;     /* of its values */
-    bool without;               /* the answer for agents that have none */
-    struct fit_set set;         /* all: any agent may keep it … */
+    uint64_t used; /* when, by the clock of the matchers */
+    struct condition condition;
+    struct regexp *re;      /* owned */
+    struct column *column;  /* held */
+    struct answers answers; /* of its values */
+    bool without;           /* the answer for agents that have none */
+    struct fit_set set;     /* all: any agent may keep it … */
     uint64_t version; /* … as of this version of the column; 0: not all were asked */
 };
 
 struct matcher {
     struct hash128 bytes; /* of what it is made from */
     uint64_t used;        /* when, by the clock of the others; 0: it is empty */
-    struct match match;
-    struct rule **constraints,
-        **affinities; /* as many as in `match`, but for DISTINCT */
-    size_t constraint_count;
-    struct counter *distincts, *spreads; /* hold their columns */
-    size_t distinct_count;
-    uint64_t weights; /* sum of all, without signs */
-    unsigned price;   /* of asking one agent (effort.h) */
+    struct rule *constraints[LIMIT_CONSTRAINTS]; /* but for DISTINCT … */
+    struct rule *affinities[LIMIT_AFFINITIES];
+    int32_t affinity_weights[LIMIT_AFFINITIES];
+    struct counter *distincts, *spreads; /* … which are here; they hold their columns */
+    uint32_t spread_weights[LIMIT_SPREADS];
+    uint32_t apart_weights[LIMIT_APARTS];
+    size_t constraint_count, affinity_count, distinct_count, spread_count, apart_count;
+    uint32_t is_distinct; /* a bit for each constraint of both kinds, in their order */
+    uint64_t weights;     /* sum of all, without signs */
+    unsigned price;       /* of asking one agent (effort.h) */
 };
 
 #define MATCHERS 256
@@ -53,7 +54,6 @@ struct matchers {
     struct matcher of[MATCHERS];
     struct rule *rules[RULES]; /* NULL: none yet */
     struct matcher *kept;      /* not to be given to another; NULL: none */
-    struct buffer bytes;       /* of a condition, to hash them */
     uint64_t clock;
 };
 
@@ -65,6 +65,12 @@ struct matcher *matchers_get(struct matchers *m,
                              struct effort *e);
 /* A search with it was cut: it stays until another one is. */
 void matchers_keep(struct matchers *m, struct matcher *of);
+
+/* Of both kinds. */
+static inline size_t matcher_constraints(const struct matcher *m)
+{
+    return m->constraint_count + m->distinct_count;
+}
 
 /* Whether an agent with these keeps a condition; all constraints but distinct. */
 bool rule_holds(struct rule *r, const struct attributes *of, struct effort *e);

@@ -158,19 +158,16 @@ static uint64_t left_at_home(const struct agent *agent)
 /* It has a constraint against tasks of the other. */
 static bool keeps_away(const struct job *j, const struct job *other)
 {
-    struct match match = {0};
+    struct match_view match;
     bool found = false;
-    struct unpack u;
 
     if (j->match.size == 0 || j->owner->role != other->owner->role)
         return false;
-    unpack_init(&u, j->match);
-    match_unpack(&match, &u);
+    match_view(&match, j->match);
     for (size_t i = 0; i < match.apart_count; i++)
-        found |= match.aparts[i].weight == 0 &&
-                 name_number(j->owner->role, text_view(match.aparts[i].job)) ==
-                     name_number_of(other);
-    match_finish(&match);
+        found |=
+            match.aparts[i].weight == 0 &&
+            name_number(j->owner->role, match.aparts[i].name) == name_number_of(other);
     return found;
 }
 

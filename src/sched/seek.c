@@ -20,22 +20,23 @@ typedef unsigned __int128 u128;
 
 static bool has_aparts(const struct seek *k)
 {
-    return k->matcher != NULL && k->matcher->match.apart_count > 0;
+    return k->matcher != NULL && k->matcher->apart_count > 0;
 }
 
 bool seek_counts_tasks(const struct seek *k)
 {
     return k->matcher != NULL &&
-           (k->matcher->distinct_count > 0 || k->matcher->match.spread_count > 0);
+           (k->matcher->distinct_count > 0 || k->matcher->spread_count > 0);
 }
 
 static void begin_aparts(struct seek *k)
 {
-    const struct match *m = &k->matcher->match;
+    struct match_view view;
 
-    for (size_t i = 0; i < m->apart_count; i++) {
-        k->apart[i] = name_number(k->role, text_view(m->aparts[i].job));
-        if (m->aparts[i].weight == 0)
+    match_view(&view, k->demand->match);
+    for (size_t i = 0; i < view.apart_count; i++) {
+        k->apart[i] = name_number(k->role, view.aparts[i].name);
+        if (view.aparts[i].weight == 0)
             k->never_with |= 1u << i;
     }
 }
@@ -88,7 +89,7 @@ void seek_begin(struct seek *k,
     k->matcher = matchers_get(&f->matchers, &f->values, d->match, &k->effort);
     k->has_wishes = k->matcher->weights > 0 && k->alpha > 0;
     k->is_single |= k->matcher->distinct_count > 0 ||
-                    (k->has_wishes && k->matcher->match.spread_count > 0);
+                    (k->has_wishes && k->matcher->spread_count > 0);
     k->few = find_few(k);
     if (has_aparts(k))
         begin_aparts(k);
@@ -140,7 +141,7 @@ static uint32_t aparts_on(struct seek *k, struct fleet_agent *a)
 
     if (!read_names(k, a))
         return 0;
-    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+    for (size_t i = 0; i < k->matcher->apart_count; i++)
         if (is_there(k, a, k->apart[i]))
             bits |= 1u << i;
     return bits;
@@ -150,7 +151,7 @@ static bool names_itself(const struct seek *k, const struct job *j)
 {
     uint64_t own = name_number_of(j);
 
-    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+    for (size_t i = 0; i < k->matcher->apart_count; i++)
         if (k->apart[i] == own)
             return true;
     return false;
@@ -183,9 +184,9 @@ static void add_to_counters(struct seek *k, const struct attributes *of)
     values_next_task(&k->fleet->values);
     for (size_t i = 0; i < m->distinct_count; i++)
         counter_add(&m->distincts[i], &k->fleet->values, of);
-    for (size_t i = 0; i < m->match.spread_count; i++)
+    for (size_t i = 0; i < m->spread_count; i++)
         counter_add(&m->spreads[i], &k->fleet->values, of);
-    k->effort.spent += (unsigned)(m->distinct_count + m->match.spread_count);
+    k->effort.spent += (unsigned)(m->distinct_count + m->spread_count);
 }
 
 static void count_task(struct seek *k, uint64_t agent)
@@ -209,9 +210,9 @@ static void begin_counters(struct seek *k)
     values_count(&k->fleet->values);
     for (size_t i = 0; i < m->distinct_count; i++)
         counter_begin(&m->distincts[i]);
-    for (size_t i = 0; i < m->match.spread_count; i++)
+    for (size_t i = 0; i < m->spread_count; i++)
         counter_begin(&m->spreads[i]);
-    k->effort.spent += (unsigned)(m->distinct_count + m->match.spread_count);
+    k->effort.spent += (unsigned)(m->distinct_count + m->spread_count);
 }
 
 static void count_own(struct seek *k,
@@ -257,15 +258,13 @@ void seek_heed(struct seek *k,
     k->refused = c->used == 0 ? 0 : claims_against(c, k->fleet, l, k->state, &who);
 }
 
-bool
-seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
+bool seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
     return k->claims == NULL ||
            claims_refuse(k->claims, k->refused, a, k->demand, tasks);
 }
 
-uint32_t
-seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room)
+uint32_t seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room)
 {
     uint32_t refused = room + 1, together = seek_together(k);
 
@@ -307,10 +306,9 @@ static void recount(struct seek *k, const struct attempt *t, bool is_out)
     values_next_task(v);
     for (size_t i = 0; a != NULL && i < m->distinct_count; i++)
         change(&m->distincts[i], v, &a->attributes);
-    for (size_t i = 0; a != NULL && i < m->match.spread_count; i++)
+    for (size_t i = 0; a != NULL && i < m->spread_count; i++)
         change(&m->spreads[i], v, &a->attributes);
-    k->effort.spent +=
-        RECOUNT_PRICE * (unsigned)(m->distinct_count + m->match.spread_count);
+    k->effort.spent += RECOUNT_PRICE * (unsigned)(m->distinct_count + m->spread_count);
 }
 
 void seek_leave_out(struct seek *k, const struct attempt *t)
@@ -342,19 +340,16 @@ static bool keeps_apart(struct seek *k, struct fleet_agent *a)
 
 bool seek_keeps(struct seek *k, struct fleet_agent *a, size_t constraint)
 {
-    const struct match *m = &k->matcher->match;
-    size_t distincts = 0;
+    const struct matcher *m = k->matcher;
+    uint32_t before = m->is_distinct & ((1u << constraint) - 1);
+    size_t distincts = (size_t)__builtin_popcount(before);
 
-    if (constraint == m->constraint_count)
+    if (constraint == matcher_constraints(m))
         return keeps_apart(k, a);
-    for (size_t i = 0; i < constraint; i++)
-        distincts += m->constraints[i].op == MATCH_DISTINCT;
-    if (m->constraints[constraint].op != MATCH_DISTINCT)
-        return rule_holds(k->matcher->constraints[constraint - distincts],
-                          &a->attributes,
-                          &k->effort);
-    return counter_may_add(
-        &k->matcher->distincts[distincts], &k->fleet->values, &a->attributes);
+    if ((m->is_distinct >> constraint & 1) == 0)
+        return rule_holds(
+            m->constraints[constraint - distincts], &a->attributes, &k->effort);
+    return counter_may_add(&m->distincts[distincts], &k->fleet->values, &a->attributes);
 }
 
 bool seek_depends_on_tasks(const struct seek *k)
@@ -366,7 +361,7 @@ static bool is_apart_from_itself(const struct seek *k, const struct job *j)
 {
     uint64_t own = name_number_of(j);
 
-    for (size_t i = 0; i < k->matcher->match.apart_count; i++)
+    for (size_t i = 0; i < k->matcher->apart_count; i++)
         if (k->apart[i] == own && (k->never_with >> i & 1) != 0)
             return true;
     return false;
@@ -453,29 +448,29 @@ static uint64_t total(const struct seek *k, uint64_t wishes, uint64_t balance)
 
 static uint64_t apart_wishes(struct seek *k, struct fleet_agent *a)
 {
-    const struct match *m = &k->matcher->match;
+    const struct matcher *m = k->matcher;
     uint32_t there = m->apart_count > 0 ? aparts_on(k, a) : 0;
     uint64_t sum = 0;
 
     for (size_t i = 0; i < m->apart_count; i++)
         if ((there >> i & 1) == 0)
-            sum += 1000 * (uint64_t)m->aparts[i].weight;
+            sum += 1000 * (uint64_t)m->apart_weights[i];
     return sum;
 }
 
-static uint64_t all_aparts(const struct match *m)
+static uint64_t all_aparts(const struct matcher *m)
 {
     uint64_t sum = 0;
 
     for (size_t i = 0; i < m->apart_count; i++)
-        sum += 1000 * (uint64_t)m->aparts[i].weight;
+        sum += 1000 * (uint64_t)m->apart_weights[i];
     return sum;
 }
 
 static uint64_t wishes_of(struct seek *k, struct fleet_agent *a, bool alone)
 {
     return matcher_wishes(k->matcher, &k->fleet->values, &a->attributes, &k->effort) +
-           (alone ? all_aparts(&k->matcher->match) : apart_wishes(k, a));
+           (alone ? all_aparts(k->matcher) : apart_wishes(k, a));
 }
 
 static uint64_t score(void *owner, uint64_t first, void *context)
@@ -504,7 +499,7 @@ static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context
 
     if (!k->has_wishes)
         return 1;
-    wishes = matcher_wishes_bound(k->matcher, crowd) + all_aparts(&k->matcher->match);
+    wishes = matcher_wishes_bound(k->matcher, crowd) + all_aparts(k->matcher);
     return total(k, wishes, balance_of(k, left_of(k, first)));
 }
 

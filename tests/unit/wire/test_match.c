@@ -1,7 +1,8 @@
 /* test_match.c - constraints and their like: texts, values, files, bytes and rules. */
-#include "wire/match.h"
+#include "wire/match_view.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "wire/job_file.h"
 #include "wire/job_json.h"
 #include "wire/match_value.h"
@@ -385,6 +386,78 @@ START_TEST(test_json_and_bytes_say_the_same)
 }
 END_TEST
 
+/* Every condition of a list as it is read in place is the one that was packed. */
+static void check_views(const struct condition_view *views,
+                        const struct condition *list,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size = condition_room(&views[i]);
+        void *room = mem_alloc(size);
+        struct buffer ours = {0}, theirs = {0};
+        struct condition c;
+
+        condition_lay(&c, &views[i], room);
+        c.most = list[i].most;
+        condition_print(&c, &ours);
+        condition_print(&list[i], &theirs);
+        ck_assert_bytes_eq(buffer_view(&ours), buffer_view(&theirs));
+        ck_assert_str_eq(c.attribute, list[i].attribute);
+        ck_assert_bytes_eq(views[i].attribute, text_view(list[i].attribute));
+        ck_assert_int_eq(views[i].op, list[i].op);
+        buffer_finish(&ours);
+        buffer_finish(&theirs);
+        mem_free(room);
+    }
+}
+
+START_TEST(test_bytes_are_read_in_place)
+{
+    struct buffer packed = {0};
+    struct match_view v;
+
+    ck_assert_done(parse(FILE_TEXT), err);
+    match_pack(&spec.match, &packed);
+    match_view(&v, buffer_view(&packed));
+    ck_assert_uint_eq(v.constraint_count, spec.match.constraint_count);
+    check_views(v.constraints, spec.match.constraints, v.constraint_count);
+    ck_assert_int_eq(v.constraints[3].number, 2);
+    ck_assert_uint_eq(v.affinity_count, 2);
+    check_views(v.affinities, spec.match.affinities, 2);
+    ck_assert_int_eq(v.affinities[0].number, -20);
+    ck_assert_int_eq(v.affinities[1].number, 7);
+    ck_assert_uint_eq(v.spread_count, 2);
+    ck_assert_bytes_eq(v.spreads[1].name, text_view("zone"));
+    ck_assert_uint_eq(v.spreads[0].weight, MATCH_WEIGHT);
+    ck_assert_uint_eq(v.apart_count, 2);
+    ck_assert_bytes_eq(v.aparts[0].name, text_view("database"));
+    ck_assert_uint_eq(v.aparts[1].weight, 30);
+    buffer_finish(&packed);
+}
+END_TEST
+
+/* A condition and the same with a weight are one. */
+START_TEST(test_views_of_the_same_are_the_same)
+{
+    struct condition c = {0}, wish;
+    struct match m = {.constraint_count = 1, .affinity_count = 1};
+    struct buffer packed = {0};
+    struct match_view v;
+
+    ck_assert_done(condition_parse(&c, "rack in a, b", &err), err);
+    wish = c;
+    wish.weight = 50;
+    m.constraints = &c;
+    m.affinities = &wish;
+    match_pack(&m, &packed);
+    match_view(&v, buffer_view(&packed));
+    ck_assert_bytes_eq(v.constraints[0].of, v.affinities[0].of);
+    ck_assert_int_eq(v.affinities[0].number, 50);
+    condition_finish(&c);
+    buffer_finish(&packed);
+}
+END_TEST
+
 START_TEST(test_what_is_wrong_is_told)
 {
     static const char *const WRONG[][2] = {
@@ -459,6 +532,8 @@ int main(void)
         unit_case("files",
                   test_a_file_says_it_all,
                   test_json_and_bytes_say_the_same,
+                  test_bytes_are_read_in_place,
+                  test_views_of_the_same_are_the_same,
                   test_what_is_wrong_is_told,
                   test_limits),
     };
