@@ -5,6 +5,8 @@
 #include "base/limits.h"
 #include "sched/log2.h"
 
+#include <string.h>
+
 /* ---- signatures ---- */
 
 /* 0 of 0, which is less than any other. */
@@ -85,19 +87,26 @@ static bool may_fit(const struct fit_signature *s, const struct fit_signature *a
     return short_of == 0;
 }
 
-static void raise_to(struct fit_signature *s, const struct fit_node *below)
+/* To at least that; true when it was less of something. */
+static bool raise_to(struct fit_signature *s, const struct fit_signature *least)
 {
-    if (below == NULL)
-        return;
-    s->bits |= below->all.bits;
-    s->set.word[0] |= below->all.set.word[0];
-    s->set.word[1] |= below->all.set.word[1];
-    for (int i = 0; i < FIT_NUMBERS; i++)
+    uint64_t more = (least->bits & ~s->bits) | (least->set.word[0] & ~s->set.word[0]) |
+                    (least->set.word[1] & ~s->set.word[1]);
+
+    s->bits |= least->bits;
+    s->set.word[0] |= least->set.word[0];
+    s->set.word[1] |= least->set.word[1];
+    for (int i = 0; i < FIT_NUMBERS; i++) {
+        more |= s->number[i] < least->number[i];
         s->number[i] =
-            s->number[i] > below->all.number[i] ? s->number[i] : below->all.number[i];
+            s->number[i] > least->number[i] ? s->number[i] : least->number[i];
+    }
+    return more != 0;
 }
 
 /* ---- the tree ---- */
+
+#define CACHE_LINE 64
 
 static int height(const struct fit_node *n)
 {
@@ -115,8 +124,10 @@ static void refresh(const struct fit_tree *t, struct fit_node *n)
         return;
     n->all = n->own;
     n->search = 0;
-    raise_to(&n->all, n->left);
-    raise_to(&n->all, n->right);
+    if (n->left != NULL)
+        raise_to(&n->all, &n->left->all);
+    if (n->right != NULL)
+        raise_to(&n->all, &n->right->all);
 }
 
 static struct fit_node *rotate_right(const struct fit_tree *t, struct fit_node *n)
@@ -160,62 +171,116 @@ static struct fit_node *balance(const struct fit_tree *t, struct fit_node *n)
     return n;
 }
 
-static struct fit_node *
-insert_below(const struct fit_tree *t, struct fit_node *at, struct fit_node *n)
+/* What the way back up, or a search, reads of both nodes below: the caches fetch it meanwhile. */
+static void fetch_below(const struct fit_node *n)
+{
+    __builtin_prefetch(n->left);
+    __builtin_prefetch(n->right);
+    __builtin_prefetch((const char *)n->left + CACHE_LINE);
+    __builtin_prefetch((const char *)n->right + CACHE_LINE);
+}
+
+/* The root of a subtree that got smaller or that a rotation changed; settled when who is above it
+ * sees no difference. */
+static struct fit_node *settle(const struct fit_tree *t,
+                               struct fit_node *n,
+                               const struct fit_node *was,
+                               bool *is_settled)
+{
+    int height = was->height;
+    struct fit_signature all = was->all;
+    struct fit_node *top = balance(t, n);
+
+    *is_settled = top->height == height &&
+                  (t->in_order || memcmp(&top->all, &all, sizeof(all)) == 0);
+    return top;
+}
+
+/* With a node more below it: nothing but that is read of the crowd. */
+static struct fit_node *grow(const struct fit_tree *t,
+                             struct fit_node *at,
+                             const struct fit_node *n,
+                             bool *is_settled)
+{
+    int left = height(at->left), right = height(at->right), was = at->height;
+    bool is_same = true;
+
+    if (left - right > 1 || right - left > 1)
+        return settle(t, at, at, is_settled);
+    at->height = 1 + (left > right ? left : right);
+    if (!t->in_order)
+        is_same = !raise_to(&at->all, &n->all);
+    *is_settled = is_same && at->height == was;
+    return at;
+}
+
+static struct fit_node *insert_below(const struct fit_tree *t,
+                                     struct fit_node *at,
+                                     struct fit_node *n,
+                                     bool *is_settled)
 {
     int order;
 
     if (at == NULL)
         return n;
+    fetch_below(at);
     order = fit_key_compare(&n->key, &at->key);
     ASSERT(order != 0);
     if (order < 0)
-        at->left = insert_below(t, at->left, n);
+        at->left = insert_below(t, at->left, n, is_settled);
     else
-        at->right = insert_below(t, at->right, n);
-    return balance(t, at);
+        at->right = insert_below(t, at->right, n, is_settled);
+    at->search = 0;
+    return *is_settled ? at : grow(t, at, n, is_settled);
 }
 
-static struct fit_node *
-take_first(const struct fit_tree *t, struct fit_node *at, struct fit_node **first)
+static struct fit_node *take_first(const struct fit_tree *t,
+                                   struct fit_node *at,
+                                   struct fit_node **first,
+                                   bool *is_settled)
 {
     if (at->left == NULL) {
         *first = at;
         return at->right;
     }
-    at->left = take_first(t, at->left, first);
-    return balance(t, at);
+    at->left = take_first(t, at->left, first, is_settled);
+    return *is_settled ? at : settle(t, at, at, is_settled);
 }
 
-static struct fit_node *
-remove_below(const struct fit_tree *t, struct fit_node *at, struct fit_node *n)
+static struct fit_node *remove_below(const struct fit_tree *t,
+                                     struct fit_node *at,
+                                     struct fit_node *n,
+                                     bool *is_settled)
 {
     struct fit_node *heir, *right;
 
     ASSERT(at != NULL);
+    fetch_below(at);
     if (at != n) {
         if (fit_key_compare(&n->key, &at->key) < 0)
-            at->left = remove_below(t, at->left, n);
+            at->left = remove_below(t, at->left, n, is_settled);
         else
-            at->right = remove_below(t, at->right, n);
-        return balance(t, at);
+            at->right = remove_below(t, at->right, n, is_settled);
+        return *is_settled ? at : settle(t, at, at, is_settled);
     }
     if (n->right == NULL)
         return n->left;
-    right = take_first(t, n->right, &heir);
+    right = take_first(t, n->right, &heir, is_settled);
     heir->left = n->left;
     heir->right = right;
-    return balance(t, heir);
+    return settle(t, heir, n, is_settled);
 }
 
 static void insert(struct fit_tree *t, struct fit_node *n)
 {
+    bool is_settled = false;
+
     ASSERT(n->height == 0);
     n->left = NULL;
     n->right = NULL;
     n->refused = 0;
     refresh(t, n);
-    t->root = insert_below(t, t->root, n);
+    t->root = insert_below(t, t->root, n, &is_settled);
 }
 
 void fit_tree_insert_signed(struct fit_tree *t,
@@ -235,8 +300,10 @@ void fit_tree_insert(struct fit_tree *t, struct fit_node *n)
 
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n)
 {
+    bool is_settled = false;
+
     ASSERT(n->height > 0);
-    t->root = remove_below(t, t->root, n);
+    t->root = remove_below(t, t->root, n, &is_settled);
     n->height = 0;
 }
 
@@ -387,7 +454,10 @@ static struct fit_node *find_below(struct search *s, struct fit_node *at)
 {
     struct fit_node *found = NULL;
 
-    if (at == NULL || !may_hold(s, at))
+    if (at == NULL)
+        return NULL;
+    fetch_below(at);
+    if (!may_hold(s, at))
         return NULL;
     if (fit_key_compare(&at->key, &s->from) >= 0) {
         found = find_below(s, at->left);

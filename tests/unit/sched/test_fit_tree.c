@@ -5,6 +5,8 @@
 #include "tests/lib/unit.h"
 #include "tests/unit/sched/sched_test.h"
 
+#include <string.h>
+
 #define NODES 200
 #define STEPS 2000
 #define RUNS  10
@@ -79,10 +81,22 @@ static void change_any(struct fit_tree *t)
         insert_any(t, n);
 }
 
-/* Order, balance and what a node knows of those below it. */
+static void raise_least(struct fit_signature *s, const struct fit_signature *least)
+{
+    for (int i = 0; i < FIT_NUMBERS; i++)
+        if (s->number[i] < least->number[i])
+            s->number[i] = least->number[i];
+    s->bits |= least->bits;
+    for (int i = 0; i < 2; i++)
+        s->set.word[i] |= least->set.word[i];
+}
+
+/* Order, balance and what a node knows of those below it: neither less, nor more, which would
+ * make searches look where nothing is. */
 static bool is_sound(const struct fit_node *n, int *count)
 {
     const struct fit_node *sides[] = {n->left, n->right};
+    struct fit_signature all = n->own;
     int heights[] = {0, 0};
     bool sound = true;
 
@@ -93,13 +107,12 @@ static bool is_sound(const struct fit_node *n, int *count)
         if (below == NULL)
             continue;
         sound &= (fit_key_compare(&below->key, &n->key) < 0) == (side == 0);
-        for (int i = 0; i < FIT_NUMBERS; i++)
-            sound &= n->all.number[i] >= below->all.number[i];
-        sound &= (below->all.bits & ~n->all.bits) == 0;
+        raise_least(&all, &below->all);
         heights[side] = below->height;
         sound &= is_sound(below, count);
     }
-    return sound && abs(heights[0] - heights[1]) <= 1 &&
+    return sound && memcmp(&all, &n->all, sizeof(all)) == 0 &&
+           abs(heights[0] - heights[1]) <= 1 &&
            n->height == 1 + (heights[0] > heights[1] ? heights[0] : heights[1]);
 }
 
