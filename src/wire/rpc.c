@@ -86,11 +86,12 @@ void rpc_end(struct buffer *out, size_t begin)
     store_u32(out->data + begin, (uint32_t)size);
 }
 
-void rpc_error(struct buffer *out,
-               uint32_t id,
-               enum error_code code,
-               const char *text,
-               const char *hint)
+static void pack_error(struct buffer *out,
+                       uint32_t id,
+                       enum error_code code,
+                       const char *text,
+                       const char *hint,
+                       uint64_t retry_after_ms)
 {
     size_t begin = begin_frame(out);
 
@@ -98,12 +99,30 @@ void rpc_error(struct buffer *out,
     pack_array(out, 4);
     pack_uint(out, RPC_RESPONSE);
     pack_uint(out, id);
-    pack_array(out, 3);
+    pack_array(out, 4);
     pack_uint(out, code);
     pack_text(out, text);
     pack_text(out, hint);
+    pack_uint(out, retry_after_ms);
     pack_nil(out);
     rpc_end(out, begin);
+}
+
+void rpc_error(struct buffer *out,
+               uint32_t id,
+               enum error_code code,
+               const char *text,
+               const char *hint)
+{
+    pack_error(out, id, code, text, hint, 0);
+}
+
+void rpc_busy(struct buffer *out,
+              uint32_t id,
+              const char *text,
+              uint64_t retry_after_ms)
+{
+    pack_error(out, id, ERROR_BUSY, text, "", retry_after_ms);
 }
 
 /* ---- reading ---- */
@@ -144,6 +163,7 @@ static void unpack_error(struct rpc *out, struct unpack *u)
         error_code_of(error_name(code)); /* a number that is not known: INTERNAL */
     out->text = unpack_bytes(u, ERROR_TEXT_MAX);
     out->hint = unpack_text(u, ADDRESS_BYTES_MAX);
+    out->retry_after_ms = unpack_uint(u);
     unpack_leave(u);
 }
 

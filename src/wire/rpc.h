@@ -6,8 +6,9 @@
  *     request  [0, id, method, params]      answered by  [1, id, error, result]
  *     notify   [2, method, params]          never answered
  *
- * with params and results as arrays (pack.h), error = nil or [code, text, hint] where
- * hint is the RPC address of the leader if it is known.  The first frame each way on
+ * with params and results as arrays (pack.h), error = nil or [code, text, hint, retry] where
+ * hint is the RPC address of the leader if it is known, and retry says when what is busy may be
+ * asked again.  The first frame each way on
  * every connection is the notify `hello`.  Requests have ids from 1: an error with id 0
  * is about the connection, which is closed after it.
  */
@@ -39,7 +40,7 @@
     /* client to master: requests */                                           \
     X(SUBMIT, "submit")                                                        \
     X(SUBMIT_ALL, "submit_all") /* the same of several jobs */                 \
-    X(DISPATCH, "dispatch") /* a job of one with parameters */                 \
+    X(DISPATCH, "dispatch")     /* a job of one with parameters */             \
     X(KILL, "kill")                                                            \
     X(JOBS, "jobs")   /* summaries, in pages */                                \
     X(TASKS, "tasks") /* the tasks of a job, in pages */                       \
@@ -101,6 +102,7 @@ struct rpc {
     enum error_code code;
     struct bytes text;
     struct bytes hint;
+    uint64_t retry_after_ms; /* of BUSY: before that it is of no use; 0: not known */
 
     struct bytes params; /* or the result: the packed bytes of an array */
 };
@@ -119,6 +121,10 @@ void rpc_error(struct buffer *out,
                enum error_code code,
                const char *text,
                const char *hint);
+void rpc_busy(struct buffer *out,
+              uint32_t id,
+              const char *text,
+              uint64_t retry_after_ms);
 
 /* The size of the first frame in `bytes` with its size word, 0 if it is not whole yet,
  * or a negative error (TOO_LARGE), which four bytes are enough to find. */

@@ -123,6 +123,8 @@ struct client_core {
     struct request_queue asked_one; /* CLIENT_ONE: nobody else is asked */
     struct request_queue restless;  /* in order of since_ms */
     struct rest_tree resting;
+    struct buffer busy;    /* what a master said last that was; no text: none did */
+    uint64_t busy_ms;      /* and for how long; 0: it did not say */
     struct buffer scratch; /* a frame being made */
 };
 
@@ -166,6 +168,8 @@ uint64_t requests_deadline(const struct client_core *c);
 /* giving_up.c */
 /* Its deadline has come. */
 void requests_expire(struct client_core *c, struct request *r);
+/* It was told so, and has no time to wait. */
+void requests_too_busy(struct client_core *c, struct request *r);
 /* End every request that nobody can have seen. */
 void requests_give_up(struct client_core *c, enum error_code code);
 

@@ -100,12 +100,35 @@ static void append_troubles(struct buffer *out, const struct client_core *c)
     append_leaderless(out, c, between);
 }
 
+void requests_too_busy(struct client_core *c, struct request *r)
+{
+    char after[TEXT_SHORT_MAX];
+    struct buffer text = {0};
+
+    text_duration(after, c->busy_ms);
+    buffer_printf(
+        &text,
+        "%s: the masters are busy, so nothing was changed: %.*s; try again %s%s",
+        method_name(r->method),
+        (int)c->busy.size,
+        (const char *)c->busy.data,
+        c->busy_ms == 0 ? "later" : "in ",
+        c->busy_ms == 0 ? "" : after);
+    requests_end(c, r, CLIENT_NOBODY, ERROR_BUSY, buffer_view(&text));
+    buffer_finish(&text);
+}
+
 void requests_expire(struct client_core *c, struct request *r)
 {
+    bool may_be_done = r->uncertain || r->asked != 0;
     enum error_code code = ERROR_TIMEOUT;
     char within[TEXT_SHORT_MAX];
     struct buffer text = {0};
 
+    if (r->refused == ERROR_BUSY && !may_be_done) {
+        requests_too_busy(c, r);
+        return;
+    }
     text_duration(within, r->timeout_ms);
     if (r->route == CLIENT_ONE) {
         buffer_printf(&text, "no answer within %s", within);
@@ -113,22 +136,19 @@ void requests_expire(struct client_core *c, struct request *r)
         buffer_printf(
             &text, "%s: no answer within %s: ", method_name(r->method), within);
         append_troubles(&text, c);
-    } else if (r->uncertain || r->asked != 0) {
+    } else if (may_be_done) {
         buffer_printf(&text,
                       "%s: no answer within %s, so the outcome is unknown: ",
                       method_name(r->method),
                       within);
         append_advice(&text, r);
     } else {
-        code = r->refused == ERROR_BUSY ? ERROR_BUSY : ERROR_UNAVAILABLE;
+        code = ERROR_UNAVAILABLE;
         buffer_printf(&text,
                       "%s: nobody took it within %s, so nothing was changed: ",
                       method_name(r->method),
                       within);
-        if (code == ERROR_BUSY)
-            buffer_append_text(&text, "the masters are busy; try again later");
-        else
-            append_troubles(&text, c);
+        append_troubles(&text, c);
     }
     requests_end(c, r, CLIENT_NOBODY, code, buffer_view(&text));
     buffer_finish(&text);

@@ -48,6 +48,7 @@ void requests_finish(struct client_core *c)
     TAILQ_FOREACH_SAFE (r, &c->by_deadline, by_deadline, next)
         mem_free(r);
     mem_free(c->ring);
+    buffer_finish(&c->busy);
 }
 
 /* ---- ids ----
@@ -283,12 +284,30 @@ static bool proves_leading(const struct request *r, enum error_code code)
            (code == ERROR_NONE || code == ERROR_NOT_FOUND || code == ERROR_CONFLICT);
 }
 
-static void rest(struct client_core *c, struct request *r)
+/* Others may make room before a master says that there is some. */
+static void rest(struct client_core *c, struct request *r, uint64_t least_ms)
 {
+    uint64_t wait_ms;
+
     if (r->place == PLACE_RESTING)
         return;
-    r->rest_ms = c->now_ms + core_back_off(c, &r->rest_wait_ms, REST_MAX_MS);
+    if (r->rest_wait_ms < least_ms)
+        r->rest_wait_ms = least_ms < REST_MAX_MS ? least_ms : REST_MAX_MS;
+    wait_ms = core_back_off(c, &r->rest_wait_ms, REST_MAX_MS);
+    r->rest_ms = c->now_ms + wait_ms;
     requests_move(c, r, PLACE_RESTING);
+}
+
+/* Who waits to its deadline would hear the same. */
+static void told_busy(struct client_core *c, struct request *r, const struct rpc *rpc)
+{
+    buffer_clear(&c->busy);
+    buffer_append(&c->busy, rpc->text.data, rpc->text.size);
+    c->busy_ms = rpc->retry_after_ms;
+    if (r->asked == 0 && !r->uncertain && c->now_ms + c->busy_ms > r->deadline_ms)
+        requests_too_busy(c, r);
+    else
+        rest(c, r, c->busy_ms);
 }
 
 static void refused(struct client_core *c,
@@ -300,8 +319,12 @@ static void refused(struct client_core *c,
 
     r->refused = (uint8_t)rpc->code;
     r->uncertain = r->uncertain || may_be_done;
-    if (rpc->code == ERROR_BUSY || r->route != CLIENT_LEADER) {
-        rest(c, r);
+    if (rpc->code == ERROR_BUSY) {
+        told_busy(c, r, rpc);
+        return;
+    }
+    if (r->route != CLIENT_LEADER) {
+        rest(c, r, 0);
         return;
     }
     search_refute(c, master, rpc->hint);

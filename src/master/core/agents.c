@@ -384,11 +384,11 @@ handle_register(struct master_core *m, struct session *session, const struct rpc
         return;
     }
     if (!propose_has_room(m)) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_BUSY,
-                    "the leader is busy; register again");
+        core_busy(m,
+                  session->number,
+                  rpc->id,
+                  BUSY_QUEUE_MS,
+                  "the leader is busy; register again");
         return;
     }
     origin.agent = q.agent;

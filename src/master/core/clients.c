@@ -50,12 +50,12 @@ may_propose(struct master_core *m, const struct session *session, const struct r
     if (!is_founded(m, session, rpc))
         return false;
     if (is_submit(rpc->method) ? !propose_takes_jobs(m) : !propose_takes_requests(m)) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_BUSY,
-                    "%zu requests wait already, as many as may; try again in 100 ms",
-                    m->proposals.count);
+        core_busy(m,
+                  session->number,
+                  rpc->id,
+                  BUSY_QUEUE_MS,
+                  "%zu requests wait already, as many as may",
+                  m->proposals.count);
         return false;
     }
     return true;
@@ -74,6 +74,12 @@ static void propose_for(struct master_core *m,
                              .rpc = rpc->id});
 }
 
+/* Then it gets the answer that it had, whatever else it says. */
+static bool is_key_used(const struct state *s, struct bytes key)
+{
+    return state_job_by_key(s, key) != NULL || state_tombstone(s, key) != NULL;
+}
+
 static void
 handle_submit(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
@@ -88,7 +94,7 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
     }
     if (!may_propose(m, session, rpc))
         return;
-    if (q.check > m->state->index) {
+    if (q.check > m->state->index && !is_key_used(m->state, q.key)) {
         core_refuse(m,
                     session->number,
                     rpc->id,
@@ -211,8 +217,6 @@ static const char *explain_role(enum method method, enum error_code code)
     case ERROR_INVALID:
         return "with what it has already the role would break a rule: give min and max "
                "so that min is at most max";
-    case ERROR_BUSY:
-        return "there are as many roles as may be; remove one";
     default:
         return NULL;
     }
@@ -237,14 +241,9 @@ const char *clients_explain(enum method method, enum error_code code)
             return "no agent has this id, or it is gone";
         return method == METHOD_AGENT_GONE ? "no agent has this id"
                                            : "no job has this id";
-    case ERROR_BUSY:
-        if (method == METHOD_PURGE)
-            return "a run of the job may go on on an unreachable agent, others that "
-                   "wait for it are just told, or the cluster remembers as many keys "
-                   "as it may; repeat it later";
-        return "the cluster keeps as many jobs, tasks, schedules or keys as it may; "
-               "kill or purge some, or try again in a minute: while it is nearly full, "
-               "what ended 10 min ago is forgotten"; /* JOB_RETENTION_CROWDED_US */
+    case ERROR_BUSY: /* of a plan; of commands busy.c tells more */
+        return "the cluster would keep more jobs, tasks or schedules than it may; "
+               "purge or kill some";
     case ERROR_TOO_LARGE:
         return "this is more than the cluster may hold; ask for fewer tasks";
     case ERROR_INVALID:
@@ -269,9 +268,15 @@ void clients_result(struct master_core *m,
                     const struct result *r)
 {
     struct submit_result answer = {.id = r->id, .index = r->index};
+    struct busy busy;
     size_t begin;
 
     m->leading.modes_flying -= origin->method == METHOD_AGENT_MODE;
+    if (r->code == ERROR_BUSY) {
+        busy = busy_because(m, origin->method);
+        core_busy(m, origin->session, origin->rpc, busy.retry_after_ms, "%s", busy.why);
+        return;
+    }
     if (r->code != ERROR_NONE) {
         core_refuse(m,
                     origin->session,
@@ -327,12 +332,12 @@ static struct read_request *begin_read(struct master_core *m,
     if (!is_founded(m, session, rpc))
         return NULL;
     if (m->read_count >= LIMIT_REQUESTS_WAITING) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_BUSY,
-                    "%u reads wait already, the limit; try again in 100 ms",
-                    LIMIT_REQUESTS_WAITING);
+        core_busy(m,
+                  session->number,
+                  rpc->id,
+                  BUSY_QUEUE_MS,
+                  "%u reads wait already, the limit",
+                  LIMIT_REQUESTS_WAITING);
         return NULL;
     }
     return read_add(m, session, rpc, list);
@@ -401,11 +406,8 @@ static void plan(struct master_core *m, const struct read_request *q)
         return;
     }
     if (m->planning) {
-        core_refuse(m,
-                    q->session,
-                    q->page.rpc,
-                    ERROR_BUSY,
-                    "another plan is being made; try again in a second");
+        core_busy(
+            m, q->session, q->page.rpc, BUSY_PLAN_MS, "another plan is being made");
         return;
     }
     m->planning = true;

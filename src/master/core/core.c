@@ -123,6 +123,25 @@ void core_refuse(struct master_core *m,
     core_end(m, session, begin);
 }
 
+void core_busy(struct master_core *m,
+               uint64_t session,
+               uint32_t rpc,
+               uint64_t retry_after_ms,
+               const char *format,
+               ...)
+{
+    char text[ERROR_TEXT_MAX];
+    size_t begin = core_begin(m);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    m->counters.requests_refused++;
+    rpc_busy(core_out(m), rpc, text, retry_after_ms);
+    core_end(m, session, begin);
+}
+
 const char *core_leader_hint(const struct master_core *m)
 {
     uint64_t leader = m->replica != NULL ? replica_leader(m->replica) : 0;

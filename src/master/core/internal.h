@@ -122,7 +122,7 @@ struct agent_view {
     LIST_ENTRY(agent_view) drain_link;
     struct damping damping;
     LIST_ENTRY(agent_view) damping_link; /* while that is on */
-    uint32_t next_part;      /* of `runs` */
+    uint32_t next_part;                  /* of `runs` */
     uint64_t reported_up_to; /* highest attempt in the parts so far: they ascend */
     uint64_t *reported;      /* those of them that are on it, in order */
     size_t reported_count, reported_capacity;
@@ -237,6 +237,9 @@ struct leading {
     uint64_t declared; /* agents of all marks */
     bool brake_said;
     uint64_t purge_cursor;
+    uint64_t
+        purge_next_us; /* when the next job may be purged, as far as the cursor is … */
+    uint64_t purge_due_us; /* … and as its last pass found; 0: none waits for that */
     unsigned purges_flying;
     unsigned repeats_flying;
     unsigned modes_flying; /* of agents, as clients want them */
@@ -353,6 +356,13 @@ void core_refuse(struct master_core *m,
                  enum error_code code,
                  const char *format,
                  ...) __attribute__((format(printf, 5, 6)));
+/* Busy: asking again is of no use before that; 0: when it is, is not known. */
+void core_busy(struct master_core *m,
+               uint64_t session,
+               uint32_t rpc,
+               uint64_t retry_after_ms,
+               const char *format,
+               ...) __attribute__((format(printf, 5, 6)));
 /* not_leader with the leader's address if it is known. */
 void core_not_leader(struct master_core *m, uint64_t session, uint32_t rpc);
 const char *core_leader_hint(const struct master_core *m);
@@ -536,6 +546,20 @@ void clients_session_closed(struct master_core *m, uint64_t session);
 void clients_finish(struct master_core *m);
 /* What a rejected command means to the one who sent it. */
 const char *clients_explain(enum method method, enum error_code code);
+
+/* busy.c: times that a client rests at least before it asks again. */
+#define BUSY_QUEUE_MS   100   /* requests that wait for others */
+#define BUSY_PLAN_MS    1000  /* a plan is being made */
+#define BUSY_STATE_MS   2000  /* the state is full */
+#define BUSY_UNKNOWN_MS 60000 /* and there is room when somebody makes some */
+
+struct busy {
+    const char *why;
+    uint64_t retry_after_ms;
+};
+
+/* The state has no room for such a command. */
+struct busy busy_because(const struct master_core *m, enum method method);
 void clients_planned(struct master_core *m,
                      uint64_t session,
                      uint32_t rpc,

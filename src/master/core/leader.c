@@ -265,14 +265,15 @@ static bool is_crowded(uint64_t jobs, uint64_t tasks)
     return jobs > LIMIT_JOBS / 4 * 3 || tasks > LIMIT_TASKS - LIMIT_TASKS_PER_JOB;
 }
 
-static bool is_old(const struct master_core *m, const struct job *job, bool crowded)
+/* When the job may be purged; UINT64_MAX: that is not known. */
+static uint64_t old_us(const struct master_core *m, const struct job *job, bool crowded)
 {
     uint64_t keep_us = m->config.job_retention_us;
 
     if (crowded && keep_us > JOB_RETENTION_CROWDED_US)
         keep_us = JOB_RETENTION_CROWDED_US;
-    return job->ended_us != 0 && job->attempts == 0 &&
-           job->ended_us + keep_us <= m->leading.time_us;
+    return job->ended_us != 0 && job->attempts == 0 ? job->ended_us + keep_us
+                                                    : UINT64_MAX;
 }
 
 /* Jobs that ended long ago make room; their keys stay as tombstones (joint 8). */
@@ -289,23 +290,32 @@ static void purge_old_jobs(struct master_core *m)
 
     if (m->leading.purges_flying > 0)
         return;
+    if (m->leading.purge_cursor == 0)
+        m->leading.purge_next_us = UINT64_MAX;
     for (; job != NULL && looks < PURGE_LOOKS && room > 0 &&
            m->leading.purges_flying < PURGES_PER_TICK && propose_has_room(m);
          job = RB_NEXT(job_tree, &m->state->jobs, job)) {
         struct command command = {.kind = COMMAND_PURGE, .purge.job = job->id};
+        uint64_t due_us = old_us(m, job, is_crowded(jobs, tasks));
 
         looks++;
         m->leading.purge_cursor = job->id;
-        if (!is_old(m, job, is_crowded(jobs, tasks)))
+        if (due_us > m->leading.time_us) {
+            if (due_us < m->leading.purge_next_us)
+                m->leading.purge_next_us = due_us;
             continue;
+        }
         jobs--;
         tasks -= job->instances;
         room--;
         m->leading.purges_flying++;
         propose(m, &command, &(struct origin){.kind = ORIGIN_PURGE});
     }
-    if (job == NULL)
-        m->leading.purge_cursor = 0;
+    if (job != NULL)
+        return;
+    m->leading.purge_cursor = 0;
+    m->leading.purge_due_us =
+        m->leading.purge_next_us == UINT64_MAX ? 0 : m->leading.purge_next_us;
 }
 
 void leader_purge_applied(struct master_core *m, const struct result *r)

@@ -242,6 +242,18 @@ void fixture_error(struct fixture *f,
     buffer_finish(&frame);
 }
 
+void fixture_busy(struct fixture *f,
+                  uint32_t master,
+                  uint32_t id,
+                  uint64_t retry_after_ms)
+{
+    struct buffer frame = {0};
+
+    rpc_busy(&frame, id, "the test is full", retry_after_ms);
+    fixture_frame(f, master, buffer_view(&frame));
+    buffer_finish(&frame);
+}
+
 void fixture_leading(struct fixture *f, uint32_t master, uint64_t term)
 {
     struct buffer frame = {0};

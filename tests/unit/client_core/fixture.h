@@ -69,6 +69,10 @@ void fixture_error(struct fixture *f,
                    uint32_t id,
                    enum error_code code,
                    const char *hint);
+void fixture_busy(struct fixture *f,
+                  uint32_t master,
+                  uint32_t id,
+                  uint64_t retry_after_ms);
 void fixture_leading(struct fixture *f, uint32_t master, uint64_t term);
 void fixture_frame(struct fixture *f, uint32_t master, struct bytes frame);
 /* Time goes on by this much, with CLIENT_TIME at every deadline on the way. */

@@ -133,6 +133,56 @@ START_TEST(busy_is_repeated_after_a_growing_rest)
 }
 END_TEST
 
+/* Who asks again sooner would hear the same; but others may make room, so it is not long. */
+START_TEST(busy_says_how_long_to_rest)
+{
+    size_t before;
+    uint64_t told_ms;
+
+    begin_asked();
+    before = f.sent_count;
+    told_ms = f.now_ms;
+    fixture_busy(&f, master_a, last_id(), 1500);
+    while (f.sent_count == before)
+        fixture_wait(&f, 1);
+    ck_assert_uint_ge(f.now_ms - told_ms, 750);
+    before = f.sent_count;
+    told_ms = f.now_ms;
+    fixture_busy(&f, master_a, last_id(), 20000);
+    while (f.sent_count == before)
+        fixture_wait(&f, 1);
+    ck_assert_uint_ge(f.now_ms - told_ms, 1000);
+    ck_assert_uint_le(f.now_ms - told_ms, 2001);
+    fixture_result(&f, master_a, last_id(), 17);
+    assert_finished(ERROR_NONE, "");
+}
+END_TEST
+
+START_TEST(busy_beyond_the_deadline_is_told_at_once)
+{
+    begin_asked();
+    fixture_busy(&f, master_a, last_id(), 600000);
+    ck_assert_uint_eq(f.finished_count, 1);
+    assert_finished(
+        ERROR_BUSY,
+        "the masters are busy, so nothing was changed: the test is full; try "
+        "again in 10");
+}
+END_TEST
+
+/* It may have been done by one that is gone. */
+START_TEST(busy_tells_nothing_of_an_earlier_try)
+{
+    begin_asked();
+    fixture_closed(&f, master_a);
+    fixture_connected_leading(&f, master_b, 2);
+    fixture_busy(&f, master_b, last_id(), 600000);
+    ck_assert_uint_eq(f.finished_count, 0);
+    fixture_wait(&f, CLIENT_DEADLINE_MS);
+    assert_finished(ERROR_TIMEOUT, "outcome is unknown");
+}
+END_TEST
+
 START_TEST(rests_are_jittered)
 {
     bool differ = false;
@@ -230,7 +280,8 @@ START_TEST(busy_to_the_end_says_so)
         fixture_error(&f, master_a, last_id(), ERROR_BUSY, "");
         fixture_wait(&f, 100);
     }
-    assert_finished(ERROR_BUSY, "nothing was changed");
+    assert_finished(ERROR_BUSY,
+                    "nothing was changed: because of the test; try again later");
 }
 END_TEST
 
@@ -278,6 +329,9 @@ int main(void)
     tcase_add_test(rules, a_leader_that_answers_others_is_not_suspected);
     tcase_add_test(rules, requests_do_not_pile_up_at_a_silent_leader);
     tcase_add_test(rules, busy_is_repeated_after_a_growing_rest);
+    tcase_add_test(rules, busy_says_how_long_to_rest);
+    tcase_add_test(rules, busy_beyond_the_deadline_is_told_at_once);
+    tcase_add_test(rules, busy_tells_nothing_of_an_earlier_try);
     tcase_add_test(rules, rests_are_jittered);
     tcase_add_test(rules, unavailable_asks_all);
     tcase_add_test(rules, an_unknown_outcome_says_how_to_find_out);

@@ -3,6 +3,8 @@
 #include "tests/unit/master_core/rig.h"
 
 #include "base/limits.h"
+#include "base/mem.h"
+#include "master/core/internal.h"
 #include "raft_fsm/state.h"
 
 enum { AGENT = 1, CLIENT = 2 };
@@ -49,6 +51,102 @@ START_TEST(test_a_check_index_from_the_future)
 }
 END_TEST
 
+/* But a key that was used is answered as it always is. */
+START_TEST(test_a_used_key_and_a_check_index_from_the_future)
+{
+    struct rig rig;
+    struct job_spec spec;
+    struct buffer packed = {0}, frame = {0};
+    struct submit_request request = {.key = {(const uint8_t *)"key", 3}};
+    struct submit_result first, again;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    job_spec_init(&spec);
+    spec.name = mem_strdup("job");
+    job_spec_add_arg(&spec, "true");
+    job_spec_pack(&spec, &packed);
+    request.spec = buffer_view(&packed);
+    request.check = master_state(rig.core)->index;
+    submit_pack(&request, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT, &frame);
+    rig_settle(&rig);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    ck_assert_int_eq(submit_result_unpack(&first, rig.answer.params, NULL), 0);
+    request.check = master_state(rig.core)->index + 1000;
+    submit_pack(&request, ++rig.last_rpc, &frame);
+    rig_frame(&rig, CLIENT, &frame);
+    rig_settle(&rig);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    ck_assert_int_eq(submit_result_unpack(&again, rig.answer.params, NULL), 0);
+    ck_assert_uint_eq(again.id, first.id);
+    ck_assert_uint_eq(again.index, first.index);
+    job_spec_finish(&spec);
+    buffer_finish(&packed);
+    rig_finish(&rig);
+}
+END_TEST
+
+static void expect_busy(struct rig *rig, const char *why)
+{
+    rig_send_submit(rig, CLIENT, 1, 4);
+    rig_settle(rig);
+    ck_assert_int_eq(rig->answer.code, ERROR_BUSY);
+    ck_assert_ptr_nonnull(
+        memmem(rig->answer.text.data, rig->answer.text.size, why, strlen(why)));
+}
+
+/* A state that is full says when that may be over; kills and reports go on. */
+START_TEST(test_as_many_tasks_as_may_be)
+{
+    struct rig rig;
+    uint64_t last = 0, first;
+
+    rig_init(&rig, STOPS_PER_TURN);
+    rig_open(&rig, AGENT, HELLO_AGENT);
+    rig_open(&rig, CLIENT, HELLO_CLIENT);
+    ck_assert_uint_eq(rig_register(&rig, AGENT, 0, 1), 1);
+    first = rig_submit(&rig, CLIENT, 1);
+    ck_assert_uint_eq(rig.launches[1], 1);
+    rig_report(&rig, AGENT, 1, 1, TASK_RUNNING);
+    for (uint64_t tasks = 1; tasks < LIMIT_TASKS; tasks += LIMIT_TASKS_PER_JOB) {
+        uint64_t left = LIMIT_TASKS - tasks;
+        struct job_spec spec;
+
+        job_spec_init(&spec);
+        spec.name = mem_strdup("full");
+        spec.instances =
+            (uint32_t)(left < LIMIT_TASKS_PER_JOB ? left : LIMIT_TASKS_PER_JOB);
+        spec.resources.amount[RESOURCE_CPUS] = LIMIT_RESOURCE;
+        job_spec_add_arg(&spec, "true");
+        last = rig_submit_spec(&rig, CLIENT, &spec);
+    }
+    ck_assert_uint_eq(master_state(rig.core)->task_count, LIMIT_TASKS);
+    expect_busy(&rig, "as many jobs or tasks as it may");
+    ck_assert_uint_eq(rig.answer.retry_after_ms, BUSY_UNKNOWN_MS);
+
+    rig_report(&rig, AGENT, 1, 1, TASK_FINISHED);
+    ck_assert_int_eq(job_task(state_job(master_state(rig.core), first), 0)->state,
+                     TASK_FINISHED);
+    rig_pass(&rig, 1000);
+    expect_busy(&rig, "as many jobs or tasks as it may");
+    ck_assert_uint_le(rig.answer.retry_after_ms, JOB_RETENTION_CROWDED_US / 1000);
+    ck_assert_uint_ge(rig.answer.retry_after_ms,
+                      JOB_RETENTION_CROWDED_US / 1000 - 10000);
+
+    rig_kill(&rig, CLIENT, last);
+    rig_settle(&rig);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    rig_purge(&rig, CLIENT, last);
+    rig_settle(&rig);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    rig_send_submit(&rig, CLIENT, 1, 4);
+    rig_settle(&rig);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    rig_finish(&rig);
+}
+END_TEST
+
 /* A flood of submits is told `busy`; it does not keep the leader from what is under way:
  * kills, reports of agents, placements. */
 START_TEST(test_flood)
@@ -71,6 +169,7 @@ START_TEST(test_flood)
     send_junk(&rig);
     ck_assert_uint_eq(rig.answers, ++answers);
     ck_assert_int_eq(rig.answer.code, ERROR_BUSY);
+    ck_assert_uint_eq(rig.answer.retry_after_ms, BUSY_QUEUE_MS);
 
     send_update(&rig, 1, TASK_RUNNING);
     rig_kill(&rig, CLIENT, job);
@@ -118,5 +217,7 @@ END_TEST
 UNIT_MAIN("master busy",
           unit_case("busy",
                     test_a_check_index_from_the_future,
+                    test_a_used_key_and_a_check_index_from_the_future,
+                    test_as_many_tasks_as_may_be,
                     test_flood,
                     test_flood_of_kills))
