@@ -51,6 +51,7 @@ static bool count_match(struct census *c, struct seek *k, struct fleet_agent *a)
         return true;
     count = matcher_constraints(k->matcher);
     c->open += is_open;
+    c->shut += !is_open;
     for (size_t i = 0; is_open && i <= count; i++)
         c->rejected[i] += !seek_keeps(k, a, i);
     if (!matcher_holds(k->matcher, &a->attributes, &k->effort))
@@ -91,14 +92,36 @@ static uint64_t room_when_empty(const struct resources *capacity,
     return room;
 }
 
-static void count_able(struct census *c,
-                       const struct resources *capacity,
-                       const struct demand *d,
-                       enum standing standing,
-                       uint64_t agents)
+/* The same of an agent that has what else they need, and may be not the only one with a value. */
+static uint64_t room_of_agent(struct seek *k, const struct fleet_agent *a)
 {
-    c->able[standing] += agents;
-    c->together += agents * room_when_empty(capacity, &d->need);
+    static const struct extra_use NOTHING;
+    const struct demand *d = k->demand;
+    const struct job *j = state_job(k->state, d->job);
+    uint64_t room = room_when_empty(&a->size->capacity, &d->need);
+    struct crowding crowding;
+
+    if (d->extras != NULL)
+        room = extra_room(
+            &fleet_extras_of(a)->offered, &NOTHING, d->extras, (uint32_t)room);
+    if (j == NULL || !seek_crowding(k, j, a, &crowding))
+        return room;
+    room = room < crowding.most ? room : crowding.most;
+    return crowding.group == 0 || room < crowding.group_most ? room
+                                                             : crowding.group_most;
+}
+
+/* Agents that share a value have no more together than one of them. */
+static void bound_by_values(struct census *c, const struct seek *k)
+{
+    const struct matcher *m = k->matcher;
+
+    for (size_t i = 0; m != NULL && i < m->distinct_count; i++) {
+        const struct counter *counter = &m->distincts[i];
+        uint64_t most = (uint64_t)counter->column->count * counter->limit;
+
+        c->together = c->together < most ? c->together : most;
+    }
 }
 
 static void count_small(struct census *c,
@@ -113,22 +136,33 @@ static void count_small(struct census *c,
 }
 
 static void count_extras_of(struct census *c,
+                            struct seek *k,
                             const struct fleet_agent *a,
-                            const struct demand *d,
                             bool matches)
 {
     static const struct extra_needs NONE;
+    const struct demand *d = k->demand;
     const struct extra_needs *n = d->extras == NULL ? &NONE : d->extras;
     const struct extra_capacity *offered = &fleet_extras_of(a)->offered;
     uint32_t ports = extra_ports_offered(offered);
     uint32_t missing = n->features & ~offered->features;
 
     if (matches && resources_contain(&a->size->capacity, &d->need)) {
-        if (extra_is_able(offered, n))
-            count_able(c, &a->size->capacity, d, a->standing, 1);
+        if (extra_is_able(offered, n)) {
+            c->able[a->standing]++;
+#ifdef MUTANT_TOGETHER_IN_AMOUNTS
+            c->together += room_when_empty(&a->size->capacity, &d->need);
+#else
+            c->together += d->at_once > 1 ? room_of_agent(k, a) : 1;
+#endif
+        }
         if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
             c->missing = missing;
+#ifdef MUTANT_SHUT_IS_SMALL
+    } else if (matches) {
+#else
     } else if (matches && a->standing == STANDS_OPEN) {
+#endif
         count_small(c, &a->size->capacity, d, 1);
     }
     c->most_ports = ports > c->most_ports ? ports : c->most_ports;
@@ -149,7 +183,7 @@ count_each(struct census *c, const struct fleet *f, struct seek *k, unsigned *lo
 
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&f->agents) {
         k->effort = (struct effort){.most = *looks};
-        count_extras_of(c, a, k->demand, count_match(c, k, a));
+        count_extras_of(c, k, a, count_match(c, k, a));
         k->effort.spent += k->matcher == NULL ? 1 : 2 * k->matcher->price;
         *looks -= k->effort.spent < *looks ? k->effort.spent : *looks;
         if (*looks == 0)
@@ -205,13 +239,21 @@ struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *look
         if (!spend(looks))
             return c;
         for (int s = 0; s < STANDINGS; s++)
-            if (is_plain && resources_contain(&size->capacity, &d->need))
-                count_able(&c, &size->capacity, d, (enum standing)s, size->agents[s]);
+            if (is_plain && resources_contain(&size->capacity, &d->need)) {
+                c.able[s] += size->agents[s];
+#ifdef MUTANT_TOGETHER_WITHOUT_SHUT
+                if (s != STANDS_OPEN)
+                    continue;
+#endif
+                c.together +=
+                    size->agents[s] * room_when_empty(&size->capacity, &d->need);
+            }
         if (is_plain)
             count_small(&c, &size->capacity, d, size->agents[STANDS_OPEN]);
         take_larger(&c.largest, &size->capacity);
     }
     if (!is_plain)
         count_each(&c, f, k, looks);
+    bound_by_values(&c, k);
     return c;
 }

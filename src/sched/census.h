@@ -11,7 +11,7 @@ struct seek;
  * extras also of each of those. */
 struct census {
     uint64_t able[STANDINGS]; /* large enough when empty */
-    uint64_t together; /* tasks that these may have, but for ports and the like */
+    uint64_t together;        /* tasks of a gang that these may have, at most */
     uint64_t
         small[RESOURCE_KINDS]; /* agents that take work and are not, by the first kind
                                      * of which they have too little */
@@ -25,7 +25,8 @@ struct census {
     uint32_t missing; /* features; those of the first such agent */
     /* Of a task that does not take any agent: */
     uint64_t matching; /* agents that keep what does not depend on other tasks */
-    uint64_t open;     /* agents that take work, and how many of those … */
+    uint64_t shut;     /* agents that take no work, … */
+    uint64_t open;     /* … and that do, and how many of those … */
     uint64_t
         rejected[LIMIT_CONSTRAINTS + 1]; /* … each constraint rejects; anti-affinities
                                                  * are behind the last */

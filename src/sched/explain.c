@@ -523,9 +523,12 @@ static void say_rejections(struct text *t,
             (unsigned long long)c->rejected[i]);
         if (is_first)
             say(t,
-                " of %llu agent%s",
+                " of %llu agent%s%s",
                 (unsigned long long)c->open,
-                c->open == 1 ? "" : "s");
+                c->open == 1 ? "" : "s",
+                c->shut == 0   ? ""
+                : c->open == 1 ? " that takes work"
+                               : " that take work");
         is_first = false;
         buffer_finish(&what);
     }

@@ -149,6 +149,10 @@ START_TEST(test_a_gang_that_all_agents_together_cannot_hold)
     ck_assert_str_eq(explain_settled(cluster_submit_like(&c, &spec)),
                      "waiting for 13 x 1 cpu, 64 MiB at once: all agents together can "
                      "hold 12");
+    cluster_agent_mode(&c, 3, AGENT_CORDONED); /* may be opened again */
+    spec.instances = 12;
+    ck_assert_str_eq(explain_settled(cluster_submit_like(&c, &spec)),
+                     "waiting for 12 x 1 cpu, 64 MiB at once: room for 2 now");
 }
 END_TEST
 

@@ -559,6 +559,58 @@ START_TEST(test_which_constraint_rejects_how_many)
 }
 END_TEST
 
+/* Too small counts among those that keep the constraints and take work. */
+START_TEST(test_who_is_too_small)
+{
+    uint64_t job, last;
+
+    add(amounts(4000, 0, 0, 0), "rack:a");
+    add(amounts(1000, 0, 0, 0), "rack:a");
+    last = add(amounts(1000, 0, 0, 0), "rack:a");
+    add(amounts(1000, 0, 0, 0), "rack:b");
+    spec.resources = amounts(3000, 0, 0, 0);
+    constrain("rack = a");
+    job = submit(2);
+    ck_assert_str_eq(explain(job),
+                     "waiting for 3 cpus: 1 agent has room when its tasks end; cpus: 1 "
+                     "full, 2 too small; rack = a rejects 1 of 4 agents");
+    cluster_agent_mode(&c, last, AGENT_CORDONED);
+    ck_assert_str_eq(
+        explain(job),
+        "waiting for 3 cpus: 1 agent has room when its tasks end; cpus: 1 "
+        "full, 1 too small; rack = a rejects 1 of 3 agents that take work");
+}
+END_TEST
+
+static const char *explain_gang(uint32_t instances)
+{
+    spec.gang = true;
+    explain(submit(instances));
+    spec.gang = false;
+    return why;
+}
+
+/* What a gang has besides amounts counts as well. */
+START_TEST(test_what_all_agents_together_can_hold)
+{
+    for (int i = 0; i < 4; i++)
+        add(amounts(8000, 0, 0, 0), i < 2 ? "rack:a" : "rack:b");
+    constrain("agent distinct 2");
+    ck_assert_str_eq(explain_gang(9),
+                     "waiting for 9 x 1 cpu at once: all agents together can hold 8");
+    constrain("rack distinct 3");
+    ck_assert_str_eq(explain_gang(7),
+                     "waiting for 7 x 1 cpu at once: all agents together can hold 6");
+    constrain("rack = a");
+    ck_assert_str_eq(explain_gang(17),
+                     "waiting for 17 x 1 cpu at once: all agents together can hold 16");
+    constrain("rack distinct 3");
+    constrain("agent distinct 1");
+    ck_assert_str_eq(explain_gang(5),
+                     "waiting for 5 x 1 cpu at once: all agents together can hold 4");
+}
+END_TEST
+
 /* At a character. */
 START_TEST(test_long_texts_are_cut)
 {
@@ -787,6 +839,8 @@ int main(void)
                   test_it_would_rather_be_apart),
         unit_case("why",
                   test_which_constraint_rejects_how_many,
+                  test_who_is_too_small,
+                  test_what_all_agents_together_can_hold,
                   test_long_texts_are_cut,
                   test_anti_affinity_is_named),
         unit_case("costs",
