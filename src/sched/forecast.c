@@ -13,6 +13,7 @@
 struct ending {
     uint64_t from_us; /* when its place is expected to be free */
     uint64_t at_us;   /* when it should be */
+    bool stays;       /* it goes on until somebody ends it: behind all others */
     uint64_t order;   /* of those that are equal */
     const struct job *job;
     const struct attempt *attempt; /* NULL: it is planned only */
@@ -47,16 +48,25 @@ static void expect(struct ending *e, uint64_t at_us, uint64_t now_us)
     e->from_us = at_us >= now_us ? at_us : now_us + (now_us - at_us);
 }
 
+/* By its job, when it began then. */
+static void expect_end(struct ending *e, uint64_t began_us, uint64_t now_us)
+{
+    uint64_t ms = e->job->expected_ms;
+
+#ifndef MUTANT_SERVICES_END
+    e->stays = job_goes_on((enum job_kind)e->job->kind);
+#endif
+    expect(e, ms == 0 || e->stays ? FORECAST_NEVER : later(began_us, ms), now_us);
+}
+
 static struct ending ending_of(const struct attempt *t, uint64_t now_us)
 {
     struct ending e = {.order = t->id, .job = t->job, .attempt = t};
 
     if (attempt_is_to_end(t))
         expect(&e, now_us, now_us);
-    else if (t->job->expected_ms == 0)
-        expect(&e, FORECAST_NEVER, now_us);
     else
-        expect(&e, later(began_us(t), t->job->expected_ms), now_us);
+        expect_end(&e, began_us(t), now_us);
     return e;
 }
 
@@ -76,9 +86,7 @@ add_planned(struct outlook *o, size_t i, size_t *count, struct resources *used)
 
     if (j == NULL)
         return;
-    expect(&e,
-           j->expected_ms == 0 ? FORECAST_NEVER : later(o->now_us, j->expected_ms),
-           o->now_us);
+    expect_end(&e, o->now_us, o->now_us);
     add(o, count, e);
     resources_add(used, &j->resources);
 }
@@ -106,6 +114,8 @@ static int by_end(const void *a, const void *b)
 
     if (x->from_us != y->from_us)
         return x->from_us < y->from_us ? -1 : 1;
+    if (x->stays != y->stays)
+        return x->stays ? 1 : -1;
     return (x->order > y->order) - (x->order < y->order);
 }
 
@@ -177,10 +187,8 @@ static void end_next(const struct outlook *o, struct walk *w)
     w->at_us = e->at_us;
     resources_subtract(&w->used, &e->job->resources);
     if (o->demand->extras != NULL && e->attempt != NULL && e->job->extras != NULL)
-        extra_give(&w->use,
-                   e->job->extras,
-                   attempt_ports(e->attempt),
-                   e->attempt->port_count);
+        extra_give(
+            &w->use, e->job->extras, attempt_ports(e->attempt), e->attempt->port_count);
 }
 
 /* How many tasks have room by then: `most` at most. */

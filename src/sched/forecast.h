@@ -3,7 +3,8 @@
  *
  * Tasks end in the order in which they are expected to.  One whose time is over already is
  * expected to take as much longer as it is late; one of which nothing is known ends after all
- * others, the oldest first.
+ * others, the oldest first; and behind those what goes on until somebody ends it, tasks of services
+ * and system jobs, whatever is expected of them.
  */
 #ifndef SCHED_FORECAST_H
 #define SCHED_FORECAST_H

@@ -157,7 +157,8 @@ START_TEST(test_a_gang_that_is_choosy)
     gang = cluster_submit_like(&c, &spec);
     match_finish(&spec.match);
     settle(0);
-    ck_assert_str_eq(explain(gang), "waiting for 4 x 1 cpu at once");
+    ck_assert_str_eq(explain(gang),
+                     "waiting for 4 x 1 cpu at once: all agents together can hold 3");
     cluster_add_agent(&c, cpus(8));
     settle(4);
     for (uint32_t i = 0; i < 4; i++)

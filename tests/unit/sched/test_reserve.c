@@ -548,6 +548,28 @@ START_TEST(test_where_no_time_is_known_tasks_are_counted)
 }
 END_TEST
 
+/* What goes on until somebody ends it is no end to wait for, while others are. */
+START_TEST(test_services_are_behind_all_others)
+{
+    struct job_spec spec;
+
+    cluster_add_agent(&c, cpus(8));
+    job_spec_init(&spec);
+    spec.kind = JOB_SERVICE;
+    job_spec_complete(&spec);
+    spec.resources = cpus(1);
+    spec.estimate_ms = 1000;
+    cluster_submit_like(&c, &spec);
+    settle(1);
+    run_on(1, 7, 0);
+    large = submit(7, 0);
+    settle(0);
+    ck_assert_str_eq(explain(large),
+                     "waiting for 7 cpus: 1 agent has room when its tasks end; cpus: 1 "
+                     "full; agent 1 is reserved for it, when 1 task ends");
+}
+END_TEST
+
 /* With few looks it is not told when there may be room. */
 START_TEST(test_the_soonest_start_costs_a_part_of_the_looks)
 {
@@ -596,6 +618,7 @@ int main(void)
                          test_a_search_ends_though_shares_pass_each_other,
                          test_who_waits_is_told_what_is_reserved_and_when,
                          test_where_no_time_is_known_tasks_are_counted,
+                         test_services_are_behind_all_others,
                          test_the_soonest_start_costs_a_part_of_the_looks);
 
     tcase_add_checked_fixture(t, setup, teardown);
