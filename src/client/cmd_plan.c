@@ -249,7 +249,7 @@ static void say(struct buffer *out, const struct plan_row *r)
         break;
     case PLAN_SAME:
         buffer_printf(
-            out, "  job %" PRIu64 " of this name runs and goes on beside it", r->other);
+            out, "  job %" PRIu64 " has this name and goes on beside it", r->other);
         say_why(out, r, "; it differs in: ");
         break;
     case PLAN_REMOVED:

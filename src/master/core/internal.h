@@ -322,6 +322,8 @@ struct master_core {
     struct listed listed;
     uint64_t listed_ms; /* when there was something the last time */
     bool planning;      /* MASTER_PLANNED is to come */
+    uint64_t
+        planned; /* in the copy for it: the first job that is not submitted; or 0 */
     struct job_to_stop *jobs_to_stop;
     size_t jobs_to_stop_count, jobs_to_stop_capacity;
 
@@ -425,6 +427,12 @@ void schedules_turn(struct master_core *m);
 void schedules_fired(struct master_core *m, uint64_t job, const struct result *r);
 /* Of a job of which others are made: when, and how many so far. */
 void schedules_say(struct master_core *m, const struct job *j, char *why, size_t size);
+/* Of one that is not submitted: what would become of it, from that time on. */
+void schedules_say_planned(struct master_core *m,
+                           const struct job *j,
+                           uint64_t now_us,
+                           char *why,
+                           size_t size);
 
 /* agents.c */
 void agents_opened(struct master_core *m, struct session *session);

@@ -341,7 +341,7 @@ static int submit(struct plan *p, const struct plan_request *q, struct error *er
     if (r.code != ERROR_NONE)
         return error_set(err, r.code, "%s", clients_explain(METHOD_SUBMIT_ALL, r.code));
     p->has_submitted = true;
-    p->first_job = r.id;
+    p->first_job = p->m->planned = r.id;
     p->last_job = p->m->state->globals.last_job_id;
     return 0;
 }
@@ -373,6 +373,10 @@ static struct bytes explain_wait(struct plan *p, const struct job *j, char *why)
     unsigned looks = SCHED_EXPLAIN_LOOKS;
 
     why[0] = 0;
+    if (j->made != NULL && j->id >= p->first_job && p->has_submitted) {
+        schedules_say_planned(p->m, j, p->stamp_us, why, SCHED_WHY_BYTES);
+        return text_view(why);
+    }
     if (job_pending(j) > 0)
         sched_explain(
             p->m->sched, p->m->state, p->stamp_us, j, &looks, why, SCHED_WHY_BYTES);
@@ -407,7 +411,10 @@ static void put_flow(struct plan *p, const struct flow *f)
     row.host = host_of(p->m, f->agent, host);
     if (j != NULL)
         row.name = job_spec_name(j->spec);
-    if (f->kind == PLAN_STRANDED && j != NULL)
+    if (f->kind == PLAN_STRANDED && j != NULL && j->system != NULL)
+        row.why =
+            text_view("a system job has a task on each agent, and none elsewhere");
+    else if (f->kind == PLAN_STRANDED && j != NULL)
         row.why = explain_wait(p, j, why);
     put_row(p, &row);
 }
@@ -426,13 +433,26 @@ static void put_flows(struct plan *p)
     p->flow_count = 0;
 }
 
+/* Of each job that is made of it, where it has none itself. */
+static uint32_t instances_of(const struct job *j)
+{
+    uint32_t instances = j->instances;
+    struct job_spec spec;
+
+    if (j->made == NULL || job_spec_unpack(&spec, j->spec, NULL) != 0)
+        return instances;
+    instances = spec.instances;
+    job_spec_finish(&spec);
+    return instances;
+}
+
 /* Where the tasks of a new job are, and what waits of it. */
 static void tell_job(struct plan *p, uint32_t place, const struct job *j)
 {
     char text[SCHED_WHY_BYTES];
     struct plan_row row = {.kind = PLAN_JOB,
                            .job = place,
-                           .count = j->instances,
+                           .count = instances_of(j),
                            .name = job_spec_name(j->spec)};
 
     put_row(p, &row);

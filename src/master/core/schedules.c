@@ -573,6 +573,56 @@ static void say_next(const struct slot_view *v, char *text, size_t size)
     }
 }
 
+#define SLOTS_PLANNED 3 /* that a plan tells */
+
+/* "its jobs start at 2026-11-27T02:00:00Z, …"; as the zone is known now. */
+static void say_slots(const struct cron *cron,
+                      const struct zone *zone,
+                      uint64_t now_us,
+                      char *why,
+                      size_t size)
+{
+    int64_t at = slot_after(cron, zone, (int64_t)(now_us / SECOND_US));
+    size_t used = 0;
+
+    for (int i = 0; i < SLOTS_PLANNED && at != ZONE_NEVER && used < size; i++) {
+        char text[TEXT_TIME_MAX];
+
+        text_time(text, (uint64_t)at * SECOND_US);
+        used += (size_t)snprintf(why + used,
+                                 size - used,
+                                 "%s%.19sZ",
+                                 i == 0 ? "jobs are made of it at " : ", ",
+                                 text);
+        at = slot_after(cron, zone, at);
+    }
+}
+
+void schedules_say_planned(
+    struct master_core *m, const struct job *j, uint64_t now_us, char *why, size_t size)
+{
+    static const struct zone UTC;
+    struct job_spec spec;
+    struct cron cron;
+
+    if (j->made->is_dispatched) {
+        snprintf(why, size, "jobs are made of it by `triarch dispatch`");
+        return;
+    }
+    if (job_spec_unpack(&spec, j->spec, NULL) != 0)
+        return; /* a later version has another opinion of it */
+    if (cron_parse(&cron, spec.schedule.cron, NULL) == 0) {
+        const char *name = spec.schedule.timezone;
+        struct zone_view *z = name == NULL ? NULL : find_zone(&m->schedules, name);
+
+        if (name == NULL || (z != NULL && z->is_known))
+            say_slots(&cron, z == NULL ? &UTC : &z->zone, now_us, why, size);
+        else
+            snprintf(why, size, "jobs are made of it by the clocks of %s", name);
+    }
+    job_spec_finish(&spec);
+}
+
 void schedules_say(struct master_core *m, const struct job *j, char *why, size_t size)
 {
     const struct job_template *t = j->made;

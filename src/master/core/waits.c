@@ -115,8 +115,21 @@ static void say_restarts(const struct job *job, char *why, size_t size)
             most->message != NULL ? most->message : "");
 }
 
+/* One that is not submitted has no id that a user could look up. */
+static void
+say_awaited(const struct master_core *m, const struct job *job, char *why, size_t size)
+{
+    struct bytes name = job_spec_name(job->spec);
+
+    if (m->planned != 0 && job->id >= m->planned && name.size > 0)
+        say(why, size, "waiting for %.*s", (int)name.size, (const char *)name.data);
+    else
+        say(why, size, "waiting for job %llu", (unsigned long long)job->id);
+}
+
 /* What a job waits for before it begins, or why it never will. */
-static void say_after(const struct job *job, char *why, size_t size)
+static void
+say_after(const struct master_core *m, const struct job *job, char *why, size_t size)
 {
     static const char *const TO[JOB_ON_COUNT] = {
         [JOB_ON_SUCCESS] = "complete", [JOB_ON_FAILURE] = "fail", [JOB_ON_ANY] = "end"};
@@ -135,11 +148,8 @@ static void say_after(const struct job *job, char *why, size_t size)
         return;
     TAILQ_FOREACH (d, &job->links->after, in_job)
         others += d != first;
-    say(why,
-        size,
-        "waiting for job %llu to %s",
-        (unsigned long long)first->on_job->id,
-        TO[first->on]);
+    say_awaited(m, first->on_job, why, size);
+    say(why, size, " to %s", TO[first->on]);
     if (others > 0)
         say(why, size, ", and for %u other%s", others, others == 1 ? "" : "s");
 }
@@ -149,7 +159,7 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
     const struct task_extras *first = job_first_retry(job);
     char more[SCHED_WHY_BYTES] = "";
 
-    say_after(job, why, size);
+    say_after(m, job, why, size);
     if (job->made != NULL && job->kill_index == 0)
         schedules_say(m, job, why, size);
     if (!say_lease(m, job, more, sizeof(more)) && first != NULL && job->kill_index == 0)

@@ -288,13 +288,56 @@ START_TEST(test_several_jobs)
     struct job_spec jobs[2];
 
     make_job(&jobs[0], 1, CPUS);
+    mem_free(jobs[0].name);
+    jobs[0].name = mem_strdup("extract");
     make_job(&jobs[1], 2, CPUS);
     job_spec_add_after(&jobs[1], (struct job_after){-1, JOB_ON_SUCCESS});
     ask(jobs, 2, NULL, 0);
     ck_assert_uint_eq(told(PLAN_JOB), 3);
     ck_assert_uint_eq(told(PLAN_PLACED), 1);
     ck_assert_uint_eq(row_of(PLAN_WAITS, 0).job, 1);
-    ck_says(row_of(PLAN_WAITS, 0).why, "waiting for job 1 to complete");
+    ck_says(row_of(PLAN_WAITS, 0).why, "waiting for extract to complete");
+}
+END_TEST
+
+static void ask_scheduled(const char *cron, const char *timezone)
+{
+    struct job_spec spec;
+
+    make_job(&spec, 2, 1);
+    spec.schedule.cron = mem_strdup(cron);
+    spec.schedule.timezone = timezone == NULL ? NULL : mem_strdup(timezone);
+    ask(&spec, 1, NULL, 0);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    ck_assert_uint_eq(row_of(PLAN_JOB, 0).count, 2);
+    ck_assert_uint_eq(row_of(PLAN_WAITS, 0).count, 0);
+}
+
+/* Nothing of it runs itself: when jobs are made of it. */
+START_TEST(test_a_schedule)
+{
+    ask_scheduled("30 4 * * *", NULL);
+    ck_says(row_of(PLAN_WAITS, 0).why,
+            "jobs are made of it at 2023-11-15T04:30:00Z, 2023-11-16T04:30:00Z, "
+            "2023-11-17T04:30:00Z");
+    ask_scheduled("30 4 * * *", "Europe/Berlin"); /* which nobody needed yet */
+    ck_says(row_of(PLAN_WAITS, 0).why, "by the clocks of Europe/Berlin");
+}
+END_TEST
+
+START_TEST(test_tasks_of_system_jobs_go_nowhere)
+{
+    struct plan_removal removal = agent_is("1", false);
+    struct job_spec spec;
+
+    make_job(&spec, 1, 1);
+    spec.kind = JOB_SYSTEM;
+    job_spec_complete(&spec);
+    rig_submit_spec(&rig, CLIENT, &spec);
+    ask(NULL, 0, &removal, 1);
+    ck_assert_int_eq(rig.answer.code, ERROR_NONE);
+    ck_assert_uint_eq(told(PLAN_STRANDED), 1);
+    ck_says(row_of(PLAN_STRANDED, 0).why, "a task on each agent");
 }
 END_TEST
 
@@ -342,6 +385,8 @@ int main(void)
                          test_jobs_that_masters_refuse,
                          test_one_of_this_name_runs,
                          test_several_jobs,
+                         test_a_schedule,
+                         test_tasks_of_system_jobs_go_nowhere,
                          test_one_at_a_time,
                          test_nobody_waits_any_more);
 
