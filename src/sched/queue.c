@@ -137,6 +137,13 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
     return shape;
 }
 
+struct told *shape_told(struct shape *shape)
+{
+    if (shape->told == NULL)
+        shape->told = mem_zalloc(sizeof(*shape->told));
+    return shape->told;
+}
+
 /* ---- jobs ---- */
 
 struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job)

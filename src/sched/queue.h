@@ -46,7 +46,7 @@ struct told {
     uint64_t room_version; /* of the fleet */
     struct shortage shortage;
     uint64_t shortage_version;
-    struct soonest soonest;  /* it may be that there is none */
+    struct soonest soonest; /* it may be that there is none */
     uint64_t soonest_version;
 };
 
@@ -120,6 +120,8 @@ struct shape *queue_shape(const struct queue *q, const struct job *j);
 /* The first shape of a place, or NULL; and the first job of a shape. */
 struct shape *queue_first(const struct queue *q, enum place place);
 struct waiting *shape_first(const struct shape *shape);
+/* What was told of it, or nothing yet. */
+struct told *shape_told(struct shape *shape);
 /* Its first job has nothing to place any more: the shape goes on with the next, or ends. */
 void queue_pop(struct queue *q, struct shape *shape);
 void queue_move(struct queue *q, struct shape *shape, enum place to);

@@ -95,6 +95,23 @@ void seek_begin(struct seek *k,
         begin_aparts(k);
 }
 
+void seek_pay(struct seek *k, unsigned *looks)
+{
+    unsigned spent = k->effort.spent;
+
+    *looks -= spent < *looks ? spent : *looks;
+    k->effort = (struct effort){.most = *looks};
+}
+
+bool seek_pay_for_agent(struct seek *k, unsigned *looks)
+{
+    bool is_known = !k->effort.is_cut;
+
+    k->effort.spent++;
+    seek_pay(k, looks);
+    return is_known;
+}
+
 /* ---- anti-affinity ---- */
 
 /* False when it is cut. */

@@ -70,8 +70,9 @@ void seek_heed(struct seek *k,
                uint64_t now_us);
 /* One of them keeps so many tasks of it away from this agent; if it is on it, since they need too
  * much there. */
-bool
-seek_is_too_much(const struct seek *k, const struct fleet_agent *a, uint32_t tasks);
+bool seek_is_too_much(const struct seek *k,
+                      const struct fleet_agent *a,
+                      uint32_t tasks);
 static inline bool
 seek_is_refused(const struct seek *k, const struct fleet_agent *a, uint32_t tasks)
 {
@@ -84,8 +85,7 @@ static inline uint32_t seek_together(const struct seek *k)
     return k->is_single || k->has_wishes || k->few != NULL ? k->demand->at_once : 1;
 }
 /* How many of `room` tasks of a gang they let in. */
-uint32_t
-seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room);
+uint32_t seek_let_in(const struct seek *k, const struct fleet_agent *a, uint32_t room);
 /* One more of the job is planned. */
 void seek_took(struct seek *k, struct fleet_agent *a, const struct job *j);
 /* From now on all answers are as if this attempt of the job was not there, whatever is planned, and
@@ -113,9 +113,9 @@ bool seek_counts_tasks(const struct seek *k);
 bool seek_depends_on_tasks(const struct seek *k);
 /* How many tasks of a gang may be on an agent that matches, and together on those of its group. */
 struct crowding {
-    uint32_t most;       /* UINT32_MAX: that is no matter */
-    uint32_t group;      /* 0: none; else … */
-    uint32_t kind;       /* … which attribute they share */
+    uint32_t most;  /* UINT32_MAX: that is no matter */
+    uint32_t group; /* 0: none; else … */
+    uint32_t kind;  /* … which attribute they share */
     uint32_t group_most;
 };
 
@@ -126,5 +126,10 @@ bool seek_crowding(const struct seek *k,
                    struct crowding *out);
 /* True if it may be there as far as it is no matter of amounts, ports and the like. */
 bool seek_matches(struct seek *k, struct fleet_agent *a);
+
+/* For explanations: what was spent is taken from *looks, and what is left may be spent next. */
+void seek_pay(struct seek *k, unsigned *looks);
+/* The same after an agent was asked, for that as well; false when what it said is not known. */
+bool seek_pay_for_agent(struct seek *k, unsigned *looks);
 
 #endif
