@@ -1,6 +1,8 @@
 /* when.c - what is kept for who waits, and when it may begin. */
 #include "sched/when.h"
 
+#include "base/text.h"
+
 bool sched_reservation(const struct sched *s,
                        uint64_t now_us,
                        uint64_t job,
@@ -18,17 +20,15 @@ bool sched_reservation(const struct sched *s,
     return true;
 }
 
-/* "in 12 min", "in 40 s" */
+/* " in 12m", " in 40s": rounded up, from two minutes on to minutes. */
 static void say_in(struct text *t, uint64_t us)
 {
     uint64_t s = (us + 999999) / 1000000;
+    char time[TEXT_SHORT_MAX];
 
-    if (s <= 120)
-        say(t, " in %llu s", (unsigned long long)s);
-    else if (s <= 120 * 60)
-        say(t, " in %llu min", (unsigned long long)(s + 59) / 60);
-    else
-        say(t, " in %llu h", (unsigned long long)(s + 3599) / 3600);
+    if (s > 120)
+        s = (s + 59) / 60 * 60;
+    say(t, " in %s", text_duration(time, s * 1000));
 }
 
 static uint32_t agents_of(const struct claim *c)

@@ -6,8 +6,8 @@
 #include "sched/seek.h"
 #include "sched/words.h"
 
-/* "; agent 1 is reserved for it in 12 min", "; agent 1 has room and is reserved for job 4", "; agent 2
- * may have room in 3 min"; nothing where it is not known. */
+/* "; agent 1 is reserved for it in 12m", "; agent 1 has room and is reserved for job 4", "; agent 2
+ * may have room in 3m"; nothing where it is not known. */
 void say_when(struct text *t,
               const struct sched *s,
               const struct state *state,

@@ -163,7 +163,7 @@ struct task_info {
     const uint16_t *ports;
     uint32_t port_count; /* at most LIMIT_TASK_PORTS */
     uint16_t unpacked[LIMIT_TASK_PORTS];
-    struct bytes why; /* what time it waits for ("retry 2 of 3 in 14 s"), or empty */
+    struct bytes why; /* what time it waits for ("retry 2 of 3 in 14s"), or empty */
 };
 void task_info_pack(struct list_writer *w, const struct task_info *t);
 bool task_info_next(const struct list_result *l,

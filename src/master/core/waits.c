@@ -5,6 +5,7 @@
  */
 #include "master/core/internal.h"
 
+#include "base/text.h"
 #include "raft_fsm/retry.h"
 
 #include <stdarg.h>
@@ -25,9 +26,10 @@ say(char *why, size_t size, const char *format, ...)
     va_end(args);
 }
 
-static unsigned long long seconds(uint64_t ms)
+/* Rounded up to seconds. */
+static const char *wait_text(char text[TEXT_SHORT_MAX], uint64_t ms)
 {
-    return (unsigned long long)(ms + 999) / 1000;
+    return text_duration(text, (ms + 999) / 1000 * 1000);
 }
 
 static void say_retry(struct master_core *m,
@@ -37,6 +39,7 @@ static void say_retry(struct master_core *m,
                       size_t size)
 {
     uint64_t left_ms = repeats_due_ms(m, x->retry_us);
+    char time[TEXT_SHORT_MAX];
 
     if (retry_is_after_loss(x))
         say(why, size, "lost %u times in a row, again", x->losses);
@@ -45,7 +48,7 @@ static void say_retry(struct master_core *m,
     else
         say(why, size, "retry %u of %u", x->retries, job->policy->reschedule.attempts);
     if (left_ms > 0)
-        say(why, size, " in %llu s", seconds(left_ms));
+        say(why, size, " in %s", wait_text(time, left_ms));
     else
         say(why, size, " now");
 }
@@ -58,15 +61,16 @@ void waits_task(struct master_core *m,
 {
     const struct attempt *a = state_attempt(m->state, t->attempt_id);
     uint64_t lease_ms = a == NULL ? 0 : repeats_lease_left_ms(m, a);
+    char time[TEXT_SHORT_MAX];
 
     if (lease_ms > 0)
         say(why,
             size,
             "waiting for the lease of attempt %u on agent %llu to run out, at most "
-            "%llu s",
+            "%s",
             t->attempt,
             (unsigned long long)t->agent_id,
-            seconds(lease_ms));
+            wait_text(time, lease_ms));
     else if (task_waits(t) && job->kill_index == 0)
         say_retry(m, job, t->extras, why, size);
 }
@@ -157,7 +161,7 @@ say_after(const struct master_core *m, const struct job *job, char *why, size_t 
 void waits_job(struct master_core *m, const struct job *job, char *why, size_t size)
 {
     const struct task_extras *first = job_first_retry(job);
-    char more[SCHED_WHY_BYTES] = "";
+    char more[SCHED_WHY_BYTES] = "", time[TEXT_SHORT_MAX];
 
     say_after(m, job, why, size);
     if (job->made != NULL && job->kill_index == 0)
@@ -165,10 +169,10 @@ void waits_job(struct master_core *m, const struct job *job, char *why, size_t s
     if (!say_lease(m, job, more, sizeof(more)) && first != NULL && job->kill_index == 0)
         say(more,
             sizeof(more),
-            "%u task%s to be tried again, the first in %llu s",
+            "%u task%s to be tried again, the first in %s",
             job_waiting(job),
             job_waiting(job) == 1 ? " waits" : "s wait",
-            seconds(repeats_due_ms(m, first->retry_us)));
+            wait_text(time, repeats_due_ms(m, first->retry_us)));
     if (more[0] != 0)
         say(why, size, "%s%s", why[0] != 0 ? "; " : "", more);
     if (!job_state_is_final(job_state(job)))

@@ -95,8 +95,8 @@ START_TEST(test_a_failed_task_is_tried_again_when_it_is_due)
     rig_submit_spec(&rig, CLIENT, &spec);
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
     ck_assert_int_eq(task(&rig)->state, TASK_PENDING);
-    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 2 s");
-    expect_why_of_task(&rig, "retry 1 of 1 in 2 s");
+    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 2s");
+    expect_why_of_task(&rig, "retry 1 of 1 in 2s");
     pass(&rig, 1700);
     ck_assert_uint_eq(rig.launches[2], 0);
     pass(&rig, 800);
@@ -231,7 +231,7 @@ START_TEST(test_an_exclusive_run_is_waited_for)
         "task 0 is waiting for the lease of attempt 1 on agent 1 to run out");
     rig_pass(&rig, LAPSE_MS - 1000);
     expect_why_of_task(
-        &rig, "waiting for the lease of attempt 1 on agent 1 to run out, at most 1 s");
+        &rig, "waiting for the lease of attempt 1 on agent 1 to run out, at most 1s");
     rig_pass(&rig, 500);
     ck_assert_int_eq(task(&rig)->state, TASK_RUNNING);
     rig_pass(&rig, 1000);
@@ -256,9 +256,9 @@ START_TEST(test_what_waits_for_time_is_told_beside_what_waits_for_room)
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_FAILED);
     rig_settle(&rig);
     ck_assert_uint_eq(rig.launches[2], 1);
-    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 5 s");
+    rig_expect_why(&rig, CLIENT, 1, "1 task waits to be tried again, the first in 5s");
     rig_report(&rig, AGENT_SESSION, 1, 2, TASK_RUNNING);
-    expect_why_of_task(&rig, "retry 1 in 5 s");
+    expect_why_of_task(&rig, "retry 1 in 5s");
     rig_finish(&rig);
 }
 END_TEST
@@ -297,10 +297,10 @@ START_TEST(test_a_task_that_is_lost_again_says_so)
     rig_report(&rig, AGENT_SESSION, 1, 1, TASK_LOST);
     expect_why_of_task(&rig, "");
     rig_report(&rig, AGENT_SESSION, 1, 2, TASK_LOST);
-    expect_why_of_task(&rig, "lost 2 times in a row, again in 1 s");
+    expect_why_of_task(&rig, "lost 2 times in a row, again in 1s");
     pass(&rig, 1500);
     rig_report(&rig, AGENT_SESSION, 1, 3, TASK_LOST);
-    expect_why_of_task(&rig, "lost 3 times in a row, again in 2 s");
+    expect_why_of_task(&rig, "lost 3 times in a row, again in 2s");
     rig_finish(&rig);
 }
 END_TEST

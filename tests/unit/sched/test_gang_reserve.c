@@ -176,7 +176,7 @@ START_TEST(test_the_example_of_a_gang)
     check_time(gang, 30);
     ck_assert_str_eq(explain(gang),
                      "waiting for 5 x 2 cpus at once: room for 2 now; "
-                     "2 agents are reserved for it in 30 min");
+                     "2 agents are reserved for it in 30m");
     lengthy = submit(2, 40);
     settle(1);
     ck_assert_uint_eq(agent_of(lengthy), 2); /* not agent 1, which has the lower id */
@@ -191,7 +191,7 @@ START_TEST(test_the_example_of_a_gang)
     ck_assert_str_eq(
         explain(late),
         "waiting for 2 cpus: 2 agents have room when their tasks end; cpus: 1 full; "
-        "agent 1 has room and is reserved for job 4; agent 2 may have room in 10 min");
+        "agent 1 has room and is reserved for job 4; agent 2 may have room in 10m");
     c.now_us = began_us + 25 * MINUTE_US;
     finish(brief);
     settle(0);

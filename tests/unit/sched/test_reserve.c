@@ -515,7 +515,7 @@ START_TEST(test_who_waits_is_told_what_is_reserved_and_when)
     c.now_us = began_us + 8 * MINUTE_US + SECOND_US;
     ck_assert_str_eq(explain(large),
                      "waiting for 6 cpus: 2 agents have room when their tasks end; "
-                     "cpus: 2 full; agent 1 is reserved for it in 12 min");
+                     "cpus: 2 full; agent 1 is reserved for it in 12m");
     ck_assert_uint_eq(told_us(large, 1), claim_of(large)->at_us);
     run_on(2, 2, 40);
     refused = submit(2, 40);
@@ -523,7 +523,7 @@ START_TEST(test_who_waits_is_told_what_is_reserved_and_when)
     ck_assert_str_eq(
         explain(refused),
         "waiting for 2 cpus: 2 agents have room when their tasks end; cpus: 1 full; "
-        "agent 1 has room and is reserved for job 4; agent 2 may have room in 22 min");
+        "agent 1 has room and is reserved for job 4; agent 2 may have room in 22m");
     ck_assert(!sched_reservation(c.sched, c.now_us, refused, &there, &at_us));
     c.now_us = began_us + 20 * MINUTE_US + 10 * SECOND_US;
     ck_assert_str_eq(
@@ -592,7 +592,7 @@ START_TEST(test_the_soonest_start_costs_a_part_of_the_looks)
     settle(0);
     ck_assert_str_eq(explain(job),
                      "waiting for 4 cpus: 3 agents have room when their tasks end; "
-                     "cpus: 3 full, 1 too small; agent 3 may have room in 57 min");
+                     "cpus: 3 full, 1 too small; agent 3 may have room in 57m");
 }
 END_TEST
 
