@@ -237,7 +237,8 @@ void claims_refresh(struct claims *c,
             continue;
         }
         refresh_agents(c, f, i);
-        if (turns_changed && (c->used & 1ull << i) != 0)
+        if (turns_changed && w != NULL && (c->used & 1ull << i) != 0 &&
+            lanes_was_passed(l, w))
             relax_all(&c->of[i], f);
     }
 }

@@ -35,7 +35,7 @@
 enum claim_kind {
     CLAIM_RESERVATION, /* the place of who waits first (reserve.h) */
     CLAIM_PREEMPTION,  /* victims are being stopped for it */
-    CLAIM_MOVE         /* its task is being stopped elsewhere, to come here (rebalance.h) */
+    CLAIM_MOVE /* its task is being stopped elsewhere, to come here (rebalance.h) */
 };
 
 /* Of a gang, on one agent. */
@@ -55,7 +55,7 @@ struct claim {
     size_t place_count;
     uint32_t at_once; /* tasks that it is for; this and the following by claims_add() */
     bool beyond_is_plain; /* and they need no ports or custom resources */
-    bool is_alone; /* the job wants to be apart from others: nothing is beyond */
+    bool is_alone;        /* the job wants to be apart from others: nothing is beyond */
 };
 
 struct claims {
@@ -152,7 +152,7 @@ void claims_take(struct claims *c,
                  struct fleet_agent *a,
                  const struct claimant *who);
 /* Those end whose agent takes no work, or whose job does not wait or is capped; if the order of
- * turns is another one, all that are left let more in. */
+ * turns is another one, those across whose job something moved let more in. */
 void claims_refresh(struct claims *c,
                     struct fleet *f,
                     const struct lanes *l,

@@ -28,6 +28,7 @@ void lanes_init(struct lanes *l,
     *l = (struct lanes){.total = total,
                         .grown = grown,
                         .claims = claims,
+                        .look = 1,
                         .ready = {.in_order = true},
                         .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
@@ -276,17 +277,58 @@ is_between(const struct fit_tree *t, const struct fit_key *a, const struct fit_k
     return n != NULL && fit_key_compare(&n->key, is_up ? b : a) < 0;
 }
 
+static void passing_add(struct passing *p,
+                        const struct fit_key *a,
+                        const struct fit_key *b,
+                        uint64_t look)
+{
+    bool is_up = fit_key_compare(a, b) < 0;
+    const struct fit_key *low = is_up ? a : b, *high = is_up ? b : a;
+
+    if (p->look != look)
+        *p = (struct passing){*low, *high, look};
+    if (fit_key_compare(low, &p->low) < 0)
+        p->low = *low;
+    if (fit_key_compare(high, &p->high) > 0)
+        p->high = *high;
+}
+
+static bool
+passing_has(const struct passing *p, const struct fit_key *turn, uint64_t look)
+{
+    return p->look == look && fit_key_compare(turn, &p->low) >= 0 &&
+           fit_key_compare(turn, &p->high) <= 0;
+}
+
 /* Whose turn it is is different; *turn is as it was. */
 static void pass(struct lanes *l,
+                 struct passing *passing,
                  const struct fit_tree *ready,
                  const struct fit_tree *asleep,
                  struct fit_key *turn,
                  struct fit_key now)
 {
-    if (*l->claims != 0 && fit_key_compare(turn, &now) != 0)
-        l->was_passed |=
-            is_between(ready, turn, &now) || is_between(asleep, turn, &now);
+    if (*l->claims != 0 && fit_key_compare(turn, &now) != 0 &&
+        (is_between(ready, turn, &now) || is_between(asleep, turn, &now))) {
+        passing_add(passing, turn, &now, l->look);
+        l->was_passed = true;
+    }
     *turn = now;
+}
+
+bool lanes_was_passed(const struct lanes *l, const struct waiting *w)
+{
+    const struct lane *lane = w->shape->queue->owner;
+    const struct role_lanes *r = lane->role;
+
+    return passing_has(&l->passing, &r->turn, l->look) ||
+           passing_has(&r->passing, &lane->turn, l->look) || lane->reranked == l->look;
+}
+
+void lanes_looked(struct lanes *l)
+{
+    l->was_passed = false;
+    l->look++;
 }
 
 static struct fit_key role_key(const struct role_lanes *r, const struct role *role)
@@ -309,7 +351,7 @@ static void order_role(struct lanes *l, struct role_lanes *r, const struct role 
     place_node(&l->asleep, &r->asleep, key, is_asleep, &r->at[SHAPE_ASLEEP]);
     count_uncapping(l, r);
     l->changes++;
-    pass(l, &l->ready, &l->asleep, &r->turn, key);
+    pass(l, &l->passing, &l->ready, &l->asleep, &r->turn, key);
     if (is_asleep && is_passed_by(&l->cursor, &key) && role_has_uncompared(l, r))
         l->cursor.from = key;
 }
@@ -335,7 +377,7 @@ static void order_lane(struct lanes *l, struct lane *lane, const struct role *ro
             has_uncompared(l, lane, (enum place)p))
             r->cursor[p].from = key;
     }
-    pass(l, &r->at[SHAPE_READY], &r->at[SHAPE_ASLEEP], &lane->turn, key);
+    pass(l, &r->passing, &r->at[SHAPE_READY], &r->at[SHAPE_ASLEEP], &lane->turn, key);
 }
 
 /* ---- reviews ---- */
@@ -492,8 +534,10 @@ add_job(struct lanes *l, const struct state *s, struct lane *lane, const struct 
     const struct shape *shape = queue_shape(&lane->queue, j);
     bool is_moving = w != NULL && w->shape != shape, wake;
 
-    if (*l->claims != 0)
-        l->was_passed |= is_moving || leads_otherwise(shape, w, &rank);
+    if (*l->claims != 0 && (is_moving || leads_otherwise(shape, w, &rank))) {
+        lane->reranked = old->reranked = l->look;
+        l->was_passed = true;
+    }
     if (shape == NULL && w != NULL)
         shape = w->shape;
     wake = shape != NULL && is_comparing(l, lane->role, shape->at);

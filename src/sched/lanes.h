@@ -30,6 +30,12 @@ struct cursor {
     uint64_t epoch;      /* of that comparison */
 };
 
+/* Turns across which something moved, since the last look at it. */
+struct passing {
+    struct fit_key low, high;
+    uint64_t look; /* it is of that one, or nothing moved */
+};
+
 struct lane {
     struct role_lanes *role;
     char *owner; /* "" in a role that is not fair */
@@ -39,6 +45,7 @@ struct lane {
     struct fit_node at[SHAPE_PLACES]; /* in that of the role while the queue has some */
     struct fit_key turn;              /* as it was put in order last */
     struct cursor cursor[SHAPE_PLACES];
+    uint64_t reranked; /* by the look: a job of it has another rank */
     bool is_touched;
     RB_ENTRY(lane) by_owner;
 };
@@ -86,6 +93,7 @@ struct role_lanes {
     struct fit_node ready, asleep;    /* in those of struct lanes */
     struct fit_key turn;              /* as it was put in order last */
     struct cursor cursor[SHAPE_PLACES];
+    struct passing passing; /* of its lanes */
     struct uncapping uncapping;
     struct role_bound max; /* as capped shapes were compared with */
     struct ranking ranking;
@@ -116,8 +124,9 @@ struct lanes {
     bool is_cut;      /* a comparison of capped shapes goes on in the next round */
     uint64_t changes; /* grows when something in it changes */
     const uint64_t *claims; /* while it is not 0 somebody has to know … */
-    bool was_passed; /* … that who waits comes before another now, and did not; for who
-                      * looks, and takes it back */
+    bool was_passed; /* … that who waits comes before another now, and did not … */
+    struct passing passing; /* … of another role, … */
+    uint64_t look;          /* … since this one */
 };
 
 /* A shape, and whose it is; shape NULL: none. */
@@ -177,6 +186,10 @@ bool lanes_is_first(const struct lanes *l,
 bool lanes_comes_before(const struct lanes *l,
                         const struct job *j,
                         const struct job *other);
+/* Since the last look somebody may come before this one, or not any more. */
+bool lanes_was_passed(const struct lanes *l, const struct waiting *w);
+/* A look at that ends. */
+void lanes_looked(struct lanes *l);
 /* Put everything in order again after lanes_take(). */
 void lanes_settle(struct lanes *l, const struct state *s, const struct pick *p);
 void lanes_move(struct lanes *l,

@@ -31,7 +31,7 @@
 #include "sched/seek.h"
 #include "sched/turn.h"
 
-#define GANG_ASKED     (16 * SCHED_LOOKS) /* agents that are asked in vain for one */
+#define GANG_ASKED (16 * SCHED_LOOKS) /* agents that are asked in vain for one */
 
 /* Of the looks of a round. */
 #define REVIEW_PART    2
@@ -246,7 +246,7 @@ static void refresh_claims(struct round *r)
     struct sched *s = r->sched;
 
     claims_refresh(&s->claims, &s->fleet, &s->lanes, s->lanes.was_passed);
-    s->lanes.was_passed = false;
+    lanes_looked(&s->lanes);
     if (s->fleet.has_relaxed && fleet_refresh_taken(&s->fleet, r->state))
         grown(s);
 }
