@@ -53,6 +53,7 @@ struct claim {
     struct resources beyond; /* that is left then, for tasks which do not end before */
     struct claim_place *places; /* of a gang, by agent; else NULL */
     size_t place_count;
+    uint64_t waits_us; /* of a move: since when its task has ended; 0: it has not */
     uint32_t at_once; /* tasks that it is for; this and the following by claims_add() */
     bool beyond_is_plain; /* and they need no ports or custom resources */
     bool is_alone;        /* the job wants to be apart from others: nothing is beyond */

@@ -7,11 +7,10 @@
 #include "sched/seek.h"
 #include "sched/worth.h"
 
-#include <limits.h>
-
-#define LOOKS_PART 4  /* of those of a round, in each call */
-#define REST_US    8  /* after a pass for each look, which takes about one */
-#define AT_LEAST   32 /* tasks of a job are looked at when they were counted */
+#define LOOKS_PART      4  /* of those of a round, in each call */
+#define REST_US         8  /* after a pass for each look, which takes about one */
+#define COUNTED_PER_ONE 32 /* tasks of a job that are gone over */
+#define TRIES           8  /* agents for a task, of which others want it away */
 
 #define SCORE_MOST 1000000u /* as seek_score() gives it */
 #define SCORE_GAIN (1000 * REBALANCE_GAIN)
@@ -21,8 +20,15 @@ struct call {
     const struct state *state;
     const struct rebalance_pace *pace;
     uint64_t now_us;
-    unsigned looks; /* left */
+    unsigned looks; /* that it has; what was begun may take more: … */
+    unsigned spent; /* … really */
+    bool is_cut;    /* and what is next would take more than is left */
 };
+
+static bool is_over(const struct call *c)
+{
+    return c->is_cut || c->spent >= c->looks;
+}
 
 void rebalancing_init(struct rebalancing *r)
 {
@@ -52,6 +58,23 @@ find_beyond(const struct agent *agent, const struct job *j, struct resources *be
     return true;
 }
 
+/* A task that has ended is placed in the next rounds.  If not, it cannot come for another reason than
+ * room: attributes changed meanwhile. */
+static bool still_comes(const struct call *c, struct claim *claim, const struct job *j)
+{
+    if (move_told_to_end(j) > 0) {
+        claim->waits_us = 0;
+        return true;
+    }
+    if (claim->waits_us == 0)
+        claim->waits_us = c->now_us;
+#ifndef MUTANT_MOVE_KEEPS_FOR_EVER
+    if (c->now_us - claim->waits_us >= REBALANCE_KEPT_MS * 1000ull)
+        return false;
+#endif
+    return job_pending(j) > 0;
+}
+
 /* What comes no more, and what has no room any more, is kept no longer. */
 static void refresh_move(const struct call *c, int i)
 {
@@ -59,10 +82,10 @@ static void refresh_move(const struct call *c, int i)
     const struct claim *claim = &claims->of[i];
     const struct agent *agent = state_agent(c->state, claim->agent);
     const struct job *j = state_job(c->state, claim->job);
-    bool comes = j != NULL && (move_told_to_end(j) > 0 || job_pending(j) > 0);
     struct resources beyond;
 
-    if (agent == NULL || !comes || !find_beyond(agent, j, &beyond))
+    if (agent == NULL || j == NULL || !still_comes(c, &claims->of[i], j) ||
+        !find_beyond(agent, j, &beyond))
         claims_drop(claims, &c->sched->fleet, i);
     else if (!resources_equal(&beyond, &claim->beyond))
         claims_change(claims, &c->sched->fleet, i, CLAIM_NEVER, &beyond);
@@ -116,7 +139,8 @@ static bool is_wanted(const struct call *c, const struct job *j)
 {
     const struct role *role = j->owner->role;
 
-    return move_may_job(j) &&
+    return move_may_job(j) && j->touched <= REBALANCE_TASKS &&
+           bound_has_room(&role->spec.max, &role->use, j, 1) &&
            budget_left(
                &c->sched->rebalancing.budget, role, role->spec.rebalance, c->now_us) >
                0 &&
@@ -137,7 +161,7 @@ static bool all_are_well(struct call *c, const struct job *j)
         unknown += task_health(t) == HEALTH_UNKNOWN;
         passing += task_health(t) == HEALTH_PASSING;
     }
-    c->looks -= j->touched / AT_LEAST < c->looks ? j->touched / AT_LEAST : c->looks;
+    c->spent += j->touched / COUNTED_PER_ONE;
     return unknown == all || passing == all;
 }
 
@@ -180,7 +204,7 @@ static bool is_unwelcome(struct call *c, const struct job *j, const struct agent
 #ifdef MUTANT_MOVE_UNWELCOME
     return false;
 #endif
-    c->looks -= agent->attempts_count < c->looks ? agent->attempts_count : c->looks;
+    c->spent += agent->attempts_count;
     TAILQ_FOREACH (t, &agent->attempts, by_agent) {
         if (t->job != last && keeps_away(t->job, j))
             return true;
@@ -205,13 +229,30 @@ static bool gains(struct seek *k,
     return true;
 }
 
-/* Where it would be so much better; NULL: nowhere. */
+/* The best one but those that do not want it, or were refused. */
+static struct fleet_agent *
+find_welcoming(struct call *c, struct seek *k, const struct job *j)
+{
+    for (int tries = 0; tries < TRIES; tries++) {
+        struct fleet_agent *best = seek_best(k, NULL);
+        const struct agent *agent =
+            best == NULL ? NULL : state_agent(c->state, best->id);
+
+        if (best == NULL ||
+            (!is_unwelcome(c, j, agent) &&
+             !refusals_hold(&c->sched->rebalancing.refusals, j, agent, c->now_us)))
+            return best;
+        seek_refuse(k, best);
+    }
+    return NULL;
+}
+
+/* Where it would be so much better; NULL: nowhere, or it is cut. */
 static struct fleet_agent *
 find_better(struct call *c, struct seek *k, const struct attempt *t)
 {
     struct fleet_agent *home = fleet_agent(&c->sched->fleet, t->agent->id), *best;
     uint64_t left = left_at_home(t->agent);
-    const struct agent *agent;
     bool keeps;
 
     if (home == NULL)
@@ -220,18 +261,13 @@ find_better(struct call *c, struct seek *k, const struct attempt *t)
     keeps = seek_matches(k, home);
     if (keeps && seek_score(k, home, left, false) + SCORE_GAIN > SCORE_MOST)
         return NULL;
-    best = seek_best(k, NULL);
+    best = find_welcoming(c, k, t->job);
     if (best == NULL)
         return NULL;
 #ifdef MUTANT_MOVE_FOR_NOTHING
     return best;
 #endif
-    agent = state_agent(c->state, best->id);
-    return (!keeps || gains(k, home, left, best)) && !is_unwelcome(c, t->job, agent) &&
-                   !refusals_hold(
-                       &c->sched->rebalancing.refusals, t->job, agent, c->now_us)
-               ? best
-               : NULL;
+    return (!keeps || gains(k, home, left, best)) && !k->effort.is_cut ? best : NULL;
 }
 
 /* ---- passes ---- */
@@ -258,6 +294,23 @@ static bool has_settled(const struct call *c, const struct attempt *t)
     return c->now_us >= t->placed_us && c->now_us - t->placed_us >= c->pace->settled_us;
 }
 
+/* Looks that are left for tasks of a job: what it took to count those is not among them, or a
+ * search would never come to its end. */
+static unsigned looks_left(const struct call *c, unsigned counted)
+{
+    unsigned most = c->looks + counted;
+
+    return c->spent < most ? most - c->spent : 0;
+}
+
+/* What it spent counts, and what it may spend until it pays again. */
+static void pay(struct call *c, struct seek *k, unsigned counted)
+{
+    c->spent += k->effort.spent / ASKED_PER_LOOK;
+    k->effort.spent %= ASKED_PER_LOOK;
+    k->effort.most = (1 + looks_left(c, counted)) * ASKED_PER_LOOK;
+}
+
 /* Tasks of a job from where it is; it is done unless there are no looks left. */
 static bool look_at_job(struct call *c, const struct job *j, struct move *out)
 {
@@ -266,22 +319,35 @@ static bool look_at_job(struct call *c, const struct job *j, struct move *out)
     struct demand demand = job_demand(j);
     struct fleet_agent *to = NULL;
     struct attempt *t = NULL;
+    unsigned counted, last = 0; /* what one task took */
     struct seek k;
 
-    seek_begin(&k, &s->fleet, c->state, j->owner->role, &demand, UINT_MAX);
+    seek_begin(
+        &k, &s->fleet, c->state, j->owner->role, &demand, c->looks * ASKED_PER_LOOK);
     if (seek_counts_tasks(&k) && j->touched > REBALANCE_COUNTED)
         r->instance = j->touched;
     else
         seek_count(&k, j, NULL, 0);
+    counted = k.effort.spent / ASKED_PER_LOOK;
+    pay(c, &k, counted);
     k.refused = ~0ull; /* whatever is kept, and for whom */
-    for (unsigned n = 0; to == NULL && r->instance < j->touched; n++, r->instance++) {
-        if (c->looks == 0 && n >= AT_LEAST)
+    for (; to == NULL && r->instance < j->touched; r->instance++) {
+        unsigned before = c->spent;
+
+        c->is_cut = looks_left(c, counted) <= last;
+        if (c->is_cut)
             return false;
-        c->looks -= c->looks > 0;
+        c->spent++;
         t = state_attempt(c->state, job_task(j, r->instance)->attempt_id);
         if (t != NULL && move_may(t) && has_settled(c, t))
             to = find_better(c, &k, t);
-        effort_pay(&k.effort, &c->looks);
+        pay(c, &k, counted);
+        last = c->spent - before;
+        c->is_cut = k.effort.is_cut;
+        if (c->is_cut) {
+            matchers_keep(&s->fleet.matchers, k.matcher);
+            return false;
+        }
     }
     r->job = j->id + 1;
     r->instance = 0;
@@ -294,7 +360,7 @@ static const struct job *find_job(struct call *c)
     struct rebalancing *r = &c->sched->rebalancing;
     struct job_tree *jobs = (struct job_tree *)&c->state->jobs;
 
-    for (; c->looks > 0; c->looks--) {
+    for (; !is_over(c); c->spent++) {
         struct job from = {.id = r->job};
         const struct job *j = RB_NFIND(job_tree, jobs, &from);
 
@@ -347,7 +413,7 @@ bool sched_rebalance(struct sched *s,
                      .now_us = now_us,
                      .looks = (s->looks + LOOKS_PART - 1) / LOOKS_PART};
     struct rebalancing *r = &s->rebalancing;
-    unsigned looks = c.looks, moving = refresh_moves(&c);
+    unsigned moving = refresh_moves(&c);
     const struct job *j;
     bool is_found = false;
 
@@ -357,7 +423,7 @@ bool sched_rebalance(struct sched *s,
         return false;
     while (!is_found && (j = find_job(&c)) != NULL)
         is_found = look_at_job(&c, j, out);
-    r->looked += looks - c.looks;
+    r->looked += c.spent;
     if (!r->is_on && r->next_us < now_us + r->looked * REST_US)
         r->next_us = now_us + r->looked * REST_US;
     *more = r->is_on;

@@ -20,9 +20,10 @@
 
 #define REBALANCE_PASS_MS    10000u
 #define REBALANCE_SETTLED_MS 300000u
-#define REBALANCE_GAIN       100u /* thousandths of a score: for less nothing moves */
-#define REBALANCE_COUNTED \
-    4096u /* jobs with more tasks that count for each other are left alone */
+#define REBALANCE_GAIN       100u   /* thousandths of a score: for less nothing moves */
+#define REBALANCE_KEPT_MS    60000u /* its place, when a task that moves has ended */
+#define REBALANCE_TASKS      65536u /* services with more tasks are left alone, … */
+#define REBALANCE_COUNTED    4096u /* … and those of more that count for each other */
 
 struct sched;
 

@@ -95,6 +95,13 @@ void seek_begin(struct seek *k,
         begin_aparts(k);
 }
 
+void seek_refuse(struct seek *k, struct fleet_agent *a)
+{
+    if (k->number == 0)
+        k->number = ++k->fleet->seeks;
+    a->fit.refused = k->number;
+}
+
 void seek_pay(struct seek *k, unsigned *looks)
 {
     unsigned spent = k->effort.spent;
@@ -430,7 +437,8 @@ static enum fit_answer holds(void *owner, void *context)
     struct seek *k = context;
     bool matches;
 
-    if (k->effort.is_cut || seek_is_refused(k, a, seek_together(k)) ||
+    if (k->effort.is_cut || (k->number != 0 && a->fit.refused == k->number) ||
+        seek_is_refused(k, a, seek_together(k)) ||
         (k->left_out != NULL && k->left_out->agent->id == a->id))
         return FIT_NOT_NOW;
     matches = fleet_has_extras(a, k->demand->extras) && seek_matches(k, a);

@@ -127,6 +127,9 @@ bool seek_crowding(const struct seek *k,
 /* True if it may be there as far as it is no matter of amounts, ports and the like. */
 bool seek_matches(struct seek *k, struct fleet_agent *a);
 
+/* Not this agent, in what this search goes on with. */
+void seek_refuse(struct seek *k, struct fleet_agent *a);
+
 /* For explanations: what was spent is taken from *looks, and what is left may be spent next. */
 void seek_pay(struct seek *k, unsigned *looks);
 /* The same after an agent was asked, for that as well; false when what it said is not known. */

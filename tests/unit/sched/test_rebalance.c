@@ -6,6 +6,7 @@
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct cluster c;
@@ -538,6 +539,105 @@ START_TEST(test_a_pass_is_not_made_at_once_again)
 }
 END_TEST
 
+/* The best agent is that of somebody who does not want it: the next best is taken. */
+START_TEST(test_who_is_unwelcome_goes_elsewhere)
+{
+    uint64_t job;
+
+    add_agent("home");
+    job = submit(1, "host != gone");
+    run(job, 0, 1);
+    add_agent("lonely");
+    run_apart("a job", 2);
+    add_agent("far");
+    run_all(2, 3);
+    name_agent(1, "gone");
+    settle();
+    ck_assert(pass());
+    ck_moves(job, 0, 3);
+}
+END_TEST
+
+/* It ended, and does not come: its agent has other attributes now, and others have no room. */
+START_TEST(test_a_place_is_not_kept_for_ever)
+{
+    uint64_t job, other;
+
+    add_agent("a1");
+    job = submit(2, "host regexp ^a");
+    run(job, 0, 1);
+    run(job, 1, 1);
+    add_agent("a2");
+    settle();
+    ck_assert(pass());
+    ck_moves(job, 0, 2);
+    name_agent(2, "b2");
+    cluster_agent_mode(&c, 1, AGENT_CORDONED);
+    cluster_report(&c, attempt_of(job, 0), TASK_KILLED);
+    ck_assert(!pass());
+    other = submit(4, "host = b2");
+    cluster_settle(&c);
+    ck_assert_uint_eq(job_live(state_job(c.state, other)), 3);
+    c.now_us += REBALANCE_KEPT_MS * 1000ull;
+    ck_assert(!pass());
+    cluster_settle(&c);
+    ck_assert_uint_eq(job_live(state_job(c.state, other)), 4);
+}
+END_TEST
+
+/* Its place under the maximum is not kept: another job could take it meanwhile. */
+START_TEST(test_nothing_moves_at_the_maximum)
+{
+    struct role_spec spec = {.max = {.kinds = 1u << RESOURCE_CPUS}};
+
+    add_agent("one");
+    run_all(4, 1);
+    add_agent("two");
+    spec.max.amount = amounts(4000, 0, 0, 0);
+    set_role("web", ROLE_HAS_MAX, spec);
+    settle();
+    ck_assert(!pass());
+    spec.max.amount = amounts(5000, 0, 0, 0);
+    set_role("web", ROLE_HAS_MAX, spec);
+    ck_assert(pass());
+}
+END_TEST
+
+#define MANY 3000u
+
+/* Each task of this job asks all agents; a call goes on by one search at most. */
+START_TEST(test_slices_are_bounded)
+{
+    unsigned most = c.sched->looks / 4 + 4 * MANY / ASKED_PER_LOOK, calls = 0;
+    struct rebalancing *r = &c.sched->rebalancing;
+    bool more = true;
+    uint64_t job;
+
+    for (unsigned i = 0; i < MANY; i++) {
+        char host[16];
+
+        snprintf(host, sizeof(host), "%s%u", i % 100 == 0 ? "db" : "web", i);
+        add_agent(host);
+    }
+    job = submit(30, "host regexp ^db");
+    for (uint32_t i = 0; i < 30; i++)
+        run(job, i, 1 + 100ull * i);
+    settle();
+    cluster_settle(&c);
+    c.now_us += REBALANCE_PASS_MS * 1000ull;
+    while (more) {
+        uint64_t before = r->is_on ? r->looked : 0;
+
+        ck_assert(!sched_rebalance(
+            c.sched, c.state, &REBALANCE_PACE, c.now_us, &moved, &more));
+        ck_assert_uint_le(r->looked - before, most);
+        ck_assert_uint_lt(++calls, 1000);
+    }
+    ck_assert_uint_gt(calls, 5);
+    ck_assert_uint_ge(r->looked, 30 * MANY / ASKED_PER_LOOK);
+}
+END_TEST
+
 int main(void)
 {
     TCase *t = unit_case("rebalance",
@@ -559,7 +659,11 @@ int main(void)
                          test_a_new_leader_lets_it_come,
                          test_a_budget_is_of_any_minute,
                          test_what_is_refused_is_left_alone_until_it_changes,
-                         test_a_pass_is_not_made_at_once_again);
+                         test_a_pass_is_not_made_at_once_again,
+                         test_who_is_unwelcome_goes_elsewhere,
+                         test_a_place_is_not_kept_for_ever,
+                         test_nothing_moves_at_the_maximum,
+                         test_slices_are_bounded);
 
     tcase_add_checked_fixture(t, setup, teardown);
     return unit_run("rebalance", &t, 1);
