@@ -60,9 +60,12 @@ static bool count_shortage(const struct sched *s,
         return true;
     }
     RB_FOREACH (a, fleet_tree, (struct fleet_tree *)&s->fleet.agents) {
-        int kind = seek_matches(k, a) ? fleet_short_of(a, k->demand) : -1;
+        int kind;
 
-        if (*looks <= SCHED_EXPLAIN_LOOKS / 2 || !seek_pay_for_agent(k, looks))
+        if (*looks <= SCHED_EXPLAIN_LOOKS / 2)
+            return false;
+        kind = seek_matches(k, a) ? fleet_short_of(a, k->demand) : -1;
+        if (!seek_pay_for_agent(k, looks))
             return false;
         if (kind >= 0)
             out->full[kind]++;
@@ -343,7 +346,9 @@ void sched_explain(const struct sched *s,
                    size_t size)
 {
     const struct waiting *w = waiting_find(&s->lanes.jobs, job->id);
-    struct told *told = w == NULL ? NULL : shape_told(w->shape);
+    struct told *told = w == NULL    ? NULL
+                        : *looks > 0 ? shape_told(w->shape)
+                                     : w->shape->told;
     const struct role *role = job->owner->role;
     struct demand d = job_demand(job);
     uint32_t pending = job_pending(job);

@@ -34,6 +34,7 @@ void lanes_init(struct lanes *l,
     RB_INIT(&l->roles);
     RB_INIT(&l->jobs);
     TAILQ_INIT(&l->distincts.shapes);
+    TAILQ_INIT(&l->tellings.list);
 }
 
 /* ---- finding ---- */
@@ -449,7 +450,7 @@ static struct lane *add_lane(struct lanes *l,
 
     lane->role = r;
     lane->owner = mem_strdup(owner);
-    queue_init(&lane->queue, lane, &l->jobs, &l->distincts);
+    queue_init(&lane->queue, lane, &l->jobs, &l->distincts, &l->tellings);
     for (int p = 0; p < SHAPE_PLACES; p++)
         lane->at[p].owner = lane;
     read_lane(l, lane, role);

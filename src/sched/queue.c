@@ -41,9 +41,11 @@ RB_GENERATE(shape_tree, shape, by_need, shape_by_need)
 void queue_init(struct queue *q,
                 void *owner,
                 struct waiting_job_tree *all,
-                struct distincts *distincts)
+                struct distincts *distincts,
+                struct tellings *tellings)
 {
-    *q = (struct queue){.owner = owner, .all = all, .distincts = distincts};
+    *q = (struct queue){
+        .owner = owner, .all = all, .distincts = distincts, .tellings = tellings};
     q->at[SHAPE_READY].in_order = true;
     q->at[SHAPE_ASLEEP].of_needs = true;
     q->at[SHAPE_CAPPED].of_needs = true;
@@ -66,6 +68,16 @@ static void leave_distincts(struct distincts *d, struct shape *shape)
     TAILQ_REMOVE(&d->shapes, shape, distinct);
 }
 
+static void drop_told(struct tellings *t, struct told *told)
+{
+    if (told == NULL)
+        return;
+    TAILQ_REMOVE(&t->list, told, next);
+    t->count--;
+    told->shape->told = NULL;
+    mem_free(told);
+}
+
 static void drop_shape(struct queue *q, struct shape *shape)
 {
     leave(q, shape);
@@ -74,7 +86,7 @@ static void drop_shape(struct queue *q, struct shape *shape)
     mem_free((void *)shape->demand.match.data);
     if (shape->demand.job != 0)
         leave_distincts(q->distincts, shape);
-    mem_free(shape->told);
+    drop_told(q->tellings, shape->told);
     mem_free(shape);
 }
 
@@ -139,8 +151,16 @@ static struct shape *add_shape(struct queue *q, const struct job *j)
 
 struct told *shape_told(struct shape *shape)
 {
-    if (shape->told == NULL)
-        shape->told = mem_zalloc(sizeof(*shape->told));
+    struct tellings *t = shape->queue->tellings;
+
+    if (shape->told != NULL)
+        return shape->told;
+    if (t->count == TOLD_MOST)
+        drop_told(t, TAILQ_LAST(&t->list, told_list));
+    shape->told = mem_zalloc(sizeof(*shape->told));
+    shape->told->shape = shape;
+    TAILQ_INSERT_HEAD(&t->list, shape->told, next);
+    t->count++;
     return shape->told;
 }
 

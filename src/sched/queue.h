@@ -38,8 +38,13 @@ RB_HEAD(waiting_tree, waiting);
 RB_HEAD(waiting_age_tree, waiting);
 RB_HEAD(waiting_job_tree, waiting);
 
-/* What explanations found of a shape, each as of a version; 0: it was not asked. */
+/* What explanations found of a shape, each as of a version; 0: it was not asked.  Kept of those
+ * that were explained last: a listing may be of millions. */
+#define TOLD_MOST 4096
+
 struct told {
+    struct shape *shape;
+    TAILQ_ENTRY(told) next;
     struct census census;
     uint64_t census_version; /* of the fleet's sizes, or as below */
     struct room room;
@@ -60,7 +65,7 @@ struct shape {
     uint64_t placed_us;    /* when a task of it was planned last; 0: never */
     uint64_t hopeless_us;  /* no agent will ever have room, as it was found then … */
     uint64_t hopeless_version; /* … at this version of the fleet's sizes (reserve.c) */
-    struct told *told;         /* owned; NULL: nothing */
+    struct told *told;         /* of the tellings; NULL: nothing */
     RB_ENTRY(shape) by_need;
     TAILQ_ENTRY(shape) distinct; /* of all queues, if its demand is of one job */
 };
@@ -80,10 +85,19 @@ struct distincts {
     bool again;         /* and then all of them: who was woken may sleep again by now */
 };
 
+TAILQ_HEAD(told_list, told);
+
+/* Of all queues. */
+struct tellings {
+    struct told_list list; /* owned; the newest first */
+    size_t count;
+};
+
 struct queue {
     void *owner;
     struct waiting_job_tree *all; /* jobs of all queues */
     struct distincts *distincts;
+    struct tellings *tellings;
     struct shape_tree shapes;
     struct waiting_age_tree jobs;
     struct fit_tree at[SHAPE_PLACES]; /* those that are not ready as trees of needs */
@@ -92,7 +106,8 @@ struct queue {
 void queue_init(struct queue *q,
                 void *owner,
                 struct waiting_job_tree *all,
-                struct distincts *distincts);
+                struct distincts *distincts,
+                struct tellings *tellings);
 void queue_finish(struct queue *q);
 static inline bool queue_is_empty(const struct queue *q)
 {
@@ -120,7 +135,7 @@ struct shape *queue_shape(const struct queue *q, const struct job *j);
 /* The first shape of a place, or NULL; and the first job of a shape. */
 struct shape *queue_first(const struct queue *q, enum place place);
 struct waiting *shape_first(const struct shape *shape);
-/* What was told of it, or nothing yet. */
+/* What was told of it, or nothing yet; good until another one is asked for. */
 struct told *shape_told(struct shape *shape);
 /* Its first job has nothing to place any more: the shape goes on with the next, or ends. */
 void queue_pop(struct queue *q, struct shape *shape);

@@ -520,6 +520,32 @@ START_TEST(test_few_looks_tell_no_wrong_number)
 }
 END_TEST
 
+/* Of a listing of many jobs the last ones alone are remembered, and without looks none. */
+START_TEST(test_what_was_told_has_a_limit)
+{
+    const struct tellings *tellings = &c.sched->lanes.tellings;
+    uint64_t first = 0, last = 0;
+    unsigned none = 0;
+
+    cluster_add_agent(&c, amounts(1000, 1, 0, 0));
+    for (uint64_t i = 0; i < TOLD_MOST + 10; i++) {
+        last = cluster_submit(&c, amounts(2000 + i, 1, 0, 0), 1, 0);
+        first = first == 0 ? last : first;
+    }
+    cluster_settle(&c);
+    explain_with(first, &none);
+    ck_assert_uint_eq(tellings->count, 0);
+    for (uint64_t job = first; job <= last; job++)
+        explain(job);
+    ck_assert_uint_eq(tellings->count, TOLD_MOST);
+    ck_assert_str_eq(explain(first), "no agent has 2 cpus (largest: 1)");
+    for (uint64_t job = first; job <= last; job++)
+        cluster_kill(&c, job);
+    cluster_settle(&c);
+    ck_assert_uint_eq(tellings->count, 0);
+}
+END_TEST
+
 START_TEST(test_without_looks_nothing_is_counted)
 {
     struct job_spec like;
@@ -624,6 +650,7 @@ int main(void)
                          test_few_looks_tell_no_wrong_number,
                          test_a_role_that_has_its_maximum,
                          test_without_looks_nothing_is_counted,
+                         test_what_was_told_has_a_limit,
                          test_a_role_that_has_its_maximum_of_a_custom_resource);
 
     tcase_add_checked_fixture(t, setup, teardown);
