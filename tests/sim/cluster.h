@@ -379,6 +379,11 @@ void sim_clients_gone(struct cluster *c, struct sim_agent *a);
 /* The highest id of an agent that any master knows. */
 uint64_t sim_last_agent(const struct cluster *c);
 
+/* cluster_jobs.c */
+unsigned sim_job_draw(struct cluster *c); /* a new one: its slot */
+/* The same each time, so that a repeat has the same body. */
+void sim_job_spec(const struct sim_job *j, struct buffer *out);
+
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);
 void check_step(struct cluster *c, struct sim_master *m);
