@@ -22,6 +22,7 @@
 #define CLIENTS_MAX    4
 #define SIM_FIRST_PORT 31000
 #define ROLES_SEEN     2   /* `default` and `batch` */
+#define BUDGETS_SEEN   8   /* of roles, in a minute: below that */
 #define AGENT_IDS_MAX  256 /* ids that the checks look at */
 #define JOBS_MAX       4096
 #define INDEX_MAX      200000
@@ -298,6 +299,18 @@ struct final_record { /* a task that was seen with a final state */
 
 RB_HEAD(final_tree, final_record);
 
+/* Of one kind of what roles do so often in a minute (cluster_budgets.c). */
+struct sim_budget {
+    const char *what;
+    uint32_t known[MASTERS_MAX][ROLES_SEEN]; /* budgets, as each master knows them … */
+    uint64_t known_us[ROLES_SEEN][BUDGETS_SEEN]; /* … and when any last knew this one */
+    uint64_t term;                               /* the last one that did it */
+    uint32_t spent[ROLES_SEEN];
+    uint64_t since_us[ROLES_SEEN];
+    bool one_is_late;    /* what comes next may be from before a clock was set … */
+    uint64_t late_index; /* … as what came with this entry */
+};
+
 struct cluster {
     struct world world;
     struct network net;
@@ -319,11 +332,8 @@ struct cluster {
     struct attempt_records launches;
     struct attempt_records forgotten; /* by their agent: their end was acknowledged */
     struct attempt_records preempted;
-    uint32_t most_preempt[ROLES_SEEN]; /* that a role ever had as its budget */
-    uint32_t preempted_in[TERMS_MAX][ROLES_SEEN]; /* by tasks of it, in a term */
-    struct attempt_records moved;                 /* likewise */
-    uint32_t most_rebalance[ROLES_SEEN];
-    uint32_t moved_in[TERMS_MAX][ROLES_SEEN];
+    struct attempt_records moved;
+    struct sim_budget preempts, moves;
     uint64_t last_term; /* of any leader */
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
@@ -411,6 +421,20 @@ void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends
 void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
 int role_number(const struct role *r);                        /* below ROLES_SEEN */
 uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
+
+/* cluster_budgets.c */
+void budget_is(const struct sim_master *m,
+               struct sim_budget *b,
+               const struct role *r,
+               uint32_t per_minute);
+/* The role did it once more, in an entry of that term. */
+void check_budget(struct cluster *c,
+                  struct sim_budget *b,
+                  uint64_t term,
+                  uint64_t index,
+                  const struct role *r);
+/* Somebody sets the clock of the host. */
+void sim_clock_set(struct sim_master *m, int64_t offset_us);
 
 /* cluster_moves.c */
 void check_moves(struct cluster *c, const struct sim_master *m); /* since it looked */

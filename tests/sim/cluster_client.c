@@ -517,7 +517,8 @@ void sim_client_role(struct cluster *c)
                 .weight = (uint32_t)pick(w, 1, 3000),
                 .aging_ms = chance(w, 30) ? ROLE_NEVER : pick(w, 0, 60000),
                 .length_ms = pick(w, 1, 60000),
-                .preempt = (uint32_t)pick(w, 0, 4),
+                .preempt =
+                    (uint32_t)pick(w, 1, 4) / 2, /* small, so that it is used up */
             },
     };
 

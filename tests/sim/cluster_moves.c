@@ -2,8 +2,6 @@
  * at after each of its steps. */
 #include "cluster.h"
 
-#include "base/assert.h"
-
 static bool is_moving(const struct attempt *t)
 {
     return t->stop == TASK_REASON_MOVED && !t->superseded && t->job->kill_index == 0;
@@ -29,22 +27,6 @@ check_alone_of_job(struct cluster *c, const struct sim_master *m, const struct j
                    (unsigned long long)j->id);
 }
 
-/* What a leader did lasts a minute at most here, unless its clock is set forward meanwhile. */
-static void check_budget(struct cluster *c, uint64_t term, const struct role *role)
-{
-    int number = role_number(role);
-
-    ASSERT(term < TERMS_MAX);
-    if (++c->moved_in[term][number] > c->most_rebalance[number] && !c->plan.clock_jumps)
-        world_fail(&c->world,
-                   "%u tasks of role %s were moved in term %llu, of at most %u in a "
-                   "minute",
-                   c->moved_in[term][number],
-                   role->name,
-                   (unsigned long long)term,
-                   c->most_rebalance[number]);
-}
-
 static void
 check_one(struct cluster *c, const struct sim_master *m, const struct attempt *t)
 {
@@ -52,7 +34,8 @@ check_one(struct cluster *c, const struct sim_master *m, const struct attempt *t
 
     c->totals.moved += is_first;
     if (is_first)
-        check_budget(c, term_of(m, t->changed), t->job->owner->role);
+        check_budget(
+            c, &c->moves, term_of(m, t->changed), t->changed, t->job->owner->role);
     if (t->job->kind != JOB_SERVICE || t->job->is_gang || job_has_lease(t->job) ||
         t->stop_for == t->agent->id)
         world_fail(&c->world,
@@ -69,8 +52,7 @@ void check_moves(struct cluster *c, const struct sim_master *m)
     struct attempt *t;
 
     RB_FOREACH (r, role_tree, (struct role_tree *)(uintptr_t)&s->roles)
-        if (r->spec.rebalance > c->most_rebalance[role_number(r)])
-            c->most_rebalance[role_number(r)] = r->spec.rebalance;
+        budget_is(m, &c->moves, r, r->spec.rebalance);
     for (t = state_next_attempt(s, 0); t != NULL; t = state_next_attempt(s, t->id + 1))
         if (is_moving(t) && t->changed > m->looked_to)
             check_one(c, m, t);

@@ -4,8 +4,6 @@
  * else came or went where it counts, what was true for the command that preempted is true still. */
 #include "cluster.h"
 
-#include "base/assert.h"
-
 #include <string.h>
 
 int role_number(const struct role *r)
@@ -89,23 +87,6 @@ uint64_t term_of(const struct sim_master *m, uint64_t index)
     return term != 0 ? term : master_state(m->core)->term;
 }
 
-/* What a leader did lasts a minute at most here, unless its clock is set forward meanwhile. */
-static void check_budget(struct cluster *c, uint64_t term, const struct role *taker)
-{
-    int role = role_number(taker);
-
-    ASSERT(term < TERMS_MAX);
-    if (++c->preempted_in[term][role] > c->most_preempt[role] && !c->plan.clock_jumps)
-        world_fail(
-            &c->world,
-            "tasks of role %s preempted %u others in term %llu, of at most %u in a "
-            "minute",
-            taker->name,
-            c->preempted_in[term][role],
-            (unsigned long long)term,
-            c->most_preempt[role]);
-}
-
 static void
 remember(struct sim_master *m, const struct state *s, const struct tally *now)
 {
@@ -131,7 +112,8 @@ static void check_one(struct cluster *c,
     if (taker == NULL)
         return;
     if (is_first)
-        check_budget(c, term_of(m, t->changed), taker->owner->role);
+        check_budget(
+            c, &c->preempts, term_of(m, t->changed), t->changed, taker->owner->role);
     if (s->index != m->looked_to + 1)
         return;
     check_need(c, m, t, taker);
@@ -147,8 +129,7 @@ void check_preempts(struct cluster *c, struct sim_master *m)
     struct attempt *t;
 
     RB_FOREACH (r, role_tree, (struct role_tree *)(uintptr_t)&s->roles)
-        if (r->spec.preempt > c->most_preempt[role_number(r)])
-            c->most_preempt[role_number(r)] = r->spec.preempt;
+        budget_is(m, &c->preempts, r, r->spec.preempt);
     for (t = state_next_attempt(s, 0); t != NULL; t = state_next_attempt(s, t->id + 1))
         if (is_new(m, t))
             check_one(c, m, s, t, &now);

@@ -172,8 +172,8 @@ static void strike_master(struct cluster *c)
         break;
     case 7:
         if (c->plan.clock_jumps)
-            m->wall_offset_us =
-                (int64_t)pick(w, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND;
+            sim_clock_set(m,
+                          (int64_t)pick(w, 0, 7200 * SECOND) - 3600 * (int64_t)SECOND);
         break;
     }
 }
@@ -317,6 +317,8 @@ static struct cluster *setup(uint64_t seed, int trace)
     RB_INIT(&c->forgotten);
     RB_INIT(&c->preempted);
     RB_INIT(&c->moved);
+    c->preempts.what = "tasks preempted";
+    c->moves.what = "tasks moved";
     RB_INIT(&c->finals);
     network_init(&c->net,
                  w,
