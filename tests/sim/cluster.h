@@ -204,6 +204,7 @@ struct sim_job {
     uint64_t id, index; /* as acknowledged */
 
     bool purge_asked;
+    bool kill_asked;
     bool kill_acknowledged;
     uint64_t kill_attempts; /* no attempt above this id may be launched */
 };
@@ -247,6 +248,8 @@ struct sim_job {
     X(low_disks)  /* of running agents … */                                    \
     X(low_starts) /* … and of agents as they start */                          \
     X(dispatches)                                                                \
+    X(dispatched) /* that were acknowledged */                                   \
+    X(dispatched_seen)                                                           \
     X(refused_dispatches)                                                        \
     X(roles)       /* that were set */                                           \
     X(preempted)   /* attempts that were told to make room */                    \
@@ -393,6 +396,9 @@ uint64_t sim_last_agent(const struct cluster *c);
 unsigned sim_job_draw(struct cluster *c); /* a new one: its slot */
 /* The same each time, so that a repeat has the same body. */
 void sim_job_spec(const struct sim_job *j, struct buffer *out);
+/* What it is asked for with; with another step it is another job. */
+#define SIM_SIZE_BYTES 16
+void sim_job_size(const struct sim_job *j, unsigned step, char out[SIM_SIZE_BYTES]);
 
 /* cluster_checks.c */
 void check_leader(struct cluster *c, struct sim_master *m, uint64_t term);
@@ -401,6 +407,8 @@ void check_launch(struct cluster *c,
                   struct sim_agent *a,
                   const struct sim_task *t,
                   uint64_t term);
+/* What was acknowledged with that id, or NULL. */
+const struct sim_job *sim_job_of(const struct cluster *c, uint64_t id);
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
 /* Now and then, of a leader. */
@@ -421,6 +429,22 @@ void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends
 void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
 int role_number(const struct role *r);                        /* below ROLES_SEEN */
 uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
+
+/* cluster_templates.c */
+void check_slots(struct cluster *c, const struct sim_master *m, const struct job *job);
+void check_dispatches(struct cluster *c,
+                      const struct sim_master *m,
+                      const struct job *template);
+void check_made(struct cluster *c,
+                const struct sim_master *m,
+                const struct sim_job *j,
+                const struct job *job);
+void check_parameters(struct cluster *c,
+                      const struct sim_job *j,
+                      const struct job_spec *spec);
+bool may_refuse_dispatch(const struct cluster *c,
+                         const struct sim_job *j,
+                         enum error_code code);
 
 /* cluster_budgets.c */
 void budget_is(const struct sim_master *m,

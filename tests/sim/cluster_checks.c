@@ -321,7 +321,7 @@ void check_step(struct cluster *c, struct sim_master *m)
     m->applied = applied;
 }
 
-static const struct sim_job *job_of(const struct cluster *c, uint64_t id)
+const struct sim_job *sim_job_of(const struct cluster *c, uint64_t id)
 {
     for (unsigned i = 0; i < c->job_count; i++)
         if (c->jobs[i].acknowledged && c->jobs[i].id == id)
@@ -353,7 +353,7 @@ void check_launch(struct cluster *c,
                   uint64_t term)
 {
     struct attempt_record *record = mem_zalloc(sizeof(*record));
-    const struct sim_job *job = job_of(c, t->job);
+    const struct sim_job *job = sim_job_of(c, t->job);
     struct resources sum = {0};
     const struct sim_task *other;
     uint64_t licences = 0;
@@ -417,33 +417,26 @@ static void check_identity(struct cluster *c, struct sim_master *m)
             m->number + 1);
 }
 
-/* Its job is there, or its key with what was answered. */
-static bool is_kept(const struct state *s, const struct sim_job *j)
+/* Its job is there or, when it may have been purged, its key with what was answered. */
+static void
+check_kept(struct cluster *c, const struct sim_master *m, const struct sim_job *j)
 {
     struct bytes key = {(const uint8_t *)&j->key, sizeof(j->key)};
+    const struct state *s = master_state(m->core);
     const struct tombstone *t = state_tombstone(s, key);
+    const struct job *job = state_job(s, j->id);
 
-    return state_job(s, j->id) != NULL ||
-           (t != NULL && t->job_id == j->id && t->submit_index == j->index);
-}
-
-/* Each of a schedule of every minute was started, missed or skipped, and none twice. */
-static void
-check_slots(struct cluster *c, const struct sim_master *m, const struct job *job)
-{
-    const uint64_t minute_us = 60 * SECOND;
-    const struct job_template *t = job->made;
-    uint64_t decided = t->fired + t->missed + t->skipped;
-    uint64_t due = t->last_us / minute_us - job->submitted_us / minute_us;
-
-    if (decided != due)
-        world_fail(&c->world,
-                   "master %u: of %llu slots of job %llu %llu were decided",
-                   m->number + 1,
-                   (unsigned long long)due,
-                   (unsigned long long)job->id,
-                   (unsigned long long)decided);
-    c->totals.slots += decided;
+    if (job != NULL && j->made_of != 0)
+        check_made(c, m, j, job);
+    if (job != NULL || ((c->plan.purge || j->purge_asked) && t != NULL &&
+                        t->job_id == j->id && t->submit_index == j->index))
+        return;
+    world_fail(&c->world,
+               "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
+               m->number + 1,
+               (unsigned long long)s->index,
+               (unsigned long long)j->id,
+               (unsigned long long)j->index);
 }
 
 static void check_state(struct cluster *c, struct sim_master *m)
@@ -468,7 +461,9 @@ static void check_state(struct cluster *c, struct sim_master *m)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
     }
     RB_FOREACH (job, job_tree, &s->jobs) {
-        if (job->made != NULL && !job->made->is_dispatched)
+        if (job->made != NULL && job->made->is_dispatched)
+            check_dispatches(c, m, job);
+        else if (job->made != NULL)
             check_slots(c, m, job);
         c->totals.blocked += job_is_blocked(job);
         c->totals.stopped += job->links != NULL && job->links->stopped_by != 0;
@@ -476,14 +471,8 @@ static void check_state(struct cluster *c, struct sim_master *m)
     for (unsigned i = 0; i < c->job_count; i++) {
         const struct sim_job *j = &c->jobs[i];
 
-        if (j->acknowledged && j->index <= s->index && !is_kept(s, j))
-            world_fail(&c->world,
-                       "master %u at index %llu: job %llu was acknowledged at %llu and "
-                       "is gone",
-                       m->number + 1,
-                       (unsigned long long)s->index,
-                       (unsigned long long)j->id,
-                       (unsigned long long)j->index);
+        if (j->acknowledged && j->index <= s->index)
+            check_kept(c, m, j);
     }
 }
 

@@ -184,6 +184,7 @@ submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a
     learn(c, result.index);
     c->totals.repeated += j->acknowledged;
     c->totals.acknowledged += !j->acknowledged;
+    c->totals.dispatched += !j->acknowledged && j->made_of != 0;
     j->acknowledged = true;
     j->id = result.id;
     j->index = result.index;
@@ -294,6 +295,15 @@ static void role_answered(struct sim_client *x, unsigned slot, enum error_code c
         world_in(&c->world, 100 * MS, free_later, x, 0, 0);
 }
 
+/* What it waits for, or is made of, is not there any more. */
+static bool
+may_refuse(const struct cluster *c, const struct sim_job *j, enum error_code code)
+{
+    if (j->made_of != 0)
+        return may_refuse_dispatch(c, j, code);
+    return code == ERROR_NOT_FOUND && j->after != 0;
+}
+
 static void finished(struct sim_client *x, const struct client_action *a)
 {
     struct cluster *c = x->cluster;
@@ -310,8 +320,12 @@ static void finished(struct sim_client *x, const struct client_action *a)
         role_answered(x, (unsigned)(j - c->jobs), code);
     } else if (ask == ASK_CONFLICT) {
         c->totals.conflicts += code == ERROR_CONFLICT;
-        if (code == ERROR_NONE)
-            world_fail(&c->world, "one key was taken for two different jobs");
+        if (code != ERROR_CONFLICT && code != ERROR_TIMEOUT &&
+            code != ERROR_UNAVAILABLE)
+            world_fail(&c->world,
+                       "the key of job %llu is used for another one: %s",
+                       (unsigned long long)j->id,
+                       error_name(code));
     } else if (code == ERROR_NONE && ask == ASK_SUBMIT) {
         submitted(x, j, a);
     } else if (ask == ASK_PURGE) {
@@ -320,10 +334,10 @@ static void finished(struct sim_client *x, const struct client_action *a)
         killed(x, j);
     } else if (code == ERROR_NONE) {
         was_read(x, j, a);
-    } else if (code == ERROR_INVALID && ask == ASK_SUBMIT && j->made_of != 0) {
-        c->totals.refused_dispatches++; /* of what was killed */
-    } else if (code == ERROR_NOT_FOUND &&
-               (c->plan.purge || j->purge_asked || j->after != 0 || j->made_of != 0)) {
+    } else if (ask == ASK_SUBMIT && may_refuse(c, j, code)) {
+        c->totals.refused_dispatches += j->made_of != 0;
+    } else if (code == ERROR_NOT_FOUND && ask != ASK_SUBMIT &&
+               (c->plan.purge || j->purge_asked)) {
         c->totals.purged_seen++;
     } else if (code != ERROR_TIMEOUT && code != ERROR_UNAVAILABLE) {
         world_fail(&c->world,
@@ -543,12 +557,14 @@ void sim_clients_free_roles(struct cluster *c)
 static void ask_dispatch(struct sim_client *x, unsigned slot, bool other_body)
 {
     const struct sim_job *j = &x->cluster->jobs[slot];
-    const char *value = other_body ? "SIZE=2" : "SIZE=1";
+    char size[SIM_SIZE_BYTES];
+    const char *value = size;
     struct buffer values = {0}, frame = {0};
     struct dispatch_request q = {.key = {(const uint8_t *)&j->key, sizeof(j->key)},
                                  .job = j->made_of,
                                  .owner = {(const uint8_t *)"ann", 3}};
 
+    sim_job_size(j, other_body, size);
     texts_pack(&value, 1, &values);
     q.values = buffer_view(&values);
     dispatch_pack(&q, 0, &frame);
@@ -582,6 +598,7 @@ static void ask_kill(struct sim_client *x, unsigned slot)
 {
     struct buffer frame = {0};
 
+    x->cluster->jobs[slot].kill_asked = true;
     id_request_pack(METHOD_KILL, x->cluster->jobs[slot].id, 0, &frame);
     ask(x, ASK_KILL, slot, &frame);
 }

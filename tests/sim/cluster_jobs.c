@@ -116,6 +116,11 @@ static void be_parameterised(struct job_spec *spec)
     spec->restart = spec->reschedule = (struct job_retry){0};
 }
 
+void sim_job_size(const struct sim_job *j, unsigned step, char out[SIM_SIZE_BYTES])
+{
+    snprintf(out, SIM_SIZE_BYTES, "SIZE=%u", (unsigned)(j->key % 1000) + step);
+}
+
 static bool is_gang(const struct sim_job *j)
 {
     return j->key >> 32 & 1 && j->instances > 1 && j->instances <= 4 && !j->scheduled &&

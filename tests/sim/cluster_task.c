@@ -272,6 +272,7 @@ void sim_task_start(struct sim_agent *a, const struct run_start *run)
 {
     struct cluster *c = a->cluster;
     struct sim_task *t = task_for(a, run);
+    const struct sim_job *job = sim_job_of(c, run->job);
     struct job_spec spec;
     uint64_t ms = 0, code = 0;
 
@@ -281,6 +282,8 @@ void sim_task_start(struct sim_agent *a, const struct run_start *run)
         world_fail(&c->world, "a launch carries a spec that does not decode");
         return;
     }
+    if (job != NULL && job->made_of != 0)
+        check_parameters(c, job, &spec);
     t->resources = spec.resources;
     t->lease_ms = job_lease_ms(&spec);
     t->exclusive = job_is_exclusive(&spec);
