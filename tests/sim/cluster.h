@@ -190,9 +190,14 @@ struct sim_job {
     bool endless;  /* runs until it is killed */
     bool in_batch; /* in the role of that name */
     bool exclusive;
-    bool service;   /* the same, and what ends of it is repeated */
-    uint64_t after; /* id of a job that it waits for; 0: none */
-    uint8_t on;     /* how that is to end: enum job_on */
+    bool service;      /* the same, and what ends of it is repeated */
+    uint64_t after;    /* id of a job that it waits for; 0: none */
+    uint8_t on;        /* how that is to end: enum job_on */
+    uint32_t together; /* so many are submitted at once, in the slots from here on … */
+    uint32_t position;       /* … as this one; 0: the first, or it is alone */
+    uint32_t before;         /* it waits for that one of them, from 1; 0: none */
+    uint8_t before_on;       /* how that is to end */
+    enum error_code refusal; /* of all of them: it cannot be */
     bool waited_for;
     bool system;      /* endless, with a task on each agent */
     bool wide;        /* as a gang it needs more than one agent */
@@ -247,6 +252,9 @@ struct sim_job {
     X(drains)     /* that were seen to reach their deadline after the faults */  \
     X(low_disks)  /* of running agents … */                                    \
     X(low_starts) /* … and of agents as they start */                          \
+    X(sets)       /* of jobs, that were acknowledged together */                 \
+    X(refused_sets)                                                              \
+    X(together_seen)                                                             \
     X(dispatches)                                                                \
     X(dispatched) /* that were acknowledged */                                   \
     X(dispatched_seen)                                                           \
@@ -394,8 +402,9 @@ uint64_t sim_last_agent(const struct cluster *c);
 
 /* cluster_jobs.c */
 unsigned sim_job_draw(struct cluster *c); /* a new one: its slot */
-/* The same each time, so that a repeat has the same body. */
-void sim_job_spec(const struct sim_job *j, struct buffer *out);
+/* The same each time, so that a repeat has the same body.  Of what is submitted together: with the
+ * id of the first, or 0. */
+void sim_job_spec(const struct sim_job *j, uint64_t first, struct job_spec *spec);
 /* What it is asked for with; with another step it is another job. */
 #define SIM_SIZE_BYTES 16
 void sim_job_size(const struct sim_job *j, unsigned step, char out[SIM_SIZE_BYTES]);
@@ -429,6 +438,9 @@ void check_leased(struct cluster *c, const struct sim_task *t); /* runs, or ends
 void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked */
 int role_number(const struct role *r);                        /* below ROLES_SEEN */
 uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
+
+/* cluster_sets.c */
+void check_jobs(struct cluster *c, const struct sim_master *m); /* all of them */
 
 /* cluster_templates.c */
 void check_slots(struct cluster *c, const struct sim_master *m, const struct job *job);

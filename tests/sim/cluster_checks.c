@@ -417,7 +417,8 @@ static void check_identity(struct cluster *c, struct sim_master *m)
             m->number + 1);
 }
 
-/* Its job is there or, when it may have been purged, its key with what was answered. */
+/* Its job is there or, when it may have been purged, its key (of several that were submitted
+ * together, that of the first) with what was answered. */
 static void
 check_kept(struct cluster *c, const struct sim_master *m, const struct sim_job *j)
 {
@@ -428,8 +429,9 @@ check_kept(struct cluster *c, const struct sim_master *m, const struct sim_job *
 
     if (job != NULL && j->made_of != 0)
         check_made(c, m, j, job);
-    if (job != NULL || ((c->plan.purge || j->purge_asked) && t != NULL &&
-                        t->job_id == j->id && t->submit_index == j->index))
+    if (job != NULL || ((c->plan.purge || j->purge_asked) &&
+                        (j->position > 0 || (t != NULL && t->job_id == j->id &&
+                                             t->submit_index == j->index))))
         return;
     world_fail(&c->world,
                "master %u at index %llu: job %llu was acknowledged at %llu and is gone",
@@ -452,6 +454,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
     }
     master_verify(m->core);
     check_identity(c, m);
+    check_jobs(c, m);
     RB_FOREACH (agent, agent_tree, &s->agents) {
         struct attempt *a;
 

@@ -7,6 +7,7 @@
 #include "cluster.h"
 
 #include "base/assert.h"
+#include "base/mem.h"
 #include "wire/message_role.h"
 
 #include <stdio.h>
@@ -161,6 +162,38 @@ static void learn(struct cluster *c, uint64_t index)
         c->known_index = index;
 }
 
+/* One of those that were submitted together, or the only one. */
+static void
+was_made(struct sim_client *x, struct sim_job *j, const struct submit_result *result)
+{
+    struct cluster *c = x->cluster;
+    uint64_t id = result->id + j->position;
+
+    if (j->acknowledged && (j->id != id || j->index != result->index)) {
+        world_fail(&c->world,
+                   "one key made jobs %llu@%llu and %llu@%llu",
+                   (unsigned long long)j->id,
+                   (unsigned long long)j->index,
+                   (unsigned long long)id,
+                   (unsigned long long)result->index);
+        return;
+    }
+    learn(c, result->index);
+    c->totals.repeated += j->acknowledged;
+    c->totals.acknowledged += !j->acknowledged;
+    c->totals.dispatched += !j->acknowledged && j->made_of != 0;
+    j->acknowledged = true;
+    j->id = id;
+    j->index = result->index;
+    if (c->healing && j->endless)
+        world_in(&c->world,
+                 pick(&c->world, 1, 3 * MS),
+                 kill_later,
+                 x,
+                 (uint64_t)(j - c->jobs),
+                 0);
+}
+
 static void
 submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a)
 {
@@ -172,29 +205,12 @@ submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a
         world_fail(&c->world, "the answer to a submit does not decode: %s", err.text);
         return;
     }
-    if (j->acknowledged && (j->id != result.id || j->index != result.index)) {
-        world_fail(&c->world,
-                   "one key made jobs %llu@%llu and %llu@%llu",
-                   (unsigned long long)j->id,
-                   (unsigned long long)j->index,
-                   (unsigned long long)result.id,
-                   (unsigned long long)result.index);
-        return;
-    }
-    learn(c, result.index);
-    c->totals.repeated += j->acknowledged;
-    c->totals.acknowledged += !j->acknowledged;
-    c->totals.dispatched += !j->acknowledged && j->made_of != 0;
-    j->acknowledged = true;
-    j->id = result.id;
-    j->index = result.index;
-    if (c->healing && j->endless)
-        world_in(&c->world,
-                 pick(&c->world, 1, 3 * MS),
-                 kill_later,
-                 x,
-                 (uint64_t)(j - c->jobs),
-                 0);
+    if (j->refusal != ERROR_NONE)
+        world_fail(&c->world, "job %llu cannot be", (unsigned long long)result.id);
+    c->totals.sets += j->together > 1 && !j->acknowledged;
+    was_made(x, j, &result);
+    for (uint32_t i = 1; i < j->together; i++)
+        was_made(x, j + i, &result);
 }
 
 /* All attempts of the job that a kill did not find were placed before it took effect. */
@@ -301,7 +317,10 @@ may_refuse(const struct cluster *c, const struct sim_job *j, enum error_code cod
 {
     if (j->made_of != 0)
         return may_refuse_dispatch(c, j, code);
-    return code == ERROR_NOT_FOUND && j->after != 0;
+    for (uint32_t i = 0; i == 0 || i < j->together; i++)
+        if (j[i].after != 0 && code == ERROR_NOT_FOUND)
+            return true;
+    return j->refusal != ERROR_NONE && code == j->refusal;
 }
 
 static void finished(struct sim_client *x, const struct client_action *a)
@@ -336,6 +355,7 @@ static void finished(struct sim_client *x, const struct client_action *a)
         was_read(x, j, a);
     } else if (ask == ASK_SUBMIT && may_refuse(c, j, code)) {
         c->totals.refused_dispatches += j->made_of != 0;
+        c->totals.refused_sets += j->together > 1;
     } else if (code == ERROR_NOT_FOUND && ask != ASK_SUBMIT &&
                (c->plan.purge || j->purge_asked)) {
         c->totals.purged_seen++;
@@ -573,21 +593,53 @@ static void ask_dispatch(struct sim_client *x, unsigned slot, bool other_body)
     buffer_finish(&values);
 }
 
+static void pack_one(const struct sim_job *j, struct buffer *out)
+{
+    struct job_spec spec;
+
+    sim_job_spec(j, 0, &spec);
+    job_spec_pack(&spec, out);
+    job_spec_finish(&spec);
+}
+
+static void
+pack_together(const struct sim_job *first, bool other_body, struct buffer *out)
+{
+    struct job_spec *specs = mem_zalloc(first->together * sizeof(*specs));
+
+    for (uint32_t i = 0; i < first->together; i++) {
+        struct sim_job copy = first[i];
+
+        copy.instances += other_body;
+        sim_job_spec(&copy, 0, &specs[i]);
+    }
+    job_specs_pack(specs, first->together, out);
+    for (uint32_t i = 0; i < first->together; i++)
+        job_spec_finish(&specs[i]);
+    mem_free(specs);
+}
+
 static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
 {
     struct cluster *c = x->cluster;
-    struct sim_job copy = c->jobs[slot];
+    const struct sim_job *j = &c->jobs[slot] - c->jobs[slot].position;
+    struct sim_job copy = *j;
     struct buffer spec = {0}, frame = {0};
-    struct submit_request q = {.key = {(const uint8_t *)&copy.key, sizeof(copy.key)}};
+    struct submit_request q = {.key = {(const uint8_t *)&j->key, sizeof(j->key)},
+                               .is_set = j->together > 1};
 
-    if (copy.made_of != 0) {
+    slot = (unsigned)(j - c->jobs);
+    if (j->made_of != 0) {
         ask_dispatch(x, slot, other_body);
         return;
     }
     copy.instances += other_body;
-    sim_job_spec(&copy, &spec);
+    if (q.is_set)
+        pack_together(j, other_body, &spec);
+    else
+        pack_one(&copy, &spec);
     q.spec = buffer_view(&spec);
-    q.owner = (struct bytes){(const uint8_t *)"annbob" + copy.key % 2 * 3, 3};
+    q.owner = (struct bytes){(const uint8_t *)"annbob" + j->key % 2 * 3, 3};
     submit_pack(&q, 0, &frame);
     c->totals.submits++;
     ask(x, other_body ? ASK_CONFLICT : ASK_SUBMIT, slot, &frame);

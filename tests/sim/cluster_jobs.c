@@ -8,7 +8,9 @@
 
 #include <stdio.h>
 
-#define ENDLESS_MS 3600000 /* longer than any seed: ends only by its kill */
+#define ENDLESS_MS   3600000 /* longer than any seed: ends only by its kill */
+#define TOGETHER_MAX 4
+#define NO_JOB       1000000000 /* an id that none has */
 
 /* ---- its spec ---- */
 
@@ -154,10 +156,22 @@ static void be_system(struct job_spec *spec)
     match_finish(&spec->match);
 }
 
-void sim_job_spec(const struct sim_job *j, struct buffer *out)
+/* First is the id of the first that it is submitted with; 0: not known yet. */
+static void add_after(struct job_spec *spec, const struct sim_job *j, uint64_t first)
+{
+    int64_t before =
+        first == 0 ? -(int64_t)j->before : (int64_t)(first + j->before - 1);
+
+    if (j->before != 0)
+        job_spec_add_after(spec, (struct job_after){before, (enum job_on)j->before_on});
+    if (j->after != 0)
+        job_spec_add_after(spec,
+                           (struct job_after){(int64_t)j->after, (enum job_on)j->on});
+}
+
+void sim_job_spec(const struct sim_job *j, uint64_t first, struct job_spec *spec)
 {
     struct rng r = {.state = j->key};
-    struct job_spec spec;
     char text[32];
     /* Long tasks come in small jobs, so that all can end after the faults. */
     uint64_t run_ms =
@@ -169,69 +183,64 @@ void sim_job_spec(const struct sim_job *j, struct buffer *out)
     if (j->scheduled || j->asked_for)
         run_ms = rng_between(&r, 1, 300);
 
-    job_spec_init(&spec);
+    job_spec_init(spec);
     /* Few names, so that some are predicted. */
     snprintf(text, sizeof(text), "job-%u", (unsigned)(j->key % 5));
-    spec.name = mem_strdup(text);
-    spec.instances = j->instances;
-    spec.priority = 10 * (int32_t)rng_between(&r, 0, 2);
-    spec.resources.amount[RESOURCE_CPUS] = 100 * rng_between(&r, 1, 10);
-    spec.resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
-    spec.kill_grace_ms = rng_between(&r, 50, 1000);
-    add_policy(&spec, &r, j->exclusive);
-    if (job_lease_ms(&spec) != 0 && j->instances < 4 && !j->endless)
+    spec->name = mem_strdup(text);
+    spec->instances = j->instances;
+    spec->priority = 10 * (int32_t)rng_between(&r, 0, 2);
+    spec->resources.amount[RESOURCE_CPUS] = 100 * rng_between(&r, 1, 10);
+    spec->resources.amount[RESOURCE_MEM] = 64 * MIB * rng_between(&r, 1, 4);
+    spec->kill_grace_ms = rng_between(&r, 50, 1000);
+    add_policy(spec, &r, j->exclusive);
+    if (job_lease_ms(spec) != 0 && j->instances < 4 && !j->endless)
         run_ms = rng_between(&r, 1, 9000);
-    job_spec_add_arg(&spec, "run");
+    job_spec_add_arg(spec, "run");
     snprintf(text, sizeof(text), "%llu", (unsigned long long)run_ms);
-    job_spec_add_arg(&spec, text);
-    job_spec_add_arg(&spec, rng_percent(&r, 10) ? "3" : "0");
-    job_spec_add_arg(&spec, rng_percent(&r, 20) ? "deaf" : "polite");
+    job_spec_add_arg(spec, text);
+    job_spec_add_arg(spec, rng_percent(&r, 10) ? "3" : "0");
+    job_spec_add_arg(spec, rng_percent(&r, 20) ? "deaf" : "polite");
     if (rng_percent(&r, 30))
-        spec.restart = (struct job_retry){
+        spec->restart = (struct job_retry){
             .attempts = (uint32_t)rng_between(&r, 1, 3),
             .interval_ms = rng_percent(&r, 50) ? 0 : 3600 * 1000,
             .delay_ms = rng_between(&r, 1, 500),
             .max_delay_ms = 1000,
         };
     if (rng_percent(&r, 20))
-        add_check(&r, &spec);
-    add_extras(&spec, &r);
+        add_check(&r, spec);
+    add_extras(spec, &r);
     if (j->in_batch)
-        job_spec_set_role(&spec, "batch");
-    add_match(
-        &spec, r, !j->endless && !is_gang(j) && j->instances < 4 && run_ms < 1000);
+        job_spec_set_role(spec, "batch");
+    add_match(spec, r, !j->endless && !is_gang(j) && j->instances < 4 && run_ms < 1000);
     if (rng_percent(&r, 30))
-        spec.estimate_ms = rng_between(&r, 1, 10000);
+        spec->estimate_ms = rng_between(&r, 1, 10000);
     /* Tasks that come one after the other have no time for pauses. */
-    if (spec.restart.attempts > 0 &&
-        (spec.ports.fixed_count > 0 || spec.custom.count > 0))
-        spec.restart.delay_ms = spec.restart.max_delay_ms = 20;
-    if (spec.ports.fixed_count > 0 || spec.custom.count > 0 || j->instances > 8)
-        spec.reschedule = (struct job_retry){0};
-    if (run_ms > 1000 && spec.restart.attempts > 0)
-        spec.reschedule = (struct job_retry){0};
+    if (spec->restart.attempts > 0 &&
+        (spec->ports.fixed_count > 0 || spec->custom.count > 0))
+        spec->restart.delay_ms = spec->restart.max_delay_ms = 20;
+    if (spec->ports.fixed_count > 0 || spec->custom.count > 0 || j->instances > 8)
+        spec->reschedule = (struct job_retry){0};
+    if (run_ms > 1000 && spec->restart.attempts > 0)
+        spec->reschedule = (struct job_retry){0};
     if (run_ms > 4000) {
-        spec.restart = (struct job_retry){0};
-        if (spec.reschedule.attempts > 0)
-            spec.reschedule.attempts = 1;
+        spec->restart = (struct job_retry){0};
+        if (spec->reschedule.attempts > 0)
+            spec->reschedule.attempts = 1;
     }
-    if (j->after != 0)
-        job_spec_add_after(&spec,
-                           (struct job_after){(int64_t)j->after, (enum job_on)j->on});
+    add_after(spec, j, first);
     if (j->service) {
-        spec.kind = JOB_SERVICE;
-        spec.reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
+        spec->kind = JOB_SERVICE;
+        spec->reschedule = (struct job_retry){JOB_UNLIMITED, 0, 1000, 2000};
     }
     if (j->system)
-        be_system(&spec);
+        be_system(spec);
     if (j->scheduled)
-        be_template(&spec, &r);
+        be_template(spec, &r);
     if (j->asked_for)
-        be_parameterised(&spec);
+        be_parameterised(spec);
     if (is_gang(j))
-        be_gang(&spec, j->wide);
-    job_spec_pack(&spec, out);
-    job_spec_finish(&spec);
+        be_gang(spec, j->wide);
 }
 
 /* ---- what it is to be ---- */
@@ -274,11 +283,10 @@ static void may_be_endless(struct cluster *c, struct sim_job *j)
         j->service = j->endless;
 }
 
-unsigned sim_job_draw(struct cluster *c)
+static struct sim_job *draw(struct cluster *c)
 {
     struct world *w = &c->world;
-    unsigned slot = c->job_count++;
-    struct sim_job *j = &c->jobs[slot];
+    struct sim_job *j = &c->jobs[c->job_count++];
 
     *j = (struct sim_job){.key = rng_next(&w->rng),
                           .instances = (uint32_t)pick(w, 1, chance(w, 10) ? 40 : 4),
@@ -297,7 +305,45 @@ unsigned sim_job_draw(struct cluster *c)
     }
     if (chance(w, 20) && !j->scheduled && !j->asked_for)
         wait_for(c, j);
-    if (chance(w, 50))
+    return j;
+}
+
+static void be_refused(struct sim_job *j, enum error_code refusal)
+{
+    j->scheduled = j->asked_for = j->endless = false;
+    j->after = refusal == ERROR_NOT_FOUND ? NO_JOB : 0;
+    j->before = refusal == ERROR_INVALID ? j->position + 1 : 0;
+}
+
+/* With it there are some that may wait for those before them; or one that cannot be, so that
+ * none of them is. */
+static void draw_together(struct cluster *c, struct sim_job *first)
+{
+    struct world *w = &c->world;
+
+    first->together = (uint32_t)pick(w, 2, TOGETHER_MAX);
+    if (chance(w, 15))
+        first->refusal = chance(w, 50) ? ERROR_NOT_FOUND : ERROR_INVALID;
+    for (uint32_t i = 1; i < first->together; i++) {
+        struct sim_job *j = draw(c);
+
+        j->position = i;
+        if (!j->scheduled && !j->asked_for) {
+            j->before = (uint32_t)pick(w, 0, i);
+            j->before_on = (uint8_t)pick(w, 0, JOB_ON_COUNT - 1);
+        }
+        if (i == first->together - 1 && first->refusal != ERROR_NONE)
+            be_refused(j, first->refusal);
+    }
+}
+
+unsigned sim_job_draw(struct cluster *c)
+{
+    struct sim_job *j = draw(c);
+
+    if (chance(&c->world, 50))
         be_made_of_another(c, j);
-    return slot;
+    else if (chance(&c->world, 20) && c->job_count + TOGETHER_MAX < JOBS_MAX)
+        draw_together(c, j);
+    return (unsigned)(j - c->jobs);
 }
