@@ -17,19 +17,20 @@
 #include <bsd/sys/queue.h>
 #include <bsd/sys/tree.h>
 
-#define MASTERS_MAX    5
-#define AGENTS_MAX     12
-#define CLIENTS_MAX    4
-#define SIM_FIRST_PORT 31000
-#define ROLES_SEEN     2   /* `default` and `batch` */
-#define BUDGETS_SEEN   8   /* of roles, in a minute: below that */
-#define AGENT_IDS_MAX  256 /* ids that the checks look at */
-#define JOBS_MAX       4096
-#define INDEX_MAX      200000
-#define TERMS_MAX      100000
-#define SIM_DRAIN_MS   3000 /* the longest time that a drain is given */
-#define ASKED_KEPT     64   /* of the last heartbeats of an agent */
-#define FLOWS_MAX      1024 /* open sessions of one master */
+#define MASTERS_MAX       5
+#define AGENTS_MAX        12
+#define CLIENTS_MAX       4
+#define SIM_FIRST_PORT    31000
+#define ROLES_SEEN        2   /* `default` and `batch` */
+#define BUDGETS_SEEN      8   /* of roles, in a minute: below that */
+#define AGENT_IDS_MAX     256 /* ids that the checks look at */
+#define AGENT_CHANGES_MAX 8192
+#define JOBS_MAX          4096
+#define INDEX_MAX         200000
+#define TERMS_MAX         100000
+#define SIM_DRAIN_MS      3000 /* the longest time that a drain is given */
+#define ASKED_KEPT        64   /* of the last heartbeats of an agent */
+#define FLOWS_MAX         1024 /* open sessions of one master */
 
 struct cluster;
 
@@ -198,6 +199,7 @@ struct sim_job {
     uint32_t before;         /* it waits for that one of them, from 1; 0: none */
     uint8_t before_on;       /* how that is to end */
     enum error_code refusal; /* of all of them: it cannot be */
+    uint64_t check;          /* as of which index they were planned; 0: they were not */
     bool waited_for;
     bool system;      /* endless, with a task on each agent */
     bool wide;        /* as a gang it needs more than one agent */
@@ -255,6 +257,9 @@ struct sim_job {
     X(sets)       /* of jobs, that were acknowledged together */                 \
     X(refused_sets)                                                              \
     X(together_seen)                                                             \
+    X(checks_held)    /* of jobs that were planned before … */                 \
+    X(checks_changed) /* … and refused, since it was not so any more */        \
+    X(checks_ahead)                                                              \
     X(dispatches)                                                                \
     X(dispatched) /* that were acknowledged */                                   \
     X(dispatched_seen)                                                           \
@@ -322,6 +327,17 @@ struct sim_budget {
     uint64_t late_index; /* … as what came with this entry */
 };
 
+/* Agents as of the first master that applied an entry (cluster_indexes.c). */
+struct sim_agent_seen {
+    uint64_t id, changed;
+    uint8_t state, mode;
+};
+
+struct agent_change {
+    uint64_t from, to; /* after the one entry, and with the other at the latest */
+    bool is_worse;     /* what was planned for the agents may be wrong */
+};
+
 struct cluster {
     struct world world;
     struct network net;
@@ -346,6 +362,11 @@ struct cluster {
     struct attempt_records moved;
     struct sim_budget preempts, moves;
     uint64_t last_term; /* of any leader */
+    struct sim_agent_seen agents_seen[AGENT_IDS_MAX];
+    uint64_t seen_index;
+    uint64_t jobs_changed[ROLES_SEEN], jobs_purged;
+    struct agent_change agent_changes[AGENT_CHANGES_MAX];
+    unsigned agent_change_count;
     struct final_tree finals;
     struct hash128 *digests; /* state digest after each index */
     uint64_t *commit_terms;
@@ -420,6 +441,7 @@ void check_launch(struct cluster *c,
 const struct sim_job *sim_job_of(const struct cluster *c, uint64_t id);
 void check_leading(struct cluster *c, struct sim_master *m);
 void check_forget(struct cluster *c, uint64_t attempt);
+const struct sim_master *sim_leader(const struct cluster *c); /* any, or NULL */
 /* Now and then, of a leader. */
 void sim_plan(struct cluster *c);
 void check_sweep(struct cluster *c);      /* now and then: whole states */
@@ -441,6 +463,13 @@ uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
 
 /* cluster_sets.c */
 void check_jobs(struct cluster *c, const struct sim_master *m); /* all of them */
+
+/* cluster_indexes.c */
+void sim_job_check(struct cluster *c, struct sim_job *j); /* draw which index it has */
+void check_seen(struct cluster *c,
+                const struct sim_master *m); /* since anybody looked */
+void check_index_held(struct cluster *c, const struct sim_job *j);
+bool may_refuse_check(struct cluster *c, struct sim_job *j, enum error_code code);
 
 /* cluster_templates.c */
 void check_slots(struct cluster *c, const struct sim_master *m, const struct job *job);

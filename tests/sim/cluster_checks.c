@@ -296,6 +296,7 @@ static void check_applied(struct cluster *c, struct sim_master *m)
         check_closed(c, m, agent);
         check_drain(c, m, agent);
     }
+    check_seen(c, m);
     check_preempts(c, m);
     check_moves(c, m);
     m->looked_to = s->index;

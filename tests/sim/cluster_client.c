@@ -200,6 +200,7 @@ submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a
     struct cluster *c = x->cluster;
     struct submit_result result;
     struct error err;
+    bool is_new;
 
     if (submit_result_unpack(&result, a->finished.result, &err) != 0) {
         world_fail(&c->world, "the answer to a submit does not decode: %s", err.text);
@@ -207,8 +208,11 @@ submitted(struct sim_client *x, struct sim_job *j, const struct client_action *a
     }
     if (j->refusal != ERROR_NONE)
         world_fail(&c->world, "job %llu cannot be", (unsigned long long)result.id);
-    c->totals.sets += j->together > 1 && !j->acknowledged;
+    is_new = !j->acknowledged;
+    c->totals.sets += j->together > 1 && is_new;
     was_made(x, j, &result);
+    if (is_new)
+        check_index_held(c, j);
     for (uint32_t i = 1; i < j->together; i++)
         was_made(x, j + i, &result);
 }
@@ -312,11 +316,12 @@ static void role_answered(struct sim_client *x, unsigned slot, enum error_code c
 }
 
 /* What it waits for, or is made of, is not there any more. */
-static bool
-may_refuse(const struct cluster *c, const struct sim_job *j, enum error_code code)
+static bool may_refuse(struct cluster *c, struct sim_job *j, enum error_code code)
 {
     if (j->made_of != 0)
         return may_refuse_dispatch(c, j, code);
+    if (may_refuse_check(c, j, code))
+        return true;
     for (uint32_t i = 0; i == 0 || i < j->together; i++)
         if (j[i].after != 0 && code == ERROR_NOT_FOUND)
             return true;
@@ -626,7 +631,8 @@ static void ask_submit(struct sim_client *x, unsigned slot, bool other_body)
     struct sim_job copy = *j;
     struct buffer spec = {0}, frame = {0};
     struct submit_request q = {.key = {(const uint8_t *)&j->key, sizeof(j->key)},
-                               .is_set = j->together > 1};
+                               .is_set = j->together > 1,
+                               .check = j->check};
 
     slot = (unsigned)(j - c->jobs);
     if (j->made_of != 0) {

@@ -345,5 +345,7 @@ unsigned sim_job_draw(struct cluster *c)
         be_made_of_another(c, j);
     else if (chance(&c->world, 20) && c->job_count + TOGETHER_MAX < JOBS_MAX)
         draw_together(c, j);
+    if (j->made_of == 0 && j->refusal == ERROR_NONE && chance(&c->world, 20))
+        sim_job_check(c, j);
     return (unsigned)(j - c->jobs);
 }

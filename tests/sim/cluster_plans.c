@@ -15,7 +15,7 @@
 
 #define PLANS_IN_1000 50 /* of the times that one could be asked for */
 
-static struct sim_master *a_leader(struct cluster *c)
+const struct sim_master *sim_leader(const struct cluster *c)
 {
     for (unsigned i = 0; i < c->masters; i++)
         if (c->master[i].alive && master_leads(c->master[i].core))
@@ -51,7 +51,9 @@ static void check_rows(const struct list_result *list, bool has_job)
     ASSERT(counts[PLAN_REMOVED] == counts[PLAN_MOVED] + counts[PLAN_STRANDED]);
 }
 
-static void check_answer(const struct buffer *answer, bool has_job)
+/* What holds as of now says so. */
+static void
+check_answer(const struct sim_master *m, const struct buffer *answer, bool has_job)
 {
     struct bytes frame = {answer->data + 4, answer->size - 4};
     struct list_result list;
@@ -63,12 +65,13 @@ static void check_answer(const struct buffer *answer, bool has_job)
         return; /* no such agent */
     ASSERT(rpc.code == ERROR_NONE);
     ASSERT(list_result_unpack(&list, METHOD_PLAN, rpc.params, NULL) == 0);
+    ASSERT(list.index == master_state(m->core)->index);
     check_rows(&list, has_job);
 }
 
 void sim_plan(struct cluster *c)
 {
-    struct sim_master *m = a_leader(c);
+    const struct sim_master *m = sim_leader(c);
     struct buffer specs = {0}, request = {0}, answer = {0};
     char id[24];
     struct plan_removal removal = {.attribute = text_view(MATCH_AGENT)};
@@ -90,7 +93,7 @@ void sim_plan(struct cluster *c)
     ASSERT(rpc_unpack(&rpc, (struct bytes){request.data + 4, request.size - 4}, NULL) ==
            0);
     ASSERT(plan_copy(m->core, 1, rpc.params, &answer));
-    check_answer(&answer, q.removal_count == 0);
+    check_answer(m, &answer, q.removal_count == 0);
     buffer_finish(&specs);
     buffer_finish(&request);
     buffer_finish(&answer);
