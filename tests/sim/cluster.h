@@ -139,6 +139,14 @@ struct sim_record {
     struct buffer key, value;
 };
 
+/* Of which masters are told as attributes (cluster_attributes.c). */
+struct sim_traits {
+    unsigned rack;   /* 0: none */
+    unsigned gen;    /* 7: not known */
+    unsigned kernel; /* as a number */
+    bool ssd;
+};
+
 struct sim_agent {
     struct cluster *cluster;
     unsigned number; /* node */
@@ -148,6 +156,7 @@ struct sim_agent {
     uint64_t host;        /* grows with each reboot */
     struct agent_core *core;
     struct agent_spec spec;
+    struct sim_traits traits;
     STAILQ_HEAD(, sim_record) disk;
     STAILQ_HEAD(, sim_record) writing;
     bool writing_any;
@@ -185,6 +194,27 @@ struct sim_client {
 /* What was asked of the cluster, and what it said. */
 #define SIM_ZONE "Sim/Berlin"
 
+enum sim_wish_kind {
+    WISH_NONE,
+    WISH_RACK,
+    WISH_OTHER_RACK,
+    WISH_RACKS,
+    WISH_OTHER_RACKS,
+    WISH_RACKS_REGEXP,
+    WISH_GEN_BELOW,
+    WISH_GEN_FROM,
+    WISH_KERNEL,
+    WISH_SSD,
+    WISH_COUNT
+};
+
+struct sim_wish {
+    enum sim_wish_kind kind;
+    unsigned rack, racks; /* racks: a bit of each */
+    unsigned low, high;   /* from, and below */
+    bool ssd;
+};
+
 struct sim_job {
     uint64_t key;
     uint32_t instances;
@@ -207,6 +237,7 @@ struct sim_job {
     bool asked_for;   /* jobs are made of it when somebody asks for one … */
     uint64_t made_of; /* … as for this one of that id; 0: it was submitted */
     uint64_t asked_us;
+    struct sim_wish wish;
     bool acknowledged;
     uint64_t id, index; /* as acknowledged */
 
@@ -238,6 +269,7 @@ struct sim_job {
     X(conflicts)                                                                 \
     X(kills)                                                                     \
     X(reads)                                                                     \
+    X(wishes) /* starts of tasks that not every agent may have */                \
     X(launches)                                                                  \
     X(restarts)    /* by agents */                                               \
     X(unhealthy)   /* answers of checks */                                       \
@@ -461,7 +493,15 @@ void check_preempts(struct cluster *c, struct sim_master *m); /* since it looked
 int role_number(const struct role *r);                        /* below ROLES_SEEN */
 uint64_t term_of(const struct sim_master *m, uint64_t index); /* of an entry */
 
+/* cluster_attributes.c */
+void sim_traits_draw(struct sim_agent *a, bool is_first);
+void sim_wish_draw(struct cluster *c, struct sim_job *j);
+void sim_wish_add(const struct sim_wish *wish, struct job_spec *spec);
+void check_wish(struct cluster *c, const struct sim_agent *a, uint64_t job);
+
 /* cluster_sets.c */
+/* Whatever made the job of that id, as far as a master can tell; or NULL. */
+const struct sim_job *sim_job_behind(const struct cluster *c, uint64_t id);
 void check_jobs(struct cluster *c, const struct sim_master *m); /* all of them */
 
 /* cluster_indexes.c */

@@ -295,6 +295,7 @@ void sim_agent_init(struct cluster *c, unsigned number)
         SIM_FIRST_PORT, (uint16_t)(SIM_FIRST_PORT + pick(&c->world, 4, 12))};
     a->spec.port_count = 1;
     a->spec.features = AGENT_FEATURE_JOBS_2;
+    sim_traits_draw(a, number == 0);
     /* The first one can run whatever there is. */
     if (number == 0 || chance(&c->world, 50))
         a->spec.features |= AGENT_FEATURE_IMAGES;

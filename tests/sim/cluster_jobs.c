@@ -93,7 +93,7 @@ static void add_match(struct job_spec *spec, struct rng beside, bool is_short)
                                        "host regexp ^s.m$",
                                        "agent >= 1",
                                        "agent < 1000000",
-                                       "rack is_not_set"};
+                                       "zone is_not_set"};
 
     if (rng_percent(r, 15))
         affinity_parse(match_add_affinity(m), "agent <= 2:20", NULL);
@@ -241,6 +241,7 @@ void sim_job_spec(const struct sim_job *j, uint64_t first, struct job_spec *spec
         be_parameterised(spec);
     if (is_gang(j))
         be_gang(spec, j->wide);
+    sim_wish_add(&j->wish, spec);
 }
 
 /* ---- what it is to be ---- */
@@ -305,6 +306,8 @@ static struct sim_job *draw(struct cluster *c)
     }
     if (chance(w, 20) && !j->scheduled && !j->asked_for)
         wait_for(c, j);
+    if (j->instances <= 4 && !(is_gang(j) && j->wide) && chance(w, 20))
+        sim_wish_draw(c, j);
     return j;
 }
 

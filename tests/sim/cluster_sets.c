@@ -35,6 +35,33 @@ first_of(const struct cluster *c, const struct state *s, const struct job *job)
     return first != NULL ? by_key(c, first->key) : sim_job_of(c, id);
 }
 
+static const struct job *job_of(const struct cluster *c, uint64_t id)
+{
+    const struct job *job = NULL;
+
+    for (unsigned i = 0; i < c->masters && job == NULL; i++)
+        if (c->master[i].alive)
+            job = state_job(master_state(c->master[i].core), id);
+    return job;
+}
+
+const struct sim_job *sim_job_behind(const struct cluster *c, uint64_t id)
+{
+    const struct sim_job *j = sim_job_of(c, id);
+    const struct job *job = j == NULL ? job_of(c, id) : NULL;
+
+    if (j != NULL)
+        return j->made_of != 0 ? sim_job_behind(c, j->made_of) : j;
+    if (job == NULL)
+        return NULL;
+    if (job->links != NULL && job->links->parent != 0)
+        return sim_job_behind(c, job->links->parent);
+    if (job->key.size != POSITION_KEY_BYTES)
+        return by_key(c, job->key);
+    j = sim_job_behind(c, load_u64(job->key.data + MASTERS_KEY_BYTES));
+    return j == NULL ? NULL : j + load_u32(job->key.data + MASTERS_KEY_BYTES + 8);
+}
+
 static bool
 was_asked_for(const struct cluster *c, const struct state *s, const struct job *job)
 {

@@ -301,6 +301,7 @@ void sim_task_start(struct sim_agent *a, const struct run_start *run)
     job_spec_finish(&spec);
     world_note(&c->world, 2, "launch", a->number, t->attempt, t->restarts);
     check_lease(a, t);
+    check_wish(c, a, t->job);
     if (t->restarts == 0) {
         check_launch(c, a, t, run->term);
         c->totals.launches++;
