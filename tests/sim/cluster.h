@@ -192,8 +192,6 @@ struct sim_client {
 };
 
 /* What was asked of the cluster, and what it said. */
-#define SIM_ZONE "Sim/Berlin"
-
 enum sim_wish_kind {
     WISH_NONE,
     WISH_RACK,
@@ -304,6 +302,7 @@ struct sim_job {
     X(ports)       /* that attempts had */                                       \
     X(blocked)     /* jobs that were seen to wait for others */                  \
     X(stopped)     /* those that never began */                                  \
+    X(other_slots) /* of schedules that are not of each minute */                \
     X(slots)       /* of schedules that were seen to be decided */               \
     X(systems)     /* live tasks of system jobs that were seen */                \
     X(gangs)       /* changes of some that had begun */                          \
@@ -511,8 +510,13 @@ void check_seen(struct cluster *c,
 void check_index_held(struct cluster *c, const struct sim_job *j);
 bool may_refuse_check(struct cluster *c, struct sim_job *j, enum error_code code);
 
-/* cluster_templates.c */
+/* cluster_schedules.c */
+void sim_schedule(const struct sim_job *j, struct job_schedule *out); /* when */
+unsigned sim_zone_of(const char *name);
+const char *sim_zone_file(unsigned zone, struct buffer *out); /* its name */
 void check_slots(struct cluster *c, const struct sim_master *m, const struct job *job);
+
+/* cluster_dispatches.c */
 void check_dispatches(struct cluster *c,
                       const struct sim_master *m,
                       const struct job *template);

@@ -68,13 +68,12 @@ static void add_policy(struct job_spec *spec, struct rng *r, bool exclusive)
 /* Many slots may be made up at once when masters come back, and what is made of them ends
  * in the time after the faults as other jobs do: it wants nothing that few have, and runs
  * once. */
-static void be_template(struct job_spec *spec, struct rng *r)
+static void be_template(const struct sim_job *j, struct job_spec *spec, struct rng *r)
 {
     spec->schedule = (struct job_schedule){
-        .cron = mem_strdup("* * * * *"),
-        .timezone = rng_percent(r, 50) ? mem_strdup(SIM_ZONE) : NULL,
         .missed = (enum job_missed)rng_below(r, JOB_MISSED_COUNT),
         .overlap = (enum job_overlap)rng_below(r, JOB_OVERLAP_COUNT)};
+    sim_schedule(j, &spec->schedule);
     spec->ports.fixed_count = 0;
     custom_resources_finish(&spec->custom);
     spec->restart = spec->reschedule = (struct job_retry){0};
@@ -236,7 +235,7 @@ void sim_job_spec(const struct sim_job *j, uint64_t first, struct job_spec *spec
     if (j->system)
         be_system(spec);
     if (j->scheduled)
-        be_template(spec, &r);
+        be_template(j, spec, &r);
     if (j->asked_for)
         be_parameterised(spec);
     if (is_gang(j))

@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "tests/lib/tzif.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -338,6 +337,7 @@ static void zone_told(struct world *w, void *context, uint64_t a, uint64_t b)
 {
     struct sim_master *m = context;
     struct buffer file = {0};
+    const char *name;
 
     if (!m->alive || m->incarnation != a)
         return;
@@ -345,10 +345,10 @@ static void zone_told(struct world *w, void *context, uint64_t a, uint64_t b)
         world_at(w, resumes(m), zone_told, context, a, b);
         return;
     }
-    tzif_of_rule(&file, TZ_BERLIN);
+    name = sim_zone_file((unsigned)b, &file);
     step(m,
          &(struct master_event){.kind = MASTER_ZONE,
-                                .zone = {SIM_ZONE, buffer_view(&file)}});
+                                .zone = {name, buffer_view(&file)}});
     buffer_finish(&file);
 }
 
@@ -402,8 +402,12 @@ static void core_action(struct sim_master *m, struct master_actions *actions, si
             strike(m, 20, 40);
         break;
     case MASTER_READ_ZONE:
-        world_in(
-            &c->world, pick(&c->world, 1, 50 * MS), zone_told, m, m->incarnation, 0);
+        world_in(&c->world,
+                 pick(&c->world, 1, 50 * MS),
+                 zone_told,
+                 m,
+                 m->incarnation,
+                 sim_zone_of(a->text));
         break;
     case MASTER_PLAN: /* nobody asks for one */
     case MASTER_ROLE:

@@ -1,30 +1,8 @@
-/* cluster_templates.c - what must hold of jobs that are made of others: at the slots of a schedule,
- * and when somebody asks for one (spec 14). */
+/* cluster_dispatches.c - what must hold of jobs that are made of others when somebody asks for one
+ * (spec 14). */
 #include "cluster.h"
 
 #include <string.h>
-
-/* ---- schedules ---- */
-
-/* Each of a schedule of every minute was started, missed or skipped, and none twice. */
-void check_slots(struct cluster *c, const struct sim_master *m, const struct job *job)
-{
-    const uint64_t minute_us = 60 * SECOND;
-    const struct job_template *t = job->made;
-    uint64_t decided = t->fired + t->missed + t->skipped;
-    uint64_t due = t->last_us / minute_us - job->submitted_us / minute_us;
-
-    if (decided != due)
-        world_fail(&c->world,
-                   "master %u: of %llu slots of job %llu %llu were decided",
-                   m->number + 1,
-                   (unsigned long long)due,
-                   (unsigned long long)job->id,
-                   (unsigned long long)decided);
-    c->totals.slots += decided;
-}
-
-/* ---- dispatch ---- */
 
 static bool has_env(const struct job_spec *spec, const char *text)
 {
