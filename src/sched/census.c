@@ -101,14 +101,28 @@ static uint64_t room_of_agent(struct seek *k, const struct fleet_agent *a)
     uint64_t room = room_when_empty(&a->size->capacity, &d->need);
     struct crowding crowding;
 
+#ifndef MUTANT_TOGETHER_IN_AMOUNTS
     if (d->extras != NULL)
         room = extra_room(
             &fleet_extras_of(a)->offered, &NOTHING, d->extras, (uint32_t)room);
+#endif
     if (j == NULL || !seek_crowding(k, j, a, &crowding))
         return room;
     room = room < crowding.most ? room : crowding.most;
     return crowding.group == 0 || room < crowding.group_most ? room
                                                              : crowding.group_most;
+}
+
+/* Those that take no work now may take some later. */
+static void
+count_able(struct census *c, enum standing s, uint64_t agents, uint64_t room)
+{
+    c->able[s] += agents;
+#ifdef MUTANT_TOGETHER_WITHOUT_SHUT
+    if (s != STANDS_OPEN)
+        return;
+#endif
+    c->together += agents * room;
 }
 
 /* Agents that share a value have no more together than one of them. */
@@ -149,12 +163,7 @@ static void count_extras_of(struct census *c,
 
     if (matches && resources_contain(&a->size->capacity, &d->need)) {
         if (extra_is_able(offered, n)) {
-            c->able[a->standing]++;
-#ifdef MUTANT_TOGETHER_IN_AMOUNTS
-            c->together += room_when_empty(&a->size->capacity, &d->need);
-#else
-            c->together += d->at_once > 1 ? room_of_agent(k, a) : 1;
-#endif
+            count_able(c, a->standing, 1, d->at_once > 1 ? room_of_agent(k, a) : 1);
         }
         if (missing != 0 && a->standing == STANDS_OPEN && c->unable++ == 0)
             c->missing = missing;
@@ -240,13 +249,9 @@ struct census fleet_census(const struct fleet *f, struct seek *k, unsigned *look
             return c;
         for (int s = 0; s < STANDINGS; s++)
             if (is_plain && resources_contain(&size->capacity, &d->need)) {
-                c.able[s] += size->agents[s];
-#ifdef MUTANT_TOGETHER_WITHOUT_SHUT
-                if (s != STANDS_OPEN)
-                    continue;
-#endif
-                c.together +=
-                    size->agents[s] * room_when_empty(&size->capacity, &d->need);
+                uint64_t room = room_when_empty(&size->capacity, &d->need);
+
+                count_able(&c, (enum standing)s, size->agents[s], room);
             }
         if (is_plain)
             count_small(&c, &size->capacity, d, size->agents[STANDS_OPEN]);

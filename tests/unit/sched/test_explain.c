@@ -257,6 +257,25 @@ START_TEST(test_extras_that_no_agent_has)
 }
 END_TEST
 
+/* Of a gang ports and custom resources count, too: of 11 ports five have two. */
+START_TEST(test_extras_that_all_agents_together_have)
+{
+    struct job_spec spec;
+
+    for (int i = 0; i < 2; i++)
+        add_agent(8080, 8090, 1500);
+    job_spec_init(&spec);
+    spec.resources = amounts(10, 1, 0, 0);
+    spec.gang = true;
+    spec.instances = 11;
+    spec.ports.count = 2;
+    ck_assert_str_eq(
+        explain_settled(cluster_submit_like(&c, &spec)),
+        "waiting for 11 x 0.01 cpus, 1 MiB, 2 ports at once: all agents together "
+        "can hold 10");
+}
+END_TEST
+
 static uint64_t submit_as(const char *user, const char *image)
 {
     struct job_volume volume = {"/srv", "/srv", false};
@@ -638,6 +657,7 @@ int main(void)
                          test_agents_that_have_room_and_take_no_work,
                          test_agents_short_of_disk,
                          test_extras_that_no_agent_has,
+                         test_extras_that_all_agents_together_have,
                          test_what_agents_cannot_do,
                          test_extras_that_others_have,
                          test_agents_are_asked_once_for_equal_jobs,
