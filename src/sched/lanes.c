@@ -422,6 +422,8 @@ static void review_go_on(struct lanes *l, struct role_lanes *r, struct lane *nex
 
 /* ---- lanes ---- */
 
+/* What is on its way for system jobs is not in the state yet, and nobody tells of it when it is: so
+ * what is new is read again when the next round begins. */
 static struct role_lanes *add_role(struct lanes *l, const struct role *role)
 {
     struct role_lanes *r = mem_zalloc(sizeof(*r));
@@ -438,6 +440,7 @@ static struct role_lanes *add_role(struct lanes *l, const struct role *role)
     r->uncapping = (struct uncapping){.least = r->room};
     r->ranking = ranking_of(&role->spec);
     RB_INSERT(role_lanes_tree, &l->roles, r);
+    touch_role(l, r);
     return r;
 }
 
@@ -455,6 +458,7 @@ static struct lane *add_lane(struct lanes *l,
         lane->at[p].owner = lane;
     read_lane(l, lane, role);
     RB_INSERT(lane_tree, &r->lanes, lane);
+    touch_lane(l, lane);
     return lane;
 }
 

@@ -45,6 +45,22 @@ START_TEST(test_each_agent_gets_one)
 }
 END_TEST
 
+/* Whose lanes are new meanwhile know of it, too. */
+START_TEST(test_a_role_begins_to_wait_while_one_is_on_its_way)
+{
+    uint64_t id;
+
+    cluster_add_agent(&c, cpus(4));
+    id = submit_system(1, 0);
+    cluster_plan(&c, LIMIT_PLACEMENTS);
+    ck_assert_uint_eq(c.planned, 1);
+    cluster_submit(&c, cpus(8), 1, 0);
+    ck_assert_uint_eq(cluster_place(&c), 1);
+    settle(0);
+    ck_assert(runs_on(id, 1));
+}
+END_TEST
+
 /* A new agent has its system tasks before others get the rest; of those the higher priority is
  * first. */
 START_TEST(test_they_come_first)
@@ -307,6 +323,7 @@ int main(void)
     TCase *t = unit_case("systems",
                          test_each_agent_gets_one,
                          test_they_come_first,
+                         test_a_role_begins_to_wait_while_one_is_on_its_way,
                          test_one_without_room_waits_for_its_agent,
                          test_only_agents_that_keep_its_constraints,
                          test_it_is_not_moved,
