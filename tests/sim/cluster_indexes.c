@@ -173,8 +173,7 @@ bool may_refuse_check(struct cluster *c, struct sim_job *j, enum error_code code
 {
     if (j->check != 0 && code == ERROR_INVALID) {
         c->totals.checks_ahead++;
-        /* Or a leader that was deposed and has not heard of it has not come to it. */
-        return j->check == NEVER || c->masters > 1;
+        return j->check == NEVER;
     }
     if (code != ERROR_CHANGED || j->check == 0)
         return false;

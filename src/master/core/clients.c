@@ -80,6 +80,15 @@ static bool is_key_used(const struct state *s, struct bytes key)
     return state_job_by_key(s, key) != NULL || state_tombstone(s, key) != NULL;
 }
 
+static void confirm_ahead(struct master_core *m,
+                          const struct session *session,
+                          const struct rpc *rpc);
+
+static bool is_ahead(const struct state *s, const struct submit_request *q)
+{
+    return q->check > s->index && !is_key_used(s, q->key);
+}
+
 static void
 handle_submit(struct master_core *m, struct session *session, const struct rpc *rpc)
 {
@@ -94,15 +103,8 @@ handle_submit(struct master_core *m, struct session *session, const struct rpc *
     }
     if (!may_propose(m, session, rpc))
         return;
-    if (q.check > m->state->index && !is_key_used(m->state, q.key)) {
-        core_refuse(m,
-                    session->number,
-                    rpc->id,
-                    ERROR_INVALID,
-                    "no plan has the check index %llu yet, the state is at %llu: give "
-                    "the one that `triarch plan` tells",
-                    (unsigned long long)q.check,
-                    (unsigned long long)m->state->index);
+    if (is_ahead(m->state, &q)) {
+        confirm_ahead(m, session, rpc);
         return;
     }
     command.submit.key = q.key;
@@ -396,6 +398,41 @@ handle_plan(struct master_core *m, struct session *session, const struct rpc *rp
     confirm_read(m, q);
 }
 
+/* It may be a plan of the next leader, of whom we have not heard. */
+static void confirm_ahead(struct master_core *m,
+                          const struct session *session,
+                          const struct rpc *rpc)
+{
+    struct read_request *q = begin_read(m, session, rpc, &(struct list_request){0});
+
+    if (q == NULL)
+        return;
+    buffer_append(&q->plan, rpc->params.data, rpc->params.size);
+    confirm_read(m, q);
+}
+
+static void refuse_ahead(struct master_core *m, const struct read_request *r)
+{
+    struct submit_request q;
+
+    ASSERT(submit_unpack(&q, buffer_view(&r->plan), NULL) == 0); /* as when it came */
+    if (!is_ahead(m->state, &q))
+        core_busy(m,
+                  r->session,
+                  r->page.rpc,
+                  BUSY_QUEUE_MS,
+                  "the state has just come to the check index");
+    else
+        core_refuse(m,
+                    r->session,
+                    r->page.rpc,
+                    ERROR_INVALID,
+                    "no plan has the check index %llu yet, the state is at %llu: give "
+                    "the one that `triarch plan` tells",
+                    (unsigned long long)q.check,
+                    (unsigned long long)m->state->index);
+}
+
 /* As of now; the shell makes it. */
 static void plan(struct master_core *m, const struct read_request *q)
 {
@@ -491,6 +528,8 @@ void clients_turn(struct master_core *m)
     while ((q = STAILQ_FIRST(&m->ready_reads)) != NULL && !listing_is_enough(m)) {
         if (q->session != 0 && q->page.method == METHOD_PLAN)
             plan(m, q);
+        else if (q->session != 0 && is_submit(q->page.method))
+            refuse_ahead(m, q);
         else if (q->session != 0 && !listing_go_on(m, q->session, &q->page))
             break;
         STAILQ_REMOVE_HEAD(&m->ready_reads, ready_link);

@@ -192,7 +192,7 @@ struct read_request {
     uint64_t ticket;
     uint64_t session; /* 0: it closed */
     struct page page;
-    struct buffer plan; /* of a plan: what is asked */
+    struct buffer plan; /* of a plan, or of jobs that name its index: what is asked */
 };
 
 RB_HEAD(read_tree, read_request);
