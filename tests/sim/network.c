@@ -247,9 +247,11 @@ void network_crash(struct network *n, unsigned node)
     }
 }
 
+/* A pause is not made longer: what arrived waits for its end, and would come behind what arrives
+ * later. */
 void network_pause(struct network *n, unsigned node, uint64_t until_us)
 {
-    if (until_us > n->paused_until_us[node])
+    if (n->paused_until_us[node] <= n->world->now_us)
         n->paused_until_us[node] = until_us;
 }
 
