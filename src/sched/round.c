@@ -179,6 +179,11 @@ uint64_t sched_due_us(const struct sched *s)
     return s->reserving.due_us;
 }
 
+bool sched_is_due(const struct sched *s)
+{
+    return s->fleet.has_relaxed;
+}
+
 uint64_t sched_reservations(const struct sched *s)
 {
     return s->reserving.made;

@@ -80,6 +80,9 @@ size_t sched_round(struct sched *s,
 /* When a round is wanted though nothing changes: somebody has waited for so long that room is to
  * be kept for it.  UINT64_MAX: not by itself. */
 uint64_t sched_due_us(const struct sched *s);
+/* It is due now: what is kept lets others in since the last one (sched_preempt() and
+ * sched_rebalance() look at that, too). */
+bool sched_is_due(const struct sched *s);
 /* How often that was done, whoever led in between. */
 uint64_t sched_reservations(const struct sched *s);
 

@@ -76,7 +76,7 @@ void network_hang_up(struct connection *c, int end);
 void network_cut(struct network *n, unsigned from, unsigned to, bool cut);
 /* The node stops existing: its connections close. */
 void network_crash(struct network *n, unsigned node);
-/* It stands still until then.  Never for shorter than before: what waits is in order. */
+/* It stands still until then; if it does already, as long as it was to: what waits is in order. */
 void network_pause(struct network *n, unsigned node, uint64_t until_us);
 bool network_reachable(const struct network *n, unsigned a, unsigned b); /* both ways */
 

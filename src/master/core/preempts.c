@@ -23,6 +23,7 @@ void preempts_turn(struct master_core *m)
     } else if (more) {
         m->actions->again = true;
     }
+    m->leading.round_due |= sched_is_due(m->sched);
 }
 
 void preempts_applied(struct master_core *m, const struct result *r)

@@ -26,6 +26,7 @@ void rebalances_turn(struct master_core *m)
     } else if (more) {
         m->actions->again = true;
     }
+    m->leading.round_due |= sched_is_due(m->sched);
 }
 
 void rebalances_applied(struct master_core *m, const struct result *r)

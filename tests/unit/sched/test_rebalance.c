@@ -579,7 +579,9 @@ START_TEST(test_a_place_is_not_kept_for_ever)
     cluster_settle(&c);
     ck_assert_uint_eq(job_live(state_job(c.state, other)), 3);
     c.now_us += REBALANCE_KEPT_MS * 1000ull;
+    ck_assert(!sched_is_due(c.sched));
     ck_assert(!pass());
+    ck_assert(sched_is_due(c.sched));
     cluster_settle(&c);
     ck_assert_uint_eq(job_live(state_job(c.state, other)), 4);
 }
