@@ -101,6 +101,7 @@ struct sim_master {
     struct { /* as it was when they looked */
         uint32_t attempts[ROLES_SEEN], ending[ROLES_SEEN];
         uint32_t on_agent[AGENT_IDS_MAX];
+        uint64_t last_attempt;
     } seen;
     enum replica_role role;
 };

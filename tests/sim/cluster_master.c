@@ -758,10 +758,11 @@ void sim_master_pause(struct sim_master *m, uint64_t for_us)
 {
     struct cluster *c = m->cluster;
 
+    if (!network_pause(&c->net, m->number, c->world.now_us + for_us))
+        return;
     c->totals.pauses++;
     c->totals.faults++;
     world_note(&c->world, 1, "pause master", m->number + 1, for_us / MS, 0);
-    network_pause(&c->net, m->number, c->world.now_us + for_us);
     m->store.paused_until_us = c->net.paused_until_us[m->number];
 }
 

@@ -59,15 +59,18 @@ static void check_minimum(struct cluster *c,
             r->name);
 }
 
-/* Never while there is room. */
+/* Never while there is room.  An entry may be of several commands: nothing else came there or went,
+ * and the agent is what it was. */
 static void check_need(struct cluster *c,
                        const struct sim_master *m,
+                       const struct state *s,
                        const struct attempt *t,
                        const struct job *taker)
 {
     const struct agent *a = t->agent;
 
     if (a->id < AGENT_IDS_MAX && a->attempts_count == m->seen.on_agent[a->id] &&
+        s->globals.last_attempt_id == m->seen.last_attempt && a->changed < s->index &&
         agent_has_room(a, taker))
         world_fail(
             &c->world,
@@ -94,6 +97,7 @@ remember(struct sim_master *m, const struct state *s, const struct tally *now)
 
     memcpy(m->seen.attempts, now->attempts, sizeof(now->attempts));
     memcpy(m->seen.ending, now->ending, sizeof(now->ending));
+    m->seen.last_attempt = s->globals.last_attempt_id;
     RB_FOREACH (a, agent_tree, (struct agent_tree *)(uintptr_t)&s->agents)
         if (a->id < AGENT_IDS_MAX)
             m->seen.on_agent[a->id] = a->attempts_count;
@@ -114,9 +118,9 @@ static void check_one(struct cluster *c,
     if (is_first)
         check_budget(
             c, &c->preempts, term_of(m, t->changed), t->changed, taker->owner->role);
-    if (s->index != m->looked_to + 1)
-        return;
-    check_need(c, m, t, taker);
+    if (!is_first || s->index != m->looked_to + 1)
+        return; /* later it may be another change of the attempt */
+    check_need(c, m, s, t, taker);
     if (taker->owner->role != t->job->owner->role)
         check_minimum(c, m, t, now);
 }

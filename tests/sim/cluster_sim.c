@@ -117,6 +117,8 @@ static void pause_agent(struct cluster *c, struct sim_agent *a, uint64_t for_us)
 {
     uint64_t until_us = c->world.now_us + for_us;
 
+    if (!network_pause(&c->net, a->number, until_us))
+        return;
     if (chance(&c->world, 50)) {
         c->totals.frozen++;
         if (a->frozen_until_us < until_us)
@@ -125,7 +127,6 @@ static void pause_agent(struct cluster *c, struct sim_agent *a, uint64_t for_us)
     c->totals.pauses++;
     c->totals.faults++;
     world_note(&c->world, 1, "pause agent", a->number, for_us / MS, 0);
-    network_pause(&c->net, a->number, c->world.now_us + for_us);
 }
 
 static void close_some(struct cluster *c, unsigned master)

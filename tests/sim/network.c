@@ -247,12 +247,14 @@ void network_crash(struct network *n, unsigned node)
     }
 }
 
-/* A pause is not made longer: what arrived waits for its end, and would come behind what arrives
+/* It would not be made longer: what arrived waits for its end, and would come behind what arrives
  * later. */
-void network_pause(struct network *n, unsigned node, uint64_t until_us)
+bool network_pause(struct network *n, unsigned node, uint64_t until_us)
 {
-    if (n->paused_until_us[node] <= n->world->now_us)
-        n->paused_until_us[node] = until_us;
+    if (n->paused_until_us[node] > n->world->now_us)
+        return false;
+    n->paused_until_us[node] = until_us;
+    return true;
 }
 
 bool network_reachable(const struct network *n, unsigned a, unsigned b)

@@ -76,8 +76,8 @@ void network_hang_up(struct connection *c, int end);
 void network_cut(struct network *n, unsigned from, unsigned to, bool cut);
 /* The node stops existing: its connections close. */
 void network_crash(struct network *n, unsigned node);
-/* It stands still until then; if it does already, as long as it was to: what waits is in order. */
-void network_pause(struct network *n, unsigned node, uint64_t until_us);
+/* It stands still until then.  False, and nothing changes, when it does already. */
+bool network_pause(struct network *n, unsigned node, uint64_t until_us);
 bool network_reachable(const struct network *n, unsigned a, unsigned b); /* both ways */
 
 #endif

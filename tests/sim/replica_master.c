@@ -469,9 +469,10 @@ void master_pause(struct master *m, uint64_t for_us)
 {
     struct sim *s = m->sim;
 
+    if (!network_pause(&s->net, m->number, s->world.now_us + for_us))
+        return;
     s->stats.pauses++;
     s->stats.faults++;
     world_note(&s->world, 1, "pause", m->number + 1, for_us / MS, 0);
-    network_pause(&s->net, m->number, s->world.now_us + for_us);
     m->store.paused_until_us = s->net.paused_until_us[m->number];
 }
