@@ -97,7 +97,7 @@ def test_new_attempts_wait_through_a_change_of_leader(start_cluster):
     job = submit(cluster, stamp_and_fail(file), reschedule=policy)
     cluster.wait_states(job, "TASK_PENDING")
     wait_until("it failed", lambda: task(cluster, job)["exit_code"] == 3)
-    why = r"retry 1 of 1 in (\d+) s"
+    why = r"retry 1 of 1 in (\d+)s"
     check_left(re.fullmatch(why, task(cluster, job)["why"]), file, delay)
     shown = cluster.client("status", job)
     check_left(re.search(why + r" \(exited with status 3\)", shown), file, delay)

@@ -31,7 +31,7 @@ def hello(role=HELLO_CLIENT, cluster=b"", ident=0, protocol=1):
 class RpcError(Exception):
     def __init__(self, error):
         super().__init__(f"error {error[0]}: {error[1]}")
-        self.code, self.text, self.hint = error
+        self.code, self.text, self.hint, self.retry_after_ms = error
 
 
 class Connection:
