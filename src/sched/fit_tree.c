@@ -171,13 +171,19 @@ static struct fit_node *balance(const struct fit_tree *t, struct fit_node *n)
     return n;
 }
 
+static void fetch(const struct fit_node *n)
+{
+    if (n == NULL)
+        return;
+    __builtin_prefetch(n);
+    __builtin_prefetch((const char *)n + CACHE_LINE);
+}
+
 /* What the way back up, or a search, reads of both nodes below: the caches fetch it meanwhile. */
 static void fetch_below(const struct fit_node *n)
 {
-    __builtin_prefetch(n->left);
-    __builtin_prefetch(n->right);
-    __builtin_prefetch((const char *)n->left + CACHE_LINE);
-    __builtin_prefetch((const char *)n->right + CACHE_LINE);
+    fetch(n->left);
+    fetch(n->right);
 }
 
 /* The root of a subtree that got smaller or that a rotation changed; settled when who is above it
