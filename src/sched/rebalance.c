@@ -229,25 +229,16 @@ static bool gains(struct seek *k,
     return true;
 }
 
-/* The best one but those that do not want it, or were refused. */
-static struct fleet_agent *
-find_welcoming(struct call *c, struct seek *k, const struct job *j)
+static bool is_welcome(struct call *c, const struct job *j, const struct fleet_agent *a)
 {
-    for (int tries = 0; tries < TRIES; tries++) {
-        struct fleet_agent *best = seek_best(k, NULL);
-        const struct agent *agent =
-            best == NULL ? NULL : state_agent(c->state, best->id);
+    const struct agent *agent = state_agent(c->state, a->id);
 
-        if (best == NULL ||
-            (!is_unwelcome(c, j, agent) &&
-             !refusals_hold(&c->sched->rebalancing.refusals, j, agent, c->now_us)))
-            return best;
-        seek_refuse(k, best);
-    }
-    return NULL;
+    return !is_unwelcome(c, j, agent) &&
+           !refusals_hold(&c->sched->rebalancing.refusals, j, agent, c->now_us);
 }
 
-/* Where it would be so much better; NULL: nowhere, or it is cut. */
+/* Where it would be so much better; NULL: nowhere, or it is cut.  The best one but those that do not
+ * want it, or were refused: where the best is not worth it, none is. */
 static struct fleet_agent *
 find_better(struct call *c, struct seek *k, const struct attempt *t)
 {
@@ -261,13 +252,18 @@ find_better(struct call *c, struct seek *k, const struct attempt *t)
     keeps = seek_matches(k, home);
     if (keeps && seek_score(k, home, left, false) + SCORE_GAIN > SCORE_MOST)
         return NULL;
-    best = find_welcoming(c, k, t->job);
-    if (best == NULL)
-        return NULL;
+    for (int tries = 0; tries < TRIES; tries++) {
+        best = seek_best(k, NULL);
 #ifdef MUTANT_MOVE_FOR_NOTHING
-    return best;
+        return best;
 #endif
-    return (!keeps || gains(k, home, left, best)) && !k->effort.is_cut ? best : NULL;
+        if (best == NULL || (keeps && !gains(k, home, left, best)) || k->effort.is_cut)
+            return NULL;
+        if (is_welcome(c, t->job, best))
+            return best;
+        seek_refuse(k, best);
+    }
+    return NULL;
 }
 
 /* ---- passes ---- */
