@@ -4,8 +4,6 @@
  * short when the state is crowded (leader.c), and then remembers its key for a day. */
 #include "master/core/internal.h"
 
-#define TOMBSTONE_US (LIMIT_TOMBSTONE_HOURS * 3600ull * 1000000)
-
 /* From now on; at least the pace of who asks again, as others do the same. */
 static uint64_t until_ms(const struct master_core *m, uint64_t due_us)
 {

@@ -555,6 +555,8 @@ void clients_finish(struct master_core *m);
 /* What a rejected command means to the one who sent it. */
 const char *clients_explain(enum method method, enum error_code code);
 
+#define TOMBSTONE_US (LIMIT_TOMBSTONE_HOURS * 3600ull * 1000000) /* a key is kept */
+
 /* busy.c: times that a client rests at least before it asks again. */
 #define BUSY_QUEUE_MS   100   /* requests that wait for others */
 #define BUSY_PLAN_MS    1000  /* a plan is being made */

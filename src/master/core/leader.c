@@ -326,14 +326,13 @@ void leader_purge_applied(struct master_core *m, const struct result *r)
 
 static void expire_keys(struct master_core *m)
 {
-    const uint64_t keep_us = LIMIT_TOMBSTONE_HOURS * 3600ull * 1000000;
     struct tombstone *oldest = RB_MIN(tombstone_age_tree, &m->state->tombstones_by_age);
     struct command command = {.kind = COMMAND_EXPIRE_KEYS};
 
-    if (oldest == NULL || oldest->purged_us + keep_us >= m->leading.time_us ||
+    if (oldest == NULL || oldest->purged_us + TOMBSTONE_US >= m->leading.time_us ||
         !propose_has_room(m))
         return;
-    command.expire_keys.before_us = m->leading.time_us - keep_us;
+    command.expire_keys.before_us = m->leading.time_us - TOMBSTONE_US;
     propose(m, &command, &(struct origin){.kind = ORIGIN_NONE});
 }
 
