@@ -104,6 +104,34 @@ void core_end(struct master_core *m, uint64_t session, size_t begin)
     last->send.size = size;
 }
 
+static void refuse(struct master_core *m,
+                   uint64_t session,
+                   uint32_t rpc,
+                   enum error_code code,
+                   uint64_t retry_after_ms,
+                   const char *format,
+                   va_list args) __attribute__((format(printf, 6, 0)));
+
+static void refuse(struct master_core *m,
+                   uint64_t session,
+                   uint32_t rpc,
+                   enum error_code code,
+                   uint64_t retry_after_ms,
+                   const char *format,
+                   va_list args)
+{
+    char text[ERROR_TEXT_MAX];
+    size_t begin = core_begin(m);
+
+    vsnprintf(text, sizeof(text), format, args);
+    m->counters.requests_refused++;
+    if (code == ERROR_BUSY)
+        rpc_busy(core_out(m), rpc, text, retry_after_ms);
+    else
+        rpc_error(core_out(m), rpc, code, text, core_leader_hint(m));
+    core_end(m, session, begin);
+}
+
 void core_refuse(struct master_core *m,
                  uint64_t session,
                  uint32_t rpc,
@@ -111,16 +139,11 @@ void core_refuse(struct master_core *m,
                  const char *format,
                  ...)
 {
-    char text[ERROR_TEXT_MAX];
-    size_t begin = core_begin(m);
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    refuse(m, session, rpc, code, 0, format, args);
     va_end(args);
-    m->counters.requests_refused++;
-    rpc_error(core_out(m), rpc, code, text, core_leader_hint(m));
-    core_end(m, session, begin);
 }
 
 void core_busy(struct master_core *m,
@@ -130,16 +153,11 @@ void core_busy(struct master_core *m,
                const char *format,
                ...)
 {
-    char text[ERROR_TEXT_MAX];
-    size_t begin = core_begin(m);
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    refuse(m, session, rpc, ERROR_BUSY, retry_after_ms, format, args);
     va_end(args);
-    m->counters.requests_refused++;
-    rpc_busy(core_out(m), rpc, text, retry_after_ms);
-    core_end(m, session, begin);
 }
 
 const char *core_leader_hint(const struct master_core *m)
