@@ -3,8 +3,8 @@
  * The whole listing is read: names are not unique, and a wrong one is worth a hint. */
 #include "client/agent_find.h"
 
-#include "base/limits.h"
 #include "base/text.h"
+#include "client/near_name.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,20 +16,8 @@ struct search {
     struct found_agent *out;
     uint64_t found;
     struct buffer ids; /* of those with the name */
-    char near[LIMIT_NAME_BYTES + 1];
-    size_t distance;
+    struct near_name near;
 };
-
-static void offer(struct search *s, const char *hostname)
-{
-    struct text_nearest n = {.word = s->text};
-
-    text_nearest_offer(&n, hostname);
-    if (n.best == NULL || (s->near[0] != '\0' && n.distance >= s->distance))
-        return;
-    snprintf(s->near, sizeof(s->near), "%s", hostname);
-    s->distance = n.distance;
-}
 
 static void
 take(struct search *s, const struct agent_info *agent, const struct agent_spec *spec)
@@ -61,7 +49,7 @@ static int look(void *user, const struct list_result *page, struct error *err)
                 : agent.state != AGENT_GONE && strcmp(spec.hostname, s->text) == 0)
             take(s, &agent, &spec);
         else if (s->id == 0 && agent.state != AGENT_GONE)
-            offer(s, spec.hostname);
+            near_name_offer(&s->near, spec.hostname);
         agent_spec_finish(&spec);
     }
     return 0;
@@ -81,12 +69,12 @@ static int judge(struct search *s, struct error *err)
                          s->text,
                          (int)(s->ids.size < 80 ? s->ids.size : 80),
                          (const char *)s->ids.data);
-    if (s->near[0] != '\0')
+    if (s->near.best[0] != '\0')
         return error_set(err,
                          ERROR_NOT_FOUND,
                          "no agent has the host name \"%.80s\": did you mean %.80s?",
                          s->text,
-                         s->near);
+                         s->near.best);
     return error_set(err,
                      ERROR_NOT_FOUND,
                      s->id != 0
@@ -101,7 +89,7 @@ int agent_find(struct session *session,
                struct found_agent *out,
                struct error *err)
 {
-    struct search s = {.text = text, .out = out};
+    struct search s = {.text = text, .near = {.word = text}, .out = out};
     const char *at = text;
     int rc;
 

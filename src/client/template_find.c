@@ -4,8 +4,8 @@
  * made of a job has its name as well, but has tasks. */
 #include "client/template_find.h"
 
-#include "base/limits.h"
 #include "base/text.h"
+#include "client/near_name.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,8 +17,7 @@ struct search {
     uint64_t found;
     struct buffer ids;
     bool any; /* a job has the name, if of no use */
-    char near[LIMIT_NAME_BYTES + 1];
-    size_t distance;
+    struct near_name near;
 };
 
 static bool is_template(const struct job_summary *job)
@@ -29,15 +28,10 @@ static bool is_template(const struct job_summary *job)
 
 static void offer(struct search *s, struct bytes name)
 {
-    struct text_nearest n = {.word = s->name};
     char text[LIMIT_NAME_BYTES + 1];
 
     snprintf(text, sizeof(text), "%.*s", (int)name.size, (const char *)name.data);
-    text_nearest_offer(&n, text);
-    if (n.best == NULL || (s->near[0] != '\0' && n.distance >= s->distance))
-        return;
-    snprintf(s->near, sizeof(s->near), "%s", text);
-    s->distance = n.distance;
+    near_name_offer(&s->near, text);
 }
 
 static int look(void *user, const struct list_result *page, struct error *err)
@@ -79,13 +73,13 @@ static int judge(const struct search *s, struct error *err)
                          s->name,
                          (int)(s->ids.size < 80 ? s->ids.size : 80),
                          (const char *)s->ids.data);
-    if (s->near[0] != '\0')
+    if (s->near.best[0] != '\0')
         return error_set(err,
                          ERROR_NOT_FOUND,
                          "no job to dispatch has the name \"%.80s\": did you mean "
                          "%.80s?",
                          s->name,
-                         s->near);
+                         s->near.best);
     return error_set(
         err,
         ERROR_NOT_FOUND,
@@ -101,7 +95,7 @@ int template_find(struct session *session,
                   uint64_t *job,
                   struct error *err)
 {
-    struct search s = {.name = text};
+    struct search s = {.name = text, .near = {.word = text}};
     int rc;
 
     if (text_parse_u64(job, text) && *job > 0)
