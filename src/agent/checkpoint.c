@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
+#include "store/dir_lock.h"
 #include "store/lmdb.h"
 
 #include <bsd/sys/queue.h>
@@ -12,7 +13,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,42 +53,13 @@ struct checkpoint {
 
 /* ---- the directory ---- */
 
-static int locked_by_other(int lock, const char *work_dir, struct error *err)
-{
-    char pid[16] = "";
-
-    if (pread(lock, pid, sizeof(pid) - 1, 0) < 0)
-        pid[0] = 0;
-    pid[strcspn(pid, "\n")] = 0;
-    return error_set(
-        err,
-        ERROR_BUSY,
-        "work directory %s is in use by process %s: stop it, or use another "
-        "--work-dir",
-        work_dir,
-        pid[0] != 0 ? pid : "(unknown)");
-}
+static const struct dir_lock_names names = {"work directory", "--work-dir"};
 
 static int take_lock(struct checkpoint *c, const char *work_dir, struct error *err)
 {
-    char file[PATH_MAX], pid[16];
-    int n;
-
     if (mkdir(work_dir, 0755) != 0 && errno != EEXIST)
         return error_set(err, ERROR_IO, "mkdir %s: %s", work_dir, strerror(errno));
-    snprintf(file, sizeof(file), "%s/lock", work_dir);
-    c->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (c->lock < 0)
-        return error_set(err, ERROR_IO, "open %s: %s", file, strerror(errno));
-    if (flock(c->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            return locked_by_other(c->lock, work_dir, err);
-        return error_set(err, ERROR_IO, "lock %s: %s", file, strerror(errno));
-    }
-    n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (ftruncate(c->lock, 0) != 0 || pwrite(c->lock, pid, (size_t)n, 0) != n)
-        return error_set(err, ERROR_IO, "write %s: %s", file, strerror(errno));
-    return 0;
+    return dir_lock_take(&c->lock, work_dir, &names, err);
 }
 
 static struct bytes copy(struct bytes from)
@@ -245,8 +216,7 @@ void checkpoint_close(struct checkpoint *c)
         pthread_join(c->thread, NULL);
     }
     lmdb_close(c->env);
-    if (c->lock >= 0)
-        close(c->lock);
+    dir_lock_release(c->lock);
     unload(c);
     pthread_cond_destroy(&c->wake);
     pthread_mutex_destroy(&c->mutex);

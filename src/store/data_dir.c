@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "store/dir_lock.h"
 #include "store/raft_log.h"
 #include "store/snapshots.h"
 
@@ -14,7 +15,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,44 +37,6 @@ struct data_dir {
     struct lmdb *log;
     struct lmdb *snap;
 };
-
-/* ---- lock ---- */
-
-static int already_running(const struct data_dir *d, struct error *err)
-{
-    char pid[16] = "";
-
-    if (pread(d->lock, pid, sizeof(pid) - 1, 0) < 0)
-        pid[0] = '\0';
-    pid[strcspn(pid, "\n")] = '\0';
-    return error_set(
-        err,
-        ERROR_BUSY,
-        "data directory %s is in use by process %s: stop it, or use another "
-        "--data-dir",
-        d->path,
-        pid[0] != '\0' ? pid : "(unknown)");
-}
-
-static int take_lock(struct data_dir *d, struct error *err)
-{
-    char file[PATH_MAX], pid[16];
-    int n;
-
-    snprintf(file, sizeof(file), "%s/lock", d->path);
-    d->lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (d->lock < 0)
-        return error_set(err, ERROR_IO, "open %s: %s", file, strerror(errno));
-    if (flock(d->lock, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK)
-            return already_running(d, err);
-        return error_set(err, ERROR_IO, "lock %s: %s", file, strerror(errno));
-    }
-    n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
-    if (ftruncate(d->lock, 0) != 0 || pwrite(d->lock, pid, (size_t)n, 0) != n)
-        return error_set(err, ERROR_IO, "write %s: %s", file, strerror(errno));
-    return 0;
-}
 
 /* ---- identity ---- */
 
@@ -278,6 +240,8 @@ static char *clean_path(const char *path)
     return clean;
 }
 
+static const struct dir_lock_names names = {"data directory", "--data-dir"};
+
 int data_dir_open(struct data_dir **out,
                   const struct data_dir_options *o,
                   struct error *err)
@@ -295,7 +259,7 @@ int data_dir_open(struct data_dir **out,
     else
         rv = make_directory(d->path, err);
     if (rv == 0)
-        rv = take_lock(d, err);
+        rv = dir_lock_take(&d->lock, d->path, &names, err);
     if (rv == 0)
         rv = open_environments(d, o, err);
     if (rv == 0)
@@ -316,11 +280,7 @@ void data_dir_close(struct data_dir *d)
         return;
     lmdb_close(d->log);
     lmdb_close(d->snap);
-    if (d->lock >= 0) {
-        flock(d->lock,
-              LOCK_UN); /* a thread that ends may hold the file a moment longer */
-        close(d->lock);
-    }
+    dir_lock_release(d->lock);
     mem_free(d->path);
     mem_free(d);
 }

@@ -171,6 +171,24 @@ START_TEST(one_agent_at_a_time)
 }
 END_TEST
 
+/* Whoever has a copy of the descriptors, as a child on its way to exec. */
+START_TEST(closed_is_free_at_once)
+{
+    struct checkpoint *c = open_checkpoint();
+    pid_t pid = fork();
+
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    checkpoint_close(c);
+    checkpoint_close(open_checkpoint());
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+END_TEST
+
 static void on_fatal(void *arg, const struct error *err)
 {
     (void)arg;
@@ -250,5 +268,6 @@ UNIT_MAIN("checkpoint",
                              many_batches_share_commits,
                              durable_outlives_a_kill,
                              one_agent_at_a_time,
+                             closed_is_free_at_once,
                              failed_commit_is_the_end,
                              flipped_bit_is_found)))
