@@ -234,7 +234,8 @@ void sched_check(const struct sched *s, const struct state *state)
             check_system(s, state, job);
         else
             check_job(s, job);
-    RB_FOREACH (w, waiting_job_tree, (struct waiting_job_tree *)&s->lanes.jobs)
+    for (uint64_t id = 0; (w = id_map_next(&s->lanes.jobs, id)) != NULL;
+         id = w->rank.second + 1)
         check_waiting(w, state);
     RB_FOREACH (role, role_lanes_tree, (struct role_lanes_tree *)&s->lanes.roles) {
         check_role(s, role, state_role(state, role->name));

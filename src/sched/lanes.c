@@ -32,7 +32,6 @@ void lanes_init(struct lanes *l,
                         .ready = {.in_order = true},
                         .asleep = {.of_needs = true}};
     RB_INIT(&l->roles);
-    RB_INIT(&l->jobs);
     TAILQ_INIT(&l->distincts.shapes);
     TAILQ_INIT(&l->tellings.list);
 }

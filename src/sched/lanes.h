@@ -109,7 +109,7 @@ RB_PROTOTYPE(role_lanes_tree, role_lanes, by_name, )
 
 struct lanes {
     struct role_lanes_tree roles;
-    struct waiting_job_tree jobs; /* that wait, of all of them */
+    struct id_map jobs;           /* struct waiting, of all of them */
     struct distincts distincts;   /* that wait */
     struct tellings tellings;
     struct fit_tree ready, asleep; /* of roles */

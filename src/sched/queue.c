@@ -11,7 +11,7 @@ static int waiting_by_rank(const struct waiting *a, const struct waiting *b)
     return fit_key_compare(&a->rank, &b->rank);
 }
 
-static int waiting_by_job(const struct waiting *a, const struct waiting *b)
+static int waiting_by_age(const struct waiting *a, const struct waiting *b)
 {
     return (a->rank.second > b->rank.second) - (a->rank.second < b->rank.second);
 }
@@ -34,13 +34,12 @@ static int shape_by_need(const struct shape *a, const struct shape *b)
 }
 
 RB_GENERATE(waiting_tree, waiting, by_rank, waiting_by_rank)
-RB_GENERATE(waiting_age_tree, waiting, by_age, waiting_by_job)
-RB_GENERATE(waiting_job_tree, waiting, by_job, waiting_by_job)
+RB_GENERATE(waiting_age_tree, waiting, by_age, waiting_by_age)
 RB_GENERATE(shape_tree, shape, by_need, shape_by_need)
 
 void queue_init(struct queue *q,
                 void *owner,
-                struct waiting_job_tree *all,
+                struct id_map *all,
                 struct distincts *distincts,
                 struct tellings *tellings)
 {
@@ -166,11 +165,9 @@ struct told *shape_told(struct shape *shape)
 
 /* ---- jobs ---- */
 
-struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job)
+struct waiting *waiting_find(const struct id_map *all, uint64_t job)
 {
-    struct waiting wanted = {.rank = {0, job}};
-
-    return RB_FIND(waiting_job_tree, (struct waiting_job_tree *)all, &wanted);
+    return id_map_find(all, job);
 }
 
 void queue_remove(struct queue *q, struct waiting *w)
@@ -180,7 +177,7 @@ void queue_remove(struct queue *q, struct waiting *w)
 
     RB_REMOVE(waiting_tree, &shape->jobs, w);
     RB_REMOVE(waiting_age_tree, &q->jobs, w);
-    RB_REMOVE(waiting_job_tree, q->all, w);
+    id_map_remove(q->all, w->rank.second);
     mem_free(w);
     if (was_first)
         enter(q, shape, shape->at);
@@ -194,7 +191,7 @@ static void insert(struct queue *q, struct shape *shape, struct fit_key rank, bo
     w->shape = shape;
     RB_INSERT(waiting_tree, &shape->jobs, w);
     RB_INSERT(waiting_age_tree, &q->jobs, w);
-    RB_INSERT(waiting_job_tree, q->all, w);
+    id_map_add(q->all, rank.second, w);
     if (w == RB_MIN(waiting_tree, &shape->jobs))
         enter(q, shape, wake ? SHAPE_READY : shape->at);
 }

@@ -13,6 +13,7 @@
 #ifndef SCHED_QUEUE_H
 #define SCHED_QUEUE_H
 
+#include "base/id_map.h"
 #include "raft_fsm/state.h"
 #include "sched/census.h"
 #include "sched/fit_tree.h"
@@ -31,12 +32,10 @@ struct waiting {
     uint32_t planned;          /* … up to this instance */
     RB_ENTRY(waiting) by_rank; /* of its shape */
     RB_ENTRY(waiting) by_age;  /* of the queue: by id */
-    RB_ENTRY(waiting) by_job;  /* of all queues: by id */
 };
 
 RB_HEAD(waiting_tree, waiting);
 RB_HEAD(waiting_age_tree, waiting);
-RB_HEAD(waiting_job_tree, waiting);
 
 /* What explanations found of a shape, each as of a version; 0: it was not asked.  Kept of those
  * that were explained last: a listing may be of millions. */
@@ -75,7 +74,6 @@ TAILQ_HEAD(shape_list, shape);
 
 RB_PROTOTYPE(waiting_tree, waiting, by_rank, )
 RB_PROTOTYPE(waiting_age_tree, waiting, by_age, )
-RB_PROTOTYPE(waiting_job_tree, waiting, by_job, )
 RB_PROTOTYPE(shape_tree, shape, by_need, )
 
 /* Shapes of all queues whose tasks count for each other; new ones are the last. */
@@ -95,7 +93,7 @@ struct tellings {
 
 struct queue {
     void *owner;
-    struct waiting_job_tree *all; /* jobs of all queues */
+    struct id_map *all; /* struct waiting of all queues, by the id of the job */
     struct distincts *distincts;
     struct tellings *tellings;
     struct shape_tree shapes;
@@ -105,7 +103,7 @@ struct queue {
 
 void queue_init(struct queue *q,
                 void *owner,
-                struct waiting_job_tree *all,
+                struct id_map *all,
                 struct distincts *distincts,
                 struct tellings *tellings);
 void queue_finish(struct queue *q);
@@ -125,7 +123,7 @@ void queue_take_over(struct queue *q,
                      bool wake);
 void queue_remove(struct queue *q, struct waiting *w);
 /* In any queue; NULL when it does not wait. */
-struct waiting *waiting_find(const struct waiting_job_tree *all, uint64_t job);
+struct waiting *waiting_find(const struct id_map *all, uint64_t job);
 /* The oldest job that waits; the queue is not empty. */
 uint64_t queue_oldest(const struct queue *q);
 
