@@ -109,8 +109,8 @@ RB_PROTOTYPE(role_lanes_tree, role_lanes, by_name, )
 
 struct lanes {
     struct role_lanes_tree roles;
-    struct id_map jobs;           /* struct waiting, of all of them */
-    struct distincts distincts;   /* that wait */
+    struct id_map jobs;         /* struct waiting, of all of them */
+    struct distincts distincts; /* that wait */
     struct tellings tellings;
     struct fit_tree ready, asleep; /* of roles */
     struct cursor cursor;          /* of those that are asleep */
