@@ -71,8 +71,8 @@ struct fit_node {
     struct fit_key key;
     struct fit_node *left;
     struct fit_node *right;
-    int height;               /* 0: in no tree */
     struct fit_signature all; /* here and below */
+    int height;               /* 0: in no tree */
     struct fit_set open; /* those that the search of this number has not refused … */
     uint64_t search;     /* … if that is this one */
     uint64_t refused;    /* the last search that refused it */

@@ -570,7 +570,7 @@ struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id)
 
 static struct fleet_agent *add(struct fleet *f, uint64_t id)
 {
-    struct fleet_agent *a = mem_zalloc(sizeof(*a));
+    struct fleet_agent *a = mem_zalloc_lines(sizeof(*a));
     size_t ids = f->ids;
 
     a->id = id;

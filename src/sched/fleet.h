@@ -64,8 +64,10 @@ struct fleet_extras {
 };
 
 struct fleet_agent {
+    /* In `open` while it takes work; vector = what is free.  What a search reads of it are whole
+     * lines of the cache. */
+    struct fit_node fit;
     uint64_t id;
-    struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
     struct size_class *size; /* where it is counted; NULL before the first refresh */
     enum standing standing;  /* how it is counted there */
     bool refuses;            /* it said so itself: the state does not know */
