@@ -59,6 +59,21 @@ void *id_map_next(const struct id_map *m, uint64_t from)
     return reaches(m, from) ? first(m->root, m->levels - 1, from) : NULL;
 }
 
+void *id_map_last(const struct id_map *m)
+{
+    void *at = m->root;
+
+    for (unsigned level = m->levels; level-- > 0 && at != NULL;) {
+        const struct id_node *n = at;
+        unsigned way = WAYS - 1;
+
+        while (n->ways[way] == NULL)
+            way--;
+        at = n->ways[way];
+    }
+    return at;
+}
+
 /* One level more; the ids that were there begin with a zero. */
 static void raise_root(struct id_map *m)
 {

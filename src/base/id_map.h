@@ -21,6 +21,8 @@ struct id_map {
 void *id_map_find(const struct id_map *m, uint64_t id);
 /* The one with the lowest id at or after `from`, or NULL. */
 void *id_map_next(const struct id_map *m, uint64_t from);
+/* The one with the highest id, or NULL. */
+void *id_map_last(const struct id_map *m);
 
 void id_map_add(struct id_map *m, uint64_t id, void *object); /* no other has the id */
 void id_map_remove(struct id_map *m, uint64_t id);            /* one has it */

@@ -359,7 +359,7 @@ static int check_jobs(const struct state *s, struct sums *sums, struct error *er
     struct job *j;
     int rc;
 
-    RB_FOREACH (j, job_tree, (struct job_tree *)&s->jobs) {
+    STATE_FOREACH_JOB (j, s) {
         rc = check_job(s, j, sums, err);
         if (rc != 0)
             return rc;

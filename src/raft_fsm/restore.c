@@ -148,6 +148,9 @@ static const char *take_job(struct state *s, struct record *r)
     struct job *j;
     bool is_gang;
 
+    /* Going over jobs asks for the next id, so one is behind the last. */
+    if (r->job.id > s->globals.last_job_id || r->job.id == UINT64_MAX)
+        return "a job has an id that was never given";
     if (state_job_by_key(s, r->job.key) != NULL)
         return "two jobs have one key";
     j = job_create(r->job.key, r->job.spec);
@@ -413,7 +416,7 @@ int restore_end(struct restore *r, struct state **out, struct error *err)
         restore_abandon(r);
         return corrupt(err, "it ends too early or goes on after its end");
     }
-    RB_FOREACH (j, job_tree, &r->state->jobs)
+    STATE_FOREACH_JOB (j, r->state)
         state_count(r->state, object_job(j));
     rc = state_verify(r->state, err);
     if (rc == 0) {

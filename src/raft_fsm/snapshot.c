@@ -159,7 +159,6 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     uint64_t id = key.major + (key.minor > (tasks ? UINT32_MAX : 0));
     struct tombstone old = {.purged_us = key.major, .job_id = key.minor};
     struct agent agent = {.id = id};
-    struct job job = {.id = id};
 
     *o = (struct object){.table = key.table};
     switch (key.table) {
@@ -170,10 +169,10 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
         o->role = next_role(s, id);
         return o->role != NULL;
     case TABLE_JOBS:
-        o->job = RB_NFIND(job_tree, &s->jobs, &job);
+        o->job = state_next_job(s, id);
         return o->job != NULL;
     case TABLE_TASKS:
-        o->job = RB_NFIND(job_tree, &s->jobs, &job);
+        o->job = state_next_job(s, id);
         if (o->job != NULL)
             place_task(o, o->job->id > key.major ? 0 : key.minor);
         return o->job != NULL;
@@ -200,13 +199,13 @@ static bool seek(struct state *s, struct object_key key, struct object *o)
     return false;
 }
 
-static bool step_task(struct object *o)
+static bool step_task(const struct state *s, struct object *o)
 {
     if (o->task != NULL)
         place_task(o, o->task->instance + 1ull);
     if (o->task != NULL)
         return true;
-    o->job = RB_NEXT(job_tree, NULL, o->job);
+    o->job = state_next_job(s, o->job->id + 1);
     if (o->job != NULL)
         place_task(o, 0);
     return o->job != NULL;
@@ -223,10 +222,10 @@ static bool step(struct state *s, struct object *o)
         o->role = next_role(s, o->role->id + 1ull);
         return o->role != NULL;
     case TABLE_JOBS:
-        o->job = RB_NEXT(job_tree, NULL, o->job);
+        o->job = state_next_job(s, o->job->id + 1);
         return o->job != NULL;
     case TABLE_TASKS:
-        return step_task(o);
+        return step_task(s, o);
     case TABLE_ATTEMPTS:
         o->attempt = state_next_attempt(s, o->attempt->id + 1);
         return o->attempt != NULL;

@@ -20,11 +20,6 @@ static int compare_bytes(struct bytes a, struct bytes b)
     return order != 0 ? order : compare_u64(a.size, b.size);
 }
 
-static int job_by_id(const struct job *a, const struct job *b)
-{
-    return compare_u64(a->id, b->id);
-}
-
 static int job_by_key(const struct job *a, const struct job *b)
 {
     if (a->key_hash != b->key_hash)
@@ -84,7 +79,6 @@ static int template_by_job(const struct job_template *a, const struct job_templa
 }
 
 RB_GENERATE(template_tree, job_template, by_job, template_by_job)
-RB_GENERATE(job_tree, job, by_id, job_by_id)
 RB_GENERATE(job_key_tree, job, by_key, job_by_key)
 RB_GENERATE(job_order_tree, job, by_order, job_by_order)
 RB_GENERATE(task_retry_tree, task_extras, by_retry, task_by_retry)
@@ -113,9 +107,12 @@ void state_destroy(struct state *s)
 
 struct job *state_job(const struct state *s, uint64_t id)
 {
-    struct job wanted = {.id = id};
+    return id_map_find(&s->jobs, id);
+}
 
-    return RB_FIND(job_tree, (struct job_tree *)&s->jobs, &wanted);
+struct job *state_next_job(const struct state *s, uint64_t id)
+{
+    return id_map_next(&s->jobs, id);
 }
 
 struct job *state_job_by_key(const struct state *s, struct bytes key)

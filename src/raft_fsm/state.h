@@ -106,8 +106,7 @@ struct job_policy {
 
 struct job {
     uint64_t id;
-    RB_ENTRY(job) by_id; /* derived; beside what a search compares, as in the others */
-    uint64_t changed;    /* of the job or any of its tasks */
+    uint64_t changed;      /* of the job or any of its tasks */
     uint64_t submit_index; /* what the submitter was told */
     uint64_t submitted_us;
     uint64_t ended_us;   /* 0 while not final */
@@ -213,7 +212,6 @@ struct tombstone {
     RB_ENTRY(tombstone) by_age; /* purged_us, then job_id */
 };
 
-RB_HEAD(job_tree, job);
 RB_HEAD(job_key_tree, job);
 RB_HEAD(job_order_tree, job);
 RB_HEAD(job_retry_tree, job_retries);
@@ -222,7 +220,6 @@ RB_HEAD(agent_key_tree, agent);
 RB_HEAD(tombstone_tree, tombstone);
 RB_HEAD(tombstone_age_tree, tombstone);
 
-RB_PROTOTYPE(job_tree, job, by_id, )
 RB_PROTOTYPE(job_key_tree, job, by_key, )
 RB_PROTOTYPE(job_order_tree, job, by_order, )
 RB_PROTOTYPE(job_retry_tree, job_retries, by_first, )
@@ -257,7 +254,7 @@ struct state {
     struct globals globals;
     struct hash128 digest; /* sum over all objects of the hash of their images */
 
-    struct job_tree jobs;
+    struct id_map jobs;     /* state_job(), state_next_job() */
     struct id_map attempts; /* state_attempt(), state_next_attempt() */
     struct agent_tree agents;
     struct role_tree roles;                /* also those that are not set (role.h) */
@@ -299,9 +296,14 @@ struct state *state_create(void);
 void state_destroy(struct state *s); /* NULL is fine */
 
 struct job *state_job(const struct state *s, uint64_t id);
+/* The one with the lowest id from this one on, or NULL. */
+struct job *state_next_job(const struct state *s, uint64_t id);
+#define STATE_FOREACH_JOB(job, state)                       \
+    for ((job) = state_next_job((state), 0); (job) != NULL; \
+         (job) = state_next_job((state), (job)->id + 1))
 struct job *state_job_by_key(const struct state *s, struct bytes key);
 struct attempt *state_attempt(const struct state *s, uint64_t id);
-/* The one with the lowest id from this one on, or NULL. */
+/* Likewise. */
 struct attempt *state_next_attempt(const struct state *s, uint64_t id);
 struct agent *state_agent(const struct state *s, uint64_t id);
 struct agent *state_agent_by_key(const struct state *s, const uint8_t key[16]);

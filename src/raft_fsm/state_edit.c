@@ -292,7 +292,7 @@ void state_link(struct state *s, struct object o)
         s->role_count++;
         break;
     case TABLE_JOBS:
-        RB_INSERT(job_tree, &s->jobs, o.job);
+        id_map_add(&s->jobs, o.job->id, o.job);
         o.job->key_hash = hash128_of(o.job->key).low;
         RB_INSERT(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
         s->job_count++;
@@ -341,7 +341,7 @@ static void state_unlink(struct state *s, struct object o)
     case TABLE_JOBS:
         if (o.job->is_runnable)
             RB_REMOVE(job_order_tree, &s->runnable, o.job);
-        RB_REMOVE(job_tree, &s->jobs, o.job);
+        id_map_remove(&s->jobs, o.job->id);
         RB_REMOVE(job_key_tree, KEY_TREE(s->jobs_by_key, o.job), o.job);
         s->job_count--;
         s->task_count -= o.job->instances;
@@ -599,7 +599,6 @@ void state_grow(struct state *s, struct job *j)
 
 void state_start(struct state *s)
 {
-    RB_INIT(&s->jobs);
     RB_INIT(&s->agents);
     RB_INIT(&s->roles);
     RB_INIT(&s->tombstones_by_age);
@@ -619,7 +618,7 @@ void state_clear(struct state *s)
     struct attempt *attempt;
     struct tombstone *tombstone, *next_tombstone;
     struct agent *agent, *next_agent;
-    struct job *job, *next_job;
+    struct job *job;
     struct role *role, *next_role;
 
     while ((attempt = state_next_attempt(s, 0)) != NULL) {
@@ -635,9 +634,8 @@ void state_clear(struct state *s)
         RB_REMOVE(agent_tree, &s->agents, agent);
         object_destroy(s, object_agent(agent));
     }
-    RB_FOREACH_REVERSE_SAFE(job, job_tree, &s->jobs, next_job)
-    { /* what waits first */
-        RB_REMOVE(job_tree, &s->jobs, job);
+    while ((job = id_map_last(&s->jobs)) != NULL) { /* what waits first */
+        id_map_remove(&s->jobs, job->id);
         object_destroy(s, object_job(job));
     }
     RB_FOREACH_SAFE (role, role_tree, &s->roles, next_role) {

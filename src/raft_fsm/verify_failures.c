@@ -90,7 +90,7 @@ static int check_references(const struct state *s, struct error *err)
         RULE(is_open(s, a->failure),
              "agent %" PRIu64 " has a failure that is not open",
              a->id);
-    RB_FOREACH (j, job_tree, (struct job_tree *)&s->jobs) {
+    STATE_FOREACH_JOB (j, s) {
         uint32_t open = 0;
 
         for (uint32_t i = 0; i < j->touched; i++) {

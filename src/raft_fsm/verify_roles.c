@@ -59,7 +59,7 @@ static int sum_jobs(const struct state *s, struct list *l, struct error *err)
 {
     struct job *j;
 
-    RB_FOREACH (j, job_tree, (struct job_tree *)&s->jobs) {
+    STATE_FOREACH_JOB (j, s) {
         struct found *f = found(l, j->owner);
 
         RULE(f != NULL, "job %" PRIu64 " has an owner that is not there", j->id);

@@ -354,11 +354,9 @@ static bool look_at_job(struct call *c, const struct job *j, struct move *out)
 static const struct job *find_job(struct call *c)
 {
     struct rebalancing *r = &c->sched->rebalancing;
-    struct job_tree *jobs = (struct job_tree *)&c->state->jobs;
 
     for (; !is_over(c); c->spent++) {
-        struct job from = {.id = r->job};
-        const struct job *j = RB_NFIND(job_tree, jobs, &from);
+        const struct job *j = state_next_job(c->state, r->job);
 
         if (j == NULL && !r->has_turned) {
             r->has_turned = true;

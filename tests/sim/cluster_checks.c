@@ -283,7 +283,7 @@ static void check_applied(struct cluster *c, struct sim_master *m)
     struct agent *agent;
 
     check_digest(c, m);
-    RB_FOREACH (job, job_tree, &s->jobs)
+    STATE_FOREACH_JOB (job, s)
         if (job->changed > m->looked_to) {
             check_finals(c, job);
             if (job->is_gang)
@@ -464,7 +464,7 @@ static void check_state(struct cluster *c, struct sim_master *m)
         TAILQ_FOREACH (a, &agent->attempts, by_agent)
             c->totals.lapsed_seen += a->superseded && job_has_lease(a->job);
     }
-    RB_FOREACH (job, job_tree, &s->jobs) {
+    STATE_FOREACH_JOB (job, s) {
         if (job->made != NULL && job->made->is_dispatched)
             check_dispatches(c, m, job);
         else if (job->made != NULL)
@@ -568,7 +568,7 @@ bool check_busy(const struct cluster *c)
         struct state *s = (struct state *)(uintptr_t)master_state(c->master[i].core);
         struct job *job;
 
-        RB_FOREACH (job, job_tree, &s->jobs)
+        STATE_FOREACH_JOB (job, s)
             if (!job_state_is_final(job_state(job)))
                 return true;
     }
@@ -604,7 +604,7 @@ void check_end(struct cluster *c)
             highest = s->index;
         if (s->index + 50 < index || s->index > index + 50)
             world_fail(&c->world, "master %u is not at the index of the others", i + 1);
-        RB_FOREACH (job, job_tree, &s->jobs)
+        STATE_FOREACH_JOB (job, s)
             check_ended(c, job);
         if (state_next_attempt(s, 0) != NULL)
             world_fail(&c->world, "an attempt is left at the end");

@@ -81,10 +81,10 @@ static bool jobs_changed(const struct sim_master *m,
                          uint64_t from,
                          uint64_t to)
 {
-    struct job_tree *jobs = (struct job_tree *)(uintptr_t)&master_state(m->core)->jobs;
+    const struct state *s = master_state(m->core);
     struct job *job;
 
-    RB_FOREACH (job, job_tree, jobs) {
+    STATE_FOREACH_JOB (job, s) {
         bool is_stopped = job->links != NULL && job->links->stopped_by != 0;
 
         if (is_of_role(job, j) &&
@@ -101,7 +101,7 @@ static void see_jobs(struct cluster *c, const struct state *s)
     uint64_t purged = s->globals.last_job_id - s->job_count;
     struct job *job;
 
-    RB_FOREACH (job, job_tree, (struct job_tree *)(uintptr_t)&s->jobs) {
+    STATE_FOREACH_JOB (job, s) {
         uint64_t *last = &c->jobs_changed[role_number(job->owner->role)];
 
         if (job->submit_index > *last)

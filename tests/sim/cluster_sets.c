@@ -129,7 +129,7 @@ void check_jobs(struct cluster *c, const struct sim_master *m)
     struct state *s = (struct state *)(uintptr_t)master_state(m->core);
     struct job *job;
 
-    RB_FOREACH (job, job_tree, &s->jobs) {
+    STATE_FOREACH_JOB (job, s) {
         const struct sim_job *j = by_key(c, job->key);
 
         if (!was_asked_for(c, s, job))

@@ -280,8 +280,7 @@ static uint64_t old_us(const struct master_core *m, const struct job *job, bool 
 static void purge_old_jobs(struct master_core *m)
 {
     const struct state *s = m->state;
-    struct job key = {.id = m->leading.purge_cursor + 1};
-    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    struct job *job = state_next_job(s, m->leading.purge_cursor + 1);
     uint64_t jobs = s->job_count, tasks = s->task_count;
     uint64_t room = s->tombstone_count < LIMIT_TOMBSTONES
                         ? LIMIT_TOMBSTONES - s->tombstone_count
@@ -294,7 +293,7 @@ static void purge_old_jobs(struct master_core *m)
         m->leading.purge_next_us = UINT64_MAX;
     for (; job != NULL && looks < PURGE_LOOKS && room > 0 &&
            m->leading.purges_flying < PURGES_PER_TICK && propose_has_room(m);
-         job = RB_NEXT(job_tree, &m->state->jobs, job)) {
+         job = state_next_job(s, job->id + 1)) {
         struct command command = {.kind = COMMAND_PURGE, .purge.job = job->id};
         uint64_t due_us = old_us(m, job, is_crowded(jobs, tasks));
 

@@ -89,11 +89,10 @@ static void put_job(struct master_core *m, struct page *p, const struct job *job
 /* Each of these goes on with a page, and says whether there is more behind it. */
 static bool list_jobs(struct master_core *m, struct page *p)
 {
-    struct job key = {.id = p->at + 1};
-    struct job *job = RB_NFIND(job_tree, &m->state->jobs, &key);
+    struct job *job = state_next_job(m->state, p->at + 1);
 
     for (; job != NULL && !listing_pauses(m, p);
-         job = RB_NEXT(job_tree, &m->state->jobs, job))
+         job = state_next_job(m->state, job->id + 1))
         put_job(m, p, job);
     return job != NULL;
 }

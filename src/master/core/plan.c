@@ -525,7 +525,7 @@ static void tell_others(struct plan *p)
         all[i].name = job_spec_name(all[i].job->spec);
     }
     qsort(all, count, sizeof(*all), compare_named);
-    RB_FOREACH (j, job_tree, &p->m->state->jobs) {
+    STATE_FOREACH_JOB (j, p->m->state) {
         struct named like = {job_spec_name(j->spec), j, NULL}, *found;
 
         if (j->id >= p->first_job)

@@ -16,6 +16,7 @@ START_TEST(an_empty_one_has_nothing)
     ck_assert_ptr_null(id_map_find(&m, 0));
     ck_assert_ptr_null(id_map_find(&m, UINT64_MAX));
     ck_assert_ptr_null(id_map_next(&m, 0));
+    ck_assert_ptr_null(id_map_last(&m));
 }
 END_TEST
 
@@ -25,13 +26,16 @@ START_TEST(the_first_and_the_last_id)
 
     id_map_add(&m, UINT64_MAX, &objects[1]);
     ck_assert_ptr_eq(id_map_next(&m, 0), &objects[1]);
+    ck_assert_ptr_eq(id_map_last(&m), &objects[1]);
     id_map_add(&m, 0, &objects[0]);
+    ck_assert_ptr_eq(id_map_last(&m), &objects[1]);
     ck_assert_ptr_eq(id_map_find(&m, 0), &objects[0]);
     ck_assert_ptr_eq(id_map_find(&m, UINT64_MAX), &objects[1]);
     ck_assert_ptr_eq(id_map_next(&m, 0), &objects[0]);
     ck_assert_ptr_eq(id_map_next(&m, 1), &objects[1]);
     ck_assert_ptr_null(id_map_find(&m, 1));
     id_map_remove(&m, UINT64_MAX);
+    ck_assert_ptr_eq(id_map_last(&m), &objects[0]);
     ck_assert_ptr_null(id_map_next(&m, 1));
     id_map_remove(&m, 0);
     ck_assert_ptr_null(m.root); /* nothing is left behind */
@@ -59,7 +63,7 @@ END_TEST
 /* All that is there, by going on from each one. */
 static void check_order(const struct id_map *m, const bool *is_there, size_t count)
 {
-    const char *at = id_map_next(m, 0);
+    const char *at = id_map_next(m, 0), *last = NULL;
 
     for (size_t i = 0; i < count; i++) {
         ck_assert_ptr_eq(id_map_find(m, i), is_there[i] ? &objects[i] : NULL);
@@ -67,8 +71,10 @@ static void check_order(const struct id_map *m, const bool *is_there, size_t cou
             continue;
         ck_assert_ptr_eq(at, &objects[i]);
         at = id_map_next(m, i + 1);
+        last = &objects[i];
     }
     ck_assert_ptr_null(at);
+    ck_assert_ptr_eq(id_map_last(m), last);
 }
 
 /* As attempts come and go: ids are given once, and most of those that are there are young. */

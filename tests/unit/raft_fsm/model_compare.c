@@ -91,7 +91,7 @@ static void compare_jobs(const struct model *m, const struct state *s)
 {
     uint64_t tasks[TASK_STATE_COUNT] = {0}, jobs[JOB_STATE_COUNT] = {0};
     uint64_t tombstones = 0;
-    struct job *seen = RB_MIN(job_tree, (struct job_tree *)&s->jobs);
+    struct job *seen = state_next_job(s, 0);
 
     for (size_t i = 0; i < m->job_count; i++) {
         const struct m_job *j = &m->jobs[i];
@@ -109,7 +109,7 @@ static void compare_jobs(const struct model *m, const struct state *s)
         jobs[m_state_of(j)]++;
         for (uint32_t k = 0; k < j->spec.instances; k++)
             tasks[m_shown(j, k)]++;
-        seen = RB_NEXT(job_tree, &s->jobs, seen);
+        seen = state_next_job(s, seen->id + 1);
     }
     SAME(seen, NULL);
     SAME(s->tombstone_count, tombstones);

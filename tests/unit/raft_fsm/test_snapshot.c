@@ -355,6 +355,30 @@ START_TEST(test_a_record_left_out_doubled_or_moved_is_an_error)
 }
 END_TEST
 
+/* As a disk may say it. */
+START_TEST(test_an_id_that_was_never_given_is_an_error)
+{
+    struct buffer spec = {0}, bytes = {0};
+    struct command submit = {.kind = COMMAND_SUBMIT,
+                             .submit.key = {(const uint8_t *)"far", 3}};
+    struct error err;
+    struct fsm f;
+
+    fill(&f);
+    job_bytes(&spec, "far", 1, 1);
+    submit.submit.spec = buffer_view(&spec);
+    f.state->globals.last_job_id = 999;
+    ck_done(fsm_entry_fast(&f, &submit, 1), 1000);
+    f.state->globals.last_job_id = 999;
+    fsm_snapshot(f.state, &bytes);
+    ck_assert_ptr_null(try_restore(buffer_view(&bytes), &err));
+    ck_assert_ptr_nonnull(strstr(err.text, "an id that was never given"));
+    buffer_finish(&spec);
+    buffer_finish(&bytes);
+    fsm_teardown(&f);
+}
+END_TEST
+
 START_TEST(test_a_record_of_absurd_size_is_refused_before_it_is_waited_for)
 {
     struct buffer bytes = {0};
@@ -400,6 +424,7 @@ int main(void)
                   test_a_flipped_bit_in_any_byte_is_an_error,
                   test_every_truncation_is_an_error,
                   test_a_record_left_out_doubled_or_moved_is_an_error,
+                  test_an_id_that_was_never_given_is_an_error,
                   test_a_record_of_absurd_size_is_refused_before_it_is_waited_for,
                   test_another_version_is_refused);
 

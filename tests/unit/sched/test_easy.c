@@ -99,7 +99,7 @@ static bool first_waiting(uint64_t *job, uint32_t *instance)
     uint32_t attempt;
     struct job *j;
 
-    RB_FOREACH (j, job_tree, &c.state->jobs)
+    STATE_FOREACH_JOB (j, c.state)
         if (job_pending(j) > 0 && job_next_pending(j, 0, instance, &attempt)) {
             *job = j->id;
             return true;

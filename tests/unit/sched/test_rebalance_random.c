@@ -91,7 +91,7 @@ static void kill_what_waits(void)
 {
     struct job *j;
 
-    RB_FOREACH (j, job_tree, &c.state->jobs)
+    STATE_FOREACH_JOB (j, c.state)
         if (job_pending(j) > 0)
             cluster_kill(&c, j->id);
 }
@@ -311,7 +311,7 @@ static void check_jobs(void)
 {
     struct job *j;
 
-    RB_FOREACH (j, job_tree, &c.state->jobs)
+    STATE_FOREACH_JOB (j, c.state)
         ck_assert_seed(
             j->kill_index != 0 || j->kind != JOB_SERVICE ||
                 j->instances - j->tasks[TASK_RUNNING] + move_told_to_end(j) <= 1,

@@ -346,7 +346,7 @@ static void read_jobs(void)
     for (size_t i = 0; i < job_count; i++)
         job_spec_finish(&jobs[i].spec);
     job_count = 0;
-    RB_FOREACH (j, job_tree, &c.state->jobs) {
+    STATE_FOREACH_JOB (j, c.state) {
         struct slow_job *slow = &jobs[job_count];
 
         if (job_pending(j) == 0 || j->system != NULL)
@@ -645,7 +645,7 @@ static bool any_system_wants(void)
 {
     struct job *j;
 
-    RB_FOREACH (j, job_tree, &c.state->jobs)
+    STATE_FOREACH_JOB (j, c.state)
         for (size_t i = 0; i < agent_count && j->system != NULL; i++)
             if (slow_wants(j, &agents[i]))
                 return true;
