@@ -2,7 +2,7 @@
 """Measures three masters with thousands of simulated agents (agents_load) on this machine.
 
     scale.py [--build DIR] [--agents 1000] [--tasks 10000] [--jobs 10000] [--seconds 5]
-             [--rounds 3] [--only connect,accept,place,distinct,updates,failover,death,poll,
+             [--rounds 3] [--only connect,accept,place,distinct,release,updates,failover,death,poll,
                                   restart,bytes,snapshot]
 
 Prints one JSON line for each measure on stdout and a table on stderr, as cluster.py, whose
@@ -190,6 +190,11 @@ class Scene:
             raise SystemExit(answer.stderr)
         return int(answer.stdout.split()[0])
 
+    def set_maximum(self, amounts):
+        answer = self.c.triarch("roles", "set", "default", "--max", amounts)
+        if answer.returncode != 0:
+            raise SystemExit(answer.stderr)
+
     def fill(self, jobs, instances, distinct=False, waiting=False):
         """Jobs that run for ever, or ask for more than an agent has."""
         options = ["--distinct"] if distinct else []
@@ -299,7 +304,7 @@ def measure_place(a):
 
 
 def measure_distinct(a):
-    """Jobs of one task, no two alike, from submit to launched."""
+    """Jobs of one task, no two alike: from submit to launched."""
     with Scene(a, a.agents, ("--resources", ROOMY)) as s:
         cpu = s.leader_cpu()
         begin = time.monotonic_ns() // 1000
@@ -307,7 +312,21 @@ def measure_distinct(a):
         result = placed(s, begin, a.jobs)
         result["submits_per_s"] = round(out["rate"])
         result["leader_cpu_ms_per_1000"] = round(1e6 * (s.leader_cpu() - cpu) / a.jobs, 3)
-        return result, rate_line("distinct jobs submitted and placed", result["rate"], 50_000)
+        return result, ("distinct jobs, each submitted and placed", f"{result['rate']:,.0f}/s",
+                        "-", "-")
+
+
+def measure_release(a):
+    """The same when they wait already, for their role may have no more."""
+    with Scene(a, a.agents, ("--resources", ROOMY)) as s:
+        s.set_maximum("cpus:0.001")
+        s.fill(a.jobs, 1, distinct=True)
+        cpu = s.leader_cpu()
+        begin = time.monotonic_ns() // 1000
+        s.set_maximum("none")
+        result = placed(s, begin, a.jobs)
+        result["leader_cpu_ms_per_1000"] = round(1e6 * (s.leader_cpu() - cpu) / a.jobs, 3)
+        return result, rate_line("durable placements of distinct jobs", result["rate"], 50_000)
 
 
 def measure_updates(a):
@@ -502,6 +521,7 @@ MEASURES = {
     "accept": measure_accept,
     "place": measure_place,
     "distinct": measure_distinct,
+    "release": measure_release,
     "updates": measure_updates,
     "failover": measure_failover,
     "death": measure_death,
