@@ -17,7 +17,7 @@ static struct fit_signature sign(unsigned number, uint64_t amount)
 {
     struct fit_signature s = {.set = fit_set_all()};
 
-    s.number[number] = fit_number_of_need(amount);
+    s.numbers.of[number] = fit_number_of_need(amount);
     return s;
 }
 

@@ -74,7 +74,7 @@ int fleet_short_of(const struct fleet_agent *a, const struct demand *d)
 {
     int k = too_little(&a->fit.vector, &d->need);
 
-    if (a->fit.height == 0 || !resources_contain(&a->size->capacity, &d->need) ||
+    if (!a->fit.is_in || !resources_contain(&a->size->capacity, &d->need) ||
         (d->extras != NULL && !extra_is_able(&fleet_extras_of(a)->offered, d->extras)))
         return -1;
     return k < RESOURCE_KINDS || !fleet_has_extras(a, d->extras) ? k : -1;

@@ -26,10 +26,10 @@ static void check_agent(const struct fleet *f, const struct agent *agent)
     ASSERT(extra_use_equal(&fleet_extras_of(a)->used, &agent->extras_used));
     if (a->refuses || !agent_takes_work(agent) ||
         !resources_contain(&agent->capacity, &agent->allocated)) {
-        ASSERT(a->fit.height == 0);
+        ASSERT(!a->fit.is_in);
         return;
     }
-    ASSERT(a->fit.height > 0);
+    ASSERT(a->fit.is_in);
     resources_subtract(&free, &agent->allocated);
     ASSERT(resources_equal(&a->fit.vector, &free));
 }
@@ -138,7 +138,7 @@ check_lane(const struct sched *s, const struct lane *lane, const struct role *ro
     ASSERT(role->spec.order != ROLE_FAIR || o == NULL ||
            lane->share == dominant_share(&role->spec, &o->use, &s->fleet.total));
     for (int p = 0; p < SHAPE_PLACES; p++)
-        ASSERT((lane->at[p].height > 0) == (lane->queue.at[p].root != NULL));
+        ASSERT(lane->at[p].is_in == (lane->queue.at[p].root != NULL));
     ASSERT(lane->queue.at[SHAPE_READY].root == NULL);
     ASSERT(!queue_is_empty(&lane->queue) || lane->is_touched);
 }

@@ -284,7 +284,7 @@ is_no_matter(const struct claim *c, const struct fleet *f, const struct demand *
 {
     const struct fleet_agent *a = fleet_agent(f, c->agent);
 
-    return c->places == NULL && (a == NULL || a->fit.height == 0 ||
+    return c->places == NULL && (a == NULL || !a->fit.is_in ||
                                  !resources_contain(&a->fit.vector, &d->need) ||
                                  is_beyond(c, 0, d, d->at_once));
 }

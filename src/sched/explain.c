@@ -199,7 +199,7 @@ count_room(const struct job *job, struct seek *k, unsigned *looks, uint32_t *roo
     RB_FOREACH (a, fleet_tree, &k->fleet->agents) {
         if (*looks == 0)
             return false;
-        if (a->fit.height > 0 && *room < most && seek_matches(k, a))
+        if (a->fit.is_in && *room < most && seek_matches(k, a))
             *room += seek_let_in(
                 k, a, agent_room(state_agent(k->state, a->id), job, most - *room));
         if (!seek_pay_for_agent(k, looks))

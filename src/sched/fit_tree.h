@@ -1,7 +1,8 @@
 /* fit_tree.h - an ordered set of resource vectors: the first one that fits.
  *
- * An AVL tree (Adelson-Velsky and Landis 1962).  Beside its own vector each node holds the
- * *signature* of all vectors from it down, with which a search leaves out subtrees:
+ * A B+ tree (Comer, The Ubiquitous B-Tree, 1979): what a search reads of vectors lies side by side,
+ * for one that the caches do not have costs as much as many comparisons.  Of each page the one
+ * above holds the *signature* of all vectors in it, with which a search leaves out pages.
  *
  * A signature is a row of small numbers, each a function of the vector that never falls
  * when an amount rises.  So a vector that holds another has no lower number anywhere, and
@@ -17,7 +18,8 @@
  * Changes are O(log n).  So are searches, but for crowds that miss by less than a step
  * between two prices, some in one kind and some in another.
  *
- * Nodes lie in the objects that own them.  Keys are unique in a tree.
+ * Nodes lie in the objects that own them, pages belong to the tree: one in which nothing is has
+ * none.  Keys are unique in a tree.
  */
 #ifndef SCHED_FIT_TREE_H
 #define SCHED_FIT_TREE_H
@@ -56,36 +58,32 @@ static inline struct fit_set fit_set_all(void)
     return (struct fit_set){{UINT64_MAX, UINT64_MAX}};
 }
 
+struct fit_numbers {
+    uint16_t of[FIT_NUMBERS];
+};
+
 /* Beside the numbers a signature has bits: of a vector that holds, those of all that it
  * offers besides amounts; of one that is to be held, those of all that it asks for.  What
  * lacks a bit cannot hold what has it (fleet.c). */
 struct fit_signature {
-    uint16_t number[FIT_NUMBERS];
+    struct fit_numbers numbers;
     uint64_t bits;
     struct fit_set set;
 };
 
-/* What a search reads of a node that it leaves out comes first: it is as good as always not in
- * the cache. */
 struct fit_node {
     struct fit_key key;
-    struct fit_node *left;
-    struct fit_node *right;
-    struct fit_signature all; /* here and below */
-    int height;               /* 0: in no tree */
-    struct fit_set open; /* those that the search of this number has not refused … */
-    uint64_t search;     /* … if that is this one */
-    uint64_t refused;    /* the last search that refused it */
     void *owner;
+    uint64_t refused; /* the last search that refused it */
+    bool is_in;       /* in a tree */
+    uint64_t bits;    /* of the vector */
     struct resources vector;
-    uint64_t bits;      /* of the vector */
-    struct fit_set set; /* likewise; of what is to be held none is any */
-    struct fit_signature own;
+    struct fit_set set; /* as bits; of what is to be held none is any */
 };
 
 struct fit_tree {
-    struct fit_node *root;
-    bool of_needs; /* vectors that are to be held; else vectors that hold */
+    struct fit_page *root; /* fit_page.h; NULL: nothing is in it */
+    bool of_needs;         /* vectors that are to be held; else vectors that hold */
     bool in_order; /* that is all: there are no signatures, and it is not searched */
 };
 
@@ -108,18 +106,23 @@ static inline int resources_compare(const struct resources *a,
 
 /* The caller has set key and owner, and but for a tree in order alone vector, bits and set. */
 void fit_tree_insert(struct fit_tree *t, struct fit_node *n);
-/* The caller has set key and owner; the node stands for all that is in `inner`, which is not
- * empty.  When that changes, it is to be removed and inserted again. */
-void fit_tree_insert_tree(struct fit_tree *t,
-                          struct fit_node *n,
-                          const struct fit_tree *inner);
+/* The caller has set the owner; the node stands for all that is in `inner`, which is not empty,
+ * from now on and with this key.  When that changes, it is to be told again. */
+void fit_tree_put_tree(struct fit_tree *t,
+                       struct fit_node *n,
+                       struct fit_key key,
+                       const struct fit_tree *inner);
 /* The caller has set key and owner, and says what the node holds or needs in its own way:
  * one for all nodes of a tree, which is searched by fit_tree_find_signed() alone. */
 void fit_tree_insert_signed(struct fit_tree *t,
                             struct fit_node *n,
                             const struct fit_signature *s);
 void fit_tree_remove(struct fit_tree *t, struct fit_node *n);
+/* It is in the tree, and what it holds or needs is the same: with this key from now on.  No
+ * search with a number goes on. */
+void fit_tree_move(struct fit_tree *t, struct fit_node *n, struct fit_key key);
 void fit_tree_clear(struct fit_tree *t);
+bool fit_tree_has_one(const struct fit_tree *t);
 
 /* The first of all, or NULL. */
 struct fit_node *fit_tree_first(const struct fit_tree *t);

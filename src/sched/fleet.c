@@ -229,7 +229,7 @@ static uint64_t offered_bits(const struct fleet_agent *a)
 
 static void leave(struct fit_tree *t, struct fit_node *n)
 {
-    if (n->height > 0)
+    if (n->is_in)
         fit_tree_remove(t, n);
 }
 
@@ -266,7 +266,7 @@ static void open_agent(struct fleet *f,
           free,
           attributes_set(&a->attributes),
           a);
-    if (grew || a->growth.height > 0)
+    if (grew || a->growth.is_in)
         enter(&f->grown,
               &a->growth,
               (struct fit_key){0, a->id},
@@ -307,7 +307,7 @@ static void enter_anew(struct fleet *f)
     RB_FOREACH (a, fleet_tree, &f->agents) {
         struct resources free = a->fit.vector;
 
-        if (a->fit.height > 0)
+        if (a->fit.is_in)
             open_agent(f, a, &free, false);
     }
 }
@@ -339,7 +339,7 @@ static bool
 free_refresh(struct fleet *f, struct fleet_agent *a, const struct agent *agent)
 {
     struct resources free = agent->capacity;
-    bool was_open = a->fit.height > 0;
+    bool was_open = a->fit.is_in;
     bool changed = attributes_refresh(f, a, agent), grew;
 
     changed |= extras_refresh(f, a, agent);
@@ -554,6 +554,8 @@ void fleet_finish(struct fleet *f)
 {
     struct fleet_agent *a, *next;
 
+    fit_tree_clear(&f->open);
+    fit_tree_clear(&f->grown);
     RB_FOREACH_SAFE (a, fleet_tree, &f->agents, next)
         drop_agent(f, a);
     mem_free(f->taken);
@@ -570,7 +572,7 @@ struct fleet_agent *fleet_agent(const struct fleet *f, uint64_t id)
 
 static struct fleet_agent *add(struct fleet *f, uint64_t id)
 {
-    struct fleet_agent *a = mem_zalloc_lines(sizeof(*a));
+    struct fleet_agent *a = mem_zalloc(sizeof(*a));
     size_t ids = f->ids;
 
     a->id = id;
@@ -610,7 +612,7 @@ bool fleet_refresh(struct fleet *f, const struct state *s, uint64_t id)
     names_forget(&a->names);
     a->changes++;
     size_refresh(f, a, agent);
-    was_open = a->fit.height > 0;
+    was_open = a->fit.is_in;
 #ifdef MUTANT_NEW_AGENT_WAITS_FOR_TURN
     was_open = true;
 #endif

@@ -64,9 +64,7 @@ struct fleet_extras {
 };
 
 struct fleet_agent {
-    /* In `open` while it takes work; vector = what is free.  What a search reads of it are whole
-     * lines of the cache. */
-    struct fit_node fit;
+    struct fit_node fit; /* in `open` while it takes work; vector = what is free */
     uint64_t id;
     struct size_class *size; /* where it is counted; NULL before the first refresh */
     enum standing standing;  /* how it is counted there */

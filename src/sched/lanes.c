@@ -183,7 +183,11 @@ void lanes_finish(struct lanes *l)
     struct role_lanes *r, *next_role;
     struct lane *lane, *next_lane;
 
+    fit_tree_clear(&l->ready);
+    fit_tree_clear(&l->asleep);
     RB_FOREACH_SAFE (r, role_lanes_tree, &l->roles, next_role) {
+        for (int p = 0; p < SHAPE_PLACES; p++)
+            fit_tree_clear(&r->at[p]);
         RB_FOREACH_SAFE (lane, lane_tree, &r->lanes, next_lane)
             free_lane(l, lane);
         free_role(l, r);

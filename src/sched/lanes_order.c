@@ -3,11 +3,6 @@
 
 #include "sched/turn.h"
 
-static bool is_in(const struct fit_node *n)
-{
-    return n->height > 0;
-}
-
 /* Put a node where it belongs now, or out when `inner` (of a tree of needs) or `belongs` says
  * that there is nothing. */
 static void place_node(struct fit_tree *t,
@@ -16,17 +11,17 @@ static void place_node(struct fit_tree *t,
                        bool belongs,
                        const struct fit_tree *inner)
 {
-    if (t->in_order && is_in(n) && belongs && fit_key_compare(&n->key, &key) == 0)
-        return;
-    if (is_in(n))
-        fit_tree_remove(t, n);
-    if (!belongs)
-        return;
-    n->key = key;
-    if (inner != NULL)
-        fit_tree_insert_tree(t, n, inner);
-    else
+    if (!belongs) {
+        if (n->is_in)
+            fit_tree_remove(t, n);
+    } else if (inner != NULL) {
+        fit_tree_put_tree(t, n, key, inner);
+    } else if (n->is_in) {
+        fit_tree_move(t, n, key);
+    } else {
+        n->key = key;
         fit_tree_insert(t, n);
+    }
 }
 
 static bool is_passed_by(const struct cursor *c, const struct fit_key *key)
@@ -200,7 +195,7 @@ void lanes_order_lane(struct lanes *l, struct lane *lane, const struct role *rol
                    key,
                    inner->root != NULL,
                    p == SHAPE_READY ? NULL : inner);
-        if (is_in(&lane->at[p]) && is_passed_by(&r->cursor[p], &key) &&
+        if (lane->at[p].is_in && is_passed_by(&r->cursor[p], &key) &&
             has_uncompared(l, lane, (enum place)p))
             r->cursor[p].from = key;
     }
@@ -267,7 +262,7 @@ bool lanes_is_first(const struct lanes *l,
 
     if (role_is_fair(role) && !lane_is_first(p, has_grown))
         return false;
-    if (l->ready.root->height == 1 && (!has_grown || l->asleep.root == NULL))
+    if (fit_tree_has_one(&l->ready) && (!has_grown || l->asleep.root == NULL))
         return true;
     key.first = role_turn(&role->spec, r->is_owed, r->share);
     return !is_passed(&l->ready, r, none, key) &&

@@ -234,7 +234,7 @@ is_to_be_had(const struct call *c, const struct taker *t, const struct fleet_age
 static bool
 has_room(const struct fleet_agent *a, const struct job *j, const struct seek *k)
 {
-    return a->fit.height > 0 && !seek_is_refused(k, a, 1) &&
+    return a->fit.is_in && !seek_is_refused(k, a, 1) &&
            resources_contain(&a->fit.vector, &j->resources) &&
            fleet_has_extras(a, j->extras);
 }

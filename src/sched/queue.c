@@ -56,7 +56,7 @@ void queue_init(struct queue *q,
 
 static void leave(struct queue *q, struct shape *shape)
 {
-    if (shape->place.height > 0)
+    if (shape->place.is_in)
         fit_tree_remove(&q->at[shape->at], &shape->place);
 }
 
@@ -98,11 +98,15 @@ static void enter(struct queue *q, struct shape *shape, enum place place)
         drop_shape(q, shape);
         return;
     }
+    if (shape->place.is_in && shape->at == place) {
+        fit_tree_move(&q->at[place], &shape->place, first->rank);
+        return;
+    }
     leave(q, shape);
     shape->at = place;
     shape->place.key = first->rank;
     if (place == SHAPE_CAPPED)
-        fit_tree_insert_signed(&q->at[place], &shape->place, &shape->place.own);
+        fit_tree_insert_signed(&q->at[place], &shape->place, &shape->cap);
     else
         fit_tree_insert(&q->at[place], &shape->place);
 }
@@ -234,7 +238,7 @@ void queue_take_over(struct queue *q,
     if (shape == NULL) {
         shape = add_shape(q, j);
         shape->at = w->shape->at;
-        shape->place.own = w->shape->place.own;
+        shape->cap = w->shape->cap;
     }
     queue_remove(w->shape->queue, w);
     insert(q, shape, rank, wake);
@@ -280,7 +284,7 @@ void queue_move(struct queue *q, struct shape *shape, enum place to)
 void queue_cap(struct queue *q, struct shape *shape, const struct fit_signature *cap)
 {
     leave(q, shape);
-    shape->place.own = *cap;
+    shape->cap = *cap;
     enter(q, shape, SHAPE_CAPPED);
 }
 

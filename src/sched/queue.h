@@ -59,9 +59,9 @@ struct shape {
     struct demand demand;     /* owns its extras and match */
     struct waiting_tree jobs; /* never empty */
     enum place at;
-    struct fit_node place; /* there; key = rank of the first job; while it is capped its
-                            * own signature is what holds it back (caps.h) */
-    uint64_t placed_us;    /* when a task of it was planned last; 0: never */
+    struct fit_node place; /* there; key = rank of the first job */
+    struct fit_signature cap; /* while it is capped: what holds it back (caps.h) */
+    uint64_t placed_us;       /* when a task of it was planned last; 0: never */
     uint64_t hopeless_us;  /* no agent will ever have room, as it was found then … */
     uint64_t hopeless_version; /* … at this version of the fleet's sizes (reserve.c) */
     struct told *told;         /* of the tellings; NULL: nothing */

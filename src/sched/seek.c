@@ -532,7 +532,7 @@ static uint64_t bound(const struct fit_set *crowd, uint64_t first, void *context
 
 static bool has_room(struct seek *k, struct fleet_agent *a)
 {
-    return a->fit.height > 0 && resources_contain(&a->fit.vector, &k->demand->need) &&
+    return a->fit.is_in && resources_contain(&a->fit.vector, &k->demand->need) &&
            holds(a, k) == FIT_HOLDS;
 }
 

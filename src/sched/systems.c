@@ -107,7 +107,7 @@ static void place_on(struct place *p,
     struct fit_signature cap;
 
     p->asked++;
-    if (a->fit.height == 0 || !systems_wants(j, a->id) || !seek_matches(k, a))
+    if (!a->fit.is_in || !systems_wants(j, a->id) || !seek_matches(k, a))
         return;
     if (cap_of(&of->first->room, &of->role->spec.max, k->demand, &cap) ||
         (t == NULL && !has_room_for_task(p->state, j, p->count))) {

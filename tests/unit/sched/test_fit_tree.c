@@ -1,5 +1,5 @@
 /* test_fit_tree.c - the index against a list that is searched from one end to the other. */
-#include "sched/fit_tree.h"
+#include "sched/fit_page.h"
 
 #include "base/limits.h"
 #include "tests/lib/unit.h"
@@ -7,18 +7,20 @@
 
 #include <string.h>
 
-#define NODES 200
+#define NODES 500 /* three levels of pages */
 #define STEPS 2000
 #define RUNS  10
 
 static struct fit_node nodes[NODES];
 static uint64_t seed;
 static struct rng rng;
+static uint64_t among; /* the first of them change */
 
 static void begin(int run)
 {
     seed = test_seed(run);
     rng = (struct rng){seed};
+    among = run % 3 == 2 ? 3 : NODES;
     for (int i = 0; i < NODES; i++)
         nodes[i] = (struct fit_node){.owner = &nodes[i]};
 }
@@ -73,57 +75,82 @@ static void insert_any(struct fit_tree *t, struct fit_node *n)
 
 static void change_any(struct fit_tree *t)
 {
-    struct fit_node *n = &nodes[rng_below(&rng, NODES)];
+    struct fit_node *n = &nodes[rng_below(&rng, among)];
 
-    if (n->height > 0)
+    if (n->is_in && rng_percent(&rng, 30))
+        fit_tree_move(t, n, (struct fit_key){rng_below(&rng, 50), n->key.second});
+    else if (n->is_in)
         fit_tree_remove(t, n);
     else
         insert_any(t, n);
 }
 
-static void raise_least(struct fit_signature *s, const struct fit_signature *least)
+/* Of the entries of a page: neither less, nor more, which would make searches look where nothing
+ * is. */
+static struct fit_signature all_in(const struct fit_page *p)
 {
-    for (int i = 0; i < FIT_NUMBERS; i++)
-        if (s->number[i] < least->number[i])
-            s->number[i] = least->number[i];
-    s->bits |= least->bits;
-    for (int i = 0; i < 2; i++)
-        s->set.word[i] |= least->set.word[i];
+    struct fit_signature all = {p->numbers[0], p->bits[0], p->set[0]};
+
+    for (unsigned i = 1; i < p->count; i++) {
+        for (int n = 0; n < FIT_NUMBERS; n++)
+            if (all.numbers.of[n] < p->numbers[i].of[n])
+                all.numbers.of[n] = p->numbers[i].of[n];
+        all.bits |= p->bits[i];
+        for (int w = 0; w < 2; w++)
+            all.set.word[w] |= p->set[i].word[w];
+    }
+    return all;
 }
 
-/* Order, balance and what a node knows of those below it: neither less, nor more, which would
- * make searches look where nothing is. */
-static bool is_sound(const struct fit_node *n, int *count)
+static bool is_sound_entry(const struct fit_page *p, unsigned i, struct fit_key end)
 {
-    const struct fit_node *sides[] = {n->left, n->right};
-    struct fit_signature all = n->own;
-    int heights[] = {0, 0};
-    bool sound = true;
+    struct fit_signature said = {p->numbers[i], p->bits[i], p->set[i]}, all;
+    const struct fit_page *below;
 
-    ++*count;
-    for (int side = 0; side < 2; side++) {
-        const struct fit_node *below = sides[side];
+    if (fit_key_compare(&p->key[i], &end) >= 0)
+        return false;
+    if (p->level == 0)
+        return p->below[i].node->is_in &&
+               fit_key_compare(&p->key[i], &p->below[i].node->key) == 0;
+    below = p->below[i].page;
+    all = all_in(below);
+    return below->level == p->level - 1 && below->count > 0 &&
+           fit_key_compare(&p->key[i], &below->key[0]) <= 0 &&
+           memcmp(&all, &said, sizeof(all)) == 0;
+}
 
-        if (below == NULL)
+/* Keys of a page are in order, below this end; none is empty, and no two beside each other could
+ * be one. */
+static bool is_sound(const struct fit_page *p, struct fit_key end, int *count)
+{
+    bool sound = p->count > 0 && p->count <= FIT_PAGE_MOST;
+
+    for (unsigned i = 0; i < p->count && sound; i++) {
+        bool is_last = i + 1 == p->count;
+        struct fit_key next = is_last ? end : p->key[i + 1];
+
+        sound = is_sound_entry(p, i, next);
+        *count += p->level == 0;
+        if (p->level == 0 || !sound)
             continue;
-        sound &= (fit_key_compare(&below->key, &n->key) < 0) == (side == 0);
-        raise_least(&all, &below->all);
-        heights[side] = below->height;
-        sound &= is_sound(below, count);
+        sound = is_last || p->below[i].page->count + p->below[i + 1].page->count >
+                               FIT_PAGE_MOST / 2;
+        sound = sound && is_sound(p->below[i].page, next, count);
     }
-    return sound && memcmp(&all, &n->all, sizeof(all)) == 0 &&
-           abs(heights[0] - heights[1]) <= 1 &&
-           n->height == 1 + (heights[0] > heights[1] ? heights[0] : heights[1]);
+    return sound;
 }
 
 static void check_tree(const struct fit_tree *t)
 {
+    struct fit_key end = {UINT64_MAX, UINT64_MAX};
     int inside = 0, count = 0;
 
     for (int i = 0; i < NODES; i++)
-        inside += nodes[i].height > 0;
-    ck_assert_seed(t->root == NULL || is_sound(t->root, &count), seed);
+        inside += nodes[i].is_in;
+    ck_assert_seed(t->root == NULL || is_sound(t->root, end, &count), seed);
+    ck_assert_seed(t->root == NULL || t->root->level == 0 || t->root->count > 1, seed);
     ck_assert_seed(inside == count, seed);
+    ck_assert_seed(fit_tree_has_one(t) == (inside == 1), seed);
 }
 
 /* Whom the vector and the bits do not tell apart. */
@@ -155,7 +182,7 @@ static const struct fit_node *slow_find(struct fit_key from,
     for (int i = 0; i < NODES; i++) {
         const struct fit_node *n = &nodes[i];
 
-        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
+        if (n->is_in && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
             (first == NULL || fit_key_compare(&n->key, &first->key) < 0))
             first = n;
     }
@@ -191,6 +218,7 @@ START_TEST(test_it_finds_what_a_list_finds)
             check_tree(&t);
         }
     }
+    fit_tree_clear(&t);
 }
 END_TEST
 
@@ -233,7 +261,7 @@ slow_best(struct fit_key from, const struct fit_need *need, bool from_end)
     for (int i = 0; i < NODES; i++) {
         const struct fit_node *n = &nodes[i];
 
-        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
+        if (n->is_in && fit_key_compare(&n->key, &from) >= 0 && holds(n, need) &&
             (best == NULL || is_better(n, best, from_end)))
             best = n;
     }
@@ -246,7 +274,7 @@ START_TEST(test_the_best_is_that_of_a_list)
 
     begin(_i);
     for (int step = 0; step < STEPS; step++) {
-        struct fit_key from = {rng_below(&rng, 60), 0};
+        struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
         struct resources vector = any_vector();
         struct fit_set sets[] = {any_set(), any_set()};
         struct fit_need need = {.vector = &vector,
@@ -270,14 +298,21 @@ START_TEST(test_the_best_is_that_of_a_list)
         ck_assert_seed(fit_tree_find(&t, from, &need, NULL) == slow_find(from, &need),
                        seed);
     }
+    fit_tree_clear(&t);
 }
 END_TEST
 
-/* Those that have been given away since, and the odd ones. */
-static struct {
-    bool is_given[NODES];
+#define EACH 2 /* can be given so often, but for the odd ones */
+
+static struct once {
+    unsigned given[NODES];
     unsigned asked[NODES];
 } once;
+
+static bool has_none(long i)
+{
+    return i % 2 != 0 || once.given[i] == EACH;
+}
 
 static enum fit_answer hold_once(void *owner, void *context)
 {
@@ -285,12 +320,12 @@ static enum fit_answer hold_once(void *owner, void *context)
 
     (void)context;
     once.asked[i]++;
-    return once.is_given[i] || i % 2 != 0 ? FIT_NEVER : FIT_HOLDS;
+    return has_none(i) ? FIT_NEVER : FIT_HOLDS;
 }
 
 static void give(struct fit_tree *t, struct fit_node *n)
 {
-    once.is_given[n - nodes] = true;
+    once.given[n - nodes]++;
     fit_tree_remove(t, n);
     n->key.first -= n->key.first > 0;
     fit_tree_insert(t, n);
@@ -310,6 +345,7 @@ START_TEST(test_who_is_refused_is_not_asked_again)
     unsigned asked = 0, ignored = 0, given = 0;
 
     begin(_i);
+    once = (struct once){.given = {0}};
     for (int i = 0; i < NODES; i++)
         insert_any(&t, &nodes[i]);
     do {
@@ -322,14 +358,15 @@ START_TEST(test_who_is_refused_is_not_asked_again)
                     : fit_tree_find(&t, (struct fit_key){0}, &numbered, NULL);
         ck_assert_seed(found == expected, seed);
         for (int i = 0; i < NODES; i++)
-            asked += once.is_given[i] || i % 2 != 0 ? once.asked[i] : 0;
+            asked += has_none(i) ? once.asked[i] : 0;
         given += found != NULL;
         if (found != NULL)
             give(&t, found);
     } while (found != NULL);
-    ck_assert_seed(given == NODES / 2, seed);
+    ck_assert_seed(given == EACH * NODES / 2, seed);
     ck_assert_seed(asked <= NODES, seed);
     check_tree(&t);
+    fit_tree_clear(&t);
 }
 END_TEST
 
@@ -337,7 +374,7 @@ END_TEST
 static bool is_held(const struct fit_node *need)
 {
     for (int i = NODES / 2; i < NODES; i++)
-        if (nodes[i].height > 0 && resources_contain(&nodes[i].vector, &need->vector) &&
+        if (nodes[i].is_in && resources_contain(&nodes[i].vector, &need->vector) &&
             (nodes[i].bits & need->bits) == need->bits &&
             ((need->set.word[0] | need->set.word[1]) == 0 ||
              fit_sets_meet(&nodes[i].set, &need->set)))
@@ -351,7 +388,7 @@ static bool passed_over(struct fit_key from, const struct fit_node *found)
     for (int i = 0; i < NODES / 2; i++) {
         const struct fit_node *n = &nodes[i];
 
-        if (n->height > 0 && fit_key_compare(&n->key, &from) >= 0 &&
+        if (n->is_in && fit_key_compare(&n->key, &from) >= 0 &&
             (found == NULL || fit_key_compare(&n->key, &found->key) < 0) && is_held(n))
             return true;
     }
@@ -368,7 +405,7 @@ START_TEST(test_no_need_that_is_held_is_passed_over)
         struct fit_tree *t = n < nodes + NODES / 2 ? &needs : &room;
         struct fit_key from = {rng_below(&rng, 60), rng_below(&rng, NODES)};
 
-        if (n->height > 0)
+        if (n->is_in)
             fit_tree_remove(t, n);
         else if (t == &needs || rng_percent(&rng, 10))
             insert_any(t, n);
@@ -376,6 +413,64 @@ START_TEST(test_no_need_that_is_held_is_passed_over)
         ck_assert_seed(n == NULL || fit_key_compare(&n->key, &from) >= 0, seed);
         ck_assert_seed(!passed_over(from, n), seed);
     }
+    fit_tree_clear(&needs);
+    fit_tree_clear(&room);
+}
+END_TEST
+
+/* Trees of a few needs each, and one in which a node stands for each of them that is not empty. */
+#define TREES 40
+
+static struct fit_tree inner[TREES];
+
+static void check_put(const struct fit_tree *t, const struct fit_node *of)
+{
+    for (int i = 0; i < TREES; i++) {
+        const struct fit_page *p = t->root;
+        struct fit_signature all, said;
+        unsigned at;
+
+        ck_assert_seed(of[i].is_in == (inner[i].root != NULL), seed);
+        if (!of[i].is_in)
+            continue;
+        while (p->level > 0)
+            p = p->below[fit_page_with(p, of[i].key)].page;
+        at = fit_page_from(p, of[i].key);
+        ck_assert_seed(at < p->count && p->below[at].node == &of[i], seed);
+        said = (struct fit_signature){p->numbers[at], p->bits[at], p->set[at]};
+        all = all_in(inner[i].root);
+        ck_assert_seed(memcmp(&said, &all, sizeof(all)) == 0, seed);
+    }
+}
+
+START_TEST(test_a_node_stands_for_a_tree)
+{
+    struct fit_tree t = {.of_needs = true};
+    struct fit_node of[TREES] = {{.is_in = false}};
+    uint64_t trees;
+
+    begin(_i);
+    trees = among < TREES ? among : TREES;
+    for (int i = 0; i < TREES; i++)
+        inner[i] = (struct fit_tree){.of_needs = true};
+    for (int step = 0; step < STEPS; step++) {
+        uint64_t i = rng_below(&rng, trees);
+        struct fit_node *n = &nodes[rng_below(&rng, NODES / TREES) * TREES + i];
+
+        if (n->is_in)
+            fit_tree_remove(&inner[i], n);
+        else
+            insert_any(&inner[i], n);
+        if (inner[i].root != NULL)
+            fit_tree_put_tree(
+                &t, &of[i], (struct fit_key){rng_below(&rng, 3), i}, &inner[i]);
+        else
+            fit_tree_remove(&t, &of[i]);
+        check_put(&t, of);
+    }
+    fit_tree_clear(&t);
+    for (int i = 0; i < TREES; i++)
+        fit_tree_clear(&inner[i]);
 }
 END_TEST
 
@@ -400,6 +495,8 @@ START_TEST(test_two_halves_are_not_a_whole)
     nodes[NODES - 1].vector = nodes[0].vector;
     fit_tree_insert(&room, &nodes[NODES - 1]);
     ck_assert_ptr_eq(fit_tree_find_need(&needs, (struct fit_key){0}, &room), &nodes[0]);
+    fit_tree_clear(&needs);
+    fit_tree_clear(&room);
 }
 END_TEST
 
@@ -423,6 +520,7 @@ int main(void)
     tcase_add_loop_test(c, test_it_finds_what_a_list_finds, 0, RUNS);
     tcase_add_loop_test(c, test_the_best_is_that_of_a_list, 0, RUNS);
     tcase_add_loop_test(c, test_who_is_refused_is_not_asked_again, 0, 6);
+    tcase_add_loop_test(c, test_a_node_stands_for_a_tree, 0, RUNS);
     tcase_add_loop_test(c, test_no_need_that_is_held_is_passed_over, 0, RUNS);
     return unit_run("fit_tree", &c, 1);
 }
