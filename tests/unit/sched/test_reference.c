@@ -9,6 +9,7 @@
 #include "sched/internal.h"
 #include "tests/lib/cluster.h"
 #include "tests/lib/unit.h"
+#include "tests/unit/sched/random_life.h"
 #include "tests/unit/sched/sched_test.h"
 #include "tests/unit/sched/slow_match.h"
 
@@ -17,14 +18,10 @@
 #define RUNS       60
 #define SHORT_RUNS 24 /* of a few looks in a round */
 #define STEPS      120
-#define AGENTS_MAX 64
 
 static struct cluster c;
-static struct rng rng;
+static struct life life = {.c = &c};
 static uint64_t seed;
-static bool is_choosy; /* jobs do not take any agent */
-static bool reserves;  /* roles keep room for who waits first */
-static bool is_wide;   /* amounts from all over the range, not just some round ones */
 
 static struct {
     unsigned planned, empty, full, cut, systems, reserved, passed_over;
@@ -32,31 +29,25 @@ static struct {
 
 /* ---- the reference ---- */
 
-#define FIRST_PORT 100
-#define PORTS      12
-#define NAMES      2
-
-static const char *const NAME_OF[NAMES] = {"licence", "tape"};
-
 struct slow_agent {
     uint64_t id;
     struct resources capacity, used;
     bool takes_work;
-    bool offered[PORTS], taken[PORTS];
-    uint64_t custom[NAMES], custom_used[NAMES];
+    bool offered[LIFE_PORTS], taken[LIFE_PORTS];
+    uint64_t custom[LIFE_NAMES], custom_used[LIFE_NAMES];
     bool runs_images, is_new;
 };
 
 struct slow_need {
     struct resources amounts;
     uint32_t ports; /* any */
-    bool fixed[PORTS];
-    uint64_t custom[NAMES];
+    bool fixed[LIFE_PORTS];
+    uint64_t custom[LIFE_NAMES];
     bool image, is_new;
 };
 
-static struct slow_agent agents[AGENTS_MAX];
-static struct slow_place places[AGENTS_MAX]; /* the same agents */
+static struct slow_agent agents[LIFE_AGENTS];
+static struct slow_place places[LIFE_AGENTS]; /* the same agents */
 static size_t agent_count;
 
 static void read_spec(struct slow_agent *a, const struct agent *agent)
@@ -66,9 +57,9 @@ static void read_spec(struct slow_agent *a, const struct agent *agent)
     ck_assert_int_eq(agent_spec_unpack(&spec, agent->spec, NULL), 0);
     for (size_t i = 0; i < spec.port_count; i++)
         for (int p = spec.ports[i].first; p <= spec.ports[i].last; p++)
-            a->offered[p - FIRST_PORT] = true;
-    for (int n = 0; n < NAMES; n++)
-        a->custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
+            a->offered[p - LIFE_FIRST_PORT] = true;
+    for (int n = 0; n < LIFE_NAMES; n++)
+        a->custom[n] = custom_resources_amount(&spec.custom, life_names[n]);
     a->runs_images = (spec.features & AGENT_FEATURE_IMAGES) != 0;
     a->is_new = (spec.features & AGENT_FEATURE_JOBS_2) != 0;
     agent_spec_finish(&spec);
@@ -83,9 +74,9 @@ static struct slow_need need_of(const struct job *j)
     need.ports = spec.ports.count;
     for (size_t i = 0; i < spec.ports.fixed_count; i++)
         for (int p = spec.ports.fixed[i].first; p <= spec.ports.fixed[i].last; p++)
-            need.fixed[p - FIRST_PORT] = true;
-    for (int n = 0; n < NAMES; n++)
-        need.custom[n] = custom_resources_amount(&spec.custom, NAME_OF[n]);
+            need.fixed[p - LIFE_FIRST_PORT] = true;
+    for (int n = 0; n < LIFE_NAMES; n++)
+        need.custom[n] = custom_resources_amount(&spec.custom, life_names[n]);
     need.image = spec.image.source != NULL;
     need.is_new = !job_spec_is_plain(&spec);
     job_spec_finish(&spec);
@@ -97,10 +88,10 @@ static void read_agents(void)
     struct agent *a;
     struct attempt *t;
 
-    for (size_t i = 0; i < AGENTS_MAX; i++)
+    for (size_t i = 0; i < LIFE_AGENTS; i++)
         slow_place_finish(&places[i]);
     agent_count = 0;
-    ck_assert_seed(c.state->agent_count <= AGENTS_MAX, seed);
+    ck_assert_seed(c.state->agent_count <= LIFE_AGENTS, seed);
     RB_FOREACH (a, agent_tree, &c.state->agents) {
         agents[agent_count++] = (struct slow_agent){
             .id = a->id,
@@ -120,8 +111,8 @@ static void read_agents(void)
             for (int k = 0; k < RESOURCE_KINDS; k++)
                 agents[i].used.amount[k] += t->job->resources.amount[k];
             for (int p = 0; p < t->port_count; p++)
-                agents[i].taken[attempt_ports(t)[p] - FIRST_PORT] = true;
-            for (int n = 0; n < NAMES; n++)
+                agents[i].taken[attempt_ports(t)[p] - LIFE_FIRST_PORT] = true;
+            for (int n = 0; n < LIFE_NAMES; n++)
                 agents[i].custom_used[n] += need_of(t->job).custom[n];
         }
     }
@@ -131,14 +122,14 @@ static bool fits_besides(const struct slow_agent *a, const struct slow_need *nee
 {
     uint32_t free = 0;
 
-    for (int p = 0; p < PORTS; p++) {
+    for (int p = 0; p < LIFE_PORTS; p++) {
         bool is_free = a->offered[p] && !a->taken[p];
 
         if (need->fixed[p] && !is_free)
             return false;
         free += is_free && !need->fixed[p];
     }
-    for (int n = 0; n < NAMES; n++)
+    for (int n = 0; n < LIFE_NAMES; n++)
         if (need->custom[n] > 0 && a->custom_used[n] + need->custom[n] > a->custom[n])
             return false;
     return free >= need->ports && (a->runs_images || !need->image) &&
@@ -150,7 +141,7 @@ static void take(struct slow_agent *a, const struct slow_need *need)
     uint32_t left = need->ports;
 
     resources_add(&a->used, &need->amounts);
-    for (int p = 0; p < PORTS; p++) {
+    for (int p = 0; p < LIFE_PORTS; p++) {
         if (need->fixed[p])
             a->taken[p] = true;
         else if (left > 0 && a->offered[p] && !a->taken[p]) {
@@ -158,7 +149,7 @@ static void take(struct slow_agent *a, const struct slow_need *need)
             left--;
         }
     }
-    for (int n = 0; n < NAMES; n++)
+    for (int n = 0; n < LIFE_NAMES; n++)
         a->custom_used[n] += need->custom[n];
 }
 
@@ -211,18 +202,15 @@ slow_best(const struct job *j, const struct match *m, const struct slow_need *ne
 /* ---- the reference: roles ---- */
 
 #define ROLES_MAX 8
-#define OWNERS    4
 #define JOBS_MAX  1024
-#define AMOUNTS   (RESOURCE_KINDS + NAMES) /* kinds, then custom ones */
+#define AMOUNTS   (RESOURCE_KINDS + LIFE_NAMES) /* kinds, then custom ones */
 #define ONE       1000000000000ull
 
 typedef unsigned __int128 u128;
 
-static const char *const OWNER_OF[OWNERS] = {"", "ann", "bob", "eve"};
-
 struct slow_role {
     const struct role *role;
-    u128 used[AMOUNTS], owner_used[OWNERS][AMOUNTS];
+    u128 used[AMOUNTS], owner_used[LIFE_OWNERS][AMOUNTS];
 };
 
 /* A job with tasks that are pending and not planned yet. */
@@ -268,7 +256,7 @@ static void read_total(void)
             continue;
         for (int k = 0; k < RESOURCE_KINDS; k++)
             total[k] += agents[i].capacity.amount[k];
-        for (int n = 0; n < NAMES; n++)
+        for (int n = 0; n < LIFE_NAMES; n++)
             total[RESOURCE_KINDS + n] += agents[i].custom[n];
     }
 }
@@ -283,8 +271,8 @@ static struct slow_role *role_of(const struct job *j)
 
 static unsigned owner_of(const struct job *j)
 {
-    for (unsigned i = 0; i < OWNERS; i++)
-        if (strcmp(OWNER_OF[i], j->owner->name) == 0)
+    for (unsigned i = 0; i < LIFE_OWNERS; i++)
+        if (strcmp(life_owners[i], j->owner->name) == 0)
             return i;
     ck_abort_msg("a job without an owner");
 }
@@ -365,7 +353,7 @@ static void read_jobs(void)
 
 static bool counts(const struct role_spec *s, int k)
 {
-    const char *name = k < RESOURCE_KINDS ? NULL : NAME_OF[k - RESOURCE_KINDS];
+    const char *name = k < RESOURCE_KINDS ? NULL : life_names[k - RESOURCE_KINDS];
 
     return name == NULL || custom_resources_amount(&s->min.custom, name) > 0 ||
            custom_resources_amount(&s->max.custom, name) > 0;
@@ -392,8 +380,8 @@ static bool owed(const struct slow_role *r)
     for (int k = 0; k < RESOURCE_KINDS; k++)
         if ((min->kinds >> k & 1) != 0 && r->used[k] >= min->amount.amount[k])
             return false;
-    for (int n = 0; n < NAMES; n++) {
-        uint64_t least = custom_resources_amount(&min->custom, NAME_OF[n]);
+    for (int n = 0; n < LIFE_NAMES; n++) {
+        uint64_t least = custom_resources_amount(&min->custom, life_names[n]);
 
         if (least > 0 && r->used[RESOURCE_KINDS + n] >= least)
             return false;
@@ -410,8 +398,8 @@ at_maximum(const struct slow_role *r, const struct slow_need *need, uint32_t tas
         if ((max->kinds >> k & 1) != 0 && need->amounts.amount[k] > 0 &&
             r->used[k] + tasks * need->amounts.amount[k] > max->amount.amount[k])
             return true;
-    for (int n = 0; n < NAMES; n++) {
-        uint64_t most = custom_resources_amount(&max->custom, NAME_OF[n]);
+    for (int n = 0; n < LIFE_NAMES; n++) {
+        uint64_t most = custom_resources_amount(&max->custom, life_names[n]);
 
         if (most > 0 && need->custom[n] > 0 &&
             r->used[RESOURCE_KINDS + n] + tasks * need->custom[n] > most)
@@ -494,8 +482,8 @@ static void take_best(struct slow_job *j, struct slow_agent *a)
 /* One after the other, and nothing of it stays. */
 static bool fit(struct slow_job *j)
 {
-    static struct slow_agent before[AGENTS_MAX];
-    size_t tasks[AGENTS_MAX];
+    static struct slow_agent before[LIFE_AGENTS];
+    size_t tasks[LIFE_AGENTS];
     struct slow_agent *a = NULL;
 
     if (j->at_once == 1)
@@ -699,274 +687,22 @@ static void check_plan(size_t max)
     seen.full += count == max;
 }
 
-/* ---- a random life ---- */
-
-static uint64_t any_amount(uint64_t unit, unsigned steps)
-{
-    if (is_wide)
-        return rng_below(&rng, (unit * steps >> rng_below(&rng, 6)) + 1);
-    return unit * rng_below(&rng, steps + 1);
-}
-
-static struct resources any_vector(unsigned scale)
-{
-    struct resources r = {{any_amount(500, 4 * scale),
-                           any_amount(512 * MIB, 4 * scale),
-                           any_amount(1024 * MIB, 2 * scale),
-                           rng_percent(&rng, 20) ? any_amount(1, scale) : 0}};
-
-    if (r.amount[RESOURCE_CPUS] == 0)
-        r.amount[RESOURCE_CPUS] = 500;
-    return r;
-}
-
-/* At most two ranges, of ports that few agents have in common. */
-static size_t any_ranges(struct port_range ranges[2], unsigned most)
-{
-    uint64_t first = FIRST_PORT + rng_below(&rng, PORTS / 2 - 1);
-    size_t count = rng_below(&rng, 3);
-
-    for (size_t i = 0; i < count; i++) {
-        uint64_t last = first + rng_below(&rng, most);
-        uint64_t end = i == 0 ? FIRST_PORT + PORTS / 2 - 1 : FIRST_PORT + PORTS - 1;
-
-        ranges[i] =
-            (struct port_range){(uint16_t)first, (uint16_t)(last < end ? last : end)};
-        first = FIRST_PORT + PORTS / 2 + rng_below(&rng, 3);
-    }
-    return count;
-}
-
-static struct custom_resources any_custom(struct custom_resource list[NAMES])
-{
-    struct custom_resources custom = {list, 0};
-
-    for (int n = 0; n < NAMES; n++)
-        if (rng_percent(&rng, 40))
-            list[custom.count++] = (struct custom_resource){
-                (char *)NAME_OF[n], 500 * (1 + rng_below(&rng, 4))};
-    return custom;
-}
-
-/* `list` holds its custom resources. */
-static struct agent_spec any_agent_spec(struct custom_resource list[NAMES])
-{
-    static struct attribute attributes[SLOW_ATTRIBUTES];
-    struct agent_spec spec = {.resources = any_vector(8)};
-
-    any_attributes(&rng, &spec, attributes);
-
-    if (rng_percent(&rng, 90))
-        spec.features = AGENT_FEATURE_JOBS_2;
-    if (rng_percent(&rng, 30))
-        return spec;
-    spec.port_count = any_ranges(spec.ports, 6);
-    spec.custom = any_custom(list);
-    spec.features |= rng_percent(&rng, 50) ? AGENT_FEATURE_IMAGES : 0;
-    return spec;
-}
-
-static const char *const ROLE_OF[] = {ROLE_DEFAULT, "a", "b", "c"};
-
-static char *any_role(void)
-{
-    return (char *)ROLE_OF[rng_below(&rng, 4)];
-}
-
-static struct job_spec any_job_spec(struct custom_resource list[NAMES])
-{
-    struct job_spec spec;
-
-    job_spec_init(&spec);
-    spec.resources = any_vector(2);
-    spec.instances = 1 + (uint32_t)rng_below(&rng, rng_percent(&rng, 10) ? 100 : 4);
-    spec.priority = (int32_t)rng_below(&rng, 5) - 2;
-    if (rng_percent(&rng, 30))
-        spec.ports.count = (uint32_t)rng_below(&rng, 4);
-    if (rng_percent(&rng, 20))
-        spec.ports.fixed_count = any_ranges(spec.ports.fixed, 2);
-    if (rng_percent(&rng, 20))
-        spec.custom = any_custom(list);
-    if (rng_percent(&rng, 20))
-        spec.image.source = "oci:/srv/image";
-    spec.role = any_role();
-    if (state_role(c.state, spec.role) == NULL || strcmp(spec.role, ROLE_DEFAULT) == 0)
-        spec.role = NULL;
-    if (rng_percent(&rng, 50))
-        spec.estimate_ms = rng_below(&rng, 10000);
-    spec.name = any_job_name(&rng);
-    if (rng_percent(&rng, 20)) {
-        spec.gang = true;
-        spec.instances = 1 + (uint32_t)rng_below(&rng, 8);
-    }
-    if (rng_percent(&rng, 4)) {
-        spec.kind = JOB_SYSTEM;
-        spec.instances = 1;
-        spec.gang = false;
-        spec.resources = any_vector(1);
-    }
-    if (rng_percent(&rng, 15) || spec.kind == JOB_SYSTEM)
-        spec.reschedule =
-            (struct job_retry){JOB_UNLIMITED, 600000, LIMIT_RESCHEDULE_MS, 60000};
-    if (is_choosy && rng_percent(&rng, 70) && spec.kind != JOB_SYSTEM)
-        spec.match = any_match(&rng);
-    return spec;
-}
-
-static struct role_bound any_bound(struct custom_resource list[NAMES], unsigned scale)
-{
-    struct role_bound b = {.amount = any_vector(scale)};
-
-    b.kinds = 1u << RESOURCE_CPUS | (uint32_t)rng_below(&rng, 1u << RESOURCE_KINDS);
-    for (int k = 0; k < RESOURCE_KINDS; k++)
-        if ((b.kinds >> k & 1) == 0)
-            b.amount.amount[k] = 0;
-    if (rng_percent(&rng, 20))
-        b.custom = any_custom(list);
-    return b;
-}
-
-/* What breaks a rule changes nothing, which is as good. */
-static void change_role(void)
-{
-    static const uint64_t AGING[] = {ROLE_NEVER, 0, 1, 3, 1000, ROLE_AGING_MS};
-    struct custom_resource least[NAMES], most[NAMES];
-    struct role_change change = {.name = any_role()};
-
-    if (rng_percent(&rng, 10)) {
-        cluster_remove_role(&c, change.name);
-        return;
-    }
-    change.given = (uint32_t)rng_below(&rng, ROLE_HAS_REBALANCE); /* all but that */
-    change.spec = (struct role_spec){
-        .order = (enum role_order)rng_below(&rng, ROLE_ORDER_COUNT),
-        .priority = (int32_t)rng_below(&rng, 3) - 1,
-        .weight = 500 * (1 + (uint32_t)rng_below(&rng, 4)),
-        .aging_ms = AGING[rng_below(&rng, 6)],
-        .length_ms = 1 + rng_below(&rng, 5000),
-        .alpha = (uint32_t)rng_below(&rng, 5) * 250,
-        .balance = (enum role_balance)rng_below(&rng, ROLE_BALANCE_COUNT),
-        .reserve_ms = reserves ? rng_below(&rng, 3) * 2000 : ROLE_NEVER,
-        .min = any_bound(least, 1),
-        .max = any_bound(most, 8),
-    };
-    cluster_set_role(&c, &change);
-}
-
-static uint64_t any_agent(enum agent_state below)
-{
-    uint64_t from = rng_below(&rng, c.state->globals.last_agent_id + 1);
-    struct agent wanted = {.id = from};
-    const struct agent *a = RB_NFIND(agent_tree, &c.state->agents, &wanted);
-
-    return a != NULL && a->state < below ? a->id : 0;
-}
-
-/* As it was. */
-static void come_back(uint64_t id)
-{
-    struct agent_spec spec;
-
-    ck_assert_int_eq(agent_spec_unpack(&spec, state_agent(c.state, id)->spec, NULL), 0);
-    cluster_resize_agent_like(&c, id, &spec);
-    agent_spec_finish(&spec);
-}
-
-static void change_agents(void)
-{
-    struct custom_resource list[NAMES];
-    struct agent_spec spec = any_agent_spec(list);
-    uint64_t id;
-
-    if (c.state->agent_count < 3 ||
-        (c.state->agent_count < AGENTS_MAX && rng_percent(&rng, 25))) {
-        cluster_add_agent_like(&c, &spec);
-        return;
-    }
-    id = any_agent(AGENT_GONE);
-    if (id == 0)
-        return;
-    if (rng_percent(&rng, 5))
-        cluster_agent_gone(&c, id);
-    else if (rng_percent(&rng, 30))
-        cluster_agent_mode(&c, id, (enum agent_mode)rng_below(&rng, AGENT_MODE_COUNT));
-    else if (rng_percent(&rng, 50) && state_agent(c.state, id)->state == AGENT_ACTIVE)
-        cluster_agent_unreachable(&c, id);
-    else if (rng_percent(&rng, 50))
-        cluster_resize_agent_like(&c, id, &spec);
-    else
-        come_back(id);
-}
-
-static void change_jobs(void)
-{
-    struct custom_resource list[NAMES];
-    struct job_spec spec = any_job_spec(list);
-    uint64_t job;
-
-    if (rng_percent(&rng, 80)) {
-        cluster_submit_of(&c, &spec, OWNER_OF[rng_below(&rng, OWNERS)]);
-        return;
-    }
-    job = rng_below(&rng, c.state->globals.last_job_id + 1);
-    if (job > 0)
-        cluster_kill(&c, job);
-}
-
-static void report_any(void)
-{
-    static const enum task_state STATES[] = {TASK_STARTING,
-                                             TASK_RUNNING,
-                                             TASK_FINISHED,
-                                             TASK_FINISHED,
-                                             TASK_FAILED,
-                                             TASK_KILLED,
-                                             TASK_LOST};
-    const struct attempt *t = state_next_attempt(
-        c.state, rng_below(&rng, c.state->globals.last_attempt_id + 1));
-
-    if (t != NULL)
-        cluster_report(&c, t->id, STATES[rng_below(&rng, 7)]);
-}
-
-static void retry_first(void)
-{
-    struct job_retries *r = RB_MIN(job_retry_tree, &c.state->retrying);
-
-    if (r != NULL)
-        cluster_retry(&c, r->job->id, job_first_retry(r->job)->instance);
-}
-
-static void live(unsigned changes)
-{
-    for (unsigned i = 0; i < changes; i++) {
-        if (rng_percent(&rng, 3))
-            change_role();
-        else if (rng_percent(&rng, 10))
-            change_agents();
-        else if (rng_percent(&rng, 35))
-            change_jobs();
-        else if (rng_percent(&rng, 20))
-            retry_first();
-        else
-            report_any();
-    }
-}
+/* ---- rounds ---- */
 
 static void step(void)
 {
     uint64_t accepted;
 
-    live((unsigned)rng_below(&rng, 12));
-    if (rng_percent(&rng, 3)) {
+    life_go_on(&life, (unsigned)rng_below(&life.rng, 12));
+    if (rng_percent(&life.rng, 3)) {
         sched_reset(c.sched, c.state);
         is_others_turn = false;
     }
-    check_plan(rng_percent(&rng, 30) ? 1 + rng_below(&rng, 8) : LIMIT_PLACEMENTS);
-    if (rng_percent(&rng, 10))
+    check_plan(rng_percent(&life.rng, 30) ? 1 + rng_below(&life.rng, 8) : LIMIT_PLACEMENTS);
+    if (rng_percent(&life.rng, 10))
         return; /* another leader's entry took the place of the batch */
-    if (rng_percent(&rng, 30)) {
-        live((unsigned)rng_below(&rng, 30));
+    if (rng_percent(&life.rng, 30)) {
+        life_go_on(&life, (unsigned)rng_below(&life.rng, 30));
         cluster_place(&c);
     } else {
         accepted = cluster_place(&c);
@@ -980,9 +716,9 @@ static void step(void)
 START_TEST(test_rounds_plan_what_the_reference_says)
 {
     seed = test_seed(_i);
-    rng = (struct rng){seed};
-    is_wide = seed % 2 == 1;
-    is_choosy = seed % 4 >= 2;
+    life.rng = (struct rng){seed};
+    life.is_wide = seed % 2 == 1;
+    life.is_choosy = seed % 4 >= 2;
     is_others_turn = false;
     cluster_init(&c);
     for (int i = 0; i < STEPS; i++)
@@ -1003,11 +739,11 @@ static void settle(void)
     bool full;
 
     do {
-        cluster_plan(&c, rng_percent(&rng, 30) ? 3 : LIMIT_PLACEMENTS);
+        cluster_plan(&c, rng_percent(&life.rng, 30) ? 3 : LIMIT_PLACEMENTS);
         cluster_place(&c);
         ck_assert_seed(++rounds < 10000, seed);
     } while (c.more);
-    ck_assert_seed(reserves || (slow_plan(left, LIMIT_PLACEMENTS, &full) == 0 && !full),
+    ck_assert_seed(life.reserves || (slow_plan(left, LIMIT_PLACEMENTS, &full) == 0 && !full),
                    seed);
     sched_check(c.sched, c.state);
     seen.reserved += c.sched->claims.used != 0;
@@ -1015,27 +751,27 @@ static void settle(void)
 
 static void short_step(void)
 {
-    live((unsigned)rng_below(&rng, 12));
-    if (rng_percent(&rng, 2))
+    life_go_on(&life, (unsigned)rng_below(&life.rng, 12));
+    if (rng_percent(&life.rng, 2))
         sched_reset(c.sched, c.state);
-    if (rng_percent(&rng, 40)) {
+    if (rng_percent(&life.rng, 40)) {
         settle();
         return;
     }
     cluster_plan(&c, LIMIT_PLACEMENTS);
     seen.cut += c.more;
-    if (rng_percent(&rng, 30))
-        live((unsigned)rng_below(&rng, 20));
-    if (rng_percent(&rng, 80))
+    if (rng_percent(&life.rng, 30))
+        life_go_on(&life, (unsigned)rng_below(&life.rng, 20));
+    if (rng_percent(&life.rng, 80))
         cluster_place(&c);
 }
 
 START_TEST(test_short_rounds_miss_nothing)
 {
     seed = test_seed(_i);
-    rng = (struct rng){seed};
-    is_wide = _i % 2 == 1;
-    is_choosy = _i % 8 >= 4;
+    life.rng = (struct rng){seed};
+    life.is_wide = _i % 2 == 1;
+    life.is_choosy = _i % 8 >= 4;
     cluster_init_with(&c, _i % 4 < 2 ? 24 : 40);
     for (int i = 0; i < STEPS; i++)
         short_step();
@@ -1051,15 +787,15 @@ END_TEST
 START_TEST(test_rounds_that_reserve_miss_nothing)
 {
     seed = test_seed(_i);
-    rng = (struct rng){seed};
-    is_wide = _i % 2 == 1;
-    is_choosy = seed % 4 >= 2;
-    reserves = true;
+    life.rng = (struct rng){seed};
+    life.is_wide = _i % 2 == 1;
+    life.is_choosy = seed % 4 >= 2;
+    life.reserves = true;
     cluster_init_with(&c, _i % 4 < 2 ? SCHED_LOOKS : 40);
     for (int i = 0; i < STEPS; i++) {
         short_step();
-        if (rng_percent(&rng, 30))
-            c.now_us += rng_below(&rng, 5000000);
+        if (rng_percent(&life.rng, 30))
+            c.now_us += rng_below(&life.rng, 5000000);
     }
     settle();
     ck_assert_seed(seen.reserved > 0, seed);
