@@ -33,16 +33,6 @@ void *mem_zalloc(size_t size)
     return p;
 }
 
-void *mem_zalloc_lines(size_t size)
-{
-    size_t lines = (size + MEM_LINE - 1) / MEM_LINE;
-    void *p = aligned_alloc(MEM_LINE, lines > 0 ? lines * MEM_LINE : MEM_LINE);
-
-    if (p == NULL)
-        out_of_memory(size);
-    return memset(p, 0, size);
-}
-
 void *mem_realloc(void *old, size_t size)
 {
     void *p = realloc(old, size > 0 ? size : 1);

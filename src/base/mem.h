@@ -9,13 +9,8 @@
 
 #include <stddef.h>
 
-#define MEM_LINE 64 /* bytes */
-
 void *mem_alloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull));
 void *mem_zalloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull));
-/* Begins with a line of the cache. */
-void *mem_zalloc_lines(size_t size)
-    __attribute__((malloc, alloc_size(1), assume_aligned(MEM_LINE), returns_nonnull));
 void *mem_realloc(void *old, size_t size)
     __attribute__((alloc_size(2), returns_nonnull));
 void *mem_dup(const void *bytes, size_t size) __attribute__((malloc, returns_nonnull));

@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-#define FEW (FIT_PAGE_MOST / 2)
+#define FEW        (FIT_PAGE_MOST / 2)
+#define CACHE_LINE 64 /* bytes */
 
 /* ---- entries of a page ---- */
 
@@ -23,7 +24,7 @@ struct entry {
 
 static struct fit_page *add_page(const struct fit_tree *t, unsigned level)
 {
-    struct fit_page *p = mem_zalloc_lines(t->in_order ? FIT_PAGE_IN_ORDER : sizeof(*p));
+    struct fit_page *p = mem_zalloc(t->in_order ? FIT_PAGE_IN_ORDER : sizeof(*p));
 
     p->level = level;
     return p;
@@ -116,7 +117,7 @@ static struct entry entry_of_page(const struct fit_tree *t, struct fit_page *p)
  * gcc leaves out, hence always_inline. */
 __attribute__((always_inline)) static inline void fetch_keys(const struct fit_page *p)
 {
-    for (size_t at = 0; at < FIT_PAGE_IN_ORDER; at += MEM_LINE)
+    for (size_t at = 0; at < FIT_PAGE_IN_ORDER; at += CACHE_LINE)
         __builtin_prefetch((const char *)p + at);
 }
 

@@ -64,8 +64,8 @@ struct fleet_extras {
 };
 
 struct fleet_agent {
-    struct fit_node fit; /* in `open` while it takes work; vector = what is free */
     uint64_t id;
+    struct fit_node fit;     /* in `open` while it takes work; vector = what is free */
     struct size_class *size; /* where it is counted; NULL before the first refresh */
     enum standing standing;  /* how it is counted there */
     bool refuses;            /* it said so itself: the state does not know */

@@ -38,22 +38,6 @@ START_TEST(zeroed_and_copied)
 }
 END_TEST
 
-START_TEST(lines_are_whole)
-{
-    static const char zero[MEM_LINE + 1];
-    char *some[16];
-
-    for (size_t i = 0; i < 16; i++) {
-        some[i] = mem_zalloc_lines(i == 0 ? 0 : sizeof(zero));
-        ck_assert_uint_eq((uintptr_t)some[i] % MEM_LINE, 0);
-        if (i > 0)
-            ck_assert_mem_eq(some[i], zero, sizeof(zero));
-    }
-    for (size_t i = 0; i < 16; i++)
-        mem_free(some[i]);
-}
-END_TEST
-
 START_TEST(arrays_double)
 {
     uint32_t *array = NULL;
@@ -147,7 +131,6 @@ UNIT_MAIN("mem",
           unit_case("mem",
                     no_bytes_are_a_pointer_too,
                     zeroed_and_copied,
-                    lines_are_whole,
                     arrays_double,
                     small_pieces_are_not_gathered),
           unit_case_aborts("mistakes", array_of_more_bytes_than_there_are),
